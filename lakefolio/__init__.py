@@ -1,0 +1,84 @@
+"""Versioned data on a bare bucket: the bucket is the database.
+
+>>> import lakefolio as lf
+>>> lake = lf.open("./lake")                      # or s3://bucket/prefix; created if absent
+>>> folio = lake.folio("experiments/clf_v1")
+>>> folio.add_data("config", {"lr": 0.01})
+>>> folio.get_data("config", at="yesterday's snapshot")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lakefolio.errors import (
+        AlreadyExistsError,
+        ConflictError,
+        FormatError,
+        IntegrityError,
+        InvalidInputError,
+        LakefolioError,
+        LakeNotFoundError,
+        NotFoundError,
+        ReadOnlyError,
+        StorageError,
+        UnsupportedTypeError,
+        UntrustedContentError,
+    )
+    from lakefolio.folio import Folio
+    from lakefolio.folio import Folio as DataFolio
+    from lakefolio.lake import Lake
+    from lakefolio.lake import open_lake as open
+    from lakefolio.state import Entry, Snapshot
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConflictError",
+    "DataFolio",
+    "Entry",
+    "Folio",
+    "FormatError",
+    "IntegrityError",
+    "InvalidInputError",
+    "Lake",
+    "LakeNotFoundError",
+    "LakefolioError",
+    "NotFoundError",
+    "ReadOnlyError",
+    "Snapshot",
+    "StorageError",
+    "UnsupportedTypeError",
+    "UntrustedContentError",
+    "__version__",
+    "open",
+]
+
+_HOMES = {
+    "DataFolio": ("lakefolio.folio", "Folio"),
+    "Entry": ("lakefolio.state", "Entry"),
+    "Folio": ("lakefolio.folio", "Folio"),
+    "Lake": ("lakefolio.lake", "Lake"),
+    "Snapshot": ("lakefolio.state", "Snapshot"),
+    "open": ("lakefolio.lake", "open_lake"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: Arrow alone takes a quarter of a second."""
+    if name in _HOMES:
+        module, attribute = _HOMES[name]
+    elif name in __all__:
+        module, attribute = "lakefolio.errors", name
+    else:
+        raise AttributeError(f"module 'lakefolio' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,290 @@
+"""Content in and out: inline, or in content-addressed objects that verify by their name (FORMAT.md, "Blobs").
+
+Nothing is stored twice: content that an entry of the lake holds already is referred to, not written. Nothing is
+believed on reading: size, then SHA-256, are checked before a byte is handed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lakefolio.changes import Stored
+from lakefolio.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
+from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError
+from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload
+from lakefolio.layout import blob_key, check_digest
+from lakefolio.schema import INLINE_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from lakefolio.cache import FileCache
+    from lakefolio.state import Entry, View
+    from lakefolio.storage import Store
+
+__all__ = ["BlobSource", "Blobs"]
+
+_PIECE_BYTES = 8 * 2**20
+_IN_MEMORY_BYTES = 32 * 2**20
+
+
+class Blobs:
+    """The content of one lake. Safe to share between threads."""
+
+    def __init__(self, store: Store, cache: FileCache) -> None:
+        self._store = store
+        self._cache = cache
+
+    def put(self, encoded: Encoded, view: View) -> Stored:
+        """Make sure content is stored, and say where.
+
+        Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already.
+        What it stored becomes reachable only with the commit that refers to it.
+
+        Args:
+            encoded: The content.
+            view: The newest state known; it says what is stored, and which generation a purged blob gets.
+
+        Raises:
+            InvalidInputError: If a file changes while it is read.
+            StorageError: If the store fails.
+        """
+        payload = None if encoded.digest else _made(encoded)
+        try:
+            if payload is not None and payload.size_bytes <= INLINE_LIMIT_BYTES:
+                return self._store_payload(encoded, payload, view)
+            known = view.content(encoded.digest or _digest_of(payload), encoded.kind)
+            if known is not None and known.format == encoded.format and self._whole(known):
+                return self._reuse(encoded, known)
+            if payload is None:
+                payload = _made(encoded)
+            return self._store_payload(encoded, payload, view)
+        finally:
+            _discard(payload)
+
+    def _whole(self, known: Entry) -> bool:
+        """Say whether known content is still there in its size: one look, so that adding again mends a loss."""
+        if known.storage != "blob" or known.blob_digest is None:
+            return known.storage == "inline"
+        try:
+            return self._store.head(blob_key(known.blob_digest, known.generation or 0)).size_bytes == known.stored_bytes
+        except NotFoundError:
+            return False
+
+    def _reuse(self, encoded: Encoded, known: Entry) -> Stored:
+        return Stored(
+            kind=encoded.kind,
+            storage=known.storage,
+            format=known.format,
+            media_type=encoded.media_type,
+            codec=known.codec,
+            digest=known.digest,
+            blob_digest=known.blob_digest,
+            generation=known.generation,
+            size_bytes=known.size_bytes,
+            stored_bytes=known.stored_bytes,
+            row_count=encoded.row_count,
+            content=known.content,
+            details=encoded.details,
+        )
+
+    def _store_payload(self, encoded: Encoded, payload: Payload, view: View) -> Stored:
+        size_bytes = payload.size_bytes
+        own_digest = _digest_of(payload)
+        content: bytes | None = None
+        generation: int | None = None
+        if size_bytes <= INLINE_LIMIT_BYTES:
+            content = b"".join(_pieces(payload))
+        else:
+            generation = view.generation(own_digest)
+            self._store.upload(
+                blob_key(own_digest, generation), lambda: _checked_pieces(payload, own_digest), size_bytes
+            )
+        return Stored(
+            kind=encoded.kind,
+            storage="blob" if content is None else "inline",
+            format=encoded.format,
+            media_type=encoded.media_type,
+            codec="none",
+            digest=encoded.digest or own_digest,
+            blob_digest=own_digest,
+            generation=generation,
+            size_bytes=size_bytes,
+            stored_bytes=size_bytes if content is None else 0,
+            row_count=encoded.row_count,
+            content=content,
+            details=encoded.details,
+        )
+
+    def verify(self, entry: Entry) -> int:
+        """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
+        return self.source(entry).verify()
+
+    def source(self, entry: Entry, *, verify: bool = True) -> BlobSource:
+        """Return the content of an entry, to be read.
+
+        Raises:
+            IntegrityError: If the row says something that can't be (a bad digest, a storage without content).
+        """
+        return BlobSource(self._store, self._cache, entry, verify=verify)
+
+
+class BlobSource:
+    """The verified content of one entry (see ``items.base.Source``)."""
+
+    def __init__(self, store: Store, cache: FileCache, entry: Entry, *, verify: bool) -> None:
+        self._store = store
+        self._cache = cache
+        self._entry = entry
+        self._verify = verify
+        self._digest = check_digest(entry.blob_digest or entry.digest or "")
+        self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
+        if entry.storage not in ("inline", "blob") or (entry.storage == "inline" and entry.content is None):
+            raise IntegrityError(
+                f"content of {entry.ref} is said to be stored {entry.storage!r}, which this library can't read",
+                kind="bad-storage",
+                hint="use a newer lakefolio, or run `lakefolio check`",
+                item=entry.item,
+                version=entry.version,
+            )
+        self.size_bytes = entry.size_bytes if entry.size_bytes is not None else -1
+
+    def read(self) -> memoryview:
+        """See Source. One request, none for inline content."""
+        entry = self._entry
+        data = memoryview(entry.content) if entry.content is not None else memoryview(self._get()).cast("B")
+        if self._verify:
+            self._check(len(data), lambda: sha256_of_bytes(data))
+        return data
+
+    def verify(self) -> int:
+        """Read everything in pieces, check it, and return the number of bytes."""
+        if self._key is None:
+            return len(self.read())
+        return self._stream(lambda piece: None)
+
+    def open(self) -> BinaryIO:
+        """See Source. Small content is held in memory, large content in the local cache."""
+        if self._entry.content is not None or 0 <= self.size_bytes <= _IN_MEMORY_BYTES:
+            return io.BytesIO(self.read())
+        return self.path().open("rb")
+
+    def path(self) -> Path:
+        """See Source. The file lies in the local cache; changing it does not change the lake."""
+        return self._cache.file(self._digest, self._file_name(), self._fetch)
+
+    def copy_to(self, target: Path) -> None:
+        """Write the verified content to a file that does not exist yet; a failure leaves nothing there."""
+        try:
+            self._fetch(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _file_name(self) -> str:
+        original = self._entry.details.get("filename")
+        if isinstance(original, str) and original:
+            return original
+        suffix = "" if self._entry.format in (None, "file") else f".{self._entry.format}"
+        return self._entry.item + suffix
+
+    def _get(self) -> Any:
+        assert self._key is not None
+        try:
+            return self._store.get(self._key)
+        except NotFoundError as exc:
+            raise self._damage("is missing", "blob-missing") from exc
+
+    def _fetch(self, target: Path) -> None:
+        if self._key is None:
+            target.write_bytes(self.read())
+            return
+        with target.open("wb") as file:
+            self._stream(file.write)
+
+    def _stream(self, write: Callable[[bytes | memoryview], Any]) -> int:
+        hasher, size_bytes = hashlib.sha256(), 0
+        assert self._key is not None
+        try:
+            for piece in self._store.get_stream(self._key):
+                hasher.update(piece)
+                size_bytes += len(piece)
+                write(piece)
+        except NotFoundError as exc:
+            raise self._damage("is missing", "blob-missing") from exc
+        self._check(size_bytes, lambda: f"sha256:{hasher.hexdigest()}")
+        return size_bytes
+
+    def _check(self, size_bytes: int, digest: Any) -> None:
+        if self.size_bytes >= 0 and size_bytes != self.size_bytes:
+            raise self._damage(f"has {size_bytes} bytes, expected {self.size_bytes}", "blob-truncated")
+        found = digest()
+        if found != self._digest:
+            raise self._damage(f"has the digest {found}, expected {self._digest}", "blob-damaged")
+
+    def _damage(self, what: str, kind: str) -> IntegrityError:
+        entry = self._entry
+        where = f"blob {self._key!r}" if self._key else "inline content"
+        return IntegrityError(
+            f"{where} of item {entry.ref} ({self._digest}) {what}",
+            kind=kind,
+            hint="restore the object from a copy of the lake, or add the item again from its source",
+            folio=entry.folio,
+            item=entry.item,
+            version=entry.version,
+            digest=self._digest,
+            key=self._key,
+        )
+
+
+def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:
+    if isinstance(payload, Buffers):
+        for part in payload.parts:
+            view = memoryview(part).cast("B")
+            for start in range(0, len(view), _PIECE_BYTES):
+                yield view[start : start + _PIECE_BYTES]
+        return
+    with payload.path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+def _checked_pieces(payload: Payload, digest: str) -> Iterator[bytes | memoryview]:
+    """Give a file's bytes for upload, and refuse at the end if they are no longer those that were digested."""
+    if isinstance(payload, Buffers):
+        yield from _pieces(payload)
+        return
+    hasher = hashlib.sha256()
+    for piece in _pieces(payload):
+        hasher.update(piece)
+        yield piece
+    if f"sha256:{hasher.hexdigest()}" != digest:
+        raise InvalidInputError(
+            f"file {str(payload.path)!r} changed while it was being added",
+            kind="file-changed",
+            hint="add it again when nothing writes to it",
+            path=str(payload.path),
+        )
+
+
+def _digest_of(payload: Payload | None) -> str:
+    assert payload is not None
+    if isinstance(payload, FilePayload):
+        return sha256_of_file(payload.path)
+    return sha256_of_parts(payload.parts)
+
+
+def _made(encoded: Encoded) -> Payload:
+    return encoded.payload() if callable(encoded.payload) else encoded.payload
+
+
+def _discard(payload: Payload | None) -> None:
+    if isinstance(payload, FilePayload) and payload.temporary:
+        if payload.path.is_dir():
+            shutil.rmtree(payload.path, ignore_errors=True)
+        elif payload.path.exists():
+            os.unlink(payload.path)

@@ -1,0 +1,434 @@
+"""The Delta tables of a lake: their log entries, checkpoints and data files (FORMAT.md, "Journal protocol").
+
+The one place that knows the Delta protocol. Tables stay on its plainest form (reader version 1, writer version 2, no
+features), so that every Delta reader of today and yesterday reads a lake. Committing is two requests, PUT of a Parquet
+file and create-if-absent of the next log entry, where deltalake's own append needs six; checkpoints and compactions
+are written here too, because a handle already holds what deltalake would first have to read (measured: see FORMAT.md,
+"Decisions"). Everything written here is read back in tests by deltalake, by DuckDB's ``delta_scan`` and by Polars.
+
+Log entries are never deleted: a writer that slept could otherwise create an entry below the newest one.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+
+from lakefolio.delta_actions import (
+    DataFile,
+    LogEntry,
+    brief,
+    check_protocol,
+    file_of,
+    from_parquet,
+    now_ms,
+    parse_pointer,
+    plain_metadata,
+    rows_from_plain,
+    rows_to_plain,
+    stats_of,
+    to_checkpoint,
+    to_lines,
+    to_parquet,
+)
+from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError
+from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
+
+if TYPE_CHECKING:
+    from lakefolio.storage import Store
+
+__all__ = ["DataFile", "DeltaTable", "LogEntry"]
+
+_COPIED_ROWS = 100
+_COPIED_BYTES = 32 * 1024
+_CHECKPOINT_EVERY = 50
+_COMPACT_FANOUT = 50
+_CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.checkpointInterval": "1000000",
+}
+
+
+class DeltaTable:
+    """One Delta table below a lake, as far as this handle has read it. Not thread-safe: its owner holds a lock.
+
+    Attributes:
+        name: The table's name, ``"manifests"``.
+        version: The newest version read, -1 before :meth:`load`.
+    """
+
+    def __init__(self, store: Store, name: str, schema: pa.Schema, order: Sequence[str]) -> None:
+        self.store = store
+        self.name = name
+        self.schema = schema
+        self.version = -1
+        self.checkpoint_version = -1
+        self.order = tuple(order)
+        self._files: dict[str, DataFile] = {}
+        self._tombstones: dict[str, tuple[DataFile, int]] = {}
+        self._table_metadata: dict[str, Any] = {}
+
+    # -- creation ------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Create the table as version 0. Idempotent: a table that exists is left as it is."""
+        import deltalake
+
+        now = now_ms()
+        schema = deltalake.Schema.from_arrow(self.schema).to_json()
+        actions = [
+            {"commitInfo": {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": "lakefolio"}},
+            {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+            {
+                "metaData": {
+                    "id": str(uuid.uuid4()),
+                    "name": self.name,
+                    "format": {"provider": "parquet", "options": {}},
+                    "schemaString": schema,
+                    "partitionColumns": [],
+                    "configuration": _CONFIGURATION,
+                    "createdTime": now,
+                }
+            },
+        ]
+        try:
+            self.store.create(log_key(self.name, 0), to_lines(actions))
+        except AlreadyExistsError:
+            return
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def data_files(self) -> dict[str, int]:
+        """Return the active data files: path in the table -> size in bytes."""
+        return {file.path: file.size_bytes for file in self._files.values()}
+
+    def load(self, *, trust_copies: bool = True) -> pa.Table:
+        """Read the table from its newest checkpoint on and return all its rows, in order.
+
+        Three requests (the checkpoint's name, the checkpoint, one LIST), then the entries since and the data files.
+
+        Args:
+            trust_copies: Take the rows of small commits from their log entries, without reading their files. False
+                reads the log from its start and every file, and compares them with the copies.
+
+        Raises:
+            FormatError: If the table is missing, or asks for a newer protocol than is known here.
+            IntegrityError: If a log entry, a checkpoint or a data file is missing or damaged.
+        """
+        pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
+        if pointer is not None:
+            self._load_checkpoint(parse_pointer(pointer, f"{log_prefix(self.name)}/_last_checkpoint"))
+        after = log_key(self.name, self.version) if self.version >= 0 else None
+        entries = self._read_entries(self._list_versions(after))
+        if self.version < 0 and not entries:
+            raise FormatError(
+                f"table {self.name!r} of {self.store.uri} has no log",
+                kind="table-missing",
+                hint="the lake was copied or deleted in part; restore it from a copy",
+                table=self.name,
+            )
+        for entry in entries:
+            self._replay(entry)
+        files = list(self._files.values())
+        if trust_copies:
+            return self._ordered(self._rows_of(files))
+        rows = self._rows_of([replace(file, rows=None) for file in files])
+        for file in files:
+            if file.rows is not None:
+                self._compare(file)
+        return self._ordered(rows)
+
+    def _compare(self, file: DataFile) -> None:
+        assert file.rows is not None
+        if not self._rows_of([replace(file, rows=None)]).equals(file.rows):
+            raise IntegrityError(
+                f"data file {file.path!r} of table {self.name!r} differs from the copy of its rows in the log",
+                kind="table-copy-differs",
+                hint="one of the two was edited; restore both from a copy of the lake",
+                key=f"{table_prefix(self.name)}/{file.path}",
+                table=self.name,
+            )
+
+    def poll(self) -> tuple[list[LogEntry], pa.Table]:
+        """Read what is new since the last look and return the log entries and their rows, in order.
+
+        One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
+        """
+        entries: list[LogEntry] = []
+        key = log_key(self.name, self.version + 1)
+        found = self.store.find(key)
+        if found is None:
+            return [], self.schema.empty_table()
+        entries.append(self._parse(self.version + 1, found, key))
+        key = log_key(self.name, self.version + 2)
+        found = self.store.find(key)
+        if found is not None:
+            entries.append(self._parse(self.version + 2, found, key))
+            entries += self._read_entries(self._list_versions(key), first=self.version + 3)
+        for entry in entries:
+            self._replay(entry)
+        added = [file for entry in entries for file in entry.added]
+        return entries, self._ordered(self._rows_of(added))
+
+    def _list_versions(self, after: str | None) -> list[int]:
+        listed = self.store.list(log_prefix(self.name) + "/", after=after)
+        versions = [log_version(info.key) for info in listed]
+        return sorted(version for version in versions if version is not None)
+
+    def _read_entries(self, versions: Sequence[int], first: int | None = None) -> list[LogEntry]:
+        expected = self.version + 1 if first is None else first
+        if list(versions) != list(range(expected, expected + len(versions))):
+            missing = sorted(set(range(expected, max(versions) + 1)) - set(versions))
+            raise IntegrityError(
+                f"log of table {self.name!r} in {self.store.uri} lacks version {missing[0]}",
+                kind="log-gap",
+                hint="a log entry was deleted; restore it from a copy of the lake",
+                table=self.name,
+                version=missing[0],
+            )
+        keys = [log_key(self.name, version) for version in versions]
+        bodies = self.store.get_many(keys)
+        return [
+            self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)
+        ]
+
+    def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
+        if body is None:
+            raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
+        added: list[DataFile] = []
+        compacted: list[DataFile] = []
+        removed: list[str] = []
+        info: Mapping[str, Any] = {}
+        try:
+            for line in bytes(body).splitlines():
+                action = json.loads(line)
+                if "add" in action:
+                    file = file_of(action["add"])
+                    (added if action["add"].get("dataChange", True) else compacted).append(file)
+                elif "remove" in action:
+                    removed.append(unquote(action["remove"]["path"]))
+                elif "protocol" in action:
+                    check_protocol(action["protocol"], self.name)
+                elif "metaData" in action:
+                    self._table_metadata = action["metaData"]
+                elif "commitInfo" in action:
+                    info = action["commitInfo"].get("lakefolio") or {}
+            if added and info.get("rows") is not None and len(added) == 1:
+                rows = rows_from_plain(info["rows"], self.schema)
+                added = [replace(added[0], rows=rows)]
+        except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as exc:
+            raise IntegrityError(
+                f"log entry {key!r} is truncated or damaged: {brief(exc)}",
+                kind="log-damaged",
+                hint="restore this object from a copy of the lake",
+                key=key,
+                version=version,
+            ) from exc
+        return LogEntry(
+            version, tuple(info.get("commits", ())), tuple(added), tuple(compacted), tuple(removed)
+        )
+
+    def _replay(self, entry: LogEntry) -> None:
+        for path in entry.removed:
+            gone = self._files.pop(path, None)
+            if gone is not None:
+                self._tombstones[path] = (gone, now_ms())
+        for file in (*entry.added, *entry.compacted):
+            self._files[file.path] = file
+        self.version = entry.version
+
+    def _rows_of(self, files: Sequence[DataFile]) -> pa.Table:
+        wanted = [file for file in files if file.rows is None]
+        keys = [
+            check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name))
+            for file in wanted
+        ]
+        bodies = self.store.get_many(keys)
+        tables = [file.rows for file in files if file.rows is not None]
+        for key, body in zip(keys, bodies, strict=True):
+            tables.append(self._read_parquet(key, body))
+        return pa.concat_tables(tables) if tables else self.schema.empty_table()
+
+    def _read_parquet(self, key: str, body: bytes | memoryview | None) -> pa.Table:
+        problem = "is missing"
+        if body is not None:
+            try:
+                return from_parquet(body, self.schema)
+            except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
+                problem = f"is truncated or damaged: {brief(exc)}"
+        raise IntegrityError(
+            f"data file {key!r} of table {self.name!r} {problem}",
+            kind="table-file-damaged",
+            hint="restore this object from a copy of the lake",
+            key=key,
+            table=self.name,
+        )
+
+    def _ordered(self, rows: pa.Table) -> pa.Table:
+        return rows.sort_by([(column, "ascending") for column in self.order]) if rows.num_rows > 1 else rows
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def encode(self, rows: pa.Table, *, version: int) -> tuple[DataFile, str, bytes]:
+        """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request."""
+        body = to_parquet(rows)
+        path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
+        stats = stats_of(rows)
+        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), rows)
+        return file, f"{table_prefix(self.name)}/{path}", body
+
+    def commit(self, version: int, file: DataFile, commit_ids: Sequence[str], at: datetime) -> None:
+        """Create the log entry of ``version`` over a file that is already stored. One request, exact.
+
+        Raises:
+            AlreadyExistsError: If the version exists: somebody committed meanwhile, or this very commit landed and
+                its answer was lost. The caller polls and looks for its own commit id.
+        """
+        ours: dict[str, Any] = {"commits": list(commit_ids)}
+        if file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
+            ours["rows"] = rows_to_plain(file.rows)
+        info = {
+            "timestamp": int(at.timestamp() * 1000),
+            "operation": "WRITE",
+            "operationParameters": {"mode": "Append"},
+            "engineInfo": "lakefolio",
+            "isBlindAppend": True,
+            "lakefolio": ours,
+        }
+        actions = [{"commitInfo": info}, {"add": file.add(data_change=True)}]
+        body = to_lines(actions)
+        if len(body) > _COPIED_BYTES and "rows" in ours:
+            del ours["rows"]
+            body = to_lines(actions)
+        self.store.create(log_key(self.name, version), body)
+        self._replay(LogEntry(version, tuple(commit_ids), (file,), (), ()))
+
+    # -- upkeep --------------------------------------------------------------------------------------------
+
+    def due(self) -> bool:
+        """Say whether enough small files or log entries have gathered for :meth:`upkeep`."""
+        return self.version - max(self.checkpoint_version, 0) >= _CHECKPOINT_EVERY
+
+    def upkeep(self, *, everything: bool = False) -> dict[str, int]:
+        """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
+
+        Args:
+            everything: Merge all files into one instead of only those of a full size class.
+
+        Returns:
+            Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
+        """
+        before = len(self._files)
+        for chosen in self._candidates(everything=everything):
+            if not self._compact(chosen):
+                break
+        self._write_checkpoint()
+        return {
+            "files_before": before,
+            "files_after": len(self._files),
+            "checkpoint_version": self.checkpoint_version,
+        }
+
+    def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
+        files = list(self._files.values())
+        if everything:
+            return [files] if len(files) > 1 else []
+        for top in (2, 1, 0):
+            if sum(file.level == top for file in files) >= _COMPACT_FANOUT:
+                return [[file for file in files if file.level <= top]]
+        return []
+
+    def _compact(self, files: list[DataFile]) -> bool:
+        rows = self._ordered(self._rows_of(files)).combine_chunks()
+        version = self.version + 1
+        merged, key, body = self.encode(rows, version=version)
+        self.store.create(key, body)
+        now = now_ms()
+        removes = [
+            {
+                "remove": {
+                    "path": quote(file.path, safe="/=-_.~"),
+                    "deletionTimestamp": now,
+                    "dataChange": False,
+                    "extendedFileMetadata": True,
+                    "partitionValues": {},
+                    "size": file.size_bytes,
+                }
+            }
+            for file in files
+        ]
+        info = {
+            "timestamp": now,
+            "operation": "OPTIMIZE",
+            "operationParameters": {},
+            "engineInfo": "lakefolio",
+        }
+        actions = [{"commitInfo": info}, *removes, {"add": merged.add(data_change=False)}]
+        try:
+            self.store.create(log_key(self.name, version), to_lines(actions))
+        except AlreadyExistsError:
+            return False
+        slim = DataFile(merged.path, merged.size_bytes, merged.row_count, merged.stats, merged.modified_ms)
+        self._replay(LogEntry(version, (), (), (slim,), tuple(file.path for file in files)))
+        return True
+
+    def _write_checkpoint(self) -> None:
+        """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
+
+        Safe at any time and by anyone: what it says is a function of the log up to its version.
+        """
+        if self.version <= self.checkpoint_version or not self._table_metadata:
+            return
+        body = to_checkpoint(
+            self._table_metadata, list(self._files.values()), list(self._tombstones.values())
+        )
+        size = 2 + len(self._files) + len(self._tombstones)
+        prefix = log_prefix(self.name)
+        self.store.put(f"{prefix}/{self.version:020d}.checkpoint.parquet", body)
+        pointer = {
+            "version": self.version,
+            "size": size,
+            "sizeInBytes": len(body),
+            "numOfAddFiles": len(self._files),
+        }
+        self.store.put(f"{prefix}/_last_checkpoint", json.dumps(pointer).encode())
+        self.checkpoint_version = self.version
+
+    def _load_checkpoint(self, pointer: Mapping[str, Any]) -> None:
+        import pyarrow.parquet as pq
+
+        version = pointer.get("version")
+        if not isinstance(version, int) or version < 0 or pointer.get("parts"):
+            return
+        key = f"{log_prefix(self.name)}/{version:020d}.checkpoint.parquet"
+        body = self.store.find(key)
+        if body is None:
+            return  # the log itself is complete: a lost checkpoint costs time, nothing else
+        try:
+            actions = pq.read_table(pa.BufferReader(pa.py_buffer(body))).to_pylist()
+            for action in actions:
+                if action.get("protocol"):
+                    check_protocol(action["protocol"], self.name)
+                elif action.get("metaData"):
+                    self._table_metadata = plain_metadata(action["metaData"])
+                elif action.get("add"):
+                    file = file_of(action["add"])
+                    self._files[file.path] = file
+                elif action.get("remove"):
+                    gone = action["remove"]
+                    file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
+                    self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
+        except (pa.ArrowException, KeyError, ValueError, TypeError, OSError):
+            self._files.clear()
+            self._tombstones.clear()
+            return
+        self.version = self.checkpoint_version = version

@@ -1,0 +1,288 @@
+"""The words of the Delta protocol: log entries, checkpoints and data files as bytes (pure: no I/O).
+
+Only what the plainest form of the protocol needs (reader version 1, writer version 2); see
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md and FORMAT.md, "Journal protocol".
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+
+from lakefolio.errors import FormatError
+
+__all__ = ["DataFile", "LogEntry"]
+
+_LEVELS = (50, 2_500, 125_000)
+_SMALL_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of a table, as its ``add`` action describes it.
+
+    ``path`` is relative to the table. ``rows`` holds its rows where they are known without a request.
+    """
+
+    path: str
+    size_bytes: int
+    row_count: int
+    stats: str
+    modified_ms: int
+    rows: pa.Table | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def level(self) -> int:
+        """The size class for compaction: 0 for the files of single small commits."""
+        return sum(self.row_count >= bound for bound in _LEVELS)
+
+    def add(self, *, data_change: bool) -> dict[str, Any]:
+        """Return the ``add`` action."""
+        return {
+            "path": quote(self.path, safe="/=-_.~"),
+            "partitionValues": {},
+            "size": self.size_bytes,
+            "modificationTime": self.modified_ms,
+            "dataChange": data_change,
+            "stats": self.stats,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A log entry that was read: the version it creates, the commits it carries, what it adds and removes."""
+
+    version: int
+    commit_ids: tuple[str, ...]
+    added: tuple[DataFile, ...]
+    compacted: tuple[DataFile, ...]
+    removed: tuple[str, ...]
+
+
+def rows_to_plain(rows: pa.Table) -> list[dict[str, Any]]:
+    """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970."""
+    plain = []
+    for row in rows.to_pylist():
+        kept = {name: value for name, value in row.items() if value is not None}
+        for name, value in kept.items():
+            if isinstance(value, bytes):
+                kept[name] = base64.b64encode(value).decode()
+            elif isinstance(value, datetime):
+                kept[name] = _micros(value)
+        plain.append(kept)
+    return plain
+
+
+def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Read what :func:`rows_to_plain` wrote."""
+    columns = []
+    for column in schema:
+        values = [row.get(column.name) for row in plain]
+        if pa.types.is_binary(column.type):
+            values = [None if value is None else base64.b64decode(value, validate=True) for value in values]
+        elif pa.types.is_timestamp(column.type):
+            columns.append(pa.array(values, pa.int64()).cast(column.type))
+            continue
+        columns.append(pa.array(values, column.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _micros(value: datetime) -> int:
+    return int(pa.scalar(value, pa.timestamp("us", tz="UTC")).value)
+
+
+def to_parquet(rows: pa.Table) -> bytes:
+    """Return rows as a Parquet file.
+
+    A handful of rows is written plainly and without the columns that are null throughout: a footer describes each
+    column, and would outweigh them (measured on one row: 290 instead of 815 microseconds). Every Delta reader takes a
+    column that a file lacks as null.
+    """
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    small = rows.num_rows < _SMALL_ROWS
+    if small:
+        rows = rows.select(
+            [name for name in rows.schema.names if rows.column(name).null_count < rows.num_rows]
+        )
+    pq.write_table(
+        rows,
+        sink,
+        compression="none" if small else "zstd",
+        use_dictionary=not small,
+        write_statistics=not small,
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet file of a table; columns that it lacks are null.
+
+    Raises:
+        pa.ArrowException: If it is damaged, or of other types than the table.
+    """
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(pa.BufferReader(pa.py_buffer(body)))
+    columns = [
+        rows.column(field.name).cast(field.type)
+        if field.name in rows.schema.names
+        else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def stats_of(rows: pa.Table) -> str:
+    stats: dict[str, Any] = {"numRecords": rows.num_rows}
+    if rows.num_rows and "version" in rows.schema.names:
+        # rows come in their order, so the bounds are at the ends
+        versions = rows.column("version")
+        stats |= {
+            "minValues": {"version": versions[0].as_py()},
+            "maxValues": {"version": versions[-1].as_py()},
+            "nullCount": {"version": 0},
+        }
+    return json.dumps(stats)
+
+
+def file_of(add: Mapping[str, Any]) -> DataFile:
+    stats = add.get("stats") or ""
+    count = json.loads(stats).get("numRecords", 0) if stats else 0
+    return DataFile(unquote(add["path"]), add["size"], count, stats, add.get("modificationTime") or 0)
+
+
+def with_rows(file: DataFile, rows: pa.Table) -> DataFile:
+    return DataFile(file.path, file.size_bytes, file.row_count, file.stats, file.modified_ms, rows)
+
+
+def check_protocol(protocol: Mapping[str, Any], table: str) -> None:
+    if protocol.get("minReaderVersion", 1) > 1 or protocol.get("minWriterVersion", 2) > 2:
+        raise FormatError(
+            f"table {table!r} asks for Delta reader {protocol.get('minReaderVersion')} and writer "
+            f"{protocol.get('minWriterVersion')}, this library knows 1 and 2",
+            kind="table-protocol",
+            hint="another tool upgraded the table; use a newer lakefolio",
+            table=table,
+        )
+
+
+def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the maps of a checkpoint row (lists of pairs) into dicts."""
+    plain = dict(metadata)
+    plain["configuration"] = dict(metadata.get("configuration") or [])
+    plain["format"] = {"provider": "parquet", "options": {}}
+    return plain
+
+
+_STRINGS = pa.map_(pa.string(), pa.string())
+_CHECKPOINT_SCHEMA = pa.schema(
+    [
+        pa.field("protocol", pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])),
+        pa.field(
+            "metaData",
+            pa.struct(
+                [
+                    ("id", pa.string()),
+                    ("name", pa.string()),
+                    ("description", pa.string()),
+                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
+                    ("schemaString", pa.string()),
+                    ("partitionColumns", pa.list_(pa.string())),
+                    ("configuration", _STRINGS),
+                    ("createdTime", pa.int64()),
+                ]
+            ),
+        ),
+        pa.field(
+            "add",
+            pa.struct(
+                [
+                    ("path", pa.string()),
+                    ("partitionValues", _STRINGS),
+                    ("size", pa.int64()),
+                    ("modificationTime", pa.int64()),
+                    ("dataChange", pa.bool_()),
+                    ("stats", pa.string()),
+                    ("tags", _STRINGS),
+                ]
+            ),
+        ),
+        pa.field(
+            "remove",
+            pa.struct(
+                [
+                    ("path", pa.string()),
+                    ("deletionTimestamp", pa.int64()),
+                    ("dataChange", pa.bool_()),
+                    ("extendedFileMetadata", pa.bool_()),
+                    ("partitionValues", _STRINGS),
+                    ("size", pa.int64()),
+                ]
+            ),
+        ),
+    ]
+)
+
+
+def to_checkpoint(
+    metadata: Mapping[str, Any], files: Sequence[DataFile], tombstones: Sequence[tuple[DataFile, int]]
+) -> bytes:
+    import pyarrow.parquet as pq
+
+    described = dict(metadata)
+    described["configuration"] = list(dict(metadata.get("configuration") or {}).items())
+    described["format"] = {"provider": "parquet", "options": []}
+    rows: list[dict[str, Any]] = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": described},
+    ]
+    for file in files:
+        rows.append({"add": file.add(data_change=False) | {"partitionValues": [], "tags": None}})
+    for file, deleted_ms in tombstones:
+        rows.append(
+            {
+                "remove": {
+                    "path": quote(file.path, safe="/=-_.~"),
+                    "deletionTimestamp": deleted_ms,
+                    "dataChange": False,
+                    "extendedFileMetadata": True,
+                    "partitionValues": [],
+                    "size": file.size_bytes,
+                }
+            }
+        )
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA), sink, compression="snappy")
+    return sink.getvalue()
+
+
+def to_lines(actions: Sequence[Mapping[str, Any]]) -> bytes:
+    return ("\n".join(json.dumps(action, separators=(",", ":")) for action in actions) + "\n").encode()
+
+
+def parse_pointer(body: bytes | memoryview, key: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(bytes(body))
+    except ValueError:
+        return {}  # a damaged pointer costs time, nothing else: the log is read from its start
+    return value if isinstance(value, dict) else {}
+
+
+def brief(exc: Exception) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0][:120]
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,188 @@
+"""Every error lakefolio raises, grouped by what a handler of it would do.
+
+One line says what failed, on which object, what was expected and what was found; ``hint`` says what to do.
+Errors also inherit from the builtin that code written for a plain folder library expects: a missing item is a
+``KeyError``, an existing name a ``ValueError``, a write to a read-only lake a ``RuntimeError``.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConflictError",
+    "FormatError",
+    "IntegrityError",
+    "InvalidInputError",
+    "LakeNotFoundError",
+    "LakefolioError",
+    "LocalFileNotFoundError",
+    "NotFoundError",
+    "PlaceTakenError",
+    "ReadOnlyError",
+    "ReferenceNotFoundError",
+    "StorageError",
+    "UnsupportedTypeError",
+    "UntrustedContentError",
+    "nearest",
+]
+
+
+class LakefolioError(Exception):
+    """Base of every error of this library.
+
+    Attributes:
+        kind: A stable, append-only machine name of what failed, such as ``"item-not-found"``.
+        hint: What to do about it, or None.
+        exit_code: The exit code of the command line for this class of error.
+        objects: What the error is about: ``digest``, ``key``, ``version``, ``item``, …
+    """
+
+    exit_code: ClassVar[int] = 1
+    default_kind: ClassVar[str] = "error"
+
+    def __init__(
+        self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind or self.default_kind
+        self.hint = hint
+        self.objects = objects
+
+    def __str__(self) -> str:
+        """The message and the hint on one line (KeyError would quote it, OSError would show errno)."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the objects of the error as attributes: ``error.digest``."""
+        try:
+            return self.__dict__["objects"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep kind, hint and objects when an error crosses a process boundary."""
+        return (_rebuild, (type(self), self.message, self.kind, self.hint, self.objects))
+
+
+def _rebuild(
+    cls: type[LakefolioError], message: str, kind: str, hint: str | None, objects: dict[str, Any]
+) -> LakefolioError:
+    return cls(message, kind=kind, hint=hint, **objects)
+
+
+class NotFoundError(LakefolioError, KeyError):
+    """A folio, item, version, snapshot or object that does not exist. Check the name."""
+
+    exit_code = 3
+    default_kind = "not-found"
+
+
+class LakeNotFoundError(NotFoundError, FileNotFoundError):
+    """No lake lies at the given place, or its bucket does not exist."""
+
+    default_kind = "lake-not-found"
+
+
+class ReferenceNotFoundError(NotFoundError, FileNotFoundError):
+    """What a reference names no longer exists. Bring it back, or register it again."""
+
+    default_kind = "reference-missing"
+
+
+class AlreadyExistsError(LakefolioError, ValueError):
+    """A name is taken. Choose another, or pass ``overwrite=True``."""
+
+    exit_code = 4
+    default_kind = "already-exists"
+
+
+class PlaceTakenError(AlreadyExistsError, FileExistsError):
+    """A folder or file lies where something new should be made. Choose another place."""
+
+    default_kind = "place-taken"
+
+
+class ConflictError(LakefolioError):
+    """Another writer changed what this change depends on. Look again, then retry."""
+
+    exit_code = 5
+    default_kind = "conflict"
+
+
+class InvalidInputError(LakefolioError, ValueError):
+    """The caller's input can't be accepted. Nothing was stored; retrying unchanged will fail again."""
+
+    exit_code = 2
+    default_kind = "invalid-input"
+
+
+class LocalFileNotFoundError(InvalidInputError, FileNotFoundError):
+    """A local file or directory that is to be added does not exist."""
+
+    default_kind = "local-file-not-found"
+
+
+class UnsupportedTypeError(InvalidInputError, TypeError):
+    """No handler stores objects of this type."""
+
+    default_kind = "unsupported-type"
+
+
+class ReadOnlyError(InvalidInputError, RuntimeError):
+    """A write through a read-only handle, or into a past version."""
+
+    exit_code = 6
+    default_kind = "read-only"
+
+
+class StorageError(LakefolioError, OSError):
+    """The object store refused or failed: network, credentials, permissions, space. Retry or repair the set-up."""
+
+    exit_code = 7
+    default_kind = "storage"
+
+
+class IntegrityError(LakefolioError):
+    """Stored bytes are missing or not what was written. Never retried silently; restore them from a copy."""
+
+    exit_code = 8
+    default_kind = "integrity"
+
+
+class FormatError(LakefolioError):
+    """The lake is of a format this library can't read or write. Use a newer library."""
+
+    exit_code = 9
+    default_kind = "format"
+
+
+class UntrustedContentError(LakefolioError, TypeError):
+    """Loading would run code the reader has not said to trust."""
+
+    exit_code = 10
+    default_kind = "untrusted-content"
+
+
+def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> str | None:
+    """Return a hint naming the nearest of ``candidates``, or the few there are, or None when there are none.
+
+    Args:
+        name: What the user asked for.
+        candidates: The names that exist.
+        limit: How many names to give at most.
+    """
+    known = sorted(set(candidates))
+    if not known:
+        return None
+    close = get_close_matches(name, known, n=limit, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(one) for one in close) + "?"
+    shown = ", ".join(repr(one) for one in known[:5])
+    return f"there are {shown}" + (f" and {len(known) - 5} more" if len(known) > 5 else "")

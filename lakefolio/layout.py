@@ -1,0 +1,109 @@
+"""Every key of a lake, relative to its prefix, and what makes a key safe to use (FORMAT.md, "Layout").
+
+Pure: no I/O. A key read from the bucket is never used before :func:`check_key` has passed it, so that a
+hand-edited table can't point a reader outside its lake.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lakefolio.errors import IntegrityError
+
+__all__ = [
+    "BLOBS",
+    "JOURNAL",
+    "LINEAGE",
+    "MARKER",
+    "METADATA",
+    "PENDING",
+    "README",
+    "TABLES",
+    "blob_key",
+    "check_digest",
+    "check_key",
+    "log_key",
+    "log_prefix",
+    "log_version",
+    "pending_key",
+    "table_prefix",
+]
+
+MARKER = "lakefolio.json"
+README = "README.txt"
+JOURNAL = "manifests"
+LINEAGE = "lineage"
+METADATA = "metadata"
+TABLES = (JOURNAL, LINEAGE, METADATA)
+BLOBS = "blobs/sha256"
+PENDING = "pending"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LOG = re.compile(r"(?:.*/)?(\d{20})\.json")
+_SEGMENT = re.compile(r"[A-Za-z0-9._=%-]+")
+
+
+def check_digest(digest: str) -> str:
+    """Return ``digest`` if it is written ``sha256:<64 hex digits>``.
+
+    Raises:
+        IntegrityError: For anything else; a digest becomes part of a key, so it is never taken on trust.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise IntegrityError(
+            f"digest {digest[:80]!r} is not of the form sha256:<64 hex digits>",
+            kind="bad-digest",
+            digest=digest,
+        )
+    return digest
+
+
+def check_key(key: str, *, within: str) -> str:
+    """Return ``key`` if it is a plain relative key below the prefix ``within``.
+
+    Raises:
+        IntegrityError: If it is absolute, climbs with ``..``, or holds unusual characters.
+    """
+    segments = key.split("/")
+    plain = all(_SEGMENT.fullmatch(part) and part not in (".", "..") for part in segments)
+    if not plain or not key.startswith(within.rstrip("/") + "/"):
+        raise IntegrityError(
+            f"key {key[:200]!r} does not lie below {within!r}",
+            kind="bad-key",
+            hint="the table that names it was edited by hand or is damaged; run `lakefolio check`",
+            key=key,
+        )
+    return key
+
+
+def blob_key(digest: str, generation: int = 0) -> str:
+    """Return the key of a blob: ``blobs/sha256/ab/<hex>`` and, from the second generation on, ``.<generation>``."""
+    hexadecimal = check_digest(digest).removeprefix("sha256:")
+    suffix = f".{generation}" if generation else ""
+    return f"{BLOBS}/{hexadecimal[:2]}/{hexadecimal}{suffix}"
+
+
+def table_prefix(table: str) -> str:
+    """Return the root of a Delta table of the lake."""
+    return f"tables/{table}"
+
+
+def log_prefix(table: str) -> str:
+    """Return the folder of a table's Delta log."""
+    return f"tables/{table}/_delta_log"
+
+
+def log_key(table: str, version: int) -> str:
+    """Return the key of the log entry that creates ``version``."""
+    return f"{log_prefix(table)}/{version:020d}.json"
+
+
+def log_version(key: str) -> int | None:
+    """Return the version that a log entry's key creates, or None for other files of the log."""
+    match = _LOG.fullmatch(key)
+    return int(match.group(1)) if match else None
+
+
+def pending_key(commit_id: str) -> str:
+    """Return the key of a group-commit ticket."""
+    return f"{PENDING}/{commit_id}"

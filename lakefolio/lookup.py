@@ -1,0 +1,88 @@
+"""Finding what users name: versions, times, snapshots; and saying what there is when it is not found (pure: no I/O)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.refs import as_time
+from lakefolio.state import State, View
+
+__all__ = ["item_not_found", "resolve_at", "snapshot_not_found"]
+
+
+def resolve_at(view: View, state: State, at: int | str | datetime, folio: str | None) -> int:
+    """Return the version that a version number, a time or a snapshot's name means.
+
+    A name is looked up among the folio's snapshots first, then among the lake's.
+
+    Raises:
+        NotFoundError: If there is no such version or snapshot, or the time precedes the first commit.
+    """
+    if isinstance(at, bool) or not isinstance(at, int | str | datetime):
+        raise InvalidInputError(
+            f"at={at!r} is neither a version, a time nor a snapshot's name", kind="bad-at", at=at
+        )
+    if isinstance(at, str):
+        snapshot = (view.snapshot(folio, at) if folio is not None else None) or view.snapshot(None, at)
+        if snapshot is not None:
+            return snapshot.target_version
+        if at.isdecimal():
+            at = int(at)
+        else:
+            when = as_time(at)
+            if when is None:
+                raise snapshot_not_found(view, folio, at)
+            at = when
+    if isinstance(at, int):
+        if not 0 <= at <= state.version:
+            raise NotFoundError(
+                f"version {at} does not exist",
+                kind="version-not-found",
+                hint=f"the versions are 0 to {state.version}",
+                version=at,
+            )
+        return at
+    version = state.version_at(at)
+    if version is None:
+        first = state.first_at()
+        raise NotFoundError(
+            f"nothing was committed at or before {at.isoformat()}",
+            kind="version-not-found",
+            hint="the lake is empty" if first is None else f"the first commit was at {first.isoformat()}",
+            at=at,
+        )
+    return version
+
+
+def item_not_found(view: View, folio: str, item: str) -> NotFoundError:
+    """Make the error for an item that is not live, naming the nearest that are."""
+    names = view.names(folio)
+    if names:
+        return NotFoundError(
+            f"item {item!r} not found in folio {folio!r}",
+            kind="item-not-found",
+            hint=nearest(item, names),
+            folio=folio,
+            item=item,
+        )
+    hint = nearest(folio, view.folios())
+    return NotFoundError(
+        f"item {item!r} not found: folio {folio!r} does not exist or is empty",
+        kind="item-not-found",
+        hint=hint and hint.replace("there are", "folios are"),
+        folio=folio,
+        item=item,
+    )
+
+
+def snapshot_not_found(view: View, folio: str | None, name: str) -> NotFoundError:
+    """Make the error for a snapshot that does not exist, naming the nearest that do."""
+    known = [one.name for one in view.snapshots() if one.folio in (None, folio)]
+    return NotFoundError(
+        f"snapshot {name!r} not found" + (f" in folio {folio!r}" if folio is not None else ""),
+        kind="snapshot-not-found",
+        hint=nearest(name, known) or "no snapshot has been taken yet",
+        snapshot=name,
+        folio=folio,
+    )

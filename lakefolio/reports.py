@@ -1,0 +1,146 @@
+"""What mutating and summarising calls return: a dict for programs that prints as text for people (pure: no I/O)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lakefolio.lake import Lake
+
+__all__ = ["CompactReport", "Info", "Report", "RestoreReport", "Stats", "format_bytes"]
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(count) < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+class Report(dict[str, Any]):
+    """A JSON-able dict whose values are attributes too; ``str`` gives lines for people."""
+
+    title = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a value as an attribute."""
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(self)}") from None
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        width = max((len(name) for name in self), default=0)
+        lines = [f"{name.replace('_', ' '):<{width}}  {_shown(name, value)}" for name, value in self.items()]
+        return "\n".join(([self.title] if self.title else []) + lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name.endswith("bytes"):
+        return format_bytes(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+class Info(Report):
+    """What a lake is; see ``Lake.info``."""
+
+
+class RestoreReport(Report):
+    """What a restore brought back (or, as a dry run, would): ``version``, ``items``, ``counts``, ``dry_run``."""
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: int | str | datetime
+    ) -> RestoreReport:
+        """Make the report of the ``manifests`` rows of a restore."""
+        items = [
+            {
+                "folio": row["folio"],
+                "item": row["item"],
+                "action": "removed" if row["op"] == "delete" else "brought back",
+            }
+            for row in rows
+            if row["op"] in ("put", "delete")
+        ]
+        return cls(
+            at=str(at),
+            version=version,
+            dry_run=dry_run,
+            items=items,
+            metadata_changes=sum(row.get("metadata_count") or 0 for row in rows if row["op"] == "annotate"),
+        )
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        counts = Counter(one["action"] for one in self.items_changed)
+        what = (
+            ", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing to change"
+        )
+        would = "would restore" if self["dry_run"] else "restored"
+        named = "" if str(self["version"]) == self["at"] else f" ({self['at']})"
+        head = f"{would} to version {self['version']}{named}: {what}"
+        lines = [f"  {one['action']:<13} {one['folio']}:{one['item']}" for one in self.items_changed[:20]]
+        more = len(self.items_changed) - 20
+        return "\n".join([head, *lines, *([f"  … and {more} more"] if more > 0 else [])])
+
+    @property
+    def items_changed(self) -> list[dict[str, str]]:
+        """The items, each with ``folio``, ``item`` and ``action``."""
+        return list(self["items"])
+
+
+class CompactReport(Report):
+    """What compaction did, for each table: ``files_before``, ``files_after``, ``checkpoint_version``."""
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        return "\n".join(
+            f"{name:<10} {one['files_before']} -> {one['files_after']} files, checkpoint at version "
+            f"{one['checkpoint_version']}"
+            for name, one in self.items()
+        )
+
+
+class Stats(Report):
+    """What a lake holds and costs; see ``Lake.stats``."""
+
+    @classmethod
+    def of(cls, lake: Lake) -> Stats:
+        """Collect the numbers; the views ``storage_savings``, ``entries`` and ``commits`` say the same."""
+        folios = lake.sql("select * from storage_savings order by folio nulls first").pl().to_dicts()
+        totals = lake.sql(
+            "select (select count(*) from items) as items, (select count(*) from entries) as entries, "
+            "(select count(*) from commits) as commits, (select count(*) from snapshots) as snapshots, "
+            "(select count(*) from lineage_edges) as lineage_edges"
+        ).fetchone()
+        assert totals is not None
+        names = ("items", "entries", "commits", "snapshots", "lineage_edges")
+        return cls(**dict(zip(names, totals, strict=True)), version=lake.version, folios=folios)
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        lines = [
+            f"version {self['version']:,}: {self.get('items'):,} items, {self['entries']:,} entries, "
+            f"{self['commits']:,} commits, {self['snapshots']:,} snapshots, {self['lineage_edges']:,} lineage edges"
+        ]
+        for row in self["folios"]:
+            logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
+            name = row.get("folio") or "(whole lake)"
+            lines.append(
+                f"  {name:<30} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored"
+            )
+        return "\n".join(lines)

@@ -1,0 +1,546 @@
+"""One open lake as one author sees it: the state to read from, and the batch that changes go to.
+
+Lake and Folio are faces of a session and share it. All rules that are not about bytes, rows or keys live here: who may
+write, what a name, a tag and a piece of metadata may be, what an open batch sees, how an object finds its handler.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lakefolio import items, references
+from lakefolio.blobs import Blobs
+from lakefolio.cache import FileCache
+from lakefolio.changes import Annotate, Change, Commit, Put, Stored
+from lakefolio.config import default_author
+from lakefolio.errors import (
+    FormatError,
+    InvalidInputError,
+    LakefolioError,
+    LakeNotFoundError,
+    NotFoundError,
+    ReadOnlyError,
+)
+from lakefolio.items import json_decode, json_encode
+from lakefolio.journal import Committed, Journal
+from lakefolio.layout import MARKER, README, TABLES
+from lakefolio.lookup import item_not_found, resolve_at
+from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
+from lakefolio.overlay import Overlay
+from lakefolio.planner import plan_commit
+from lakefolio.refs import check_folio, check_item, new_id
+from lakefolio.schema import LINEAGE_SCHEMA
+from lakefolio.state import Entry, State, entry_from_row
+from lakefolio.storage import Store, open_store
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from lakefolio.views import Views
+
+__all__ = ["Session"]
+
+
+class _Batch:
+    """The changes of an open block, already planned once, so that mistakes are told where they are made."""
+
+    def __init__(self, session: Session, message: str | None) -> None:
+        self.message = message
+        self.changes: list[Change] = []
+        self.overlay = session._overlay()
+        self._session = session
+
+    def add(self, changes: Sequence[Change]) -> list[dict[str, Any]]:
+        """Lay changes over the batch's view and return their rows, with a provisional version."""
+        try:
+            plan = self._session._planned(changes, self.overlay)
+        except LakefolioError:
+            if not self._session._moved():
+                raise
+            self.overlay = self._session._overlay()
+            self.overlay.absorb(self._session._planned(self.changes, self.overlay).overlay)
+            plan = self._session._planned(changes, self.overlay)
+        self.overlay.absorb(plan.overlay)
+        self.changes += changes
+        return list(plan.manifests)
+
+
+_BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
+
+
+class Session:
+    """See the module. Safe to share between threads; a batch belongs to the thread (or task) that opened it.
+
+    Attributes:
+        uri: The address of the lake, without secrets.
+        marker: What its format marker says.
+        author: Who is noted as the author of commits.
+        pinned: The past version this session is fixed to, or None.
+        read_only: Whether writes are refused.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        marker: Marker,
+        *,
+        author: str | None,
+        read_only: bool,
+        pinned: int | None,
+    ) -> None:
+        self.store = store
+        self.journal = journal
+        self.marker = marker
+        self.author = author
+        self.read_only = read_only
+        self.pinned = pinned
+        self.blobs = Blobs(store, FileCache())
+        self._tables: tuple[int, dict[str, pa.Table]] | None = None
+
+    @property
+    def uri(self) -> str:
+        """The address of the lake."""
+        return self.store.uri
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        create: bool = True,
+        read_only: bool = False,
+        author: str | None = None,
+    ) -> Session:
+        """Open a lake; create it if it is absent. Creating is idempotent and safe to do from many processes.
+
+        Raises:
+            LakeNotFoundError: If there is no lake and ``create`` is False or ``read_only`` is True.
+            FormatError: If the lake needs a newer library.
+            StorageError: If the store can't be reached.
+        """
+        store = open_store(str(uri), storage_options)
+        journal = Journal(store)
+        body = store.find(MARKER)
+        if body is None:
+            if read_only or not create:
+                raise LakeNotFoundError(
+                    f"no lake at {store.uri}: it has no {MARKER}",
+                    hint="check the address, or create the lake: lakefolio init, or lf.open(…, create=True)",
+                    uri=store.uri,
+                )
+            body = cls._create(store, journal)
+        marker = parse_marker(body, store.uri, writing=not read_only)
+        journal.load()
+        return cls(store, journal, marker, author=author or default_author(), read_only=read_only, pinned=None)
+
+    @staticmethod
+    def _create(store: Store, journal: Journal) -> bytes | memoryview:
+        """Create the tables, then the marker: a lake that has its marker is complete."""
+        marker = new_marker()
+        journal.create()
+        for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):
+            store.create_if_absent(key, body)
+        found = store.find(MARKER)
+        if found is None:
+            raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
+        return found
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def state(self) -> State | Overlay:
+        """Return what is there: the newest state (one request), the pinned one, or the open batch's view."""
+        if self.pinned is not None:
+            return self.journal.at(self.pinned)
+        newest = self.journal.refresh()
+        batch = self._batch()
+        return newest if batch is None else batch.overlay
+
+    def committed(self) -> State:
+        """Return the newest committed state, or the pinned one, whatever batch is open."""
+        return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
+
+    def resolve(self, at: int | str | datetime, folio: str | None = None) -> int:
+        """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
+        newest = self.journal.refresh()
+        version = resolve_at(newest, newest, at, folio)
+        if self.pinned is not None and version > self.pinned:
+            raise NotFoundError(
+                f"version {version} lies after version {self.pinned}, which this lake is opened at",
+                kind="version-not-found",
+                hint="open the lake without at",
+                version=version,
+            )
+        return version
+
+    def at(self, at: int | str | datetime, folio: str | None = None) -> Session:
+        """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
+        return self._fixed(self.resolve(at, folio))
+
+    def _fixed(self, version: int) -> Session:
+        return Session(self.store, self.journal, self.marker, author=self.author, read_only=True, pinned=version)
+
+    def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
+        """Return the live entry of an item, now or as of ``at``.
+
+        Raises:
+            NotFoundError: If there is none; the hint names the nearest.
+        """
+        if at is not None:
+            return self.at(at, folio).entry(folio, item)
+        view = self.state()
+        entry = view.entry(check_folio(folio), check_item(item))
+        if entry is None:
+            raise item_not_found(view, folio, item)
+        return entry
+
+    def load(self, entry: Entry, *, verify: bool = True, **options: Any) -> Any:
+        """Return the object of an entry, from verified bytes.
+
+        Raises:
+            IntegrityError: If the stored bytes are missing or not what was written.
+            UntrustedContentError: If it would run code that ``trusted=`` does not name.
+        """
+        if entry.storage == "reference":
+            return references.load(entry, self.store.options, **options)
+        handler = items.handler_of(entry.kind)
+        return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
+
+    def local_path(self, entry: Entry) -> Path:
+        """Return a local, read-only, verified file with the content of an entry."""
+        if entry.storage == "reference":
+            return references.local_path(entry, self.store.options)
+        return self.blobs.source(entry).path()
+
+    def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
+        """Return the metadata of the lake (``"lake", ""``), a folio, or an entry by its id."""
+        batch = self._batch()
+        if batch is not None and self.pinned is None:
+            texts = batch.overlay.metadata(kind, subject_id)
+        else:
+            if self.pinned is None:
+                self.journal.refresh()
+            texts = self.journal.metadata(kind, subject_id, self.pinned)
+        return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
+
+    def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
+        """Return the lineage rows of an entry: what it was made from."""
+        if not entry.lineage_count:
+            return []
+        batch = self._batch()
+        return (self.journal if batch is None else batch.overlay).edges_of(entry.entry_id)
+
+    def edges(self) -> pa.Table:
+        """Return every visible lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""
+        import pyarrow as pa
+
+        rows = self.journal.side_table("lineage", self.pinned)
+        batch = self._batch()
+        if batch is not None and (pending := batch.overlay.pending_edges()):
+            rows = pa.concat_tables([rows, pa.Table.from_pylist(pending, schema=LINEAGE_SCHEMA)])
+        return rows
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the rows of the three tables that count at this session's version, without copying.
+
+        The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
+        """
+        state = self.committed()
+        version = state.version
+        kept = self._tables
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        tables = {"manifests": state.table()} | {
+            name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
+        }
+        self._tables = (version, tables)
+        return tables
+
+    def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
+        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise)."""
+        return _views().query(self.tables(), sql, params)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection with the views bound at this session's version."""
+        return _views().connect(self.tables())
+
+    def audit(self) -> list[tuple[str, str, str]]:
+        """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
+        return _views().audit(self.tables())
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Raise ReadOnlyError if this session may not write."""
+        if self.pinned is not None:
+            raise ReadOnlyError(
+                f"version {self.pinned} of {self.uri} is the past and can't be changed",
+                kind="read-only-version",
+                hint="write through the lake itself; restore() brings the past back",
+                uri=self.uri,
+                version=self.pinned,
+            )
+        if self.read_only:
+            raise ReadOnlyError(
+                f"lake {self.uri} is opened read-only", hint="open it without read_only=True", uri=self.uri
+            )
+
+    def put(
+        self,
+        folio: str,
+        item: str,
+        obj: Any,
+        *,
+        kind: str | None = None,
+        description: str | None = None,
+        inputs: str | Iterable[Any] | None = None,
+        tags: str | Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Store an object as an item.
+
+        Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
+        holds already is referred to, not stored.
+
+        Args:
+            folio: The folio; it exists from its first item on.
+            item: The name in it.
+            obj: Any object that a handler stores.
+            kind: The handler to use; by default the one that accepts the object's type.
+            description: One sentence on what it is.
+            inputs: What it was made from: references, URIs, or entries.
+            tags: Words to find it by.
+            metadata: Facts to note of it; any JSON-able values.
+            overwrite: Whether to replace an item of that name; its old entry stays in the history.
+            options: What the handler takes besides.
+
+        Raises:
+            AlreadyExistsError: The name is taken and ``overwrite`` is False.
+            InvalidInputError: A name, tag or value that can't be stored.
+            UnsupportedTypeError: No handler stores such objects.
+            NotFoundError: An input does not exist.
+        """
+        self._admit(folio, item, overwrite=overwrite)
+        handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
+        words = _Words(description, inputs, tags, metadata)
+        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else Path()
+        try:
+            encoded = handler.encode(obj, scratch=scratch, **(options or {}))
+            stored = self.blobs.put(encoded, self._known())
+        finally:
+            if scratch != Path():
+                shutil.rmtree(scratch, ignore_errors=True)
+        return self._put(folio, item, stored, words, overwrite=overwrite)
+
+    def put_reference(
+        self,
+        folio: str,
+        item: str,
+        uri: str | Path,
+        *,
+        kind: str | None = None,
+        description: str | None = None,
+        inputs: str | Iterable[Any] | None = None,
+        tags: str | Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
+
+        Raises:
+            AlreadyExistsError: The name is taken and ``overwrite`` is False.
+            InvalidInputError: A name or address that can't be used.
+        """
+        self._admit(folio, item, overwrite=overwrite)
+        words = _Words(description, inputs, tags, metadata)
+        stored = references.register(uri, self.store.options, kind=kind, **(options or {}))
+        return self._put(folio, item, stored, words, overwrite=overwrite)
+
+    def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:
+        """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
+        self.check_writable()
+        check_folio(folio)
+        check_item(item)
+        if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
+            self._planned([_probe(folio, item)], self._view())
+
+    def _put(self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool) -> Entry:
+        put = Put(
+            folio=folio,
+            item=item,
+            stored=stored,
+            entry_id=new_id(),
+            description=words.description,
+            tags=words.tags,
+            inputs=words.inputs,
+            metadata=words.metadata,
+            overwrite=overwrite,
+        )
+        return self.apply(put)[0]
+
+    def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
+        """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
+        texts: dict[str, str | None] = dict(_metadata_texts(values))
+        texts |= dict.fromkeys(remove)
+        self.apply(Annotate(kind, subject_id, texts))
+
+    def apply(self, *changes: Change, message: str | None = None) -> list[Entry]:
+        """Commit changes as one, or add them to the open batch; return the entries they put, in order.
+
+        Raises:
+            LakefolioError: Whatever the planner objects to; then nothing has happened.
+        """
+        self.check_writable()
+        batch = self._batch()
+        rows = self._commit(changes, message).rows if batch is None else batch.add(changes)
+        return [entry_from_row(row) for row in rows if row["op"] == "put"]
+
+    def _commit(self, changes: Sequence[Change], message: str | None) -> Committed:
+        return self.journal.commit(Commit(commit_id=new_id(), changes=changes, author=self.author, message=message))
+
+    @contextmanager
+    def batch(self, message: str | None = None) -> Iterator[None]:
+        """Make all changes in the block one commit; an exception commits nothing. An inner batch joins the outer.
+
+        Changes are checked where they are made, and once more against the newest state at the end of the block.
+        """
+        self.check_writable()
+        if self._batch() is not None:
+            yield
+            return
+        batch = _Batch(self, message)
+        token = _BATCHES.set({**_BATCHES.get(), id(self.journal): batch})
+        try:
+            yield
+        finally:
+            _BATCHES.reset(token)
+        if batch.changes:
+            self._commit(batch.changes, message)
+
+    def plan(self, *changes: Change) -> list[dict[str, Any]]:
+        """Return the rows of ``manifests`` that changes would make now, and make none."""
+        self.journal.refresh()
+        return self._planned(changes, self._view()).manifests
+
+    # -- the open batch ------------------------------------------------------------------------------------
+
+    def _batch(self) -> _Batch | None:
+        return _BATCHES.get().get(id(self.journal))
+
+    def _known(self) -> State | Overlay:
+        """Return the newest state known, without asking the store."""
+        batch = self._batch()
+        return self.journal.state if batch is None else batch.overlay
+
+    def _view(self) -> Overlay:
+        batch = self._batch()
+        return self._overlay() if batch is None else batch.overlay
+
+    def _overlay(self) -> Overlay:
+        return Overlay(self.journal.state, self.journal, self.journal.state.version + 1)
+
+    def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Any:
+        state = self.journal.state
+        return plan_commit(
+            Commit(commit_id=new_id(), changes=changes, author=self.author),
+            state,
+            overlay,
+            overlay,
+            first_ordinal=0,
+            txn_id="",
+            version=state.version + 1,
+            committed_at=state.committed_at or datetime.now().astimezone(),
+        )
+
+    def _moved(self) -> bool:
+        before = self.journal.state.version
+        return self.journal.refresh().version != before
+
+
+@cache
+def _views() -> Views:
+    from lakefolio.views import Views
+
+    return Views()
+
+
+class _Words:
+    """What people say of an entry, checked and in the form that rows take."""
+
+    def __init__(
+        self,
+        description: str | None,
+        inputs: str | Iterable[Any] | None,
+        tags: str | Iterable[str] | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        self.description = check_text(description, "description")
+        self.inputs = check_inputs(inputs)
+        self.tags = check_tags(tags)
+        self.metadata = _metadata_texts(metadata or {})
+
+
+def check_text(text: object, what: str) -> str | None:
+    """Return a text that can be stored, or None; InvalidInputError (kind ``bad-text``) otherwise."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{what} is of type {type(text).__name__}, expected str", kind="bad-text")
+    if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
+        raise InvalidInputError(f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can", kind="bad-text")
+    return text
+
+
+def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return tags without repetition; a single text is one tag."""
+    if tags is None:
+        return ()
+    found = [tags] if isinstance(tags, str) else list(tags)
+    for tag in found:
+        if check_text(tag, "tag") in (None, ""):
+            raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
+    return tuple(dict.fromkeys(found))
+
+
+def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
+    """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
+    if inputs is None:
+        return ()
+    found = [inputs] if isinstance(inputs, str | Entry) else list(inputs)
+    texts = [one if isinstance(one, str) else getattr(one, "ref", None) for one in found]
+    for text, one in zip(texts, found, strict=True):
+        if not isinstance(text, str) or not text:
+            raise InvalidInputError(
+                f"input {one!r} is neither a reference, a URI nor an entry",
+                kind="bad-input",
+                hint="name an item, as in inputs=['raw', 'other/folio:item@3']",
+            )
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def _metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(values, Mapping):
+        raise InvalidInputError(f"metadata is of type {type(values).__name__}, expected a dict", kind="bad-metadata")
+    for key in values:
+        if not isinstance(key, str) or check_text(key, "metadata key") == "":
+            raise InvalidInputError(f"metadata key {key!r} is not a text", kind="bad-metadata", key=key)
+    return {key: json_encode.dumps(value).decode() for key, value in values.items()}
+
+
+def _probe(folio: str, item: str) -> Put:
+    """Make a change whose only use is to be refused, so that the refusal is worded in one place."""
+    return Put(folio=folio, item=item, stored=Stored(kind="", storage="inline"), entry_id="")

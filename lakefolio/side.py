@@ -1,0 +1,78 @@
+"""What ``lineage`` and ``metadata`` say, of the rows that count (pure: no I/O).
+
+A row of a side table counts only if a ``manifests`` row carries its ``txn_id`` too (FORMAT.md, "Journal protocol"), and
+it counts from that row's version on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from lakefolio.rows import RowLog
+from lakefolio.schema import LINEAGE_SCHEMA, METADATA_SCHEMA
+
+__all__ = ["LineageRows", "MetadataRows"]
+
+
+class MetadataRows:
+    """The rows of ``metadata``, found by subject."""
+
+    schema = METADATA_SCHEMA
+
+    def __init__(self) -> None:
+        self.rows = RowLog(METADATA_SCHEMA)
+        self._subjects: dict[tuple[str, str], list[tuple[str, int, str, str | None]]] = {}
+
+    def extend(self, rows: pa.Table) -> None:
+        """Take in further rows, visible or not."""
+        self.rows.append(rows)
+        names = ("subject_kind", "subject_id", "txn_id", "ordinal", "key", "value")
+        columns = [rows.column(name).to_pylist() for name in names]
+        for kind, subject_id, txn_id, ordinal, key, value in zip(*columns, strict=True):
+            self._subjects.setdefault((kind, subject_id), []).append((txn_id, ordinal, key, value))
+
+    def values(self, kind: str, subject_id: str, txns: Mapping[str, int], version: int) -> dict[str, str]:
+        """Return key -> JSON text of a subject as of ``version``, keys in the order they were first set.
+
+        Args:
+            kind: ``lake``, ``folio``, ``entry`` or ``run``.
+            subject_id: Empty, a folio's name, an entry's id or a run's id.
+            txns: The version that made each transaction visible.
+            version: Rows of later versions don't count.
+        """
+        counted = [
+            (at, ordinal, key, value)
+            for txn_id, ordinal, key, value in self._subjects.get((kind, subject_id), ())
+            if (at := txns.get(txn_id)) is not None and at <= version
+        ]
+        values: dict[str, str] = {}
+        for _, _, key, value in sorted(counted, key=lambda one: one[:2]):
+            if value is None:
+                values.pop(key, None)
+            else:
+                values[key] = value
+        return values
+
+
+class LineageRows:
+    """The rows of ``lineage``, found by output."""
+
+    schema = LINEAGE_SCHEMA
+
+    def __init__(self) -> None:
+        self.rows = RowLog(LINEAGE_SCHEMA)
+        self._outputs: dict[str, list[int]] = {}
+
+    def extend(self, rows: pa.Table) -> None:
+        """Take in further rows, visible or not."""
+        first = self.rows.append(rows)
+        for offset, output_id in enumerate(rows.column("output_id").to_pylist()):
+            self._outputs.setdefault(output_id, []).append(first + offset)
+
+    def edges_of(self, output_id: str, txns: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Return the visible rows of one output, in order."""
+        rows = [self.rows.row(number) for number in self._outputs.get(output_id, ())]
+        return sorted((row for row in rows if row["txn_id"] in txns), key=lambda row: row["ordinal"])

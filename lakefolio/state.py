@@ -1,0 +1,366 @@
+"""What the journal says at one version: the live items, the snapshots, the contents known (pure: no I/O).
+
+Everything here is derived from ``manifests`` rows in their total order (version, ordinal) and can be derived again
+from any prefix of them: the state at version V is the replay of the rows with ``version <= V`` (FORMAT.md, "As-of").
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from lakefolio.rows import RowLog
+from lakefolio.schema import MANIFESTS_SCHEMA
+
+__all__ = ["Entry", "Snapshot", "State", "View", "entry_from_row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One version of an item: a ``put`` row of ``manifests``. The attributes are its columns.
+
+    ``size_bytes`` is the content's logical size, ``stored_bytes`` what its object takes in the store (0 for inline
+    content and references). ``details`` is what the item's handler recorded.
+    """
+
+    version: int
+    ordinal: int
+    committed_at: datetime
+    commit_id: str
+    txn_id: str
+    reason: str | None
+    author: str | None
+    message: str | None
+    folio: str
+    item: str
+    entry_id: str
+    run_id: str | None = None
+    kind: str
+    format: str | None = None
+    media_type: str | None = None
+    storage: str
+    codec: str | None = None
+    digest: str | None = None
+    blob_digest: str | None = None
+    generation: int | None = None
+    size_bytes: int | None = None
+    stored_bytes: int | None = None
+    row_count: int | None = None
+    content: bytes | None = field(default=None, repr=False)
+    uri: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    archived: bool = False
+    lineage_count: int = 0
+    metadata_count: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """The reference that names exactly this entry: ``folio:item@version``."""
+        return f"{self.folio}:{self.item}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A protected name for a version, of the whole lake (``folio`` is None) or of one folio.
+
+    Attributes:
+        name: The name, unique among the snapshots of its scope.
+        folio: The folio it was taken of, or None.
+        target_version: The lake version it protects.
+        version: The lake version that recorded it.
+        committed_at: When it was taken, UTC.
+    """
+
+    name: str
+    folio: str | None
+    target_version: int
+    version: int
+    committed_at: datetime
+    author: str | None = None
+    message: str | None = None
+    tags: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ENTRY_COLUMNS = tuple(Entry.__dataclass_fields__)
+_REQUIRED_BUT_NULLABLE = ("reason", "author", "message")
+
+
+def _decoded(text: Any) -> Mapping[str, Any]:
+    if not text:
+        return {}
+    value = json.loads(text)
+    return value if isinstance(value, dict) else {}
+
+
+def entry_from_row(row: Mapping[str, Any]) -> Entry:
+    """Make an Entry of a ``put`` row given as a dict of Python values."""
+    values = {name: row[name] for name in _ENTRY_COLUMNS if row.get(name) is not None}
+    for name in _REQUIRED_BUT_NULLABLE:
+        values.setdefault(name, None)
+    for name in ("details", "extra"):
+        if name in values:
+            values[name] = _decoded(values[name])
+    if "tags" in values:
+        values["tags"] = tuple(values["tags"])
+    return Entry(**values)
+
+
+def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
+    """Make a Snapshot of a ``snapshot`` row."""
+    return Snapshot(
+        name=row["snapshot"],
+        folio=row.get("folio"),
+        target_version=row["target_version"],
+        version=row["version"],
+        committed_at=row["committed_at"],
+        author=row.get("author"),
+        message=row.get("description"),
+        tags=tuple(row.get("tags") or ()),
+        extra=_decoded(row.get("extra")),
+    )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time so many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(when: datetime) -> int:
+    """Return the whole microseconds from the beginning of 1970 until a time with a zone."""
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+class View(Protocol):
+    """What can be asked of a state, committed or with pending changes laid over it."""
+
+    version: int
+
+    def entry(self, folio: str, item: str) -> Entry | None:
+        """Return the live head of an item (archived ones included), or None."""
+        ...
+
+    def live(self, folio: str, item: str) -> bool:
+        """Say whether an item has a live head; cheaper than asking for it."""
+        ...
+
+    def names(self, folio: str) -> list[str]:
+        """Return the live items of a folio in the order of their first addition."""
+        ...
+
+    def folios(self) -> list[str]:
+        """Return the folios that have a live item, sorted."""
+        ...
+
+    def listing(self, folio: str) -> list[tuple[str, str, str, bool]]:
+        """Return (item, kind, storage, archived) of the live items of a folio, in the order of their first addition."""
+        ...
+
+    def content(self, digest: str, kind: str) -> Entry | None:
+        """Return an entry of the same kind and content identity whose stored object is not purged, or None."""
+        ...
+
+    def generation(self, blob_digest: str) -> int:
+        """Return the generation under which a blob must be stored now (0 unless it was purged before)."""
+        ...
+
+    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
+        """Return a live snapshot of exactly this scope, or None."""
+        ...
+
+    def entries(self, folio: str) -> list[Entry]:
+        """Return the live entries of a folio in the order of their first addition."""
+        ...
+
+    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
+        """Return the entry of an item that was live at ``version``, or None."""
+        ...
+
+    def history(self, folio: str, item: str) -> list[Entry]:
+        """Return every entry an item ever had, oldest first (deletions are left out)."""
+        ...
+
+    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
+        """Return the live snapshots of a folio, or of every scope when ``folio`` is None, oldest first."""
+        ...
+
+
+class State:
+    """The replay of the journal up to ``version``; its Journal extends it in place, under a lock."""
+
+    def __init__(self, version: int = -1) -> None:
+        self.version = version
+        self.committed_at: datetime | None = None
+        self.rows = RowLog(MANIFESTS_SCHEMA)
+        self.txns: dict[str, int] = {}
+        self._heads: dict[str, dict[str, int]] = {}
+        self._past: dict[tuple[str, str], list[int]] = {}
+        self._contents: dict[tuple[str, str], int] = {}
+        self._purged: dict[str, int] = {}
+        self._snapshots: dict[tuple[str | None, str], Snapshot] = {}
+        self._versions: list[int] = []
+        self._times: list[int] = []  # microseconds since 1970, for each of _versions
+        self._row_counts: list[int] = []
+
+    def extend(self, rows: pa.Table, version: int) -> None:
+        """Replay further rows, given in order, and move to ``version`` (compaction makes one without rows)."""
+        first = self.rows.append(rows)
+        columns = {
+            name: rows.column(name).to_pylist()
+            for name in ("version", "txn_id", "op", "folio", "item", "kind", "digest")
+        }
+        times = rows.column("committed_at").cast("int64").to_pylist()
+        for number, (at, txn_id, op, folio, item, kind, digest) in enumerate(
+            zip(*columns.values(), strict=True), start=first
+        ):
+            self.txns[txn_id] = at
+            if not self._versions or self._versions[-1] != at:
+                self._versions.append(at)
+                self._times.append(times[number - first])
+                self._row_counts.append(number)
+            if op == "put":
+                self._heads.setdefault(folio, {})[item] = number
+                self._past.setdefault((folio, item), []).append(number)
+                if digest:
+                    self._contents[kind, digest] = number
+            elif op == "delete":
+                self._heads.get(folio, {}).pop(item, None)
+                self._past.setdefault((folio, item), []).append(number)
+            elif op == "snapshot":
+                snapshot = snapshot_from_row(self.rows.row(number))
+                self._snapshots[snapshot.folio, snapshot.name] = snapshot
+            elif op == "drop_snapshot":
+                self._snapshots.pop((folio, self.rows.value(number, "snapshot")), None)
+            elif op == "purge":
+                row = self.rows.row(number)
+                blob, generation = row["blob_digest"], row["generation"] or 0
+                self._purged[blob] = max(self._purged.get(blob, -1), generation)
+        self.version = version
+        if self._times:
+            self.committed_at = from_micros(self._times[-1])
+
+    # -- what is live -------------------------------------------------------------------------------------
+
+    def entry(self, folio: str, item: str) -> Entry | None:
+        """See View."""
+        number = self._heads.get(folio, {}).get(item)
+        return None if number is None else entry_from_row(self.rows.row(number))
+
+    def live(self, folio: str, item: str) -> bool:
+        """See View."""
+        return item in self._heads.get(folio, ())
+
+    def names(self, folio: str) -> list[str]:
+        """See View."""
+        return list(self._heads.get(folio, ()))
+
+    def entries(self, folio: str) -> list[Entry]:
+        """Return the live entries of a folio in the order of their first addition."""
+        return self._entries_of(list(self._heads.get(folio, {}).values()))
+
+    def listing(self, folio: str) -> list[tuple[str, str, str, bool]]:
+        """See View. Reads four columns instead of whole rows."""
+        numbers = list(self._heads.get(folio, {}).values())
+        rows = self.rows.table().select(["item", "kind", "storage", "archived"]).take(pa.array(numbers, pa.int64()))
+        items, kinds, storages, archived = (column.to_pylist() for column in rows.columns)
+        return [
+            (item, kind, where, bool(hidden))
+            for item, kind, where, hidden in zip(items, kinds, storages, archived, strict=True)
+        ]
+
+    def _entries_of(self, numbers: list[int]) -> list[Entry]:
+        if len(numbers) < 32:
+            return [entry_from_row(self.rows.row(number)) for number in numbers]
+        return [entry_from_row(row) for row in self.rows.table().take(numbers).to_pylist()]
+
+    def folios(self) -> list[str]:
+        """See View."""
+        return sorted(folio for folio, items in list(self._heads.items()) if items)
+
+    def content(self, digest: str, kind: str) -> Entry | None:
+        """See View."""
+        number = self._contents.get((kind, digest))
+        if number is None:
+            return None
+        entry = entry_from_row(self.rows.row(number))
+        if (
+            entry.storage == "blob"
+            and entry.blob_digest
+            and (entry.generation or 0) < self.generation(entry.blob_digest)
+        ):
+            return None
+        return entry
+
+    def generation(self, blob_digest: str) -> int:
+        """See View."""
+        return self._purged.get(blob_digest, -1) + 1
+
+    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
+        """See View."""
+        return self._snapshots.get((folio, name))
+
+    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
+        """See View."""
+        every = sorted(self._snapshots.values(), key=lambda one: (one.version, one.name))
+        return [one for one in every if folio is None or one.folio == folio]
+
+    # -- the past -----------------------------------------------------------------------------------------
+
+    def history(self, folio: str, item: str) -> list[Entry]:
+        """Return every entry an item ever had, oldest first (deletions are left out)."""
+        numbers = self._past.get((folio, item), [])
+        return self._entries_of([number for number in numbers if self.rows.value(number, "op") == "put"])
+
+    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
+        """Return the entry of an item that was live at ``version``, or None."""
+        numbers = self._past.get((folio, item), [])
+        for number in reversed(numbers):
+            if self.rows.value(number, "version") <= version:
+                row = self.rows.row(number)
+                return entry_from_row(row) if row["op"] == "put" else None
+        return None
+
+    def known(self, folio: str, item: str) -> bool:
+        """Say whether an item exists or ever existed."""
+        return (folio, item) in self._past
+
+    def first_at(self) -> datetime | None:
+        """Return when the first commit was made, or None for an empty lake."""
+        return from_micros(self._times[0]) if self._times else None
+
+    def version_at(self, when: datetime) -> int | None:
+        """Return the last version committed at or before ``when``, or None before the first commit."""
+        index = bisect_right(self._times, to_micros(when)) - 1
+        return None if index < 0 else self._versions[index]
+
+    def time_of(self, version: int) -> datetime | None:
+        """Return when the state at ``version`` was last changed."""
+        index = bisect_right(self._versions, version) - 1
+        return None if index < 0 else from_micros(self._times[index])
+
+    def row_count_at(self, version: int) -> int:
+        """Return how many rows the journal had at ``version``."""
+        index = bisect_right(self._versions, version)
+        return len(self.rows) if index >= len(self._row_counts) else self._row_counts[index]
+
+    def at(self, version: int) -> State:
+        """Return the state as it was at ``version`` (a replay; cost linear in the rows up to there)."""
+        past = State()
+        past.extend(self.rows.table(self.row_count_at(version)), version)
+        return past
+
+    def table(self) -> pa.Table:
+        """Return the ``manifests`` rows in order, without copying."""
+        return self.rows.table()

@@ -1,0 +1,227 @@
+"""Exact-version commits: races, lost answers, many writers; everything acknowledged is there exactly once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import lakefolio as lf
+from lakefolio.changes import Commit, Put, Stored
+from lakefolio.digest import sha256_of_bytes
+from lakefolio.errors import AlreadyExistsError, StorageError
+from lakefolio.journal import Journal
+from lakefolio.refs import new_id
+from lakefolio.storage import Store, open_store
+
+
+def put(
+    item: str, text: bytes = b"1", *, folio: str = "f", overwrite: bool = False, inputs: tuple[str, ...] = ()
+) -> Put:
+    stored = Stored(
+        kind="json", storage="inline", format="json", content=text, digest=sha256_of_bytes(text), size_bytes=len(text)
+    )
+    return Put(folio=folio, item=item, stored=stored, entry_id=new_id(), overwrite=overwrite, inputs=inputs)
+
+
+def commit(journal: Journal, *changes: Put) -> int:
+    return journal.commit(Commit(commit_id=new_id(), changes=changes)).version
+
+
+def opened(uri: str, wrap: type[Store] | None = None) -> Journal:
+    lf.open(uri)
+    journal = Journal(open_store(uri, None))
+    journal.load()
+    return journal
+
+
+class Faulty:
+    """A real store whose answer to some creates gets lost, before or after they took effect."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.after: list[str] = []
+        self.before: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def create(self, key: str, data: bytes) -> None:
+        for part in self.before:
+            if part in key:
+                self.before.remove(part)
+                raise StorageError(f"connection reset on {key}", kind="connection", key=key)
+        self._store.create(key, data)
+        for part in self.after:
+            if part in key:
+                self.after.remove(part)
+                raise StorageError(f"connection reset on {key}", kind="connection", key=key)
+
+
+def test_versions_count_commits_and_times_increase(lake_uri: str) -> None:
+    journal = opened(lake_uri)
+    versions = [commit(journal, put(f"i{n}")) for n in range(5)]
+    assert versions == [1, 2, 3, 4, 5]
+    times = [journal.state.time_of(version) for version in versions]
+    assert times == sorted(set(times))
+
+
+def test_times_increase_even_if_the_clock_does_not(tmp_path) -> None:
+    journal = opened(str(tmp_path / "lake"))
+    commit(journal, put("a"))
+    future = datetime.now(UTC) + timedelta(days=365)
+    journal.state.committed_at = future
+    commit(journal, put("b"))
+    assert journal.state.committed_at == future + timedelta(microseconds=1)
+
+
+def test_a_stale_handle_commits_on_the_newest_state(lake_uri: str) -> None:
+    one, two = opened(lake_uri), opened(lake_uri)
+    commit(one, put("a"))
+    assert commit(two, put("b")) == 2
+    with pytest.raises(AlreadyExistsError) as caught:
+        commit(one, put("b"))
+    assert caught.value.kind == "item-exists"
+    assert commit(two, put("c")) == 3
+    assert one.refresh().names("f") == ["a", "b", "c"]
+
+
+def test_an_objection_on_a_stale_state_is_looked_at_again(lake_uri: str) -> None:
+    one, two = lf.open(lake_uri), lf.open(lake_uri)
+    one.folio("f").add_json("a", 1)
+    two.folio("f").get_data("a")
+    one.folio("f").delete("a")
+    two.folio("f").add_json("a", 2)  # two has not seen the deletion yet
+    assert one.folio("f").get_data("a") == 2
+
+
+@pytest.mark.parametrize("part", ["manifests/_delta_log", "lineage/_delta_log", "metadata/_delta_log"])
+def test_a_lost_answer_is_not_a_conflict(lake_uri: str, part: str) -> None:
+    lake = lf.open(lake_uri)
+    folio = lake.folio("f")
+    folio.add_json("a", 1)
+    journal = lake._session.journal
+    faulty = Faulty(journal.store)
+    for table in (journal._manifests_table, *journal._side_tables.values()):
+        table.store = faulty
+    journal.store = faulty
+    faulty.after = [part]
+    if part.startswith("manifests"):
+        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+    else:
+        with pytest.raises(StorageError):
+            folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+    other = lf.open(lake_uri)
+    assert other.folio("f").get_inputs("b") == ["a"]
+    assert len(other.history("f:b").to_dicts()) == 1
+    assert other.check(read_data=True).ok
+
+
+@pytest.mark.parametrize(
+    "part", ["tables/manifests/0", "manifests/_delta_log", "lineage/_delta_log", "tables/metadata/0"]
+)
+def test_a_failed_commit_leaves_nothing_visible(lake_uri: str, part: str) -> None:
+    lake = lf.open(lake_uri)
+    folio = lake.folio("f")
+    folio.add_json("a", 1)
+    journal = lake._session.journal
+    faulty = Faulty(journal.store)
+    for table in (journal._manifests_table, *journal._side_tables.values()):
+        table.store = faulty
+    journal.store = faulty
+    faulty.before = [part]
+    with pytest.raises(StorageError):
+        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+    other = lf.open(lake_uri)
+    assert other.folio("f").list_contents()["json_data"] == ["a"]
+    assert other.sql("select count(*) from lineage_edges").fetchone() == (0,)
+    assert other.check(read_data=True).ok
+    folio.add_json("b", 3, inputs=["a"], metadata={"k": 1})
+    assert other.folio("f").get_data("b") == 3
+
+
+def test_the_same_commit_given_again_is_recognised(lake_uri: str) -> None:
+    """A commit id that is in the log already is found when the create is lost to it."""
+    one, two = opened(lake_uri), opened(lake_uri)
+    again = Commit(commit_id=new_id(), changes=[put("a")])
+    assert one.commit(again).version == 1
+    assert two.commit(again).version == 1
+    assert two.refresh().version == 1
+
+
+def test_threads_combine(lake_uri: str) -> None:
+    journal = opened(lake_uri)
+    errors: list[BaseException] = []
+    start = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        try:
+            start.wait()
+            for n in range(10):
+                commit(journal, put(f"{number}-{n}"))
+        except BaseException as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    fresh = lf.open(lake_uri)
+    assert sorted(fresh._session.state().names("f")) == sorted(f"{a}-{b}" for a in range(8) for b in range(10))
+    assert fresh.check().ok
+    assert fresh.sql("select count(distinct commit_id) from commits").fetchone() == (80,)
+
+
+def test_one_objection_does_not_spoil_what_is_combined_with_it(tmp_path) -> None:
+    journal = opened(str(tmp_path / "lake"))
+    commit(journal, put("taken"))
+    outcomes: dict[str, object] = {}
+
+    def work(item: str) -> None:
+        try:
+            outcomes[item] = commit(journal, put(item))
+        except AlreadyExistsError as exc:
+            outcomes[item] = exc
+
+    with journal._lock:  # all of them queue up behind this lock
+        threads = [threading.Thread(target=work, args=(item,)) for item in ("x", "taken", "y")]
+        for thread in threads:
+            thread.start()
+        while len(journal._queue) < 3:
+            pass
+    for thread in threads:
+        thread.join()
+    assert outcomes["x"] == outcomes["y"] == 2
+    assert isinstance(outcomes["taken"], AlreadyExistsError)
+
+
+def _writer(uri: str, number: int, count: int, done: multiprocessing.Queue[list[str]]) -> None:
+    folio = lf.open(uri).folio("f")
+    acknowledged = []
+    for n in range(count):
+        folio.add_json(f"{number}-{n}", n, inputs=[f"{number}-{n - 1}"] if n else None)
+        acknowledged.append(f"{number}-{n}")
+    done.put(acknowledged)
+
+
+def test_processes_lose_nothing(lake_uri: str) -> None:
+    lf.open(lake_uri)
+    context = multiprocessing.get_context("spawn")
+    done = context.Queue()
+    workers = [context.Process(target=_writer, args=(lake_uri, number, 15, done)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    acknowledged = [item for _ in workers for item in done.get(timeout=120)]
+    for worker in workers:
+        worker.join()
+    lake = lf.open(lake_uri)
+    assert sorted(lake._session.state().names("f")) == sorted(acknowledged)
+    assert len(acknowledged) == 60
+    assert lake.folio("f").get_inputs("3-9") == ["3-8"]
+    report = lake.check(read_data=True)
+    assert report.ok, str(report)
