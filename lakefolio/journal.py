@@ -140,7 +140,7 @@ class Journal:
             self._sync(name)
             rows = (self._lineage if name == "lineage" else self._metadata).rows.table()
             limit = self.state.version if version is None else version
-            seen = [txn_id for txn_id, at in self.state.txns.items() if at <= limit]
+            seen = [txn_id for txn_id, (at, _) in self.state.txns.items() if at <= limit]
             return rows.filter(pc.is_in(rows.column("txn_id"), value_set=pa.array(seen, pa.string())))
 
     def _sync(self, name: str) -> None:

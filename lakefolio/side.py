@@ -34,19 +34,19 @@ class MetadataRows:
         for kind, subject_id, txn_id, ordinal, key, value in zip(*columns, strict=True):
             self._subjects.setdefault((kind, subject_id), []).append((txn_id, ordinal, key, value))
 
-    def values(self, kind: str, subject_id: str, txns: Mapping[str, int], version: int) -> dict[str, str]:
+    def values(self, kind: str, subject_id: str, txns: Mapping[str, tuple[int, int]], version: int) -> dict[str, str]:
         """Return key -> JSON text of a subject as of ``version``, keys in the order they were first set.
 
         Args:
             kind: ``lake``, ``folio``, ``entry`` or ``run``.
             subject_id: Empty, a folio's name, an entry's id or a run's id.
-            txns: The version that made each transaction visible.
+            txns: The version and the journal row that made each transaction visible.
             version: Rows of later versions don't count.
         """
         counted = [
             (at, ordinal, key, value)
             for txn_id, ordinal, key, value in self._subjects.get((kind, subject_id), ())
-            if (at := txns.get(txn_id)) is not None and at <= version
+            if (at := txns.get(txn_id)) is not None and at[0] <= version
         ]
         values: dict[str, str] = {}
         for _, _, key, value in sorted(counted, key=lambda one: one[:2]):
@@ -72,7 +72,7 @@ class LineageRows:
         for offset, output_id in enumerate(rows.column("output_id").to_pylist()):
             self._outputs.setdefault(output_id, []).append(first + offset)
 
-    def edges_of(self, output_id: str, txns: Mapping[str, int]) -> list[dict[str, Any]]:
+    def edges_of(self, output_id: str, txns: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
         """Return the visible rows of one output, in order."""
         rows = [self.rows.row(number) for number in self._outputs.get(output_id, ())]
         return sorted((row for row in rows if row["txn_id"] in txns), key=lambda row: row["ordinal"])

@@ -204,7 +204,7 @@ class State:
         self.version = version
         self.committed_at: datetime | None = None
         self.rows = RowLog(MANIFESTS_SCHEMA)
-        self.txns: dict[str, int] = {}
+        self.txns: dict[str, tuple[int, int]] = {}  # version and number of the first row of each transaction
         self._heads: dict[str, dict[str, int]] = {}
         self._past: dict[tuple[str, str], list[int]] = {}
         self._contents: dict[tuple[str, str], int] = {}
@@ -225,7 +225,7 @@ class State:
         for number, (at, txn_id, op, folio, item, kind, digest) in enumerate(
             zip(*columns.values(), strict=True), start=first
         ):
-            self.txns[txn_id] = at
+            self.txns.setdefault(txn_id, (at, number))
             if not self._versions or self._versions[-1] != at:
                 self._versions.append(at)
                 self._times.append(times[number - first])

@@ -225,3 +225,27 @@ def test_processes_lose_nothing(lake_uri: str) -> None:
     assert lake.folio("f").get_inputs("3-9") == ["3-8"]
     report = lake.check(read_data=True)
     assert report.ok, str(report)
+
+
+def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> None:
+    """The ordinal of a metadata row counts within its transaction only."""
+    from lakefolio.changes import Annotate
+
+    journal = opened(str(tmp_path / "lake"))
+    both = [
+        Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"a": "1", "b": "1", "c": '"early"'})]),
+        Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"c": '"late"'})]),
+    ]
+    with journal._lock:
+        threads = []
+        for one in both:
+            threads.append(threading.Thread(target=journal.commit, args=(one,)))
+            threads[-1].start()
+            while len(journal._queue) < len(threads):
+                pass
+    for thread in threads:
+        thread.join()
+    assert journal.state.version == 1
+    lake = lf.open(str(tmp_path / "lake"))
+    assert lake.folio("f").metadata["c"] == "late"
+    assert lake.sql("select value from current_metadata where key = 'c'").fetchall() == [('"late"',)]

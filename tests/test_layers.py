@@ -16,12 +16,12 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows config marker items.base items.library items.parquet reports delta_actions",
+        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
         "state side",
         "changes overlay lookup",
         "planner",
         # adapters
-        "storage aws delta",
+        "config aws storage storage.* delta",
         # domain
         "items items.* cache",
         "journal blobs references",
@@ -40,7 +40,7 @@ for number, names in enumerate(
         LAYERS[name] = number
 
 HOMES = {
-    "obstore": {"storage", "aws", "testing.*"},
+    "obstore": {"storage.*", "aws", "testing.*"},
     "boto3": {"aws", "testing.*"},
     "botocore": {"aws", "testing.*"},
     "deltalake": {"delta"},

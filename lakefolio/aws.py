@@ -1,0 +1,175 @@
+"""Credentials and settings as AWS users keep them: profiles, SSO, processes, roles. The only module that knows boto3.
+
+boto3 is imported when it is first needed: never for a lake whose keys lie in the environment or in the options.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lakefolio.errors import InvalidInputError, StorageError, nearest
+
+__all__ = ["Credentials", "ProfileSettings", "client", "credential_provider", "has_config_file", "profile_settings"]
+
+Credentials = dict[str, Any]
+"""``access_key_id``, ``secret_access_key``, ``token`` (or None) and ``expires_at`` (or None)."""
+
+_LIFETIME = timedelta(minutes=4)
+"""How long given credentials are used before boto3 is asked again, which refreshes them in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """What a profile of ``~/.aws/config`` says about S3; None where it is silent."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    addressing_style: str | None = None
+
+
+def has_config_file() -> bool:
+    """Say whether there is an AWS configuration to look into."""
+    places = (
+        os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+    )
+    return any(Path(place).expanduser().is_file() for place in places)
+
+
+def _session(profile: str | None) -> Any:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+    try:
+        return boto3.Session(profile_name=profile)
+    except ProfileNotFound as exc:
+        name = profile or os.environ.get("AWS_PROFILE") or "default"
+        known = boto3.Session().available_profiles if "AWS_PROFILE" not in os.environ else []
+        raise InvalidInputError(
+            f"AWS profile {name!r} does not exist",
+            kind="unknown-profile",
+            hint=nearest(name, known) or "check AWS_PROFILE, AWS_CONFIG_FILE and ~/.aws/config",
+            profile=name,
+        ) from exc
+    except BotoCoreError as exc:
+        raise InvalidInputError(
+            f"the AWS configuration can't be read: {_one_line(exc)}", kind="bad-aws-config"
+        ) from exc
+
+
+def profile_settings(profile: str | None = None) -> ProfileSettings:
+    """Return region, endpoint and addressing style of a profile, as the AWS tools read them.
+
+    Args:
+        profile: Its name; None is AWS_PROFILE or the default.
+
+    Raises:
+        InvalidInputError: kind ``unknown-profile``, naming the nearest.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    core = _session(profile)._session
+    try:
+        scoped: Mapping[str, Any] = core.get_scoped_config()
+        services: Mapping[str, Any] = core.full_config.get("services", {})
+    except BotoCoreError as exc:
+        raise InvalidInputError(
+            f"the AWS configuration can't be read: {_one_line(exc)}", kind="bad-aws-config"
+        ) from exc
+    own = scoped.get("s3")
+    own = own if isinstance(own, Mapping) else {}
+    of_service = services.get(str(scoped.get("services")), {}).get("s3", {})
+    of_service = of_service if isinstance(of_service, Mapping) else {}
+    endpoint = of_service.get("endpoint_url") or scoped.get("endpoint_url")
+    if str(scoped.get("ignore_configured_endpoint_urls", "")).lower() == "true":
+        endpoint = None
+    return ProfileSettings(scoped.get("region"), endpoint, own.get("addressing_style"))
+
+
+def credential_provider(profile: str | None = None) -> Callable[[], Credentials]:
+    """Return a function that gives credentials valid for some minutes, refreshed by boto3 when they expire.
+
+    Looks where the AWS tools look: the profile (keys, SSO, ``credential_process``, assumed roles), web identity,
+    container and instance roles.
+
+    Raises:
+        StorageError: kind ``unauthenticated``, at once if there are no credentials or they can't be had (an SSO
+            login that expired), later from the function if they can't be refreshed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    session = _session(profile)
+
+    def failed(exc: Exception) -> StorageError:
+        return StorageError(
+            f"AWS credentials of {_named(profile)} can't be had: {_one_line(exc)}",
+            kind="unauthenticated",
+            hint="log in again (aws sso login), or check the profile",
+        )
+
+    try:
+        found = session.get_credentials()
+    except (BotoCoreError, ClientError) as exc:
+        raise failed(exc) from exc
+    if found is None:
+        raise StorageError(
+            f"no AWS credentials were found for {_named(profile)}",
+            kind="unauthenticated",
+            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run `aws sso login`; "
+            "for a public bucket set aws_skip_signature=true in storage_options",
+        )
+
+    def provide() -> Credentials:
+        try:
+            frozen = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as exc:
+            raise failed(exc) from exc
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _LIFETIME,
+        }
+
+    provide()
+    return provide
+
+
+def _named(profile: str | None) -> str:
+    name = profile or os.environ.get("AWS_PROFILE")
+    return f"profile {name!r}" if name else "the default profile"
+
+
+def _one_line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:200]
+
+
+def client(service: str, options: Mapping[str, str]) -> Any:
+    """Return a boto3 client of an AWS service, for what object stores have no common words for.
+
+    Args:
+        service: ``s3`` (buckets, versioning, lifecycle), ``sts``, …
+        options: As :meth:`lakefolio.storage.Store.options_for_delta` gives them.
+    """
+    import boto3
+    from botocore.config import Config
+
+    endpoint = options.get("aws_endpoint_url")
+    return boto3.session.Session().client(
+        service,
+        region_name=options.get("aws_region", "us-east-1"),
+        endpoint_url=endpoint,
+        aws_access_key_id=options.get("aws_access_key_id"),
+        aws_secret_access_key=options.get("aws_secret_access_key"),
+        aws_session_token=options.get("aws_session_token"),
+        config=Config(
+            connect_timeout=5,
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path" if endpoint else "auto"},
+        ),
+    )

@@ -1,0 +1,5 @@
+"""``python -m lakefolio.cli``."""
+
+from lakefolio.cli.app import main
+
+main()

@@ -1,0 +1,205 @@
+"""``lakefolio add``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+
+if TYPE_CHECKING:
+    from lakefolio.folio import Folio
+
+__all__ = ["add"]
+
+_KINDS: Final = {
+    ".parquet": "table",
+    ".pq": "table",
+    ".csv": "table",
+    ".feather": "table",
+    ".arrow": "table",
+    ".ipc": "table",
+    ".npy": "array",
+    ".json": "json",
+}
+_IN_MEMORY_BYTES: Final = 64 * 2**20
+"""Up to this size stdin is added as bytes, which have no file name to be noted."""
+_MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+
+
+@command(example='lakefolio add experiments/clf:scores scores.csv --description "Scores of the first run" --tag draft')
+@click.argument("ref")
+@click.argument("path")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["table", "array", "json", "artifact"]),
+    help="What to store it as. By default what PATH ends with says: .parquet .csv .feather .arrow are tables, "
+    ".npy arrays, .json JSON, everything else is kept as it is.",
+)
+@click.option("--description", metavar="TEXT", help="One sentence on what it is.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="REF",
+    help="What it was made from: [FOLIO:]NAME[@VERSION] or a URI; repeatable.",
+)
+@click.option(
+    "--meta",
+    "facts",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A fact to note; VALUE is JSON, or else text. Repeatable.",
+)
+@click.option("-m", "--message", metavar="TEXT", help="Why, for the log.")
+@click.option("--overwrite", is_flag=True, help="Replace an item of that name; its old entry stays in the history.")
+@click.option("--reference", is_flag=True, help="Register where it lies instead of copying it; PATH may be a URI.")
+def add(
+    app: App,
+    ref: str,
+    path: str,
+    kind: str | None,
+    description: str | None,
+    tags: tuple[str, ...],
+    inputs: tuple[str, ...],
+    facts: tuple[str, ...],
+    message: str | None,
+    overwrite: bool,
+    reference: bool,
+) -> None:
+    """Add a file, a folder or stdin as an item.
+
+    REF is FOLIO:NAME; the folio exists from its first item on. PATH is a file or a folder; - is stdin, which
+    is kept as it is unless --as says what it is.
+    """
+    folio_name, name = _named(ref)
+    words: dict[str, Any] = {
+        "description": description,
+        "inputs": list(inputs) or None,
+        "tags": list(tags) or None,
+        "metadata": _facts(facts) or None,
+        "overwrite": overwrite,
+    }
+    lake = app.open(writing=True)
+    folio = lake.folio(folio_name)
+    with app.output.working(f"adding {path}"), nullcontext() if message is None else lake.batch(message):
+        if reference:
+            _refer(folio, name, path, kind, words)
+        else:
+            with _local(path) as source:
+                chosen = kind or ("artifact" if path == "-" else _KINDS.get(source.suffix.lower(), "artifact"))
+                _store(folio, name, source, "artifact" if source.is_dir() else chosen, words, stdin=path == "-")
+    entry = lake.item(ref)
+    size = "" if entry.size_bytes is None else f", {entry.size_bytes:,} bytes"
+    rows = "" if entry.row_count is None else f", {entry.row_count:,} rows"
+    app.output.emit(entry, f"added {entry.ref} ({entry.kind}{rows}{size})")
+
+
+def _named(ref: str) -> tuple[str, str]:
+    from lakefolio.refs import parse_ref
+
+    parsed = parse_ref(ref)
+    if parsed.folio is None or parsed.at is not None:
+        what = "names no folio" if parsed.folio is None else "names a version, which only the lake can give"
+        raise InvalidInputError(f"item reference {ref!r} {what}", kind="bad-ref", hint="write FOLIO:NAME", ref=ref)
+    return parsed.folio, parsed.item
+
+
+def _facts(given: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for fact in given:
+        key, mark, text = fact.partition("=")
+        if not mark or not key:
+            raise click.BadParameter(f"{fact!r} is not KEY=VALUE", param_hint="--meta")
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
+
+
+@contextmanager
+def _local(path: str) -> Iterator[Path]:
+    """Give the file or folder that the user named; stdin as a file for as long as it is needed."""
+    if path != "-":
+        source = Path(path).expanduser()
+        if not source.exists():
+            raise LocalFileNotFoundError(
+                f"there is no file or folder {path!r}",
+                hint="a URI is added with --reference" if "://" in path else "check the path",
+                path=path,
+            )
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+        source = Path(folder) / "stdin"
+        with source.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield source
+
+
+def _refer(folio: Folio, name: str, path: str, kind: str | None, words: dict[str, Any]) -> None:
+    if kind not in (None, "table", "artifact"):
+        raise click.UsageError("a reference is a table or an artifact; leave --as out, or give one of these")
+    if path == "-":
+        raise click.UsageError("stdin can't be referred to")
+    if "://" not in path and not Path(path).expanduser().exists():
+        raise LocalFileNotFoundError(f"there is no file or folder {path!r}", hint="check the path", path=path)
+    folio.add_reference(name, path, kind=kind, **words)
+
+
+def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, Any], *, stdin: bool) -> None:
+    if kind == "table":
+        folio.import_table(name, source, table_format=_table_format(source), **words)
+    elif kind == "array":
+        folio.add_numpy(name, _array(source), **words)
+    elif kind == "json":
+        folio.add_json(name, _json(source), **words)
+    elif stdin and source.stat().st_size <= _IN_MEMORY_BYTES:
+        folio.add_data(name, source.read_bytes(), **words)
+    else:
+        folio.add_artifact(name, source, **words)
+
+
+def _table_format(source: Path) -> str | None:
+    if _KINDS.get(source.suffix.lower()) == "table":
+        return None
+    with source.open("rb") as file:
+        head = file.read(8)
+    return next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "csv")
+
+
+def _array(source: Path) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(source, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as exc:
+        raise _unreadable(source, "an .npy file", exc) from exc
+
+
+def _json(source: Path) -> Any:
+    try:
+        return json.loads(source.read_bytes())
+    except (ValueError, RecursionError) as exc:
+        raise _unreadable(source, "JSON", exc) from exc
+
+
+def _unreadable(source: Path, what: str, exc: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"{source.name!r} can't be read as {what}: {' '.join(str(exc).split())}",
+        kind="bad-file",
+        hint="give --as artifact to keep it as it is",
+        path=str(source),
+    )

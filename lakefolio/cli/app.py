@@ -1,0 +1,302 @@
+"""The frame of all commands: finding them, the options they share, and what becomes of errors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import click
+
+from lakefolio import __version__
+from lakefolio.cli.output import Output
+from lakefolio.errors import LakefolioError, LakeNotFoundError, nearest
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+
+__all__ = [
+    "COMMANDS",
+    "DECLINED",
+    "EXIT_CODES",
+    "SETTINGS",
+    "App",
+    "Command",
+    "Commands",
+    "Shared",
+    "UnknownCommand",
+    "cli",
+    "command",
+    "main",
+    "shared_options",
+]
+
+COMMANDS: Final = {
+    "init": "Create a lake.",
+    "demo": "Run the main job on real data: store, join, train, break, recover.",
+    "ls": "List folios, or the items of one.",
+    "show": "Show what is known about a lake, a folio or an item.",
+    "get": "Write the content of an item to a file or to stdout.",
+    "add": "Add a file, a folder or stdin as an item.",
+    "log": "List commits, newest first.",
+    "history": "List every change of an item, newest first.",
+    "diff": "Show what changed between two versions.",
+    "snapshot": "Take, list and drop snapshots: protected names for versions.",
+    "restore": "Bring a lake, a folio or some items back to what they were.",
+    "sql": "Answer a SQL query over the lake's views.",
+    "lineage": "Show what an item was made of, and what was made of it.",
+    "check": "Verify the lake; exit with 8 if anything is wrong.",
+    "compact": "Merge the small files of the tables.",
+    "stats": "Show what the lake holds, and what it takes to store.",
+}
+"""Every command with its one line, so that ``--help`` need not import them."""
+
+EXIT_CODES: Final = {
+    0: "done",
+    1: "a bug or an unknown failure, with its traceback",
+    2: "wrong usage or input that can't be accepted",
+    3: "not found: lake, folio, item, version or snapshot",
+    4: "already exists",
+    5: "another writer was in the way; try again",
+    6: "read-only",
+    7: "the store can't be reached or refuses",
+    8: "damage: content is missing or not what was written",
+    9: "the lake needs a newer library",
+    10: "loading would run code that is not trusted",
+    130: "interrupted, or the answer was no",
+}
+"""What exit codes mean; those of errors are ``LakefolioError.exit_code``."""
+
+DECLINED: Final = 130
+
+_HINTS: Final = {
+    "item-exists": "choose another name, or give --overwrite; the old entry stays in the history",
+    "read-only-version": "leave --at out; lakefolio restore brings the past back",
+}
+"""What to do in the words of the command line, where the library speaks of Python."""
+
+SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """The options that all commands share.
+
+    Attributes:
+        lake_uri: The lake as given, or None for the configured one.
+        at: The version, time or snapshot to read, or None for the newest.
+        as_json: Whether to print JSON.
+    """
+
+    def __init__(self) -> None:
+        self.lake_uri: str | None = None
+        self.at: str | None = None
+        self.as_json = False
+
+    @cached_property
+    def output(self) -> Output:
+        """Where results go."""
+        return Output(self.as_json)
+
+    def open(self, *, writing: bool = False) -> Lake:
+        """Open the lake, which must exist, at ``at`` if that was given.
+
+        Args:
+            writing: Whether the command changes the lake; with ``at`` that is then refused by the library.
+        """
+        from lakefolio.lake import open_lake
+
+        try:
+            lake = open_lake(self.lake_uri, create=False, read_only=not writing)
+        except LakeNotFoundError as exc:
+            if self.lake_uri is None:
+                exc.hint = "name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init"
+            elif exc.kind == LakeNotFoundError.default_kind:
+                exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}"
+            raise
+        return lake if self.at is None else lake.at(self.at)
+
+
+class Shared(click.Command):
+    """Makes the App before options are parsed, so that all levels share it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Make the App, then parse."""
+        ctx.ensure_object(App)
+        return super().parse_args(ctx, args)
+
+
+class Command(Shared):
+    """A command with a runnable example in its help."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Commands(Shared, click.Group):
+    """All commands; each is imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of a first acquaintance."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        found = getattr(importlib.import_module(f"lakefolio.cli.{name}"), name)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one gets a hint."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownCommand(args[0], COMMANDS, ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write an example and the exit codes."""
+        with formatter.section("Example"):
+            formatter.write_text("lakefolio demo --lake ./lake")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; errors of the library become a line and an exit code, others keep their traceback."""
+        app = ctx.ensure_object(App)
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_, **__: app.output.warn(str(message))
+                return super().invoke(ctx)
+        except LakefolioError as exc:
+            exc.hint = _HINTS.get(exc.kind, exc.hint)
+            app.output.failed(exc)
+            ctx.exit(exc.exit_code)
+        except BrokenPipeError:  # whoever reads our output has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run, and say what was wrong with the usage in the same form as other errors."""
+        try:
+            code: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+        except click.UsageError as exc:
+            _usage_failed(exc)
+            code = 2
+        except click.ClickException as exc:
+            Output().fail(exc.format_message(), kind="usage", hint=None, exit_code=exc.exit_code)
+            code = exc.exit_code
+        except click.Abort:
+            Output().note("\ninterrupted")
+            code = DECLINED
+        if not standalone_mode:
+            return code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+class UnknownCommand(click.UsageError):
+    """A command that does not exist."""
+
+    def __init__(self, name: str, known: Iterable[str], ctx: click.Context) -> None:
+        super().__init__(f"there is no command {name!r}", ctx)
+        self.hint = nearest(name, known)
+
+
+def _usage_failed(exc: click.UsageError) -> None:
+    if type(exc).__name__ == "NoArgsIsHelpError":  # newer versions of click tell the help so
+        click.echo(exc.format_message(), err=True)
+        return
+    ctx = exc.ctx
+    output = ctx.obj.output if ctx is not None and isinstance(ctx.obj, App) else Output()
+    message = exc.format_message().rstrip(".")
+    path = ctx.command_path if ctx is not None else "lakefolio"
+    hint = getattr(exc, "hint", None) or f"see {path} --help"
+    output.fail(message[:1].lower() + message[1:], kind="usage", hint=hint, exit_code=2)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Note an option that may stand before or after the command; the later one counts."""
+    if value not in (None, False):
+        setattr(ctx.ensure_object(App), param.name or "", value)
+
+
+def shared_options(function: F) -> F:
+    """Give a command the options that all commands take."""
+    for option in (
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print JSON instead of text.", expose_value=False, callback=_keep
+        ),
+        click.option(
+            "--at",
+            metavar="WHEN",
+            help="Read the lake as of a version, a time or a snapshot.",
+            expose_value=False,
+            callback=_keep,
+        ),
+        click.option(
+            "--lake",
+            "lake_uri",
+            metavar="URI",
+            help="The lake; else LAKEFOLIO_LAKE, else the one configured, else ./lake.",
+            expose_value=False,
+            callback=_keep,
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def command(*, example: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command: it gets the App, then its own arguments.
+
+    Args:
+        example: A command line that works, shown in the help.
+    """
+
+    def made(function: Callable[..., Any]) -> Command:
+        found = click.command(cls=Command, example=example, context_settings=SETTINGS)(
+            shared_options(click.pass_obj(function))
+        )
+        assert isinstance(found, Command)
+        return found
+
+    return made
+
+
+@click.group(cls=Commands, context_settings=SETTINGS, no_args_is_help=True)
+@shared_options
+@click.version_option(__version__, prog_name="lakefolio", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Versioned data on a bare bucket: the bucket is the database.
+
+    An item is named [FOLIO:]NAME[@VERSION-OR-SNAPSHOT]. The options --lake, --at and --json may stand before or after
+    the command. Results go to stdout, everything else to stderr.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no UTF-8 must not stop a command
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    cli()
+    raise AssertionError

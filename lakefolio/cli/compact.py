@@ -1,0 +1,19 @@
+"""``lakefolio compact``."""
+
+from __future__ import annotations
+
+from lakefolio.cli.app import App, command
+
+__all__ = ["compact"]
+
+
+@command(example="lakefolio compact")
+def compact(app: App) -> None:
+    """Merge the small files of the tables.
+
+    Makes opening and reading faster after many commits. Changes no row and removes no history; safe beside any writer.
+    """
+    lake = app.open(writing=True)
+    with app.output.working("compacting"):
+        report = lake.compact()
+    app.output.emit(report)

@@ -1,0 +1,19 @@
+"""``lakefolio history``."""
+
+from __future__ import annotations
+
+import click
+
+from lakefolio.cli.app import App, command
+
+__all__ = ["history"]
+
+
+@command(example="lakefolio history experiments/clf:config")
+@click.argument("ref")
+def history(app: App, ref: str) -> None:
+    """List every change of an item, newest first.
+
+    REF is FOLIO:NAME; an item that was deleted has its history still. Times are UTC.
+    """
+    app.output.emit(app.open().history(ref))

@@ -1,0 +1,80 @@
+"""``lakefolio lineage``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.cli.files import publish
+
+if TYPE_CHECKING:
+    from lakefolio.lineage import Graph, Lineage
+
+__all__ = ["lineage"]
+
+
+@command(example="lakefolio lineage experiments/clf:scores --upstream")
+@click.argument("ref")
+@click.option("--upstream", is_flag=True, help="Only what it was made of.")
+@click.option("--downstream", is_flag=True, help="Only what was made of it.")
+@click.option("--depth", type=click.IntRange(1), metavar="N", help="How many steps to go; all the way by default.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "mermaid", "html", "openlineage"]),
+    default="tree",
+    show_default=True,
+    help="How to show it.",
+)
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Write it to this file.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def lineage(
+    app: App,
+    ref: str,
+    upstream: bool,
+    downstream: bool,
+    depth: int | None,
+    form: str,
+    target: Path | None,
+    force: bool,
+) -> None:
+    """Show what an item was made of, and what was made of it.
+
+    REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT].
+    """
+    lake = app.open()
+    graph = _part(lake.lineage(ref), upstream, downstream, depth)
+    output = app.output
+    if form == "html":
+        text = graph.to_html()
+    elif form == "mermaid":
+        text = graph.to_mermaid()
+    elif form == "openlineage":
+        text = output.json(graph.to_openlineage(lake.uri))
+    elif output.as_json:
+        text = output.json(graph)
+    else:
+        text = graph.tree()
+    if target is None:
+        click.echo(text.rstrip("\n"))
+        return
+    publish(target, lambda path: path.write_text(text.rstrip("\n") + "\n", encoding="utf-8"), force=force)
+    output.emit({"path": str(target), "nodes": len(graph.nodes), "edges": len(graph.edges)}, f"wrote {target}")
+
+
+def _part(found: Lineage, upstream: bool, downstream: bool, depth: int | None) -> Graph:
+    if upstream == downstream:
+        if depth is None:
+            return found
+        return _both(found.upstream(depth), found.downstream(depth))
+    return found.upstream(depth) if upstream else found.downstream(depth)
+
+
+def _both(up: Graph, down: Graph) -> Graph:
+    from lakefolio.lineage import Graph
+
+    nodes = {node.key: node for node in (*up.nodes, *down.nodes)}
+    return Graph(nodes, list(dict.fromkeys([*up.edges, *down.edges])), up.roots, "both")

@@ -1,0 +1,191 @@
+"""What commands print: text for people or JSON for programs on stdout, everything else on stderr.
+
+Text that comes out of a lake was written by others, so control characters in it are shown, never sent to the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time
+from typing import Any, Final
+
+import click
+
+from lakefolio.errors import LakefolioError
+
+__all__ = ["Output", "clean", "plain", "when"]
+
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_LEFT_OUT = ("content",)
+
+
+class Output:
+    """Where a command's results, notes and errors go.
+
+    Attributes:
+        as_json: Whether results are printed as JSON.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    # -- results, on stdout --------------------------------------------------------------------------------
+
+    def emit(self, data: Any, text: str | Callable[[], str] | None = None) -> None:
+        """Print a result.
+
+        Args:
+            data: What programs get, as one JSON document.
+            text: What people get; by default ``str(data)``.
+        """
+        if self.as_json:
+            click.echo(self.json(data))
+            return
+        shown = text() if callable(text) else str(data) if text is None else text
+        if shown:
+            click.echo(clean(shown))
+
+    def rows(
+        self,
+        data: Any,
+        headings: Sequence[str],
+        cells: Sequence[Sequence[str]],
+        *,
+        right: Sequence[str] = (),
+        empty: str = "nothing",
+    ) -> None:
+        """Print a result that people read as a table.
+
+        Args:
+            data: What programs get.
+            headings: The names of the columns.
+            cells: The rows; one text per column.
+            right: The headings of columns that are aligned to the right.
+            empty: What to say on stderr if there are no rows.
+        """
+        if self.as_json:
+            click.echo(self.json(data))
+        elif not cells:
+            self.note(empty)
+        elif _fancy(sys.stdout):
+            _rich_table(headings, cells, right)
+        else:
+            click.echo(_plain_table(headings, cells, right))
+
+    def json(self, data: Any) -> str:
+        """Return a JSON document; NaN and infinities, which JSON does not have, are null."""
+        return json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+    # -- the rest, on stderr -------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Tell people something that is no result."""
+        click.echo(clean(text), err=True)
+
+    def fail(self, message: str, *, kind: str, hint: str | None, exit_code: int) -> None:
+        """Print an error: one line, and a line that says what to do. With JSON, one object on one line."""
+        if self.as_json:
+            error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
+            click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+            return
+        for label, text, colour in (("error", message, "red"), ("hint", hint, "cyan")):
+            if text:
+                one_line = clean(" ".join(text.split("\n")))
+                shown = click.style(f"{label}:", fg=colour, bold=True) if _fancy(sys.stderr) else f"{label}:"
+                click.echo(f"{shown} {one_line}", err=True)
+
+    def failed(self, exc: LakefolioError) -> None:
+        """Print an error of the library."""
+        self.fail(exc.message, kind=exc.kind, hint=exc.hint, exit_code=exc.exit_code)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.note(f"warning: {text}")
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show that something goes on, if a person watches; gives a function that says what it is now."""
+        if self.as_json or not _fancy(sys.stderr):
+            yield lambda text: None
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        with Console(stderr=True).status(Text(clean(text))) as status:
+            yield lambda text: status.update(Text(clean(text)))
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with control characters written out; newlines and tabs stay."""
+    return text.translate(_CONTROLS)
+
+
+def when(moment: datetime) -> str:
+    """Return a time in UTC for people."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as what JSON knows. Binary becomes base64, times ISO 8601, what is unknown its text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    for method in ("to_dict", "to_dicts"):
+        if hasattr(value, method) and not isinstance(value, type):
+            return plain(getattr(value, method)())
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        known = {one.name: getattr(value, one.name) for one in fields(value) if one.name not in _LEFT_OUT}
+        ref = getattr(value, "ref", None)
+        return plain({"ref": ref, **known} if ref else known)
+    return str(value)
+
+
+def _fancy(stream: Any) -> bool:
+    """Say whether a person reads the stream on a terminal that may be coloured."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> str:
+    from rich.cells import cell_len
+
+    lines = [list(headings), *([clean(" ".join(cell.split())) for cell in row] for row in cells)]
+    sizes = [[cell_len(cell) for cell in line] for line in lines]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
+    shown = []
+    for line, size in zip(lines, sizes, strict=True):
+        parts = [
+            " " * (width - used) + cell if heading in right else cell + " " * (width - used)
+            for heading, cell, used, width in zip(headings, line, size, widths, strict=True)
+        ]
+        shown.append("  ".join(parts).rstrip())
+    return "\n".join(shown)
+
+
+def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        last = heading == headings[-1]
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=not last)
+    for row in cells:
+        table.add_row(*(Text(clean(" ".join(cell.split()))) for cell in row))
+    Console().print(table)

@@ -1,0 +1,45 @@
+"""``lakefolio restore``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from lakefolio.cli.app import DECLINED, App, command
+
+__all__ = ["restore"]
+
+
+@command(example="lakefolio restore paper-v1 --folio experiments/clf --yes")
+@click.argument("when", metavar="WHEN")
+@click.option("--folio", metavar="FOLIO", help="Only this folio.")
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    metavar="NAME",
+    help="Only this item: FOLIO:NAME, or NAME with --folio; repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_run: bool, yes: bool) -> None:
+    """Bring a lake, a folio or some items back to what they were.
+
+    WHEN is a version, a time or a snapshot. It is a new commit: nothing of the history is lost,
+    and it can be undone the same way. Asks first, unless --yes.
+    """
+    lake = app.open(writing=True)
+    chosen = items or None
+    if not dry_run and not yes:
+        planned = lake.restore(when, folio, chosen, dry_run=True)
+        if not planned["items"] and not planned["metadata_changes"]:
+            app.output.emit(planned)
+            return
+        app.output.note(str(planned))
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked whether to restore; give --yes, or --dry-run to see this only")
+        if not click.confirm("Restore?", err=True):
+            app.output.note("nothing was changed")
+            click.get_current_context().exit(DECLINED)
+    app.output.emit(lake.restore(when, folio, chosen, dry_run=dry_run))

@@ -1,0 +1,161 @@
+"""``lakefolio show``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.cli.output import when
+from lakefolio.reports import format_bytes
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+
+__all__ = ["show"]
+
+_SHOWN_COLUMNS: Final = 60
+_OWN_LINES: Final = {
+    "name",
+    "item_type",
+    "kind",
+    "description",
+    "inputs",
+    "models",
+    "tags",
+    "metadata",
+    "columns",
+    "dtypes",
+    "schema",
+    "size_bytes",
+    "stored_bytes",
+    "file_size",
+    "checksum",
+    "lake_version",
+    "created_at",
+    "author",
+    "entry_id",
+    "in_snapshots",
+    "is_current",
+    "is_directory",
+    "archived",
+    "filename",
+    "table_format",
+    "media_type",
+    "num_rows",
+    "num_cols",
+    "path",
+}
+
+
+@command(example="lakefolio show experiments/clf:scores")
+@click.argument("ref", required=False)
+def show(app: App, ref: str | None) -> None:
+    """Show what is known about a lake, a folio or an item.
+
+    REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
+    """
+    lake = app.open()
+    if ref is None:
+        app.output.emit(lake.info())
+    elif ":" not in ref and ref in lake.folios():
+        _folio(app, lake, ref)
+    else:
+        found = _known(lake, ref)
+        app.output.emit(found, lambda: _text(found))
+
+
+def _folio(app: App, lake: Lake, name: str) -> None:
+    folio = lake.folio(name)
+    if app.as_json:
+        entries = lake.items(name, archived=True)
+        app.output.emit({"folio": name, "metadata": folio.metadata.copy(), "items": entries})
+    else:
+        app.output.emit(None, folio.describe(return_string=True) or "")
+
+
+def _known(lake: Lake, ref: str) -> dict[str, Any]:
+    """Return everything known about an item."""
+    entry = lake.item(ref)
+    lineage = lake.lineage(ref)
+    events = lake.history(f"{entry.folio}:{entry.item}")
+    return {
+        "ref": entry.ref,
+        "folio": entry.folio,
+        "latest_version": events[0].version,
+        "change_count": len(events),
+        "storage": entry.storage,
+        "inputs": [node.ref for node in lineage.upstream(1)],
+        "dependents": [node.ref for node in lineage.downstream(1)],
+        "info": lake.folio(entry.folio).item_info(entry.ref),
+    }
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    info = found["info"]
+    kind = " ".join(str(part) for part in (info["kind"], info.get("media_type") and f"({info['media_type']})") if part)
+    version = str(info["lake_version"])
+    if found["latest_version"] != info["lake_version"]:
+        version += f" (changed again at {found['latest_version']})"
+    stored = found["storage"]
+    if stored == "blob":
+        stored = f"blob, {format_bytes(info.get('stored_bytes') or 0)}"
+    lines: list[tuple[str, Any]] = [
+        ("kind", kind + (", archived" if info.get("archived") else "")),
+        ("description", info.get("description")),
+        (
+            "version",
+            f"{version}, {_moment(info['created_at'])} by {info.get('author') or 'unknown'}",
+        ),
+        ("size", _size(info)),
+        *((name.replace("_", " "), _shown(value)) for name, value in info.items() if name not in _OWN_LINES),
+        ("digest", info.get("checksum")),
+        ("stored", f"reference to {info['path']}" if found["storage"] == "reference" else stored),
+        ("tags", ", ".join(info.get("tags", ()))),
+        ("snapshots", ", ".join(info.get("in_snapshots", ()))),
+        ("history", f"{found['change_count']} change" + ("s" if found["change_count"] != 1 else "")),
+    ]
+    width = max(len(name) for name, value in lines if value)
+    shown = [f"{found['ref']}", *(f"  {name:<{width}}  {value}" for name, value in lines if value)]
+    shown += _block("metadata", [f"{key} = {_shown(value)}" for key, value in info.get("metadata", {}).items()])
+    shown += _block("inputs", found["inputs"])
+    shown += _block("used by", found["dependents"])
+    shown += _block("columns", _columns(info))
+    return "\n".join(shown)
+
+
+def _moment(iso: str) -> str:
+    return f"{when(datetime.fromisoformat(iso))} UTC"
+
+
+def _size(info: Mapping[str, Any]) -> str | None:
+    parts = [] if info.get("size_bytes") is None else [f"{info['size_bytes']:,} bytes"]
+    if info.get("num_rows") is not None:
+        parts.append(f"{info['num_rows']:,} rows")
+    if info.get("num_cols") is not None:
+        parts.append(f"{info['num_cols']:,} columns")
+    return ", ".join(parts)
+
+
+def _columns(info: Mapping[str, Any]) -> list[str]:
+    names = info.get("columns")
+    if not isinstance(names, list):
+        return []
+    types = info.get("dtypes")
+    types = types if isinstance(types, Mapping) else {}
+    width = max((len(str(name)) for name in names), default=0)
+    lines = [f"{name!s:<{width}}  {types.get(name, '')}".rstrip() for name in names[:_SHOWN_COLUMNS]]
+    more = len(names) - _SHOWN_COLUMNS
+    return [*lines, *([f"… and {more:,} more"] if more > 0 else [])]
+
+
+def _block(title: str, lines: list[str]) -> list[str]:
+    return [f"  {title}:", *(f"    {line}" for line in lines)] if lines else []
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(str(value).split("\n"))
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,92 @@
+"""``lakefolio snapshot create | list | drop``."""
+
+from __future__ import annotations
+
+import click
+
+from lakefolio.cli.app import SETTINGS, App, Command, UnknownCommand, command, shared_options
+from lakefolio.cli.output import when
+
+__all__ = ["snapshot"]
+
+
+class _Snapshots(Command, click.Group):
+    """The three commands; a snapshot's name in their place gets the command that was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            wrong = UnknownCommand(args[0], self.commands, ctx)
+            wrong.hint = f"to take a snapshot: lakefolio snapshot create {args[0]}"
+            raise wrong
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Snapshots,
+    context_settings=SETTINGS,
+    no_args_is_help=True,
+    example='lakefolio snapshot create paper-v1 --message "as submitted"',
+)
+@shared_options
+def snapshot() -> None:
+    """Take, list and drop snapshots: protected names for versions."""
+
+
+@command(example='lakefolio snapshot create paper-v1 --message "as submitted"')
+@click.argument("name")
+@click.option("--folio", metavar="FOLIO", help="Name it among this folio's snapshots, not the lake's.")
+@click.option("-m", "--message", metavar="TEXT", help="Why it is taken.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+def create(app: App, name: str, folio: str | None, message: str | None, tags: tuple[str, ...]) -> None:
+    """Take a snapshot.
+
+    It names the newest version, or the one that --at says. A name belongs to one version until it is dropped.
+    """
+    at, app.at = app.at, None
+    taken = app.open(writing=True).snapshot(name, folio, message, tags, at=at)
+    scope = f"folio {taken.folio}" if taken.folio is not None else "the lake"
+    app.output.emit(taken, f"snapshot {taken.name} of {scope} at version {taken.target_version}")
+
+
+@command(example="lakefolio snapshot list")
+@click.option("--folio", metavar="FOLIO", help="Only this folio's.")
+def list_(app: App, folio: str | None) -> None:
+    """List snapshots, oldest first."""
+    found = app.open().snapshots(folio)
+    app.output.rows(
+        found,
+        ("name", "folio", "version", "taken (UTC)", "author", "tags", "message"),
+        [
+            (
+                one.name,
+                one.folio or "(whole lake)",
+                str(one.target_version),
+                when(one.committed_at),
+                one.author or "",
+                ", ".join(one.tags),
+                one.message or "",
+            )
+            for one in found
+        ],
+        right=("version",),
+        empty="no snapshots; take one: lakefolio snapshot create NAME",
+    )
+
+
+@command(example="lakefolio snapshot drop paper-v1")
+@click.argument("name")
+@click.option("--folio", metavar="FOLIO", help="The folio it was taken of, if it was taken of one.")
+def drop(app: App, name: str, folio: str | None) -> None:
+    """Give up a snapshot's name.
+
+    The version stays readable as long as retention keeps it.
+    """
+    app.open(writing=True).drop_snapshot(name, folio)
+    app.output.emit({"dropped": name, "folio": folio}, f"dropped snapshot {name}")
+
+
+for _name, _one in (("create", create), ("list", list_), ("drop", drop)):
+    _one.name = _name
+    snapshot.add_command(_one, _name)

@@ -1,0 +1,131 @@
+"""``lakefolio sql``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import textwrap
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.cli.output import Output, plain, when
+from lakefolio.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["sql"]
+
+_SHOWN_ROWS: Final = 1000
+_SHOWN_LETTERS: Final = 80
+_NUMBERS: Final = ("int", "uint", "float", "double", "decimal", "halffloat")
+
+
+@command(example='lakefolio sql "select folio, item, kind, size_bytes from items order by size_bytes desc limit 5"')
+@click.argument("query", required=False)
+@click.option("--views", is_flag=True, help="List the views with their columns instead.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    help="How to print the rows; table by default, json with --json.",
+)
+def sql(app: App, query: str | None, views: bool, form: str | None) -> None:
+    """Answer a SQL query over the lake's views.
+
+    QUERY is one SELECT in DuckDB's dialect over the views that --views lists; - reads it from stdin.
+    Nothing can be changed.
+    """
+    if views == (query is not None):
+        raise click.UsageError("give either a QUERY or --views")
+    output = Output(app.as_json or form == "json")
+    if views:
+        _views(output)
+        return
+    assert query is not None
+    try:
+        relation = app.open().sql(sys.stdin.read() if query == "-" else query)
+    except InvalidInputError as exc:
+        if exc.hint and "connect()" in exc.hint:
+            exc.hint = "a query only reads; other commands change the lake"
+        raise
+    rows = relation.to_arrow_table()
+    names = _unique(rows.column_names)
+    if output.as_json:
+        columns = [column.to_pylist() for column in rows.columns]
+        output.emit([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
+    elif form == "csv":
+        _csv(rows, names)
+    else:
+        _table(output, rows, names)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return the names of the columns, with a number where one occurs again."""
+    return [f"{name}_{number}" if name in names[:number] else name for number, name in enumerate(names)]
+
+
+def _views(output: Output) -> None:
+    from lakefolio.views import default_views
+
+    found = default_views()
+    columns = found.columns()
+    listed: list[dict[str, Any]] = [
+        {
+            "name": view.name,
+            "description": view.description,
+            "grain": view.grain,
+            "columns": [{"name": name, "type": kind} for name, kind in columns[view.name]],
+        }
+        for view in found.files
+        if view.public
+    ]
+    blocks = []
+    for one in listed:
+        sentence = one["description"].split(". ")[0].rstrip(".")
+        names = ", ".join(f"{column['name']} {column['type']}" for column in one["columns"])
+        blocks.append(textwrap.fill(f"{one['name']}: {sentence}.", 100, subsequent_indent="  "))
+        blocks.append(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    "))
+    output.emit(listed, "\n".join(blocks))
+
+
+def _csv(rows: pa.Table, names: list[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    for batch in rows.to_batches():
+        columns = [[_text(value) for value in column.to_pylist()] for column in batch.columns]
+        writer.writerows(zip(*columns, strict=True))
+    sys.stdout.flush()
+
+
+def _table(output: Output, rows: pa.Table, names: list[str]) -> None:
+    shown = rows.slice(0, _SHOWN_ROWS)
+    columns = [[_cell(value) for value in column.to_pylist()] for column in shown.columns]
+    numbers = [name for name, field in zip(names, rows.schema, strict=True) if str(field.type).startswith(_NUMBERS)]
+    output.rows(None, names, list(zip(*columns, strict=True)), right=numbers, empty="no rows")
+    if rows.num_rows > _SHOWN_ROWS:
+        output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"({len(value):,} bytes)"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return when(value)
+    text = _text(value)
+    return text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value)
+    found = plain(value)
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, list | dict) else str(found)

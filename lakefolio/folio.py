@@ -1,0 +1,467 @@
+"""The folio: a named bundle of items in a lake, and what most users hold in their hands.
+
+Code written for DataFolio 1.x works on it unchanged; ``tests/compat/test_datafolio_1x.py`` says what that
+means and where, on purpose, it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lakefolio.accessors import DataAccessor
+from lakefolio.changes import Annotate
+from lakefolio.describe import describe_folio, describe_snapshot
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
+from lakefolio.folio_adding import Adding
+from lakefolio.folio_copying import copy_items, with_their_inputs
+from lakefolio.folio_curating import Curating
+from lakefolio.folio_metadata import FolioMetadata
+from lakefolio.folio_places import is_location, open_place, path_of, with_suffix
+from lakefolio.folio_reading import Reading
+from lakefolio.folio_snapshots import Snapshots
+from lakefolio.refs import check_folio
+from lakefolio.session import Session
+from lakefolio.session import _metadata_texts as metadata_texts
+
+if TYPE_CHECKING:
+    from lakefolio.state import Entry
+
+__all__ = ["Folio"]
+
+_TIMES = ("created_at", "updated_at")
+
+
+class Folio(Adding, Reading, Curating, Snapshots):
+    """A named bundle of items. It exists from its first item, metadata or snapshot on.
+
+    Every change is one commit, atomic and durable when the method returns; every read sees what anyone has
+    committed before it. Safe to share between threads; any number of handles, threads and processes may work
+    on one folio.
+
+    >>> folio = Folio("experiments/clf_v1")
+    >>> folio.add_table("clean", frame, inputs=["raw"]).add_json("config", {"lr": 0.01})
+    >>> folio.get_table("clean", at="paper-v1")
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        folio: str | Mapping[str, Any] | None = None,
+        random_suffix: bool = False,
+        read_only: bool = False,
+        cache_enabled: bool = False,
+        cache_dir: str | Path | None = None,
+        cache_ttl: float | None = None,
+        use_https: bool = False,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        create: bool = True,
+        author: str | None = None,
+    ) -> None:
+        """Open a folio.
+
+        Args:
+            path: With ``folio``: the lake. Alone, a name: a folio of the default lake. Alone, an absolute
+                path or a
+                URI: the folio of the lake that lies there, named by the last segment (see
+                    ``folio_places.open_place``).
+            folio: The name of the folio in the lake ``path``. (A dict in this place is ``metadata``, as in
+                DataFolio.)
+            random_suffix: Append words to the name that make it new.
+            read_only: Refuse to write.
+            cache_enabled: Accepted for DataFolio. Local copies are always kept under their digest, so none is
+                stale.
+            cache_dir: Accepted for DataFolio; LAKEFOLIO_CACHE says where local copies are kept.
+            cache_ttl: Accepted for DataFolio.
+            use_https: Accepted for DataFolio.
+            metadata: What to note of the folio if it is new; ignored if it exists.
+            storage_options: Options of the store, as for ``lakefolio.open``.
+            create: Whether lake and folio may be new; if not, NotFoundError says that they are missing.
+            author: Who is noted as the author of commits.
+
+        Raises:
+            LakeNotFoundError: There is no lake and none may be made (also a FileNotFoundError).
+            PlaceTakenError: Something else lies there (also a FileExistsError).
+            InvalidInputError: The name can't be used.
+        """
+        if isinstance(folio, Mapping):
+            folio, metadata = None, folio
+        if not str(path):
+            raise InvalidInputError("no name or location was given", kind="bad-location", hint="name the folio")
+        options: dict[str, Any] = {
+            "storage_options": storage_options,
+            "read_only": read_only,
+            "author": author,
+        }
+        place = str(path)
+        if folio is not None:
+            name = check_folio(folio)
+            session = Session.open(place, create=create and not read_only, **options)
+        elif random_suffix and is_location(place):
+            place = with_suffix(place.rstrip("/"))
+            session, name = open_place(place, create=create, **options)
+        else:
+            session, name = open_place(place, create=create, **options)
+        if random_suffix and (folio is not None or not is_location(place)):
+            name = with_suffix(name)
+        self._begin(session, name, None)
+        self._set_up()
+        if not create and not self._exists():
+            folios = session.state().folios()
+            raise NotFoundError(
+                f"folio {name!r} does not exist in lake {session.uri}",
+                kind="folio-not-found",
+                hint=nearest(name, folios) or "the lake is empty",
+                folio=name,
+            )
+        if metadata and not self._exists():
+            session.annotate("folio", name, metadata)
+
+    @classmethod
+    def _of(cls, session: Session, name: str, snapshot: str | None = None) -> Self:
+        """Make a folio over an open session."""
+        self = cls.__new__(cls)
+        self._begin(session, name, snapshot)
+        self._set_up()
+        return self
+
+    def _set_up(self) -> None:
+        self._opened_at = datetime.now(UTC)
+        self._metadata = FolioMetadata(self._annotate)
+        self._data = DataAccessor(self)
+
+    def _exists(self) -> bool:
+        view = self._session.state()
+        return bool(view.names(self._name) or view.snapshots(self._name) or self._session.metadata("folio", self._name))
+
+    # -- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the folio in its lake."""
+        return self._name
+
+    @property
+    def lake_uri(self) -> str:
+        """The address of its lake."""
+        return self._session.uri
+
+    @property
+    def path(self) -> str:
+        """Where it lies: an absolute path or a URI; ``Folio(folio.path)`` opens it again."""
+        return path_of(self._session.uri, self._name)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused."""
+        return self._session.read_only
+
+    @property
+    def in_snapshot_mode(self) -> bool:
+        """Whether it was loaded from a snapshot."""
+        return self._snapshot is not None
+
+    @property
+    def loaded_snapshot(self) -> str | None:
+        """The snapshot it was loaded from, or None."""
+        return self._snapshot
+
+    @property
+    def data(self) -> DataAccessor:
+        """The items by attribute and key: ``folio.data.results.content``."""
+        return self._data
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is an item of that name, archived or not."""
+        return isinstance(name, str) and self._reading.state().entry(self._name, name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the items in the order in which they were first added."""
+        return iter(self._reading.state().names(self._name))
+
+    def __len__(self) -> int:
+        return len(self._reading.state().names(self._name))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        text = f"DataFolio({self.path!r}"
+        try:
+            view = self._reading.state()
+            text += f", items={len(view.names(self._name))}, snapshots={len(view.snapshots(self._name))})"
+        except Exception:
+            text += ", unreachable)"
+        if self.read_only:
+            text += " [READ-ONLY]"
+        return text + (f" [snapshot: {self._snapshot}]" if self._snapshot else "")
+
+    def refresh(self) -> Self:
+        """Bring ``metadata`` up to date. Every read looks for what others committed by itself."""
+        self._show_metadata()
+        return self
+
+    @contextmanager
+    def batch(self, message: str | None = None) -> Iterator[Self]:
+        """Make all changes in the block one commit; an exception commits nothing.
+
+        Reads through this folio, in the block, see its changes; nobody else does before its end.
+        """
+        self._check_writable()
+        try:
+            with self._session.batch(message):
+                yield self
+        finally:
+            self._show_metadata()
+            self._move_pin()
+
+    # -- metadata ------------------------------------------------------------------------------------------
+
+    @property
+    def metadata(self) -> FolioMetadata:
+        """The metadata of the folio: a dict whose changes are commits. Looking it up brings it up to date."""
+        self._show_metadata()
+        return self._metadata
+
+    def _show_metadata(self) -> None:
+        values = self._reading.metadata("folio", self._name)
+        self._metadata.show(dict(zip(_TIMES, self._times(), strict=True)) | values)
+
+    def _times(self) -> tuple[str, str]:
+        """Return when the folio was first and last changed."""
+        import pyarrow.compute as pc
+
+        state = self._reading.committed()
+        rows = state.table()
+        span = pc.min_max(rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._name))).as_py()
+        return tuple((span[end] or self._opened_at).isoformat() for end in ("min", "max"))  # type: ignore[return-value]
+
+    def _annotate(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
+        texts: dict[str, str | None] = dict(metadata_texts(values))
+        texts |= dict.fromkeys(remove)
+        if texts or clear:
+            self._apply(Annotate("folio", self._name, texts, clear=clear))
+        else:
+            self._check_writable()
+        self._show_metadata()
+
+    # -- describing ----------------------------------------------------------------------------------------
+
+    def describe(
+        self,
+        pattern: str | None = None,
+        return_string: bool = False,
+        show_empty: bool = False,
+        max_metadata_fields: int = 10,
+        snapshot: str | None = None,
+        include_archived: bool = False,
+        show_paths: bool = False,
+    ) -> str | None:
+        """Print what the folio holds, or return the text.
+
+        Args:
+            pattern: A glob that the names must match, such as ``examples/*``.
+            return_string: Return the text instead of printing it.
+            show_empty: Show sections without items too.
+            max_metadata_fields: How many metadata fields to show.
+            snapshot: Describe this snapshot instead.
+            include_archived: Show archived items too.
+            show_paths: Show where each item can be read; fetches the items that have no local copy yet.
+        """
+        with self.pinned():
+            text = (
+                self._description(pattern, show_empty, max_metadata_fields, include_archived, show_paths)
+                if snapshot is None
+                else self._description_of(snapshot)
+            )
+        if return_string:
+            return text
+        print(text)
+        return None
+
+    def _description(
+        self,
+        pattern: str | None,
+        show_empty: bool,
+        max_metadata_fields: int,
+        include_archived: bool,
+        show_paths: bool,
+    ) -> str:
+        reader = self._reading
+        view = reader.state()
+        head = []
+        if self._snapshot is not None:
+            head += [*self._description_of(self._snapshot).split("\n\nItems (")[0].splitlines(), ""]
+        if self.read_only:
+            head += ["[READ-ONLY MODE]", ""]
+        text = describe_folio(
+            self._name,
+            lake=self._session.uri,
+            version=view.version,
+            metadata=dict(self.metadata),
+            snapshots=self.list_snapshots(),
+            items=self._infos(view.entries(self._name), include_archived),
+            pattern=pattern,
+            show_empty=show_empty,
+            max_metadata_fields=max_metadata_fields,
+            path_of=self.item_path if show_paths else None,
+        )
+        return "\n".join([*head, text])
+
+    def _infos(self, entries: Iterable[Entry], include_archived: bool) -> list[dict[str, Any]]:
+        return [
+            self._info(self._reading, entry, snapshots=False)
+            for entry in entries
+            if include_archived or not entry.archived
+        ]
+
+    def _description_of(self, snapshot: str) -> str:
+        info = self.get_snapshot_info(snapshot)
+        then = self._session_of(self._snapshot_named(snapshot))
+        items = [self._info(then, entry, snapshots=False) for entry in then.state().entries(self._name)]
+        return describe_snapshot(info, items)
+
+    # -- snapshots and copies as folios --------------------------------------------------------------------
+
+    def get_snapshot(self, snapshot: str) -> Self:
+        """Return the folio as it was at a snapshot, read-only.
+
+        Raises:
+            NotFoundError: There is no such snapshot.
+        """
+        found = self._snapshot_named(snapshot)
+        return type(self)._of(self._session_of(found), self._name, snapshot)
+
+    @classmethod
+    def load_snapshot(cls, bundle_dir: str | Path, snapshot: str, **options: Any) -> Self:
+        """Open a folio as it was at a snapshot, read-only.
+
+        Args:
+            bundle_dir: Where the folio lies, or its name in the default lake.
+            snapshot: The snapshot.
+            **options: What opening a folio takes besides (``folio``, ``storage_options``).
+        """
+        return cls(bundle_dir, read_only=True, **options).get_snapshot(snapshot)
+
+    def export_snapshot(
+        self, snapshot: str, target_path: str | Path, *, include_snapshot_metadata: bool = True
+    ) -> Self:
+        """Copy the items and metadata of a snapshot to a new folio, without the history.
+
+        Args:
+            snapshot: The snapshot.
+            target_path: A place that is free, or the name of a new folio in the same lake.
+            include_snapshot_metadata: Note where it came from, under ``_source_snapshot``.
+
+        Raises:
+            AlreadyExistsError: Something is there already (also a ValueError).
+        """
+        info = self.get_snapshot_info(snapshot)
+        then = self._session_of(self._snapshot_named(snapshot))
+        target = self._place_for_copy(target_path, random_suffix=False)
+        if target._exists():
+            raise AlreadyExistsError(
+                f"folio {target.path!r} already exists",
+                kind="folio-exists",
+                hint="export to a new place",
+                folio=target.name,
+            )
+        metadata = {key: value for key, value in info["metadata_snapshot"].items() if key not in _TIMES}
+        if include_snapshot_metadata:
+            metadata["_source_snapshot"] = {
+                "name": snapshot,
+                "source_bundle": self.path,
+                "timestamp": info["timestamp"],
+                "description": info.get("description"),
+                "tags": info["tags"],
+            }
+        copy_items(
+            then.state().entries(self._name),
+            then,
+            target._session,
+            target._name,
+            metadata=metadata,
+            message=f"export of snapshot {snapshot} of {self._name}",
+        )
+        return target
+
+    def copy(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        metadata_updates: Mapping[str, Any] | None = None,
+        include_items: Iterable[str] | None = None,
+        exclude_items: Iterable[str] | None = None,
+        random_suffix: bool = False,
+        follow_lineage: bool = False,
+        include_archived: bool = False,
+    ) -> Self:
+        """Copy items and metadata to another folio, in one commit. Within a lake no content is copied.
+
+        Args:
+            path: Where to: a place, or a name in the same lake.
+            name: Appended to ``path``.
+            metadata_updates: Metadata to set besides those copied.
+            include_items: Only these.
+            exclude_items: All but these.
+            random_suffix: Append words to the name that make it new.
+            follow_lineage: With ``include_items``, also what they were made from.
+            include_archived: Copy archived items too.
+
+        Raises:
+            InvalidInputError: Both ``include_items`` and ``exclude_items`` were given.
+            AlreadyExistsError: The target has an item of one of the names.
+        """
+        if include_items is not None and exclude_items is not None:
+            raise InvalidInputError(
+                "both include_items and exclude_items were given",
+                kind="bad-arguments",
+                hint="give one of them",
+            )
+        reader = self._still()
+        entries = [one for one in reader.state().entries(self._name) if include_archived or not one.archived]
+        if include_items is not None:
+            wanted = set(include_items)
+            if follow_lineage:
+                wanted = with_their_inputs(wanted, self.get_lineage_graph())
+            entries = [entry for entry in entries if entry.item in wanted]
+        if exclude_items is not None:
+            unwanted = set(exclude_items)
+            entries = [entry for entry in entries if entry.item not in unwanted]
+        place = str(path) if name is None else f"{str(path).rstrip('/')}/{name}"
+        target = self._place_for_copy(place, random_suffix)
+        metadata = reader.metadata("folio", self._name) | dict(metadata_updates or {})
+        copy_items(entries, reader, target._session, target._name, metadata=metadata, message=f"copy of {self._name}")
+        return target
+
+    def _place_for_copy(self, path: str | Path, random_suffix: bool) -> Self:
+        place = str(path)
+        own = self._session
+        if is_location(place):
+            same_store = place.split("://")[0] == own.uri.split("://")[0] if "://" in place else "://" not in own.uri
+            options = own.store.options if same_store else None
+            return type(self)(place, random_suffix=random_suffix, storage_options=options, author=own.author)
+        name = with_suffix(check_folio(place)) if random_suffix else check_folio(place)
+        if own.pinned is not None or own.read_only:
+            own = Session.open(own.uri, storage_options=own.store.options, create=False, author=own.author)
+        return type(self)._of(own, name)
+
+    # -- what DataFolio users may still call ---------------------------------------------------------------
+
+    def cache_status(self, item_name: str | None = None) -> dict[str, Any] | None:
+        """Return None, as DataFolio does without a cache: local copies are never stale."""
+        return None
+
+    def clear_cache(self, item_name: str | None = None) -> None:
+        """Do nothing: local copies are verified at each use, bounded, and may be deleted at any time."""
+
+    def invalidate_cache(self, item_name: str) -> None:
+        """Do nothing; see ``clear_cache``."""
+
+    def refresh_cache(self, item_name: str) -> None:
+        """Do nothing; see ``clear_cache``."""

@@ -1,0 +1,239 @@
+"""The part of a folio that adds items."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from lakefolio.errors import InvalidInputError
+from lakefolio.folio_info import WORDS
+from lakefolio.folio_models import AddingModels
+from lakefolio.folio_putting import Inputs, Tags, as_list, check_is_text
+from lakefolio.folio_tables import AddingTables
+from lakefolio.items.artifact import existing_path
+
+__all__ = ["Adding"]
+
+_MISSING: Final = object()
+_IGNORED = ("custom", "preserve_index")
+"""Options of DataFolio that ask for what always happens here."""
+
+
+class Adding(AddingTables, AddingModels):
+    """Adds items. Every method commits once (or joins the open batch), atomically, and returns the folio.
+
+    All of them take, besides what is their own:
+        description: One sentence on what the item is.
+        inputs: What it was made from; each is resolved to the exact version it has now. NotFoundError names
+            the nearest item if there is none of that name.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        overwrite: Replace an item of that name. Its old entry stays in the history.
+        code: The code that made it, for people to read.
+
+    All of them raise AlreadyExistsError (a ValueError) for a name that is taken, InvalidInputError (a
+    ValueError) for a name that can't be used, UnsupportedTypeError (a TypeError) for an object they don't
+    store, and ReadOnlyError (a RuntimeError) if the folio is read-only.
+    """
+
+    def add_data(
+        self,
+        name: str,
+        data: Any = _MISSING,
+        reference: str | Path | None = None,
+        description: str | None = None,
+        *,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Add any object; its type decides how it is stored.
+
+        Tables (pandas, polars, pyarrow, lazy frames, record batch readers) become Parquet, numpy arrays .npy,
+        plain Python values JSON, estimators skops, torch modules safetensors; bytes and ``Path`` objects of
+        files and folders are kept as they are. A text is always a text, even if a file of that name exists.
+
+        Args:
+            name: The name; ``/`` may group names.
+            data: The object. None is a value like any other.
+            reference: Instead of an object, where a table lies that is not to be copied.
+            description: One sentence on what it is.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            **options: What the method of that kind takes besides (``hyperparameters``, ``init_args``, …).
+        """
+        given = data is not _MISSING
+        if reference is not None:
+            if given and data is not None:
+                raise InvalidInputError(
+                    "both 'data' and 'reference' were given", kind="bad-arguments", hint="give one of them"
+                )
+            return self.reference_table(
+                name,
+                reference,
+                description=description,
+                inputs=inputs,
+                tags=tags,
+                metadata=metadata,
+                overwrite=overwrite,
+                **options,
+            )
+        if not given:
+            raise InvalidInputError(
+                "either 'data' or 'reference' must be given",
+                kind="bad-arguments",
+                hint="pass the object to store",
+            )
+        words = {word: options.pop(word) for word in WORDS if word in options}
+        for ignored in _IGNORED:
+            options.pop(ignored, None)
+        return self._put(name, data, None, description, inputs, tags, metadata, overwrite, options, **words)
+
+    def add(self, name: str, obj: Any, **options: Any) -> Self:
+        """Add any object: ``add_data`` under its shorter name."""
+        return self.add_data(name, obj, **options)
+
+    def add_numpy(
+        self,
+        name: str,
+        array: Any,
+        description: str | None = None,
+        overwrite: bool = False,
+        inputs: Inputs = None,
+        code: str | None = None,
+        *,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back."""
+        sparse = sys.modules.get("scipy.sparse")
+        kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
+        return self._put(name, array, kind, description, inputs, tags, metadata, overwrite, code=code)
+
+    def add_json(
+        self,
+        name: str,
+        data: Any,
+        description: str | None = None,
+        overwrite: bool = False,
+        inputs: Inputs = None,
+        code: str | None = None,
+        *,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass."""
+        return self._put(name, data, "json", description, inputs, tags, metadata, overwrite, code=code)
+
+    def add_timestamp(
+        self,
+        name: str,
+        timestamp: datetime | float,
+        description: str | None = None,
+        overwrite: bool = False,
+        inputs: Inputs = None,
+        code: str | None = None,
+        *,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC."""
+        return self._put(name, timestamp, "timestamp", description, inputs, tags, metadata, overwrite, code=code)
+
+    def add_artifact(
+        self,
+        name: str,
+        path: str | Path,
+        category: str | None = None,
+        description: str | None = None,
+        overwrite: bool = False,
+        *,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        code: str | None = None,
+    ) -> Self:
+        """Add a file as it is, or a folder with its tree.
+
+        Args:
+            name: The name; ``/`` may group names.
+            path: The file or folder.
+            category: A word on what it is for (``plots``, ``configs``, …).
+            description: One sentence on what it is.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            code: The code that made it, for people to read.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
+        self._check_writable()
+        kind = "directory" if existing_path(path).is_dir() else "artifact"
+        return self._put(name, path, kind, description, inputs, tags, metadata, overwrite, category=category, code=code)
+
+    def add_file(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        category: str | None = None,
+        description: str | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Add a file under its own name (without extension) or another: ``add_artifact``, the file first."""
+        chosen = Path(path).stem if name is None else name
+        return self.add_artifact(chosen, path, category, description, overwrite, **options)
+
+    def add_reference(
+        self,
+        name: str,
+        uri: str | Path,
+        kind: str | None = None,
+        description: str | None = None,
+        overwrite: bool = False,
+        *,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Register a table, file or folder that lies elsewhere; nothing is copied.
+
+        Its size, ETag and version id are noted, and checked when it is read.
+
+        Args:
+            name: The name.
+            uri: A path or URI.
+            kind: ``table`` or ``artifact``; by default what the extension says.
+            description: One sentence on what it is.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+        """
+        self._check_writable()
+        check_is_text(name)
+        self._session.put_reference(
+            self._name,
+            name,
+            uri,
+            kind=kind,
+            description=description or None,
+            inputs=as_list(inputs),
+            tags=tags,
+            metadata=metadata,
+            overwrite=overwrite,
+        )
+        self._move_pin()
+        return self

@@ -1,0 +1,170 @@
+"""What every part of a folio needs: its session, the state it reads, and how an item is found in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import InvalidInputError, ReadOnlyError
+from lakefolio.folio_info import info_of, item_type, same_content
+from lakefolio.lookup import item_not_found
+from lakefolio.refs import parse_ref
+
+if TYPE_CHECKING:
+    from lakefolio.changes import Change
+    from lakefolio.session import Session
+    from lakefolio.state import Entry
+
+__all__ = ["At", "FolioBase"]
+
+At = int | str | datetime | None
+"""A lake version, a time, or the name of a snapshot; None is now."""
+
+
+class FolioBase:
+    """The ground that the parts of Folio stand on. Safe to share between threads."""
+
+    _session: Session
+    _name: str
+    _snapshot: str | None
+
+    def _begin(self, session: Session, name: str, snapshot: str | None) -> None:
+        self._session = session
+        self._name = name
+        self._snapshot = snapshot
+        self._pinned_session: Session | None = None
+        self._pin_depth = 0
+        self._pin_lock = threading.Lock()
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    @property
+    def _reading(self) -> Session:
+        return self._pinned_session or self._session
+
+    def _reader(self, at: At = None) -> Session:
+        return self._reading if at is None else self._reading.at(at, self._name)
+
+    def _still(self) -> Session:
+        """Return a session whose state does not move while many things are looked up, without requests for each."""
+        reader = self._reading
+        state = reader.state()
+        return reader if reader.pinned is not None or state is not reader.committed() else reader.at(state.version)
+
+    def _find(self, name: str, at: At = None) -> tuple[Session, Entry]:
+        """Return the entry that ``name`` means, and the session that reads it.
+
+        Args:
+            name: An item's name, or a reference ``[folio:]name[@version-or-snapshot]``.
+            at: As of when, if the reference does not say it.
+
+        Raises:
+            NotFoundError: If there is none; the hint names the nearest.
+        """
+        folio = self._name
+        if isinstance(name, str) and ("@" in name or ":" in name):
+            ref = parse_ref(name, folio=folio)
+            if ref.at is not None and at is not None:
+                raise InvalidInputError(
+                    f"reference {name!r} and at={at!r} both say as of when",
+                    kind="bad-ref",
+                    hint="give one of them",
+                )
+            folio, name, at = ref.folio or folio, ref.item, at if ref.at is None else ref.at
+        reader = self._reading if at is None else self._reading.at(at, folio)
+        view = reader.state()
+        entry = view.entry(folio, name) if isinstance(name, str) else None
+        if entry is None:
+            raise item_not_found(view, folio, str(name))
+        return reader, entry
+
+    def _find_kind(self, name: str, types: Iterable[str], what: str, at: At = None) -> tuple[Session, Entry]:
+        """Find an item and insist on its type; InvalidInputError (kind ``wrong-kind``) if it is of another."""
+        reader, entry = self._find(name, at)
+        found = item_type(entry.kind, entry.storage)
+        if found not in types:
+            raise InvalidInputError(
+                f"item {name!r} of folio {entry.folio!r} is not {what} (type: {found})",
+                kind="wrong-kind",
+                hint="get_data() reads items of every type",
+                item=entry.item,
+                item_type=found,
+            )
+        return reader, entry
+
+    def require(self, name: str) -> None:
+        """Raise NotFoundError, naming the nearest, unless there is an item of that name."""
+        self._find(name)
+
+    def _inputs_of(self, reader: Session, entry: Entry) -> list[str]:
+        return [self._input_name(edge) for edge in reader.edges_of(entry)]
+
+    def _input_name(self, edge: Mapping[str, Any]) -> str:
+        """Return how an input is called here: a name of this folio, ``folio:name``, or a URI."""
+        if edge["input_item"] is None:
+            return str(edge["input_uri"] or edge["input_id"])
+        same = edge["input_folio"] == self._name
+        return str(edge["input_item"]) if same else f"{edge['input_folio']}:{edge['input_item']}"
+
+    def _info(self, reader: Session, entry: Entry, *, snapshots: bool = True) -> dict[str, Any]:
+        view = reader.state()
+        holding = []
+        for snapshot in view.snapshots(entry.folio) if snapshots else ():
+            then = view.entry_at(entry.folio, entry.item, snapshot.target_version)
+            if then is not None and same_content(then, entry):
+                holding.append(snapshot.name)
+        return info_of(
+            entry,
+            inputs=self._inputs_of(reader, entry),
+            metadata=reader.metadata("entry", entry.entry_id) if entry.metadata_count else {},
+            in_snapshots=holding,
+        )
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def _check_writable(self) -> None:
+        if self._snapshot is not None:
+            raise ReadOnlyError(
+                f"folio {self._name!r} is read-only: it was loaded from snapshot {self._snapshot!r}",
+                kind="read-only-version",
+                hint="open the folio itself to make changes",
+                folio=self._name,
+                snapshot=self._snapshot,
+            )
+        self._session.check_writable()
+
+    def _apply(self, *changes: Change, message: str | None = None) -> list[Entry]:
+        self._check_writable()
+        entries = self._session.apply(*changes, message=message)
+        self._move_pin()
+        return entries
+
+    @contextmanager
+    def pinned(self) -> Iterator[Any]:
+        """Read one state of the folio in the block, whatever others commit meanwhile.
+
+        Reads in the block ask nobody for news, which saves a request each.
+
+        What is written through this folio in the block is seen in it, and moves the block to the version that
+        it made. Inner blocks join the outer.
+        """
+        with self._pin_lock:
+            if self._pin_depth == 0:
+                self._pinned_session = self._still()
+            self._pin_depth += 1
+        try:
+            yield self
+        finally:
+            with self._pin_lock:
+                self._pin_depth -= 1
+                if self._pin_depth == 0:
+                    self._pinned_session = None
+
+    def _move_pin(self) -> None:
+        with self._pin_lock:
+            if self._pin_depth:
+                self._pinned_session = None
+                self._pinned_session = self._still()

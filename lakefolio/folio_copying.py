@@ -1,0 +1,141 @@
+"""Copying items from folio to folio: within a lake as rows alone, between lakes with their content.
+
+A copy says what its original says. Its inputs are the copies of the original's inputs where those were copied
+along unchanged; otherwise they stay what they were: an exact version in the same lake, or in the other lake,
+as an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.changes import Change, Put, SetArchived, Stored
+from lakefolio.items.base import Encoded, FilePayload
+from lakefolio.refs import new_id
+from lakefolio.session import _metadata_texts as metadata_texts
+
+if TYPE_CHECKING:
+    from lakefolio.session import Session
+    from lakefolio.state import Entry
+
+__all__ = ["copy_items", "with_their_inputs"]
+
+_THREADS = 8
+_STORED = tuple(Stored.__dataclass_fields__)
+
+
+def with_their_inputs(names: Iterable[str], graph: Mapping[str, list[str]]) -> set[str]:
+    """Return ``names`` and all they were made from, directly or not, as far as the graph knows it."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in graph and name not in found:
+            found.add(name)
+            waiting += graph[name]
+    return found
+
+
+def copy_items(
+    entries: Sequence[Entry],
+    source: Session,
+    target: Session,
+    folio: str,
+    *,
+    metadata: Mapping[str, Any],
+    message: str,
+) -> None:
+    """Copy entries, with their words, and folio metadata, as one commit.
+
+    Atomic; content is verified on its way.
+
+    Args:
+        entries: The entries, all of one folio.
+        source: Reads them.
+        target: Writes the copies; of the same lake or another.
+        folio: The folio to copy to.
+        metadata: What to set as metadata of that folio.
+        message: The message of the commit.
+
+    Raises:
+        AlreadyExistsError: The folio has an item of one of the names.
+        IntegrityError: The content of an entry is not what was written; nothing was copied.
+    """
+    same_lake = source.uri == target.uri and source.marker.lake_id == target.marker.lake_id
+    with ThreadPoolExecutor(_THREADS) as pool:
+        contents = list(pool.map(lambda entry: _content(entry, source, target, same_lake), entries))
+    stored = dict(zip((entry.item for entry in entries), contents, strict=True))
+    edges = {entry.item: source.edges_of(entry) for entry in entries}
+    done: dict[str, Entry] = {}
+    changes: list[Change] = []
+    for entry in _inputs_first(entries, edges):
+        changes.append(
+            Put(
+                folio=folio,
+                item=entry.item,
+                stored=stored[entry.item],
+                entry_id=new_id(),
+                description=entry.description,
+                tags=entry.tags,
+                inputs=tuple(_input(edge, entry.folio, done, source, same_lake) for edge in edges[entry.item]),
+                metadata=metadata_texts(source.metadata("entry", entry.entry_id)) if entry.metadata_count else {},
+            )
+        )
+        if entry.archived:
+            changes.append(SetArchived(folio, entry.item, True))
+        done[entry.item] = entry
+    with target.batch(message):
+        if changes:
+            target.apply(*changes)
+        if metadata:
+            target.annotate("folio", folio, metadata)
+
+
+def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
+    if same_lake or entry.storage == "reference":
+        return Stored(**{name: getattr(entry, name) for name in _STORED})
+    encoded = Encoded(
+        kind=entry.kind,
+        format=entry.format or "",
+        media_type=entry.media_type or "",
+        payload=lambda: FilePayload(source.local_path(entry)),
+        details=dict(entry.details),
+        digest=entry.digest,
+        row_count=entry.row_count,
+    )
+    return target.blobs.put(encoded, target.committed())
+
+
+def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, list[dict[str, Any]]]) -> list[Entry]:
+    """Return the entries so that each comes after those it was made from (a circle is broken somewhere)."""
+    by_name = {entry.item: entry for entry in entries}
+    ordered: dict[str, Entry] = {}
+    for first in entries:
+        path = [(first, False)]
+        begun: set[str] = set()
+        while path:
+            entry, ready = path.pop()
+            if ready:
+                ordered.setdefault(entry.item, entry)
+            elif entry.item not in begun and entry.item not in ordered:
+                begun.add(entry.item)
+                path.append((entry, True))
+                names = [edge["input_item"] for edge in edges[entry.item] if edge["input_folio"] == entry.folio]
+                path += [(by_name[name], False) for name in reversed(names) if name in by_name]
+    return list(ordered.values())
+
+
+def _input(edge: Mapping[str, Any], folio: str, done: Mapping[str, Entry], source: Session, same_lake: bool) -> str:
+    if edge["input_item"] is None:
+        return str(edge["input_uri"])
+    copied = done.get(edge["input_item"]) if edge["input_folio"] == folio else None
+    if copied is not None and (
+        copied.entry_id == edge["input_id"] or (copied.digest and copied.digest == edge["input_digest"])
+    ):
+        return copied.item
+    past = source.state().history(edge["input_folio"], edge["input_item"])
+    version = next((entry.version for entry in past if entry.entry_id == edge["input_id"]), None)
+    name = f"{edge['input_folio']}:{edge['input_item']}" + ("" if version is None else f"@{version}")
+    return name if same_lake else f"{source.uri.rstrip('/')}#{name}"

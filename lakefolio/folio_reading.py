@@ -1,0 +1,295 @@
+"""The part of a folio that reads items."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import LakefolioError
+from lakefolio.folio_base import At, FolioBase
+from lakefolio.folio_info import SECTIONS, section_of
+
+if TYPE_CHECKING:
+    from lakefolio.session import Session
+    from lakefolio.state import Entry
+
+__all__ = ["Reading"]
+
+_TABLES = ("included_table", "referenced_table")
+_MODELS = ("model", "pytorch_model")
+_THREADS = 16
+_IN_MEMORY_BYTES = 8 * 2**20
+
+
+class Reading(FolioBase):
+    """Reads items. Every read sees what is committed when it begins, and verifies what it gives.
+
+    All methods take the name of an item, or a reference ``[folio:]name[@version-or-snapshot]``, and ``at``: a
+    lake version, a time or the name of a snapshot. All of them raise NotFoundError (a KeyError), naming the
+    nearest item, if there is none; InvalidInputError (a ValueError) if the item is of another type than the
+    method is for; and IntegrityError if what is stored is missing or not what was written.
+    """
+
+    # -- content -------------------------------------------------------------------------------------------
+
+    def get_data(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return an item of any type as what it was added as; a file or folder as the path of a local copy.
+
+        Args:
+            name: A name or a reference.
+            at: As of when.
+            **options: What the method for the item's type takes besides (``as_``, ``columns``, ``trusted``,
+                …).
+        """
+        reader, entry = self._find(name, at)
+        return _load(reader, entry, options)
+
+    def get(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return an item of any type: ``get_data`` under its shorter name."""
+        return self.get_data(name, at=at, **options)
+
+    def get_many(
+        self, names: Iterable[str], *, threads: int = _THREADS, at: At = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return several items of one state of the folio, read at the same time.
+
+        Args:
+            names: The items; one named twice is read once.
+            threads: How many to read at once.
+            at: As of when.
+            **options: As for ``get``; they must suit every item.
+
+        Returns:
+            Name -> object, in the order asked for. The first failure is raised and nothing returned.
+        """
+        wanted = list(dict.fromkeys(names))
+        with self.pinned():
+            found = [self._find(name, at) for name in wanted]
+        with ThreadPoolExecutor(max(1, min(threads, len(found) or 1))) as pool:
+            objects = list(pool.map(lambda one: _load(one[0], one[1], options), found))
+        return dict(zip(wanted, objects, strict=True))
+
+    def get_table(
+        self, name: str, *, at: At = None, as_: str | None = None, frame: str | None = None, **options: Any
+    ) -> Any:
+        """Return a table, stored here or referred to.
+
+        Args:
+            name: A name or a reference.
+            at: As of when.
+            as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default pandas where it is installed.
+            frame: Another word for ``as_``.
+            **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and what
+                the reader of the format takes besides. ``engine`` is accepted and ignored.
+        """
+        reader, entry = self._find_kind(name, _TABLES, "a table", at)
+        chosen = as_ or frame
+        if chosen is not None:
+            options["as_"] = chosen
+        return _load(reader, entry, options)
+
+    def scan_table(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return a table as a polars LazyFrame, which reads only what a query needs."""
+        return self.get_table(name, at=at, as_="lazy", **options)
+
+    def get_numpy(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return a numpy (or scipy sparse) array; ``mmap=True`` maps a local copy instead of reading it."""
+        return _load(*self._find_kind(name, ("numpy_array",), "a numpy array", at), options)
+
+    def get_json(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return a plain Python value."""
+        return _load(*self._find_kind(name, ("json_data",), "JSON data", at), options)
+
+    def get_timestamp(self, name: str, as_unix: bool = False, *, at: At = None) -> datetime | float:
+        """Return an instant as a datetime in UTC, or with ``as_unix`` as seconds since 1970."""
+        found: datetime = _load(*self._find_kind(name, ("timestamp",), "a timestamp", at), {})
+        return found.timestamp() if as_unix else found
+
+    def get_model(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return a model, whichever library it is of. Takes what ``get_sklearn`` and ``get_pytorch`` take."""
+        return _load(*self._find_kind(name, _MODELS, "a model", at), options)
+
+    def get_sklearn(self, name: str, *, at: At = None, **options: Any) -> Any:
+        """Return a scikit-learn estimator.
+
+        Args:
+            name: A name or a reference.
+            at: As of when.
+            **options: ``trusted``, the types, by name, that *you* allow to be built besides scikit-learn's
+                own.
+
+        Raises:
+            UntrustedContentError: Loading would build a type that is not trusted. Nothing was run.
+        """
+        return _load(*self._find_kind(name, ("model",), "a scikit-learn model", at), options)
+
+    def get_pytorch(
+        self, name: str, *, model_class: Any = None, reconstruct: bool = True, at: At = None, **options: Any
+    ) -> Any:
+        """Return a torch module, or its state dict.
+
+        Args:
+            name: A name or a reference.
+            at: As of when.
+            model_class: The class to build; by default the one it was stored from, if it can be imported and
+                you trust it (``trusted``).
+            reconstruct: False returns the state dict.
+            **options: What the handler of torch models takes besides.
+        """
+        if model_class is not None:
+            options["model_class"] = model_class
+        if not reconstruct:
+            options["reconstruct"] = False
+        return _load(*self._find_kind(name, ("pytorch_model",), "a PyTorch model", at), options)
+
+    # -- paths ---------------------------------------------------------------------------------------------
+
+    def item_path(self, name: str, *, at: At = None) -> str:
+        """Return where an item can be read: a verified, read-only local copy; for references the URI."""
+        return _path(*self._find(name, at))
+
+    def get_item_path(self, name: str, *, at: At = None) -> str:
+        """Return what ``item_path`` returns."""
+        return self.item_path(name, at=at)
+
+    def get_data_path(self, name: str, *, at: At = None) -> str:
+        """Return what ``item_path`` returns."""
+        return self.item_path(name, at=at)
+
+    def get_table_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of a table's Parquet file, or the URI of a reference."""
+        return _path(*self._find_kind(name, _TABLES, "a table", at))
+
+    def get_numpy_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of an array's file."""
+        return _path(*self._find_kind(name, ("numpy_array",), "a numpy array", at))
+
+    def get_json_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of a JSON file."""
+        return _path(*self._find_kind(name, ("json_data",), "JSON data", at))
+
+    def get_timestamp_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of a timestamp's file."""
+        return _path(*self._find_kind(name, ("timestamp",), "a timestamp", at))
+
+    def get_model_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of a model's file."""
+        return _path(*self._find_kind(name, _MODELS, "a model", at))
+
+    def get_artifact_path(self, name: str, *, at: At = None) -> str:
+        """Return the path of a file, or of an unpacked folder."""
+        return _path(*self._find_kind(name, ("artifact",), "an artifact", at))
+
+    # -- what is known -------------------------------------------------------------------------------------
+
+    def item_info(self, name: str, *, at: At = None) -> dict[str, Any]:
+        """Return everything known about an item, as a dict of its own (see ``folio_info.info_of``)."""
+        return self._info(*self._find(name, at))
+
+    def get_table_info(self, name: str, *, at: At = None) -> dict[str, Any]:
+        """Return what is known about a table: ``num_rows``, ``columns``, ``dtypes``, …; see ``item_info``."""
+        return self._info(*self._find_kind(name, _TABLES, "a table", at))
+
+    def get_model_info(self, name: str, *, at: At = None) -> dict[str, Any]:
+        """Return what is known about a model: ``model_type``, ``hyperparameters``, …; see ``item_info``."""
+        return self._info(*self._find_kind(name, _MODELS, "a model", at))
+
+    def get_artifact_info(self, name: str, *, at: At = None) -> dict[str, Any]:
+        """Return what is known about a file: ``category``, ``file_size``, …; see ``item_info``."""
+        return self._info(*self._find_kind(name, ("artifact",), "an artifact", at))
+
+    def list_contents(self, include_archived: bool = False) -> dict[str, list[str]]:
+        """Return the names of the items by type, each list in the order in which they were first added.
+
+        Args:
+            include_archived: Whether to list archived items too.
+
+        Returns:
+            ``referenced_tables included_tables numpy_arrays json_data timestamps models artifacts``; torch
+            models are listed with the models, folders and items of other packages' kinds with the artifacts.
+        """
+        contents: dict[str, list[str]] = {section: [] for section in SECTIONS}
+        for item, kind, storage, archived in self._reading.state().listing(self._name):
+            if include_archived or not archived:
+                contents[section_of(kind, storage)].append(item)
+        return contents
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of all tables, referenced ones first, archived ones included."""
+        contents = self.list_contents(include_archived=True)
+        return contents["referenced_tables"] + contents["included_tables"]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of all models, archived ones included."""
+        return self.list_contents(include_archived=True)["models"]
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The names of all files and folders, archived ones included."""
+        return self.list_contents(include_archived=True)["artifacts"]
+
+    # -- integrity -----------------------------------------------------------------------------------------
+
+    def validate(self) -> dict[str, bool]:
+        """Read every item and say whether its content is there and what was written.
+
+        References are asked for, not read: whether they exist and are still what was registered.
+
+        Returns:
+            Name -> whether it is good. Never raises for a bad item.
+        """
+        reader = self._still()
+        entries = reader.state().entries(self._name)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            good = pool.map(lambda entry: _is_good(reader, entry), entries)
+            return dict(zip((entry.item for entry in entries), good, strict=True))
+
+    def is_valid(self) -> bool:
+        """Say whether ``validate`` finds every item good."""
+        return all(self.validate().values())
+
+
+def _load(reader: Session, entry: Entry, options: dict[str, Any]) -> Any:
+    if entry.kind == "table" and "as_" not in options and _has_no_library(reader, entry):
+        options = {**options, "as_": "pandas"}
+    found = reader.load(entry, **options)
+    return str(found) if isinstance(found, Path) else found
+
+
+def _has_no_library(reader: Session, entry: Entry) -> bool:
+    """Say whether a table came from a file, so that no library's type is the natural one, and pandas is there."""
+    if not entry.metadata_count or entry.details.get("source") != "arrow" or find_spec("pandas") is None:
+        return False
+    noted = reader.journal.metadata("entry", entry.entry_id) or reader.metadata("entry", entry.entry_id)
+    return "imported_from" in noted
+
+
+def _path(reader: Session, entry: Entry) -> str:
+    if entry.storage == "reference":
+        return str(entry.uri)
+    if entry.kind == "directory":
+        return str(reader.load(entry))
+    return str(reader.local_path(entry))
+
+
+def _is_good(reader: Session, entry: Entry) -> bool:
+    from lakefolio import references
+
+    try:
+        if entry.storage == "reference":
+            references.check(entry, reader.store.options)
+        elif (entry.size_bytes or 0) <= _IN_MEMORY_BYTES:
+            reader.blobs.source(entry).read()
+        else:
+            with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+                reader.blobs.source(entry).copy_to(Path(folder) / "content")
+    except (LakefolioError, OSError):
+        return False
+    return True

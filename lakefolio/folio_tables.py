@@ -1,0 +1,183 @@
+"""The part of a folio that adds tables: from memory, from files, and by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from lakefolio.errors import InvalidInputError
+from lakefolio.folio_putting import Inputs, Putting, Tags, as_list, check_is_text, with_words
+from lakefolio.table_import import open_table_file
+
+__all__ = ["AddingTables"]
+
+_FORMATS = {
+    "parquet": "parquet",
+    "csv": "csv",
+    "tsv": "tsv",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "delta": "delta",
+}
+
+
+class AddingTables(Putting):
+    """Adds tables; see ``Adding`` for what all methods have in common."""
+
+    def add_table(
+        self,
+        name: str,
+        data: Any,
+        description: str | None = None,
+        overwrite: bool = False,
+        inputs: Inputs = None,
+        models: Iterable[str] | None = None,
+        code: str | None = None,
+        *,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
+
+        Args:
+            name: The name; ``/`` may group names.
+            data: The table. Its index, types, categories, time zones and attributes come back.
+            description: One sentence on what it is.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            models: The models it was made with: inputs too, shown apart.
+            code: The code that made it, for people to read.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            **options: What the handler of tables takes besides.
+        """
+        used = [models] if isinstance(models, str) else list(models or ())
+        every = [*as_list(inputs), *used]
+        options.pop("preserve_index", None)
+        return self._put(
+            name,
+            data,
+            "table",
+            description,
+            every,
+            tags,
+            metadata,
+            overwrite,
+            options,
+            models=used or None,
+            code=code,
+        )
+
+    def import_table(
+        self,
+        name: str | None,
+        path: str | Path,
+        *,
+        table_format: str | None = None,
+        description: str | None = None,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        block_size: int | None = None,
+    ) -> Self:
+        """Add a table from a Parquet, CSV, Feather or Arrow file of any size, streamed.
+
+        Args:
+            name: The name; None takes the file's, without extension.
+            path: The file.
+            table_format: ``parquet``, ``csv``, ``feather`` or ``arrow``; by default what the extension says.
+            description: One sentence on what it is.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            block_size: For CSV, how many bytes are parsed at once; types are inferred from the first block.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            InvalidInputError: The format is unknown, or a value does not fit the type of its column.
+        """
+        self._check_writable()
+        source = Path(path).expanduser()
+        with open_table_file(source, table_format, block_size) as reader:
+            return self._put(
+                source.stem if name is None else name,
+                reader,
+                "table",
+                description,
+                inputs,
+                tags,
+                metadata,
+                overwrite,
+                imported_from=source.name,
+            )
+
+    def reference_table(
+        self,
+        name: str,
+        path: str | Path | None = None,
+        table_format: str | None = None,
+        num_rows: int | None = None,
+        version: int | None = None,
+        description: str | None = None,
+        inputs: Inputs = None,
+        code: str | None = None,
+        *,
+        reference: str | Path | None = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Add a table that lies elsewhere. Nothing is copied.
+
+        Its size, ETag and version id are noted, and checked when it is read.
+
+        Args:
+            name: The name; ``/`` may group names.
+            path: A path or URI.
+            table_format: ``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather`` or ``delta``; by default what
+                the extension says, else ``parquet``.
+            num_rows: How many rows it has, if you know.
+            version: Its version, for formats that have some.
+            description: One sentence on what it is.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            code: The code that made it, for people to read.
+            reference: Another word for ``path``.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+
+        Raises:
+            InvalidInputError: The format is unknown.
+        """
+        where = path if path is not None else reference
+        if where is None:
+            raise InvalidInputError("no path was given to refer to", kind="bad-arguments", hint="pass path=")
+        if table_format is not None and table_format not in _FORMATS:
+            raise InvalidInputError(
+                f"table format {table_format!r} is not one of {', '.join(_FORMATS)}",
+                kind="bad-format",
+                format=table_format,
+            )
+        self._check_writable()
+        check_is_text(name)
+        self._session.put_reference(
+            self._name,
+            name,
+            where,
+            kind="table",
+            description=description or None,
+            inputs=as_list(inputs),
+            tags=tags,
+            metadata=with_words(metadata, {"code": code, "num_rows": num_rows, "version": version}),
+            overwrite=overwrite,
+            options={} if table_format is None else {"format": _FORMATS[table_format]},
+        )
+        self._move_pin()
+        return self

@@ -1,0 +1,281 @@
+"""What happened to one item, and commit by commit (pure: no I/O).
+
+Read off the ``manifests`` rows in their total order, so it holds whatever compaction and gc did since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["CommitLine", "Event", "History", "Log", "history", "in_order", "is_in_order", "log", "text_table"]
+
+_SHOWN_NAMES = 4
+_SHOWN_ROWS = 100
+
+
+def text_table(rows: Sequence[tuple[str, ...]], limit: int = _SHOWN_ROWS) -> list[str]:
+    """Return rows of text as lines with aligned columns."""
+    shown = rows[:limit]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown
+    ]
+    lines = [line.rstrip() for line in lines]
+    return lines if len(rows) <= limit else [*lines, f"  … {len(rows) - limit:,} more"]
+
+
+def is_in_order(manifests: pa.Table) -> bool:
+    """Say whether rows lie in the total order (version, ordinal)."""
+    versions = manifests.column("version").combine_chunks()
+    if len(versions) < 2:
+        return True
+    ordinals = manifests.column("ordinal").combine_chunks()
+    rises = pc.greater(versions[1:], versions[:-1])
+    same = pc.and_(pc.equal(versions[1:], versions[:-1]), pc.greater(ordinals[1:], ordinals[:-1]))
+    return bool(pc.all(pc.or_(rises, same)).as_py())
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """Return rows in the total order (version, ordinal)."""
+    return rows if is_in_order(rows) else rows.sort_by([("version", "ascending"), ("ordinal", "ascending")])
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one item: a put or a delete.
+
+    Attributes:
+        reason: ``add``, ``overwrite``, ``update``, ``delete``, ``restore``, ``archive``, ``unarchive``,
+            ``copy``.
+        entry_id: The entry put; an archive or a restore puts an old one again.
+    """
+
+    version: int
+    committed_at: datetime
+    op: str
+    reason: str | None
+    author: str | None
+    message: str | None
+    entry_id: str | None
+    kind: str | None
+    digest: str | None
+    size_bytes: int | None
+    row_count: int | None
+    description: str | None
+    archived: bool
+    run_id: str | None
+    commit_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes as JSON-able values."""
+        return _plain(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitLine:
+    """One commit: an atomic set of changes.
+
+    Attributes:
+        changes: ``"+ folio:item"`` for what was put new, ``"~ …"`` for what was put again, ``"- …"`` for what
+            was deleted, ``"snapshot …"`` and the like for the rest; in the order they were made.
+        change_count: How many there are.
+    """
+
+    version: int
+    commit_id: str
+    committed_at: datetime
+    author: str | None
+    message: str | None
+    change_count: int
+    changes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes as JSON-able values."""
+        return _plain(self) | {"changes": list(self.changes)}
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    return values | {"committed_at": one.committed_at.isoformat()}
+
+
+Line = TypeVar("Line", Event, CommitLine)
+
+
+class _Lines(Sequence[Line], Generic[Line]):
+    """A sequence of changes, newest first, that prints as a table."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines: list[Line] = list(lines)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._lines[index]
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The changes as JSON-able values."""
+        return [one.to_dict() for one in self._lines]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class History(_Lines[Event]):
+    """Every change of one item, newest first."""
+
+    def __init__(self, lines: Sequence[Event], folio: str, item: str) -> None:
+        super().__init__(lines)
+        self.folio = folio
+        self.item = item
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                f"@{one.version}",
+                _when(one.committed_at),
+                one.reason or one.op,
+                one.author or "",
+                "" if one.size_bytes is None else f"{one.size_bytes:,} B",
+                (one.digest or "").removeprefix("sha256:")[:10],
+                one.message or "",
+            )
+            for one in self
+        ]
+        return "\n".join(
+            [f"{self.folio}:{self.item}, {len(self):,} changes, newest first", *text_table(rows)]
+        )
+
+
+class Log(_Lines[CommitLine]):
+    """Commits, newest first."""
+
+    def __str__(self) -> str:
+        if not self:
+            return "no commits"
+        rows = [
+            (f"@{one.version}", _when(one.committed_at), one.author or "", one.message or "", _named(one))
+            for one in self
+        ]
+        return "\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows)))
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _named(one: CommitLine) -> str:
+    more = one.change_count - _SHOWN_NAMES
+    return ", ".join(one.changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def history(manifests: pa.Table, folio: str, item: str) -> History:
+    """Return every change of an item, newest first, also of one that was deleted.
+
+    Raises:
+        NotFoundError: If there never was such an item.
+    """
+    ours = pc.and_kleene(pc.equal(manifests.column("folio"), folio), pc.equal(manifests.column("item"), item))
+    wanted = pc.and_kleene(ours, pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])))
+    names = list(Event.__dataclass_fields__)
+    rows = in_order(manifests.select([*names, "ordinal"]).filter(wanted)).select(names).to_pylist()
+    if not rows:
+        near = manifests.filter(pc.equal(manifests.column("folio"), folio)).column("item").drop_null()
+        raise NotFoundError(
+            f"item {item!r} was never in folio {folio!r}",
+            kind="item-not-found",
+            hint=nearest(item, near.unique().to_pylist()),
+            folio=folio,
+            item=item,
+        )
+    events = [Event(**{**row, "archived": bool(row["archived"])}) for row in reversed(rows)]
+    return History(events, folio, item)
+
+
+def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None) -> Log:
+    """Return the commits, newest first; the cost follows ``limit``, not the length of the history.
+
+    Args:
+        manifests: The rows of ``manifests``, in order.
+        limit: How many commits at most; all if None.
+        folio: Only commits that change this folio, and of those only the changes to it.
+
+    Raises:
+        InvalidInputError: If ``limit`` is negative.
+    """
+    if limit is not None and limit < 0:
+        raise InvalidInputError(f"limit is {limit}, expected 0 or more", kind="bad-limit", limit=limit)
+    if folio is not None:
+        manifests = manifests.filter(pc.equal(manifests.column("folio"), folio))
+    rows = _tail(in_order(manifests) if limit is None else manifests, limit)
+    names = (
+        "version",
+        "commit_id",
+        "committed_at",
+        "author",
+        "message",
+        "op",
+        "reason",
+        "folio",
+        "item",
+        "snapshot",
+    )
+    commits: dict[str, dict[str, Any]] = {}
+    for row in rows.select([*names, "blob_digest"]).to_pylist():
+        commit = commits.setdefault(row["commit_id"], {**row, "changes": []})
+        commit["changes"].append(_described(row))
+    lines = [
+        CommitLine(
+            one["version"],
+            one["commit_id"],
+            one["committed_at"],
+            one["author"],
+            one["message"],
+            len(one["changes"]),
+            tuple(one["changes"]),
+        )
+        for one in reversed(commits.values())
+    ]
+    return Log(lines[:limit])
+
+
+def _tail(rows: pa.Table, limit: int | None) -> pa.Table:
+    """Return the last rows that hold at least ``limit`` whole commits."""
+    count = rows.num_rows if limit is None else max(1, 4 * limit)
+    while count < rows.num_rows:
+        tail = rows.slice(rows.num_rows - count)
+        # the slice may cut into its first version
+        whole = tail.filter(pc.greater(tail.column("version"), tail.column("version")[0]))
+        if limit is not None and pc.count_distinct(whole.column("commit_id")).as_py() >= limit:
+            return whole
+        count *= 4
+    return rows
+
+
+def _described(row: dict[str, Any]) -> str:
+    name = f"{row['folio']}:{row['item']}"
+    match row["op"]:
+        case "put":
+            sign = "+" if row["reason"] in ("add", "copy") else "~"
+            extra = f" ({row['reason']})" if row["reason"] in ("archive", "unarchive", "restore") else ""
+            return f"{sign} {name}{extra}"
+        case "delete":
+            return f"- {name}"
+        case "snapshot" | "drop_snapshot":
+            where = f" of {row['folio']}" if row["folio"] is not None else ""
+            return f"{row['op'].replace('_', ' ')} {row['snapshot']}{where}"
+        case "annotate":
+            return f"metadata of {row['folio'] or 'lake'}"
+        case _:
+            return f"{row['op']} {(row['blob_digest'] or '')[:17]}".strip()

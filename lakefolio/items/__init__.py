@@ -1,0 +1,171 @@
+"""The kinds of items: which handler stores an object, and which one reads a stored kind.
+
+Importing this package loads no handler. Built-in handlers come first, then those that other packages register
+under the entry point group ``lakefolio.items``::
+
+    [project.entry-points."lakefolio.items"]
+    audio = "mypackage.audio:AudioHandler"      # a class or an instance with kind, accepts, encode and decode
+
+A package whose handler can't be loaded is named in one warning and left out; it never breaks the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest
+
+if TYPE_CHECKING:
+    from lakefolio.items.base import Handler
+
+__all__ = ["ENTRY_POINT_GROUP", "handler_for", "handler_of", "handlers", "register"]
+
+ENTRY_POINT_GROUP: Final = "lakefolio.items"
+
+_BUILT_IN: Final = {
+    "table": "table:TableHandler",
+    "array": "array:ArrayHandler",
+    "sparse": "sparse:SparseHandler",
+    "torch": "torch_model:TorchHandler",
+    "model": "sklearn_model:SklearnHandler",
+    "timestamp": "timestamp:TimestampHandler",
+    "directory": "directory:DirectoryHandler",
+    "artifact": "artifact:ArtifactHandler",
+    "json": "json_data:JsonHandler",
+}
+"""Kind -> module and class, in the order in which they are asked (a state dict is a dict, so torch before json)."""
+
+_SUPPORTED: Final = (
+    "pandas, polars and pyarrow tables, numpy arrays and scipy sparse matrices, scikit-learn estimators, torch "
+    "modules, dicts, lists, text, numbers, dates, Enums and dataclasses, bytes, and the Path of a file or directory"
+)
+
+_lock: Final = threading.RLock()
+_loaded: Final[dict[str, Handler]] = {}
+_registered: Final[dict[str, Handler]] = {}
+_found: list[Handler] | None = None
+_broken: Final[set[str]] = set()
+
+
+def handlers() -> list[Handler]:
+    """Return every handler in the order in which they are asked: built-in, registered, of other packages."""
+    return [*map(_built_in, _BUILT_IN), *_registered.values(), *_entry_points()]
+
+
+def handler_for(obj: object) -> Handler:
+    """Return the handler that stores ``obj``.
+
+    Raises:
+        UnsupportedTypeError: If there is none; also a TypeError.
+    """
+    for kind in _BUILT_IN:
+        handler = _built_in(kind)
+        if handler.accepts(obj):
+            return handler
+    for handler in (*_registered.values(), *_entry_points()):
+        if _accepts(handler, obj):
+            return handler
+    name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+    raise UnsupportedTypeError(
+        f"nothing stores objects of type {name}; lakefolio stores {_SUPPORTED}",
+        hint=f"turn it into one of those, or register a handler under the entry point group {ENTRY_POINT_GROUP!r}",
+        type=name,
+    )
+
+
+def handler_of(kind: str) -> Handler:
+    """Return the handler that reads items of ``kind``.
+
+    Raises:
+        UnsupportedTypeError: If no handler has this kind.
+    """
+    if kind in _BUILT_IN:
+        return _built_in(kind)
+    others = {handler.kind: handler for handler in (*_entry_points(), *_registered.values())}
+    if kind in others:
+        return others[kind]
+    hint = f"install the package that registers it under the entry point group {ENTRY_POINT_GROUP!r}"
+    close = nearest(kind, [*_BUILT_IN, *others])
+    raise UnsupportedTypeError(
+        f"there is no handler for items of kind {kind!r}",
+        kind="unknown-kind",
+        hint=f"{hint}; {close}" if close and close.startswith("did you mean") else hint,
+        item_kind=kind,
+    )
+
+
+def register(handler: Handler) -> None:
+    """Use ``handler`` in this process, as if a package had registered it.
+
+    Raises:
+        InvalidInputError: If it isn't a handler.
+        AlreadyExistsError: If its kind is a built-in one.
+    """
+    problem = _problem(handler)
+    if problem:
+        raise InvalidInputError(f"{handler!r} is no item handler: {problem}", kind="bad-handler")
+    if handler.kind in _BUILT_IN:
+        raise AlreadyExistsError(f"the kind {handler.kind!r} is built in", item_kind=handler.kind)
+    with _lock:
+        _registered[handler.kind] = handler
+
+
+def _built_in(kind: str) -> Handler:
+    handler = _loaded.get(kind)
+    if handler is None:
+        module, _, name = _BUILT_IN[kind].partition(":")
+        handler = getattr(importlib.import_module(f"lakefolio.items.{module}"), name)()
+        _loaded[kind] = handler
+    return handler
+
+
+def _entry_points() -> list[Handler]:
+    global _found
+    if _found is None:
+        with _lock:
+            if _found is None:
+                _found = _load_entry_points()
+    return _found
+
+
+def _load_entry_points() -> list[Handler]:
+    found: dict[str, Handler] = {}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded: Any = entry.load()
+            handler = loaded() if isinstance(loaded, type) else loaded
+            problem = _problem(handler)
+        except Exception as exc:  # whatever a stranger's import raises must not stop anyone from reading
+            problem = f"{type(exc).__name__}: {exc}"
+        if problem is None and (handler.kind in _BUILT_IN or handler.kind in found):
+            problem = f"the kind {handler.kind!r} is taken"
+        if problem is None:
+            found[handler.kind] = handler
+        else:
+            _warn_once(entry.value, problem)
+    return list(found.values())
+
+
+def _problem(handler: Any) -> str | None:
+    if not isinstance(getattr(handler, "kind", None), str) or not handler.kind:
+        return "it has no kind"
+    missing = [name for name in ("accepts", "encode", "decode") if not callable(getattr(handler, name, None))]
+    return f"it has no {', '.join(missing)}" if missing else None
+
+
+def _accepts(handler: Handler, obj: object) -> bool:
+    try:
+        return bool(handler.accepts(obj))
+    except Exception as exc:
+        _warn_once(f"{type(handler).__module__}:{type(handler).__qualname__}", f"{type(exc).__name__}: {exc}")
+        return False
+
+
+def _warn_once(name: str, problem: str) -> None:
+    if name not in _broken:
+        _broken.add(name)
+        warnings.warn(f"the lakefolio item handler {name} is left out: {problem}", RuntimeWarning, stacklevel=4)

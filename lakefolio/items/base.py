@@ -1,0 +1,137 @@
+"""The contract of an item handler: how one kind of object becomes bytes and comes back (FORMAT.md, "Kinds").
+
+A handler is pure conversion. It never sees a store, a folio or a key: it gets an object and gives an
+:class:`Encoded`, or gets a :class:`Source` of verified bytes and gives the object. Handlers are found through
+the entry point group ``lakefolio.items``, so that other packages can add kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Protocol
+
+__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Content that lies in memory in one or more pieces (so that a large array is never copied).
+
+    Attributes:
+        parts: Contiguous one-dimensional byte buffers (``bytes`` or ``memoryview`` of format ``B``), in
+            order.
+    """
+
+    parts: tuple[bytes | memoryview, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The number of bytes in all parts."""
+        return sum(len(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePayload:
+    """Content that lies in a local file.
+
+    Attributes:
+        path: The file. It is read twice (digest, then upload), in pieces.
+        temporary: Whether the library made the file and removes it after the upload.
+    """
+
+    path: Path
+    temporary: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file in bytes."""
+        return self.path.stat().st_size
+
+
+Payload = Buffers | FilePayload
+
+
+@dataclass(slots=True)
+class Encoded:
+    """What a handler makes of an object.
+
+    Attributes:
+        kind: The handler's kind, ``"table"``.
+        format: The format of the stored bytes, ``"parquet"``.
+        media_type: The IANA media type of the stored bytes.
+        payload: The bytes, or a function that makes them. A function is called only when no stored content
+            has the same ``digest``, so a table that the lake holds already is not even encoded.
+        details: What people expect to know about the object (shape, dtypes, columns, …), JSON-able.
+        digest: The identity of the content if it is not the SHA-256 of the bytes (tables have a logical
+            digest).
+        row_count: Rows of tabular content.
+    """
+
+    kind: str
+    format: str
+    media_type: str
+    payload: Payload | Callable[[], Payload]
+    details: dict[str, Any] = field(default_factory=dict)
+    digest: str | None = None
+    row_count: int | None = None
+
+
+class Source(Protocol):
+    """Verified content to decode: whoever reads it gets the bytes that were stored, or an IntegrityError."""
+
+    size_bytes: int
+
+    def read(self) -> memoryview:
+        """Return the whole content, verified."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """Return a seekable binary file of the content, verified before the first byte is given."""
+        ...
+
+    def path(self) -> Path:
+        """Return a read-only local file with the content, verified; it lives at least as long as the process."""
+        ...
+
+
+class Handler(Protocol):
+    """Converts one kind of object. Stateless; safe to call from many threads."""
+
+    kind: ClassVar[str]
+
+    def accepts(self, obj: object) -> bool:
+        """Say whether this handler stores ``obj`` without being asked for by name.
+
+        Must be cheap and must not import the library of the type: an object of a library that is not imported
+        can't exist, so look into ``sys.modules``.
+        """
+        ...
+
+    def encode(self, obj: Any, *, scratch: Path, **options: Any) -> Encoded:
+        """Turn ``obj`` into bytes; ``obj`` is not changed.
+
+        Args:
+            obj: The object.
+            scratch: A private, empty folder for temporary files; the caller removes it.
+            **options: What the public ``add_*`` method of this kind accepts besides the common arguments.
+
+        Raises:
+            InvalidInputError: If ``obj`` can't be stored so that the same object comes back.
+        """
+        ...
+
+    def decode(self, source: Source, details: Mapping[str, Any], **options: Any) -> Any:
+        """Turn stored bytes back into the object.
+
+        Args:
+            source: The verified bytes.
+            details: What ``encode`` gave as details. They come from the bucket: never trust them.
+            **options: What the public ``get_*`` method accepts.
+
+        Raises:
+            IntegrityError: If verified bytes can't be decoded by this kind.
+            UntrustedContentError: If decoding would run code that the reader has not trusted.
+        """
+        ...

@@ -1,0 +1,86 @@
+"""Kind ``json``: dicts, lists, text, numbers and the values people put into them (FORMAT.md, "Kind json")."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from lakefolio.items.base import Buffers, Encoded, Source
+from lakefolio.items.json_decode import loads
+from lakefolio.items.json_encode import dumps
+
+__all__ = ["JsonHandler"]
+
+_TYPES: Final = (
+    dict,
+    list,
+    tuple,
+    str,
+    int,
+    float,
+    bool,
+    type(None),
+    set,
+    frozenset,
+    complex,
+    range,
+    collections.deque,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    dt.tzinfo,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+    enum.Enum,
+)
+
+
+class JsonHandler:
+    """Stores plain Python values as strict JSON; the same value comes back."""
+
+    kind: ClassVar[str] = "json"
+    uses_scratch: ClassVar[bool] = False
+
+    def accepts(self, obj: object) -> bool:
+        """Say whether ``obj`` is a plain value; what lies inside is looked at when it is stored."""
+        if isinstance(obj, _TYPES) or (dataclasses.is_dataclass(obj) and not isinstance(obj, type)):
+            return True
+        numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+        if numpy is not None and isinstance(obj, numpy.generic):
+            return True
+        return pandas is not None and (obj is pandas.NaT or obj is pandas.NA or isinstance(obj, pandas.Timedelta))
+
+    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+        """Turn ``obj`` into JSON text; takes no options."""
+        text = dumps(obj)
+        details: dict[str, Any] = {"type": type(obj).__name__}
+        if isinstance(obj, (dict, list, tuple, str, set, frozenset)):
+            details["length"] = len(obj)
+        return Encoded(
+            kind=self.kind,
+            format="json",
+            media_type="application/json",
+            payload=Buffers((text,)),
+            details=details,
+        )
+
+    def decode(self, source: Source, details: Mapping[str, Any], *, trusted: Iterable[Any] = ()) -> Any:
+        """Return the object.
+
+        Args:
+            source: The text.
+            details: Not used.
+            trusted: Modules or classes that may be imported to bring back Enum members, dataclasses and
+                namedtuples; those of modules that are imported already come back without.
+        """
+        return loads(source.read(), trusted=trusted)

@@ -1,0 +1,339 @@
+"""Python values as strict JSON text (FORMAT.md, "Kind json"); ``json_decode`` reads it back.
+
+Plain values (dict with text keys, list, str, int, finite float, bool, None) are plain JSON, so that any
+reader understands them. Everything else is an object with a ``$type``::
+
+    {"$type": "tuple", "value": [1, 2]}
+
+A dict that has a key ``$type`` or a key that is no text is itself written so:
+``{"$type": "dict", "value": [[key, value], …]}``. The order of dicts is kept. The text is valid RFC 8259
+JSON: no NaN, no lone surrogates.
+
+Integers up to 300 digits are JSON numbers, longer ones tagged, in hexadecimal. (DuckDB takes an integer
+beyond 64 bits for a DOUBLE; ``->>`` gives it as text that has lost digits, so read such numbers with Python.)
+
+An Enum member, a dataclass or a namedtuple is stored with its class as ``module:qualname`` beside its plain
+value; ``json_decode`` says when it comes back as that class. Instances of other subclasses of dict, list,
+tuple, set, str, int, float and bytes come back as the base type.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import json
+import math
+import pathlib
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+
+__all__ = ["FACTORIES", "MAX_DEPTH", "TYPE", "dumps", "encode", "name_of_zone"]
+
+TYPE: Final = "$type"
+MAX_DEPTH: Final = 200
+"""Deeper nesting is refused on writing: a reader with a deep stack of its own must still get it back."""
+FACTORIES: Final[dict[str, Any]] = {
+    "None": None,
+    "bool": bool,
+    "dict": dict,
+    "float": float,
+    "int": int,
+    "list": list,
+    "set": set,
+    "str": str,
+    "tuple": tuple,
+}
+"""What a ``defaultdict`` may be filled with."""
+
+_MAX_PLAIN_INT: Final = 10**300  # below the 4,300 digits that Python converts, and within the range of a double
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def dumps(obj: object) -> bytes:
+    """Return ``obj`` as JSON text in UTF-8; equal objects of equal order give equal bytes.
+
+    Raises:
+        UnsupportedTypeError: If a value inside can't be stored; ``path`` says which (``$.a[3].b``).
+        InvalidInputError: For cycles, lone surrogates, arrays and tables inside, and too deep nesting.
+    """
+    try:
+        if _plain(obj, 0):
+            return _text(obj).encode()
+    except ValueError:
+        pass  # NaN, an infinity or a lone surrogate: the slow way can write it, or says where it is
+    return _text(encode(obj)).encode()
+
+
+def encode(obj: object) -> Any:
+    """Return ``obj`` as a document of plain JSON values; raises like :func:`dumps`."""
+    return _Encoder().value(obj, "$", 0)
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(obj: Any, depth: int) -> bool:
+    """Say whether JSON itself can hold ``obj`` and give the same object back (floats are checked on writing)."""
+    kind = type(obj)
+    if kind in _ATOMS:
+        return kind is not int or -_MAX_PLAIN_INT < obj < _MAX_PLAIN_INT
+    if depth > MAX_DEPTH:
+        return False
+    if kind is dict:
+        if TYPE in obj:
+            return False
+        for key, value in obj.items():
+            if type(key) is not str or not (type(value) in (str, bool, float) or _plain(value, depth + 1)):
+                return False
+        return True
+    return kind is list and all(_plain(value, depth + 1) for value in obj)
+
+
+class _Encoder:
+    """Walks one object; knows where it is, for errors and cycles."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+
+    def value(self, obj: Any, path: str, depth: int) -> Any:
+        """Return the document of ``obj``, which lies at ``path``."""
+        if type(obj) in _ATOMS:
+            return _atom(obj, path)
+        if depth > MAX_DEPTH:
+            raise InvalidInputError(
+                f"the value at {_short(path)} is nested deeper than {MAX_DEPTH} levels",
+                kind="too-deep",
+                path=path,
+            )
+        if id(obj) in self._open:
+            raise InvalidInputError(f"the value at {_short(path)} contains itself", kind="cycle", path=path)
+        self._open.add(id(obj))
+        try:
+            return self._compound(obj, type(obj), path, depth)
+        finally:
+            self._open.discard(id(obj))
+
+    def _compound(self, obj: Any, kind: type, path: str, depth: int) -> Any:
+        scalar = _SCALARS.get(kind)
+        if scalar is not None:
+            return scalar(obj)
+        if kind is list:
+            return self._items(obj, path, depth)
+        if kind is dict:
+            return self._dict(obj, path, depth)
+        if kind is tuple:
+            return _tag("tuple", self._items(obj, path, depth))
+        if kind is collections.deque:
+            return _tag("deque", self._items(obj, path, depth), maxlen=obj.maxlen)
+        if kind in (set, frozenset):
+            return _tag(kind.__name__, sorted(self._items(obj, path, depth), key=_text))
+        if kind in (collections.OrderedDict, collections.Counter):
+            return _tag(kind.__name__, self._pairs(obj, path, depth))
+        if kind is collections.defaultdict:
+            names = [name for name, factory in FACTORIES.items() if factory is obj.default_factory]
+            if names:
+                return _tag("defaultdict", self._pairs(obj, path, depth), factory=names[0])
+        return self._instance(obj, kind, path, depth)
+
+    def _instance(self, obj: Any, kind: type, path: str, depth: int) -> Any:
+        if isinstance(obj, enum.Enum):
+            value = self.value(obj.value, path, depth + 1)
+            name = obj.name if obj.name in kind.__members__ else None  # type: ignore[attr-defined]
+            return {**_tag("enum", value), "class": _class_name(kind), "name": name}
+        if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+            names = [field.name for field in dataclasses.fields(obj) if hasattr(obj, field.name)]
+            pairs = [[name, self.value(getattr(obj, name), f"{path}.{name}", depth + 1)] for name in names]
+            return {**_tag("dataclass", pairs), "class": _class_name(kind)}
+        if isinstance(obj, dt.tzinfo):
+            return _tag("timezone", name_of_zone(obj, None))
+        found = _numpy_value(obj, path) or _pandas_value(obj)
+        if found is not None:
+            return found
+        if isinstance(obj, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
+            return {**_tag("namedtuple", self._items(obj, path, depth)), "class": _class_name(kind)}
+        for base, plain in _BASES.items():
+            if isinstance(obj, base):
+                return self.value(plain(obj), path, depth)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise UnsupportedTypeError(
+            f"the value at {_short(path)} is a {name}, which JSON can't hold",
+            hint="store it as an item of its own, or turn it into plain values first",
+            path=path,
+            type=name,
+        )
+
+    def _items(self, obj: Iterable[Any], path: str, depth: int) -> list[Any]:
+        return [self.value(value, f"{path}[{index}]", depth + 1) for index, value in enumerate(obj)]
+
+    def _dict(self, obj: dict[Any, Any], path: str, depth: int) -> Any:
+        if TYPE not in obj and all(type(key) is str for key in obj):
+            return {
+                _atom(key, f"{path} (a key)"): self.value(value, f"{path}.{key}", depth + 1)
+                for key, value in obj.items()
+            }
+        return _tag("dict", self._pairs(obj, path, depth))
+
+    def _pairs(self, obj: dict[Any, Any], path: str, depth: int) -> list[Any]:
+        pairs = []
+        for key, value in obj.items():
+            text = repr(key)[:60]
+            pairs.append(
+                [
+                    self.value(key, f"{path} (the key {text})", depth + 1),
+                    self.value(value, f"{path}[{text}]", depth + 1),
+                ]
+            )
+        return pairs
+
+
+def _tag(name: str, value: Any, **extra: Any) -> dict[str, Any]:
+    return {TYPE: name, "value": value, **extra}
+
+
+def _short(path: str) -> str:
+    text = path.encode(errors="backslashreplace").decode()
+    return text if len(text) <= 120 else f"{text[:60]}…{text[-50:]}"
+
+
+def _class_name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _atom(obj: Any, path: str) -> Any:
+    kind = type(obj)
+    if kind is str and not obj.isascii():
+        try:
+            obj.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidInputError(
+                f"the text at {_short(path)} holds a lone surrogate (half of a character) at position {exc.start}",
+                kind="lone-surrogate",
+                hint="decode the bytes it came from with errors='replace', or store them as bytes",
+                path=_short(path),
+            ) from None
+    elif kind is float and not math.isfinite(obj):
+        return _tag("float", repr(obj))
+    elif kind is int and not -_MAX_PLAIN_INT < obj < _MAX_PLAIN_INT:
+        return _tag("int", hex(obj))
+    return obj
+
+
+_BASES: Final[dict[type, Callable[[Any], Any]]] = {
+    dict: lambda obj: dict(dict.items(obj)),
+    list: lambda obj: list(list.__iter__(obj)),
+    tuple: lambda obj: tuple(tuple.__iter__(obj)),
+    set: lambda obj: set(set.__iter__(obj)),
+    frozenset: lambda obj: frozenset(frozenset.__iter__(obj)),
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    bytes: bytes.__bytes__,
+    dt.datetime: lambda obj: dt.datetime.combine(obj.date(), obj.timetz()),
+    dt.date: lambda obj: dt.date(obj.year, obj.month, obj.day),
+}
+"""How to get the plain value of an instance of a subclass, whatever methods the subclass overrides."""
+
+
+def name_of_zone(zone: dt.tzinfo, at: dt.datetime | None) -> str | float:
+    """Return what names a time zone: its key, or its offset from UTC in seconds."""
+    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if isinstance(key, str):
+        return key
+    offset = zone.utcoffset(at)
+    if offset is None:
+        raise InvalidInputError(
+            f"the time zone {zone!r} has neither a name nor a fixed offset",
+            kind="unknown-time-zone",
+            hint="use zoneinfo.ZoneInfo",
+        )
+    return offset.total_seconds()
+
+
+def _datetime(obj: dt.datetime) -> dict[str, Any]:
+    tag = _tag("datetime", obj.isoformat())
+    if obj.tzinfo is not None and isinstance(zone := name_of_zone(obj.tzinfo, obj), str):
+        tag["zone"] = zone  # beside the offset in the text, so that the instant needs no zone database
+    return {**tag, "fold": 1} if obj.fold else tag
+
+
+def _time(obj: dt.time) -> dict[str, Any]:
+    tag = _tag("time", obj.replace(tzinfo=None).isoformat())
+    if obj.tzinfo is not None:
+        tag["zone"] = name_of_zone(obj.tzinfo, None)
+    return {**tag, "fold": 1} if obj.fold else tag
+
+
+def _base64(obj: bytes | bytearray) -> str:
+    return base64.b64encode(obj).decode()
+
+
+_SCALARS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
+    bytes: lambda obj: _tag("bytes", _base64(obj)),
+    bytearray: lambda obj: _tag("bytearray", _base64(obj)),
+    complex: lambda obj: _tag("complex", [_atom(obj.real, ""), _atom(obj.imag, "")]),
+    decimal.Decimal: lambda obj: _tag("decimal", str(obj)),
+    fractions.Fraction: lambda obj: _tag("fraction", [_atom(obj.numerator, ""), _atom(obj.denominator, "")]),
+    uuid.UUID: lambda obj: _tag("uuid", str(obj)),
+    range: lambda obj: _tag("range", [_atom(part, "") for part in (obj.start, obj.stop, obj.step)]),
+    dt.date: lambda obj: _tag("date", obj.isoformat()),
+    dt.datetime: _datetime,
+    dt.time: _time,
+    dt.timedelta: lambda obj: _tag("timedelta", [obj.days, obj.seconds, obj.microseconds]),
+    type(pathlib.Path()): lambda obj: _tag("path", obj.as_posix()),
+    pathlib.PurePosixPath: lambda obj: _tag("pure_posix_path", str(obj)),
+    pathlib.PureWindowsPath: lambda obj: _tag("pure_windows_path", str(obj)),
+}
+
+
+def _numpy_value(obj: Any, path: str) -> dict[str, Any] | None:
+    """Return the document of a numpy scalar; refuse arrays and frames, which are items of their own."""
+    library = type(obj).__module__.partition(".")[0]
+    if library in ("numpy", "pandas", "polars", "pyarrow", "torch", "scipy") and hasattr(obj, "shape"):
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(obj, numpy.generic):
+            return _numpy_scalar(obj, path)
+        raise InvalidInputError(
+            f"the value at {_short(path)} is a {type(obj).__module__}.{type(obj).__qualname__}",
+            kind="array-in-json",
+            hint="add arrays and tables as items of their own, or use .tolist() if it is small",
+            path=path,
+        )
+    return None
+
+
+def _numpy_scalar(obj: Any, path: str) -> dict[str, Any]:
+    dtype = obj.dtype
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        return {**_tag("numpy", _atom(obj.item(), path)), "dtype": dtype.str}
+    if dtype.kind in "US":
+        value = _atom(str(obj), path) if dtype.kind == "U" else _base64(bytes(obj))
+        return {**_tag("numpy", value), "dtype": dtype.str}
+    if dtype.kind in "mMcf":
+        return {**_tag("numpy", _base64(obj.tobytes())), "dtype": dtype.str}
+    raise UnsupportedTypeError(
+        f"the value at {_short(path)} is a numpy scalar of dtype {dtype}, which JSON can't hold", path=path
+    )
+
+
+def _pandas_value(obj: Any) -> dict[str, Any] | None:
+    pandas = sys.modules.get("pandas")
+    if pandas is None or type(obj).__module__.partition(".")[0] != "pandas":
+        return None
+    if obj is pandas.NaT or obj is pandas.NA:
+        return _tag("pandas", "NaT" if obj is pandas.NaT else "NA")
+    if isinstance(obj, pandas.Timestamp):
+        zone = {} if obj.tzinfo is None else {"zone": name_of_zone(obj.tzinfo, obj)}
+        return {**_tag("pandas.Timestamp", int(obj.asm8.view("i8"))), "unit": obj.unit, **zone}
+    if isinstance(obj, pandas.Timedelta):
+        return {**_tag("pandas.Timedelta", int(obj.asm8.view("i8"))), "unit": obj.unit}
+    return None

@@ -1,0 +1,48 @@
+"""Import an optional library when an item needs it, and say which extra brings it when it is missing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+from lakefolio.errors import UnsupportedTypeError
+
+__all__ = ["imported", "need"]
+
+_EXTRAS: Final = {
+    "pandas": "pandas",
+    "sklearn": "sklearn",
+    "skops": "sklearn",
+    "safetensors": "torch",
+    "torch": "torch",
+}
+
+
+def imported(name: str) -> Any:
+    """Return a module if this process has imported it, else None: objects of a module not imported can't exist."""
+    return sys.modules.get(name)
+
+
+def need(name: str, purpose: str) -> Any:
+    """Import and return the module ``name``.
+
+    Args:
+        name: A dotted module name.
+        purpose: What for, to complete "… needs pandas".
+
+    Raises:
+        UnsupportedTypeError: If it isn't installed; ``hint`` names what to install.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        package = name.partition(".")[0]
+        extra = _EXTRAS.get(package)
+        install = f"'lakefolio[{extra}]'" if extra else package
+        raise UnsupportedTypeError(
+            f"{purpose} needs {package}, which is not installed",
+            kind="missing-library",
+            hint=f"pip install {install}",
+            library=package,
+        ) from exc

@@ -1,0 +1,376 @@
+"""Arrow tables as Parquet files that give exactly the same table back (FORMAT.md, "Kind table").
+
+Parquet alone loses some of Arrow: dictionaries that aren't text, values of a dictionary that no row uses,
+    seconds
+and 64-bit dates, the number of rows of a table without columns. So the file holds what other readers
+understand, and under the key ``lakefolio:table`` in its footer a JSON document that says what it was:
+``{"dictionaries": {path: base64}, "rows": n, "schema": base64, "version": 1}`` with an Arrow IPC schema and
+Arrow IPC streams of one column. Readers that don't know it still read every value.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.digest import grow_dictionary, map_as_list
+from lakefolio.errors import InvalidInputError
+
+__all__ = ["FOOTER_KEY", "check_schema", "read_table", "schema_of", "write_batches", "write_table"]
+
+FOOTER_KEY: Final = b"lakefolio:table"
+_OURS: Final = (b"lakefolio:", b"ARROW:schema")
+_GROUP_ROWS: Final = 1 << 20
+_GROUP_BYTES: Final = 64 << 20
+_DIRECT: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+"""Values of a dictionary that Parquet writes and reads as a dictionary."""
+
+
+def check_schema(schema: pa.Schema) -> None:
+    """Refuse what can't be stored.
+
+    Raises:
+        InvalidInputError: For two columns of one name, and for types without a counterpart in Parquet.
+    """
+    seen: set[str] = set()
+    twice = sorted({name for name in schema.names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
+    if twice:
+        raise InvalidInputError(
+            f"the table has more than one column named {', '.join(map(repr, twice[:5]))}",
+            kind="duplicate-columns",
+            hint="rename or drop the duplicates",
+            columns=twice,
+        )
+    for field in schema:
+        problem = _unsupported(field.type)
+        if problem is not None:
+            raise InvalidInputError(
+                f"column {field.name!r} is of the type {field.type}; Parquet has nothing for {problem}",
+                kind="unsupported-column",
+                hint="cast the column first",
+                column=field.name,
+            )
+
+
+def _unsupported(kind: pa.DataType) -> str | None:
+    types = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        return _unsupported(kind.storage_type)
+    if types.is_union(kind) or types.is_run_end_encoded(kind) or str(kind) == "month_day_nano_interval":
+        return str(kind)
+    if types.is_dictionary(kind):
+        return _unsupported(kind.value_type)
+    if types.is_struct(kind) and not kind.num_fields:
+        return "a struct without fields"
+    return next((found for child in _children(kind) if (found := _unsupported(child.type))), None)
+
+
+def _children(kind: pa.DataType) -> list[pa.Field]:
+    return [kind.field(index) for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def write_table(
+    table: pa.Table, target: Any, dictionaries: Mapping[str, pa.Array], extra: Mapping[bytes, bytes]
+) -> None:
+    """Write a table in memory; arguments as for :func:`write_batches`."""
+    write_batches([table], table.schema, target, lambda: dictionaries, extra)
+
+
+def write_batches(
+    batches: Iterable[pa.Table],
+    schema: pa.Schema,
+    target: Any,
+    dictionaries: Callable[[], Mapping[str, pa.Array]],
+    extra: Mapping[bytes, bytes] | None = None,
+) -> int:
+    """Write batches as one file and return the number of rows; holds one row group in memory.
+
+    Args:
+        batches: Tables of ``schema``.
+        schema: What comes back.
+        target: A path, or a file to write to.
+        dictionaries: Called after the last batch: the values of each dictionary, by path.
+        extra: Entries of the footer for other readers.
+    """
+    import pyarrow.parquet as pq
+
+    stored = pa.schema(
+        [field.with_type(_storage_type(field.type)) for field in schema],
+        {
+            **{key: value for key, value in (schema.metadata or {}).items() if not key.startswith(_OURS)},
+            **(extra or {}),
+        },
+    )
+    rows = 0
+    with pq.ParquetWriter(
+        target,
+        stored,
+        compression="zstd",  # level 1 is as fast as snappy here and a tenth smaller
+        compression_level=1,
+        use_dictionary=[path for field in stored for path in _text_leaves(field.type, field.name)] or False,
+        store_schema=True,
+    ) as writer:
+        for batch in _groups(batches):
+            columns = [_stored(column, field.type) for column, field in zip(batch.columns, stored, strict=True)]
+            rows += batch.num_rows
+            if columns:
+                writer.write_table(pa.Table.from_arrays(columns, schema=stored), row_group_size=_GROUP_ROWS)
+        writer.add_key_value_metadata({FOOTER_KEY: _footer(schema, dictionaries(), rows)})
+    return rows
+
+
+def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join small batches, because each call of the writer makes a row group."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for batch in batches:
+        if not batch.num_rows and batch.num_columns:
+            continue
+        waiting.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return kind if top and kind.value_type in _DIRECT else _storage_type(kind.value_type, top=False)
+    if types.is_timestamp(kind) and (kind.tz or "")[:1] in ("+", "-"):
+        return pa.timestamp(kind.unit, "UTC")  # polars 2.1 panics on a file with a zone that is an offset
+    if types.is_string_view(kind):
+        return pa.large_string()  # pyarrow 26 can't write slices of views inside lists and structs
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_storage_type(field.type, top=False)) for field in kind])
+    if types.is_map(kind):
+        key, item = (
+            field.with_type(_storage_type(field.type, top=False)) for field in (kind.key_field, kind.item_field)
+        )
+        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_storage_type(kind.value_type, top=False)), kind.list_size)
+    for name, make in _LISTS.items():
+        if getattr(types, f"is_{name}")(kind):
+            return make(kind.value_field.with_type(_storage_type(kind.value_type, top=False)))
+    return kind
+
+
+_LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
+    "list": pa.list_,
+    "large_list": pa.large_list,
+    "list_view": pa.list_view,
+    "large_list_view": pa.large_list_view,
+}
+
+
+def _text_leaves(kind: pa.DataType, path: str) -> Iterator[str]:
+    types = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _text_leaves(kind.storage_type, path)
+    elif types.is_struct(kind):
+        for field in kind:
+            yield from _text_leaves(field.type, f"{path}.{field.name}")
+    elif types.is_map(kind):
+        yield from _text_leaves(kind.key_type, f"{path}.key_value.key")
+        yield from _text_leaves(kind.item_type, f"{path}.key_value.value")
+    elif types.is_nested(kind):
+        yield from _text_leaves(kind.value_type, f"{path}.list.element")
+    elif types.is_dictionary(kind) or any(word in str(kind) for word in ("string", "binary")):
+        yield path
+
+
+def _stored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        if pa.types.is_dictionary(kind):
+            chunks = [_without_null_entries(chunk) for chunk in column.chunks]
+            return pa.chunked_array(chunks, kind)
+        return column
+    return pa.chunked_array([_decoded(chunk, kind) for chunk in column.chunks], kind)
+
+
+def _without_null_entries(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    if not array.dictionary.null_count:
+        return array
+    values, codes = grow_dictionary(pa.array([], array.type.value_type), array.dictionary)
+    indices = codes.take(array.indices).cast(array.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, values, ordered=array.type.ordered)
+
+
+def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return ``array`` as the type it is stored as: the same values without dictionaries."""
+    if array.type == kind:
+        return array
+    if pa.types.is_dictionary(array.type):
+        return _decoded(array.dictionary.take(array.indices), kind)
+    if not pa.types.is_nested(array.type):
+        return array.cast(kind)
+    return _rebuilt(array, kind, _decoded)
+
+
+def _rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:
+    """Return a nested array with its children converted to those of ``kind``."""
+    types = pa.types
+    if types.is_struct(kind):
+        children = [convert(child, field.type) for child, field in zip(array.flatten(), kind, strict=True)]
+        return pa.StructArray.from_arrays(children, fields=list(kind), mask=_mask(array))
+    if types.is_map(kind):
+        lists = map_as_list(array)
+        entries = lists.flatten()
+        keys, items = (
+            convert(entries.field(index), field.type) for index, field in enumerate((kind.key_field, kind.item_field))
+        )
+        offsets = _list_offsets(lists, np.int32)
+        return pa.MapArray.from_arrays(pa.array(offsets, mask=_offset_mask(lists)), keys, items, type=kind)
+    if types.is_fixed_size_list(kind):
+        # with what lies under nulls: leaving it out would shift the items behind
+        items = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
+        return pa.FixedSizeListArray.from_arrays(convert(items, kind.value_type), type=kind, mask=_mask(array))
+    items = convert(pc.list_flatten(array), kind.value_type)
+    large = types.is_large_list(kind) or types.is_large_list_view(kind)
+    maker: Any
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        maker = pa.LargeListViewArray if large else pa.ListViewArray
+        bounds = _list_offsets(array, np.int64 if large else np.int32)
+        return maker.from_arrays(bounds[:-1], np.diff(bounds), items, type=kind, mask=_mask(array))
+    maker = pa.LargeListArray if large else pa.ListArray
+    offsets = pa.array(_list_offsets(array, np.int64 if large else np.int32), mask=_offset_mask(array))
+    return maker.from_arrays(offsets, items, type=kind)
+
+
+def _mask(array: pa.Array) -> pa.Array | None:
+    return array.is_null() if array.null_count else None
+
+
+def _list_offsets(array: pa.Array, dtype: Any) -> np.ndarray[Any, Any]:
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(dtype)
+
+
+def _offset_mask(array: pa.Array) -> np.ndarray[Any, Any] | None:
+    return np.append(np.asarray(array.is_null()), False) if array.null_count else None
+
+
+def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) -> bytes:
+    document = {
+        "dictionaries": {path: _packed(values) for path, values in dictionaries.items()},
+        "rows": rows,
+        "schema": base64.b64encode(schema.serialize()).decode(),
+        "version": 1,
+    }
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def _packed(values: pa.Array) -> str:
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch([values], names=["values"])
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+def _unpacked(text: str) -> pa.Array:
+    table = pa.ipc.open_stream(base64.b64decode(text)).read_all()
+    return table.column(0).combine_chunks()
+
+
+def read_table(
+    source: Path | pa.Buffer, *, columns: Sequence[str] | None = None, filters: Any = None
+) -> tuple[pa.Table, int]:
+    """Return the table that was written, and its number of rows.
+
+    Args:
+        source: The file, or its content.
+        columns: The columns to read, in this order; all by default.
+        filters: Rows to keep, as ``pyarrow.parquet.read_table`` takes them.
+
+    Raises:
+        pa.ArrowException, OSError: If the file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
+    footer = json.loads((file.metadata.metadata or {}).get(FOOTER_KEY, b"null"))
+    if filters is not None:
+        table = pq.read_table(
+            pa.BufferReader(source) if isinstance(source, pa.Buffer) else str(source),
+            columns=None if columns is None else list(columns),
+            filters=filters,
+        )
+    else:
+        table = file.read(columns=None if columns is None else list(columns))
+        if columns is not None:
+            table = table.select(list(columns))
+    if footer is None:
+        return table, table.num_rows
+    schema = schema_of(footer)
+    dictionaries = {path: _unpacked(text) for path, text in footer["dictionaries"].items()}
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    restored = [
+        _restored(column, field.type, field.name, dictionaries)
+        for column, field in zip(table.select(schema.names).columns, schema, strict=True)
+    ]
+    rows = table.num_rows if restored or filters is not None else footer["rows"]
+    return pa.Table.from_arrays(restored, schema=schema), rows
+
+
+def schema_of(footer: Mapping[str, Any]) -> pa.Schema:
+    """Return the schema of the table that was written, from what lies under ``FOOTER_KEY``."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(footer["schema"])))
+
+
+def _restored(column: pa.ChunkedArray, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.ChunkedArray:
+    if column.type == kind and not _has_dictionary(kind):
+        return column
+    chunks = column.chunks or [pa.array([], column.type)]
+    return pa.chunked_array([_restored_array(chunk, kind, path, known) for chunk in chunks], kind)
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_dictionary(kind.storage_type)
+    return pa.types.is_dictionary(kind) or any(_has_dictionary(child.type) for child in _children(kind))
+
+
+def _restored_array(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return _dictionary(array, kind, path, known)
+    if not _has_dictionary(kind):
+        if array.type == kind:
+            return array
+        if not pa.types.is_nested(kind):
+            return array.cast(kind)
+    if pa.types.is_struct(kind):
+        names = iter([f"{path}.{field.name}" for field in kind])
+        return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(names), known))
+    if pa.types.is_map(kind):
+        parts = iter([f"{path}[].{field.name}" for field in (kind.key_field, kind.item_field)])
+        return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(parts), known))
+    return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, f"{path}[]", known))
+
+
+def _dictionary(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        values, indices = array.dictionary, array.indices
+    else:
+        encoded = None if pa.types.is_nested(array.type) else pc.dictionary_encode(array)
+        values = array if encoded is None else encoded.dictionary
+        indices = pa.array(np.arange(len(array), dtype=np.int64)) if encoded is None else encoded.indices
+    wanted = known[path]
+    if values.type != wanted.type:
+        values = values.cast(wanted.type)
+    _, codes = grow_dictionary(wanted, values)
+    indices = codes.take(indices) if len(codes) else pa.nulls(len(indices), pa.uint32())
+    return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), wanted, ordered=kind.ordered)

@@ -1,0 +1,333 @@
+"""Kind ``table``: pandas, polars and Arrow tables as Parquet (FORMAT.md, "Kind table").
+
+A table is identified by its logical content (``digest.TableDigest``), so a table that the lake holds already
+is not even encoded, however it was stored. Lazy frames, readers and datasets stream: one pass writes the file
+and computes the digest, holding one row group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+
+from lakefolio.digest import TableDigest
+from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.items import pandas_frame, parquet
+from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.library import imported, need
+
+__all__ = ["TableHandler"]
+
+_IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
+_MAP_BYTES: Final = 32 << 20
+_SOURCES: Final = ("pandas", "polars", "arrow")
+
+
+class TableHandler:
+    """Stores tables; the library and type that was added comes back."""
+
+    kind: ClassVar[str] = "table"
+
+    def accepts(self, obj: object) -> bool:
+        """Say whether ``obj`` is a table, a series, a lazy frame, or streams itself as Arrow batches."""
+        return _library(obj) is not None or _is_stream(obj)
+
+    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+        """Compute the digest of a table and say how to write it; takes no options.
+
+        A reader, dataset or lazy frame is consumed and written to ``scratch`` at once.
+
+        Raises:
+            InvalidInputError: For duplicate columns, mixed types in a column, and types that Parquet can't
+                hold.
+            UnsupportedTypeError: If ``obj`` is no table.
+        """
+        library = _library(obj) or ("arrow" if _is_stream(obj) else None)
+        if library is None:
+            name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+            raise UnsupportedTypeError(
+                f"expected a pandas, polars or pyarrow table, got a {name}",
+                hint="add_data stores other objects",
+                type=name,
+            )
+        if library == "pandas":
+            table, facts = pandas_frame.to_arrow(obj)
+            return self._whole(table, facts, pandas_frame.footer(obj, table), scratch)
+        if library == "polars":
+            return self._polars(obj, scratch)
+        if isinstance(obj, pa.RecordBatch):
+            obj = pa.Table.from_batches([obj])
+        facts = {"source": "arrow"}
+        if isinstance(obj, pa.Table):
+            return self._whole(obj, facts, {}, scratch)
+        reader = _reader(obj)
+        return self._streamed(reader.schema, map(_as_table, reader), facts, scratch)
+
+    def _polars(self, obj: Any, scratch: Path) -> Encoded:
+        import polars as pl
+
+        facts: dict[str, Any] = {"source": "polars"}
+        if isinstance(obj, pl.Series):
+            facts["series"] = True
+            obj = obj.to_frame()
+        if isinstance(obj, pl.LazyFrame):
+            schema = _polars_to_arrow(pl.DataFrame(schema=obj.collect_schema())).schema
+            batches = obj.collect_batches() if hasattr(obj, "collect_batches") else [obj.collect()]
+            return self._streamed(schema, map(_polars_to_arrow, batches), facts, scratch)
+        if not obj.width and obj.height:
+            facts["height"] = obj.height
+        return self._whole(_polars_to_arrow(obj), facts, {}, scratch)
+
+    def _whole(self, table: pa.Table, facts: dict[str, Any], extra: Mapping[bytes, bytes], scratch: Path) -> Encoded:
+        parquet.check_schema(table.schema)
+        digest = TableDigest(table.schema)
+        digest.update(table)
+
+        def payload() -> Payload:
+            if table.nbytes <= _IN_MEMORY_BYTES:
+                sink = pa.BufferOutputStream()
+                parquet.write_table(table, sink, digest.dictionaries(), extra)
+                return Buffers((memoryview(sink.getvalue()).cast("B"),))
+            target = scratch / "content.parquet"
+            parquet.write_table(table, str(target), digest.dictionaries(), extra)
+            return FilePayload(target, temporary=True)
+
+        return self._encoded(table.schema, facts.pop("rows", table.num_rows), payload, digest.digest(), facts)
+
+    def _streamed(
+        self, schema: pa.Schema, batches: Iterator[pa.Table], facts: dict[str, Any], scratch: Path
+    ) -> Encoded:
+        parquet.check_schema(schema)
+        digest = TableDigest(schema, threads=1)
+        target = scratch / "content.parquet"
+        with ThreadPoolExecutor(1) as pool:  # hashes a batch while the writer compresses it
+
+            def hashed() -> Iterator[pa.Table]:
+                for batch in batches:
+                    running = pool.submit(digest.update, batch)
+                    try:
+                        yield batch
+                    finally:
+                        running.result()
+
+            rows = parquet.write_batches(hashed(), schema, str(target), digest.dictionaries)
+        return self._encoded(schema, rows, FilePayload(target, temporary=True), digest.digest(), facts)
+
+    def _encoded(self, schema: pa.Schema, rows: int, payload: Any, digest: str, facts: dict[str, Any]) -> Encoded:
+        hidden = facts.pop("hidden", ())
+        shown = [field for field in schema if field.name not in hidden]
+        return Encoded(
+            kind=self.kind,
+            format="parquet",
+            media_type="application/vnd.apache.parquet",
+            payload=payload,
+            digest=digest,
+            row_count=rows,
+            details={
+                "columns": [{"name": field.name, "dtype": str(field.type)} for field in shown],
+                "shape": [rows, len(shown)],
+                "schema": schema.remove_metadata().to_string(show_field_metadata=False),
+                **facts,
+            },
+        )
+
+    def decode(
+        self,
+        source: Source,
+        details: Mapping[str, Any],
+        *,
+        as_: str | None = None,
+        columns: Sequence[Any] | None = None,
+        filters: Any = None,
+        engine: str | None = None,
+    ) -> Any:
+        """Return the table.
+
+        Args:
+            source: The Parquet file.
+            details: Says which library it came from.
+            as_: ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"lazy"`` for a polars scan of the local file.
+                By default the type that was added, or an Arrow table if its library isn't installed.
+            columns: The columns to read, by name; the index of a pandas frame comes with them.
+            filters: Rows to keep, as ``pyarrow.parquet.read_table`` takes them.
+            engine: Accepted for code written for ``pandas.read_parquet``; there is one engine.
+
+        Raises:
+            InvalidInputError: For an unknown ``as_`` or column.
+            IntegrityError: If the file can't be read.
+        """
+        if as_ not in (None, "pandas", "polars", "arrow", "lazy"):
+            raise InvalidInputError(
+                f"as_ is {as_!r}, expected 'pandas', 'polars', 'arrow' or 'lazy'", kind="bad-option"
+            )
+        if as_ == "lazy":
+            scan = need("polars", "a lazy frame").scan_parquet(source.path())
+            return scan.select(list(columns)) if columns is not None else scan
+        added = details.get("source")
+        wanted = as_ or (added if added in _SOURCES else "arrow")
+        if as_ is None and wanted != "arrow" and not _installed(wanted):
+            wanted = "arrow"
+        try:
+            file = _file(source)
+            names, picked = _projection(file, columns)
+            table, rows = parquet.read_table(file, columns=names, filters=filters)
+            return _converted(table, rows, wanted, details, picked, changed=filters is not None)
+        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as exc:
+            if isinstance(exc, (InvalidInputError, UnsupportedTypeError)) or filters is not None:
+                raise
+            raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+
+
+def _library(obj: object) -> str | None:
+    if isinstance(obj, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        return "arrow"
+    dataset = imported("pyarrow.dataset")
+    if dataset is not None and isinstance(obj, (dataset.Dataset, dataset.Scanner)):
+        return "arrow"
+    pandas = imported("pandas")
+    if pandas is not None and isinstance(obj, (pandas.DataFrame, pandas.Series)):
+        return "pandas"
+    polars = imported("polars")
+    if polars is not None and isinstance(obj, (polars.DataFrame, polars.LazyFrame, polars.Series)):
+        return "polars"
+    return None
+
+
+def _is_stream(obj: object) -> bool:
+    return hasattr(obj, "__arrow_c_stream__") and not isinstance(obj, (type, pa.ChunkedArray, pa.Array))
+
+
+def _reader(obj: Any) -> Any:
+    if isinstance(obj, pa.RecordBatchReader):
+        return obj
+    if hasattr(obj, "scanner"):
+        return obj.scanner().to_reader()
+    if hasattr(obj, "to_reader"):
+        return obj.to_reader()
+    return pa.RecordBatchReader.from_stream(obj)
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
+
+
+def _polars_to_arrow(frame: Any) -> pa.Table:
+    import polars as pl
+
+    for name, dtype in frame.schema.items():
+        if any((isinstance(part, type) and issubclass(part, pl.Object)) or part == pl.Object for part in _parts(dtype)):
+            raise InvalidInputError(
+                f"column {name!r} holds Python objects (polars dtype {dtype})",
+                kind="unsupported-column",
+                hint="cast the column first",
+                column=name,
+            )
+    try:
+        return frame.to_arrow()
+    except (pa.ArrowException, pl.exceptions.PolarsError) as exc:
+        for name in frame.columns:
+            with contextlib.suppress(pa.ArrowException, pl.exceptions.PolarsError):
+                frame.select(name).clear().to_arrow()
+                continue
+            raise InvalidInputError(
+                f"column {name!r} of the polars dtype {frame.schema[name]} has no counterpart in Arrow: {exc}",
+                kind="unsupported-column",
+                hint="cast the column first",
+                column=name,
+            ) from exc
+        raise
+
+
+def _parts(dtype: Any) -> Iterator[Any]:
+    yield dtype
+    if getattr(dtype, "inner", None) is not None:
+        yield from _parts(dtype.inner)
+    for field in getattr(dtype, "fields", ()):
+        yield from _parts(field.dtype)
+
+
+def _installed(library: str) -> bool:
+    try:
+        need(library, "a table")
+    except UnsupportedTypeError:
+        return False
+    return True
+
+
+def _file(source: Source) -> Path | pa.Buffer:
+    return source.path() if source.size_bytes > _MAP_BYTES else pa.py_buffer(source.read())
+
+
+def _projection(file: Path | pa.Buffer, columns: Sequence[Any] | None) -> tuple[list[str] | None, list[Any] | None]:
+    """Return the stored names to read and, of a pandas frame, the labels that were asked for."""
+    if columns is None:
+        return None, None
+    if isinstance(columns, (str, bytes)):
+        raise InvalidInputError(f"columns is {columns!r}, expected a list of names", kind="bad-option")
+    import pyarrow.parquet as pq
+
+    file_metadata = pq.read_metadata(pa.BufferReader(file) if isinstance(file, pa.Buffer) else str(file))
+    footer = json.loads((file_metadata.metadata or {}).get(parquet.FOOTER_KEY, b"null"))
+    names = parquet.schema_of(footer) if footer else file_metadata.schema.to_arrow_schema()
+    plan = pandas_frame.plan_of(names)
+    known = {name: name for name in names.names} if plan is None else pandas_frame.names_by_label(plan)
+    missing = [one for one in columns if one not in known]
+    if missing:
+        raise InvalidInputError(
+            f"the table has no column {', '.join(map(repr, missing[:5]))}",
+            kind="unknown-column",
+            hint=f"it has {', '.join(map(repr, list(known)[:20]))}",
+            columns=missing,
+        )
+    picked = [known[one] for one in columns]
+    extra = [] if plan is None else [name for name in pandas_frame.index_names(plan) if name not in picked]
+    return picked + extra, list(columns)
+
+
+def _converted(
+    table: pa.Table,
+    rows: int,
+    wanted: str,
+    details: Mapping[str, Any],
+    picked: list[Any] | None,
+    *,
+    changed: bool,
+) -> Any:
+    plan = pandas_frame.plan_of(table.schema)
+    if wanted == "pandas":
+        need("pandas", "a pandas table")
+        if plan is not None:
+            return pandas_frame.from_arrow(table, plan, rows, picked=picked, filtered=changed)
+        frame = table.to_pandas()
+        return frame.iloc[:, 0] if details.get("series") and frame.shape[1] == 1 else frame
+    if plan is not None:
+        table = pandas_frame.without_plan(table)
+    if wanted == "arrow":
+        return table
+    pl = need("polars", "a polars table")
+    if not table.num_columns and rows:
+        return pl.DataFrame(height=rows)
+    try:
+        frame = pl.from_arrow(_without_offset_zones(table))
+    except (pl.exceptions.PolarsError, pa.ArrowException) as exc:
+        raise UnsupportedTypeError(
+            f"polars can't hold this table: {str(exc).splitlines()[0]}", hint="use as_='arrow'"
+        ) from exc
+    return frame.to_series() if details.get("series") and details.get("source") == "polars" else frame
+
+
+def _without_offset_zones(table: pa.Table) -> pa.Table:
+    """Polars knows named time zones only; the instants stay the same."""
+    fields = [
+        field.with_type(pa.timestamp(field.type.unit, "UTC"))
+        if pa.types.is_timestamp(field.type) and (field.type.tz or "")[:1] in ("+", "-")
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata)) if fields != list(table.schema) else table

@@ -1,0 +1,220 @@
+"""Vendor errors become errors of this library here, and nowhere else.
+
+obstore's messages run over many lines and may hold signed URLs, so they are never shown: a message is built from
+what is known to be harmless, and the cause kept for debugging is scrubbed first.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import TYPE_CHECKING, Final
+
+from obstore import exceptions as vendor
+
+from lakefolio.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    LakefolioError,
+    LakeNotFoundError,
+    NotFoundError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from lakefolio.storage.base import Store
+
+__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "status_of", "translate"]
+
+KINDS: Final[dict[type[BaseException], str]] = {
+    vendor.AlreadyExistsError: "object-exists",
+    vendor.NotFoundError: "object-not-found",
+    vendor.PermissionDeniedError: "permission-denied",
+    vendor.UnauthenticatedError: "unauthenticated",
+    vendor.PreconditionError: "precondition",
+    vendor.NotModifiedError: "precondition",
+    vendor.NotSupportedError: "not-supported",
+    vendor.InvalidPathError: "bad-key",
+    vendor.UnknownConfigurationKeyError: "unknown-option",
+    vendor.JoinError: "storage",
+    vendor.GenericError: "storage",
+    vendor.BaseError: "storage",
+    FileNotFoundError: "object-not-found",
+    IsADirectoryError: "object-not-found",
+    FileExistsError: "object-exists",
+    NotADirectoryError: "not-a-directory",
+    PermissionError: "permission-denied",
+    TimeoutError: "timeout",
+    ConnectionError: "connection",
+}
+"""What each vendor error and builtin means before its text is looked at."""
+
+VENDOR_ERRORS: Final = (vendor.BaseError, OSError, ValueError, RuntimeError)
+"""What calls of obstore raise. RuntimeError and ValueError come from options and credential providers."""
+
+_ERRNO: Final = {
+    errno.ENOSPC: "no-space",
+    errno.EDQUOT: "no-space",
+    errno.EROFS: "permission-denied",
+    errno.ENAMETOOLONG: "bad-key",
+    errno.ENOTDIR: "not-a-directory",
+    errno.EOPNOTSUPP: "no-hard-links",
+    errno.EXDEV: "no-hard-links",
+}
+
+_CODES: Final = {
+    "NoSuchBucket": "bucket-not-found",
+    "ContainerNotFound": "bucket-not-found",
+    "NoSuchKey": "object-not-found",
+    "BlobNotFound": "object-not-found",
+    "InvalidAccessKeyId": "unauthenticated",
+    "SignatureDoesNotMatch": "unauthenticated",
+    "InvalidToken": "unauthenticated",
+    "ExpiredToken": "unauthenticated",
+    "TokenRefreshRequired": "unauthenticated",
+    "AuthenticationFailed": "unauthenticated",
+    "InvalidAuthenticationInfo": "unauthenticated",
+    "RequestTimeTooSkewed": "unauthenticated",
+    "AccessDenied": "permission-denied",
+    "AuthorizationFailure": "permission-denied",
+    "AllAccessDisabled": "permission-denied",
+    "SlowDown": "throttled",
+    "ServerBusy": "throttled",
+    "TooManyRequests": "throttled",
+    "QuotaExceeded": "no-space",
+}
+
+_STATUSES: Final = {
+    401: "unauthenticated",
+    403: "permission-denied",
+    404: "object-not-found",
+    429: "throttled",
+    503: "throttled",
+}
+
+_WHAT: Final = {
+    "object-not-found": "there is no such object",
+    "bucket-not-found": "the bucket does not exist",
+    "object-exists": "an object is there already",
+    "permission-denied": "permission denied",
+    "unauthenticated": "the credentials were not accepted",
+    "precondition": "a condition of the request did not hold",
+    "not-supported": "this kind of store can't do that",
+    "not-a-directory": "a file lies where a folder is expected",
+    "no-space": "no space is left",
+    "no-hard-links": "the file system can't create a file without replacing one (it has no hard links)",
+    "timeout": "no answer came in time",
+    "connection": "the server could not be reached",
+    "throttled": "the store asks to slow down, and still did after several retries",
+    "bad-key": "the store can't use this key",
+    "unknown-option": "an option is not known",
+    "storage": "the store failed",
+}
+
+_CLOUD_HINTS: Final = {
+    "s3": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, or storage_options",
+    "gs": "check GOOGLE_APPLICATION_CREDENTIALS or storage_options",
+    "az": "check AZURE_STORAGE_ACCOUNT_NAME and its key, SAS token or client secret, or storage_options",
+    "http": "the server wants credentials that lakefolio was not given",
+}
+
+_HINTS: Final = {
+    "bucket-not-found": "check its name and region, or create it first",
+    "not-a-directory": "choose another path for the lake",
+    "no-space": "free some space, then try again; nothing was stored",
+    "no-hard-links": "put the lake on a file system with hard links",
+    "timeout": "check the network and the endpoint, then try again",
+    "connection": "check the network, the proxy and the endpoint, then try again",
+    "throttled": "try again later, or with fewer writers at once",
+    "storage": "try again; the cause above tells what the store said",
+}
+
+_CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_SECRET = re.compile(
+    r"""(?ix)
+    (?: [?&](?:sig|se|sp|sv|x-amz-[a-z-]+|x-goog-[a-z-]+|awsaccesskeyid|signature|token|access_token)=[^&\s"']* )
+    | (?: (?:secret|token|password|credential|authorization|account_key|access_key)[a-z_]*"?\s*[:=]\s*"?[^\s",}&]+ )
+    | (?: (?<=://)[^/\s@]+@ ) """
+)
+
+
+def status_of(exc: BaseException) -> int | None:
+    """Return the HTTP status of a vendor error, or None if no answer came."""
+    found = _STATUS.search(str(exc))
+    return int(found.group(1)) if found else None
+
+
+def cause(exc: BaseException) -> BaseException:
+    """Return ``exc``, or a copy of it without the secrets its text holds, to be kept as the cause."""
+    text = str(exc)
+    clean = _SECRET.sub("[removed]", text)
+    if clean == text or isinstance(exc, LakefolioError):
+        return exc
+    try:
+        return type(exc)(clean)
+    except Exception:
+        return RuntimeError(clean)
+
+
+def _kind_of(exc: BaseException) -> tuple[str, str]:
+    """Return the kind of an error and, for the message, a harmless word on where it comes from."""
+    kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), "storage")
+    text = str(exc)
+    if isinstance(exc, OSError) and exc.errno is not None:
+        kind = _ERRNO.get(exc.errno, kind)
+        return kind, "" if kind.startswith("object-") else errno.errorcode.get(exc.errno, "")
+    if kind in ("object-exists", "precondition", "not-supported", "unknown-option", "bad-key"):
+        return kind, ""
+    code = _CODE.search(text)
+    status = status_of(exc)
+    origin = ", ".join([*([f"status {status}"] if status else []), *([code.group(1)] if code else [])])
+    if code and code.group(1) in _CODES:
+        return _CODES[code.group(1)], origin
+    if status is not None:
+        return (_STATUSES.get(status, "storage") if kind == "storage" else kind), origin
+    if kind != "storage":
+        return kind, origin
+    if "kind: Timeout" in text or "operation timed out" in text or "deadline has elapsed" in text:
+        return "timeout", ""
+    if "dns error" in text:
+        return "connection", "its name could not be resolved"
+    if "Connection refused" in text or "ConnectionRefused" in text:
+        return "connection", "connection refused"
+    if any(sign in text for sign in ("kind: Connect", "kind: Request", "kind: Interrupted", "kind: Decode")):
+        return "connection", "the connection broke" if "kind: Connect" not in text else "no connection"
+    if "BadScheme" in text:
+        return "connection", "plain http is not allowed"
+    return "storage", ""
+
+
+def translate(exc: BaseException, action: str, key: str, store: Store) -> LakefolioError:
+    """Return the error of this library that says what ``exc`` says; raise it ``from cause(exc)``.
+
+    Args:
+        exc: What the store, or the operating system, raised.
+        action: The verb for the message: "could not <action> <key>".
+        key: The key or prefix it was about.
+        store: Where.
+    """
+    if isinstance(exc, LakefolioError):
+        return exc
+    for inner in (exc.__cause__, exc.__context__):  # the context may also be any error the caller is handling
+        if isinstance(inner, StorageError) and inner.kind == "unauthenticated":
+            return inner  # raised by a credential provider, passed through vendor code
+    kind, origin = _kind_of(exc)
+    what = _WHAT[kind] + (f" ({origin})" if origin else "")
+    message = f"could not {action} {key!r} in {store.uri}: {what}"
+    hint = _HINTS.get(kind)
+    if kind in ("permission-denied", "unauthenticated"):
+        hint = _CLOUD_HINTS.get(store.scheme, "check who owns the folder and its permissions")
+    facts = {"key": key, "uri": store.uri}
+    if kind == "object-not-found":
+        return NotFoundError(message, kind=kind, hint=hint, **facts)
+    if kind == "bucket-not-found":
+        return LakeNotFoundError(message, kind=kind, hint=hint, **facts)
+    if kind == "object-exists":
+        return AlreadyExistsError(message, kind=kind, hint=hint, **facts)
+    if kind in ("bad-key", "unknown-option"):
+        return InvalidInputError(message, kind=kind, hint=hint, **facts)
+    return StorageError(message, kind=kind, hint=hint, **facts)

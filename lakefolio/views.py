@@ -1,0 +1,411 @@
+"""The views of ``sql/``, bound by name to tables: on DuckDB for SQL, on Polars for frames.
+
+The three raw relations are called ``manifests``, ``lineage`` and ``metadata``. Everything else is a SQL file,
+one bare SELECT each, made into a view of the file's name in the order of the paths. The same files run over
+Arrow tables (here), over any other relations of these names (``install``), and over empty tables. Nothing is
+downloaded: DuckDB's extensions are neither installed nor loaded on their own.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.schema import SCHEMAS
+from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+    import polars as pl
+
+__all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "query", "scan"]
+
+RUN_COLUMNS_LIMIT: Final = 256
+"""At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
+
+_KEPT_BINDINGS = 4
+_CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
+_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+
+class Views:
+    """The views, and the DuckDB connections they are bound in.
+
+    Safe to use from many threads: a query runs on a cursor of its own.
+    """
+
+    def __init__(self, extra: Sequence[Path] = ()) -> None:
+        """Find the views.
+
+        Args:
+            extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
+                they may read any of those. A file of a name that is taken is refused.
+        """
+        self._extra = tuple(extra)
+        self._lock = threading.Lock()
+        self._bindings: dict[tuple[int, ...], _Binding] = {}
+
+    @cached_property
+    def files(self) -> tuple[View, ...]:
+        """Every view, in the order they build on one another."""
+        return load_views(self._extra)
+
+    def names(self) -> list[str]:
+        """Return the names of the views that people query, in path order."""
+        return [view.name for view in self.files if view.public]
+
+    def columns(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the columns of every public view as (name, DuckDB type), bound on empty tables."""
+        return {name: list(self._columns[name]) for name in self.names()}
+
+    @cached_property
+    def _columns(self) -> dict[str, list[tuple[str, str]]]:
+        connection = self.connect({name: schema.empty_table() for name, schema in SCHEMAS.items()}, locked=True)
+        return {name: _describe(connection, name) for name in self.names()}
+
+    def connect(self, tables: Mapping[str, pa.Table], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
+        """Return a new DuckDB connection with all views over ``tables``, which are read in place.
+
+        Args:
+            tables: ``manifests``, ``lineage`` and ``metadata`` with the columns of ``lakefolio.schema``.
+            locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
+                unlocked one is the caller's own: it may read other files and make tables, in memory only.
+        """
+        connection = _open(tables)
+        self.install(connection, run_keys=_has_runs(tables["metadata"]))
+        if locked:
+            _lock(connection)
+        return connection
+
+    def install(self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True) -> None:
+        """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
+
+        Args:
+            connection: Where; the relations may be anything, ``delta_scan`` views for instance.
+            run_keys: Whether to give the run views a column for each parameter and metric found.
+
+        Raises:
+            InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
+        """
+        keys = _run_columns(connection, self.files) if run_keys else []
+        for view in self.files:
+            _make(connection, view, keys)
+        connection.execute(";\n".join(map(comment_view, self.files)))
+
+    def query(
+        self,
+        tables: Mapping[str, pa.Table],
+        sql: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        """Return the relation that a reading statement describes; it may outlive everything it was made with.
+
+        The connection of the same tables (the same objects) is used again, so a query of an unchanged lake
+        pays for nothing but itself. Nothing can be written: neither files, nor views, nor settings.
+
+        Args:
+            tables: As for ``connect``.
+            sql: One SELECT, FROM, WITH, VALUES, TABLE, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.
+            params: Values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping).
+
+        Raises:
+            InvalidInputError: Of kind ``"sql"``, if it is not one valid reading statement over the views.
+        """
+        import duckdb
+
+        binding = self._binding(tables)
+        cursor = binding.connection.cursor()
+        try:
+            _check_select(cursor, sql)
+            whole = binding.require_for(sql)
+            while True:
+                try:
+                    relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+                    break
+                except duckdb.Error:
+                    # perhaps it reads a view in a way that the parser does not tell
+                    if whole:
+                        raise
+                    binding.require_all()
+                    whole = True
+        except duckdb.Error as exc:
+            raise self._error(exc, sql) from exc
+        if relation is None:  # a statement with nothing to return, which _check_select should have refused
+            raise InvalidInputError(f"SQL {_shown(sql)} returns no rows", kind="sql", sql=sql)
+        return relation
+
+    def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
+        """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
+        audits = [view.name for view in self.files if view.folder == AUDITS]
+        binding = self._binding(tables)
+        binding.require(audits)
+        cursor = binding.connection.cursor()
+        return [
+            (name.removeprefix("audit_"), *row)
+            for name in audits
+            for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
+        ]
+
+    def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
+        wanted = tuple(tables[name] for name in SCHEMAS)
+        key = tuple(map(id, wanted))
+        with self._lock:
+            # a binding holds its tables, so an id can't have been given to another table meanwhile
+            found = self._bindings.pop(key, None) or _Binding(self.files, tables)
+            self._bindings[key] = found
+            while len(self._bindings) > _KEPT_BINDINGS:
+                del self._bindings[next(iter(self._bindings))]
+        return found
+
+    def _error(self, exc: Exception, sql: str) -> InvalidInputError:
+        text = str(exc)
+        hint = None
+        unknown = re.search(r"Table with name (\S+) does not exist", text)
+        candidates = re.search(r"(Did you mean .*|Candidate .*)", text)
+        if unknown:
+            hint = nearest(unknown[1], [*self.names(), *SCHEMAS])
+        elif candidates:
+            hint = candidates[1].strip()
+        elif "disabled by configuration" in text:
+            hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
+        return InvalidInputError(f"SQL {_shown(sql)} can't be run: {_first_line(exc)}", kind="sql", hint=hint, sql=sql)
+
+
+class _Binding:
+    """A locked connection over one state of the tables, in which a view is made when it is first read.
+
+    Making a view costs about a millisecond and there are dozens, while a query reads two or three.
+    """
+
+    def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
+        self.tables = tuple(tables[name] for name in SCHEMAS)
+        self.connection = _open(tables)
+        _lock(self.connection)
+        self._files = files
+        self._known = {view.name for view in files}
+        self._made: set[str] = set()
+        self._lock = threading.Lock()
+        self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
+
+    def require(self, names: Iterable[str]) -> None:
+        """Make these views and those they read."""
+        with self._lock:
+            wanted = self._known & set(names)
+            for view in reversed(self._files):
+                if view.name in wanted:
+                    wanted |= view.words & self._known
+            if self._keys is None and wanted:
+                self._keys = _run_columns(self.connection, self._files)
+                self._made |= {"stg_metadata", "current_metadata"}
+            for view in self._files:
+                if view.name in wanted - self._made:
+                    _make(self.connection, view, self._keys or [])
+                    self._made.add(view.name)
+
+    def require_for(self, sql: str) -> bool:
+        """Make the views that a statement may read, going by its words; say whether those are all there are."""
+        words = set(re.findall(r"\w+", sql.lower()))
+        whole = any(word in _CATALOGUE or word.startswith(("duckdb_", "pragma_")) for word in words)
+        if whole:
+            self.require_all()
+        else:
+            self.require(words)
+        return whole
+
+    def require_all(self) -> None:
+        """Make what views can be made; a user's broken one stays out until it is asked for by name."""
+        for view in self._files:
+            try:
+                self.require([view.name])
+            except InvalidInputError:
+                continue
+
+
+def _open(tables: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
+    connection.execute("set TimeZone = 'UTC'")
+    for name in SCHEMAS:
+        connection.from_arrow(tables[name]).create_view(name)
+    return connection
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
+    )
+
+
+# -- making views ---------------------------------------------------------------------------------------
+
+
+def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]]) -> None:
+    import duckdb
+
+    try:
+        if not view.own:
+            _check_select(connection, view.sql)
+        connection.execute(create_view(view))
+        if keys and "metrics" in (view.words if view.own else {"metrics"}):
+            described = {column.lower() for column, _ in _describe(connection, view.name)}
+            if {"params", "metrics"} <= described and (columns := _new_columns(keys, described)):
+                connection.execute(create_view(view, columns))
+    except (duckdb.Error, InvalidInputError) as exc:
+        raise InvalidInputError(
+            f"view file {view.path} can't be made a view: {_first_line(exc)}",
+            kind="bad-view",
+            hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
+            path=str(view.path),
+        ) from exc
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
+
+
+# -- parameters and metrics as columns -----------------------------------------------------------------------
+
+
+def _has_runs(metadata: pa.Table) -> bool:
+    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
+
+
+def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
+    """Return (name, expression) for every parameter and metric that any run has, metrics first."""
+    for view in files:
+        if view.name in ("stg_metadata", "current_metadata"):
+            _make(connection, view, [])
+    rows = connection.execute(
+        "select key like 'metrics.%' as is_metric, split_part(key, '.', 1), substr(key, instr(key, '.') + 1),"
+        " count(value_number) = count(*), bool_and(value in ('true', 'false'))"
+        " from current_metadata where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
+        " group by key order by is_metric desc, key"
+    ).fetchall()
+    columns = []
+    for _, source, name, is_number, is_boolean in rows:
+        if not name or name[0] in "$/":  # would be read as a path into the JSON
+            continue
+        text = f"{source} ->> '{name.replace(chr(39), chr(39) * 2)}'"
+        kind = "boolean" if is_boolean else "double" if is_number else None
+        columns.append((name, f"try_cast({text} as {kind})" if kind else text))
+    return columns
+
+
+def _new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
+    taken = set(taken)
+    chosen: list[str] = []
+    for name, expression in keys:
+        if name.lower() not in taken and len(chosen) < RUN_COLUMNS_LIMIT:
+            taken.add(name.lower())
+            chosen.append(f"{expression} as {quoted(name)}")
+    return ", ".join(chosen)
+
+
+# -- statements and errors ----------------------------------------------------------------------------------
+
+
+def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse everything but one statement that reads, going by DuckDB's own parser."""
+    import duckdb
+
+    kinds = duckdb.StatementType
+    statements = connection.extract_statements(sql)
+    # PIVOT without a list of values is parsed as two, without texts: the making of an enum, and the SELECT
+    if len(statements) > 1 and not any(one.query for one in statements):
+        statements = [one for one in statements if one.type != kinds.CREATE] or statements
+    if len(statements) != 1:
+        raise InvalidInputError(
+            f"SQL {_shown(sql)} has {len(statements)} statements, expected one", kind="sql", sql=sql
+        )
+    kind = statements[0].type
+    if kind == kinds.EXPLAIN:
+        # EXPLAIN ANALYZE runs what it explains
+        rest = re.sub(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?", "", sql, count=1)
+        if rest == sql:
+            kind = kinds.INVALID
+        else:
+            _check_select(connection, rest)
+            return
+    if kind != kinds.SELECT:
+        raise InvalidInputError(
+            f"SQL {_shown(sql)} is not a statement that reads, but {kind.name.replace('_', ' ')}",
+            kind="sql",
+            hint="views can't be written; change the lake by its methods, make scratch tables in connect()",
+            sql=sql,
+        )
+
+
+def _shown(sql: str) -> str:
+    text = " ".join(sql.split())
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def _first_line(exc: Exception) -> str:
+    line = next(iter(str(exc).splitlines()), "").strip()
+    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
+
+
+# -- without user views --------------------------------------------------------------------------------
+
+
+@cache
+def default_views() -> Views:
+    """Return the library's own views, shared by the process."""
+    return Views()
+
+
+def connect(tables: Mapping[str, pa.Table], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
+    """See Views.connect."""
+    return default_views().connect(tables, locked=locked)
+
+
+def query(
+    tables: Mapping[str, pa.Table], sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+) -> duckdb.DuckDBPyRelation:
+    """See Views.query."""
+    return default_views().query(tables, sql, params)
+
+
+# -- frames -----------------------------------------------------------------------------------------------
+
+
+def scan(table: pa.Table) -> pl.LazyFrame:
+    """Return a Polars LazyFrame of ``table`` that converts only the columns and rows it is asked for.
+
+    Projections, filters and limits are pushed into the scan, which goes through the rows in pieces.
+    """
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    piece = 65_536
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        # columns that only the predicate needs are among those given
+        chosen = table if with_columns is None else table.select(with_columns)
+        left = chosen.num_rows if n_rows is None else n_rows
+        step = batch_size or piece
+        for start in range(0, max(chosen.num_rows, 1), step):
+            frame = pl.DataFrame(pl.from_arrow(chosen.slice(start, step)))
+            if n_rows is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            if predicate is not None:
+                frame = frame.filter(predicate)
+            yield frame
+            if n_rows is not None and left <= 0:
+                return
+
+    schema = pl.DataFrame(pl.from_arrow(table.schema.empty_table())).schema
+    return register_io_source(source, schema=schema, is_pure=True)

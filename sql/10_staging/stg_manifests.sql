@@ -1,0 +1,42 @@
+-- description: The journal as it is, with plain types: every change ever made, in the total order (version, ordinal).
+-- grain: one row per change
+-- source: manifests
+select
+    cast(version as bigint) as version,
+    cast(ordinal as integer) as ordinal,
+    -- one number that sorts like (version, ordinal)
+    cast(version as bigint) * 4294967296 + cast(ordinal as bigint) as position,
+    cast(committed_at as timestamp with time zone) as committed_at,
+    cast(commit_id as varchar) as commit_id,
+    cast(txn_id as varchar) as txn_id,
+    cast(op as varchar) as op,
+    cast(reason as varchar) as reason,
+    cast(author as varchar) as author,
+    cast(message as varchar) as message,
+    cast(folio as varchar) as folio,
+    cast(item as varchar) as item,
+    cast(entry_id as varchar) as entry_id,
+    cast(run_id as varchar) as run_id,
+    cast(kind as varchar) as kind,
+    cast(format as varchar) as format,
+    cast(media_type as varchar) as media_type,
+    cast(storage as varchar) as storage,
+    cast(codec as varchar) as codec,
+    cast(digest as varchar) as digest,
+    cast(blob_digest as varchar) as blob_digest,
+    cast(generation as integer) as generation,
+    cast(size_bytes as bigint) as size_bytes,
+    cast(stored_bytes as bigint) as stored_bytes,
+    cast(row_count as bigint) as row_count,
+    cast(content as blob) as content,
+    cast(uri as varchar) as uri,
+    cast(description as varchar) as description,
+    coalesce(cast(tags as varchar[]), cast([] as varchar[])) as tags,
+    cast(details as varchar) as details,
+    coalesce(cast(archived as boolean), false) as archived,
+    coalesce(cast(lineage_count as integer), 0) as lineage_count,
+    coalesce(cast(metadata_count as integer), 0) as metadata_count,
+    cast(snapshot as varchar) as snapshot,
+    cast(target_version as bigint) as target_version,
+    cast(extra as varchar) as extra
+from manifests

@@ -1,0 +1,8 @@
+-- description: Live items whose stored object was given up by gc.
+-- grain: one row per problem (object, message); none on a healthy lake
+-- source: blob_refs
+select
+    folio || ':' || item || '@' || version as object,
+    'needs blob ' || blob_digest || ', generation ' || generation || ', which was purged' as message
+from blob_refs
+where is_live and purged

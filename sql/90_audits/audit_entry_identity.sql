@@ -1,0 +1,11 @@
+-- description: Entries that were put again with other content: an entry never changes.
+-- grain: one row per problem (object, message); none on a healthy lake
+-- source: stg_manifests
+select
+    'entry ' || entry_id || ' (' || min_by(folio || ':' || item, position) || ')' as object,
+    'was put with ' || count(distinct (kind, digest, blob_digest, size_bytes, uri))
+    || ' different contents, expected one' as message
+from stg_manifests
+where op = 'put'
+group by entry_id
+having count(distinct (kind, digest, blob_digest, size_bytes, uri)) > 1

@@ -1,0 +1,32 @@
+-- description: Rows of the journal that lack what their op needs, or whose op or storage is unknown.
+-- grain: one row per problem (object, message); none on a healthy lake
+-- source: stg_manifests
+with judged as (
+    select
+        version,
+        ordinal,
+        case
+            when op not in ('put', 'delete', 'snapshot', 'drop_snapshot', 'annotate', 'purge')
+                then 'op ' || op || ' is unknown'
+            when op in ('put', 'delete') and (folio is null or item is null) then op || ' names no folio or no item'
+            when op = 'put' and entry_id is null then 'put has no entry_id'
+            when op = 'put' and kind is null then 'put has no kind'
+            when
+                op = 'put'
+                and coalesce(storage, '') not in ('inline', 'blob', 'chunked', 'packed', 'reference')
+                then 'storage ' || coalesce(storage, 'null') || ' is unknown'
+            when op = 'put' and storage = 'inline' and content is null then 'inline put has no content'
+            when op = 'put' and storage = 'blob' and blob_digest is null then 'blob put names no blob'
+            when op = 'put' and storage = 'reference' and uri is null then 'reference has no uri'
+            when op in ('snapshot', 'drop_snapshot') and snapshot is null then op || ' has no name'
+            when op = 'snapshot' and target_version is null then 'snapshot has no target_version'
+            when op = 'purge' and blob_digest is null then 'purge names no blob'
+        end as message
+    from stg_manifests
+)
+
+select
+    'version ' || version || ', ordinal ' || ordinal as object,
+    message
+from judged
+where message is not null

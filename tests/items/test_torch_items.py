@@ -1,0 +1,211 @@
+"""Kind torch: tensors as safetensors, and three ways back to a module."""
+
+import io
+import pickle
+import sys
+
+import pytest
+from items_support import MemorySource, roundtrip, store
+
+from lakefolio.errors import IntegrityError, InvalidInputError, UntrustedContentError
+from lakefolio.items import handler_for, handler_of
+from lakefolio.items.base import FilePayload
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_dim: int, hidden_dim: int = 3) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(input_dim, hidden_dim)
+        self.norm = nn.BatchNorm1d(hidden_dim)
+        self.fc2 = nn.Linear(hidden_dim, 1)
+
+    def forward(self, x):
+        return self.fc2(torch.relu(self.norm(self.fc1(x))))
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(4, 4)
+        self.decoder = nn.Linear(4, 4)
+        self.decoder.weight = self.encoder.weight
+
+
+class NotAModule:
+    called = False
+
+    def __init__(self, **arguments: object) -> None:
+        type(self).called = True
+
+
+def make() -> Net:
+    torch.manual_seed(0)
+    net = Net(input_dim=5)
+    net(torch.randn(8, 5))
+    return net.eval()
+
+
+def assert_same_state(one, other) -> None:
+    assert list(one) == list(other)
+    for name, tensor in one.items():
+        assert tensor.dtype == other[name].dtype
+        assert tensor.shape == other[name].shape
+        assert torch.equal(tensor, other[name])
+
+
+def test_three_ways_back() -> None:
+    net = make()
+    assert handler_for(net).kind == "torch"
+    source, encoded = store(net, init_args={"input_dim": 5}, save_class=True)
+    decode = handler_of("torch").decode
+    assert_same_state(decode(source, encoded.details, reconstruct=False), net.state_dict())
+    for options in ({"model_class": Net}, {}, {"model_class": lambda **arguments: Net(**arguments)}):
+        back = decode(source, encoded.details, **options)
+        assert type(back) is Net
+        assert_same_state(back.state_dict(), net.state_dict())
+    assert encoded.details["class"] == f"{__name__}:Net"
+    assert encoded.details["init_args"] == {"input_dim": 5}
+    assert encoded.details["object"] == "module"
+    assert encoded.details["versions"]["torch"] == str(torch.__version__)
+    assert "class Net(nn.Module)" in encoded.details["class_source"]
+    assert encoded.format == "safetensors"
+
+
+def test_arguments_of_any_kind_come_back() -> None:
+    class Odd(nn.Module):
+        def __init__(self, shape, scale) -> None:
+            super().__init__()
+            assert shape == (1, 2)
+            self.w = nn.Parameter(torch.ones(shape) * scale)
+
+    source, encoded = store(Odd((1, 2), 2.0), init_args={"shape": (1, 2), "scale": float("inf")})
+    back = handler_of("torch").decode(source, encoded.details, model_class=Odd)
+    assert torch.equal(back.w, torch.ones(1, 2) * 2)
+
+
+def test_a_class_that_is_not_imported_needs_trust(tmp_path, monkeypatch) -> None:
+    (tmp_path / "lakefolio_nets.py").write_text(
+        "import torch.nn as nn\nclass Small(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(1, 1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import lakefolio_nets
+
+    source, encoded = store(lakefolio_nets.Small(), save_class=True)
+    monkeypatch.delitem(sys.modules, "lakefolio_nets")
+    decode = handler_of("torch").decode
+    with pytest.raises(UntrustedContentError) as caught:
+        decode(source, encoded.details)
+    assert caught.value.types == ["lakefolio_nets.Small"]
+    assert "lakefolio_nets" not in sys.modules
+    by_source = decode(source, encoded.details, trust_source=True)
+    assert type(by_source).__name__ == "Small"
+    assert "lakefolio_nets" not in sys.modules
+    assert_same_state(decode(source, encoded.details, reconstruct=False), by_source.state_dict())
+    for trusted in (["lakefolio_nets"], ["lakefolio_nets.Small"]):
+        assert type(decode(source, encoded.details, trusted=trusted)).__module__ == "lakefolio_nets"
+        sys.modules.pop("lakefolio_nets", None)
+
+
+def test_only_modules_are_ever_called() -> None:
+    source, encoded = store(make(), init_args={"input_dim": 5})
+    for name in (f"{__name__}:NotAModule", "subprocess:Popen", "os:system", "builtins:exec"):
+        with pytest.raises(UntrustedContentError):
+            handler_of("torch").decode(source, {**encoded.details, "class": name})
+    assert not NotAModule.called
+    with pytest.raises(InvalidInputError) as caught:
+        handler_of("torch").decode(source, encoded.details, trust_source=True)
+    assert caught.value.kind == "no-source"
+
+
+def test_arguments_that_do_not_fit_say_so() -> None:
+    source, encoded = store(make())
+    decode = handler_of("torch").decode
+    for options in ({}, {"init_args": {"input_dim": 2}}, {"model_class": Tied}):
+        with pytest.raises(InvalidInputError) as caught:
+            decode(source, encoded.details, **options)
+        assert caught.value.kind == "model-mismatch"
+    assert type(decode(source, encoded.details, init_args={"input_dim": 5})) is Net
+
+
+def test_state_dicts_and_tensors_come_back() -> None:
+    base = torch.arange(24).reshape(2, 3, 4)
+    state = {
+        "b.view": base.transpose(0, 2),
+        "a": base[1],
+        "bf16": torch.randn(3, dtype=torch.bfloat16),
+        "f16": torch.tensor([1.5], dtype=torch.float16),
+        "bool": torch.tensor([True, False]),
+        "scalar": torch.tensor(3),
+        "empty": torch.zeros(0, 4),
+        "empty2": torch.zeros(0, 4),
+        "same": base[1],
+        "reshaped": base.reshape(6, 4),
+        "grad": torch.ones(2, requires_grad=True),
+        "nan": torch.tensor([float("nan"), float("inf")]),
+    }
+    source, encoded = store(state)
+    assert encoded.kind == "torch"
+    back = handler_of("torch").decode(source, encoded.details)
+    assert list(back) == list(state)
+    for name, tensor in state.items():
+        assert back[name].dtype == tensor.dtype
+        assert torch.equal(torch.nan_to_num(back[name]), torch.nan_to_num(tensor.detach()))
+    assert encoded.details["tensor_count"] == len(state)
+    assert store(dict(state))[0].content == source.content
+    alone = roundtrip(torch.arange(3))
+    assert torch.equal(alone, torch.arange(3))
+    assert handler_for({"a": 1}).kind == "json"
+    assert handler_for({}).kind == "json"
+
+
+def test_tied_weights_are_stored_once_and_stay_tied() -> None:
+    model = Tied()
+    source, encoded = store(model)
+    assert len(source.content) < 4 * (16 + 4 + 4) + 1000
+    back = handler_of("torch").decode(source, encoded.details)
+    assert back.decoder.weight is back.encoder.weight
+    state = handler_of("torch").decode(source, encoded.details, reconstruct=False)
+    assert_same_state(state, model.state_dict())
+
+
+def test_a_large_state_goes_to_a_file(tmp_path) -> None:
+    state = {"w": torch.zeros(5_000_000)}
+    payload = handler_of("torch").encode(state, scratch=tmp_path).payload()
+    assert isinstance(payload, FilePayload)
+    assert payload.temporary
+
+
+def test_what_is_no_plain_tensor_is_named() -> None:
+    for state, named in (
+        ({"model": {"w": torch.ones(1)}, "epoch": 3}, "model"),
+        ({"w": torch.ones(1), 3: torch.ones(1)}, "3"),
+        ({"s": torch.eye(3).to_sparse()}, "s"),
+        ({"m": torch.ones(2, device="meta")}, "m"),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            store(state, "torch")
+        assert caught.value.kind == "unsupported-tensor"
+        assert caught.value.entry == named
+    with pytest.raises(InvalidInputError) as caught:
+        store(type("Dynamic", (nn.Module,), {"__module__": "nowhere"})(), save_class=True)
+    assert caught.value.kind == "no-source"
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_damage_and_pickles_are_refused() -> None:
+    source, encoded = store(make())
+    buffer = io.BytesIO()
+    torch.save({"x": Bomb()}, buffer)
+    for content in (source.content[:-1], source.content[:20], b"", pickle.dumps(Bomb()), buffer.getvalue()):
+        with pytest.raises(IntegrityError) as caught:
+            handler_of("torch").decode(MemorySource(content), encoded.details)
+        assert caught.value.kind == "bad-content"

@@ -1,0 +1,89 @@
+"""How many requests things cost, counted at the S3 server's door: the price list of the README."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lakefolio as lf
+from lakefolio.testing import Count, CountingProxy, S3Server
+
+
+@pytest.fixture
+def lake(s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> lf.Lake:
+    """A warm lake behind the counting proxy: written to once, side tables and all."""
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    lake.folio("f").add_json("first", 1)
+    lake.folio("f").add_json("second", 2, inputs=["first"], metadata={"k": 1})
+    return lake
+
+
+def spent(proxy: CountingProxy, action: object, at_most: int) -> Count:
+    with proxy.count() as count:
+        action()  # type: ignore[operator]
+    assert count.total <= at_most, str(count)
+    return count
+
+
+def test_adding(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    folio = lake.folio("f")
+    array = np.random.default_rng(1).random(2**17)
+    spent(s3_proxy, lambda: folio.add_json("small", {"lr": 0.01}), 2)
+    spent(s3_proxy, lambda: folio.add_json("small", {"lr": 0.02}, overwrite=True), 2)
+    spent(s3_proxy, lambda: folio.add_json("made", {"x": 1}, inputs=["small"], metadata={"q": 0.9}, tags=["t"]), 6)
+    spent(s3_proxy, lambda: folio.add_numpy("array", array), 4)
+    spent(s3_proxy, lambda: folio.add_numpy("array again", array), 3)  # nothing is stored twice
+
+    def batch() -> None:
+        with lake.batch("many"):
+            for number in range(1000):
+                folio.add_json(f"i{number}", {"n": number})
+
+    spent(s3_proxy, batch, 2)
+
+
+def test_reading(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    folio = lake.folio("f")
+    folio.add_numpy("array", np.arange(2**17))
+    spent(s3_proxy, lambda: folio.get_json("first"), 1)
+    spent(s3_proxy, lambda: folio.get_numpy("array"), 2)
+    lake.sql("select * from items").fetchall()
+    spent(s3_proxy, lambda: lake.sql("select count(*) from lineage_edges").fetchall(), 1)
+    spent(s3_proxy, lambda: folio.list_contents(), 1)
+    spent(s3_proxy, lambda: folio.get_inputs("second"), 2)
+    spent(s3_proxy, lambda: lake.at(1).folio("f").get_json("first"), 2)
+
+
+def test_other_changes(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    folio = lake.folio("f")
+    spent(s3_proxy, lambda: folio.delete("second", warn_dependents=False), 3)
+    spent(s3_proxy, lambda: lake.snapshot("one"), 3)
+    spent(s3_proxy, lambda: folio.metadata.update({"a": 1, "b": 2}), 8)
+
+
+def test_an_objection_costs_one_look(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    with s3_proxy.count() as count, pytest.raises(lf.AlreadyExistsError):
+        lake.folio("f").add_json("first", 2)
+    assert count.total <= 1, str(count)
+
+
+def test_opening(s3_uri: str, s3_proxy: CountingProxy) -> None:
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    for number in range(120):
+        lake.folio("f").add_json(f"i{number}", number)
+    lake.compact()
+    with s3_proxy.count() as count:
+        lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    data_files = 1
+    assert count.total <= 6 + data_files, str(count)
+    opened = lf.open(s3_uri, storage_options=s3_proxy.storage_options, read_only=True)
+    assert len(opened.folio("f").list_contents()["json_data"]) == 120
+
+
+def test_upkeep_is_paid_every_fifty_commits(s3_uri: str, s3_proxy: CountingProxy) -> None:
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    lake.folio("f").add_json("first", 1)
+    with s3_proxy.count() as count:
+        for number in range(100):
+            lake.folio("f").add_json(f"i{number}", number)
+    assert count.total <= 100 * 2 + 2 * 6, str(count)
