@@ -43,13 +43,14 @@ def has_config_file() -> bool:
 
 def _session(profile: str | None) -> Any:
     import boto3
+    import botocore.session
     from botocore.exceptions import BotoCoreError, ProfileNotFound
 
     try:
         return boto3.Session(profile_name=profile)
     except ProfileNotFound as exc:
         name = profile or os.environ.get("AWS_PROFILE") or "default"
-        known = boto3.Session().available_profiles if "AWS_PROFILE" not in os.environ else []
+        known = botocore.session.Session().available_profiles
         raise InvalidInputError(
             f"AWS profile {name!r} does not exist",
             kind="unknown-profile",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefolio.changes import Stored
 from lakefolio.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
-from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError
+from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError
 from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload
 from lakefolio.layout import blob_key, check_digest
 from lakefolio.schema import INLINE_LIMIT_BYTES
@@ -55,14 +55,15 @@ class Blobs:
         """
         payload = None if encoded.digest else _made(encoded)
         try:
-            if payload is not None and payload.size_bytes <= INLINE_LIMIT_BYTES:
-                return self._store_payload(encoded, payload, view)
-            known = view.content(encoded.digest or _digest_of(payload), encoded.kind)
-            if known is not None and known.format == encoded.format and self._whole(known):
-                return self._reuse(encoded, known)
-            if payload is None:
+            own_digest = None if payload is None else _digest_of(payload)
+            if payload is None or payload.size_bytes > INLINE_LIMIT_BYTES:
+                known = view.content(encoded.digest or own_digest or "", encoded.kind)
+                if known is not None and known.format == encoded.format and self._whole(known):
+                    return self._reuse(encoded, known)
+            if payload is None or own_digest is None:
                 payload = _made(encoded)
-            return self._store_payload(encoded, payload, view)
+                own_digest = _digest_of(payload)
+            return self._store_payload(encoded, payload, own_digest, view)
         finally:
             _discard(payload)
 
@@ -92,18 +93,15 @@ class Blobs:
             details=encoded.details,
         )
 
-    def _store_payload(self, encoded: Encoded, payload: Payload, view: View) -> Stored:
+    def _store_payload(self, encoded: Encoded, payload: Payload, own_digest: str, view: View) -> Stored:
         size_bytes = payload.size_bytes
-        own_digest = _digest_of(payload)
         content: bytes | None = None
         generation: int | None = None
         if size_bytes <= INLINE_LIMIT_BYTES:
             content = b"".join(_pieces(payload))
         else:
             generation = view.generation(own_digest)
-            self._store.upload(
-                blob_key(own_digest, generation), lambda: _checked_pieces(payload, own_digest), size_bytes
-            )
+            self._upload(blob_key(own_digest, generation), payload, own_digest)
         return Stored(
             kind=encoded.kind,
             storage="blob" if content is None else "inline",
@@ -119,6 +117,17 @@ class Blobs:
             content=content,
             details=encoded.details,
         )
+
+    def _upload(self, key: str, payload: Payload, digest: str) -> None:
+        def pieces() -> Iterator[bytes | memoryview]:
+            return _checked_pieces(payload, digest)
+
+        try:
+            self._store.upload(key, pieces, payload.size_bytes)
+        except AlreadyExistsError:
+            # what lies there has another size and can't be this content: damage, which the right bytes mend
+            self._store.delete([key])
+            self._store.upload(key, pieces, payload.size_bytes)
 
     def verify(self, entry: Entry) -> int:
         """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
@@ -271,8 +280,7 @@ def _checked_pieces(payload: Payload, digest: str) -> Iterator[bytes | memoryvie
         )
 
 
-def _digest_of(payload: Payload | None) -> str:
-    assert payload is not None
+def _digest_of(payload: Payload) -> str:
     if isinstance(payload, FilePayload):
         return sha256_of_file(payload.path)
     return sha256_of_parts(payload.parts)

@@ -90,7 +90,7 @@ def check(
     _check_files(session, report)
     for audit, named, message in session.audit():
         report.problems.append(Problem(audit.replace("_", "-"), named, message))
-    entries = _entries(tables["manifests"])
+    entries = _entries(tables["manifests"], report)
     report.counts["entries"] = len(entries)
     _check_blobs(session, entries, report)
     _check_inline(entries, report)
@@ -99,11 +99,16 @@ def check(
     return report
 
 
-def _entries(manifests: pa.Table) -> list[Entry]:
+def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
     import pyarrow.compute as pc
 
-    rows = manifests.filter(pc.equal(manifests.column("op"), "put"))
-    return [entry_from_row(row) for row in rows.to_pylist()]
+    entries = []
+    for row in manifests.filter(pc.equal(manifests.column("op"), "put")).to_pylist():
+        try:
+            entries.append(entry_from_row(row))
+        except IntegrityError as exc:
+            report.problems.append(Problem(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message))
+    return entries
 
 
 def _check_files(session: Session, report: CheckReport) -> None:

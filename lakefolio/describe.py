@@ -10,7 +10,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["describe_folio", "describe_snapshot", "format_size", "format_time", "format_value"]
+__all__ = ["describe_folio", "describe_snapshot", "format_size", "format_time", "format_value", "snapshot_lines"]
 
 Info = Mapping[str, Any]
 
@@ -87,20 +87,25 @@ def describe_snapshot(snapshot: Info, items: Sequence[Info]) -> str:
         snapshot: What ``get_snapshot_info`` gives.
         items: What ``item_info`` gives for each of its items, as they were.
     """
-    heading = f"Snapshot: {snapshot['name']}"
-    lines = [heading, "=" * len(heading), ""]
-    if snapshot.get("description"):
-        lines += [f"Description: {snapshot['description']}", ""]
-    lines.append(f"Created: {format_time(snapshot['timestamp'])}")
-    if snapshot.get("tags"):
-        lines.append(f"Tags: {', '.join(snapshot['tags'])}")
-    lines += ["", f"Items ({len(items)}):"]
+    title, *facts = snapshot_lines(snapshot)
+    lines = [title, "=" * len(title), "", *facts, "", f"Items ({len(items)}):"]
     for label, members in _grouped(items):
         if members:
             lines += ["", f"  {label} ({len(members)}):"]
             lines += [f"    • {_title(member)}" for member in members]
     lines += [] if items else ["  (none)"]
     return "\n".join(lines)
+
+
+def snapshot_lines(snapshot: Info) -> list[str]:
+    """Return what is to be said of a snapshot itself, its name first."""
+    lines = [f"Snapshot: {snapshot['name']}"]
+    if snapshot.get("description"):
+        lines.append(f"Description: {snapshot['description']}")
+    lines.append(f"Created: {format_time(snapshot['timestamp'])}")
+    if snapshot.get("tags"):
+        lines.append(f"Tags: {', '.join(snapshot['tags'])}")
+    return lines
 
 
 def _grouped(items: Iterable[Info]) -> list[tuple[str, list[Info]]]:
@@ -161,6 +166,8 @@ def _kind_facts(item: Info) -> list[str]:
         if item.get("init_args"):
             facts.append("init_args: " + ", ".join(f"{key}={value}" for key, value in item["init_args"].items()))
         return facts
+    if item_type == "artifact" and item.get("file_count") is not None:
+        return [f"files: {item['file_count']}"]
     if item_type == "timestamp" and item.get("iso_string"):
         return [f"time: {_stamp(item['iso_string'])}"]
     return []

@@ -48,6 +48,8 @@ child). The other streams by tag:
         null.
 
 An extension type is hashed as its storage.
+
+One long module, so that the algorithm and its specification are read and changed together.
 """
 
 from __future__ import annotations

@@ -30,7 +30,12 @@ __all__ = [
     "UnsupportedTypeError",
     "UntrustedContentError",
     "nearest",
+    "one_line",
 ]
+
+_LINE_LIMIT = 395
+_MESSAGE_LIMIT = 290
+_NAME_LIMIT = 60
 
 
 class LakefolioError(Exception):
@@ -46,13 +51,12 @@ class LakefolioError(Exception):
     exit_code: ClassVar[int] = 1
     default_kind: ClassVar[str] = "error"
 
-    def __init__(
-        self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any
-    ) -> None:
+    def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
+        message = one_line(message, _MESSAGE_LIMIT)
         super().__init__(message)
         self.message = message
         self.kind = kind or self.default_kind
-        self.hint = hint
+        self.hint = None if hint is None else one_line(hint, _LINE_LIMIT - len(message))
         self.objects = objects
 
     def __str__(self) -> str:
@@ -170,6 +174,21 @@ class UntrustedContentError(LakefolioError, TypeError):
     default_kind = "untrusted-content"
 
 
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` as one printable line of at most ``limit`` characters; what is left out is in the middle.
+
+    Names, paths and other libraries' messages come from outside: whatever they hold, an error stays one line that any
+    terminal and log can take.
+    """
+    if not text.isprintable():
+        text = " ".join(text.split())
+        text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    if len(text) <= limit:
+        return text
+    kept = limit - 1
+    return f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+
+
 def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> str | None:
     """Return a hint naming the nearest of ``candidates``, or the few there are, or None when there are none.
 
@@ -183,6 +202,6 @@ def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> str | No
         return None
     close = get_close_matches(name, known, n=limit, cutoff=0.5)
     if close:
-        return "did you mean " + " or ".join(repr(one) for one in close) + "?"
-    shown = ", ".join(repr(one) for one in known[:5])
+        return "did you mean " + " or ".join(one_line(repr(one), _NAME_LIMIT) for one in close) + "?"
+    shown = ", ".join(one_line(repr(one), _NAME_LIMIT) for one in known[:5])
     return f"there are {shown}" + (f" and {len(known) - 5} more" if len(known) > 5 else "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio.accessors import DataAccessor
 from lakefolio.changes import Annotate
-from lakefolio.describe import describe_folio, describe_snapshot
+from lakefolio.describe import describe_folio, describe_snapshot, snapshot_lines
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
 from lakefolio.folio_adding import Adding
 from lakefolio.folio_copying import copy_items, with_their_inputs
@@ -24,8 +24,7 @@ from lakefolio.folio_places import is_location, open_place, path_of, with_suffix
 from lakefolio.folio_reading import Reading
 from lakefolio.folio_snapshots import Snapshots
 from lakefolio.refs import check_folio
-from lakefolio.session import Session
-from lakefolio.session import _metadata_texts as metadata_texts
+from lakefolio.session import Session, metadata_texts
 
 if TYPE_CHECKING:
     from lakefolio.state import Entry
@@ -232,14 +231,15 @@ class Folio(Adding, Reading, Curating, Snapshots):
         values = self._reading.metadata("folio", self._name)
         self._metadata.show(dict(zip(_TIMES, self._times(), strict=True)) | values)
 
-    def _times(self) -> tuple[str, str]:
-        """Return when the folio was first and last changed."""
+    def _times(self) -> tuple[str, ...]:
+        """Return when the folio was first and last changed, as far as it is known without asking the store."""
         import pyarrow.compute as pc
 
-        state = self._reading.committed()
-        rows = state.table()
-        span = pc.min_max(rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._name))).as_py()
-        return tuple((span[end] or self._opened_at).isoformat() for end in ("min", "max"))  # type: ignore[return-value]
+        reader = self._reading
+        rows = (reader.journal.state if reader.pinned is None else reader.committed()).table()
+        own = rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._name))
+        found = pc.min_max(own).as_py()
+        return tuple((found[end] or self._opened_at).isoformat() for end in ("min", "max"))
 
     def _annotate(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
         texts: dict[str, str | None] = dict(metadata_texts(values))
@@ -296,7 +296,7 @@ class Folio(Adding, Reading, Curating, Snapshots):
         view = reader.state()
         head = []
         if self._snapshot is not None:
-            head += [*self._description_of(self._snapshot).split("\n\nItems (")[0].splitlines(), ""]
+            head += [*snapshot_lines(self.get_snapshot_info(self._snapshot)), ""]
         if self.read_only:
             head += ["[READ-ONLY MODE]", ""]
         text = describe_folio(

@@ -151,7 +151,7 @@ class Adding(AddingTables, AddingModels):
     def add_artifact(
         self,
         name: str,
-        path: str | Path,
+        path: str | Path | bytes,
         category: str | None = None,
         description: str | None = None,
         overwrite: bool = False,
@@ -165,7 +165,7 @@ class Adding(AddingTables, AddingModels):
 
         Args:
             name: The name; ``/`` may group names.
-            path: The file or folder.
+            path: The file or folder; or the bytes themselves.
             category: A word on what it is for (``plots``, ``configs``, …).
             description: One sentence on what it is.
             overwrite: Replace an item of that name; its old entry stays in the history.
@@ -179,7 +179,8 @@ class Adding(AddingTables, AddingModels):
             FileNotFoundError: The file does not exist.
         """
         self._check_writable()
-        kind = "directory" if existing_path(path).is_dir() else "artifact"
+        in_memory = isinstance(path, bytes | bytearray | memoryview)
+        kind = "directory" if not in_memory and existing_path(path).is_dir() else "artifact"
         return self._put(name, path, kind, description, inputs, tags, metadata, overwrite, category=category, code=code)
 
     def add_file(

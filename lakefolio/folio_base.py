@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.folio_info import info_of, item_type, same_content
 from lakefolio.lookup import item_not_found
+from lakefolio.overlay import Overlay
 from lakefolio.refs import parse_ref
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class FolioBase:
         self._pinned_session: Session | None = None
         self._pin_depth = 0
         self._pin_lock = threading.Lock()
+        self._counts: dict[int, int] = {}
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -49,10 +51,10 @@ class FolioBase:
         return self._reading if at is None else self._reading.at(at, self._name)
 
     def _still(self) -> Session:
-        """Return a session whose state does not move while many things are looked up, without requests for each."""
+        """Return a session whose state does not move while many things are looked up, at one request in all."""
         reader = self._reading
         state = reader.state()
-        return reader if reader.pinned is not None or state is not reader.committed() else reader.at(state.version)
+        return reader if reader.pinned is not None or isinstance(state, Overlay) else reader.fixed(state.version)
 
     def _find(self, name: str, at: At = None) -> tuple[Session, Entry]:
         """Return the entry that ``name`` means, and the session that reads it.
@@ -100,14 +102,14 @@ class FolioBase:
         self._find(name)
 
     def _inputs_of(self, reader: Session, entry: Entry) -> list[str]:
-        return [self._input_name(edge) for edge in reader.edges_of(entry)]
+        columns = ("input_id", "input_folio", "input_item", "input_uri")
+        return [self._input_name(*(edge[name] for name in columns)) for edge in reader.edges_of(entry)]
 
-    def _input_name(self, edge: Mapping[str, Any]) -> str:
+    def _input_name(self, input_id: str | None, folio: str | None, item: str | None, uri: str | None) -> str:
         """Return how an input is called here: a name of this folio, ``folio:name``, or a URI."""
-        if edge["input_item"] is None:
-            return str(edge["input_uri"] or edge["input_id"])
-        same = edge["input_folio"] == self._name
-        return str(edge["input_item"]) if same else f"{edge['input_folio']}:{edge['input_item']}"
+        if item is None:
+            return str(uri or input_id)
+        return item if folio == self._name else f"{folio}:{item}"
 
     def _info(self, reader: Session, entry: Entry, *, snapshots: bool = True) -> dict[str, Any]:
         view = reader.state()

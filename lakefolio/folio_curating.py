@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from fnmatch import filter as matching
+from operator import itemgetter
 from typing import Any, Self
 
 from lakefolio.changes import KEEP, Delete, SetArchived, Update
 from lakefolio.folio_base import FolioBase
 from lakefolio.folio_putting import Inputs, Tags, as_list
 from lakefolio.lookup import item_not_found
-from lakefolio.session import _metadata_texts as metadata_texts
-from lakefolio.session import check_inputs, check_tags, check_text
+from lakefolio.session import check_inputs, check_tags, check_text, metadata_texts
 
 __all__ = ["Curating"]
 
@@ -134,17 +134,15 @@ class Curating(FolioBase):
     def get_lineage_graph(self) -> dict[str, list[str]]:
         """Return, for every item, what it was made from."""
         reader = self._reading
-        entries = reader.state().entries(self._name)
-        wanted = {entry.entry_id for entry in entries if entry.lineage_count}
-        inputs: dict[str, list[str]] = {}
-        if wanted:
-            columns = ("output_id", "ordinal", "input_id", "input_folio", "input_item", "input_uri")
-            rows = reader.edges().select(columns).to_pylist()
-            for row in sorted((row for row in rows if row["output_id"] in wanted), key=lambda row: row["ordinal"]):
-                names = inputs.setdefault(row["output_id"], [])
-                if (shown := self._input_name(row)) not in names:
-                    names.append(shown)
-        return {entry.item: inputs.get(entry.entry_id, []) for entry in entries}
+        listing = reader.state().listing(self._name, ("item", "entry_id", "lineage_count"))
+        inputs: dict[str, list[str]] = {entry_id: [] for _, entry_id, count in listing if count}
+        if inputs:
+            rows = reader.edges().select(["output_id", "ordinal", "input_id", "input_folio", "input_item", "input_uri"])
+            columns = [column.to_pylist() for column in rows.columns]
+            wanted = [row for row in zip(*columns, strict=True) if row[0] in inputs]
+            for entry_id, _, *edge in sorted(wanted, key=itemgetter(0, 1)):
+                inputs[entry_id].append(self._input_name(*edge))
+        return {item: inputs.get(entry_id, []) for item, entry_id, _ in listing}
 
     def _dependents(self) -> dict[str, list[str]]:
         dependents: dict[str, list[str]] = {}

@@ -53,14 +53,18 @@ def as_list(inputs: Inputs) -> list[Any]:
     """Return inputs as a list; a single name, entry or item proxy is one input."""
     if inputs is None:
         return []
-    return [inputs] if isinstance(inputs, str) or hasattr(inputs, "ref") else list(inputs)
+    single = isinstance(inputs, str) or hasattr(inputs, "ref") or not isinstance(inputs, Iterable)
+    return [inputs] if single else list(inputs)
 
 
 def check_is_text(name: object) -> None:
     """Raise UnsupportedTypeError (a TypeError, kind ``bad-name``) unless ``name`` is a str."""
     if not isinstance(name, str):
         raise UnsupportedTypeError(
-            f"item name {name!r} is of type {type(name).__name__}, expected str", kind="bad-name", name=name
+            f"item name {name!r} is of type {type(name).__name__}, expected str",
+            kind="bad-name",
+            hint="the name comes first, then the object",
+            name=name,
         )
 
 

@@ -214,7 +214,8 @@ class Reading(FolioBase):
             models are listed with the models, folders and items of other packages' kinds with the artifacts.
         """
         contents: dict[str, list[str]] = {section: [] for section in SECTIONS}
-        for item, kind, storage, archived in self._reading.state().listing(self._name):
+        listing = self._reading.state().listing(self._name, ("item", "kind", "storage", "archived"))
+        for item, kind, storage, archived in listing:
             if include_archived or not archived:
                 contents[section_of(kind, storage)].append(item)
         return contents

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
@@ -18,7 +18,7 @@ from lakefolio.surroundings import environment, execution, git_state, reproducti
 if TYPE_CHECKING:
     from lakefolio.folio import Folio
     from lakefolio.session import Session
-    from lakefolio.state import Entry, Snapshot
+    from lakefolio.state import Snapshot
 
 __all__ = ["SnapshotAccessor", "SnapshotView", "Snapshots"]
 
@@ -90,17 +90,25 @@ class Snapshots(FolioBase):
 
     def list_snapshots(self) -> list[dict[str, Any]]:
         """Return the snapshots, newest first: ``name timestamp description tags num_items`` of each."""
-        reader = self._still()
         return [
             {
                 "name": one.name,
                 "timestamp": one.committed_at.isoformat(),
                 "description": one.message,
                 "tags": list(one.tags),
-                "num_items": len(self._session_of(one, reader).state().names(self._name)),
+                "num_items": self._count_in(one),
             }
-            for one in reversed(reader.state().snapshots(self._name))
+            for one in reversed(self._reading.state().snapshots(self._name))
         ]
+
+    def _count_in(self, snapshot: Snapshot) -> int:
+        """Return how many items a snapshot holds; what a version holds never changes, so it is counted once."""
+        count = self._counts.get(snapshot.target_version)
+        if count is None:
+            count = len(self._session_of(snapshot).state().names(self._name))
+            if not self._is_pending(snapshot):
+                self._counts[snapshot.target_version] = count
+        return count
 
     def get_snapshot_info(self, snapshot: str) -> dict[str, Any]:
         """Return all that is known about a snapshot.
@@ -116,7 +124,7 @@ class Snapshots(FolioBase):
             "timestamp": found.committed_at.isoformat(),
             "tags": list(found.tags),
             "version": found.target_version,
-            "item_versions": _contents(self._session_of(found).state().entries(self._name)),
+            "item_versions": self._contents(self._session_of(found)),
             "metadata_snapshot": self._metadata_at(found),
         }
         for key, value in (("description", found.message), ("author", found.author)):
@@ -173,8 +181,8 @@ class Snapshots(FolioBase):
         """
         first, second = self._snapshot_named(snapshot1), self._snapshot_named(snapshot2)
         return _difference(
-            _contents(self._session_of(first).state().entries(self._name)),
-            _contents(self._session_of(second).state().entries(self._name)),
+            self._contents(self._session_of(first)),
+            self._contents(self._session_of(second)),
             self._metadata_at(first),
             self._metadata_at(second),
             same="shared_items",
@@ -191,8 +199,8 @@ class Snapshots(FolioBase):
         """
         found = self._newest() if snapshot is None else self._snapshot_named(snapshot)
         return {"snapshot_name": found.name} | _difference(
-            _contents(self._session_of(found).state().entries(self._name)),
-            _contents(self._reading.state().entries(self._name)),
+            self._contents(self._session_of(found)),
+            self._contents(self._reading),
             self._metadata_at(found),
             self._reading.metadata("folio", self._name),
             same="unchanged_items",
@@ -226,8 +234,18 @@ class Snapshots(FolioBase):
             )
         return found[-1]
 
-    def _session_of(self, snapshot: Snapshot, reader: Session | None = None) -> Session:
-        return (reader or self._reading).at(snapshot.target_version)
+    def _is_pending(self, snapshot: Snapshot) -> bool:
+        return snapshot.target_version > self._reading.journal.state.version
+
+    def _session_of(self, snapshot: Snapshot) -> Session:
+        """Return a session fixed to a snapshot; for one that the open batch takes, the batch's own."""
+        reader = self._reading
+        return reader if self._is_pending(snapshot) else reader.fixed(snapshot.target_version)
+
+    def _contents(self, reader: Session) -> dict[str, str]:
+        """Return, for each item, what identifies its content."""
+        listing = reader.state().listing(self._name, ("item", "digest", "entry_id"))
+        return {item: digest or f"entry:{entry_id}" for item, digest, entry_id in listing}
 
     def _metadata_at(self, snapshot: Snapshot) -> dict[str, Any]:
         return self._session_of(snapshot).metadata("folio", self._name)
@@ -319,10 +337,6 @@ class SnapshotAccessor(Mapping[str, SnapshotView]):
 
     def __repr__(self) -> str:
         return f"SnapshotAccessor({', '.join(self._names()) or 'no snapshots'})"
-
-
-def _contents(entries: Iterable[Entry]) -> dict[str, str]:
-    return {entry.item: entry.digest or f"entry:{entry.entry_id}" for entry in entries}
 
 
 def _difference(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -291,7 +292,7 @@ class Journal:
             side_rows["metadata"] += new[1]
         rows = _rows(MANIFESTS_SCHEMA, [row for _, plan in plans for row in plan.manifests])
         file, key, body = self._manifests_table.encode(rows, version=version)
-        calls: list[Callable[[], None]] = [lambda: self.store.create(key, body)]
+        calls: list[Callable[[], None]] = [partial(self.store.create, key, body)]
         sides: list[tuple[str, DataFile, pa.Table]] = []
         for name, wanted in side_rows.items():
             if wanted:
@@ -300,15 +301,13 @@ class Journal:
                     self._sync(name)
                 side = _rows(table.schema, wanted)
                 side_file, side_key, side_body = table.encode(side, version=table.version + 1)
-                calls.append(lambda key=side_key, body=side_body: self.store.create(key, body))
+                calls.append(partial(self.store.create, side_key, side_body))
                 sides.append((name, side_file, side))
         self.store.parallel(calls)
         commit_ids = [waiting.commit.commit_id for waiting, _ in plans]
         if sides:
             at = plans[0][1].manifests[0]["committed_at"]
-            self.store.parallel(
-                [lambda side=side: self._append_side(side[0], side[1], side[2], at) for side in sides]
-            )
+            self.store.parallel([partial(self._append_side, *side, at) for side in sides])
             for waiting, plan in plans:
                 waiting.written = _side_rows(plan)
         at = plans[0][1].manifests[0]["committed_at"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.refs import as_time
+from lakefolio.refs import as_time, parse_time
 from lakefolio.state import State, View
 
 __all__ = ["item_not_found", "resolve_at", "snapshot_not_found"]
+
+_DIGITS = 19
+"""A version has fewer digits; Python refuses to read thousands of them."""
 
 
 def resolve_at(view: View, state: State, at: int | str | datetime, folio: str | None) -> int:
@@ -19,15 +22,18 @@ def resolve_at(view: View, state: State, at: int | str | datetime, folio: str | 
     Raises:
         NotFoundError: If there is no such version or snapshot, or the time precedes the first commit.
     """
-    if isinstance(at, bool) or not isinstance(at, int | str | datetime):
+    if isinstance(at, bool) or not isinstance(at, int | str | date):
         raise InvalidInputError(
-            f"at={at!r} is neither a version, a time nor a snapshot's name", kind="bad-at", at=at
+            f"at={at!r} is neither a version, a time nor a snapshot's name",
+            kind="bad-at",
+            hint="give a number, a datetime, or a text such as '17', '2026-11-01T10:00Z' or 'paper-v1'",
+            at=at,
         )
     if isinstance(at, str):
         snapshot = (view.snapshot(folio, at) if folio is not None else None) or view.snapshot(None, at)
         if snapshot is not None:
             return snapshot.target_version
-        if at.isdecimal():
+        if at.isdecimal() and len(at) < _DIGITS:
             at = int(at)
         else:
             when = as_time(at)
@@ -43,6 +49,7 @@ def resolve_at(view: View, state: State, at: int | str | datetime, folio: str | 
                 version=at,
             )
         return at
+    at = parse_time(at)
     version = state.version_at(at)
     if version is None:
         first = state.first_at()
@@ -70,7 +77,7 @@ def item_not_found(view: View, folio: str, item: str) -> NotFoundError:
     return NotFoundError(
         f"item {item!r} not found: folio {folio!r} does not exist or is empty",
         kind="item-not-found",
-        hint=hint and hint.replace("there are", "folios are"),
+        hint=hint.replace("there are", "folios are") if hint else "nothing has been added to this lake yet",
         folio=folio,
         item=item,
     )
@@ -82,7 +89,7 @@ def snapshot_not_found(view: View, folio: str | None, name: str) -> NotFoundErro
     return NotFoundError(
         f"snapshot {name!r} not found" + (f" in folio {folio!r}" if folio is not None else ""),
         kind="snapshot-not-found",
-        hint=nearest(name, known) or "no snapshot has been taken yet",
+        hint=nearest(str(name), known) or "no snapshot has been taken yet",
         snapshot=name,
         folio=folio,
     )

@@ -121,9 +121,9 @@ class Overlay:
         known = set(kept)
         return kept + [name for name, pending in items.items() if pending is not None and name not in known]
 
-    def listing(self, folio: str) -> list[tuple[str, str, str, bool]]:
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See View."""
-        return [(one.item, one.kind, one.storage, one.archived) for one in self.entries(folio)]
+        return [tuple(getattr(entry, name) for name in columns) for entry in self.entries(folio)]
 
     def entries(self, folio: str) -> list[Entry]:
         """See View."""

@@ -78,7 +78,7 @@ class Plan:
         self.lineage: list[dict[str, Any]] = []
         self.metadata: list[dict[str, Any]] = []
         self._first_ordinal = first_ordinal
-        self._common = {
+        self._common: dict[str, Any] = {
             "version": version,
             "committed_at": committed_at,
             "commit_id": commit.commit_id,
@@ -290,7 +290,7 @@ class Plan:
         entry = self._head(change.folio, change.item)
         metadata, edges = self._words(entry)
         if change.metadata is not KEEP:
-            merged = metadata | change.metadata
+            merged: dict[str, str | None] = {**metadata, **change.metadata}
             metadata = {key: value for key, value in merged.items() if value is not None}
         if change.inputs is not KEEP:
             edges = [self._resolve(text, change.folio) for text in change.inputs]

@@ -126,6 +126,7 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
         raise InvalidInputError(
             f"item reference {text!r} is of type {type(text).__name__}, expected str",
             kind="bad-ref",
+            hint="write folio:name, or folio:name@version",
             ref=text,
         )
     body, mark, at = text.rpartition("@")
@@ -140,7 +141,7 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
         )
     head, mark, item = body.rpartition(":")
     named = check_folio(head) if mark else folio
-    return ItemRef(named, check_item(item), int(at) if at.isdecimal() else at or None)
+    return ItemRef(named, check_item(item), int(at) if at.isdecimal() and len(at) < 19 else at or None)
 
 
 def parse_time(value: str | date | datetime) -> datetime:
@@ -172,9 +173,9 @@ def _time(text: str) -> datetime | None:
         return None
     try:
         value = datetime.fromisoformat(text)
-    except ValueError:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def as_time(text: str) -> datetime | None:

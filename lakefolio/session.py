@@ -36,7 +36,7 @@ from lakefolio.layout import MARKER, README, TABLES
 from lakefolio.lookup import item_not_found, resolve_at
 from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
 from lakefolio.overlay import Overlay
-from lakefolio.planner import plan_commit
+from lakefolio.planner import Plan, plan_commit
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.schema import LINEAGE_SCHEMA
 from lakefolio.state import Entry, State, entry_from_row
@@ -146,7 +146,7 @@ class Session:
         return cls(store, journal, marker, author=author or default_author(), read_only=read_only, pinned=None)
 
     @staticmethod
-    def _create(store: Store, journal: Journal) -> bytes | memoryview:
+    def _create(store: Store, journal: Journal) -> bytes:
         """Create the tables, then the marker: a lake that has its marker is complete."""
         marker = new_marker()
         journal.create()
@@ -186,9 +186,10 @@ class Session:
 
     def at(self, at: int | str | datetime, folio: str | None = None) -> Session:
         """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
-        return self._fixed(self.resolve(at, folio))
+        return self.fixed(self.resolve(at, folio))
 
-    def _fixed(self, version: int) -> Session:
+    def fixed(self, version: int) -> Session:
+        """Return a read-only session at a version that is known to exist, without asking the store."""
         return Session(self.store, self.journal, self.marker, author=self.author, read_only=True, pinned=version)
 
     def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
@@ -212,10 +213,15 @@ class Session:
             IntegrityError: If the stored bytes are missing or not what was written.
             UntrustedContentError: If it would run code that ``trusted=`` does not name.
         """
-        if entry.storage == "reference":
-            return references.load(entry, self.store.options, **options)
-        handler = items.handler_of(entry.kind)
-        return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
+        try:
+            if entry.storage == "reference":
+                return references.load(entry, self.store.options, **options)
+            handler = items.handler_of(entry.kind)
+            return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
+        except LakefolioError as exc:
+            if "item" in exc.objects:
+                raise
+            raise _about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
 
     def local_path(self, entry: Entry) -> Path:
         """Return a local, read-only, verified file with the content of an entry."""
@@ -334,11 +340,17 @@ class Session:
             NotFoundError: An input does not exist.
         """
         self._admit(folio, item, overwrite=overwrite)
-        handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
         words = _Words(description, inputs, tags, metadata)
+        try:
+            handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
+        except LakefolioError as exc:
+            raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
         scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else Path()
         try:
-            encoded = handler.encode(obj, scratch=scratch, **(options or {}))
+            try:
+                encoded = handler.encode(obj, scratch=scratch, **(options or {}))
+            except LakefolioError as exc:
+                raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
             stored = self.blobs.put(encoded, self._known())
         finally:
             if scratch != Path():
@@ -394,7 +406,7 @@ class Session:
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
-        texts: dict[str, str | None] = dict(_metadata_texts(values))
+        texts: dict[str, str | None] = dict(metadata_texts(values))
         texts |= dict.fromkeys(remove)
         self.apply(Annotate(kind, subject_id, texts))
 
@@ -453,7 +465,7 @@ class Session:
     def _overlay(self) -> Overlay:
         return Overlay(self.journal.state, self.journal, self.journal.state.version + 1)
 
-    def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Any:
+    def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Plan:
         state = self.journal.state
         return plan_commit(
             Commit(commit_id=new_id(), changes=changes, author=self.author),
@@ -491,7 +503,13 @@ class _Words:
         self.description = check_text(description, "description")
         self.inputs = check_inputs(inputs)
         self.tags = check_tags(tags)
-        self.metadata = _metadata_texts(metadata or {})
+        self.metadata = metadata_texts(metadata or {})
+
+
+def _about(exc: LakefolioError, folio: str, item: str, what: str, **objects: Any) -> LakefolioError:
+    """Say of which item it is that a handler, which knows no names, objects to something."""
+    objects = {"folio": folio, "item": item, **objects, **exc.objects}
+    return type(exc)(f"{what}: {exc.message}", kind=exc.kind, hint=exc.hint, **objects)
 
 
 def check_text(text: object, what: str) -> str | None:
@@ -499,9 +517,17 @@ def check_text(text: object, what: str) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise InvalidInputError(f"{what} is of type {type(text).__name__}, expected str", kind="bad-text")
+        raise InvalidInputError(
+            f"{what} is of type {type(text).__name__}, expected str",
+            kind="bad-text",
+            hint="give a text; facts of other types go into metadata",
+        )
     if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
-        raise InvalidInputError(f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can", kind="bad-text")
+        raise InvalidInputError(
+            f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can",
+            kind="bad-text",
+            hint="decode the bytes it came from with errors='replace'",
+        )
     return text
 
 
@@ -509,6 +535,12 @@ def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
     """Return tags without repetition; a single text is one tag."""
     if tags is None:
         return ()
+    if not isinstance(tags, Iterable):
+        raise InvalidInputError(
+            f"tags is of type {type(tags).__name__}, expected a list of texts",
+            kind="bad-text",
+            hint="write tags=['draft', 'paper']",
+        )
     found = [tags] if isinstance(tags, str) else list(tags)
     for tag in found:
         if check_text(tag, "tag") in (None, ""):
@@ -520,7 +552,7 @@ def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
     """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
     if inputs is None:
         return ()
-    found = [inputs] if isinstance(inputs, str | Entry) else list(inputs)
+    found = [inputs] if isinstance(inputs, str | Entry) or not isinstance(inputs, Iterable) else list(inputs)
     texts = [one if isinstance(one, str) else getattr(one, "ref", None) for one in found]
     for text, one in zip(texts, found, strict=True):
         if not isinstance(text, str) or not text:
@@ -532,13 +564,29 @@ def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
+def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return metadata as JSON texts; InvalidInputError if a key or value can't be stored."""
     if not isinstance(values, Mapping):
-        raise InvalidInputError(f"metadata is of type {type(values).__name__}, expected a dict", kind="bad-metadata")
+        raise InvalidInputError(
+            f"metadata is of type {type(values).__name__}, expected a dict",
+            kind="bad-metadata",
+            hint="write metadata={'source': 'survey 3'}",
+        )
     for key in values:
         if not isinstance(key, str) or check_text(key, "metadata key") == "":
-            raise InvalidInputError(f"metadata key {key!r} is not a text", kind="bad-metadata", key=key)
-    return {key: json_encode.dumps(value).decode() for key, value in values.items()}
+            raise InvalidInputError(
+                f"metadata key {key!r} is not a text", kind="bad-metadata", hint="use words as keys", key=key
+            )
+    return {key: _metadata_text(key, value) for key, value in values.items()}
+
+
+def _metadata_text(key: str, value: Any) -> str:
+    try:
+        return json_encode.dumps(value).decode()
+    except LakefolioError as exc:
+        raise type(exc)(
+            f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
+        ) from exc
 
 
 def _probe(folio: str, item: str) -> Put:

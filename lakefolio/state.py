@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lakefolio.errors import IntegrityError
 from lakefolio.rows import RowLog
 from lakefolio.schema import MANIFESTS_SCHEMA
 
@@ -99,20 +100,37 @@ def _decoded(text: Any) -> Mapping[str, Any]:
     if not text:
         return {}
     value = json.loads(text)
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:20]!r} is not a JSON object")
+    return value
 
 
 def entry_from_row(row: Mapping[str, Any]) -> Entry:
-    """Make an Entry of a ``put`` row given as a dict of Python values."""
+    """Make an Entry of a ``put`` row given as a dict of Python values.
+
+    Raises:
+        IntegrityError: If the row lacks what every entry has, or holds JSON that is none.
+    """
     values = {name: row[name] for name in _ENTRY_COLUMNS if row.get(name) is not None}
     for name in _REQUIRED_BUT_NULLABLE:
         values.setdefault(name, None)
-    for name in ("details", "extra"):
-        if name in values:
-            values[name] = _decoded(values[name])
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
-    return Entry(**values)
+    try:
+        for name in ("details", "extra"):
+            if name in values:
+                values[name] = _decoded(values[name])
+        if "tags" in values:
+            values["tags"] = tuple(values["tags"])
+        return Entry(**values)
+    except (ValueError, TypeError, RecursionError) as exc:
+        ref = f"{row.get('folio')}:{row.get('item')}@{row.get('version')}"
+        raise IntegrityError(
+            f"row of item {ref} can't be read: {str(exc).removeprefix('Entry.__init__() ')}",
+            kind="bad-row",
+            hint="it was written by hand or is damaged: run `lakefolio check`, then add the item anew with overwrite=True",
+            folio=row.get("folio"),
+            item=row.get("item"),
+            version=row.get("version"),
+        ) from exc
 
 
 def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
@@ -126,8 +144,16 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
         author=row.get("author"),
         message=row.get("description"),
         tags=tuple(row.get("tags") or ()),
-        extra=_decoded(row.get("extra")),
+        extra=_extra(row.get("extra")),
     )
+
+
+def _extra(text: Any) -> Mapping[str, Any]:
+    """Return what else is kept with a snapshot; what can't be read never stands between a reader and a version."""
+    try:
+        return _decoded(text)
+    except (ValueError, RecursionError):
+        return {}
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -164,8 +190,8 @@ class View(Protocol):
         """Return the folios that have a live item, sorted."""
         ...
 
-    def listing(self, folio: str) -> list[tuple[str, str, str, bool]]:
-        """Return (item, kind, storage, archived) of the live items of a folio, in the order of their first addition."""
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """Return some columns of the live entries of a folio, in the order of their items' first addition."""
         ...
 
     def content(self, digest: str, kind: str) -> Entry | None:
@@ -230,6 +256,8 @@ class State:
                 self._versions.append(at)
                 self._times.append(times[number - first])
                 self._row_counts.append(number)
+            if op in ("put", "delete") and (folio is None or item is None):
+                continue  # says nothing; `check` names it
             if op == "put":
                 self._heads.setdefault(folio, {})[item] = number
                 self._past.setdefault((folio, item), []).append(number)
@@ -239,13 +267,16 @@ class State:
                 self._heads.get(folio, {}).pop(item, None)
                 self._past.setdefault((folio, item), []).append(number)
             elif op == "snapshot":
-                snapshot = snapshot_from_row(self.rows.row(number))
-                self._snapshots[snapshot.folio, snapshot.name] = snapshot
+                row = self.rows.row(number)
+                if row["snapshot"] is not None and row["target_version"] is not None:
+                    self._snapshots[folio, row["snapshot"]] = snapshot_from_row(row)
             elif op == "drop_snapshot":
                 self._snapshots.pop((folio, self.rows.value(number, "snapshot")), None)
             elif op == "purge":
                 row = self.rows.row(number)
                 blob, generation = row["blob_digest"], row["generation"] or 0
+                if blob is None:
+                    continue
                 self._purged[blob] = max(self._purged.get(blob, -1), generation)
         self.version = version
         if self._times:
@@ -270,15 +301,11 @@ class State:
         """Return the live entries of a folio in the order of their first addition."""
         return self._entries_of(list(self._heads.get(folio, {}).values()))
 
-    def listing(self, folio: str) -> list[tuple[str, str, str, bool]]:
-        """See View. Reads four columns instead of whole rows."""
-        numbers = list(self._heads.get(folio, {}).values())
-        rows = self.rows.table().select(["item", "kind", "storage", "archived"]).take(pa.array(numbers, pa.int64()))
-        items, kinds, storages, archived = (column.to_pylist() for column in rows.columns)
-        return [
-            (item, kind, where, bool(hidden))
-            for item, kind, where, hidden in zip(items, kinds, storages, archived, strict=True)
-        ]
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """See View. Reads those columns instead of whole rows; null is None."""
+        numbers = pa.array(list(self._heads.get(folio, {}).values()), pa.int64())
+        rows = self.rows.table().select(list(columns)).take(numbers)
+        return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
     def _entries_of(self, numbers: list[int]) -> list[Entry]:
         if len(numbers) < 32:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
@@ -90,9 +91,11 @@ class App:
         lake_uri: The lake as given, or None for the configured one.
         at: The version, time or snapshot to read, or None for the newest.
         as_json: Whether to print JSON.
+        own_process: Whether nothing but this command runs in the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, own_process: bool = False) -> None:
+        self.own_process = own_process
         self.lake_uri: str | None = None
         self.at: str | None = None
         self.as_json = False
@@ -121,6 +124,14 @@ class App:
         return lake if self.at is None else lake.at(self.at)
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Lets pyarrow find no pandas: it would import it with the first array, for half of the time that ``ls`` takes."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name == "pandas":
+            raise ImportError("pandas is not needed here", name=name)
+
+
 class Shared(click.Command):
     """Makes the App before options are parsed, so that all levels share it."""
 
@@ -131,11 +142,23 @@ class Shared(click.Command):
 
 
 class Command(Shared):
-    """A command with a runnable example in its help."""
+    """A command with a runnable example in its help.
 
-    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+    Attributes:
+        example: The example.
+        light: Whether it never touches the content of an item.
+    """
+
+    def __init__(self, *args: Any, example: str = "", light: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
+        self.light = light
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        if self.light and ctx.ensure_object(App).own_process:
+            sys.meta_path.insert(0, _WithoutPandas())
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
@@ -194,18 +217,20 @@ class Commands(Shared, click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Any = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run, and say what was wrong with the usage in the same form as other errors."""
+        # what is wrong with the usage may be found before --json is
+        output = Output("--json" in (sys.argv if args is None else args))
         try:
-            code: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+            code: Any = super().main(args, *more, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
         except click.UsageError as exc:
-            _usage_failed(exc)
+            _usage_failed(exc, output)
             code = 2
         except click.ClickException as exc:
-            Output().fail(exc.format_message(), kind="usage", hint=None, exit_code=exc.exit_code)
+            output.fail(exc.format_message(), kind="usage", hint=None, exit_code=exc.exit_code)
             code = exc.exit_code
         except click.Abort:
-            Output().note("\ninterrupted")
+            output.note("\ninterrupted")
             code = DECLINED
         if not standalone_mode:
             return code
@@ -220,12 +245,11 @@ class UnknownCommand(click.UsageError):
         self.hint = nearest(name, known)
 
 
-def _usage_failed(exc: click.UsageError) -> None:
+def _usage_failed(exc: click.UsageError, output: Output) -> None:
     if type(exc).__name__ == "NoArgsIsHelpError":  # newer versions of click tell the help so
         click.echo(exc.format_message(), err=True)
         return
     ctx = exc.ctx
-    output = ctx.obj.output if ctx is not None and isinstance(ctx.obj, App) else Output()
     message = exc.format_message().rstrip(".")
     path = ctx.command_path if ctx is not None else "lakefolio"
     hint = getattr(exc, "hint", None) or f"see {path} --help"
@@ -264,15 +288,16 @@ def shared_options(function: F) -> F:
     return function
 
 
-def command(*, example: str) -> Callable[[Callable[..., Any]], Command]:
+def command(*, example: str, light: bool = False) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command: it gets the App, then its own arguments.
 
     Args:
         example: A command line that works, shown in the help.
+        light: Whether it never touches the content of an item.
     """
 
     def made(function: Callable[..., Any]) -> Command:
-        found = click.command(cls=Command, example=example, context_settings=SETTINGS)(
+        found = click.command(cls=Command, example=example, light=light, context_settings=SETTINGS)(
             shared_options(click.pass_obj(function))
         )
         assert isinstance(found, Command)
@@ -298,5 +323,5 @@ def main() -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    cli()
+    cli(prog_name="lakefolio", obj=App(own_process=True))
     raise AssertionError

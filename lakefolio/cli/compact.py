@@ -7,7 +7,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["compact"]
 
 
-@command(example="lakefolio compact")
+@command(example="lakefolio compact", light=True)
 def compact(app: App) -> None:
     """Merge the small files of the tables.
 

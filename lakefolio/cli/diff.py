@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["diff"]
 
 
-@command(example="lakefolio diff paper-v1")
+@command(example="lakefolio diff paper-v1", light=True)
 @click.argument("a")
 @click.argument("b", required=False)
 @click.option("--folio", metavar="FOLIO", help="Compare this folio only.")

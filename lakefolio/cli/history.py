@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["history"]
 
 
-@command(example="lakefolio history experiments/clf:config")
+@command(example="lakefolio history experiments/clf:config", light=True)
 @click.argument("ref")
 def history(app: App, ref: str) -> None:
     """List every change of an item, newest first.

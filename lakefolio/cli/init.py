@@ -12,7 +12,7 @@ from lakefolio.errors import LakeNotFoundError
 __all__ = ["init"]
 
 
-@command(example="lakefolio init ./lake")
+@command(example="lakefolio init ./lake", light=True)
 @click.argument("uri", required=False)
 def init(app: App, uri: str | None) -> None:
     """Create a lake.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["lineage"]
 
 
-@command(example="lakefolio lineage experiments/clf:scores --upstream")
+@command(example="lakefolio lineage experiments/clf:scores --upstream", light=True)
 @click.argument("ref")
 @click.option("--upstream", is_flag=True, help="Only what it was made of.")
 @click.option("--downstream", is_flag=True, help="Only what was made of it.")

@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["log"]
 
 
-@command(example="lakefolio log -n 5")
+@command(example="lakefolio log -n 5", light=True)
 @click.option("-n", "--limit", type=click.IntRange(0), default=20, show_default=True, help="How many; 0 for all.")
 @click.option("--folio", metavar="FOLIO", help="Only commits that changed this folio.")
 def log(app: App, limit: int, folio: str | None) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ls"]
 
 
-@command(example="lakefolio ls experiments/clf")
+@command(example="lakefolio ls experiments/clf", light=True)
 @click.argument("folio", required=False)
 @click.option("--all", "archived", is_flag=True, help="Archived items too.")
 def ls(app: App, folio: str | None, archived: bool) -> None:

@@ -35,6 +35,7 @@ class Output:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._live: Any = None
 
     # -- results, on stdout --------------------------------------------------------------------------------
 
@@ -46,11 +47,11 @@ class Output:
             text: What people get; by default ``str(data)``.
         """
         if self.as_json:
-            click.echo(self.json(data))
+            self._print(self.json(data))
             return
         shown = text() if callable(text) else str(data) if text is None else text
         if shown:
-            click.echo(clean(shown))
+            self._print(clean(shown))
 
     def rows(
         self,
@@ -71,13 +72,13 @@ class Output:
             empty: What to say on stderr if there are no rows.
         """
         if self.as_json:
-            click.echo(self.json(data))
+            self._print(self.json(data))
         elif not cells:
             self.note(empty)
         elif _fancy(sys.stdout):
             _rich_table(headings, cells, right)
         else:
-            click.echo(_plain_table(headings, cells, right))
+            self._print(_plain_table(headings, cells, right))
 
     def json(self, data: Any) -> str:
         """Return a JSON document; NaN and infinities, which JSON does not have, are null."""
@@ -87,7 +88,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell people something that is no result."""
-        click.echo(clean(text), err=True)
+        self._print(clean(text), err=True)
 
     def fail(self, message: str, *, kind: str, hint: str | None, exit_code: int) -> None:
         """Print an error: one line, and a line that says what to do. With JSON, one object on one line."""
@@ -116,10 +117,30 @@ class Output:
             yield lambda text: None
             return
         from rich.console import Console
+        from rich.live import Live
+        from rich.spinner import Spinner
         from rich.text import Text
 
-        with Console(stderr=True).status(Text(clean(text))) as status:
-            yield lambda text: status.update(Text(clean(text)))
+        spinner = Spinner("dots", Text(clean(text)))
+        # left to itself, rich would send what is printed meanwhile to stderr
+        live = Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+        with live:
+            self._live = live
+            try:
+                yield lambda text: spinner.update(text=Text(clean(text)))
+            finally:
+                self._live = None
+
+    def _print(self, text: str, *, err: bool = False) -> None:
+        """Print lines, taking the sign of work away for as long as that takes."""
+        if self._live is None:
+            click.echo(text, err=err)
+            return
+        self._live.stop()
+        try:
+            click.echo(text, err=err)
+        finally:
+            self._live.start()
 
 
 def clean(text: str) -> str:

@@ -42,7 +42,7 @@ def reference() -> str:
 
 def section_of(text: str) -> str | None:
     """Return what lies between the markers in a Markdown text, or None if they are not there."""
-    head, mark, rest = text.partition(BEGIN)
+    _, mark, rest = text.partition(BEGIN)
     section, end, _ = rest.partition(END)
     return section.strip("\n") if mark and end else None
 
@@ -71,20 +71,16 @@ def _described(title: str, found: click.Command) -> Iterator[str]:
     arguments = [param for param in found.params if isinstance(param, click.Argument)]
     names = [param.metavar or (param.name or "").upper() for param in arguments]
     words = [name if one.required else f"[{name}]" for name, one in zip(names, arguments, strict=True)]
-    yield f"#### `{' '.join([title, *words])}`"
+    yield f"**`{' '.join([title, *words])}`**"
     yield ""
     yield "\n\n".join(" ".join(part.split()) for part in (found.help or "").split("\n\n"))
     yield ""
-    options = [
-        param for param in found.params if isinstance(param, click.Option) and param.name not in _SHARED
-    ]
+    options = [param for param in found.params if isinstance(param, click.Option) and param.name not in _SHARED]
     if options:
         yield from (_option(param) for param in options)
         yield ""
     assert isinstance(found, Command)
-    yield "```console"
-    yield from (f"$ {line}" for line in found.example.splitlines())
-    yield "```"
+    yield f"Example: `{found.example}`"
 
 
 def _option(param: click.Option) -> str:

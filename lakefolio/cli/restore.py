@@ -8,10 +8,15 @@ import click
 
 from lakefolio.cli.app import DECLINED, App, command
 
-__all__ = ["restore"]
+__all__ = ["asked", "restore"]
 
 
-@command(example="lakefolio restore paper-v1 --folio experiments/clf --yes")
+def asked() -> bool:
+    """Say whether there is somebody to answer a question."""
+    return sys.stdin.isatty()
+
+
+@command(example="lakefolio restore paper-v1 --folio experiments/clf --yes", light=True)
 @click.argument("when", metavar="WHEN")
 @click.option("--folio", metavar="FOLIO", help="Only this folio.")
 @click.option(
@@ -37,7 +42,7 @@ def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_
             app.output.emit(planned)
             return
         app.output.note(str(planned))
-        if not sys.stdin.isatty():
+        if not asked():
             raise click.UsageError("nobody can be asked whether to restore; give --yes, or --dry-run to see this only")
         if not click.confirm("Restore?", err=True):
             app.output.note("nothing was changed")

@@ -13,7 +13,9 @@ from lakefolio.cli.output import when
 from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
+    from lakefolio.history import History
     from lakefolio.lake import Lake
+    from lakefolio.state import Entry
 
 __all__ = ["show"]
 
@@ -60,7 +62,9 @@ def show(app: App, ref: str | None) -> None:
     """
     lake = app.open()
     if ref is None:
-        app.output.emit(lake.info())
+        info = lake.info()
+        del info["read_only"]  # so is every lake that is only shown
+        app.output.emit(info)
     elif ":" not in ref and ref in lake.folios():
         _folio(app, lake, ref)
     else:
@@ -74,7 +78,8 @@ def _folio(app: App, lake: Lake, name: str) -> None:
         entries = lake.items(name, archived=True)
         app.output.emit({"folio": name, "metadata": folio.metadata.copy(), "items": entries})
     else:
-        app.output.emit(None, folio.describe(return_string=True) or "")
+        text = folio.describe(return_string=True) or ""
+        app.output.emit(None, text if app.at is not None else text.removeprefix("[READ-ONLY MODE]\n\n"))
 
 
 def _known(lake: Lake, ref: str) -> dict[str, Any]:
@@ -88,10 +93,23 @@ def _known(lake: Lake, ref: str) -> dict[str, Any]:
         "latest_version": events[0].version,
         "change_count": len(events),
         "storage": entry.storage,
+        "snapshots": _snapshots(lake, entry, events),
         "inputs": [node.ref for node in lineage.upstream(1)],
         "dependents": [node.ref for node in lineage.downstream(1)],
         "info": lake.folio(entry.folio).item_info(entry.ref),
     }
+
+
+def _snapshots(lake: Lake, entry: Entry, events: History) -> list[str]:
+    """Return the names of the snapshots that hold this very entry."""
+    found = []
+    for snapshot in lake.snapshots():
+        if snapshot.folio in (None, entry.folio):
+            # newest first, so the first event up to the snapshot's version made what it holds
+            held = next((one for one in events if one.version <= snapshot.target_version), None)
+            if held is not None and held.entry_id == entry.entry_id:
+                found.append(snapshot.name)
+    return found
 
 
 def _text(found: Mapping[str, Any]) -> str:
@@ -115,7 +133,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("digest", info.get("checksum")),
         ("stored", f"reference to {info['path']}" if found["storage"] == "reference" else stored),
         ("tags", ", ".join(info.get("tags", ()))),
-        ("snapshots", ", ".join(info.get("in_snapshots", ()))),
+        ("snapshots", ", ".join(found["snapshots"])),
         ("history", f"{found['change_count']} change" + ("s" if found["change_count"] != 1 else "")),
     ]
     width = max(len(name) for name, value in lines if value)

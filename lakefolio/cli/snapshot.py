@@ -34,7 +34,7 @@ def snapshot() -> None:
     """Take, list and drop snapshots: protected names for versions."""
 
 
-@command(example='lakefolio snapshot create paper-v1 --message "as submitted"')
+@command(example='lakefolio snapshot create paper-v1 --message "as submitted"', light=True)
 @click.argument("name")
 @click.option("--folio", metavar="FOLIO", help="Name it among this folio's snapshots, not the lake's.")
 @click.option("-m", "--message", metavar="TEXT", help="Why it is taken.")
@@ -50,7 +50,7 @@ def create(app: App, name: str, folio: str | None, message: str | None, tags: tu
     app.output.emit(taken, f"snapshot {taken.name} of {scope} at version {taken.target_version}")
 
 
-@command(example="lakefolio snapshot list")
+@command(example="lakefolio snapshot list", light=True)
 @click.option("--folio", metavar="FOLIO", help="Only this folio's.")
 def list_(app: App, folio: str | None) -> None:
     """List snapshots, oldest first."""
@@ -75,7 +75,7 @@ def list_(app: App, folio: str | None) -> None:
     )
 
 
-@command(example="lakefolio snapshot drop paper-v1")
+@command(example="lakefolio snapshot drop paper-v1", light=True)
 @click.argument("name")
 @click.option("--folio", metavar="FOLIO", help="The folio it was taken of, if it was taken of one.")
 def drop(app: App, name: str, folio: str | None) -> None:

@@ -52,6 +52,7 @@ def sql(app: App, query: str | None, views: bool, form: str | None) -> None:
     except InvalidInputError as exc:
         if exc.hint and "connect()" in exc.hint:
             exc.hint = "a query only reads; other commands change the lake"
+        exc.hint = exc.hint or "lakefolio sql --views lists what can be asked"
         raise
     rows = relation.to_arrow_table()
     names = _unique(rows.column_names)

@@ -71,8 +71,8 @@ def handler_for(obj: object) -> Handler:
             return handler
     name = f"{type(obj).__module__}.{type(obj).__qualname__}"
     raise UnsupportedTypeError(
-        f"nothing stores objects of type {name}; lakefolio stores {_SUPPORTED}",
-        hint=f"turn it into one of those, or register a handler under the entry point group {ENTRY_POINT_GROUP!r}",
+        f"nothing stores objects of type {name}",
+        hint=f"lakefolio stores {_SUPPORTED}; for others register a handler under {ENTRY_POINT_GROUP!r}",
         type=name,
     )
 

@@ -11,6 +11,7 @@ Arrow IPC streams of one column. Readers that don't know it still read every val
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ FOOTER_KEY: Final = b"lakefolio:table"
 _OURS: Final = (b"lakefolio:", b"ARROW:schema")
 _GROUP_ROWS: Final = 1 << 20
 _GROUP_BYTES: Final = 64 << 20
+_SAMPLE_ROWS: Final = 1 << 14
 _DIRECT: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 """Values of a dictionary that Parquet writes and reads as a dictionary."""
 
@@ -109,15 +111,21 @@ def write_batches(
         },
     )
     rows = 0
+    groups = _groups(batches)
+    first = next(groups, None)
+    leaves = {path: (field.name, kind) for field in stored for path, kind in _leaves(field.type, field.name)}
+    dense = set() if first is None else {name for name in first.column_names if not _shrinks(first[name])}
+    squeezed = {path: name not in dense for path, (name, _) in leaves.items()}
     with pq.ParquetWriter(
         target,
         stored,
-        compression="zstd",  # level 1 is as fast as snappy here and a tenth smaller
-        compression_level=1,
-        use_dictionary=[path for field in stored for path in _text_leaves(field.type, field.name)] or False,
+        # level 1 is as fast as snappy here and a tenth smaller
+        compression={path: "zstd" if worth else "none" for path, worth in squeezed.items()},
+        compression_level={path: 1 for path, worth in squeezed.items() if worth} or None,
+        use_dictionary=[path for path, (_, kind) in leaves.items() if _is_text(kind)] or False,
         store_schema=True,
     ) as writer:
-        for batch in _groups(batches):
+        for batch in itertools.chain([] if first is None else [first], groups):
             columns = [_stored(column, field.type) for column, field in zip(batch.columns, stored, strict=True)]
             rows += batch.num_rows
             if columns:
@@ -175,20 +183,34 @@ _LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
 }
 
 
-def _text_leaves(kind: pa.DataType, path: str) -> Iterator[str]:
+def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
+    """Give the path of each Parquet column below an Arrow column, and its type."""
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
-        yield from _text_leaves(kind.storage_type, path)
+        yield from _leaves(kind.storage_type, path)
     elif types.is_struct(kind):
         for field in kind:
-            yield from _text_leaves(field.type, f"{path}.{field.name}")
+            yield from _leaves(field.type, f"{path}.{field.name}")
     elif types.is_map(kind):
-        yield from _text_leaves(kind.key_type, f"{path}.key_value.key")
-        yield from _text_leaves(kind.item_type, f"{path}.key_value.value")
+        yield from _leaves(kind.key_type, f"{path}.key_value.key")
+        yield from _leaves(kind.item_type, f"{path}.key_value.value")
     elif types.is_nested(kind):
-        yield from _text_leaves(kind.value_type, f"{path}.list.element")
-    elif types.is_dictionary(kind) or any(word in str(kind) for word in ("string", "binary")):
-        yield path
+        yield from _leaves(kind.value_type, f"{path}.list.element")
+    else:
+        yield path, kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_dictionary(kind) or any(word in str(kind) for word in ("string", "binary"))
+
+
+def _shrinks(column: pa.ChunkedArray) -> bool:
+    """Say whether zstd is worth its time: full-precision floats hardly shrink, and compressing them takes longest."""
+    if not pa.types.is_floating(column.type) or not len(column):
+        return True
+    sample = column.slice(0, _SAMPLE_ROWS).combine_chunks().fill_null(0)
+    content = sample.to_numpy(zero_copy_only=False).tobytes()
+    return len(pa.compress(content, codec="zstd", asbytes=True)) < 0.9 * len(content)
 
 
 def _stored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

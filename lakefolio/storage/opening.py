@@ -41,6 +41,8 @@ _CLIENT_DEFAULTS = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "
 _RETRIES = 6
 _RETRY_TIMEOUT_S = 15.0
 
+_AZURE_STORAGE = ("account_name", "account_key", "client_id", "client_secret", "tenant_id", "sas_key", "token")
+
 _memories: dict[str, vendor.MemoryStore] = {}
 _memories_lock = threading.Lock()
 
@@ -156,7 +158,8 @@ def _seconds(text: str) -> float:
 
 def _for_delta(prefix: str, options: Mapping[str, str]) -> dict[str, str]:
     general = CLIENT | RETRY
-    return {name if name in general else prefix + name: value for name, value in options.items()}
+    renamed = {name: f"storage_{name}" for name in _AZURE_STORAGE} if prefix == "azure_" else {}
+    return {name if name in general else prefix + renamed.get(name, name): value for name, value in options.items()}
 
 
 def _open_s3(location: Location, options: dict[str, str], client: Any, retry: Any) -> Store:
@@ -322,7 +325,7 @@ def _open_az(location: Location, options: dict[str, str], client: Any, retry: An
         location.uri,
         opened,
         prefix=location.prefix,
-        delta_options=lambda: _for_delta("azure_storage_", named),
+        delta_options=lambda: _for_delta("azure_", named),
         given=options,
     )
 

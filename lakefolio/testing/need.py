@@ -18,7 +18,7 @@ def _missing(what: str, extra: str) -> None:
     required = {name.strip() for name in os.environ.get("LAKEFOLIO_TEST_REQUIRE", "").split(",")}
     if required & {"all", extra, what}:
         pytest.fail(f"{what} is missing but LAKEFOLIO_TEST_REQUIRE asks for it", pytrace=False)
-    pytest.skip(f"{what} is not installed: pip install 'lakefolio[{extra}]'")
+    pytest.skip(f"{what} is not installed: pip install 'lakefolio[{extra}]'", allow_module_level=True)
 
 
 def need(module: str, extra: str) -> ModuleType:

@@ -108,9 +108,10 @@ def test_polars_travels_in_time(lake: lf.Lake) -> None:
         uri = f"{lake.uri}/tables/manifests"
         theirs = pl.scan_delta(uri, version=version, storage_options=options_of(lake) or None).collect()
         ours = everything.filter(pl.col("version") <= version)
-        assert theirs.select("version", "ordinal", "content").sort("version", "ordinal").rows() == ours.select(
-            "version", "ordinal", "content"
-        ).rows()
+        assert (
+            theirs.select("version", "ordinal", "content").sort("version", "ordinal").rows()
+            == ours.select("version", "ordinal", "content").rows()
+        )
 
 
 def test_deltalake(lake: lf.Lake) -> None:

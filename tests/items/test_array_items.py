@@ -13,6 +13,7 @@ from items_support import MemorySource, roundtrip, store
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.base import Buffers
+from lakefolio.testing.need import need
 
 dtypes = (
     hnp.boolean_dtypes()
@@ -130,7 +131,7 @@ def test_damaged_content_and_pickles_are_refused() -> None:
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"])
 @pytest.mark.parametrize("maker", ["matrix", "array"])
 def test_sparse_formats_come_back(layout: str, maker: str) -> None:
-    sparse = pytest.importorskip("scipy.sparse")
+    sparse = need("scipy.sparse", "test")
     dense = np.array([[0, 1.5, 0], [2, 0, 0]], "f4")
     made = getattr(sparse, f"csr_{maker}")(dense).asformat(layout)
     back = roundtrip(made)
@@ -141,7 +142,7 @@ def test_sparse_formats_come_back(layout: str, maker: str) -> None:
 
 
 def test_sparse_details_and_refusals() -> None:
-    sparse = pytest.importorskip("scipy.sparse")
+    sparse = need("scipy.sparse", "test")
     source, encoded = store(sparse.csr_array(np.eye(3)))
     assert encoded.details == {"shape": [3, 3], "dtype": "float64", "format": "csr", "nnz": 3}
     objects = sparse.csr_array(np.eye(3))

@@ -23,6 +23,7 @@ from lakefolio.errors import (
 )
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.base import FilePayload
+from lakefolio.testing.need import need
 
 
 @given(st.binary())
@@ -229,7 +230,7 @@ def test_timestamp_content_and_details() -> None:
 
 
 def test_nanoseconds_survive() -> None:
-    pd = pytest.importorskip("pandas")
+    pd = need("pandas", "pandas")
     moment = pd.Timestamp("2024-01-15 10:30:00.123456789", tz="Asia/Tokyo")
     assert roundtrip(moment) == moment
     plain = roundtrip(pd.Timestamp("2024-01-15 10:30", tz="Asia/Tokyo"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lakefolio.digest import TableDigest, sha256_of_bytes, sha256_of_file, sha256_of_parts, table_digest
 from lakefolio.errors import InvalidInputError
+from lakefolio.testing.need import need
 
 EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()
 
@@ -146,7 +147,7 @@ def test_dictionaries_count_with_their_order_and_unused_values() -> None:
 
 
 def test_versions_of_libraries_do_not_count() -> None:
-    pytest.importorskip("pandas")
+    need("pandas", "pandas")
     import pandas as pd
 
     table = pa.Table.from_pandas(pd.DataFrame({"a": [1]}))

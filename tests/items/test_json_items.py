@@ -26,6 +26,7 @@ from lakefolio.errors import FormatError, IntegrityError, InvalidInputError, Uns
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.json_decode import loads
 from lakefolio.items.json_encode import MAX_DEPTH, dumps
+from lakefolio.testing.need import need
 
 
 class Colour(enum.Enum):
@@ -193,7 +194,7 @@ def test_numpy_scalars_come_back_as_what_they_were() -> None:
 
 
 def test_pandas_scalars_come_back() -> None:
-    pd = pytest.importorskip("pandas")
+    pd = need("pandas", "pandas")
     value = {
         "t": pd.Timestamp("2020-01-01 01:02:03.123456789", tz="Europe/Paris"),
         "d": pd.Timedelta("1ns"),

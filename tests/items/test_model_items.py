@@ -1,5 +1,7 @@
 """Kind model: scikit-learn estimators as skops; loading builds only what the reader trusts."""
 
+# ruff: noqa: E402  (scikit-learn may be absent)
+
 import io
 import json
 import pickle
@@ -12,9 +14,10 @@ from items_support import MemorySource, roundtrip, store
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError, UntrustedContentError
 from lakefolio.items import handler_for, handler_of
+from lakefolio.testing.need import need
 
-pytest.importorskip("sklearn")
-pytest.importorskip("skops")
+need("sklearn", "sklearn")
+need("skops", "sklearn")
 
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
@@ -69,7 +72,6 @@ MODELS = [
     LogisticRegression(),
     Ridge(alpha=0.5),
     SVC(probability=False),
-    KNeighborsClassifier(),
     DecisionTreeClassifier(random_state=0),
     RandomForestClassifier(5, random_state=0),
     RandomForestRegressor(3, random_state=0, max_features=2),
@@ -103,6 +105,15 @@ def test_the_same_training_gives_the_same_bytes(model: BaseEstimator) -> None:
     assert len(junk) == 100
 
 
+def test_indexes_of_neighbours_need_the_readers_trust() -> None:
+    model = KNeighborsClassifier().fit(X, Y)
+    with pytest.raises(UntrustedContentError) as caught:
+        roundtrip(model)
+    assert "sklearn.neighbors._kd_tree.KDTree" in caught.value.types
+    for trusted in (caught.value.types, ["sklearn"]):
+        assert np.array_equal(roundtrip(model, trusted=trusted).predict(X), model.predict(X))
+
+
 def test_unfitted_and_encoders_come_back() -> None:
     assert roundtrip(Ridge(alpha=3)).alpha == 3
     encoder = OneHotEncoder(handle_unknown="ignore").fit([["a"], ["b"]])
@@ -110,7 +121,7 @@ def test_unfitted_and_encoders_come_back() -> None:
 
 
 def test_details() -> None:
-    pd = pytest.importorskip("pandas")
+    pd = need("pandas", "pandas")
     model = RandomForestClassifier(3, random_state=0).fit(pd.DataFrame(X, columns=list("abcd")), Y)
     _, encoded = store(model, hyperparameters={"depth": 3}, custom=True)
     assert encoded.format == "skops"

@@ -22,8 +22,9 @@ from lakefolio.digest import table_digest
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.base import FilePayload
+from lakefolio.testing.need import need
 
-pd = pytest.importorskip("pandas")
+pd = need("pandas", "pandas")
 
 
 def check(obj: object) -> None:

@@ -10,10 +10,11 @@ from items_support import MemorySource, roundtrip, store
 from lakefolio.errors import IntegrityError, InvalidInputError, UntrustedContentError
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.base import FilePayload
+from lakefolio.testing.need import need
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("safetensors")
-from torch import nn
+torch = need("torch", "torch")
+need("safetensors", "torch")
+nn = torch.nn
 
 
 class Net(nn.Module):

@@ -1,0 +1,112 @@
+"""What the command line says about itself, and what that costs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import lakefolio
+from lakefolio.cli import cli
+from lakefolio.cli.app import COMMANDS, EXIT_CODES, Command
+from lakefolio.cli.reference import reference
+from lakefolio.errors import LakefolioError
+
+HEAVY = ["pandas", "polars", "deltalake", "duckdb", "pyarrow", "numpy", "boto3", "obstore", "rich", "sklearn"]
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(cli)
+    for name in COMMANDS:
+        found = cli.get_command(context, name)
+        assert found is not None
+        yield name, found
+        if isinstance(found, click.Group):
+            yield from ((f"{name} {sub}", one) for sub, one in found.commands.items())
+
+
+@pytest.mark.parametrize(("name", "found"), list(every_command()), ids=lambda one: one if isinstance(one, str) else "")
+def test_help_shows_a_summary_and_an_example(run, name: str, found: click.Command) -> None:
+    assert isinstance(found, Command)
+    assert found.example.startswith("lakefolio ")
+    shown = run(*name.split(), "--help").stdout
+    assert found.example.splitlines()[0] in shown
+    assert run(*name.split(), "-h").stdout == shown
+    first = (found.help or "").split("\n\n")[0]
+    assert " ".join(first.split()) in " ".join(shown.split())
+    if name in COMMANDS:
+        assert first == COMMANDS[name]
+
+
+@pytest.mark.parametrize("example", [one.example for name, one in every_command() if name != "demo"])
+def test_every_example_runs(run, stocked: str, example: str) -> None:
+    if example.startswith("lakefolio get"):
+        (Path(stocked).parent / "scores.csv").unlink()
+    if example.startswith("lakefolio snapshot create"):
+        run("snapshot", "drop", "paper-v1")
+    if example.startswith("lakefolio add"):
+        lakefolio.open(stocked).folio("experiments/clf").delete("scores", warn_dependents=False)
+    run(*shlex.split(example)[1:])
+
+
+def test_help_lists_commands_and_exit_codes(run) -> None:
+    shown = run("--help").stdout
+    for name, summary in COMMANDS.items():
+        assert name in shown
+        assert summary in shown
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} " in shown
+        assert meaning in shown
+
+
+def test_every_exit_code_of_an_error_is_explained() -> None:
+    waiting = [LakefolioError]
+    codes = set()
+    while waiting:
+        one = waiting.pop()
+        codes.add(one.exit_code)
+        waiting += one.__subclasses__()
+    assert codes <= EXIT_CODES.keys()
+
+
+def test_version(run) -> None:
+    assert run("--version").stdout == f"lakefolio {lakefolio.__version__}\n"
+
+
+def test_the_reference_has_every_command() -> None:
+    text = reference()
+    for name, found in every_command():
+        if not isinstance(found, click.Group):
+            assert f"`lakefolio {name}" in text
+            assert f"`{found.example}`" in text
+
+
+def loaded(*args: str) -> str:
+    code = f"""
+import sys
+from lakefolio.cli import main
+sys.argv = ["lakefolio", *{list(args)!r}]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+print("loaded", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def test_help_loads_no_library() -> None:
+    assert loaded("--help") == "loaded []"
+    assert loaded("get", "--help") == "loaded []"
+
+
+def test_listing_loads_no_frames(run, stocked: str) -> None:
+    for args in (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"]):
+        found = loaded("--lake", stocked, *args)
+        assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]

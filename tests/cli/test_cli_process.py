@@ -1,0 +1,110 @@
+"""The command line as a process of its own: streams, pipes, terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+LAKEFOLIO = [sys.executable, "-m", "lakefolio.cli"]
+
+
+def lakefolio(*args: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LAKEFOLIO, *args], capture_output=True, text=True, check=False, timeout=60, **options)
+
+
+def test_results_and_errors_go_apart(stocked: str) -> None:
+    done = lakefolio("ls", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [one["folio"] for one in json.loads(done.stdout)] == ["experiments/clf", "experiments/old", "other"]
+    done = lakefolio("get", "experiments/clf:nothing")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(stocked: str) -> None:
+    query = "select range as n, repeat('x', 1000) as text from range(20000)"
+    with subprocess.Popen(
+        [*LAKEFOLIO, "sql", query, "--format", "csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"n,text\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_binary_content_goes_through_a_pipe_unchanged(stocked: str) -> None:
+    done = subprocess.run([*LAKEFOLIO, "get", "other:blob"], capture_output=True, check=True)
+    assert done.stdout == bytes(range(256)) * 40
+
+
+def read_all(ours: int) -> str:
+    """Return what appears on a terminal until nobody has it open any more."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    return shown.decode()
+
+
+def on_a_terminal(*args: str, **environment: str) -> str:
+    """Run with all streams on a terminal and return what appears there."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*LAKEFOLIO, *args],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", **environment},
+    )
+    os.close(theirs)
+    shown = read_all(ours)
+    process.wait(60)
+    return shown
+
+
+def test_progress_is_not_mixed_into_results(stocked: str) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*LAKEFOLIO, "check", "--read-data"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm"},
+    ) as process:
+        os.close(theirs)
+        assert "reading all content" in read_all(ours)
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"version ")
+
+
+def test_colours_are_for_terminals_that_want_them(stocked: str) -> None:
+    assert "\x1b[" in on_a_terminal("ls")
+    assert "\x1b[" not in on_a_terminal("ls", NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal("ls", TERM="dumb")
+    assert "\x1b[" not in lakefolio("ls").stdout
+    assert "\x1b[" not in lakefolio("ls", "nope").stderr
+
+
+def test_a_terminal_is_not_sent_binary(stocked: str) -> None:
+    assert "-o PATH" in on_a_terminal("get", "other:blob")
+    assert '{"lr":0.01}' in on_a_terminal("get", "experiments/clf:config").replace(" ", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_utf8_stops_nothing(stocked: str, encoding: str) -> None:
+    done = lakefolio("sql", "select chr(8230) as dots", env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("dots\n\\u2026\n", "dots\n…\n")  # click writes UTF-8 where the terminal claims ASCII

@@ -1,0 +1,265 @@
+"""Names that can't be used are refused wherever a name is given, before anything happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bad_input_support import LONGEST, refused, unchanged
+from click.testing import CliRunner
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
+
+BAD = {
+    "empty": "",
+    "absolute": "/etc/passwd",
+    "home": "~/x",
+    "drive": "C:\\x",
+    "dot-dot": "..",
+    "climbing": "a/../../b",
+    "dot": "a/./b",
+    "double slash": "a//b",
+    "final slash": "a/",
+    "too long": "n" * 700,
+    "too long in bytes": "é" * 300,
+    "not NFC": "cafe\u0301",
+    "newline": "a\nb",
+    "nul": "a\0b",
+    "escape": "\x1b[31mred",
+    "delete": "a\x7fb",
+    "line separator": "a\u2028b",
+    "lone surrogate": "a\udc80b",
+    "leading space": " a",
+    "trailing space": "a ",
+    "trailing tab": "a\t",
+    "non-breaking space": "a\u00a0",
+    "wildcard": "a*",
+    "quote": 'a"b',
+    "pipe": "a|b",
+    "backslash": "a\\..\\b",
+}
+IN_REFERENCES = {"colon": "a:b", "at": "a@b", "colon first": ":a", "at last": "a@"}
+"""What has a meaning in a reference, and so can't be in a name."""
+
+bad_names = pytest.mark.parametrize("name", [pytest.param(value, id=key) for key, value in (BAD | IN_REFERENCES).items()])
+
+
+@pytest.fixture
+def lake(lake_uri: str) -> lf.Lake:
+    lake = lf.open(lake_uri)
+    lake.folio("f").add_json("config", {"lr": 0.01})
+    lake.folio("f").add_data("big", bytes(5000))
+    lake.snapshot("v-one")
+    return lake
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> lf.Lake:
+    """One local lake for all names: none of them may change it, so it can be used again."""
+    lake = lf.open(tmp_path_factory.mktemp("names") / "lake")
+    lake.folio("f").add_json("config", {"lr": 0.01})
+    lake.folio("f").add_data("big", bytes(5000))
+    lake.snapshot("v-one")
+    lake.folio("f").create_snapshot("v-two", capture_git=False)
+    return lake
+
+
+WRITES: dict[str, Callable[[lf.Lake, str], Any]] = {
+    "add": lambda lake, name: lake.folio("f").add(name, 1),
+    "add overwrite": lambda lake, name: lake.folio("f").add_json(name, 1, overwrite=True),
+    "add_data large": lambda lake, name: lake.folio("f").add_data(name, bytes(9000)),
+    "add_artifact": lambda lake, name: lake.folio("f").add_artifact(name, __file__),
+    "add_file": lambda lake, name: lake.folio("f").add_file(__file__, name),
+    "add_reference": lambda lake, name: lake.folio("f").add_reference(name, __file__),
+    "reference_table": lambda lake, name: lake.folio("f").reference_table(name, __file__),
+    "folio": lambda lake, name: lake.folio(name),
+    "Folio": lambda lake, name: lf.Folio(lake.uri, name),
+    "snapshot": lambda lake, name: lake.snapshot(name),
+    "snapshot of folio": lambda lake, name: lake.snapshot("fine", folio=name),
+    "create_snapshot": lambda lake, name: lake.folio("f").create_snapshot(name, capture_git=False),
+}
+
+
+@bad_names
+@pytest.mark.parametrize("way", WRITES)
+def test_a_bad_name_is_not_taken(kept: lf.Lake, way: str, name: str) -> None:
+    version = kept.version
+    limit = 512 if "olio" in way else 255
+    error = refused(InvalidInputError, "bad-name", lambda: WRITES[way](kept, name))
+    assert error.name == name
+    assert isinstance(error, ValueError)
+    assert kept.version == version
+    assert limit < 600
+
+
+READS: dict[str, Callable[[lf.Lake, str], Any]] = {
+    "get": lambda lake, name: lake.folio("f").get(name),
+    "get_data": lambda lake, name: lake.folio("f").get_data(name),
+    "get_table": lambda lake, name: lake.folio("f").get_table(name),
+    "item_path": lambda lake, name: lake.folio("f").item_path(name),
+    "item_info": lambda lake, name: lake.folio("f").item_info(name),
+    "data[]": lambda lake, name: lake.folio("f").data[name],
+    "get_inputs": lambda lake, name: lake.folio("f").get_inputs(name),
+    "get at": lambda lake, name: lake.folio("f").get("config", at=name),
+    "lake.get": lambda lake, name: lake.get(f"f:{name}"),
+    "lake.get folio": lambda lake, name: lake.get(f"{name}:config"),
+    "lake.history": lambda lake, name: lake.history(f"f:{name}"),
+    "lake.lineage": lambda lake, name: lake.lineage(f"f:{name}"),
+    "lake.at": lambda lake, name: lake.at(name),
+    "delete": lambda lake, name: lake.folio("f").delete(name),
+    "delete some": lambda lake, name: lake.folio("f").delete(["config", name]),
+    "update_item": lambda lake, name: lake.folio("f").update_item(name, description="x"),
+    "input": lambda lake, name: lake.folio("f").add_json("new", 1, inputs=[name]),
+    "lake.restore": lambda lake, name: lake.restore(name),
+    "restore items": lambda lake, name: lake.restore(1, folio="f", items=[name]),
+    "restore folio": lambda lake, name: lake.restore(1, folio=name),
+    "restore_snapshot": lambda lake, name: lake.folio("f").restore_snapshot(name, confirm=True),
+    "get_snapshot": lambda lake, name: lake.folio("f").get_snapshot(name),
+    "delete_snapshot": lambda lake, name: lake.folio("f").delete_snapshot(name),
+    "drop_snapshot": lambda lake, name: lake.drop_snapshot(name),
+    "copy to folio": lambda lake, name: lake.folio("f").copy("ok", name),
+}
+
+
+@bad_names
+@pytest.mark.parametrize("way", READS)
+def test_a_bad_name_finds_nothing(kept: lf.Lake, way: str, name: str) -> None:
+    """Reading, deleting and restoring say that there is no such thing, or that there can't be; never anything else."""
+    version = kept.version
+    if way == "input" and name.startswith("/"):
+        pytest.skip("an absolute path is an input from outside")
+    with pytest.raises((InvalidInputError, NotFoundError)) as caught:
+        READS[way](kept, name)
+    error = caught.value
+    text = str(error)
+    assert text.isprintable()
+    assert len(text) < LONGEST
+    assert error.hint, text
+    assert kept.version == version
+
+
+@bad_names
+def test_archive_and_copy_of_bad_names(kept: lf.Lake, name: str) -> None:
+    version = kept.version
+    if name != "a*":  # a glob
+        with pytest.raises((InvalidInputError, NotFoundError)):
+            kept.folio("f").archive(name)
+    with pytest.raises(InvalidInputError):
+        kept.folio("f").copy(f"x/{name}" if not name.startswith("/") else f"x/..{name}")
+    assert kept.version == version
+
+
+@bad_names
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["add", "f:{}", __file__],
+        ["add", "{}:x", __file__],
+        ["get", "f:{}"],
+        ["get", "{}:config"],
+        ["show", "f:{}"],
+        ["history", "f:{}"],
+        ["lineage", "f:{}"],
+        ["snapshot", "create", "{}"],
+        ["snapshot", "drop", "{}"],
+        ["restore", "{}", "--yes"],
+        ["restore", "1", "--item", "f:{}", "--yes"],
+        ["--at", "{}", "ls"],
+    ],
+    ids=lambda args: " ".join(args).replace(__file__, "FILE"),
+)
+def test_bad_names_on_the_command_line(kept: lf.Lake, args: list[str], name: str) -> None:
+    if args[0] == "--at" and not name:
+        pytest.skip("an empty option is none")
+    version = kept.version
+    argv = ["--lake", kept.uri, "--json", *(arg.replace("{}", name) for arg in args)]
+    result = CliRunner().invoke(cli, argv)
+    assert result.exit_code in (2, 3, 4), (result.output, result.exception)
+    assert result.stdout == ""
+    said = json.loads(result.stderr.splitlines()[-1])["error"]
+    assert said["hint"], said
+    assert len(said["message"]) < LONGEST
+    assert said["kind"] in ("bad-name", "bad-ref", "usage", "item-not-found", "snapshot-not-found", "folio-not-found")
+    assert kept.version == version
+
+
+def test_the_kept_lake_is_still_whole(kept: lf.Lake) -> None:
+    with unchanged(kept):
+        assert kept.folios() == ["f"]
+        assert kept.folio("f").get("config") == {"lr": 0.01}
+
+
+@pytest.mark.parametrize("name", ["..", "a\nb", "a\udc80", "a@b", "n" * 700])
+def test_bad_names_store_nothing(lake: lf.Lake, name: str) -> None:
+    with unchanged(lake):
+        refused(InvalidInputError, "bad-name", lambda: lake.folio("f").add_data(name, bytes(9000)))
+        refused(InvalidInputError, "bad-name", lambda: lake.folio(name))
+        refused(InvalidInputError, "bad-name", lambda: lake.snapshot(name))
+
+        def in_a_batch() -> None:
+            with lake.batch("two"):
+                lake.folio("f").add_json("fine", 1)
+                lake.folio("f").add_json(name, 2)
+
+        refused(InvalidInputError, "bad-name", in_a_batch)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"x", ("f", "x"), Path("x")])
+def test_names_that_are_no_text(kept: lf.Lake, name: Any) -> None:
+    version = kept.version
+    for action in (
+        lambda: kept.folio(name),
+        lambda: kept.snapshot(name),
+        lambda: kept.folio("f").add_json(name, 1),
+        lambda: kept.folio("f").get(name),
+        lambda: kept.get(name),
+        lambda: kept.drop_snapshot(name),
+        lambda: kept.folio("f").create_snapshot(name, capture_git=False),
+    ):
+        with pytest.raises(LakefolioError) as caught:
+            action()
+        assert str(caught.value).isprintable()
+    assert kept.version == version
+
+
+@pytest.mark.parametrize("name", ["17", "2026-01-01", "20260101", "2026-01-01T10:00Z", "٣"])
+def test_a_snapshot_is_not_called_like_a_version_or_a_time(lake: lf.Lake, name: str) -> None:
+    with unchanged(lake):
+        refused(InvalidInputError, "bad-name", lambda: lake.snapshot(name), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "a b", "a.b/c-d_e", "ünï/çødé", "数据", "n" * 255, "é" * 127, "a..b", ".hidden", "a=b&c", "%2e%2e", "-x", "🦆"],
+)
+def test_good_names_are_kept_as_they_are(kept: lf.Lake, tmp_path: Path, name: str) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio(name).add_json(name, 1, description=name, tags=[name], metadata={name: name})
+    lake.snapshot(f"s{name}"[:100])
+    fresh = lf.open(tmp_path / "lake")
+    assert fresh.folios() == [name]
+    assert fresh.get(f"{name}:{name}") == 1
+    assert fresh.at(f"s{name}"[:100]).items()[0].tags == (name,)
+    assert Path(fresh.folio(name).item_path(name)).read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("name", [pytest.param(value, id=key) for key, value in BAD.items() if key != "empty"])
+def test_words_may_hold_what_names_may_not(tmp_path: Path, name: str) -> None:
+    """Descriptions, tags and metadata are free text; only half characters can't be stored."""
+    folio = lf.open(tmp_path / "lake").folio("f")
+    if "\udc80" in name:
+        for words in ({"description": name}, {"tags": [name]}, {"metadata": {"k": name}}, {"metadata": {name: 1}}):
+            with pytest.raises(InvalidInputError) as caught:
+                folio.add_json("x", 1, **words)
+            str(caught.value).encode()
+            assert caught.value.hint
+        return
+    folio.add_json("x", 1, description=name, tags=[name], metadata={name: name})
+    info = lf.open(tmp_path / "lake").folio("f").item_info("x")
+    assert (info["description"], info["tags"]) == (name, [name])
+    assert info["metadata"][name] == name if "metadata" in info else info[name] == name
