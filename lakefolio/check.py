@@ -162,13 +162,9 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
 
 def _check_inline(entries: Iterable[Entry], report: CheckReport) -> None:
     for entry in entries:
-        if entry.storage == "inline" and sha256_of_bytes(entry.content or b"") != (
-            entry.blob_digest or entry.digest
-        ):
+        if entry.storage == "inline" and sha256_of_bytes(entry.content or b"") != (entry.blob_digest or entry.digest):
             report.problems.append(
-                Problem(
-                    "inline-damaged", entry.ref, f"inline content of {entry.ref} does not match its digest"
-                )
+                Problem("inline-damaged", entry.ref, f"inline content of {entry.ref} does not match its digest")
             )
 
 

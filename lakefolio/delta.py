@@ -11,6 +11,7 @@ Log entries are never deleted: a writer that slept could otherwise create an ent
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from lakefolio.delta_actions import (
     LogEntry,
     brief,
     check_protocol,
+    check_seal,
     file_of,
     from_parquet,
     now_ms,
@@ -33,10 +35,11 @@ from lakefolio.delta_actions import (
     plain_metadata,
     rows_from_plain,
     rows_to_plain,
+    sealed,
     stats_of,
     to_checkpoint,
-    to_lines,
     to_parquet,
+    to_pointer,
 )
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError
 from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
@@ -85,8 +88,8 @@ class DeltaTable:
 
         now = now_ms()
         schema = deltalake.Schema.from_arrow(self.schema).to_json()
+        info = {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": "lakefolio"}
         actions: list[dict[str, Any]] = [
-            {"commitInfo": {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": "lakefolio"}},
             {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
             {
                 "metaData": {
@@ -101,7 +104,7 @@ class DeltaTable:
             },
         ]
         try:
-            self.store.create(log_key(self.name, 0), to_lines(actions))
+            self.store.create(log_key(self.name, 0), sealed(info, {}, actions))
         except AlreadyExistsError:
             return
 
@@ -125,8 +128,26 @@ class DeltaTable:
             IntegrityError: If a log entry, a checkpoint or a data file is missing or damaged.
         """
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
-        if pointer is not None:
-            self._load_checkpoint(parse_pointer(pointer, f"{log_prefix(self.name)}/_last_checkpoint"))
+        try:
+            if (found := parse_pointer(pointer)) is not None:
+                self._load_checkpoint(*found)
+            if self.version < 0:
+                return self._load(trust_copies=trust_copies)
+            try:
+                return self._load(trust_copies=True)
+            except (IntegrityError, FormatError):
+                self._forget()  # a checkpoint saves time, nothing else: what is wrong is for the log to say
+                return self._load(trust_copies=True)
+        except BaseException:
+            self._forget()  # so that the next look does not take a half-read table for a whole one
+            raise
+
+    def _forget(self) -> None:
+        self.version = self.checkpoint_version = -1
+        self._files.clear()
+        self._tombstones.clear()
+
+    def _load(self, *, trust_copies: bool) -> pa.Table:
         after = log_key(self.name, self.version) if self.version >= 0 else None
         entries = self._read_entries(self._list_versions(after))
         if self.version < 0 and not entries:
@@ -174,10 +195,10 @@ class DeltaTable:
         if found is not None:
             entries.append(self._parse(self.version + 2, found, key))
             entries += self._read_entries(self._list_versions(key), first=self.version + 3)
+        rows = self._ordered(self._rows_of([file for entry in entries for file in entry.added]))
         for entry in entries:
             self._replay(entry)
-        added = [file for entry in entries for file in entry.added]
-        return entries, self._ordered(self._rows_of(added))
+        return entries, rows
 
     def _list_versions(self, after: str | None) -> list[int]:
         listed = self.store.list(log_prefix(self.name) + "/", after=after)
@@ -197,9 +218,7 @@ class DeltaTable:
             )
         keys = [log_key(self.name, version) for version in versions]
         bodies = self.store.get_many(keys)
-        return [
-            self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)
-        ]
+        return [self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)]
 
     def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
         if body is None:
@@ -209,6 +228,7 @@ class DeltaTable:
         removed: list[str] = []
         info: Mapping[str, Any] = {}
         try:
+            check_seal(bytes(body))
             for line in bytes(body).splitlines():
                 action = json.loads(line)
                 if "add" in action:
@@ -225,7 +245,7 @@ class DeltaTable:
             if added and info.get("rows") is not None and len(added) == 1:
                 rows = rows_from_plain(info["rows"], self.schema)
                 added = [replace(added[0], rows=rows)]
-        except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
             raise IntegrityError(
                 f"log entry {key!r} is truncated or damaged: {brief(exc)}",
                 kind="log-damaged",
@@ -233,9 +253,7 @@ class DeltaTable:
                 key=key,
                 version=version,
             ) from exc
-        return LogEntry(
-            version, tuple(info.get("commits", ())), tuple(added), tuple(compacted), tuple(removed)
-        )
+        return LogEntry(version, tuple(info.get("commits", ())), tuple(added), tuple(compacted), tuple(removed))
 
     def _replay(self, entry: LogEntry) -> None:
         for path in entry.removed:
@@ -248,19 +266,20 @@ class DeltaTable:
 
     def _rows_of(self, files: Sequence[DataFile]) -> pa.Table:
         wanted = [file for file in files if file.rows is None]
-        keys = [
-            check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name))
-            for file in wanted
-        ]
+        keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
         tables = [file.rows for file in files if file.rows is not None]
-        for key, body in zip(keys, bodies, strict=True):
-            tables.append(self._read_parquet(key, body))
+        for file, key, body in zip(wanted, keys, bodies, strict=True):
+            tables.append(self._read_parquet(file, key, body))
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
 
-    def _read_parquet(self, key: str, body: bytes | memoryview | None) -> pa.Table:
+    def _read_parquet(self, file: DataFile, key: str, body: bytes | None) -> pa.Table:
         problem = "is missing"
-        if body is not None:
+        if body is not None and len(body) != file.size_bytes:
+            problem = f"has {len(body)} bytes, expected {file.size_bytes}"
+        elif body is not None and file.sha256 and file.sha256 != (found := hashlib.sha256(body).hexdigest()):
+            problem = f"has the digest {found[:16]}…, expected {file.sha256[:16]}…"
+        elif body is not None:
             try:
                 return from_parquet(body, self.schema)
             except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
@@ -283,7 +302,8 @@ class DeltaTable:
         body = to_parquet(rows)
         path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
         stats = stats_of(rows)
-        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), rows)
+        sha256 = hashlib.sha256(body).hexdigest()
+        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows)
         return file, f"{table_prefix(self.name)}/{path}", body
 
     def commit(self, version: int, file: DataFile, commit_ids: Sequence[str], at: datetime) -> None:
@@ -302,13 +322,12 @@ class DeltaTable:
             "operationParameters": {"mode": "Append"},
             "engineInfo": "lakefolio",
             "isBlindAppend": True,
-            "lakefolio": ours,
         }
-        actions = [{"commitInfo": info}, {"add": file.add(data_change=True)}]
-        body = to_lines(actions)
+        actions = [{"add": file.add(data_change=True)}]
+        body = sealed(info, ours, actions)
         if len(body) > _COPIED_BYTES and "rows" in ours:
             del ours["rows"]
-            body = to_lines(actions)
+            body = sealed(info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._replay(LogEntry(version, tuple(commit_ids), (file,), (), ()))
 
@@ -372,13 +391,12 @@ class DeltaTable:
             "operationParameters": {},
             "engineInfo": "lakefolio",
         }
-        actions = [{"commitInfo": info}, *removes, {"add": merged.add(data_change=False)}]
+        actions = [*removes, {"add": merged.add(data_change=False)}]
         try:
-            self.store.create(log_key(self.name, version), to_lines(actions))
+            self.store.create(log_key(self.name, version), sealed(info, {}, actions))
         except AlreadyExistsError:
             return False
-        slim = DataFile(merged.path, merged.size_bytes, merged.row_count, merged.stats, merged.modified_ms)
-        self._replay(LogEntry(version, (), (), (slim,), tuple(file.path for file in files)))
+        self._replay(LogEntry(version, (), (), (replace(merged, rows=None),), tuple(file.path for file in files)))
         return True
 
     def _write_checkpoint(self) -> None:
@@ -388,30 +406,19 @@ class DeltaTable:
         """
         if self.version <= self.checkpoint_version or not self._table_metadata:
             return
-        body = to_checkpoint(
-            self._table_metadata, list(self._files.values()), list(self._tombstones.values())
-        )
+        body = to_checkpoint(self._table_metadata, list(self._files.values()), list(self._tombstones.values()))
         size = 2 + len(self._files) + len(self._tombstones)
         prefix = log_prefix(self.name)
         self.store.put(f"{prefix}/{self.version:020d}.checkpoint.parquet", body)
-        pointer = {
-            "version": self.version,
-            "size": size,
-            "sizeInBytes": len(body),
-            "numOfAddFiles": len(self._files),
-        }
-        self.store.put(f"{prefix}/_last_checkpoint", json.dumps(pointer).encode())
+        self.store.put(f"{prefix}/_last_checkpoint", to_pointer(self.version, body, len(self._files), size))
         self.checkpoint_version = self.version
 
-    def _load_checkpoint(self, pointer: Mapping[str, Any]) -> None:
+    def _load_checkpoint(self, version: int, sha256: str) -> None:
         import pyarrow.parquet as pq
 
-        version = pointer.get("version")
-        if not isinstance(version, int) or version < 0 or pointer.get("parts"):
-            return
         key = f"{log_prefix(self.name)}/{version:020d}.checkpoint.parquet"
         body = self.store.find(key)
-        if body is None:
+        if body is None or (sha256 and hashlib.sha256(body).hexdigest() != sha256):
             return  # the log itself is complete: a lost checkpoint costs time, nothing else
         try:
             actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read().to_pylist()
@@ -427,8 +434,7 @@ class DeltaTable:
                     gone = action["remove"]
                     file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
                     self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
-        except (pa.ArrowException, KeyError, ValueError, TypeError, OSError):
-            self._files.clear()
-            self._tombstones.clear()
+        except (pa.ArrowException, FormatError, KeyError, ValueError, TypeError, AttributeError, OSError):
+            self._forget()
             return
         self.version = self.checkpoint_version = version

@@ -7,6 +7,7 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md and FORMAT.md, "Journa
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import time
@@ -24,13 +25,17 @@ __all__ = ["DataFile", "LogEntry"]
 
 _LEVELS = (50, 2_500, 125_000)
 _SMALL_ROWS = 100
+_SHA256 = "lakefolio.sha256"
+_SEAL = b'{"commitInfo":{"lakefolio":{"sha256":"'
+_ZEROS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """A Parquet file of a table, as its ``add`` action describes it.
 
-    ``path`` is relative to the table. ``rows`` holds its rows where they are known without a request.
+    ``path`` is relative to the table. ``sha256`` is the digest of its bytes, empty for files of other writers.
+    ``rows`` holds its rows where they are known without a request.
     """
 
     path: str
@@ -38,6 +43,7 @@ class DataFile:
     row_count: int
     stats: str
     modified_ms: int
+    sha256: str = ""
     rows: pa.Table | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -54,7 +60,7 @@ class DataFile:
             "modificationTime": self.modified_ms,
             "dataChange": data_change,
             "stats": self.stats,
-        }
+        } | ({"tags": {_SHA256: self.sha256}} if self.sha256 else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +118,7 @@ def to_parquet(rows: pa.Table) -> bytes:
     sink = io.BytesIO()
     small = rows.num_rows < _SMALL_ROWS
     if small:
-        rows = rows.select(
-            [name for name in rows.schema.names if rows.column(name).null_count < rows.num_rows]
-        )
+        rows = rows.select([name for name in rows.schema.names if rows.column(name).null_count < rows.num_rows])
     pq.write_table(
         rows,
         sink,
@@ -131,6 +135,7 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
 
     Raises:
         pa.ArrowException: If it is damaged, or of other types than the table.
+        ValueError: If a required value is missing.
     """
     import pyarrow.parquet as pq
 
@@ -141,6 +146,9 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
         else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
+    for column, field in zip(columns, schema, strict=True):
+        if not field.nullable and column.null_count:
+            raise ValueError(f"column {field.name!r} lacks values")
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -160,11 +168,8 @@ def stats_of(rows: pa.Table) -> str:
 def file_of(add: Mapping[str, Any]) -> DataFile:
     stats = add.get("stats") or ""
     count = json.loads(stats).get("numRecords", 0) if stats else 0
-    return DataFile(unquote(add["path"]), add["size"], count, stats, add.get("modificationTime") or 0)
-
-
-def with_rows(file: DataFile, rows: pa.Table) -> DataFile:
-    return DataFile(file.path, file.size_bytes, file.row_count, file.stats, file.modified_ms, rows)
+    sha256 = dict(add.get("tags") or {}).get(_SHA256) or ""
+    return DataFile(unquote(add["path"]), add["size"], count, stats, add.get("modificationTime") or 0, sha256)
 
 
 def check_protocol(protocol: Mapping[str, Any], table: str) -> None:
@@ -249,7 +254,8 @@ def to_checkpoint(
         {"metaData": described},
     ]
     for file in files:
-        rows.append({"add": file.add(data_change=False) | {"partitionValues": [], "tags": None}})
+        added = file.add(data_change=False)
+        rows.append({"add": added | {"partitionValues": [], "tags": list(added.get("tags", {}).items())}})
     for file, deleted_ms in tombstones:
         rows.append(
             {
@@ -272,12 +278,45 @@ def to_lines(actions: Sequence[Mapping[str, Any]]) -> bytes:
     return ("\n".join(json.dumps(action, separators=(",", ":")) for action in actions) + "\n").encode()
 
 
-def parse_pointer(body: bytes | memoryview, key: str) -> Mapping[str, Any]:
+def sealed(info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a log entry that holds the SHA-256 of its own bytes, taken with zeros in the digest's place.
+
+    Args:
+        info: The ``commitInfo``, for every reader.
+        ours: What lakefolio notes in it.
+        actions: The other actions.
+    """
+    first = {"commitInfo": {"lakefolio": {"sha256": _ZEROS, **ours}, **info}}
+    body = to_lines([first, *actions])
+    start = len(_SEAL)
+    return b"".join((body[:start], hashlib.sha256(body).hexdigest().encode(), body[start + len(_ZEROS) :]))
+
+
+def check_seal(body: bytes) -> None:
+    """Raise ValueError if a log entry is not what was written. Those of other writers can't tell."""
+    if not body.startswith(_SEAL):
+        return
+    start, end = len(_SEAL), len(_SEAL) + len(_ZEROS)
+    found = hashlib.sha256(body[:start] + _ZEROS.encode() + body[end:]).hexdigest()
+    if found.encode() != body[start:end]:
+        raise ValueError(f"it has the digest {found[:16]}…, expected {body[start : start + 16].decode('latin1')}…")
+
+
+def to_pointer(version: int, checkpoint: bytes, files: int, size: int) -> bytes:
+    """Return the content of ``_last_checkpoint``; the digest in it tells a damaged checkpoint from a whole one."""
+    pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
+    return json.dumps(pointer | {"tags": {_SHA256: hashlib.sha256(checkpoint).hexdigest()}}).encode()
+
+
+def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
+    """Return the version of the checkpoint and its digest ("" if not noted); None if there is none to be used."""
     try:
-        value = json.loads(bytes(body))
-    except ValueError:
-        return {}  # a damaged pointer costs time, nothing else: the log is read from its start
-    return value if isinstance(value, dict) else {}
+        value = json.loads(body or b"null")
+        version, tags = value["version"], value.get("tags") or {}
+        usable = type(version) is int and version >= 0 and not value.get("parts")
+        return (version, str(tags.get(_SHA256) or "")) if usable else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # a damaged pointer costs time, nothing else: the log is read from its start
 
 
 def brief(exc: Exception) -> str:

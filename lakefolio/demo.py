@@ -27,19 +27,23 @@ __all__ = ["read_flights", "run"]
 
 _QUERIES = (
     (
-        "What is in the lake, and what it was made from",
-        "select i.item, i.kind, i.row_count, string_agg(distinct e.input_item, ', ' order by e.input_item) as made_from "
-        "from items i left join lineage_edges e on e.output_id = i.entry_id "
-        "where i.folio = 'flights' group by all order by i.item",
+        "What is in the folio, and what was it made from?",
+        """
+        select i.item, i.kind, i.row_count, string_agg(distinct e.input_item, ', ' order by e.input_item) as made_from
+        from items i left join lineage_edges e on e.output_id = i.entry_id
+        where i.folio = 'flights' group by all order by i.item
+        """,
     ),
     (
-        "Who changed what, newest first",
+        "Who changed what, newest first?",
         "select version, author, message, change_count from commits order by version desc limit 6",
     ),
     (
-        "What storing content once has saved",
-        "select folio, entry_count, logical_bytes, stored_bytes, round(100 * saved_ratio, 1) as saved_percent "
-        "from storage_savings order by folio",
+        "What has storing equal content once saved?",
+        """
+        select folio, entry_count, logical_bytes, stored_bytes, round(100 * saved_ratio, 1) as saved_percent
+        from storage_savings order by folio
+        """,
     ),
 )
 
@@ -112,7 +116,8 @@ def run(uri: str | None = None, *, output: Callable[[str], Any] = print, progres
         note(str(checked).splitlines()[0])
         assert checked.ok, str(checked)
     for title, query in _QUERIES:
-        output(f"\n{title}\n  {query}")
+        lines = [line.strip() for line in query.strip().splitlines()]
+        output("\n".join(["", title, *("  " + line for line in lines)]))
         output(str(lake.sql(query)).rstrip())
     output(f"\ndone in {time.perf_counter() - began:.1f} s. Look around: lakefolio --lake {lake.uri} ls flights")
     return lake

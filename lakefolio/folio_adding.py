@@ -179,8 +179,9 @@ class Adding(AddingTables, AddingModels):
             FileNotFoundError: The file does not exist.
         """
         self._check_writable()
-        in_memory = isinstance(path, bytes | bytearray | memoryview)
-        kind = "directory" if not in_memory and existing_path(path).is_dir() else "artifact"
+        kind = "artifact"
+        if not isinstance(path, bytes | bytearray | memoryview) and existing_path(path).is_dir():
+            kind = "directory"
         return self._put(name, path, kind, description, inputs, tags, metadata, overwrite, category=category, code=code)
 
     def add_file(

@@ -63,8 +63,8 @@ def _check(name: object, what: str, limit: int) -> str:
         problem = "is not in Unicode normal form NFC"
     elif len(name.encode()) > limit:
         problem = f"has {len(name.encode())} bytes, at most {limit} are allowed"
-    elif name != name.strip():
-        problem = "begins or ends with white space"
+    elif any(part != part.strip() for part in name.split("/")):
+        problem = "has white space at an end"
     elif name.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[\\/]", name):
         problem = "is an absolute path"
     elif any(part in ("", ".", "..") for part in name.replace("\\", "/").split("/")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from lakefolio.cli.reference import BEGIN, END, reference, section_of, with_section
@@ -21,3 +22,11 @@ def test_the_reference_is_put_between_its_markers() -> None:
     assert with_section(filled) == filled
     assert filled.startswith("# A\n")
     assert filled.endswith("rest\n")
+
+
+def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})

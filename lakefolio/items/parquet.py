@@ -322,6 +322,9 @@ def read_table(
     """
     import pyarrow.parquet as pq
 
+    # Threads help only large files, and a process that ends right after a threaded read of one in memory may abort
+    # (pyarrow 26: "terminate called without an active exception", apache/arrow#34314 and #50482).
+    threads = isinstance(source, Path)
     file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
     footer = json.loads((file.metadata.metadata or {}).get(FOOTER_KEY, b"null"))
     if filters is not None:
@@ -329,9 +332,10 @@ def read_table(
             pa.BufferReader(source) if isinstance(source, pa.Buffer) else str(source),
             columns=None if columns is None else list(columns),
             filters=filters,
+            use_threads=threads,
         )
     else:
-        table = file.read(columns=None if columns is None else list(columns))
+        table = file.read(columns=None if columns is None else list(columns), use_threads=threads)
         if columns is not None:
             table = table.select(list(columns))
     if footer is None:
