@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefolio.changes import Stored
 from lakefolio.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
-from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError
+from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, one_line
 from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload
 from lakefolio.layout import blob_key, check_digest
 from lakefolio.schema import INLINE_LIMIT_BYTES
@@ -150,16 +150,28 @@ class BlobSource:
         self._cache = cache
         self._entry = entry
         self._verify = verify
-        self._digest = check_digest(entry.blob_digest or entry.digest or "")
-        self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
         if entry.storage not in ("inline", "blob") or (entry.storage == "inline" and entry.content is None):
             raise IntegrityError(
-                f"content of {entry.ref} is said to be stored {entry.storage!r}, which this library can't read",
+                f"content of item {entry.ref} is said to be stored {entry.storage!r}, which this library can't read",
                 kind="bad-storage",
-                hint="use a newer lakefolio, or run `lakefolio check`",
+                hint="use a newer lakefolio; if this is the newest, the row was edited by hand: run `lakefolio check`",
+                folio=entry.folio,
                 item=entry.item,
                 version=entry.version,
             )
+        try:
+            self._digest = check_digest(entry.blob_digest or entry.digest or "")
+        except IntegrityError as exc:
+            raise IntegrityError(
+                f"item {entry.ref}: {exc.message}",
+                kind=exc.kind,
+                hint="the row was edited by hand or is damaged; run `lakefolio check`",
+                folio=entry.folio,
+                item=entry.item,
+                version=entry.version,
+                digest=exc.digest,
+            ) from exc
+        self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
         self.size_bytes = entry.size_bytes if entry.size_bytes is not None else -1
 
     def read(self) -> memoryview:
@@ -233,15 +245,16 @@ class BlobSource:
             raise self._damage(f"has {size_bytes} bytes, expected {self.size_bytes}", "blob-truncated")
         found = digest()
         if found != self._digest:
-            raise self._damage(f"has the digest {found}, expected {self._digest}", "blob-damaged")
+            raise self._damage(f"is damaged: its bytes have the digest {found[:23]}…", "blob-damaged")
 
     def _damage(self, what: str, kind: str) -> IntegrityError:
         entry = self._entry
-        where = f"blob {self._key!r}" if self._key else "inline content"
+        where = f"blob {self._key}" if self._key else "inline content"
+        lost = "delete that object and add" if self._key else "add"
         return IntegrityError(
-            f"{where} of item {entry.ref} ({self._digest}) {what}",
-            kind=kind,
-            hint="restore the object from a copy of the lake, or add the item again from its source",
+            f"{where} of item {one_line(entry.ref, 60)} ({self._digest}) {what}",
+            kind=kind if self._key else kind.replace("blob", "inline"),
+            hint=f"restore it from a copy of the lake, or {lost} the item again from its source",
             folio=entry.folio,
             item=entry.item,
             version=entry.version,

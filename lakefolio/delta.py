@@ -421,7 +421,7 @@ class DeltaTable:
         if body is None or (sha256 and hashlib.sha256(body).hexdigest() != sha256):
             return  # the log itself is complete: a lost checkpoint costs time, nothing else
         try:
-            actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read().to_pylist()
+            actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False).to_pylist()
             for action in actions:
                 if action.get("protocol"):
                     check_protocol(action["protocol"], self.name)

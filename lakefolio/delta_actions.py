@@ -139,16 +139,17 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
     """
     import pyarrow.parquet as pq
 
-    rows = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read()
+    # without threads: pyarrow may abort the interpreter at exit after threaded reads
+    rows = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False)
     columns = [
         rows.column(field.name).cast(field.type)
         if field.name in rows.schema.names
         else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
-    for column, field in zip(columns, schema, strict=True):
-        if not field.nullable and column.null_count:
-            raise ValueError(f"column {field.name!r} lacks values")
+    for column, wanted in zip(columns, schema, strict=True):
+        if not wanted.nullable and column.null_count:
+            raise ValueError(f"column {wanted.name!r} lacks values")
     return pa.Table.from_arrays(columns, schema=schema)
 
 

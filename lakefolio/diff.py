@@ -68,9 +68,7 @@ class Change:
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes as JSON-able values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "aspects": list(self.aspects)
-        }
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"aspects": list(self.aspects)}
 
 
 class Diff:
@@ -86,9 +84,7 @@ class Diff:
         unchanged_count: How many items are the same.
     """
 
-    def __init__(
-        self, a: int, b: int, folio: str | None, changes: Sequence[Change], unchanged_count: int
-    ) -> None:
+    def __init__(self, a: int, b: int, folio: str | None, changes: Sequence[Change], unchanged_count: int) -> None:
         self.a = a
         self.b = b
         self.folio = folio
@@ -153,9 +149,7 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None) -> Diff:
     )
     if folio is not None:
         wanted = pc.and_kleene(wanted, pc.equal(manifests.column("folio"), folio))
-    rows = (
-        in_order(manifests).filter(wanted) if is_in_order(manifests) else in_order(manifests.filter(wanted))
-    )
+    rows = in_order(manifests).filter(wanted) if is_in_order(manifests) else in_order(manifests.filter(wanted))
     columns = [rows.column(name).to_pylist() for name in ("folio", "item", "version")]
     old: dict[tuple[str, str], int] = {}
     new: dict[tuple[str, str], int] = {}

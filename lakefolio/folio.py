@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 from lakefolio.accessors import DataAccessor
 from lakefolio.changes import Annotate
 from lakefolio.describe import describe_folio, describe_snapshot, snapshot_lines
-from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.folio_adding import Adding
-from lakefolio.folio_copying import copy_items, with_their_inputs
-from lakefolio.folio_curating import Curating
+from lakefolio.folio_copies import Copies
 from lakefolio.folio_metadata import FolioMetadata
-from lakefolio.folio_places import is_location, open_place, path_of, with_suffix
+from lakefolio.folio_places import is_location, open_place, with_suffix
 from lakefolio.folio_reading import Reading
-from lakefolio.folio_snapshots import Snapshots
 from lakefolio.refs import check_folio
 from lakefolio.session import Session, metadata_texts
 
@@ -34,7 +32,7 @@ __all__ = ["Folio"]
 _TIMES = ("created_at", "updated_at")
 
 
-class Folio(Adding, Reading, Curating, Snapshots):
+class Folio(Adding, Reading, Copies):
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 
     Every change is one commit, atomic and durable when the method returns; every read sees what anyone has
@@ -134,26 +132,7 @@ class Folio(Adding, Reading, Curating, Snapshots):
         self._metadata = FolioMetadata(self._annotate)
         self._data = DataAccessor(self)
 
-    def _exists(self) -> bool:
-        view = self._session.state()
-        return bool(view.names(self._name) or view.snapshots(self._name) or self._session.metadata("folio", self._name))
-
     # -- what it is ----------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The name of the folio in its lake."""
-        return self._name
-
-    @property
-    def lake_uri(self) -> str:
-        """The address of its lake."""
-        return self._session.uri
-
-    @property
-    def path(self) -> str:
-        """Where it lies: an absolute path or a URI; ``Folio(folio.path)`` opens it again."""
-        return path_of(self._session.uri, self._name)
 
     @property
     def read_only(self) -> bool:
@@ -215,8 +194,10 @@ class Folio(Adding, Reading, Curating, Snapshots):
         try:
             with self._session.batch(message):
                 yield self
-        finally:
+        except BaseException:
             self._show_metadata()
+            raise
+        finally:
             self._move_pin()
 
     # -- metadata ------------------------------------------------------------------------------------------
@@ -326,7 +307,7 @@ class Folio(Adding, Reading, Curating, Snapshots):
         items = [self._info(then, entry, snapshots=False) for entry in then.state().entries(self._name)]
         return describe_snapshot(info, items)
 
-    # -- snapshots and copies as folios --------------------------------------------------------------------
+    # -- snapshots as folios --------------------------------------------------------------------
 
     def get_snapshot(self, snapshot: str) -> Self:
         """Return the folio as it was at a snapshot, read-only.
@@ -347,109 +328,6 @@ class Folio(Adding, Reading, Curating, Snapshots):
             **options: What opening a folio takes besides (``folio``, ``storage_options``).
         """
         return cls(bundle_dir, read_only=True, **options).get_snapshot(snapshot)
-
-    def export_snapshot(
-        self, snapshot: str, target_path: str | Path, *, include_snapshot_metadata: bool = True
-    ) -> Self:
-        """Copy the items and metadata of a snapshot to a new folio, without the history.
-
-        Args:
-            snapshot: The snapshot.
-            target_path: A place that is free, or the name of a new folio in the same lake.
-            include_snapshot_metadata: Note where it came from, under ``_source_snapshot``.
-
-        Raises:
-            AlreadyExistsError: Something is there already (also a ValueError).
-        """
-        info = self.get_snapshot_info(snapshot)
-        then = self._session_of(self._snapshot_named(snapshot))
-        target = self._place_for_copy(target_path, random_suffix=False)
-        if target._exists():
-            raise AlreadyExistsError(
-                f"folio {target.path!r} already exists",
-                kind="folio-exists",
-                hint="export to a new place",
-                folio=target.name,
-            )
-        metadata = {key: value for key, value in info["metadata_snapshot"].items() if key not in _TIMES}
-        if include_snapshot_metadata:
-            metadata["_source_snapshot"] = {
-                "name": snapshot,
-                "source_bundle": self.path,
-                "timestamp": info["timestamp"],
-                "description": info.get("description"),
-                "tags": info["tags"],
-            }
-        copy_items(
-            then.state().entries(self._name),
-            then,
-            target._session,
-            target._name,
-            metadata=metadata,
-            message=f"export of snapshot {snapshot} of {self._name}",
-        )
-        return target
-
-    def copy(
-        self,
-        path: str | Path,
-        name: str | None = None,
-        metadata_updates: Mapping[str, Any] | None = None,
-        include_items: Iterable[str] | None = None,
-        exclude_items: Iterable[str] | None = None,
-        random_suffix: bool = False,
-        follow_lineage: bool = False,
-        include_archived: bool = False,
-    ) -> Self:
-        """Copy items and metadata to another folio, in one commit. Within a lake no content is copied.
-
-        Args:
-            path: Where to: a place, or a name in the same lake.
-            name: Appended to ``path``.
-            metadata_updates: Metadata to set besides those copied.
-            include_items: Only these.
-            exclude_items: All but these.
-            random_suffix: Append words to the name that make it new.
-            follow_lineage: With ``include_items``, also what they were made from.
-            include_archived: Copy archived items too.
-
-        Raises:
-            InvalidInputError: Both ``include_items`` and ``exclude_items`` were given.
-            AlreadyExistsError: The target has an item of one of the names.
-        """
-        if include_items is not None and exclude_items is not None:
-            raise InvalidInputError(
-                "both include_items and exclude_items were given",
-                kind="bad-arguments",
-                hint="give one of them",
-            )
-        reader = self._still()
-        entries = [one for one in reader.state().entries(self._name) if include_archived or not one.archived]
-        if include_items is not None:
-            wanted = set(include_items)
-            if follow_lineage:
-                wanted = with_their_inputs(wanted, self.get_lineage_graph())
-            entries = [entry for entry in entries if entry.item in wanted]
-        if exclude_items is not None:
-            unwanted = set(exclude_items)
-            entries = [entry for entry in entries if entry.item not in unwanted]
-        place = str(path) if name is None else f"{str(path).rstrip('/')}/{name}"
-        target = self._place_for_copy(place, random_suffix)
-        metadata = reader.metadata("folio", self._name) | dict(metadata_updates or {})
-        copy_items(entries, reader, target._session, target._name, metadata=metadata, message=f"copy of {self._name}")
-        return target
-
-    def _place_for_copy(self, path: str | Path, random_suffix: bool) -> Self:
-        place = str(path)
-        own = self._session
-        if is_location(place):
-            same_store = place.split("://")[0] == own.uri.split("://")[0] if "://" in place else "://" not in own.uri
-            options = own.store.options if same_store else None
-            return type(self)(place, random_suffix=random_suffix, storage_options=options, author=own.author)
-        name = with_suffix(check_folio(place)) if random_suffix else check_folio(place)
-        if own.pinned is not None or own.read_only:
-            own = Session.open(own.uri, storage_options=own.store.options, create=False, author=own.author)
-        return type(self)._of(own, name)
 
     # -- what DataFolio users may still call ---------------------------------------------------------------
 

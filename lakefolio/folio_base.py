@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.folio_info import info_of, item_type, same_content
+from lakefolio.folio_places import path_of
 from lakefolio.lookup import item_not_found
 from lakefolio.overlay import Overlay
 from lakefolio.refs import parse_ref
@@ -40,6 +41,27 @@ class FolioBase:
         self._pin_depth = 0
         self._pin_lock = threading.Lock()
         self._counts: dict[int, int] = {}
+
+    # -- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name of the folio in its lake."""
+        return self._name
+
+    @property
+    def lake_uri(self) -> str:
+        """The address of its lake."""
+        return self._session.uri
+
+    @property
+    def path(self) -> str:
+        """Where it lies: an absolute path or a URI; ``Folio(folio.path)`` opens it again."""
+        return path_of(self._session.uri, self._name)
+
+    def _exists(self) -> bool:
+        view = self._session.state()
+        return bool(view.names(self._name) or view.snapshots(self._name) or self._session.metadata("folio", self._name))
 
     # -- reading -------------------------------------------------------------------------------------------
 

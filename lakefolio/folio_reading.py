@@ -82,7 +82,8 @@ class Reading(FolioBase):
         Args:
             name: A name or a reference.
             at: As of when.
-            as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default pandas where it is installed.
+            as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default what was added, and pandas (where it is
+                installed) for references and imported files.
             frame: Another word for ``as_``.
             **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and what
                 the reader of the format takes besides. ``engine`` is accepted and ignored.
@@ -222,19 +223,22 @@ class Reading(FolioBase):
 
     @property
     def tables(self) -> list[str]:
-        """The names of all tables, referenced ones first, archived ones included."""
-        contents = self.list_contents(include_archived=True)
-        return contents["referenced_tables"] + contents["included_tables"]
+        """The names of all tables, included and referenced, archived ones included."""
+        return self._names_of("referenced_tables", "included_tables")
 
     @property
     def models(self) -> list[str]:
         """The names of all models, archived ones included."""
-        return self.list_contents(include_archived=True)["models"]
+        return self._names_of("models")
 
     @property
     def artifacts(self) -> list[str]:
         """The names of all files and folders, archived ones included."""
-        return self.list_contents(include_archived=True)["artifacts"]
+        return self._names_of("artifacts")
+
+    def _names_of(self, *sections: str) -> list[str]:
+        listing = self._reading.state().listing(self._name, ("item", "kind", "storage"))
+        return [item for item, kind, storage in listing if section_of(kind, storage) in sections]
 
     # -- integrity -----------------------------------------------------------------------------------------
 

@@ -27,9 +27,7 @@ def text_table(rows: Sequence[tuple[str, ...]], limit: int = _SHOWN_ROWS) -> lis
     """Return rows of text as lines with aligned columns."""
     shown = rows[:limit]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown
-    ]
+    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown]
     lines = [line.rstrip() for line in lines]
     return lines if len(rows) <= limit else [*lines, f"  … {len(rows) - limit:,} more"]
 
@@ -153,9 +151,7 @@ class History(_Lines[Event]):
             )
             for one in self
         ]
-        return "\n".join(
-            [f"{self.folio}:{self.item}, {len(self):,} changes, newest first", *text_table(rows)]
-        )
+        return "\n".join([f"{self.folio}:{self.item}, {len(self):,} changes, newest first", *text_table(rows)])
 
 
 class Log(_Lines[CommitLine]):

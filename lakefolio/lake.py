@@ -59,9 +59,7 @@ def open_lake(
     """
     if uri is None:
         uri, _ = default_lake_uri()
-    return Lake(
-        Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author)
-    )
+    return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
 
 
 class Lake:
@@ -119,9 +117,7 @@ class Lake:
         """The tags of the lake (``annotate(tags=[…])``)."""
         return list(self.metadata.get("tags") or [])
 
-    def annotate(
-        self, values: Mapping[str, Any] | None = None, /, *, remove: Iterable[str] = (), **more: Any
-    ) -> Lake:
+    def annotate(self, values: Mapping[str, Any] | None = None, /, *, remove: Iterable[str] = (), **more: Any) -> Lake:
         """Set facts about the lake; ``description`` and ``tags`` are the ones that listings show. One commit."""
         self._session.annotate("lake", "", {**(values or {}), **more}, remove=remove)
         return self
@@ -158,9 +154,9 @@ class Lake:
             format_version=self._session.marker.format_version,
             created_at=self._session.marker.created_at,
             version=state.version,
-            folios=len(folios),
-            items=sum(len(state.names(folio)) for folio in folios),
-            snapshots=len(state.snapshots()),
+            folio_count=len(folios),
+            item_count=sum(len(state.names(folio)) for folio in folios),
+            snapshot_count=len(state.snapshots()),
             first_commit_at=first.isoformat() if first else None,
             last_commit_at=last.isoformat() if last else None,
             read_only=self.read_only,
@@ -336,9 +332,7 @@ class Lake:
 
         tables = self._session.tables()
         if table not in tables:
-            raise NotFoundError(
-                f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables)
-            )
+            raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
         return views.scan(tables[table])
 
     def lineage(self, ref: str) -> Lineage:

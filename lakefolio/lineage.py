@@ -262,9 +262,7 @@ class _Links:
     def edge(self, number: int) -> Edge:
         return Edge(self.outputs[number], self.inputs[number], self._runs[number], self._roles[number])
 
-    def walk(
-        self, roots: list[NodeId], direction: Direction, depth: int | None
-    ) -> tuple[list[NodeId], list[int]]:
+    def walk(self, roots: list[NodeId], direction: Direction, depth: int | None) -> tuple[list[NodeId], list[int]]:
         """Return the nodes reached, by distance, and the positions of the edges taken, in order."""
         reached: dict[NodeId, int] = dict.fromkeys(roots, 0)
         taken: set[int] = set()
@@ -290,14 +288,10 @@ class _Links:
         return sorted(reached, key=reached.__getitem__), sorted(taken)
 
 
-def _look_up(
-    keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: list[int]
-) -> dict[NodeId, Node]:
+def _look_up(keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: list[int]) -> dict[NodeId, Node]:
     """Make the nodes; an entry that no row puts is still told by the edges that name it."""
     wanted = pa.array([one for kind, one in keys if kind == "entry"], pa.string())
-    chosen = pc.and_(
-        pc.equal(manifests.column("op"), "put"), pc.is_in(manifests.column("entry_id"), value_set=wanted)
-    )
+    chosen = pc.and_(pc.equal(manifests.column("op"), "put"), pc.is_in(manifests.column("entry_id"), value_set=wanted))
     rows = manifests.select(_ENTRY_COLUMNS).filter(chosen).to_pylist()
     known: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -307,9 +301,7 @@ def _look_up(
         for number in numbers:
             for key, end in ((links.outputs[number], "output"), (links.inputs[number], "input")):
                 if key in missing:
-                    folio, item = (
-                        links.table.column(f"{end}_{name}")[number].as_py() for name in ("folio", "item")
-                    )
+                    folio, item = (links.table.column(f"{end}_{name}")[number].as_py() for name in ("folio", "item"))
                     known.setdefault(key[1], {"folio": folio, "item": item})
     nodes = {}
     for key in keys:

@@ -66,9 +66,7 @@ def _dataset(node: Node, namespace: str) -> dict[str, Any]:
 def _output(node: Node, namespace: str) -> dict[str, Any]:
     dataset = _dataset(node, namespace)
     statistics = {
-        name: value
-        for name, value in (("rowCount", node.row_count), ("size", node.size_bytes))
-        if value is not None
+        name: value for name, value in (("rowCount", node.row_count), ("size", node.size_bytes)) if value is not None
     }
     if statistics:
         dataset["outputFacets"] = {

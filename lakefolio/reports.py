@@ -23,6 +23,12 @@ def format_bytes(count: float) -> str:
     raise AssertionError
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number with its word: ``1 item``, ``2,000 entries``."""
+    many = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count:,} {what if count == 1 else many}"
+
+
 class Report(dict[str, Any]):
     """A JSON-able dict whose values are attributes too; ``str`` gives lines for people."""
 
@@ -60,14 +66,14 @@ class Info(Report):
 
 
 class RestoreReport(Report):
-    """What a restore brought back (or, as a dry run, would): ``version``, ``items``, ``counts``, ``dry_run``."""
+    """What a restore brought back (or, as a dry run, would): ``version``, ``changed``, ``dry_run``."""
 
     @classmethod
     def of(
         cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: int | str | datetime
     ) -> RestoreReport:
         """Make the report of the ``manifests`` rows of a restore."""
-        items = [
+        changed = [
             {
                 "folio": row["folio"],
                 "item": row["item"],
@@ -80,27 +86,20 @@ class RestoreReport(Report):
             at=str(at),
             version=version,
             dry_run=dry_run,
-            items=items,
+            changed=changed,
             metadata_changes=sum(row.get("metadata_count") or 0 for row in rows if row["op"] == "annotate"),
         )
 
     def __str__(self) -> str:
         """Lines for people."""
-        counts = Counter(one["action"] for one in self.items_changed)
-        what = (
-            ", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing to change"
-        )
+        counts = Counter(one["action"] for one in self["changed"])
+        what = ", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing to change"
         would = "would restore" if self["dry_run"] else "restored"
         named = "" if str(self["version"]) == self["at"] else f" ({self['at']})"
         head = f"{would} to version {self['version']}{named}: {what}"
-        lines = [f"  {one['action']:<13} {one['folio']}:{one['item']}" for one in self.items_changed[:20]]
-        more = len(self.items_changed) - 20
+        lines = [f"  {one['action']:<13} {one['folio']}:{one['item']}" for one in self["changed"][:20]]
+        more = len(self["changed"]) - 20
         return "\n".join([head, *lines, *([f"  … and {more} more"] if more > 0 else [])])
-
-    @property
-    def items_changed(self) -> list[dict[str, str]]:
-        """The items, each with ``folio``, ``item`` and ``action``."""
-        return list(self["items"])
 
 
 class CompactReport(Report):
@@ -128,19 +127,20 @@ class Stats(Report):
             "(select count(*) from lineage_edges) as lineage_edges"
         ).fetchone()
         assert totals is not None
-        names = ("items", "entries", "commits", "snapshots", "lineage_edges")
+        names = ("item_count", "entry_count", "commit_count", "snapshot_count", "lineage_edge_count")
         return cls(**dict(zip(names, totals, strict=True)), version=lake.version, folios=folios)
 
     def __str__(self) -> str:
         """Lines for people."""
         lines = [
-            f"version {self['version']:,}: {self.get('items'):,} items, {self['entries']:,} entries, "
-            f"{self['commits']:,} commits, {self['snapshots']:,} snapshots, {self['lineage_edges']:,} lineage edges"
+            f"version {self['version']:,}: "
+            + ", ".join(
+                counted(self[f"{what}_count"], what.replace("_", " "))
+                for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
+            )
         ]
         for row in self["folios"]:
             logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
             name = row.get("folio") or "(whole lake)"
-            lines.append(
-                f"  {name:<30} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored"
-            )
+            lines.append(f"  {name:<30} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
         return "\n".join(lines)

@@ -126,7 +126,7 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
         raise IntegrityError(
             f"row of item {ref} can't be read: {str(exc).removeprefix('Entry.__init__() ')}",
             kind="bad-row",
-            hint="it was written by hand or is damaged: run `lakefolio check`, then add the item anew with overwrite=True",
+            hint="it was written by hand or is damaged: run `lakefolio check`, add the item anew with overwrite=True",
             folio=row.get("folio"),
             item=row.get("item"),
             version=row.get("version"),

@@ -46,7 +46,9 @@ BAD = {
 IN_REFERENCES = {"colon": "a:b", "at": "a@b", "colon first": ":a", "at last": "a@"}
 """What has a meaning in a reference, and so can't be in a name."""
 
-bad_names = pytest.mark.parametrize("name", [pytest.param(value, id=key) for key, value in (BAD | IN_REFERENCES).items()])
+bad_names = pytest.mark.parametrize(
+    "name", [pytest.param(value, id=key) for key, value in (BAD | IN_REFERENCES).items()]
+)
 
 
 @pytest.fixture
@@ -233,7 +235,21 @@ def test_a_snapshot_is_not_called_like_a_version_or_a_time(lake: lf.Lake, name: 
 
 @pytest.mark.parametrize(
     "name",
-    ["a", "a b", "a.b/c-d_e", "ünï/çødé", "数据", "n" * 255, "é" * 127, "a..b", ".hidden", "a=b&c", "%2e%2e", "-x", "🦆"],
+    [
+        "a",
+        "a b",
+        "a.b/c-d_e",
+        "ünï/çødé",
+        "数据",
+        "n" * 255,
+        "é" * 127,
+        "a..b",
+        ".hidden",
+        "a=b&c",
+        "%2e%2e",
+        "-x",
+        "🦆",
+    ],
 )
 def test_good_names_are_kept_as_they_are(kept: lf.Lake, tmp_path: Path, name: str) -> None:
     lake = lf.open(tmp_path / "lake")

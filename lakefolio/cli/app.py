@@ -25,6 +25,7 @@ __all__ = [
     "DECLINED",
     "EXIT_CODES",
     "SETTINGS",
+    "SHARED_OPTIONS",
     "App",
     "Command",
     "Commands",
@@ -80,6 +81,7 @@ _HINTS: Final = {
 }
 """What to do in the words of the command line, where the library speaks of Python."""
 
+SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -301,6 +303,7 @@ def command(*, example: str, light: bool = False) -> Callable[[Callable[..., Any
             shared_options(click.pass_obj(function))
         )
         assert isinstance(found, Command)
+        found.params.sort(key=lambda param: param.name in SHARED_OPTIONS)  # its own come first in the help
         return found
 
     return made

@@ -12,13 +12,12 @@ from typing import Final
 
 import click
 
-from lakefolio.cli.app import COMMANDS, EXIT_CODES, Command, cli
+from lakefolio.cli.app import COMMANDS, EXIT_CODES, SHARED_OPTIONS, Command, cli
 
 __all__ = ["BEGIN", "END", "reference", "section_of", "with_section"]
 
 BEGIN: Final = "<!-- cli -->"
 END: Final = "<!-- /cli -->"
-_SHARED: Final = ("lake_uri", "at", "as_json")
 
 
 def reference() -> str:
@@ -26,7 +25,7 @@ def reference() -> str:
     lines = [
         "Every command takes these options, before or after its name:",
         "",
-        *(_option(param) for param in cli.params if isinstance(param, click.Option) and param.name in _SHARED),
+        *(_option(param) for param in cli.params if isinstance(param, click.Option) and param.name in SHARED_OPTIONS),
         "",
     ]
     context = click.Context(cli, info_name="lakefolio")
@@ -75,7 +74,7 @@ def _described(title: str, found: click.Command) -> Iterator[str]:
     yield ""
     yield "\n\n".join(" ".join(part.split()) for part in (found.help or "").split("\n\n"))
     yield ""
-    options = [param for param in found.params if isinstance(param, click.Option) and param.name not in _SHARED]
+    options = [param for param in found.params if isinstance(param, click.Option) and param.name not in SHARED_OPTIONS]
     if options:
         yield from (_option(param) for param in options)
         yield ""

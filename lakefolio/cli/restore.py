@@ -38,7 +38,7 @@ def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_
     chosen = items or None
     if not dry_run and not yes:
         planned = lake.restore(when, folio, chosen, dry_run=True)
-        if not planned["items"] and not planned["metadata_changes"]:
+        if not planned["changed"] and not planned["metadata_changes"]:
             app.output.emit(planned)
             return
         app.output.note(str(planned))

@@ -138,7 +138,7 @@ def flat(folder: Path, short: int, long: int, times: int) -> None:
             folio.add(f"i{done}", {"n": done})
             done += 1
         taken["add"].append(median_s(lambda n, t=target: folio.add(f"at{t}-{n}", {"n": n}), times))
-        taken["get"].append(median_s(lambda n: folio.get(f"i{n}"), times))
+        taken["get"].append(median_s(lambda n: folio.get(f"i{n % short}"), times))
     for what, (early, late) in taken.items():
         row(f"{what} one item at {short:,} commits", early)
         row(f"{what} one item at {long:,} commits ({late / early:.2f} times)", late)

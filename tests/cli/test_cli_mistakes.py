@@ -97,11 +97,11 @@ def test_an_empty_lake_has_something_to_say(run, said) -> None:
     for args in (["ls"], ["log"], ["snapshot", "list"], ["sql", "select * from items"]):
         assert said(*args) == []
         assert run(*args).output
-    assert said("stats")["items"] == 0
+    assert said("stats")["item_count"] == 0
     assert said("check")["ok"] is True
-    assert said("show")["items"] == 0
+    assert said("show")["item_count"] == 0
     assert said("diff", "0")["added"] == []
-    assert said("restore", "0", "--yes")["items"] == []
+    assert said("restore", "0", "--yes")["changed"] == []
 
 
 def test_files_that_are_not_what_they_are_called(said, stocked: str) -> None:

@@ -38,7 +38,7 @@ def test_a_lake_from_its_beginning(run, said, files: Path, lake_uri: str) -> Non
     assert shown["dependents"] == ["exp/clf:emb@3"]
     assert shown["info"]["num_rows"] == 3
     assert said(*at, "show", "exp/clf:config")["info"]["metadata"] == {"seed": 3, "who": "ada", "id": "001"}
-    assert said(*at, "show")["items"] == 5
+    assert said(*at, "show")["item_count"] == 5
     assert [one["item"] for one in said(*at, "show", "other")["items"]] == ["raw"]
 
     assert said(*at, "snapshot", "create", "v1", "-m", "first", "--tag", "t")["target_version"] == 6
@@ -58,9 +58,9 @@ def test_a_lake_from_its_beginning(run, said, files: Path, lake_uri: str) -> Non
     assert len(said(*at, "log", "--folio", "other")) == 1
 
     planned = said(*at, "restore", "v1", "--dry-run")
-    assert [one["item"] for one in planned["items"]] == ["scores"]
+    assert [one["item"] for one in planned["changed"]] == ["scores"]
     assert said(*at, "history", "exp/clf:scores")[0]["reason"] == "overwrite"
-    assert said(*at, "restore", "v1", "--folio", "exp/clf", "--item", "scores", "--yes")["items"]
+    assert said(*at, "restore", "v1", "--folio", "exp/clf", "--item", "scores", "--yes")["changed"]
     assert run(*at, "get", "exp/clf:scores").stdout == '"id","name","score"\n1,"ada",0.5\n2,"bob",0.75\n3,"",\n'
 
     query = "select item, kind from items where folio = 'exp/clf' order by item"
@@ -71,7 +71,7 @@ def test_a_lake_from_its_beginning(run, said, files: Path, lake_uri: str) -> Non
     assert nodes == {"exp/clf:emb@3", "exp/clf:scores@2", "exp/clf:config@1"}
     assert said(*at, "check", "--read-data")["ok"] is True
     assert said(*at, "compact")["manifests"]["files_after"] == 1
-    assert said(*at, "stats")["items"] == 5
+    assert said(*at, "stats")["item_count"] == 5
     assert said(*at, "check")["ok"] is True
 
 

@@ -1,55 +1,59 @@
 """DataFolio 1.x code keeps working: what its released 1.3.0 does, said as tests.
 
 Every test here passes against the real ``datafolio==1.3.0`` too, which is how we know that it states the
-truth: ``LAKEFOLIO_COMPAT_MODULE=datafolio pytest tests/compat/test_datafolio_1x.py`` in an environment that
-    has it (with a
-``lake_uri`` fixture that gives an empty folder).
+truth: set LAKEFOLIO_COMPAT_MODULE=datafolio in an environment that has it, with a ``lake_uri`` fixture that
+gives an empty folder.
 
 What we do differently on purpose, and why; tests of our side are in ``tests/test_folio.py``.
 
-Where things lie
-  A relative name is a folio of the default lake (``./lake``), not a folder below the current directory: many
-  folios share one journal. Paths point at a verified, read-only copy, not into the bundle: the lake may be on
-  S3, and blobs are content-addressed. ``DataFolio("https://…")`` is not supported: a plain web server has no
-  list.
-  An existing but empty folder is used, not refused: nothing in it can be lost. Opening a missing place
-      read-only raises
-  FileNotFoundError instead of creating it: a reader writes nothing.
-  Names that are no file name everywhere (``:*?<>|"``, ``..``) are refused, and snapshot names that read as a
-  number or a time, because ``at=`` takes all three.
+Where things lie:
+- A relative name is a folio of the default lake (``./lake``), not a folder below the current directory:
+  many folios share one journal.
+- Paths point at a verified, read-only copy, not into the bundle: the lake may be on S3, and blobs are
+  content-addressed.
+- ``DataFolio("https://…")`` is not supported: a plain web server has no list.
+- An existing but empty folder is used, not refused: nothing in it can be lost.
+- Opening a missing place read-only raises FileNotFoundError instead of creating it: a reader writes
+  nothing.
+- Names that are no file name everywhere (``:*?<>|"``, ``..``) are refused, and snapshot names that read
+  as a number or a time, because ``at=`` takes all three.
 
-Adding
-  An existing name always needs ``overwrite=True``. 1.3.0 replaces silently through ``add_data``, and through
-  every
-  method once a snapshot holds the item: losing data by accident is the commonest way.
-  ``add_data(name, None)`` stores None, as its README promises. ``add_data`` with ``inputs=``, a model or a
-  file works; in 1.3.0 it fails with a TypeError. A text that names an existing file is a text: meaning must
-  not depend on the current directory; pass a ``Path``. A datetime without zone is stored as such by
-  ``add_data`` (``add_timestamp`` refuses it, as there).
-  An unknown input is a NotFoundError that names the nearest, and a URI is an external input: lineage names
-      versions.
-  Models are stored with skops, never pickled, and loading checks the reader's trust: loading must not run
-  code. ``add_artifact`` keeps the tree of a folder, which it refuses there. NaN and infinities in JSON
-  survive.
+Adding:
+- An existing name always needs ``overwrite=True``. 1.3.0 replaces silently through ``add_data``, and
+  through ``add_table`` once a snapshot holds the item: that is how data is lost by accident.
+- ``add_data(name, None)`` stores None, as its README promises.
+- ``add_data`` with ``inputs=``, a model or a file works; there, it fails with a TypeError.
+- A text that names an existing file is a text: meaning must not depend on the current directory. Pass a
+  ``Path``.
+- A datetime without zone is stored as such by ``add_data``; ``add_timestamp`` refuses it, as there.
+- An unknown input is a NotFoundError that names the nearest, and a URI is an external input: lineage
+  names exact versions.
+- Models are stored with skops, never pickled, and loading checks the reader's trust: loading must not run
+  code.
+- ``add_artifact`` keeps the tree of a folder, which it refuses there.
+- NaN and infinities in JSON survive; there, they become null.
 
-Reading
-  ``get_data`` gives models, and the paths of files, too: one reader for all kinds, as in 2.x.
-  ``checksum`` is a SHA-256. The order of ``in_snapshots`` and its content are computed: an entry never
-  changes. Local copies are always kept under their digest, so they are never stale; the ``cache_*`` methods
-  do nothing.
+Reading:
+- A polars or Arrow table comes back as what it was, not as a pandas frame; ``get_table(as_="pandas")``
+  makes it one.
+- ``get_data`` gives models, and the paths of files, too: one reader for all kinds, as in 2.x.
+- ``checksum`` is a SHA-256; ``in_snapshots`` is computed, because an entry never changes.
+- Local copies are kept under their digest, so they are never stale; the ``cache_*`` methods do nothing.
 
-Changing
-  Every write through a read-only handle raises RuntimeError; there, ``add_numpy``, ``add_json``,
-  ``add_sklearn`` and others still write. An exception inside ``batch()`` commits nothing; there, half stays.
-  Deleting and replacing keep the old content in the history (``at=``, restore, lineage). Deleting several
-  items does not warn of dependents that are deleted with them.
-  ``metadata["created_at"]`` and ``["updated_at"]`` are facts of the journal, and there is no
+Changing:
+- Every write through a read-only handle raises RuntimeError; there, ``add_numpy``, ``add_json``,
+  ``add_sklearn`` and others still write.
+- An exception inside ``batch()`` commits nothing; there, half stays.
+- Deleting and replacing keep the old content in the history (``at=``, restore, lineage).
+- Deleting several items does not warn of dependents that are deleted with them.
+- ``metadata["created_at"]`` and ``["updated_at"]`` are facts of the journal, and there is no
   ``["_datafolio"]``.
 
-Snapshots
-  A loaded snapshot stays what it was; there, it turns into the present at the first ``get_table`` or
-  ``list_contents`` after a change. ``restore_snapshot`` brings deleted items back and can be undone.
-  ``diff_from_snapshot()`` takes the newest snapshot, as its text says; there, the oldest, and it fails on
+Snapshots:
+- A loaded snapshot stays what it was; there, it turns into the present at the first ``get_table`` or
+  ``list_contents`` after a change.
+- ``restore_snapshot`` brings deleted items back and can be undone.
+- ``diff_from_snapshot()`` takes the newest snapshot, as its text says; there, the oldest, and it fails on
   references.
 """
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.base import Buffers, Encoded
 
+_FILES = tempfile.TemporaryDirectory(prefix="lakefolio-test-")
+
 
 class MemorySource:
     """Verified content, given in the three ways of the Source protocol."""
@@ -23,7 +25,7 @@ class MemorySource:
         return io.BytesIO(self.content)
 
     def path(self) -> Path:
-        path = Path(tempfile.mkdtemp(prefix="lakefolio-test-")) / "content"
+        path = Path(tempfile.mkdtemp(dir=_FILES.name)) / "content"
         path.write_bytes(self.content)
         path.chmod(0o444)
         return path

@@ -135,7 +135,9 @@ class Journal(RuleBasedStateMachine):
 def contents(lake: lf.Lake) -> dict[tuple[str, str], object]:
     """Return what is live in a lake: (folio, item) -> value."""
     return {
-        (name, item): lake.folio(name).get_data(item) for name in lake.folios() for item in lake.folio(name).list_contents()["json_data"]
+        (name, item): lake.folio(name).get_data(item)
+        for name in lake.folios()
+        for item in lake.folio(name).list_contents()["json_data"]
     }
 
 
