@@ -57,8 +57,8 @@ class Blobs:
         try:
             own_digest = None if payload is None else _digest_of(payload)
             if payload is None or payload.size_bytes > INLINE_LIMIT_BYTES:
-                known = view.content(encoded.digest or own_digest or "", encoded.kind)
-                if known is not None and known.format == encoded.format and self._whole(known):
+                known = self._known(encoded, own_digest, view)
+                if known is not None:
                     return self._reuse(encoded, known)
             if payload is None or own_digest is None:
                 payload = _made(encoded)
@@ -67,14 +67,26 @@ class Blobs:
         finally:
             _discard(payload)
 
-    def _whole(self, known: Entry) -> bool:
-        """Say whether known content is still there in its size: one look, so that adding again mends a loss."""
-        if known.storage != "blob" or known.blob_digest is None:
-            return known.storage == "inline"
+    def _known(self, encoded: Encoded, own_digest: str | None, view: View) -> Entry | None:
+        """Return an entry that holds the content already, if one does.
+
+        One look whether its object is still there in its size, so that adding again mends a loss. An entry that was
+        edited by hand is no reason to fail, nor to be believed.
+        """
         try:
-            return self._store.head(blob_key(known.blob_digest, known.generation or 0)).size_bytes == known.stored_bytes
-        except NotFoundError:
-            return False
+            known = view.content(encoded.digest or own_digest or "", encoded.kind)
+            if known is None or known.format != encoded.format or known.blob_digest is None:
+                return None
+            if own_digest is not None and known.blob_digest != own_digest:
+                return None
+            if known.storage == "inline":
+                return known if sha256_of_bytes(known.content or b"") == known.blob_digest else None
+            if known.storage != "blob":
+                return None
+            found = self._store.head(blob_key(known.blob_digest, known.generation or 0))
+        except (NotFoundError, IntegrityError):
+            return None
+        return known if found.size_bytes == known.stored_bytes else None
 
     def _reuse(self, encoded: Encoded, known: Entry) -> Stored:
         return Stored(

@@ -1,7 +1,7 @@
 """Local copies of blobs, for callers that need a file (FORMAT.md, "Reading").
 
-Keyed by digest, therefore never stale; bounded, and every file in it may be deleted at any time. A copy is verified each
-time it is handed out, because it lies where anyone can write.
+Keyed by digest, therefore never stale; bounded, and every file in it may be deleted at any time. A copy is verified
+each time it is handed out, because it lies where anyone can write.
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ def run(
         report = lake.restore(good)
         back = folio.get_table("features")
         assert back.equals(features), "the restored features differ"
-        note(
-            f"{len(report['changed'])} items brought back, {len(back):,} rows compared equal; nothing of the history is lost"
-        )
+        note(f"{len(report['changed'])} items brought back, {len(back):,} rows compared equal; no history is lost")
     with story.step("check every stored byte") as note:
         checked = lake.check(read_data=True)
         note(str(checked).splitlines()[0])

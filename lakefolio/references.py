@@ -1,7 +1,7 @@
 """Items whose content lies elsewhere: registered by address, checked when read, never copied (FORMAT.md, "References").
 
-What is noted at registration (size, ETag, version id, and the SHA-256 of local files) is what ``get`` compares with, so a
-reference gives the content that was registered or an error, never something else in silence.
+What is noted at registration (size, ETag, version id, and the SHA-256 of local files) is what ``get`` compares with, so
+a reference gives the content that was registered or an error, never something else in silence.
 """
 
 from __future__ import annotations

@@ -158,9 +158,8 @@ def test_a_batch_over_folios_is_one_commit(lake: lf.Lake) -> None:
     assert other.version == before + 1
     assert other.folio("d").get_inputs("q") == ["a:p"]
     assert other.at("in the batch").folio("d").get_data("q") == 2
-    with pytest.raises(RuntimeError), lake.batch():
-        lake.folio("a").add_json("never", 1)
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_in_a_batch(lake)
     assert other.version == before + 1
     with lake.batch():
         pass
@@ -170,10 +169,8 @@ def test_a_batch_over_folios_is_one_commit(lake: lf.Lake) -> None:
 def test_a_batch_is_checked_against_what_others_did_meanwhile(lake: lf.Lake) -> None:
     other = lf.open(lake.uri)
     before = lake.version
-    with pytest.raises(lf.AlreadyExistsError), lake.batch():
-        lake.folio("a").add_json("contested", 1)
-        lake.folio("a").add_json("beside", 1)
-        other.folio("a").add_json("contested", 2)
+    with pytest.raises(lf.AlreadyExistsError):
+        _race_in_a_batch(lake, other)
     assert lake.version == before + 1
     assert lake.get("a:contested") == 2
     with pytest.raises(lf.NotFoundError):
@@ -295,3 +292,16 @@ def test_times_are_of_the_commit_not_of_objects(lake: lf.Lake, tmp_path) -> None
         assert other.at(when).version == lake.at(when).version == row["version"]
     assert other.at(now).version == lake.version
     assert other.check(read_data=True).ok
+
+
+def _fail_in_a_batch(lake: lf.Lake) -> None:
+    with lake.batch():
+        lake.folio("a").add_json("never", 1)
+        raise RuntimeError
+
+
+def _race_in_a_batch(lake: lf.Lake, other: lf.Lake) -> None:
+    with lake.batch():
+        lake.folio("a").add_json("contested", 1)
+        lake.folio("a").add_json("beside", 1)
+        other.folio("a").add_json("contested", 2)

@@ -123,8 +123,7 @@ def test_third_party_libraries_live_behind_one_adapter(module: str) -> None:
 
 
 def test_importing_lakefolio_imports_nothing_heavy() -> None:
-    code = "import sys, lakefolio; print([m for m in sys.modules if m in %r])" % (
-        ["pyarrow", "numpy", "pandas", "polars", "duckdb", "deltalake", "boto3", "sklearn", "torch", "click"],
-    )
+    heavy = ["pyarrow", "numpy", "pandas", "polars", "duckdb", "deltalake", "boto3", "sklearn", "torch", "click"]
+    code = f"import sys, lakefolio; print([m for m in sys.modules if m in {heavy!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

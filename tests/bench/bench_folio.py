@@ -1,6 +1,7 @@
 """A folio beside datafolio 2.3.0, on the same data in the same run: python tests/bench/bench_folio.py [--quick]
 
-Needs `pip install '.[bench]'`. Times are medians; the last column is how many times as fast lakefolio is (above 1: faster).
+Needs `pip install '.[bench]'`. Times are medians; the last column says how many times as fast lakefolio is (above 1:
+faster). datafolio takes minutes to draw its lineage graph at 10,000 items: --only leaves parts out.
 """
 
 from __future__ import annotations
@@ -169,16 +170,22 @@ print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", default="small many large flat whole_process", help="the parts to run")
+    arguments = parser.parse_args()
+    quick, only = arguments.quick, arguments.only.split()
     print(f"{platform.platform()}, Python {platform.python_version()}")
     print(f"{'':<58} {'lakefolio':>15} {'datafolio 2.3.0':>15}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        small(folder, 20 if quick else 100)
-        many(folder, 1000 if quick else 10_000, 10 if quick else 40)
-        large(folder, 10 if quick else 100, 3 if quick else 5)
-        flat(folder, 100, 1000 if quick else 10_000, 50 if quick else 200)
-        whole_process(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        parts: dict[str, Callable[[], None]] = {
+            "small": lambda: small(folder, 20 if quick else 100),
+            "many": lambda: many(folder, 1000 if quick else 10_000, 10 if quick else 40),
+            "large": lambda: large(folder, 10 if quick else 100, 3 if quick else 5),
+            "flat": lambda: flat(folder, 100, 1000 if quick else 10_000, 50 if quick else 200),
+            "whole_process": lambda: whole_process(folder),
+        }
+        for name in only:
+            parts[name]()
 
 
 if __name__ == "__main__":
