@@ -1,8 +1,8 @@
 """Every invariant of FORMAT.md, verified; the oracle of the tests.
 
 Structure by default: the marker, the tables, the audits in ``sql/90_audits``, and each object that a row refers to, by
-one listing of the blobs instead of a request per blob. With ``read_data`` also every stored byte. Nothing is changed, and
-nothing is believed because another part of the lake says so.
+one listing of the blobs instead of a request per blob. With ``read_data`` also every stored byte. Nothing is changed,
+and nothing is believed because another part of the lake says so.
 """
 
 from __future__ import annotations

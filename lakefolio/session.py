@@ -39,7 +39,7 @@ from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.schema import LINEAGE_SCHEMA
-from lakefolio.state import Entry, State, entry_from_row
+from lakefolio.state import Entry, State
 from lakefolio.storage import Store, open_store
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class _Batch:
         self.overlay = session._overlay()
         self._session = session
 
-    def add(self, changes: Sequence[Change]) -> list[dict[str, Any]]:
-        """Lay changes over the batch's view and return their rows, with a provisional version."""
+    def add(self, changes: Sequence[Change]) -> None:
+        """Lay changes over the batch's view; refuse what could not be committed now."""
         try:
             plan = self._session._planned(changes, self.overlay)
         except LakefolioError:
@@ -72,9 +72,9 @@ class _Batch:
             plan = self._session._planned(changes, self.overlay)
         self.overlay.absorb(plan.overlay)
         self.changes += changes
-        return list(plan.manifests)
 
 
+_NOWHERE = Path()
 _BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
@@ -315,7 +315,7 @@ class Session:
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    ) -> None:
         """Store an object as an item.
 
         Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
@@ -345,17 +345,17 @@ class Session:
             handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
         except LakefolioError as exc:
             raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
-        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else Path()
+        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
         try:
             try:
-                encoded = handler.encode(obj, scratch=scratch, **(options or {}))
+                encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
             except LakefolioError as exc:
                 raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
             stored = self.blobs.put(encoded, self._known())
         finally:
-            if scratch != Path():
+            if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
-        return self._put(folio, item, stored, words, overwrite=overwrite)
+        self._put(folio, item, stored, words, overwrite=overwrite)
 
     def put_reference(
         self,
@@ -370,7 +370,7 @@ class Session:
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    ) -> None:
         """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
 
         Raises:
@@ -380,7 +380,7 @@ class Session:
         self._admit(folio, item, overwrite=overwrite)
         words = _Words(description, inputs, tags, metadata)
         stored = references.register(uri, self.store.options, kind=kind, **(options or {}))
-        return self._put(folio, item, stored, words, overwrite=overwrite)
+        self._put(folio, item, stored, words, overwrite=overwrite)
 
     def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:
         """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
@@ -390,7 +390,7 @@ class Session:
         if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
             self._planned([_probe(folio, item)], self._view())
 
-    def _put(self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool) -> Entry:
+    def _put(self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool) -> None:
         put = Put(
             folio=folio,
             item=item,
@@ -402,7 +402,7 @@ class Session:
             metadata=words.metadata,
             overwrite=overwrite,
         )
-        return self.apply(put)[0]
+        self.apply(put)
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
@@ -410,16 +410,18 @@ class Session:
         texts |= dict.fromkeys(remove)
         self.apply(Annotate(kind, subject_id, texts))
 
-    def apply(self, *changes: Change, message: str | None = None) -> list[Entry]:
-        """Commit changes as one, or add them to the open batch; return the entries they put, in order.
+    def apply(self, *changes: Change, message: str | None = None) -> None:
+        """Commit changes as one, or add them to the open batch.
 
         Raises:
             LakefolioError: Whatever the planner objects to; then nothing has happened.
         """
         self.check_writable()
         batch = self._batch()
-        rows = self._commit(changes, message).rows if batch is None else batch.add(changes)
-        return [entry_from_row(row) for row in rows if row["op"] == "put"]
+        if batch is None:
+            self._commit(changes, message)
+        else:
+            batch.add(changes)
 
     def _commit(self, changes: Sequence[Change], message: str | None) -> Committed:
         return self.journal.commit(Commit(commit_id=new_id(), changes=changes, author=self.author, message=message))
@@ -468,7 +470,7 @@ class Session:
     def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Plan:
         state = self.journal.state
         return plan_commit(
-            Commit(commit_id=new_id(), changes=changes, author=self.author),
+            Commit(commit_id="", changes=changes, author=self.author),
             state,
             overlay,
             overlay,
