@@ -9,8 +9,8 @@ A dict that has a key ``$type`` or a key that is no text is itself written so:
 ``{"$type": "dict", "value": [[key, value], …]}``. The order of dicts is kept. The text is valid RFC 8259
 JSON: no NaN, no lone surrogates.
 
-Integers up to 300 digits are JSON numbers, longer ones tagged, in hexadecimal. (DuckDB takes an integer
-beyond 64 bits for a DOUBLE; ``->>`` gives it as text that has lost digits, so read such numbers with Python.)
+Integers up to 300 digits are JSON numbers, longer ones tagged, in hexadecimal. (DuckDB types an integer beyond 64
+bits as DOUBLE, but keeps its digits: as text, or cast to HUGEINT, it is exact.)
 
 An Enum member, a dataclass or a namedtuple is stored with its class as ``module:qualname`` beside its plain
 value; ``json_decode`` says when it comes back as that class. Instances of other subclasses of dict, list,

@@ -1,7 +1,7 @@
 """What things cost in requests, counted at the S3 server's door: python tests/bench/bench_requests.py
 
-Needs `pip install '.[test]'`. Nothing is timed: the numbers are the same on every machine. deltalake's ways stand beside
-ours where it has one.
+Needs `pip install '.[test]'`. Nothing is timed: the numbers are the same on every machine. deltalake's ways stand
+beside ours where it has one.
 """
 
 from __future__ import annotations
