@@ -12,6 +12,7 @@ A package whose handler can't be loaded is named in one warning and left out; it
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 import warnings
 from importlib.metadata import entry_points
@@ -65,7 +66,8 @@ def handler_for(obj: object) -> Handler:
     Raises:
         UnsupportedTypeError: If there is none; also a TypeError.
     """
-    if type(obj) in _PLAIN:
+    # a dict may be torch's state dict, but only where torch is imported
+    if type(obj) in _PLAIN or (type(obj) is dict and "torch" not in sys.modules):
         return _built_in("json")
     for kind in _BUILT_IN:
         handler = _built_in(kind)
