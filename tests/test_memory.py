@@ -9,16 +9,24 @@ import sys
 CODE = """
 import os, sys
 import lakefolio
+def held(what):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(what))
 folio = lakefolio.Folio(sys.argv[1], "big")
+folio.add_json("warm", 1)
+before = held("VmRSS")
 folio.add_artifact("big", sys.argv[2])
 path = folio.get_artifact_path("big")
 assert os.path.getsize(path) == os.path.getsize(sys.argv[2])
-print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")))
+print(held("VmHWM") - before)
 """
 
 
 def test_a_large_file_is_streamed(lake_uri: str, tmp_path) -> None:
-    """400 MiB show what 1 GB would; the whole is measured in tests/bench/bench_folio.py."""
+    """400 MiB show what 1 GB would; the whole is measured in tests/bench/bench_folio.py.
+
+    Counted from an open, written-to lake on: what the libraries take that pyarrow imports (pandas, and with it torch's
+    neighbours where they are installed) differs from one environment to the next by more than what is held here.
+    """
     big = tmp_path / "big.bin"
     block = os.urandom(2**20)
     with big.open("wb") as file:
@@ -29,4 +37,4 @@ def test_a_large_file_is_streamed(lake_uri: str, tmp_path) -> None:
         [sys.executable, "-c", CODE, lake_uri, str(big)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) * 1024 < 200e6
+    assert int(done.stdout) < 64e6
