@@ -6,9 +6,10 @@ reads in the block see what the block wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from lakefolio.changes import Put
 from lakefolio.state import Entry, Snapshot, View, entry_from_row
 
 __all__ = ["Overlay", "Side"]
@@ -29,11 +30,18 @@ class Side(Protocol):
 class _Pending:
     """A row that is not committed yet; made an Entry only if somebody asks."""
 
-    __slots__ = ("_entry", "row")
+    __slots__ = ("_entry", "_make", "_row")
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self.row = row
+    def __init__(self, make: Callable[[], Mapping[str, Any]], row: Mapping[str, Any] | None = None) -> None:
+        self._make = make
+        self._row = row
         self._entry: Entry | None = None
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        if self._row is None:
+            self._row = self._make()
+        return self._row
 
     @property
     def entry(self) -> Entry:
@@ -60,11 +68,17 @@ class Overlay:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Make the entry of a ``put`` row the head of its item."""
-        pending = _Pending(row)
-        self._heads.setdefault(row["folio"], {})[row["item"]] = pending
+        self._pend(_Pending(dict, row), row["folio"], row["item"], row["kind"], row.get("digest"))
+
+    def put_later(self, change: Put, make: Callable[[], Mapping[str, Any]]) -> None:
+        """Make the entry of a change the head of its item; ``make`` gives its row if somebody reads it."""
+        self._pend(_Pending(make), change.folio, change.item, change.stored.kind, change.stored.digest)
+
+    def _pend(self, pending: _Pending, folio: str, item: str, kind: str, digest: str | None) -> None:
+        self._heads.setdefault(folio, {})[item] = pending
         self._entries.append(pending)
-        if row.get("digest"):
-            self._contents[row["kind"], row["digest"]] = pending
+        if digest:
+            self._contents[kind, digest] = pending
 
     def delete(self, folio: str, item: str) -> None:
         """Take an item from the head."""

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,11 @@ class _Batch:
 
     def add(self, changes: Sequence[Change]) -> None:
         """Lay changes over the batch's view; refuse what could not be committed now."""
+        change = changes[0] if len(changes) == 1 else None
+        if isinstance(change, Put) and self._is_plain(change):
+            self.overlay.put_later(change, lambda: self._session._row_of(change))
+            self.changes += changes
+            return
         try:
             plan = self._session._planned(changes, self.overlay)
         except LakefolioError:
@@ -72,6 +78,11 @@ class _Batch:
             plan = self._session._planned(changes, self.overlay)
         self.overlay.absorb(plan.overlay)
         self.changes += changes
+
+    def _is_plain(self, change: Put) -> bool:
+        """Say whether all that can be objected to in a change is that its name is taken, and it is not."""
+        told = change.inputs or change.metadata or change.stored.storage != "inline"
+        return not told and not self.overlay.live(change.folio, change.item)
 
 
 _NOWHERE = Path()
@@ -495,6 +506,10 @@ class Session:
             version=state.version + 1,
             committed_at=state.committed_at or datetime.now().astimezone(),
         )
+
+    def _row_of(self, change: Put) -> dict[str, Any]:
+        """Return the row that a change would make."""
+        return self._planned([replace(change, overwrite=True)], self._overlay()).manifests[0]
 
     def _moved(self) -> bool:
         before = self.journal.state.version

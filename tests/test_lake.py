@@ -305,3 +305,21 @@ def _race_in_a_batch(lake: lf.Lake, other: lf.Lake) -> None:
         lake.folio("a").add_json("contested", 1)
         lake.folio("a").add_json("beside", 1)
         other.folio("a").add_json("contested", 2)
+
+
+def test_what_a_batch_added_is_read_before_it_is_planned(tmp_path) -> None:
+    """Plain additions are laid over unplanned; their rows are made when somebody looks."""
+    lake = lf.open(str(tmp_path / "lake"))
+    with lake.batch():
+        lake.folio("f").add_json("a", 1, description="one", tags=["t"])
+        assert lake.item("f:a").tags == ("t",)
+        assert lake.folio("f").list_contents()["json_data"] == ["a"]
+        lake.folio("f").add_json("a", 2, overwrite=True)
+        lake.folio("f").update_item("a", description="two")
+        assert lake.get("f:a") == 2
+        lake.folio("f").delete("a", warn_dependents=False)
+        lake.folio("f").add_json("a", 3)
+    assert lake.get("f:a") == 3
+    assert lake.version == 1
+    assert [one["reason"] for one in lake.history("f:a").to_dicts()] == ["add", "delete", "update", "overwrite", "add"]
+    assert lake.check(read_data=True).ok
