@@ -24,8 +24,8 @@ print(held("VmHWM") - before)
 def test_a_large_file_is_streamed(lake_uri: str, tmp_path) -> None:
     """400 MiB show what 1 GB would; the whole is measured in tests/bench/bench_folio.py.
 
-    Counted from an open, written-to lake on: what the libraries take that pyarrow imports (pandas, and with it torch's
-    neighbours where they are installed) differs from one environment to the next by more than what is held here.
+    Counted from an open, written-to lake on. The whole process is to stay below 200 MB, which this does not assert: it
+    was seen at 151 to 182 MB alone, and at 214 and 235 MB once, beside the whole suite, for a reason not found yet.
     """
     big = tmp_path / "big.bin"
     block = os.urandom(2**20)
