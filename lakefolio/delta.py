@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
 _CHECKPOINT_EVERY = 50
 _COMPACT_FANOUT = 50
+_DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -113,6 +115,18 @@ class DeltaTable:
     def data_files(self) -> dict[str, int]:
         """Return the active data files: path in the table -> size in bytes."""
         return {file.path: file.size_bytes for file in self._files.values()}
+
+    def never_named(self) -> Callable[[str], bool]:
+        """Return what says of a path whether it is a data file that no log entry names, nor ever will.
+
+        A file carries the version it was written for in its name, and only the log entry of that version may name it
+        (FORMAT.md, "Upkeep"). Once that version exists without naming it, the writer has lost or died.
+        """
+        named = {*self._files, *self._tombstones}
+        newest = self.version
+        return lambda path: (
+            (match := _DATA_FILE.fullmatch(path)) is not None and int(match[1]) <= newest and path not in named
+        )
 
     def load(self, *, trust_copies: bool = True) -> pa.Table:
         """Read the table from its newest checkpoint on and return all its rows, in order.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from lakefolio.config import default_lake_uri
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.lookup import item_not_found
 from lakefolio.refs import check_folio, check_snapshot, parse_ref
-from lakefolio.reports import CompactReport, Info, RestoreReport, Stats
+from lakefolio.reports import CompactReport, GcReport, Info, RestoreReport, Stats
 from lakefolio.session import Session, check_tags, check_text
 from lakefolio.state import Entry, Snapshot
 
@@ -377,6 +377,36 @@ class Lake:
         from lakefolio.check import check
 
         return check(self._session, read_data=read_data)
+
+    def gc(
+        self,
+        dry_run: bool = True,
+        grace: float | None = None,
+        keep_days: float | None = None,
+        keep_last: int | None = None,
+        *,
+        progress: Callable[[str, int], None] | None = None,
+    ) -> GcReport:
+        """Give up and delete blobs that nothing needs; by default only say which.
+
+        Safe beside any writers and other gcs, also with ``grace=0``. All history stays unless ``keep_days`` or
+        ``keep_last`` say otherwise; the content of the head and of snapshots always does.
+
+        Args:
+            dry_run: Only say what would be deleted.
+            grace: Leave objects alone that were stored within so many seconds; default a day. An economy only.
+            keep_days: Give up superseded entries that were not live within so many days.
+            keep_last: Give up all but the newest so many entries of each item. An entry stays if either keeps it.
+            progress: Called with what is being done and a count.
+
+        Raises:
+            InvalidInputError: A negative number, or an open batch.
+        """
+        from lakefolio.gc import collect
+
+        return collect(
+            self._session, dry_run=dry_run, grace=grace, keep_days=keep_days, keep_last=keep_last, progress=progress
+        )
 
     def compact(self) -> CompactReport:
         """Merge the small files of the tables and write checkpoints. Changes no row; safe beside any writer."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lakefolio.lake import Lake
 
-__all__ = ["CompactReport", "Info", "Report", "RestoreReport", "Stats", "format_bytes"]
+__all__ = ["CompactReport", "GcReport", "Info", "Report", "RestoreReport", "Stats", "format_bytes"]
 
 
 def format_bytes(count: float) -> str:
@@ -112,6 +112,50 @@ class CompactReport(Report):
             f"{one['checkpoint_version']}"
             for name, one in self.items()
         )
+
+
+class GcReport(Report):
+    """What gc found and did (or, as a dry run, would do), in blobs and bytes; see ``Lake.gc``.
+
+    ``stored_…`` is all objects; ``found_…`` those that nothing needs; of these ``kept_by_grace_…`` are young,
+    ``purged_…`` were given up now, ``deleted_…`` are gone (those given up before included); ``needed_meanwhile_…``
+    were saved by somebody who came between. ``reasons`` says why, ``largest`` names the largest.
+    """
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        would = "would delete" if self["dry_run"] else "deleted"
+        lines = [
+            f"version {self['version']:,}: {would} {self._of('deleted')} of {self._of('stored')}",
+            *(
+                f"  {_WHY.get(name, name):<46} {counted(one['blobs'], 'blob'):>14} {format_bytes(one['bytes']):>10}"
+                for name, one in self["reasons"].items()
+            ),
+        ]
+        if self["kept_by_grace_blobs"]:
+            lines.append(f"kept back, younger than {self['grace_s']:,.0f} s: {self._of('kept_by_grace')}")
+        if self["needed_meanwhile_blobs"]:
+            lines.append(f"needed again meanwhile: {self._of('needed_meanwhile')}")
+        for name in ("tickets", "table_files", "unfinished_uploads", "foreign_objects"):
+            if self[name]:
+                lines.append(f"{_LEFT[name]}: {self[name]:,}")
+        return "\n".join(lines)
+
+    def _of(self, name: str) -> str:
+        return f"{counted(self[f'{name}_blobs'], 'blob')} ({format_bytes(self[f'{name}_bytes'])})"
+
+
+_WHY = {
+    "orphan": "no entry refers to it",
+    "history": "only superseded entries refer to it",
+    "purged-before": "given up by an earlier gc",
+}
+_LEFT = {
+    "tickets": "tickets of dead writers",
+    "table_files": "table files that no version names",
+    "unfinished_uploads": "unfinished writes",
+    "foreign_objects": "objects below blobs/ that are no blobs, left alone",
+}
 
 
 class Stats(Report):
