@@ -48,7 +48,7 @@ from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["DataFile", "DeltaTable", "LogEntry"]
+__all__ = ["DataFile", "DeltaTable", "LogEntry", "log_problem"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
@@ -61,6 +61,17 @@ _CONFIGURATION = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.checkpointInterval": "1000000",
 }
+
+
+def log_problem(body: bytes) -> str | None:
+    """Return what is wrong with the bytes of a log entry, or None."""
+    try:
+        check_seal(body)
+        if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
+            return "is truncated or damaged"
+    except (ValueError, RecursionError) as exc:
+        return f"is truncated or damaged: {brief(exc)}"
+    return None
 
 
 class DeltaTable:
@@ -127,6 +138,13 @@ class DeltaTable:
         return lambda path: (
             (match := _DATA_FILE.fullmatch(path)) is not None and int(match[1]) <= newest and path not in named
         )
+
+    def active(self) -> list[DataFile]:
+        """Return the active data files as the log tells, read from its start; the files are not read."""
+        self._forget()
+        for entry in self._read_entries(self._list_versions(None)):
+            self._replay(entry)
+        return list(self._files.values())
 
     def load(self, *, trust_copies: bool = True) -> pa.Table:
         """Read the table from its newest checkpoint on and return all its rows, in order.

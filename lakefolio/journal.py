@@ -160,6 +160,11 @@ class Journal:
                 self._sync(name)
             return self._table(name).data_files()
 
+    def files_of(self, name: str) -> list[DataFile]:
+        """Return the data files that the log of a table names as active, read anew."""
+        table = self._table(name)
+        return DeltaTable(self.store, name, table.schema, table.order).active()
+
     def dead_files(self, name: str) -> Callable[[str], bool]:
         """Return what says of a path in a table whether it is a data file that no log entry names, nor ever will."""
         with self._lock:

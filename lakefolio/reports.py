@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
     from lakefolio.lake import Lake
 
-__all__ = ["CompactReport", "GcReport", "Info", "Report", "RestoreReport", "Stats", "format_bytes"]
+__all__ = [
+    "CompactReport",
+    "DoctorReport",
+    "GcReport",
+    "Info",
+    "RepairReport",
+    "Report",
+    "RestoreReport",
+    "Stats",
+    "WhyReport",
+    "format_bytes",
+]
 
 
 def format_bytes(count: float) -> str:
@@ -156,6 +167,53 @@ _LEFT = {
     "unfinished_uploads": "unfinished writes",
     "foreign_objects": "objects below blobs/ that are no blobs, left alone",
 }
+
+
+class WhyReport(Report):
+    """What keeps content alive; see ``Lake.why``. One of ``blobs`` for each object."""
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        lines = []
+        for blob in self["blobs"]:
+            lines.append(f"{blob['key']}  {format_bytes(blob['stored_bytes'])}{'  given up' if blob['purged'] else ''}")
+            for name in ("heads", "snapshots", "history"):
+                some = blob[name][:10]
+                more = len(blob[name]) - len(some)
+                if some:
+                    what = {"heads": "live", "snapshots": "snapshot", "history": "history"}[name]
+                    lines.append(f"  {what:<9} {', '.join(some)}" + (f" and {more:,} more" if more else ""))
+        if not lines:
+            return f"{self['ref']} has no objects: its content is inline or elsewhere"
+        lines.append(
+            f"{format_bytes(self['exclusive_bytes'])} exclusive, {format_bytes(self['shared_bytes'])} shared with others"
+        )
+        return "\n".join(lines)
+
+
+class RepairReport(Report):
+    """What a repair brought back (``repaired``) and could not (``left``), each with ``kind`` and ``object``."""
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        would = "would bring back" if self["dry_run"] else "brought back"
+        lines = [f"{would} {counted(len(self['repaired']), 'object')}, {len(self['left']):,} stay lost"]
+        lines += [f"  {one['kind']:<12} {one['object']}" for one in self["repaired"][:50]]
+        lines += [f"  lost: {one['message']}" for one in self["left"][:50]]
+        return "\n".join(lines)
+
+
+class DoctorReport(Report):
+    """What is well or ill with a place; ``findings`` with ``name``, ``level``, ``message``, ``hint``."""
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        lines = [f"{self['uri']}: {'fit for a lake' if self['ok'] else 'not fit for a lake: do not write here'}"]
+        for one in self["findings"]:
+            lines.append(f"  {one['level']:<8} {one['name']:<12} {one['message']}")
+            if one["hint"] and one["level"] != "ok":
+                lines.append(f"  {'':<21} {one['hint']}")
+        return "\n".join(lines)
 
 
 class Stats(Report):

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,8 @@ if __name__ == "__main__":
             try:
                 run(copy, number)
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(code)
         status = os.waitpid(child, 0)[1]
