@@ -31,10 +31,19 @@ _RACERS: Final = 16
 _ROUNDS: Final = 5
 _SKEW_S: Final = 60.0
 _ODD_FILE_SYSTEMS: Final = {
-    "nfs": "NFS", "nfs4": "NFS", "cifs": "a Windows share", "smb3": "a Windows share", "9p": "a virtual machine's share",
-    "fuse.s3fs": "a bucket as a folder", "fuse.gcsfuse": "a bucket as a folder", "fuse.rclone": "a cloud drive",
-    "fuse.sshfs": "SSH", "vboxsf": "a virtual machine's share", "lustre": "Lustre", "fuse.glusterfs": "GlusterFS",
-}  # fmt: skip
+    "nfs": "NFS",
+    "nfs4": "NFS",
+    "cifs": "a Windows share",
+    "smb3": "a Windows share",
+    "9p": "a share of a virtual machine",
+    "vboxsf": "a share of a virtual machine",
+    "fuse.s3fs": "a bucket as a folder",
+    "fuse.gcsfuse": "a bucket as a folder",
+    "fuse.rclone": "a cloud drive",
+    "fuse.sshfs": "SSH",
+    "fuse.glusterfs": "GlusterFS",
+    "lustre": "Lustre",
+}
 
 
 def doctor(uri: str | Path, storage_options: Mapping[str, Any] | None = None, *, write: bool = True) -> DoctorReport:
@@ -285,7 +294,7 @@ def _file_system(store: Store, found: _Findings) -> None:
         found.add("fsync", "ok", "a write returns when the disk has it: a power cut loses nothing acknowledged")
     else:
         found.add(
-            "fsync", "note", "writes are not flushed one by one: a power cut may lose the last seconds",
+            "fsync", "note", "writes are not flushed one by one: a power cut may lose the last seconds, content too",
             "pass storage_options={'fsync': True} or set LAKEFOLIO_FSYNC=1 where that matters; killed processes lose "
             "nothing either way",
         )  # fmt: skip

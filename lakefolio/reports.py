@@ -185,9 +185,8 @@ class WhyReport(Report):
                     lines.append(f"  {what:<9} {', '.join(some)}" + (f" and {more:,} more" if more else ""))
         if not lines:
             return f"{self['ref']} has no objects: its content is inline or elsewhere"
-        lines.append(
-            f"{format_bytes(self['exclusive_bytes'])} exclusive, {format_bytes(self['shared_bytes'])} shared with others"
-        )
+        exclusive, shared = format_bytes(self["exclusive_bytes"]), format_bytes(self["shared_bytes"])
+        lines.append(f"{exclusive} exclusive, {shared} shared with others")
         return "\n".join(lines)
 
 

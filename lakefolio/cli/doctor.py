@@ -13,10 +13,11 @@ __all__ = ["doctor"]
 @command(example="lakefolio doctor --lake ./lake", light=True)
 @click.option("--no-write", is_flag=True, help="Look at settings only; create nothing.")
 def doctor(app: App, no_write: bool) -> None:
-    """Examine whether a place can hold a lake safely; exit with 7 if it must not be written to.
+    """Examine whether a place can hold a lake safely.
 
     Races concurrent creates, tries each permission, compares clocks, and reads the settings of the bucket
-    or the kind of file system. What it creates lies under doctor/ and is removed.
+    or the kind of file system. What it creates lies under doctor/ and is removed. Exits with 7 if the
+    place must not be written to.
     """
     from lakefolio.config import default_lake_uri
     from lakefolio.doctor import doctor as examine

@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["why"]
 
 
-@command(example="lakefolio why experiments/clf:model", light=True)
+@command(example="lakefolio why experiments/clf:emb", light=True)
 @click.argument("ref", metavar="DIGEST|FOLIO:NAME[@WHEN]")
 def why(app: App, ref: str) -> None:
     """Show what keeps content alive: live items, snapshots, history.
