@@ -521,7 +521,7 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
     if isinstance(one, dict):
         return len(one) == len(other) and all(
             same(a, c) and same(b, d) for (a, b), (c, d) in zip(one.items(), other.items(), strict=True)
