@@ -96,7 +96,7 @@ class Reach:
         if not len(numbers):
             return
         names = folios[numbers] * max(len(item_names), 1) + items[numbers]
-        del items
+        del items, item_names
         order = np.argsort(names, kind="stable")
         numbers, names = numbers[order], names[order]
         del order
@@ -113,7 +113,7 @@ class Reach:
             why[times[following] >= to_micros(self._keep.since)] = _KEPT
         if self._keep.last is not None:
             why[self._newer_entries(numbers, names, puts) < self._keep.last] = _KEPT
-        why[self._in_snapshot(folios[numbers], folio_names, versions, ends)] = _SNAPSHOT
+        why[self._in_snapshot(folios[numbers], folio_names.to_pylist(), versions, ends)] = _SNAPSHOT
         why[~superseded] = _HEAD
         self._why[numbers[puts]] = why[puts]
 
@@ -191,13 +191,15 @@ class Reach:
         numbers = np.flatnonzero(mask)
         if not len(numbers):
             return numbers, {}
-        prefixes = pc.utf8_slice_codeunits(self._rows.column("blob_digest").filter(pa.array(mask)), 7, 9)
+        prefixes = pc.utf8_slice_codeunits(self._rows.column("blob_digest"), 7, 9).filter(pa.array(mask))
         codes, names = _codes(prefixes)
         codes = codes.astype(np.int16 if len(names) < 2**15 else np.int64)
         numbers = numbers[np.argsort(codes, kind="stable")]
         ends = np.cumsum(np.bincount(codes, minlength=len(names)))
         starts = np.append(0, ends[:-1])
-        return numbers, {name: (int(start), int(end)) for name, start, end in zip(names, starts, ends, strict=True)}
+        return numbers, {
+            name: (int(start), int(end)) for name, start, end in zip(names.to_pylist(), starts, ends, strict=True)
+        }
 
     # -- questions about few rows --------------------------------------------------------------------------
 
@@ -260,13 +262,13 @@ def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.Ch
     return pc.binary_join_element_wise(digests, texts, ".")
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Any, list[Any]]:
+def _codes(column: pa.ChunkedArray) -> tuple[Any, pa.Array]:
     """Return a number for each distinct value (-1 for null) and the values."""
     encoded = column.dictionary_encode().unify_dictionaries()
     if not encoded.num_chunks:
-        return np.zeros(0, np.int64), []
+        return np.zeros(0, np.int64), pa.array([], pa.string())
     parts = [pc.fill_null(chunk.indices, -1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
-    return np.concatenate(parts).astype(np.int64), encoded.chunk(0).dictionary.to_pylist()
+    return np.concatenate(parts).astype(np.int64), encoded.chunk(0).dictionary
 
 
 def _ints(column: Any) -> Any:

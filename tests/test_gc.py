@@ -202,7 +202,7 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     lake.folio("f").add_json("y", 1, inputs=["x"])
     store, root = lake._session.store, tmp_path / "lake"
     never = [f"tables/{name}/{1:020d}-{'a' * 32}.parquet" for name in ("manifests", "metadata", "lineage")]
-    still = f"tables/manifests/{lake.version + 1:020d}-{'b' * 32}.parquet"  # a commit under way may name it yet
+    still = f"tables/manifests/{lake.version + 9:020d}-{'b' * 32}.parquet"  # a commit under way may name it yet
     for key in (*never, still, "pending/" + "c" * 32, "pending/" + "d" * 32):
         store.create(key, b"left")
     (root / "blobs").mkdir()
