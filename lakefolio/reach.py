@@ -166,8 +166,8 @@ class Reach:
         if len(purges):
             table = pa.table(
                 {
-                    "digest": self._rows.column("blob_digest").take(pa.array(purges)),
-                    "generation": pc.fill_null(self._rows.column("generation").take(pa.array(purges)), 0),
+                    "digest": _take(self._rows.column("blob_digest"), purges),
+                    "generation": pc.fill_null(_take(self._rows.column("generation"), purges), 0),
                 }
             )
             latest = table.group_by("digest").aggregate([("generation", "max")])
@@ -175,7 +175,7 @@ class Reach:
             given_up = _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
         rows = self._blob_rows[_slice(self._starts, prefix)]
         referred = _identities(
-            self._rows.column("blob_digest").take(pa.array(rows)), self._rows.column("generation").take(pa.array(rows))
+            _take(self._rows.column("blob_digest"), rows), _take(self._rows.column("generation"), rows)
         )
         needed = pa.array(self._why[rows] > _GIVEN_UP)
         objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
@@ -255,6 +255,17 @@ def _live_snapshots(rows: pa.Table) -> list[Snap]:
         elif row["snapshot"] is not None and row["target_version"] is not None:
             live[key] = Snap(row["snapshot"], row["folio"], row["target_version"])
     return list(live.values())
+
+
+def _take(column: pa.ChunkedArray, numbers: Any) -> pa.ChunkedArray:
+    """Return the values at ascending row numbers; Arrow's own take would first copy all chunks into one."""
+    parts, start = [], 0
+    for chunk in column.chunks:
+        first, last = np.searchsorted(numbers, [start, start + len(chunk)])
+        if last > first:
+            parts.append(chunk.take(pa.array(numbers[first:last] - start)))
+        start += len(chunk)
+    return pa.chunked_array(parts, type=column.type)
 
 
 def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.ChunkedArray:
