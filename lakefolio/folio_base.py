@@ -160,11 +160,10 @@ class FolioBase:
             )
         self._session.check_writable()
 
-    def _apply(self, *changes: Change, message: str | None = None) -> list[Entry]:
+    def _apply(self, *changes: Change, message: str | None = None) -> None:
         self._check_writable()
-        entries = self._session.apply(*changes, message=message)
+        self._session.apply(*changes, message=message)
         self._move_pin()
-        return entries
 
     @contextmanager
     def pinned(self) -> Iterator[Any]:

@@ -70,5 +70,7 @@ def check_is_text(name: object) -> None:
 
 def with_words(metadata: Mapping[str, Any] | None, words: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return metadata with the words (``code``, ``hyperparameters``, …) that were given."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        return metadata  # refused where metadata are checked
     given = {word: value for word, value in words.items() if value not in (None, "")}
     return {**metadata, **given} if metadata else given or None

@@ -36,6 +36,7 @@ from lakefolio.state import Entry, Snapshot, State, View
 
 __all__ = ["Plan", "plan_commit"]
 
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _STORED = tuple(Stored.__dataclass_fields__)
 _EDGE_KEPT = (
     "input_kind",
@@ -497,7 +498,7 @@ def _json(value: Mapping[str, Any]) -> str | None:
     if not value:
         return None
     try:
-        return json.dumps(dict(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return _ENCODER.encode(dict(value))
     except (TypeError, ValueError) as exc:
         raise InvalidInputError(
             f"details can't be written as JSON: {exc}", kind="bad-details", hint="keep to plain values"

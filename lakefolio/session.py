@@ -42,7 +42,7 @@ from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.schema import LINEAGE_SCHEMA
-from lakefolio.state import Entry, State, entry_from_row
+from lakefolio.state import Entry, State
 from lakefolio.storage import Store, open_store
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class _Batch:
         self.kept = Kept(whole=False)
         self._session = session
 
-    def add(self, changes: Sequence[Change]) -> list[dict[str, Any]]:
-        """Lay changes over the batch's view and return their rows, with a provisional version."""
+    def add(self, changes: Sequence[Change]) -> None:
+        """Lay changes over the batch's view; refuse what could not be committed now."""
         try:
             plan = self._session._planned(changes, self.overlay)
         except LakefolioError as exc:
@@ -78,11 +78,11 @@ class _Batch:
             plan = self._session._planned(changes, self.overlay)
         self.overlay.absorb(plan.overlay)
         self.changes += changes
-        return list(plan.manifests)
 
 
 _PURGED_MEANWHILE = "purged-meanwhile"
 _RENEWALS = 20
+_NOWHERE = Path()
 
 _BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
@@ -344,7 +344,7 @@ class Session:
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    ) -> None:
         """Store an object as an item.
 
         Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
@@ -374,19 +374,19 @@ class Session:
             handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
         except LakefolioError as exc:
             raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
-        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else Path()
+        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
         try:
             try:
-                encoded = handler.encode(obj, scratch=scratch, **(options or {}))
+                encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
             except LakefolioError as exc:
                 raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
             with self._keeping() as kept:
-                if scratch != Path():
+                if scratch is not None:
                     kept.own(scratch)
                 stored = self.blobs.put(encoded, self._known(), kept)
-                return self._put(folio, item, stored, words, overwrite=overwrite, kept=kept)
+                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept)
         except BaseException:
-            if scratch != Path():
+            if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
             raise
 
@@ -403,7 +403,7 @@ class Session:
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    ) -> None:
         """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
 
         Raises:
@@ -413,7 +413,7 @@ class Session:
         self._admit(folio, item, overwrite=overwrite)
         words = _Words(description, inputs, tags, metadata)
         stored = references.register(uri, self.store.options, kind=kind, **(options or {}))
-        return self._put(folio, item, stored, words, overwrite=overwrite)
+        self._put(folio, item, stored, words, overwrite=overwrite)
 
     def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:
         """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
@@ -438,7 +438,7 @@ class Session:
 
     def _put(
         self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool, kept: Kept | None = None
-    ) -> Entry:
+    ) -> None:
         put = Put(
             folio=folio,
             item=item,
@@ -450,7 +450,7 @@ class Session:
             metadata=words.metadata,
             overwrite=overwrite,
         )
-        return self.apply(put, kept=kept)[0]
+        self.apply(put, kept=kept)
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
@@ -458,16 +458,18 @@ class Session:
         texts |= dict.fromkeys(remove)
         self.apply(Annotate(kind, subject_id, texts))
 
-    def apply(self, *changes: Change, message: str | None = None, kept: Kept | None = None) -> list[Entry]:
-        """Commit changes as one, or add them to the open batch; return the entries they put, in order.
+    def apply(self, *changes: Change, message: str | None = None, kept: Kept | None = None) -> None:
+        """Commit changes as one, or add them to the open batch.
 
         Raises:
             LakefolioError: Whatever the planner objects to; then nothing has happened.
         """
         self.check_writable()
         batch = self._batch()
-        rows = self._commit(changes, message, kept).rows if batch is None else batch.add(changes)
-        return [entry_from_row(row) for row in rows if row["op"] == "put"]
+        if batch is None:
+            self._commit(changes, message, kept)
+        else:
+            batch.add(changes)
 
     @property
     def in_batch(self) -> bool:
@@ -548,7 +550,7 @@ class Session:
     def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Plan:
         state = self.journal.state
         return plan_commit(
-            Commit(commit_id=new_id(), changes=changes, author=self.author),
+            Commit(commit_id="", changes=changes, author=self.author),
             state,
             overlay,
             overlay,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 
 __all__ = ["FORMATS", "open_table_file"]
 
@@ -34,11 +34,13 @@ def open_table_file(path: Path, table_format: str | None, block_size: int | None
         block_size: Bytes of CSV parsed at once.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        LocalFileNotFoundError: The file does not exist (also a FileNotFoundError).
         InvalidInputError: The format is unknown, or the file is not of it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"table file {str(path)!r} does not exist")
+        raise LocalFileNotFoundError(
+            f"there is no table file {str(path)!r}", hint="check the path and that it is a file", path=str(path)
+        )
     chosen = table_format or FORMATS.get(path.suffix.lower())
     if chosen is None or chosen not in FORMATS.values():
         raise InvalidInputError(
@@ -55,6 +57,7 @@ def open_table_file(path: Path, table_format: str | None, block_size: int | None
         raise InvalidInputError(
             f"file {str(path)!r} can't be read as {chosen}: {' '.join(str(exc).split())}",
             kind="bad-table-file",
+            hint="pass another table_format=, or keep the file as it is with add_file()",
             path=str(path),
             format=chosen,
         ) from exc

@@ -122,6 +122,10 @@ class Views:
         """
         import duckdb
 
+        if not isinstance(sql, str) or (not sql.isascii() and _half_a_character(sql)):
+            raise InvalidInputError(
+                f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
+            )
         binding = self._binding(tables)
         cursor = binding.connection.cursor()
         try:
@@ -343,6 +347,10 @@ def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             hint="views can't be written; change the lake by its methods, make scratch tables in connect()",
             sql=sql,
         )
+
+
+def _half_a_character(sql: str) -> bool:
+    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)
 
 
 def _shown(sql: str) -> str:

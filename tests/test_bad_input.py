@@ -226,7 +226,7 @@ def test_local_files_that_are_not_there(lake: lf.Lake, tmp_path: Path) -> None:
             error = refused(LocalFileNotFoundError, "local-file-not-found", action, "gone.csv")
             assert isinstance(error, FileNotFoundError)
         refused(LocalFileNotFoundError, "local-file-not-found", lambda: folio.add_artifact("a", tmp_path / "dangling"))
-        refused(InvalidInputError, "bad-path", lambda: folio.add_artifact("a", "a\0b"))
+        refused(LocalFileNotFoundError, "local-file-not-found", lambda: folio.add_artifact("a", "a\0b"))
         refused(InvalidInputError, "bad-uri", lambda: folio.add_reference("a", ""))
 
 
@@ -317,9 +317,7 @@ OBJECTS: dict[str, tuple[type[InvalidInputError], str, Callable[[], Any]]] = {
     "lone surrogate in a key": (InvalidInputError, "lone-surrogate", lambda: {"\udfff": 1}),
     "lone surrogate deep inside": (InvalidInputError, "lone-surrogate", lambda: {"a": [{"b": ("c", "\udc80")}]}),
     "lone surrogate in a long text": (InvalidInputError, "lone-surrogate", lambda: "x" * 10_000 + "\ud800"),
-    "NaT": (InvalidInputError, "unsupported-dtype", lambda: np.zeros(2, np.dtype("V8,V8").newbyteorder())),
 }
-del OBJECTS["NaT"]
 
 
 @pytest.mark.parametrize("case", OBJECTS)
@@ -341,7 +339,7 @@ def test_methods_refuse_what_they_do_not_store(local: lf.Lake) -> None:
             lambda: folio.add_timestamp("x", "2026-01-01"),
             lambda: folio.add_json("x", Unknown()),
         ):
-            error = refused(UnsupportedTypeError, "unsupported-type", action, "'x'", hint=False)
+            error = refused(UnsupportedTypeError, "unsupported-type", action, "'x'")
             assert isinstance(error, TypeError)
             assert error.item == "x"
         refused(InvalidInputError, "naive-datetime", lambda: folio.add_timestamp("x", datetime(2026, 1, 1)), "'x'")
@@ -407,10 +405,9 @@ def test_models_that_can_not_be_stored(local: lf.Lake) -> None:
             "lambda",
         )
         holds_a_lock = preprocessing.FunctionTransformer(kw_args={"lock": threading.Lock()})
-        with pytest.raises(InvalidInputError) as caught:
-            local.folio("f").add_model("m", holds_a_lock)
-        assert isinstance(caught.value, UnsupportedTypeError)
-        assert caught.value.item == "m"
+        refused(
+            InvalidInputError, "unreachable-class", lambda: local.folio("f").add_model("m", holds_a_lock), "'m'", "lock"
+        )
 
 
 # -- tables -------------------------------------------------------------------------------------------------
@@ -436,7 +433,10 @@ TABLES: dict[str, tuple[str, Callable[[], Any]]] = {
         lambda: pa.table([pa.array([1])] * 2, names=["value", "value"]).to_reader(),
     ),
     "polars objects": ("unsupported-column", lambda: pl.DataFrame({"value": pl.Series([Unknown()], dtype=pl.Object)})),
-    "half a character in a column name": ("lone-surrogate", lambda: pandas().DataFrame({"value\udc80": [1]})),
+    "half a character in a column name": (
+        "lone-surrogate",
+        lambda: pandas().DataFrame([[1]], columns=pandas().Index(["value\udc80"], dtype=object)),
+    ),
     "attrs": ("bad-attrs", lambda: _with_attrs()),
     "unions": (
         "unsupported-column",
@@ -460,11 +460,10 @@ def test_tables_that_can_not_be_stored(local: lf.Lake, case: str, method: str) -
 
 
 def test_half_a_character_in_a_column(local: lf.Lake) -> None:
-    frame = pandas().DataFrame({"value": ["fine", "a\udc80"]})
+    frame = pandas().DataFrame({"value": pandas().Series(["fine", "a\udc80"], dtype=object)})
+    add = local.folio("f").add_table
     with unchanged(local):
-        error = refused(
-            InvalidInputError, "lone-surrogate", lambda: local.folio("f").add_table("odd", frame), "'value'"
-        )
+        error = refused(InvalidInputError, "unsupported-column", lambda: add("odd", frame), "'value'", "surrogate")
         assert error.item == "odd"
 
 
@@ -536,7 +535,7 @@ VALUES: dict[str, Any] = {
     "minus zero": -0.0,
     "NaN inside": {"a": [math.nan, math.inf, {"b": -math.inf}]},
     "the smallest float": 5e-324,
-    "non-string keys": {1: "a", 2.5: "b", None: "c", True: "d", (1, "x"): "e", date(2026, 1, 1): "f"},
+    "non-string keys": {1: "a", 2.5: "b", None: "c", False: "d", (1, "x"): "e", date(2026, 1, 1): "f"},
     "keys that look alike": {"1": "text", 1: "number"},
     "keys that look like tags": {"$type": "tuple", "value": [1]},
     "empty key": {"": 1},

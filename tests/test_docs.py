@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import lakefolio
 from lakefolio.cli.reference import BEGIN, END, reference, section_of, with_section
 
 README = Path(__file__).parent.parent / "README.md"
@@ -30,3 +31,26 @@ def test_every_python_block_of_the_readme_runs(tmp_path, monkeypatch) -> None:
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_every_section_of_the_format_that_is_cited_exists() -> None:
+    package = Path(lakefolio.__file__).parent
+    headings = set(re.findall(r"^#+ (.+)$", (package / "FORMAT.md").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in package.rglob("*.py"):
+        for cited in re.findall(r'FORMAT\.md,? "([^"]+)"', path.read_text(encoding="utf-8")):
+            assert cited in headings, f"{path.name} cites {cited!r}"
+
+
+def test_the_format_names_every_column() -> None:
+    from lakefolio.schema import SCHEMAS
+
+    text = (Path(lakefolio.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+    for table, schema in SCHEMAS.items():
+        section = text.split(f"### {table} ")[1].split("\n### ")[0].split("\n## ")[0]
+        cells = {
+            name.strip()
+            for line in section.splitlines()
+            if line.startswith("|")
+            for name in line.split("|")[1].split(",")
+        }
+        assert set(schema.names) <= cells, table

@@ -39,6 +39,9 @@ _BUILT_IN: Final = {
 }
 """Kind -> module and class, in the order in which they are asked (a state dict is a dict, so torch before json)."""
 
+_PLAIN: Final = frozenset({list, str, int, float, bool, type(None)})
+"""Types that are always JSON, whatever they hold."""
+
 _SUPPORTED: Final = (
     "pandas, polars and pyarrow tables, numpy arrays and scipy sparse matrices, scikit-learn estimators, torch "
     "modules, dicts, lists, text, numbers, dates, Enums and dataclasses, bytes, and the Path of a file or directory"
@@ -62,6 +65,8 @@ def handler_for(obj: object) -> Handler:
     Raises:
         UnsupportedTypeError: If there is none; also a TypeError.
     """
+    if type(obj) in _PLAIN:
+        return _built_in("json")
     for kind in _BUILT_IN:
         handler = _built_in(kind)
         if handler.accepts(obj):

@@ -115,9 +115,15 @@ def existing_path(path: str | Path) -> Path:
         if found.exists():
             return found.absolute()
     except (OSError, ValueError) as exc:
-        raise InvalidInputError(f"{str(path)[:200]!r} is no usable path: {exc}", kind="bad-path") from exc
+        raise InvalidInputError(
+            f"{str(path)[:200]!r} is no usable path: {exc}", kind="bad-path", hint="give the path of a file or folder"
+        ) from exc
     dangling = " (a link that leads nowhere)" if found.is_symlink() else ""
-    raise LocalFileNotFoundError(f"there is no file {str(path)!r}{dangling}", path=str(path))
+    raise LocalFileNotFoundError(
+        f"there is no file {str(path)!r}{dangling}",
+        hint=f"check the path; relative ones start at {str(Path.cwd())!r}",
+        path=str(path),
+    )
 
 
 def _guess(name: str) -> str:

@@ -9,8 +9,8 @@ A dict that has a key ``$type`` or a key that is no text is itself written so:
 ``{"$type": "dict", "value": [[key, value], …]}``. The order of dicts is kept. The text is valid RFC 8259
 JSON: no NaN, no lone surrogates.
 
-Integers up to 300 digits are JSON numbers, longer ones tagged, in hexadecimal. (DuckDB takes an integer
-beyond 64 bits for a DOUBLE; ``->>`` gives it as text that has lost digits, so read such numbers with Python.)
+Integers up to 300 digits are JSON numbers, longer ones tagged, in hexadecimal. (DuckDB types an integer beyond 64
+bits as DOUBLE, but keeps its digits: as text, or cast to HUGEINT, it is exact.)
 
 An Enum member, a dataclass or a namedtuple is stored with its class as ``module:qualname`` beside its plain
 value; ``json_decode`` says when it comes back as that class. Instances of other subclasses of dict, list,
@@ -78,8 +78,12 @@ def encode(obj: object) -> Any:
     return _Encoder().value(obj, "$", 0)
 
 
+# made once: json.dumps makes one at each call with other options than its defaults
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(document)
 
 
 def _plain(obj: Any, depth: int) -> bool:
@@ -113,10 +117,16 @@ class _Encoder:
             raise InvalidInputError(
                 f"the value at {_short(path)} is nested deeper than {MAX_DEPTH} levels",
                 kind="too-deep",
+                hint="store it flatter, or as a file",
                 path=path,
             )
         if id(obj) in self._open:
-            raise InvalidInputError(f"the value at {_short(path)} contains itself", kind="cycle", path=path)
+            raise InvalidInputError(
+                f"the value at {_short(path)} contains itself",
+                kind="cycle",
+                hint="break the circle, for instance by names in place of the objects",
+                path=path,
+            )
         self._open.add(id(obj))
         try:
             return self._compound(obj, type(obj), path, depth)

@@ -200,7 +200,12 @@ def _names(labels: Any) -> list[str]:
             while name in taken:
                 name, count = f"{base}.{count}", count + 1
             taken.add(name)
-        encode(name)  # a lone surrogate is no name in Parquet
+        try:
+            encode(name)  # a lone surrogate is no name in Parquet
+        except InvalidInputError as exc:
+            raise InvalidInputError(
+                f"column {name!r}: {exc.message}", kind=exc.kind, hint="rename the column", column=name
+            ) from exc
         found.append(name)
     return found
 

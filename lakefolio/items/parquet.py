@@ -139,7 +139,10 @@ def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     rows = size = 0
     for batch in batches:
-        if not batch.num_rows and batch.num_columns:
+        if not batch.num_columns:
+            yield batch  # joining such tables would lose their number of rows
+            continue
+        if not batch.num_rows:
             continue
         waiting.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes

@@ -309,6 +309,9 @@ def _converted(
     if plan is not None:
         table = pandas_frame.without_plan(table)
     if wanted == "arrow":
+        if not table.num_columns and rows:
+            rowed = pa.schema([("", pa.null())], table.schema.metadata)
+            return pa.Table.from_arrays([pa.nulls(rows)], schema=rowed).select([])
         return table
     pl = need("polars", "a polars table")
     if not table.num_columns and rows:

@@ -100,9 +100,13 @@ def _moment(obj: Any) -> tuple[Any, str | float | None]:
             return dt.datetime.fromtimestamp(obj, tz=dt.UTC), None
         except (ValueError, OverflowError, OSError) as exc:
             raise InvalidInputError(
-                f"{obj!r} seconds since 1970 is no time that can be stored: {exc}", kind="bad-timestamp"
+                f"{obj!r} seconds since 1970 is no time that can be stored: {exc}",
+                kind="bad-timestamp",
+                hint="give seconds, not milliseconds, between the years 1 and 9999",
             ) from exc
     name = f"{type(obj).__module__}.{type(obj).__qualname__}"
     raise UnsupportedTypeError(
-        f"expected a datetime with time zone or a number of seconds since 1970, got a {name}", type=name
+        f"expected a datetime with time zone or a number of seconds since 1970, got a {name}",
+        hint="datetime.fromisoformat reads a text",
+        type=name,
     )
