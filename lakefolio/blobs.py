@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["BlobSource", "Blobs", "discard"]
 
 _PIECE_BYTES = 8 * 2**20
+_FETCH_BYTES = 2 * 2**20
 _IN_MEMORY_BYTES = 32 * 2**20
 
 
@@ -326,7 +327,7 @@ class BlobSource:
         hasher, size_bytes = hashlib.sha256(), 0
         assert self._key is not None
         try:
-            for piece in self._store.get_stream(self._key):
+            for piece in self._store.get_stream(self._key, _FETCH_BYTES):
                 hasher.update(piece)
                 size_bytes += len(piece)
                 write(piece)

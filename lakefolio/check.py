@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefolio import references
 from lakefolio.digest import sha256_of_bytes
-from lakefolio.errors import IntegrityError, LakefolioError
+from lakefolio.errors import IntegrityError, LakefolioError, one_line
 from lakefolio.layout import BLOBS, MARKER, README, TABLES, blob_key, check_digest, table_prefix
 from lakefolio.reach import Keep, Reach
 from lakefolio.state import Entry, entry_from_row
@@ -40,6 +40,10 @@ class Problem:
     kind: str
     object: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "object", one_line(self.object, 200))
+        object.__setattr__(self, "message", one_line(self.message, 300))
 
 
 @dataclass(slots=True)

@@ -295,6 +295,8 @@ def sealed(info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[M
 
 def check_seal(body: bytes) -> None:
     """Raise ValueError if a log entry is not what was written. Those of other writers can't tell."""
+    if not body.strip():
+        raise ValueError("it is empty")
     if not body.startswith(_SEAL):
         return
     start, end = len(_SEAL), len(_SEAL) + len(_ZEROS)

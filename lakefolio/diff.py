@@ -147,6 +147,8 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None) -> Diff:
         pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])),
         pc.less_equal(manifests.column("version"), max(a, b)),
     )
+    for name in ("folio", "item"):  # a row without them, written by hand, says nothing
+        wanted = pc.and_(wanted, pc.is_valid(manifests.column(name)))
     if folio is not None:
         wanted = pc.and_kleene(wanted, pc.equal(manifests.column("folio"), folio))
     rows = in_order(manifests).filter(wanted) if is_in_order(manifests) else in_order(manifests.filter(wanted))

@@ -143,7 +143,7 @@ class FolioBase:
         return info_of(
             entry,
             inputs=self._inputs_of(reader, entry),
-            metadata=reader.metadata("entry", entry.entry_id) if entry.metadata_count else {},
+            metadata=reader.metadata_of(entry),
             in_snapshots=holding,
         )
 

@@ -125,7 +125,9 @@ class Copies(Curating, Snapshots):
             found = kind(place, random_suffix=random_suffix, storage_options=options, author=own.author)
             return found
         name = with_suffix(check_folio(place)) if random_suffix else check_folio(place)
-        if own.pinned is not None or own.read_only:
+        if own.opened_read_only:
+            own.check_writable()
+        if own.pinned is not None:
             own = Session.open(own.uri, storage_options=own.store.options, create=False, author=own.author)
         found = kind._of(own, name)
         return found

@@ -80,7 +80,7 @@ def copy_items(
                 description=entry.description,
                 tags=entry.tags,
                 inputs=tuple(_input(edge, entry.folio, done, source, same_lake) for edge in edges[entry.item]),
-                metadata=metadata_texts(source.metadata("entry", entry.entry_id)) if entry.metadata_count else {},
+                metadata=metadata_texts(source.metadata_of(entry)),
             )
         )
         if entry.archived:

@@ -73,7 +73,8 @@ def file_name(entry: Entry) -> str:
     if entry.kind == "artifact" and isinstance(original, str):
         extension = PurePosixPath(original).suffix
     else:
-        extension = "" if entry.format in (None, "file", "tar") else f".{entry.format}"
+        known = entry.format is not None and entry.format.isalnum()  # it comes from the bucket: no way out of a folder
+        extension = f".{entry.format}" if known and entry.format not in ("file", "tar") else ""
     return stem if stem.endswith(extension) else stem + extension
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
 from lakefolio.refs import as_time, parse_time
-from lakefolio.state import State, View
+from lakefolio.state import Entry, State, View
 
-__all__ = ["item_not_found", "resolve_at", "snapshot_not_found"]
+__all__ = ["check_side_rows", "item_not_found", "resolve_at", "snapshot_not_found"]
 
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
@@ -81,6 +81,21 @@ def item_not_found(view: View, folio: str, item: str) -> NotFoundError:
         folio=folio,
         item=item,
     )
+
+
+def check_side_rows(entry: Entry, table: str, found: int) -> None:
+    """Raise IntegrityError if a side table has lost rows of an entry, so that less is never taken for all."""
+    expected = entry.lineage_count if table == "lineage" else entry.metadata_count
+    if found != expected:
+        raise IntegrityError(
+            f"item {entry.ref} has {found} rows in table {table!r}, expected {expected}",
+            kind="side-rows-missing",
+            hint=f"restore tables/{table} from a copy of the lake",
+            folio=entry.folio,
+            item=entry.item,
+            version=entry.version,
+            table=table,
+        )
 
 
 def snapshot_not_found(view: View, folio: str | None, name: str) -> NotFoundError:

@@ -65,7 +65,7 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
         versions = (marker.format_version, marker.min_reader_version, marker.min_writer_version)
         if not all(isinstance(version, int) for version in versions):
             raise ValueError("versions")
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise FormatError(
             f"lakefolio.json of {uri} is damaged: {exc}",
             kind="marker-damaged",

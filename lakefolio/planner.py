@@ -29,7 +29,7 @@ from lakefolio.changes import (
     Update,
 )
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
-from lakefolio.lookup import item_not_found, resolve_at, snapshot_not_found
+from lakefolio.lookup import check_side_rows, item_not_found, resolve_at, snapshot_not_found
 from lakefolio.overlay import Overlay, Side
 from lakefolio.refs import is_uri, new_id, parse_ref
 from lakefolio.state import Entry, Snapshot, State, View
@@ -288,6 +288,8 @@ class Plan:
     def _words(self, entry: Entry) -> tuple[dict[str, str], list[dict[str, Any]]]:
         metadata = self.overlay.metadata("entry", entry.entry_id) if entry.metadata_count else {}
         edges = self.overlay.edges_of(entry.entry_id) if entry.lineage_count else []
+        check_side_rows(entry, "metadata", len(metadata))
+        check_side_rows(entry, "lineage", len(edges))
         return metadata, edges
 
     def _update(self, change: Update) -> None:

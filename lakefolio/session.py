@@ -36,7 +36,7 @@ from lakefolio.items import json_decode, json_encode
 from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
 from lakefolio.layout import MARKER, README, TABLES
-from lakefolio.lookup import item_not_found, resolve_at
+from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
 from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
@@ -96,6 +96,7 @@ class Session:
         author: Who is noted as the author of commits.
         pinned: The past version this session is fixed to, or None.
         read_only: Whether writes are refused.
+        opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
     """
 
     def __init__(
@@ -112,7 +113,8 @@ class Session:
         self.journal = journal
         self.marker = marker
         self.author = author
-        self.read_only = read_only
+        self.opened_read_only = read_only
+        self.read_only = read_only or pinned is not None
         self.pinned = pinned
         self.blobs = Blobs(store, FileCache(), self._given_up)
         self._tables: tuple[int, dict[str, pa.Table]] | None = None
@@ -199,7 +201,8 @@ class Session:
 
     def fixed(self, version: int) -> Session:
         """Return a read-only session at a version that is known to exist, without asking the store."""
-        return Session(self.store, self.journal, self.marker, author=self.author, read_only=True, pinned=version)
+        read_only = self.opened_read_only
+        return Session(self.store, self.journal, self.marker, author=self.author, read_only=read_only, pinned=version)
 
     def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
         """Return the live entry of an item, now or as of ``at``.
@@ -230,7 +233,10 @@ class Session:
         except LakefolioError as exc:
             if "item" in exc.objects:
                 raise
-            raise _about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
+            found = _about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version)
+            if found.kind == "bad-content" and found.hint is None:
+                found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
+            raise found from exc
 
     def _given_up(self, entry: Entry, missing: bool) -> None:
         """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
@@ -259,7 +265,7 @@ class Session:
         return self.blobs.source(entry).path()
 
     def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
-        """Return the metadata of the lake (``"lake", ""``), a folio, or an entry by its id."""
+        """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
         batch = self._batch()
         if batch is not None and self.pinned is None:
             texts = batch.overlay.metadata(kind, subject_id)
@@ -274,7 +280,17 @@ class Session:
         if not entry.lineage_count:
             return []
         batch = self._batch()
-        return (self.journal if batch is None else batch.overlay).edges_of(entry.entry_id)
+        rows = (self.journal if batch is None else batch.overlay).edges_of(entry.entry_id)
+        check_side_rows(entry, "lineage", len(rows))
+        return rows
+
+    def metadata_of(self, entry: Entry) -> dict[str, Any]:
+        """Return the metadata of an entry."""
+        if not entry.metadata_count:
+            return {}
+        found = self.metadata("entry", entry.entry_id)
+        check_side_rows(entry, "metadata", len(found))
+        return found
 
     def edges(self) -> pa.Table:
         """Return every visible lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""

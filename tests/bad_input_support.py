@@ -21,7 +21,7 @@ from lakefolio.refs import new_id
 from lakefolio.schema import MANIFESTS_SCHEMA
 from lakefolio.storage import open_store
 
-SECRETS = ("s3cr3t", "SECRET")
+SECRETS = ("s3cr3t",)
 LONGEST = 400
 
 

@@ -57,7 +57,7 @@ def decode(document: Any, *, trusted: Iterable[Any] = ()) -> Any:
     """Return the object of a document that ``encode`` made; raises like :func:`loads`."""
     try:
         return _Decoder(trusted_names(trusted)).value(document)
-    except (ValueError, TypeError, KeyError, OverflowError, ArithmeticError, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as exc:
         if isinstance(exc, InvalidInputError):
             raise
         raise IntegrityError(f"the stored JSON holds a value that can't be read: {exc}", kind="bad-content") from exc

@@ -67,7 +67,7 @@ class SparseHandler:
         sparse = need("scipy.sparse", "a sparse matrix")
         try:
             found = sparse.load_npz(source.open())
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as exc:
             raise IntegrityError(f"the stored sparse matrix can't be read: {exc}", kind="bad-content") from exc
         wanted = details.get("format")
         return found.asformat(wanted) if wanted in _CONVERTED else found

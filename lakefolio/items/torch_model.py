@@ -257,7 +257,11 @@ def _find(details: Mapping[str, Any], names: frozenset[str], torch: Any, *, trus
             types=[f"{module}.{qualname}"],
         )
     if not issubclass(found, torch.nn.Module):
-        raise UntrustedContentError(f"{name} is no torch.nn.Module, so it is not called", types=[name])
+        raise UntrustedContentError(
+            f"{name} is no torch.nn.Module, so it is not called",
+            hint="pass model_class=… if you know what it is, or reconstruct=False for the tensors",
+            types=[name],
+        )
     return found
 
 

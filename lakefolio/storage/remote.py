@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _SINGLE_BYTES = 16 << 20
 """Content up to this size goes up in one request; larger content in parts."""
-_IN_FLIGHT_BYTES = 32 << 20
+_IN_FLIGHT_BYTES = 24 << 20
 _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _THREADS = 32
