@@ -1,8 +1,8 @@
 """Content of a commit on its way, kept until it has landed: gc may give its blob up before.
 
-A commit whose blob was purged meanwhile is made again with the blob under its next generation (FORMAT.md, "Garbage
-collection"). The object may be gone by then, so what was added is held: for a single add all of it, for a batch what
-fits.
+A commit whose blob was purged meanwhile is made again with the blob under its next generation (FORMAT.md,
+"Garbage collection"). The object may be gone by then, so what was added is held: for a single add all of it, for a
+batch what fits.
 """
 
 from __future__ import annotations
