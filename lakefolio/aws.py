@@ -6,7 +6,8 @@ boto3 is imported when it is first needed: never for a lake whose keys lie in th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,17 @@ from typing import Any
 
 from lakefolio.errors import InvalidInputError, StorageError, nearest
 
-__all__ = ["Credentials", "ProfileSettings", "client", "credential_provider", "has_config_file", "profile_settings"]
+__all__ = [
+    "Credentials",
+    "ProfileSettings",
+    "bucket_versioning",
+    "client",
+    "credential_provider",
+    "discard_uploads",
+    "has_config_file",
+    "lifecycle_rules",
+    "profile_settings",
+]
 
 Credentials = dict[str, Any]
 """``access_key_id``, ``secret_access_key``, ``token`` (or None) and ``expires_at`` (or None)."""
@@ -148,6 +159,56 @@ def _named(profile: str | None) -> str:
 
 def _one_line(exc: BaseException) -> str:
     return " ".join(str(exc).split())[:200]
+
+
+def discard_uploads(
+    bucket: str, prefix: str, options: Mapping[str, str], before: datetime, *, dry_run: bool = False
+) -> int:
+    """Abort multipart uploads below a prefix that were begun before a time, and say how many there were.
+
+    Raises:
+        StorageError: kind ``aws-refused``, if uploads can't be listed or aborted.
+    """
+    with _asked(f"list the unfinished uploads of bucket {bucket!r}"):
+        s3 = client("s3", options)
+        pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+        found = [
+            upload
+            for page in pages
+            for upload in page.get("Uploads", ())
+            if upload["Key"].startswith(prefix) and upload["Initiated"] < before
+        ]
+        for upload in () if dry_run else found:
+            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(found)
+
+
+def bucket_versioning(bucket: str, options: Mapping[str, str]) -> bool:
+    """Say whether a bucket keeps old versions of objects (StorageError of kind ``aws-refused`` if it won't say)."""
+    with _asked(f"ask for the versioning of bucket {bucket!r}"):
+        return bool(client("s3", options).get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
+
+
+def lifecycle_rules(bucket: str, options: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the lifecycle rules of a bucket that are on (StorageError of kind ``aws-refused`` if it won't say)."""
+    with _asked(f"ask for the lifecycle rules of bucket {bucket!r}", silent="NoSuchLifecycleConfiguration"):
+        rules = client("s3", options).get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
+        return [rule for rule in rules if rule.get("Status") == "Enabled"]
+    return []
+
+
+@contextmanager
+def _asked(what: str, *, silent: str = "") -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as exc:
+        if silent and exc.response.get("Error", {}).get("Code") == silent:
+            return
+        raise StorageError(f"could not {what}: {_one_line(exc)}", kind="aws-refused") from exc
+    except BotoCoreError as exc:
+        raise StorageError(f"could not {what}: {_one_line(exc)}", kind="aws-refused") from exc
 
 
 def client(service: str, options: Mapping[str, str]) -> Any:

@@ -6,27 +6,37 @@ believed on reading: size, then SHA-256, are checked before a byte is handed on.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefolio.changes import Stored
 from lakefolio.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
-from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, one_line
+from lakefolio.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    one_line,
+)
 from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload
 from lakefolio.layout import blob_key, check_digest
 from lakefolio.schema import INLINE_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from lakefolio.cache import FileCache
+    from lakefolio.kept import Kept
     from lakefolio.state import Entry, View
     from lakefolio.storage import Store
 
-__all__ = ["BlobSource", "Blobs"]
+__all__ = ["BlobSource", "Blobs", "discard"]
 
 _PIECE_BYTES = 8 * 2**20
 _FETCH_BYTES = 2 * 2**20
@@ -36,11 +46,20 @@ _IN_MEMORY_BYTES = 32 * 2**20
 class Blobs:
     """The content of one lake. Safe to share between threads."""
 
-    def __init__(self, store: Store, cache: FileCache) -> None:
+    def __init__(self, store: Store, cache: FileCache, given_up: Callable[[Entry, bool], None] | None = None) -> None:
+        """Serve the content in a store.
+
+        Args:
+            store: The store of the lake.
+            cache: Where callers that need a file find one.
+            given_up: Called with an entry before it is read, and again with True if its object is missing; raises if
+                gc gave the content up.
+        """
         self._store = store
         self._cache = cache
+        self._given_up = given_up or (lambda entry, missing: None)
 
-    def put(self, encoded: Encoded, view: View) -> Stored:
+    def put(self, encoded: Encoded, view: View, kept: Kept | None = None) -> Stored:
         """Make sure content is stored, and say where.
 
         Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already.
@@ -49,6 +68,7 @@ class Blobs:
         Args:
             encoded: The content.
             view: The newest state known; it says what is stored, and which generation a purged blob gets.
+            kept: Where to keep the content until its commit has landed, so that :meth:`renew` can store it again.
 
         Raises:
             InvalidInputError: If a file changes while it is read.
@@ -60,13 +80,64 @@ class Blobs:
             if payload is None or payload.size_bytes > INLINE_LIMIT_BYTES:
                 known = self._known(encoded, own_digest, view)
                 if known is not None:
+                    if kept is not None and known.storage == "blob" and known.blob_digest:
+                        source = payload if payload is not None else lambda: _made(encoded)
+                        payload = kept.hold(known.blob_digest, source, known.stored_bytes or 0)
                     return self._reuse(encoded, known)
             if payload is None or own_digest is None:
                 payload = _made(encoded)
                 own_digest = _digest_of(payload)
-            return self._store_payload(encoded, payload, own_digest, view)
+            stored = self._store_payload(encoded, payload, own_digest, view)
+            if kept is not None and stored.storage == "blob":
+                payload = kept.hold(own_digest, payload, payload.size_bytes)
+            return stored
         finally:
-            _discard(payload)
+            discard(payload)
+
+    def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
+        """Store content again whose blob was given up by gc before the commit that refers to it, and say where.
+
+        From what is kept of it, or from the old object if that is still there. Idempotent.
+
+        Raises:
+            ConflictError: kind ``purged-meanwhile``, if neither is there any more.
+        """
+        digest = check_digest(stored.blob_digest or "")
+        first, generation = stored.generation or 0, view.generation(digest)
+        key = blob_key(digest, generation)
+        payload = None if kept is None else kept.payload(digest)
+        if payload is not None and _digest_of(payload) == digest:
+            self._upload(key, payload, digest)
+        elif not self._same_size(key, stored.stored_bytes) and not any(
+            self._copy(blob_key(digest, older), key, digest) for older in range(first, generation)
+        ):
+            raise ConflictError(
+                f"blob {digest} was purged while it was being added, and its content is no longer at hand",
+                kind="purged-meanwhile",
+                hint="add it again; gc with a grace longer than a batch lasts avoids this",
+                digest=digest,
+            )
+        return dataclasses.replace(stored, generation=generation)
+
+    def _same_size(self, key: str, size_bytes: int | None) -> bool:
+        try:
+            return self._store.head(key).size_bytes == size_bytes
+        except NotFoundError:
+            return False
+
+    def _copy(self, source: str, target: str, digest: str) -> bool:
+        """Copy a blob within the lake if it is there and what its name says."""
+        with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+            path = Path(folder) / "content"
+            try:
+                self._store.fetch_to(source, path)
+            except NotFoundError:
+                return False
+            payload = FilePayload(path)
+            if _digest_of(payload) != digest:
+                return False
+            self._upload(target, payload, digest)
+        return True
 
     def _known(self, encoded: Encoded, own_digest: str | None, view: View) -> Entry | None:
         """Return an entry that holds the content already, if one does.
@@ -151,14 +222,25 @@ class Blobs:
 
         Raises:
             IntegrityError: If the row says something that can't be (a bad digest, a storage without content).
+            NotFoundError: kind ``content-purged``, if gc gave the content up.
         """
-        return BlobSource(self._store, self._cache, entry, verify=verify)
+        self._given_up(entry, False)
+        return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up)
 
 
 class BlobSource:
     """The verified content of one entry (see ``items.base.Source``)."""
 
-    def __init__(self, store: Store, cache: FileCache, entry: Entry, *, verify: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cache: FileCache,
+        entry: Entry,
+        *,
+        verify: bool,
+        given_up: Callable[[Entry, bool], None],
+    ) -> None:
+        self._given_up = given_up
         self._store = store
         self._cache = cache
         self._entry = entry
@@ -231,6 +313,7 @@ class BlobSource:
         try:
             return self._store.get(self._key)
         except NotFoundError as exc:
+            self._given_up(self._entry, True)
             raise self._damage("is missing", "blob-missing") from exc
 
     def _fetch(self, target: Path) -> None:
@@ -249,6 +332,7 @@ class BlobSource:
                 size_bytes += len(piece)
                 write(piece)
         except NotFoundError as exc:
+            self._given_up(self._entry, True)
             raise self._damage("is missing", "blob-missing") from exc
         self._check(size_bytes, lambda: f"sha256:{hasher.hexdigest()}")
         return size_bytes
@@ -316,7 +400,8 @@ def _made(encoded: Encoded) -> Payload:
     return encoded.payload() if callable(encoded.payload) else encoded.payload
 
 
-def _discard(payload: Payload | None) -> None:
+def discard(payload: Payload | None) -> None:
+    """Remove a payload's file if the library made it."""
     if isinstance(payload, FilePayload) and payload.temporary:
         if payload.path.is_dir():
             shutil.rmtree(payload.path, ignore_errors=True)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -47,18 +48,30 @@ from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["DataFile", "DeltaTable", "LogEntry"]
+__all__ = ["DataFile", "DeltaTable", "LogEntry", "log_problem"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
 _CHECKPOINT_EVERY = 50
 _COMPACT_FANOUT = 50
+_DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.checkpointInterval": "1000000",
 }
+
+
+def log_problem(body: bytes) -> str | None:
+    """Return what is wrong with the bytes of a log entry, or None."""
+    try:
+        check_seal(body)
+        if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
+            return "is truncated or damaged"
+    except (ValueError, RecursionError) as exc:
+        return f"is truncated or damaged: {brief(exc)}"
+    return None
 
 
 class DeltaTable:
@@ -113,6 +126,25 @@ class DeltaTable:
     def data_files(self) -> dict[str, int]:
         """Return the active data files: path in the table -> size in bytes."""
         return {file.path: file.size_bytes for file in self._files.values()}
+
+    def never_named(self) -> Callable[[str], bool]:
+        """Return what says of a path whether it is a data file that no log entry names, nor ever will.
+
+        A file carries the version it was written for in its name, and only the log entry of that version may name it
+        (FORMAT.md, "Upkeep"). Once that version exists without naming it, the writer has lost or died.
+        """
+        named = {*self._files, *self._tombstones}
+        newest = self.version
+        return lambda path: (
+            (match := _DATA_FILE.fullmatch(path)) is not None and int(match[1]) <= newest and path not in named
+        )
+
+    def active(self) -> list[DataFile]:
+        """Return the active data files as the log tells, read from its start; the files are not read."""
+        self._forget()
+        for entry in self._read_entries(self._list_versions(None)):
+            self._replay(entry)
+        return list(self._files.values())
 
     def load(self, *, trust_copies: bool = True) -> pa.Table:
         """Read the table from its newest checkpoint on and return all its rows, in order.

@@ -160,6 +160,18 @@ class Journal:
                 self._sync(name)
             return self._table(name).data_files()
 
+    def files_of(self, name: str) -> list[DataFile]:
+        """Return the data files that the log of a table names as active, read anew."""
+        table = self._table(name)
+        return DeltaTable(self.store, name, table.schema, table.order).active()
+
+    def dead_files(self, name: str) -> Callable[[str], bool]:
+        """Return what says of a path in a table whether it is a data file that no log entry names, nor ever will."""
+        with self._lock:
+            if name != "manifests":
+                self._sync(name)
+            return self._table(name).never_named()
+
     def reread(self, name: str) -> pa.Table:
         """Read a table anew from its log and its files, not from what this handle knows.
 
@@ -350,6 +362,9 @@ class Journal:
                     return
                 time.sleep(wait_s * random.random())
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+                # a file is only ever named by the version in its name, so that gc can tell which are dead
+                file, key, body = table.encode(rows, version=table.version + 1)
+                self.store.create(key, body)
                 continue
             log.extend(rows)
             return

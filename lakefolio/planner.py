@@ -20,6 +20,7 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
+    Purge,
     Put,
     Restore,
     SetArchived,
@@ -114,6 +115,8 @@ class Plan:
                 self._restore(change)
             case CopyItem():
                 self._copy(change)
+            case Purge():
+                self._purge(change)
 
     # -- rows ----------------------------------------------------------------------------------------------
 
@@ -312,6 +315,7 @@ class Plan:
 
     def _copy(self, change: CopyItem) -> None:
         self._free(change.folio, change.item, overwrite=change.overwrite)
+        self._check_not_purged(change.source, "copied")
         metadata, edges = self._words(change.source)
         self._successor(
             change.source,
@@ -350,6 +354,11 @@ class Plan:
             )
         version = self._common["version"]
         target = version if change.target_version is None else change.target_version
+        if target < version and self.state.purged:
+            past = self.state.at(target)
+            for folio in past.folios() if change.folio is None else [change.folio]:
+                for entry in past.entries(folio):
+                    self._check_not_purged(entry, "protected by a snapshot")
         row = self._row(
             "snapshot",
             "snapshot",
@@ -392,25 +401,51 @@ class Plan:
                 if old is None:
                     self._delete(folio, name, "restore")
                 elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):
-                    self._check_not_purged(old)
+                    self._check_not_purged(old, "restored")
                     self._reput(old, "restore", archived=old.archived)
         if change.items is None:
             self._restore_words(change.target_version, change.folio, folios)
 
-    def _check_not_purged(self, entry: Entry) -> None:
+    def _check_not_purged(self, entry: Entry, what: str) -> None:
         if (
             entry.storage == "blob"
             and entry.blob_digest
             and (entry.generation or 0) < self.overlay.generation(entry.blob_digest)
         ):
             raise NotFoundError(
-                f"content of {entry.ref} was given up by gc and can't be restored",
+                f"content of {entry.ref} was given up by gc and can't be {what}",
                 kind="content-purged",
-                hint="restore the items that are still kept, by name",
+                hint="choose a later version, or items whose content is still kept",
                 item=entry.item,
                 version=entry.version,
                 digest=entry.digest,
             )
+
+    def _purge(self, change: Purge) -> None:
+        """Write the rows that give blobs up; what came to need one since the collector looked wins."""
+        if any(blob.reason == "history" for blob in change.blobs):
+            for snapshot in self.overlay.snapshots():
+                if snapshot.version > change.seen_version > snapshot.target_version:
+                    raise ConflictError(
+                        f"snapshot {snapshot.name!r} of version {snapshot.target_version} was taken while gc looked",
+                        kind="gc-outdated",
+                        hint="look again from the newest version",
+                        snapshot=snapshot.name,
+                        version=snapshot.version,
+                    )
+        needed = self.overlay.blobs_put_since(change.seen_version)
+        for blob in change.blobs:
+            identity = (blob.digest, blob.generation)
+            if identity in needed or blob.generation != self.overlay.generation(blob.digest):
+                continue
+            self._row(
+                "purge",
+                blob.reason,
+                blob_digest=blob.digest,
+                generation=blob.generation,
+                stored_bytes=blob.stored_bytes,
+            )
+            self.overlay.purge(blob.digest, blob.generation)
 
     def _restore_words(self, version: int, folio: str | None, folios: list[str]) -> None:
         subjects: list[tuple[Any, str]] = [("folio", one) for one in folios]

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from lakefolio import items, references
 from lakefolio.blobs import Blobs
 from lakefolio.cache import FileCache
-from lakefolio.changes import Annotate, Change, Commit, Put, Stored
+from lakefolio.changes import Annotate, Change, Commit, Purge, Put, Stored
 from lakefolio.config import default_author
 from lakefolio.errors import (
+    ConflictError,
     FormatError,
     InvalidInputError,
     LakefolioError,
@@ -33,6 +34,7 @@ from lakefolio.errors import (
 )
 from lakefolio.items import json_decode, json_encode
 from lakefolio.journal import Committed, Journal
+from lakefolio.kept import Kept
 from lakefolio.layout import MARKER, README, TABLES
 from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
 from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
@@ -59,6 +61,7 @@ class _Batch:
         self.message = message
         self.changes: list[Change] = []
         self.overlay = session._overlay()
+        self.kept = Kept(whole=False)
         self._session = session
 
     def add(self, changes: Sequence[Change]) -> None:
@@ -70,9 +73,11 @@ class _Batch:
             return
         try:
             plan = self._session._planned(changes, self.overlay)
-        except LakefolioError:
-            if not self._session._moved():
+        except LakefolioError as exc:
+            if not self._session._moved() and exc.kind != _PURGED_MEANWHILE:
                 raise
+            self.changes = self._session._renewed(self.changes, self.kept)
+            changes = self._session._renewed(changes, self.kept)
             self.overlay = self._session._overlay()
             self.overlay.absorb(self._session._planned(self.changes, self.overlay).overlay)
             plan = self._session._planned(changes, self.overlay)
@@ -85,7 +90,10 @@ class _Batch:
         return not told and not self.overlay.live(change.folio, change.item)
 
 
+_PURGED_MEANWHILE = "purged-meanwhile"
+_RENEWALS = 20
 _NOWHERE = Path()
+
 _BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
@@ -118,7 +126,7 @@ class Session:
         self.opened_read_only = read_only
         self.read_only = read_only or pinned is not None
         self.pinned = pinned
-        self.blobs = Blobs(store, FileCache())
+        self.blobs = Blobs(store, FileCache(), self._given_up)
         self._tables: tuple[int, dict[str, pa.Table]] | None = None
 
     @property
@@ -239,6 +247,26 @@ class Session:
             if found.kind == "bad-content" and found.hint is None:
                 found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
             raise found from exc
+
+    def _given_up(self, entry: Entry, missing: bool) -> None:
+        """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
+        state = self.journal.refresh() if missing else self.journal.state
+        if not _is_purged(entry, state):
+            return
+        digest = entry.blob_digest or ""
+        when = state.purge_of(digest, entry.generation or 0)
+        raise NotFoundError(
+            f"content of {entry.ref} was given up by gc"
+            + ("" if when is None else f" at version {when[0]} (reason: {when[1]})"),
+            kind="content-purged",
+            hint="gc keeps the head, snapshots, and what keep_days and keep_last name; a copy of the lake may have it",
+            folio=entry.folio,
+            item=entry.item,
+            version=entry.version,
+            digest=digest,
+            purged_at=None if when is None else when[0],
+            reason=None if when is None else when[1],
+        )
 
     def local_path(self, entry: Entry) -> Path:
         """Return a local, read-only, verified file with the content of an entry."""
@@ -378,11 +406,15 @@ class Session:
                 encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
             except LakefolioError as exc:
                 raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
-            stored = self.blobs.put(encoded, self._known())
-        finally:
+            with self._keeping() as kept:
+                if scratch is not None:
+                    kept.own(scratch)
+                stored = self.blobs.put(encoded, self._known(), kept)
+                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept)
+        except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
-        self._put(folio, item, stored, words, overwrite=overwrite)
+            raise
 
     def put_reference(
         self,
@@ -417,7 +449,22 @@ class Session:
         if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
             self._planned([_probe(folio, item)], self._view())
 
-    def _put(self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool) -> None:
+    @contextmanager
+    def _keeping(self) -> Iterator[Kept]:
+        """Give the open batch's store of content on its way, or one of its own for a single commit."""
+        batch = self._batch()
+        if batch is not None:
+            yield batch.kept
+            return
+        kept = Kept(whole=True)
+        try:
+            yield kept
+        finally:
+            kept.close()
+
+    def _put(
+        self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool, kept: Kept | None = None
+    ) -> None:
         put = Put(
             folio=folio,
             item=item,
@@ -429,7 +476,7 @@ class Session:
             metadata=words.metadata,
             overwrite=overwrite,
         )
-        self.apply(put)
+        self.apply(put, kept=kept)
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
@@ -437,7 +484,7 @@ class Session:
         texts |= dict.fromkeys(remove)
         self.apply(Annotate(kind, subject_id, texts))
 
-    def apply(self, *changes: Change, message: str | None = None) -> None:
+    def apply(self, *changes: Change, message: str | None = None, kept: Kept | None = None) -> None:
         """Commit changes as one, or add them to the open batch.
 
         Raises:
@@ -446,12 +493,41 @@ class Session:
         self.check_writable()
         batch = self._batch()
         if batch is None:
-            self._commit(changes, message)
+            self._commit(changes, message, kept)
         else:
             batch.add(changes)
 
-    def _commit(self, changes: Sequence[Change], message: str | None) -> Committed:
-        return self.journal.commit(Commit(commit_id=new_id(), changes=changes, author=self.author, message=message))
+    @property
+    def in_batch(self) -> bool:
+        """Whether a batch is open here."""
+        return self._batch() is not None
+
+    def purge(self, change: Purge) -> list[dict[str, Any]]:
+        """Commit the rows that give blobs up and return them; see gc."""
+        self.check_writable()
+        return [row for row in self._commit([change], "gc").rows if row["op"] == "purge"]
+
+    def _commit(self, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
+        for renewal in range(_RENEWALS):
+            commit = Commit(commit_id=new_id(), changes=changes, author=self.author, message=message)
+            try:
+                return self.journal.commit(commit)
+            except ConflictError as exc:
+                if exc.kind != _PURGED_MEANWHILE or renewal == _RENEWALS - 1:
+                    raise
+            self.journal.refresh()
+            changes = self._renewed(changes, kept)
+        raise AssertionError
+
+    def _renewed(self, changes: Sequence[Change], kept: Kept | None) -> list[Change]:
+        """Return the changes with each blob that gc gave up since stored again, under its next generation."""
+        state = self.journal.state
+        return [
+            replace(change, stored=self.blobs.renew(change.stored, state, kept))
+            if isinstance(change, Put) and _is_purged(change.stored, state)
+            else change
+            for change in changes
+        ]
 
     @contextmanager
     def batch(self, message: str | None = None) -> Iterator[None]:
@@ -466,11 +542,14 @@ class Session:
         batch = _Batch(self, message)
         token = _BATCHES.set({**_BATCHES.get(), id(self.journal): batch})
         try:
-            yield
+            try:
+                yield
+            finally:
+                _BATCHES.reset(token)
+            if batch.changes:
+                self._commit(batch.changes, message, batch.kept)
         finally:
-            _BATCHES.reset(token)
-        if batch.changes:
-            self._commit(batch.changes, message)
+            batch.kept.close()
 
     def plan(self, *changes: Change) -> list[dict[str, Any]]:
         """Return the rows of ``manifests`` that changes would make now, and make none."""
@@ -514,6 +593,14 @@ class Session:
     def _moved(self) -> bool:
         before = self.journal.state.version
         return self.journal.refresh().version != before
+
+
+def _is_purged(stored: Stored | Entry, state: State) -> bool:
+    return (
+        stored.storage == "blob"
+        and stored.blob_digest is not None
+        and (stored.generation or 0) < state.generation(stored.blob_digest)
+    )
 
 
 @cache

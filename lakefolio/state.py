@@ -202,6 +202,10 @@ class View(Protocol):
         """Return the generation under which a blob must be stored now (0 unless it was purged before)."""
         ...
 
+    def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
+        """Return (digest, generation) of every blob that a ``put`` above ``version`` refers to."""
+        ...
+
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """Return a live snapshot of exactly this scope, or None."""
         ...
@@ -273,8 +277,8 @@ class State:
             elif op == "drop_snapshot":
                 self._snapshots.pop((folio, self.rows.value(number, "snapshot")), None)
             elif op == "purge":
-                row = self.rows.row(number)
-                blob, generation = row["blob_digest"], row["generation"] or 0
+                blob = self.rows.value(number, "blob_digest")
+                generation = self.rows.value(number, "generation") or 0
                 if blob is None:
                     continue
                 self._purged[blob] = max(self._purged.get(blob, -1), generation)
@@ -333,6 +337,30 @@ class State:
     def generation(self, blob_digest: str) -> int:
         """See View."""
         return self._purged.get(blob_digest, -1) + 1
+
+    @property
+    def purged(self) -> bool:
+        """Whether any blob was ever given up."""
+        return bool(self._purged)
+
+    def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
+        """Return the version that gave a blob up, and why, or None."""
+        import pyarrow.compute as pc
+
+        rows = self.rows.table().select(["version", "op", "blob_digest", "generation", "reason"])
+        rows = rows.filter(pc.equal(rows.column("blob_digest"), blob_digest))
+        for row in rows.to_pylist():
+            if row["op"] == "purge" and (row["generation"] or 0) >= generation:
+                return row["version"], row["reason"]
+        return None
+
+    def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
+        """See View."""
+        rows = self.rows.table().slice(self.row_count_at(version)).select(["op", "blob_digest", "generation"])
+        columns = (column.to_pylist() for column in rows.columns)
+        return {
+            (digest, generation or 0) for op, digest, generation in zip(*columns, strict=True) if op == "put" and digest
+        }
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """See View."""

@@ -18,17 +18,17 @@ for number, names in enumerate(
         # pure: no I/O
         "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
         "state side",
-        "changes overlay lookup",
+        "changes overlay lookup reach",
         "planner",
         # adapters
         "config aws storage storage.* delta",
         # domain
         "items items.* cache",
-        "journal blobs references",
+        "journal blobs references kept",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
-        "session check",
+        "session check gc why repair doctor",
         "surroundings describe accessors folio_*",
         "folio lake",
         # edge

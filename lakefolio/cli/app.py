@@ -52,6 +52,10 @@ COMMANDS: Final = {
     "sql": "Answer a SQL query over the lake's views.",
     "lineage": "Show what an item was made of, and what was made of it.",
     "check": "Verify the lake; exit with 8 if anything is wrong.",
+    "repair": "Bring back what is lost or damaged from a second copy.",
+    "gc": "Delete content that nothing needs.",
+    "why": "Show what keeps content alive: live items, snapshots, history.",
+    "doctor": "Examine whether a place can hold a lake safely.",
     "compact": "Merge the small files of the tables.",
     "stats": "Show what the lake holds, and what it takes to store.",
 }

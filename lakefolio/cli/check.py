@@ -12,14 +12,15 @@ __all__ = ["check"]
 
 @command(example="lakefolio check --read-data")
 @click.option("--read-data", is_flag=True, help="Read and verify every stored byte too.")
-def check(app: App, read_data: bool) -> None:
+@click.option("--sample", type=click.IntRange(min=0), metavar="N", help="Read and verify N objects chosen at random.")
+def check(app: App, read_data: bool, sample: int | None) -> None:
     """Verify the lake; exit with 8 if anything is wrong.
 
     Looks at every row of the tables and at whether each object is there in its size. Changes nothing.
     """
     lake = app.open()
     with app.output.working("reading all content" if read_data else "checking"):
-        report = lake.check(read_data=read_data)
+        report = lake.check(read_data=read_data, sample=sample)
     app.output.emit(report)
     if not report.ok:
         click.get_current_context().exit(IntegrityError.exit_code)

@@ -212,6 +212,15 @@ class Store(ABC):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects. Idempotent: a missing one is fine, and after an error all may be deleted again."""
 
+    def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Remove what writers that were killed left of objects that never appeared, and say how many there were.
+
+        Args:
+            before: Only what was begun before this time: the rest may belong to a writer at work.
+            dry_run: Only count.
+        """
+        return 0
+
     # Running at once
 
     def parallel(self, calls: Sequence[Callable[[], T]]) -> builtins.list[T]:

@@ -178,6 +178,19 @@ class LocalStore(Store):
                     continue
                 raise error from exc
 
+    def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
+        count = 0
+        for folder, _, names in os.walk(self.uri):
+            for name in names:
+                if name.startswith(_TEMPORARY):
+                    path = f"{folder}/{name}"
+                    with contextlib.suppress(OSError):
+                        if os.stat(path).st_mtime < before.timestamp():
+                            if not dry_run:
+                                os.unlink(path)
+                            count += 1
+        return count
+
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
     etag = f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"

@@ -54,7 +54,8 @@ def open_store(uri: str | Path, storage_options: Mapping[str, Any] | None = None
         uri: A local path (relative ones and ``~`` are resolved), or file://, s3://, gs://, az://, abfss:// or memory://;
             handles on one memory:// address in one process share their objects.
         storage_options: Named as deltalake and AWS users name them, in any case; they win over the environment
-            (AWS_*, GOOGLE_*, AZURE_*), which wins over AWS profiles. Local folders know ``fsync``.
+            (AWS_*, GOOGLE_*, AZURE_*), which wins over AWS profiles. Local folders know ``fsync``,
+            by default LAKEFOLIO_FSYNC: whether a write returns only when the disk has it.
 
     Raises:
         InvalidInputError: kind ``bad-uri``, ``unknown-option``, ``bad-option``, ``conflicting-options``,
@@ -106,7 +107,7 @@ def _cached(location: Location, options: tuple[tuple[str, str], ...]) -> Store:
 
 def _open(location: Location, options: dict[str, str]) -> Store:
     if location.scheme == "file":
-        return LocalStore(Path(location.prefix), fsync=truthy(options.get("fsync")))
+        return LocalStore(Path(location.prefix), fsync=truthy(options.get("fsync", os.environ.get("LAKEFOLIO_FSYNC"))))
     client, retry = _client_options(options), _retry_options(options)
     try:
         return _OPENERS[location.scheme](location, options, client, retry)

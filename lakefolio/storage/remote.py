@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
@@ -217,6 +218,14 @@ class RemoteStore(Store):
         except NotFoundError as missing:
             if missing.kind != "object-not-found":
                 raise
+
+    def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
+        if self.scheme != "s3":
+            return 0  # the others drop unfinished uploads by themselves, after a week at most
+        from lakefolio import aws
+
+        bucket = self.uri.removeprefix("s3://").partition("/")[0]
+        return aws.discard_uploads(bucket, self._prefix, self.options_for_delta(), before, dry_run=dry_run)
 
     def parallel(self, calls: Sequence[Callable[[], T]]) -> builtins.list[T]:
         if len(calls) < 2 or self.scheme == "memory" or getattr(_in_pool, "yes", False):

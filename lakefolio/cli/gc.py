@@ -1,0 +1,32 @@
+"""``lakefolio gc``."""
+
+from __future__ import annotations
+
+import click
+
+from lakefolio.cli.app import App, command
+
+__all__ = ["gc"]
+
+
+@command(example="lakefolio gc --keep-last 3", light=True)
+@click.option("--dry-run/--delete", default=True, help="Only say what would go and why (the default), or do it.")
+@click.option("--grace", type=float, metavar="SECONDS", help="Leave younger objects alone; default 86400, 0 is safe.")
+@click.option("--keep-days", type=float, metavar="DAYS", help="Give up entries not live within so many days.")
+@click.option("--keep-last", type=int, metavar="N", help="Give up all but the newest N entries of each item.")
+def gc(app: App, dry_run: bool, grace: float | None, keep_days: float | None, keep_last: int | None) -> None:
+    """Delete content that nothing needs.
+
+    By default all history stays, and only what killed writers left goes. The content of live items and of
+    snapshots always stays. Safe beside any writers; killed, it is resumed by the next one.
+    """
+    lake = app.open(writing=not dry_run)
+    with app.output.working("looking for what nothing needs") as say:
+        report = lake.gc(
+            dry_run=dry_run,
+            grace=grace,
+            keep_days=keep_days,
+            keep_last=keep_last,
+            progress=lambda what, count: say(f"{what}: {count:,} blobs"),
+        )
+    app.output.emit(report)

@@ -1,0 +1,195 @@
+"""Whatever is added, given up, restored and killed: the head, snapshots and kept history always keep their answer."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import lakefolio as lf
+from lakefolio.layout import blob_key
+
+FOLIOS = st.sampled_from(["a", "b"])
+ITEMS = st.sampled_from(["x", "y"])
+VALUES = st.integers(0, 5)
+WHICH = st.integers(0, 1)
+Model = dict[tuple[str, str], int]
+
+
+class Killed(BaseException):
+    """Stands for the end of a process: nothing of it runs any more, and its handle is never used again."""
+
+
+def content(value: int) -> bytes:
+    return bytes([value]) * 5000
+
+
+class Collected(RuleBasedStateMachine):
+    """Two handles on one lake, against a dict; content of every past version is either right or said to be given up."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.uri = str(Path(self.folder.name) / "lake")
+        self.handles = [lf.open(self.uri, author="one"), lf.open(self.uri, author="two")]
+        self.model: Model = {}
+        self.past: dict[int, Model] = {0: {}}
+        self.snapshots: dict[str, int] = {}
+        self.given_up = False
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            assert self.handles[0].check(read_data=True).ok
+            self.the_past_is_right_or_given_up()
+            self.folder.cleanup()
+
+    def remember(self) -> None:
+        version = self.handles[0].version
+        for missing in range(max(self.past) + 1, version):
+            self.past[missing] = self.past[missing - 1]
+        self.past[version] = dict(self.model)
+
+    @rule(which=WHICH, folio=FOLIOS, item=ITEMS, value=VALUES)
+    def add(self, which: int, folio: str, item: str, value: int) -> None:
+        self.handles[which].folio(folio).add_artifact(item, content(value), overwrite=True)
+        self.model[folio, item] = value
+        self.remember()
+
+    @rule(which=WHICH, folio=FOLIOS, item=ITEMS)
+    def delete(self, which: int, folio: str, item: str) -> None:
+        try:
+            self.handles[which].folio(folio).delete(item, warn_dependents=False)
+        except lf.NotFoundError:
+            assert (folio, item) not in self.model
+        else:
+            del self.model[folio, item]
+        self.remember()
+
+    @rule(which=WHICH, values=st.dictionaries(st.tuples(FOLIOS, ITEMS), VALUES, max_size=3), collect=st.booleans())
+    def batch(self, which: int, values: Model, collect: bool) -> None:
+        """A batch, and perhaps a gc of the other handle before its commit."""
+        with self.handles[which].batch("several"):
+            for (folio, item), value in values.items():
+                self.handles[which].folio(folio).add_artifact(item, content(value), overwrite=True)
+            if collect:
+                self.handles[1 - which].gc(dry_run=False, grace=0)
+        self.model |= values
+        self.remember()
+
+    @precondition(lambda self: len(self.past) > 1)
+    @rule(which=WHICH, name=st.sampled_from(["one", "two"]), data=st.data())
+    def snapshot(self, which: int, name: str, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.past)))
+        try:
+            self.handles[which].snapshot(name, at=version)
+        except lf.AlreadyExistsError:
+            assert name in self.snapshots
+        except lf.NotFoundError as exc:
+            self.only_what_was_given_up(exc)
+        else:
+            self.snapshots[name] = version
+        self.remember()
+
+    @precondition(lambda self: self.snapshots)
+    @rule(which=WHICH, data=st.data())
+    def drop(self, which: int, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.snapshots)))
+        self.handles[which].drop_snapshot(name)
+        del self.snapshots[name]
+        self.remember()
+
+    @precondition(lambda self: len(self.past) > 1)
+    @rule(which=WHICH, data=st.data())
+    def restore(self, which: int, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.past)))
+        try:
+            self.handles[which].restore(version)
+        except lf.NotFoundError as exc:
+            self.only_what_was_given_up(exc)
+        else:
+            self.model = dict(self.past[version])
+        self.remember()
+
+    def only_what_was_given_up(self, error: lf.NotFoundError) -> None:
+        assert (error.kind, self.given_up) == ("content-purged", True)
+
+    @rule(which=WHICH, keep_last=st.one_of(st.none(), st.integers(0, 2)))
+    def gc(self, which: int, keep_last: int | None) -> None:
+        self.handles[which].gc(dry_run=False, grace=0, keep_last=keep_last)
+        self.given_up |= keep_last is not None
+        self.remember()
+
+    @rule(which=WHICH, when=st.sampled_from(["listed", "purging", "purged"]), keep_last=st.integers(0, 1))
+    def gc_is_killed(self, which: int, when: str, keep_last: int) -> None:
+        def progress(what: str, count: int) -> None:
+            if what == when:
+                raise Killed
+
+        try:
+            self.handles[which].gc(dry_run=False, grace=0, keep_last=keep_last, progress=progress)
+        except Killed:
+            self.handles[which] = lf.open(self.uri)
+        self.given_up = True
+        self.remember()
+
+    @rule(value=VALUES)
+    def writer_is_killed(self, value: int) -> None:
+        """After its blob, before its commit."""
+        import hashlib
+
+        body = content(value)
+        store, state = self.handles[0]._session.store, self.handles[0]._session.journal.state
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        store.create_if_absent(blob_key(digest, state.generation(digest)), body)
+
+    @rule(which=WHICH)
+    def compact(self, which: int) -> None:
+        self.handles[which].compact()
+        self.remember()
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        if hasattr(self, "handles"):
+            report = self.handles[1].check()
+            assert report.ok, str(report)
+
+    @invariant()
+    def the_head_and_snapshots_are_right(self) -> None:
+        if hasattr(self, "handles"):
+            for lake in self.handles:
+                assert contents(lake) == (self.model, 0)
+            for name, version in self.snapshots.items():
+                assert contents(self.handles[0].at(name)) == (self.past[version], 0)
+
+    def the_past_is_right_or_given_up(self) -> None:
+        for version, model in self.past.items():
+            found, purged = contents(self.handles[0].at(version))
+            assert len(found) + purged == len(model)
+            assert found.items() <= model.items()
+            assert self.given_up or not purged
+
+
+def contents(lake: lf.Lake) -> tuple[Model, int]:
+    """Return what can be read, and how many items' content was given up."""
+    found: Model = {}
+    purged = 0
+    for entry in lake.items():
+        try:
+            body = lake.folio(entry.folio).get(entry.item)
+        except lf.NotFoundError as exc:
+            if exc.kind != "content-purged":
+                raise
+            purged += 1
+        else:
+            assert body == content(body[0])
+            found[entry.folio, entry.item] = body[0]
+    return found, purged
+
+
+TestCollected = Collected.TestCase
+TestCollected.settings = settings(
+    max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

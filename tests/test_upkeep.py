@@ -1,0 +1,237 @@
+"""why, repair, doctor, and check by sample."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.doctor import doctor, judge_rules
+from lakefolio.layout import blob_key, log_key
+from lakefolio.repair import repair
+from lakefolio.storage import open_store
+from lakefolio.storage.local import LocalStore
+from lakefolio.testing import S3Server
+
+
+def content(number: int, size: int = 6000) -> bytes:
+    return bytes([number]) * size
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    """Three items: one that is shared, one with a history and a snapshot, one inline."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(3):
+        lake.folio("a").add_artifact("x", content(number), overwrite=True, metadata={"n": number})
+    lake.folio("b").add_artifact("y", content(2), inputs=["a:x"])
+    lake.folio("b").add_json("small", 1)
+    lake.snapshot("s", at=1)
+    return lake
+
+
+# -- why ---------------------------------------------------------------------------------------------------
+
+
+def test_why_names_heads_snapshots_and_history(lake: lf.Lake) -> None:
+    found = lake.why("a:x")
+    assert [(one["heads"], one["snapshots"], one["history"]) for one in found.blobs] == [
+        ([], ["s"], []),
+        ([], [], ["a:x@2"]),
+        (["a:x", "b:y"], [], []),
+    ]
+    assert (found.exclusive_bytes, found.shared_bytes, found.stored_bytes) == (12_000, 6_000, 18_000)
+    digest = lake.item("a:x@2").blob_digest or ""
+    assert lake.why(digest).blobs == [found.blobs[1]]
+    assert lake.why("a:x@2").blobs == [found.blobs[1]]
+    assert lake.why("b:small").blobs == []
+    lake.gc(dry_run=False, grace=0, keep_last=1)
+    assert [one["purged"] for one in lake.why("a:x").blobs] == [False, True, False]
+    assert lake.why("a:x").exclusive_bytes == 6_000
+
+
+def test_why_of_what_never_was(lake: lf.Lake) -> None:
+    for ref, kind in (("sha256:" + "0" * 64, "blob-not-found"), ("a:nothing", "item-not-found")):
+        with pytest.raises(lf.NotFoundError) as caught:
+            lake.why(ref)
+        assert caught.value.kind == kind
+
+
+# -- check -------------------------------------------------------------------------------------------------
+
+
+def test_check_by_sample_reads_so_many(lake: lf.Lake) -> None:
+    assert lake.check(sample=2).counts["objects_read"] == 2
+    report = lake.check(sample=100)
+    assert (report.ok, report.counts["objects_read"], report.counts["bytes_read"]) == (True, 3, 18_000)
+    damage(lake, "a:x@1")
+    assert [one.kind for one in lake.check(sample=3).problems] == ["blob-damaged"]
+    assert lake.check().ok
+
+
+def damage(lake: lf.Lake, ref: str) -> str:
+    entry = lake.item(ref)
+    key = blob_key(entry.blob_digest or "", entry.generation or 0)
+    body = bytearray(lake._session.store.get(key))
+    body[10] ^= 1
+    lake._session.store.put(key, bytes(body))
+    return key
+
+
+# -- repair ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(lake: lf.Lake, tmp_path: Path) -> LocalStore:
+    lake.compact()
+    shutil.copytree(tmp_path / "lake", tmp_path / "copy")
+    store = open_store(tmp_path / "copy")
+    assert isinstance(store, LocalStore)
+    return store
+
+
+def test_repair_brings_back_everything_from_a_copy(lake: lf.Lake, copy: LocalStore, tmp_path: Path) -> None:
+    store = lake._session.store
+    before = {info.key: bytes(store.get(info.key)) for info in store.list("")}
+    for key in sorted(before):
+        store.delete([key]) if "checkpoint" not in key and key != log_key("manifests", 0) else None
+    with pytest.raises(lf.LakefolioError):
+        lf.open(tmp_path / "lake", create=False)
+    planned = repair(store, copy, dry_run=True)
+    assert planned.repaired
+    assert {info.key for info in store.list("")} < set(before)
+    done = repair(store, copy)
+    assert (done.ok, done.left) == (True, [])
+    repaired = lf.open(tmp_path / "lake", create=False)
+    assert repaired.check(read_data=True).ok
+    assert repaired.lake_id == lake.lake_id
+    assert repaired.folio("a").get("x", at=2) == content(1)
+    assert repair(store, copy).repaired == []
+
+
+def test_repair_mends_damage_within(lake: lf.Lake, copy: LocalStore) -> None:
+    store = lake._session.store
+    broken = [damage(lake, "a:x@1"), log_key("manifests", 2)]
+    store.put(broken[1], bytes(store.get(broken[1]))[:-40])
+    for path, size in lake._session.journal.data_files("manifests").items():
+        broken.append(f"tables/manifests/{path}")
+        store.put(broken[-1], bytes(size))
+    assert not lake.check(read_data=True).ok
+    assert {one["object"] for one in lake.repair(copy.uri).repaired} == set(broken)
+    assert lake.check(read_data=True).ok
+    damage(lake, "a:x@1")
+    assert lake.repair(copy.uri, read_data=False).repaired == []
+
+
+def test_what_neither_copy_has_stays_a_problem(lake: lf.Lake, copy: LocalStore) -> None:
+    key = damage(lake, "a:x@1")
+    copy.put(key, b"damaged too")
+    report = lake.repair(copy.uri)
+    assert (report.ok, report.repaired) == (False, [])
+    assert [(one["kind"], one["object"]) for one in report.left] == [("blob-missing", key)]
+    assert not lake.check(read_data=True).ok
+
+
+def test_repair_refuses_another_lake_and_another_history(lake: lf.Lake, copy: LocalStore, tmp_path: Path) -> None:
+    lf.open(tmp_path / "other").folio("a").add_json("x", 1)
+    with pytest.raises(lf.FormatError) as caught:
+        lake.repair(tmp_path / "other")
+    assert caught.value.kind == "other-lake"
+    with pytest.raises(lf.FormatError) as caught:
+        lake.repair(tmp_path / "nothing")
+    assert caught.value.kind == "no-lake"
+    twin = lf.open(copy.uri)
+    twin.folio("a").add_json("theirs", 1)
+    lake.folio("a").add_json("ours", 1)
+    version = lake.version
+    report = lake.repair(copy.uri)
+    assert [(one["kind"], one["object"]) for one in report.left] == [("diverged", log_key("manifests", version))]
+    assert (lake.version, "theirs" in lake.folio("a")) == (version, False)
+
+
+# -- doctor ------------------------------------------------------------------------------------------------
+
+
+def levels(report: Any) -> dict[str, str]:
+    return {one["name"]: one["level"] for one in report.findings}
+
+
+def test_doctor_finds_a_good_place_good(lake_uri: str) -> None:
+    report = doctor(lake_uri)
+    assert report.ok, str(report)
+    assert {
+        levels(report)[name] for name in ("create", "get", "list", "put", "delete", "race", "listing", "clock")
+    } == {"ok"}
+    assert not list(open_store(lake_uri).list(""))
+    lake = lf.open(lake_uri)
+    assert levels(lake.doctor())["lake"] == "ok"
+    assert "race" not in levels(lf.open(lake_uri, read_only=True).doctor())
+
+
+def test_doctor_refuses_a_store_where_more_than_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalStore, "create", LocalStore.put)
+    report = doctor(tmp_path)
+    assert not report.ok
+    assert levels(report)["race"] == "error"
+
+
+def test_doctor_names_unsafe_settings(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_S3_ALLOW_UNSAFE_RENAME", "true")
+    report = doctor(s3_uri)
+    assert (report.ok, levels(report)) == (False, {"settings": "error"})
+
+
+def test_doctor_says_which_permission_is_missing(s3_server: S3Server, s3_uri: str) -> None:
+    report = doctor(s3_uri, {"access_key_id": "nobody", "secret_access_key": "nothing"})
+    assert not report.ok
+    assert levels(report)["create"] == "error"
+
+
+def test_lifecycle_rules_that_would_harm_a_lake() -> None:
+    expiring = {"ID": "tidy", "Filter": {"Prefix": "lakes/"}, "Expiration": {"Days": 30}}
+    cold = {"Filter": {"And": {"Prefix": "lakes/one/blobs/"}}, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}
+    elsewhere = {"Prefix": "logs/", "Expiration": {"Days": 1}}
+    uploads = {"Filter": {}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+    harmful, aborts = judge_rules([expiring, cold, elsewhere, uploads], "lakes/one")
+    assert [level for level, *_ in harmful] == ["error", "warning"]
+    assert aborts
+    assert judge_rules([elsewhere], "lakes/one") == ([], False)
+
+
+def test_local_policy_of_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert levels(doctor(tmp_path))["fsync"] == "note"
+    assert levels(doctor(tmp_path, {"fsync": True}))["fsync"] == "ok"
+    monkeypatch.setenv("LAKEFOLIO_FSYNC", "1")
+    assert levels(doctor(tmp_path))["fsync"] == "ok"
+    assert levels(doctor(tmp_path, {"fsync": False}))["fsync"] == "note"
+
+
+# -- command line ------------------------------------------------------------------------------------------
+
+
+def test_commands(lake: lf.Lake, copy: LocalStore) -> None:
+    def run(*args: str, code: int = 0) -> Any:
+        result = CliRunner().invoke(cli, [*args, "--lake", lake.uri, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    assert run("gc", "--grace", "0", "--keep-last", "1")["purged_blobs"] == 1
+    assert run("gc", "--grace", "0", "--keep-last", "1", "--delete")["deleted_blobs"] == 1
+    assert run("why", "a:x")["exclusive_bytes"] == 6_000
+    assert run("check", "--sample", "1")["counts"]["objects_read"] == 1
+    assert run("doctor")["ok"]
+    key = damage(lake, "b:y")
+    assert run("repair", "--from", copy.uri, "--dry-run")["repaired"] == [{"kind": "blob", "object": key}]
+    assert run("repair", "--from", copy.uri)["ok"]
+    copy.delete([damage(lake, "b:y")])
+    assert run("repair", "--from", copy.uri, code=8)["left"][0]["object"] == key
+    for command in (["gc", "--grace", "0"], ["why", "a:x"], ["doctor"], ["repair", "--from", copy.uri, "--dry-run"]):
+        shown = CliRunner().invoke(cli, [*command, "--lake", lake.uri])
+        assert shown.exit_code in (0, 8)
+        assert shown.stdout
