@@ -3,10 +3,10 @@
 A commit is planned on the newest state known, its files are stored, and the next log entry of ``manifests`` is created
 if it is absent. Winning that create is the commit point *and* the proof that nothing happened since the state it was
 planned on. Losing it means: read what happened, look for the own commit id (a lost answer is not a conflict), plan
-again. Threads that share a journal combine: whoever holds the lock commits for all who wait.
+again (how: ``committing``). Threads that share a journal combine: whoever holds the lock commits for all who wait.
 
-Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet files
-of all three tables, the log entries of ``lineage`` and ``metadata``, the log entry of ``manifests``.
+Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet
+files of all three tables, the log entries of ``lineage`` and ``metadata``, the log entry of ``manifests``.
 """
 
 from __future__ import annotations

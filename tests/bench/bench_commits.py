@@ -1,6 +1,6 @@
-"""Commits per second of many writer processes beside plain deltalake appends: python tests/bench/bench_commits.py [--quick]
+"""Commits per second of many writer processes beside plain deltalake appends: python tests/bench/bench_commits.py
 
-Every writer is a process with a warm handle; all start at one signal, so that start-up and imports are outside the clock.
+Every writer is a process with a warm handle; all start at one signal: start-up and imports are outside the clock.
 Each adds small items one by one (an item is visible to everybody when its add returns); plain deltalake appends one row
 per commit to one table. A place is a local folder, an S3 server on this machine, and that server with 20 ms added to
 every request (``delay``).
@@ -61,12 +61,15 @@ def measure(action: Any, seconds: float, ready: Any, results: Any) -> None:
     results.put((taken, time.perf_counter() - began, error))
 
 
-def run(target: Any, uri: str, options: dict[str, str] | None, writers: int, seconds: float) -> tuple[float, float, float]:
+Options = dict[str, str] | None
+
+
+def run(target: Any, uri: str, options: Options, writers: int, seconds: float) -> tuple[float, float, float]:
     """Return commits per second, the median and the 99th percentile of the latencies in seconds."""
     context = multiprocessing.get_context("spawn")
     ready, results = context.Barrier(writers), context.Queue()
     processes = [
-        context.Process(target=target, args=(uri, options, number, seconds, ready, results)) for number in range(writers)
+        context.Process(target=target, args=(uri, options, n, seconds, ready, results)) for n in range(writers)
     ]
     for process in processes:
         process.start()
@@ -82,7 +85,7 @@ def run(target: Any, uri: str, options: dict[str, str] | None, writers: int, sec
     return rate, statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
 
 
-def compare(place: str, root: str, options: dict[str, str] | None, sizes: list[int], seconds: float, plain: bool) -> None:
+def compare(place: str, root: str, options: Options, sizes: list[int], seconds: float, plain: bool) -> None:
     import deltalake
     import pyarrow as pa
 
