@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.base import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
-from lakefolio.storage.errors import VENDOR_ERRORS, cause, status_of, translate
+from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, status_of, translate
 
 __all__ = ["RemoteStore"]
 
@@ -31,7 +31,6 @@ _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _THREADS = 32
 _CONFLICT_TRIES = 5
-_TRANSIENT = ("connection", "timeout")
 _BROKEN_S = 10.0
 """A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
 
@@ -146,7 +145,7 @@ class RemoteStore(Store):
                 # which may have been a deletion or may fail itself: look, and try again if nothing is there.
                 # A connection that broke says nothing at all; obstore tries such again only where it is harmless to
                 # act twice. It is here: who is told that the object exists looks whether it is its own.
-                broken = error.kind in _TRANSIENT and time.monotonic() - began < _BROKEN_S
+                broken = is_broken(exc, error.kind) and time.monotonic() - began < _BROKEN_S
                 conflict = error.kind == "object-exists" and status_of(exc) == 409
                 if not broken and (not conflict or self._exists(key)):
                     raise error from cause(exc)
