@@ -88,6 +88,7 @@ class DeltaTable:
         self.schema = schema
         self.version = -1
         self.checkpoint_version = -1
+        self._due = False
         self.order = tuple(order)
         self._files: dict[str, DataFile] = {}
         self._tombstones: dict[str, tuple[DataFile, int]] = {}
@@ -232,6 +233,10 @@ class DeltaTable:
             self._replay(entry)
         return entries, rows
 
+    def entries(self, first: int, last: int) -> list[LogEntry]:
+        """Read the log entries ``first`` to ``last`` again, one request each; changes nothing in this handle."""
+        return self._read_entries(range(first, last + 1), first=first)
+
     def _list_versions(self, after: str | None) -> list[int]:
         listed = self.store.list(log_prefix(self.name) + "/", after=after)
         versions = [log_version(info.key) for info in listed]
@@ -285,7 +290,8 @@ class DeltaTable:
                 key=key,
                 version=version,
             ) from exc
-        return LogEntry(version, tuple(info.get("commits", ())), tuple(added), tuple(compacted), tuple(removed))
+        commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
+        return LogEntry(version, commits, tuple(added), tuple(compacted), tuple(removed), refused)
 
     def _replay(self, entry: LogEntry) -> None:
         for path in entry.removed:
@@ -338,15 +344,31 @@ class DeltaTable:
         file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows)
         return file, f"{table_prefix(self.name)}/{path}", body
 
-    def commit(self, version: int, file: DataFile, commit_ids: Sequence[str], at: datetime) -> None:
+    def commit(
+        self,
+        version: int,
+        file: DataFile | None,
+        commit_ids: Sequence[str],
+        at: datetime,
+        refused: Sequence[str] = (),
+    ) -> None:
         """Create the log entry of ``version`` over a file that is already stored. One request, exact.
+
+        Args:
+            version: The version to create.
+            file: Its rows; None if all it does is refuse.
+            commit_ids: The commits it carries.
+            at: When.
+            refused: Commits of tickets that are decided by not being carried.
 
         Raises:
             AlreadyExistsError: If the version exists: somebody committed meanwhile, or this very commit landed and
                 its answer was lost. The caller polls and looks for its own commit id.
         """
         ours: dict[str, Any] = {"commits": list(commit_ids)}
-        if file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
+        if refused:
+            ours["refused"] = list(refused)
+        if file is not None and file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
             ours["rows"] = rows_to_plain(file.rows)
         info = {
             "timestamp": int(at.timestamp() * 1000),
@@ -355,19 +377,23 @@ class DeltaTable:
             "engineInfo": "lakefolio",
             "isBlindAppend": True,
         }
-        actions = [{"add": file.add(data_change=True)}]
+        actions = [] if file is None else [{"add": file.add(data_change=True)}]
         body = sealed(info, ours, actions)
         if len(body) > _COPIED_BYTES and "rows" in ours:
             del ours["rows"]
             body = sealed(info, ours, actions)
         self.store.create(log_key(self.name, version), body)
-        self._replay(LogEntry(version, tuple(commit_ids), (file,), (), ()))
+        self._due = self._due or version % _CHECKPOINT_EVERY == 0
+        self._replay(LogEntry(version, tuple(commit_ids), () if file is None else (file,), (), ()))
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
     def due(self) -> bool:
-        """Say whether enough small files or log entries have gathered for :meth:`upkeep`."""
-        return self.version - max(self.checkpoint_version, 0) >= _CHECKPOINT_EVERY
+        """Say whether it is on this handle to do the :meth:`upkeep`: it created a version that is a multiple of 50.
+
+        So one writer does it however many there are; should it die, the creator of the next multiple makes up for it.
+        """
+        return self._due
 
     def upkeep(self, *, everything: bool = False) -> dict[str, int]:
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
@@ -379,6 +405,7 @@ class DeltaTable:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
         """
         before = len(self._files)
+        self._due = False
         for chosen in self._candidates(everything=everything):
             if not self._compact(chosen):
                 break
@@ -402,7 +429,7 @@ class DeltaTable:
         rows = self._ordered(self._rows_of(files)).combine_chunks()
         version = self.version + 1
         merged, key, body = self.encode(rows, version=version)
-        self.store.create(key, body)
+        self.store.create_if_absent(key, body)  # nobody else uses this key: one that is there is this very file
         now = now_ms()
         removes = [
             {

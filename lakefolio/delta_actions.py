@@ -65,13 +65,17 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A log entry that was read: the version it creates, the commits it carries, what it adds and removes."""
+    """A log entry that was read: the version it creates, the commits it carries, what it adds and removes.
+
+    ``refused`` are the commits of tickets that it decided not to carry.
+    """
 
     version: int
     commit_ids: tuple[str, ...]
     added: tuple[DataFile, ...]
     compacted: tuple[DataFile, ...]
     removed: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 def rows_to_plain(rows: pa.Table) -> list[dict[str, Any]]:

@@ -405,6 +405,11 @@ class State:
         index = bisect_right(self._versions, version) - 1
         return None if index < 0 else from_micros(self._times[index])
 
+    def rows_of(self, version: int, commit_id: str) -> list[dict[str, Any]]:
+        """Return the rows of one commit, which lies in ``version``, in order."""
+        numbers = range(self.row_count_at(version - 1), self.row_count_at(version))
+        return [self.rows.row(number) for number in numbers if self.rows.value(number, "commit_id") == commit_id]
+
     def row_count_at(self, version: int) -> int:
         """Return how many rows the journal had at ``version``."""
         index = bisect_right(self._versions, version)

@@ -24,7 +24,7 @@ for number, names in enumerate(
         "config aws storage storage.* delta",
         # domain
         "items items.* cache",
-        "journal blobs references kept",
+        "tickets committing journal blobs references kept",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep

@@ -169,7 +169,8 @@ class Store(ABC):
     def create(self, key: str, data: Buffer) -> None:
         """Store an object if there is none under the key: atomic, exactly one of all concurrent writers wins.
 
-        One request. If its answer is lost the object may be there all the same: look for it before concluding.
+        One request. If its answer is lost the object may be there all the same, and "it exists" may then mean one's
+        own: look for it before concluding.
 
         Raises:
             AlreadyExistsError: kind ``object-exists``, if there is one; it is untouched.

@@ -24,7 +24,7 @@ from lakefolio.errors import (
 if TYPE_CHECKING:
     from lakefolio.storage.base import Store
 
-__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "status_of", "translate"]
+__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "is_broken", "status_of", "translate"]
 
 KINDS: Final[dict[type[BaseException], str]] = {
     vendor.AlreadyExistsError: "object-exists",
@@ -143,6 +143,14 @@ def status_of(exc: BaseException) -> int | None:
     """Return the HTTP status of a vendor error, or None if no answer came."""
     found = _STATUS.search(str(exc))
     return int(found.group(1)) if found else None
+
+
+def is_broken(exc: BaseException, kind: str) -> bool:
+    """Say whether a request got through to a server but no answer came back, so that it may have had its effect."""
+    text = str(exc)
+    return kind in ("connection", "timeout") and not any(
+        sign in text for sign in ("kind: Connect", "Connection refused", "ConnectionRefused", "dns error", "BadScheme")
+    )
 
 
 def cause(exc: BaseException) -> BaseException:

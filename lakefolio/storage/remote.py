@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.base import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
-from lakefolio.storage.errors import VENDOR_ERRORS, cause, status_of, translate
+from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, status_of, translate
 
 __all__ = ["RemoteStore"]
 
@@ -32,6 +32,8 @@ _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _THREADS = 32
 _CONFLICT_TRIES = 5
+_BROKEN_S = 10.0
+"""A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
 
 
 class RemoteStore(Store):
@@ -133,6 +135,7 @@ class RemoteStore(Store):
 
     def create(self, key: str, data: Buffer) -> None:
         path, body = self._path(key), flat(data)
+        began = time.monotonic()
         for attempt in range(_CONFLICT_TRIES):
             try:
                 self._vendor.put(path, body, mode="create", use_multipart=False)
@@ -141,7 +144,11 @@ class RemoteStore(Store):
                 error = translate(exc, "create", key, self)
                 # 412 says that an object is there. 409 says only that another request on the key was under way,
                 # which may have been a deletion or may fail itself: look, and try again if nothing is there.
-                if error.kind != "object-exists" or status_of(exc) != 409 or self._exists(key):
+                # A connection that broke says nothing at all; obstore tries such again only where it is harmless to
+                # act twice. It is here: who is told that the object exists looks whether it is its own.
+                broken = is_broken(exc, error.kind) and time.monotonic() - began < _BROKEN_S
+                conflict = error.kind == "object-exists" and status_of(exc) == 409
+                if not broken and (not conflict or self._exists(key)):
                     raise error from cause(exc)
             time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
         raise StorageError(

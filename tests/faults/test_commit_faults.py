@@ -1,0 +1,251 @@
+"""Every request of a transaction goes wrong in every way: all or nothing, acknowledged means present exactly once."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lakefolio as lf
+from lakefolio.changes import Commit, Put, Stored
+from lakefolio.digest import sha256_of_bytes
+from lakefolio.refs import new_id
+from lakefolio.testing import CountingProxy, Fault, Request, S3Server
+from lakefolio.tickets import Ticket, Tickets
+
+ARRAY = np.random.default_rng(7).integers(0, 255, 6000, dtype=np.uint8)
+FAULTS = {
+    "lost answer": Fault("drop_response"),
+    "cut before": Fault("refuse"),
+    "500": Fault("status", status=500, code="InternalError"),
+    "503": Fault("status", status=503, code="SlowDown"),
+    "409": Fault("status", status=409, code="OperationAborted"),
+    "delay": Fault("delay", seconds=0.05),
+}
+
+
+def add(lake: lf.Lake) -> None:
+    lake.folio("f").add_numpy("new", ARRAY, inputs=["first"], metadata={"k": 1})
+
+
+def batch(lake: lf.Lake) -> None:
+    with lake.batch("two folios"):
+        lake.folio("f").add_numpy("new", ARRAY, inputs=["first"], metadata={"k": 1})
+        lake.folio("g").add_json("other", {"x": 1}, inputs=["f:new"])
+
+
+def restore(lake: lf.Lake) -> None:
+    lake.restore(1)
+
+
+def contents(lake: lf.Lake) -> dict[str, list[str]]:
+    return {name: sorted(lake._session.state().names(name)) for name in lake.folios()}
+
+
+BEFORE = {"f": ["first", "second"]}
+TRANSACTIONS: dict[str, tuple[Callable[[lf.Lake], None], dict[str, list[str]]]] = {
+    "add": (add, {"f": ["first", "new", "second"]}),
+    "batch": (batch, {"f": ["first", "new", "second"], "g": ["other"]}),
+    "restore": (restore, {"f": ["first"]}),
+}
+
+
+def combine(lake: lf.Lake) -> None:
+    """Commit by ticket, beside the ticket of a writer that is no more."""
+    journal = lake._session.journal
+    content = Stored(kind="json", storage="inline", format="json", content=b"1", digest=sha256_of_bytes(b"1"))
+    put = Put(folio="f", item="of the dead", stored=content, entry_id=new_id(), inputs=("first",), metadata={"k": "1"})
+    Tickets(journal.store).create(Ticket(journal.state.version, (Commit(commit_id=new_id(), changes=[put]),)))
+    journal._committer._crowded_until = float("inf")
+    batch(lake)
+
+
+CHILDREN = {"batch": batch, "combine": combine}
+
+
+def prepare(uri: str, options: dict[str, str]) -> lf.Lake:
+    lake = lf.open(uri, storage_options=options)
+    lake.folio("f").add_json("first", 1)
+    lake.folio("f").add_json("second", 2, inputs=["first"], metadata={"k": 1})
+    return lake
+
+
+def judge(uri: str, options: dict[str, str], after: dict[str, list[str]], acknowledged: bool, what: str) -> None:
+    """A fresh handle sees all or nothing, all if it was acknowledged, nothing twice, and nothing broken."""
+    fresh = lf.open(uri, storage_options=options)
+    found = contents(fresh)
+    assert found == after or (found == BEFORE and not acknowledged), f"{what}: {found}"
+    versions = fresh.sql("select count(distinct version), count(distinct commit_id) from manifests").fetchone()
+    assert versions == ((3, 3) if found == after else (2, 2)), what
+    report = fresh.check(read_data=True)
+    assert report.ok, f"{what}: {report}"
+    if "new" in found.get("f", ()):
+        assert np.array_equal(fresh.folio("f").get_numpy("new"), ARRAY)
+        assert fresh.folio("f").get_inputs("new") == ["first"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("transaction", TRANSACTIONS)
+def test_any_request_may_fail(
+    transaction: str, fault: str, s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str
+) -> None:
+    action, after = TRANSACTIONS[transaction]
+    k = 1
+    while True:
+        uri = f"{s3_uri}/{k}"
+        lake = prepare(uri, s3_proxy.storage_options)
+        count = 0
+
+        def once(request: Request, k: int = k) -> Fault | None:
+            nonlocal count
+            if fault == "409" and request.method in ("GET", "HEAD"):
+                return None  # no store answers a question so
+            count += 1
+            return FAULTS[fault] if count == k else None
+
+        acknowledged = True
+        with s3_proxy.faulty(once):
+            try:
+                action(lake)
+            except lf.StorageError:
+                acknowledged = False
+        if count < k:
+            break  # there are no more requests: the transaction ran undisturbed
+        assert acknowledged, f"request {k}: what passes is tried again"
+        judge(uri, s3_server.storage_options, after, acknowledged, f"request {k}")
+        assert contents(lake) == after
+        k += 1
+    assert k > 2
+
+
+CHILD = """
+import sys
+sys.path.insert(0, "tests/faults")
+from test_commit_faults import CHILDREN
+import lakefolio as lf, json
+uri, options, name = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+lake = lf.open(uri, storage_options=options)
+lake._session.journal.side_table("lineage"), lake._session.journal.side_table("metadata")
+print("ready", flush=True)
+sys.stdin.readline()
+CHILDREN[name](lake)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Child:
+    """A writer process that is ready to begin, and is killed when it is told to."""
+
+    def __init__(self, uri: str, options: dict[str, str], name: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, uri, json.dumps(options), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def runs_to_end_or(self, reached: threading.Event) -> bool:
+        """Begin, and say whether the child got through before ``reached`` was set."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        while not reached.is_set():
+            if select.select([self.process.stdout], [], [], 0.01)[0]:
+                assert self.process.stdout.readline() == "done\n"
+                return True
+        return False
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+def killed_at_each_request(
+    s3_server: S3Server, proxy: CountingProxy, uri: str, name: str, judged: Callable[[str, bool, str], None]
+) -> int:
+    """Freeze the k-th request of a child and kill it, for k = 1, 2, … until the child gets through.
+
+    What was written before the k-th request has taken effect, so that every boundary between two effects is met.
+    """
+    k = 1
+    while True:
+        place = f"{uri}/{k}"
+        prepare(place, s3_server.storage_options)
+        child = Child(place, proxy.storage_options, name)
+        reached, dead = threading.Event(), threading.Event()
+        lock = threading.Lock()
+        count = 0
+
+        def freeze(
+            request: Request,
+            k: int = k,
+            reached: threading.Event = reached,
+            dead: threading.Event = dead,
+            lock: threading.Lock = lock,
+        ) -> Fault | None:
+            nonlocal count
+            with lock:
+                count += 1
+                if count < k:
+                    return None
+            reached.set()
+            dead.wait(30)
+            return Fault("refuse")
+
+        with proxy.faulty(freeze):
+            finished = child.runs_to_end_or(reached)
+            child.kill()
+            dead.set()
+        judged(place, finished, f"killed at request {k}")
+        if finished:
+            return k - 1
+        k += 1
+
+
+def test_a_writer_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> None:
+    """All or nothing, and the next writer goes on as if nothing had been."""
+
+    def judged(uri: str, finished: bool, what: str) -> None:
+        judge(uri, s3_server.storage_options, TRANSACTIONS["batch"][1], finished, what)
+        other = lf.open(uri, storage_options=s3_server.storage_options)
+        other.folio("f").add_json("later", 3, inputs=["first"])
+        assert other.check(read_data=True).ok
+
+    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "batch", judged) >= 7
+
+
+def test_a_combiner_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> None:
+    """The tickets it held are not lost, not doubled, and taken away; a writer that waits behind them is served."""
+    options = s3_server.storage_options
+
+    def judged(uri: str, finished: bool, what: str) -> None:
+        lake = lf.open(uri, storage_options=options)
+        journal = lake._session.journal
+        journal._committer._crowded_until = float("inf")
+        lake.folio("f").add_json("live", 3, inputs=["first"])
+        fresh = lf.open(uri, storage_options=options)
+        names = contents(fresh)
+        assert "live" in names["f"], what
+        assert not finished or {"of the dead", "new"} < set(names["f"]), what
+        assert ("new" in names["f"]) == ("g" in names), what
+        puts = fresh.sql("select count(*), count(distinct item) from manifests where op = 'put'").fetchone()
+        assert puts is not None
+        assert puts[0] == puts[1], f"{what}: something was committed twice"
+        assert fresh._session.journal.settle() == 0, what
+        report = fresh.check(read_data=True)
+        assert report.ok, f"{what}: {report}"
+
+    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "combine", judged) >= 12

@@ -1,0 +1,77 @@
+"""Many processes on one lake: everything acknowledged is there once, in strictly increasing versions and times."""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import Any
+
+import pytest
+
+import lakefolio as lf
+from lakefolio.testing import S3Server
+
+
+def write(uri: str, number: int, count: int, ready: Any, done: Any) -> None:
+    try:
+        folio = lf.open(uri).folio("f")
+        ready.wait(240)
+        acknowledged = []
+        for n in range(count):
+            entry = folio._session.apply(put(f"{number}-{n}"))[0]
+            acknowledged.append((entry.item, entry.version, entry.commit_id))
+        done.put((number, acknowledged, None))
+    except BaseException as exc:
+        done.put((number, [], repr(exc)))
+        raise
+
+
+def put(item: str) -> Any:
+    from lakefolio.changes import Put, Stored
+    from lakefolio.digest import sha256_of_bytes
+    from lakefolio.refs import new_id
+
+    body = item.encode()
+    stored = Stored(kind="artifact", storage="inline", content=body, digest=sha256_of_bytes(body), size_bytes=len(body))
+    return Put(folio="f", item=item, stored=stored, entry_id=new_id())
+
+
+def race(uri: str, writers: int, count: int) -> None:
+    lf.open(uri)
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Barrier(writers), context.Queue()
+    processes = [context.Process(target=write, args=(uri, n, count, ready, done)) for n in range(writers)]
+    for process in processes:
+        process.start()
+    found = [done.get(timeout=280) for _ in processes]
+    for process in processes:
+        process.join()
+    assert [error for _, _, error in found if error] == []
+    acknowledged = {item: (version, commit_id) for _, mine, _ in found for item, version, commit_id in mine}
+    assert len(acknowledged) == writers * count
+    for _, mine, _ in found:
+        versions = [version for _, version, _ in mine]
+        assert versions == sorted(set(versions))
+    lake = lf.open(uri)
+    rows = lake.sql(
+        "select item, version, commit_id from manifests where op = 'put' order by version, ordinal"
+    ).fetchall()
+    assert len(rows) == writers * count
+    assert {item: (version, commit_id) for item, version, commit_id in rows} == acknowledged
+    times = lake.sql(
+        "select version, min(committed_at), max(committed_at) from manifests group by 1 order by 1"
+    ).fetchall()
+    assert all(first == last for _, first, last in times)
+    assert [at for _, at, _ in times] == sorted({at for _, at, _ in times})
+    report = lake.check(read_data=True)
+    assert report.ok, str(report)
+    assert list(lake._session.store.list("pending")) == []
+
+
+def test_thirty_two_processes_on_a_local_folder(tmp_path) -> None:
+    race(str(tmp_path / "lake"), 32, 50)
+
+
+@pytest.mark.usefixtures("s3_server")
+def test_sixteen_processes_on_s3(s3_server: S3Server, s3_uri: str) -> None:
+    """Fewer than on a local folder: this server stalls for seconds when many clients create one key."""
+    race(s3_uri, 16, 10)
