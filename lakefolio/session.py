@@ -1,4 +1,4 @@
-"""One open lake as one author sees it: the state to read from, and the batch that changes go to.
+"""One open lake as one author sees it: a reader, and the batch that changes go to.
 
 Lake and Folio are faces of a session and share it. All rules that are not about bytes, rows or keys live here: who may
 write, what a name, a tag and a piece of metadata may be, what an open batch sees, how an object finds its handler.
@@ -13,43 +13,34 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lakefolio import items, references
-from lakefolio.blobs import Blobs
-from lakefolio.cache import FileCache
 from lakefolio.changes import Annotate, Change, Commit, Purge, Put, Stored
 from lakefolio.config import default_author
 from lakefolio.errors import (
     ConflictError,
     FormatError,
-    InvalidInputError,
     LakefolioError,
     LakeNotFoundError,
-    NotFoundError,
     ReadOnlyError,
 )
-from lakefolio.items import json_decode, json_encode
 from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
-from lakefolio.layout import MARKER, README, TABLES
-from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
-from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
+from lakefolio.layout import MARKER, README
+from lakefolio.marker import new_marker, parse_marker, readme_text
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
+from lakefolio.reader import Reader, about, is_purged
 from lakefolio.refs import check_folio, check_item, new_id
-from lakefolio.schema import LINEAGE_SCHEMA
-from lakefolio.state import Entry, State
+from lakefolio.state import State
 from lakefolio.storage import Store, open_store
+from lakefolio.words import Words, metadata_texts
 
 if TYPE_CHECKING:
-    import duckdb
-    import pyarrow as pa
-
-    from lakefolio.views import Views
+    pass
 
 __all__ = ["Session"]
 
@@ -97,42 +88,8 @@ _NOWHERE = Path()
 _BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
-class Session:
-    """See the module. Safe to share between threads; a batch belongs to the thread (or task) that opened it.
-
-    Attributes:
-        uri: The address of the lake, without secrets.
-        marker: What its format marker says.
-        author: Who is noted as the author of commits.
-        pinned: The past version this session is fixed to, or None.
-        read_only: Whether writes are refused.
-        opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        journal: Journal,
-        marker: Marker,
-        *,
-        author: str | None,
-        read_only: bool,
-        pinned: int | None,
-    ) -> None:
-        self.store = store
-        self.journal = journal
-        self.marker = marker
-        self.author = author
-        self.opened_read_only = read_only
-        self.read_only = read_only or pinned is not None
-        self.pinned = pinned
-        self.blobs = Blobs(store, FileCache(), self._given_up)
-        self._tables: tuple[int, dict[str, pa.Table]] | None = None
-
-    @property
-    def uri(self) -> str:
-        """The address of the lake."""
-        return self.store.uri
+class Session(Reader):
+    """See the module. Safe to share between threads; a batch belongs to the thread (or task) that opened it."""
 
     @classmethod
     def open(
@@ -177,168 +134,6 @@ class Session:
         if found is None:
             raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
         return found
-
-    # -- reading -------------------------------------------------------------------------------------------
-
-    def state(self) -> State | Overlay:
-        """Return what is there: the newest state (one request), the pinned one, or the open batch's view."""
-        if self.pinned is not None:
-            return self.journal.at(self.pinned)
-        newest = self.journal.refresh()
-        batch = self._batch()
-        return newest if batch is None else batch.overlay
-
-    def committed(self) -> State:
-        """Return the newest committed state, or the pinned one, whatever batch is open."""
-        return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
-
-    def resolve(self, at: int | str | datetime, folio: str | None = None) -> int:
-        """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
-        newest = self.journal.refresh()
-        version = resolve_at(newest, newest, at, folio)
-        if self.pinned is not None and version > self.pinned:
-            raise NotFoundError(
-                f"version {version} lies after version {self.pinned}, which this lake is opened at",
-                kind="version-not-found",
-                hint="open the lake without at",
-                version=version,
-            )
-        return version
-
-    def at(self, at: int | str | datetime, folio: str | None = None) -> Session:
-        """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
-        return self.fixed(self.resolve(at, folio))
-
-    def fixed(self, version: int) -> Session:
-        """Return a read-only session at a version that is known to exist, without asking the store."""
-        read_only = self.opened_read_only
-        return Session(self.store, self.journal, self.marker, author=self.author, read_only=read_only, pinned=version)
-
-    def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
-        """Return the live entry of an item, now or as of ``at``.
-
-        Raises:
-            NotFoundError: If there is none; the hint names the nearest.
-        """
-        if at is not None:
-            return self.at(at, folio).entry(folio, item)
-        view = self.state()
-        entry = view.entry(check_folio(folio), check_item(item))
-        if entry is None:
-            raise item_not_found(view, folio, item)
-        return entry
-
-    def load(self, entry: Entry, *, verify: bool = True, **options: Any) -> Any:
-        """Return the object of an entry, from verified bytes.
-
-        Raises:
-            IntegrityError: If the stored bytes are missing or not what was written.
-            UntrustedContentError: If it would run code that ``trusted=`` does not name.
-        """
-        try:
-            if entry.storage == "reference":
-                return references.load(entry, self.store.options, **options)
-            handler = items.handler_of(entry.kind)
-            return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
-        except LakefolioError as exc:
-            if "item" in exc.objects:
-                raise
-            found = _about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version)
-            if found.kind == "bad-content" and found.hint is None:
-                found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
-            raise found from exc
-
-    def _given_up(self, entry: Entry, missing: bool) -> None:
-        """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
-        state = self.journal.refresh() if missing else self.journal.state
-        if not _is_purged(entry, state):
-            return
-        digest = entry.blob_digest or ""
-        when = state.purge_of(digest, entry.generation or 0)
-        raise NotFoundError(
-            f"content of {entry.ref} was given up by gc"
-            + ("" if when is None else f" at version {when[0]} (reason: {when[1]})"),
-            kind="content-purged",
-            hint="gc keeps the head, snapshots, and what keep_days and keep_last name; a copy of the lake may have it",
-            folio=entry.folio,
-            item=entry.item,
-            version=entry.version,
-            digest=digest,
-            purged_at=None if when is None else when[0],
-            reason=None if when is None else when[1],
-        )
-
-    def local_path(self, entry: Entry) -> Path:
-        """Return a local, read-only, verified file with the content of an entry."""
-        if entry.storage == "reference":
-            return references.local_path(entry, self.store.options)
-        return self.blobs.source(entry).path()
-
-    def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
-        """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
-        batch = self._batch()
-        if batch is not None and self.pinned is None:
-            texts = batch.overlay.metadata(kind, subject_id)
-        else:
-            if self.pinned is None:
-                self.journal.refresh()
-            texts = self.journal.metadata(kind, subject_id, self.pinned)
-        return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
-
-    def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
-        """Return the lineage rows of an entry: what it was made from."""
-        if not entry.lineage_count:
-            return []
-        batch = self._batch()
-        rows = (self.journal if batch is None else batch.overlay).edges_of(entry.entry_id)
-        check_side_rows(entry, "lineage", len(rows))
-        return rows
-
-    def metadata_of(self, entry: Entry) -> dict[str, Any]:
-        """Return the metadata of an entry."""
-        if not entry.metadata_count:
-            return {}
-        found = self.metadata("entry", entry.entry_id)
-        check_side_rows(entry, "metadata", len(found))
-        return found
-
-    def edges(self) -> pa.Table:
-        """Return every visible lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""
-        import pyarrow as pa
-
-        rows = self.journal.side_table("lineage", self.pinned)
-        batch = self._batch()
-        if batch is not None and (pending := batch.overlay.pending_edges()):
-            rows = pa.concat_tables([rows, pa.Table.from_pylist(pending, schema=LINEAGE_SCHEMA)])
-        return rows
-
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows of the three tables that count at this session's version, without copying.
-
-        The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
-        """
-        state = self.committed()
-        version = state.version
-        kept = self._tables
-        if kept is not None and kept[0] == version:
-            return kept[1]
-        tables = {"manifests": state.table()} | {
-            name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
-        }
-        self._tables = (version, tables)
-        return tables
-
-    def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise)."""
-        return _views().query(self.tables(), sql, params)
-
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection with the views bound at this session's version."""
-        return _views().connect(self.tables())
-
-    def audit(self) -> list[tuple[str, str, str]]:
-        """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
-        return _views().audit(self.tables())
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -395,17 +190,17 @@ class Session:
             NotFoundError: An input does not exist.
         """
         self._admit(folio, item, overwrite=overwrite)
-        words = _Words(description, inputs, tags, metadata)
+        words = Words(description, inputs, tags, metadata)
         try:
             handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
         except LakefolioError as exc:
-            raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
+            raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
         scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
         try:
             try:
                 encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
             except LakefolioError as exc:
-                raise _about(exc, folio, item, f"item {item!r} can't be stored") from exc
+                raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
             with self._keeping() as kept:
                 if scratch is not None:
                     kept.own(scratch)
@@ -437,7 +232,7 @@ class Session:
             InvalidInputError: A name or address that can't be used.
         """
         self._admit(folio, item, overwrite=overwrite)
-        words = _Words(description, inputs, tags, metadata)
+        words = Words(description, inputs, tags, metadata)
         stored = references.register(uri, self.store.options, kind=kind, **(options or {}))
         self._put(folio, item, stored, words, overwrite=overwrite)
 
@@ -463,7 +258,7 @@ class Session:
             kept.close()
 
     def _put(
-        self, folio: str, item: str, stored: Stored, words: _Words, *, overwrite: bool, kept: Kept | None = None
+        self, folio: str, item: str, stored: Stored, words: Words, *, overwrite: bool, kept: Kept | None = None
     ) -> None:
         put = Put(
             folio=folio,
@@ -524,7 +319,7 @@ class Session:
         state = self.journal.state
         return [
             replace(change, stored=self.blobs.renew(change.stored, state, kept))
-            if isinstance(change, Put) and _is_purged(change.stored, state)
+            if isinstance(change, Put) and is_purged(change.stored, state)
             else change
             for change in changes
         ]
@@ -561,6 +356,10 @@ class Session:
     def _batch(self) -> _Batch | None:
         return _BATCHES.get().get(id(self.journal))
 
+    def _pending(self) -> Overlay | None:
+        batch = self._batch()
+        return None if batch is None else batch.overlay
+
     def _known(self) -> State | Overlay:
         """Return the newest state known, without asking the store."""
         batch = self._batch()
@@ -593,120 +392,6 @@ class Session:
     def _moved(self) -> bool:
         before = self.journal.state.version
         return self.journal.refresh().version != before
-
-
-def _is_purged(stored: Stored | Entry, state: State) -> bool:
-    return (
-        stored.storage == "blob"
-        and stored.blob_digest is not None
-        and (stored.generation or 0) < state.generation(stored.blob_digest)
-    )
-
-
-@cache
-def _views() -> Views:
-    from lakefolio.views import Views
-
-    return Views()
-
-
-class _Words:
-    """What people say of an entry, checked and in the form that rows take."""
-
-    def __init__(
-        self,
-        description: str | None,
-        inputs: str | Iterable[Any] | None,
-        tags: str | Iterable[str] | None,
-        metadata: Mapping[str, Any] | None,
-    ) -> None:
-        self.description = check_text(description, "description")
-        self.inputs = check_inputs(inputs)
-        self.tags = check_tags(tags)
-        self.metadata = metadata_texts(metadata or {})
-
-
-def _about(exc: LakefolioError, folio: str, item: str, what: str, **objects: Any) -> LakefolioError:
-    """Say of which item it is that a handler, which knows no names, objects to something."""
-    objects = {"folio": folio, "item": item, **objects, **exc.objects}
-    return type(exc)(f"{what}: {exc.message}", kind=exc.kind, hint=exc.hint, **objects)
-
-
-def check_text(text: object, what: str) -> str | None:
-    """Return a text that can be stored, or None; InvalidInputError (kind ``bad-text``) otherwise."""
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise InvalidInputError(
-            f"{what} is of type {type(text).__name__}, expected str",
-            kind="bad-text",
-            hint="give a text; facts of other types go into metadata",
-        )
-    if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
-        raise InvalidInputError(
-            f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can",
-            kind="bad-text",
-            hint="decode the bytes it came from with errors='replace'",
-        )
-    return text
-
-
-def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return tags without repetition; a single text is one tag."""
-    if tags is None:
-        return ()
-    if not isinstance(tags, Iterable):
-        raise InvalidInputError(
-            f"tags is of type {type(tags).__name__}, expected a list of texts",
-            kind="bad-text",
-            hint="write tags=['draft', 'paper']",
-        )
-    found = [tags] if isinstance(tags, str) else list(tags)
-    for tag in found:
-        if check_text(tag, "tag") in (None, ""):
-            raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
-    return tuple(dict.fromkeys(found))
-
-
-def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
-    """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
-    if inputs is None:
-        return ()
-    found = [inputs] if isinstance(inputs, str | Entry) or not isinstance(inputs, Iterable) else list(inputs)
-    texts = [one if isinstance(one, str) else getattr(one, "ref", None) for one in found]
-    for text, one in zip(texts, found, strict=True):
-        if not isinstance(text, str) or not text:
-            raise InvalidInputError(
-                f"input {one!r} is neither a reference, a URI nor an entry",
-                kind="bad-input",
-                hint="name an item, as in inputs=['raw', 'other/folio:item@3']",
-            )
-    return tuple(dict.fromkeys(text for text in texts if text))
-
-
-def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return metadata as JSON texts; InvalidInputError if a key or value can't be stored."""
-    if not isinstance(values, Mapping):
-        raise InvalidInputError(
-            f"metadata is of type {type(values).__name__}, expected a dict",
-            kind="bad-metadata",
-            hint="write metadata={'source': 'survey 3'}",
-        )
-    for key in values:
-        if not isinstance(key, str) or check_text(key, "metadata key") == "":
-            raise InvalidInputError(
-                f"metadata key {key!r} is not a text", kind="bad-metadata", hint="use words as keys", key=key
-            )
-    return {key: _metadata_text(key, value) for key, value in values.items()}
-
-
-def _metadata_text(key: str, value: Any) -> str:
-    try:
-        return json_encode.dumps(value).decode()
-    except LakefolioError as exc:
-        raise type(exc)(
-            f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
-        ) from exc
 
 
 def _probe(folio: str, item: str) -> Put:

@@ -21,7 +21,7 @@ from lakefolio.errors import (
     PlaceTakenError,
     ReadOnlyError,
 )
-from lakefolio.folio_places import is_location, path_of, with_suffix
+from lakefolio.folio.places import is_location, path_of, with_suffix
 from lakefolio.testing import need
 
 pd = need("pandas", "pandas")

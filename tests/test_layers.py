@@ -28,9 +28,10 @@ for number, names in enumerate(
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
+        "words reader",
         "session check gc why repair doctor",
-        "surroundings describe accessors folio_*",
-        "folio lake",
+        "surroundings folio.* lake.*",
+        "folio folio.folio lake lake.lake",
         # edge
         "demo cli cli.*",
         "testing testing.*",

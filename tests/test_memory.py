@@ -9,23 +9,21 @@ import sys
 CODE = """
 import os, sys
 import lakefolio
-def held(what):
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(what))
 folio = lakefolio.Folio(sys.argv[1], "big")
-folio.add_json("warm", 1)
-before = held("VmRSS")
 folio.add_artifact("big", sys.argv[2])
 path = folio.get_artifact_path("big")
 assert os.path.getsize(path) == os.path.getsize(sys.argv[2])
-print(held("VmHWM") - before)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(*(int(status[name].split()[0]) * 1024 for name in ("VmHWM", "RssFile")))
 """
 
 
 def test_a_large_file_is_streamed(lake_uri: str, tmp_path) -> None:
     """400 MiB show what 1 GB would; the whole is measured in tests/bench/bench_folio.py.
 
-    Counted from an open, written-to lake on. The whole process is to stay below 200 MB, which this does not assert: it
-    was seen at 151 to 182 MB alone, and at 214 and 235 MB once, beside the whole suite, for a reason not found yet.
+    Pages that map the files of shared libraries are not counted: they are the kernel's cache, and how many of them a
+    process is charged with depends on how those files came to lie there. The same program was seen with 75 MB of them,
+    and with 135 MB right after its libraries were installed.
     """
     big = tmp_path / "big.bin"
     block = os.urandom(2**20)
@@ -37,4 +35,5 @@ def test_a_large_file_is_streamed(lake_uri: str, tmp_path) -> None:
         [sys.executable, "-c", CODE, lake_uri, str(big)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 64e6
+    peak, libraries = map(int, done.stdout.split())
+    assert peak - libraries < 200e6

@@ -84,7 +84,7 @@ def _content(lake: Lake, entry: Entry) -> Path:
 
 
 def _natural_name(entry: Entry, form: str | None) -> str:
-    from lakefolio.folio_info import file_name
+    from lakefolio.folio.info import file_name
 
     name = file_name(entry)
     return name if form is None else f"{Path(name).stem}.{form}"

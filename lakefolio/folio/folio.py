@@ -12,17 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from lakefolio.accessors import DataAccessor
 from lakefolio.changes import Annotate
-from lakefolio.describe import describe_folio, describe_snapshot, snapshot_lines
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.folio_adding import Adding
-from lakefolio.folio_copies import Copies
-from lakefolio.folio_metadata import FolioMetadata
-from lakefolio.folio_places import is_location, open_place, with_suffix
-from lakefolio.folio_reading import Reading
+from lakefolio.folio.accessors import DataAccessor
+from lakefolio.folio.adding import Adding
+from lakefolio.folio.copies import Copies
+from lakefolio.folio.describe import describe_folio, describe_snapshot, snapshot_lines
+from lakefolio.folio.metadata import FolioMetadata
+from lakefolio.folio.places import is_location, open_place, with_suffix
+from lakefolio.folio.reading import Reading
 from lakefolio.refs import check_folio
-from lakefolio.session import Session, metadata_texts
+from lakefolio.session import Session
+from lakefolio.words import metadata_texts
 
 if TYPE_CHECKING:
     from lakefolio.state import Entry
@@ -66,7 +67,7 @@ class Folio(Adding, Reading, Copies):
             path: With ``folio``: the lake. Alone, a name: a folio of the default lake. Alone, an absolute
                 path or a
                 URI: the folio of the lake that lies there, named by the last segment (see
-                    ``folio_places.open_place``).
+                    ``places.open_place``).
             folio: The name of the folio in the lake ``path``. (A dict in this place is ``metadata``, as in
                 DataFolio.)
             random_suffix: Append words to the name that make it new.

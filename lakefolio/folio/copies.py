@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
-from lakefolio.folio_copying import copy_items, with_their_inputs
-from lakefolio.folio_curating import Curating
-from lakefolio.folio_places import is_location, with_suffix
-from lakefolio.folio_snapshots import Snapshots
+from lakefolio.folio.copying import copy_items, with_their_inputs
+from lakefolio.folio.curating import Curating
+from lakefolio.folio.places import is_location, with_suffix
+from lakefolio.folio.snapshots import Snapshots
 from lakefolio.refs import check_folio
 from lakefolio.session import Session
 
@@ -20,7 +20,7 @@ _TIMES = ("created_at", "updated_at")
 
 
 class Copies(Curating, Snapshots):
-    """Copies a folio. A name means a folio of the same lake, anything else a place (see ``folio_places``)."""
+    """Copies a folio. A name means a folio of the same lake, anything else a place (see ``places``)."""
 
     def export_snapshot(
         self, snapshot: str, target_path: str | Path, *, include_snapshot_metadata: bool = True

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from lakefolio.errors import UnsupportedTypeError
-from lakefolio.folio_base import FolioBase
+from lakefolio.folio.base import FolioBase
 
 __all__ = ["Inputs", "Putting", "Tags", "as_list", "check_is_text", "with_words"]
 

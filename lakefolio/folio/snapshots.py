@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.errors import InvalidInputError
-from lakefolio.folio_base import FolioBase
-from lakefolio.folio_putting import Tags
+from lakefolio.folio.base import FolioBase
+from lakefolio.folio.putting import Tags
 from lakefolio.lookup import snapshot_not_found
 from lakefolio.refs import check_snapshot
-from lakefolio.session import check_tags, check_text
 from lakefolio.surroundings import environment, execution, git_state, reproduction_steps
+from lakefolio.words import check_tags, check_text
 
 if TYPE_CHECKING:
     from lakefolio.folio import Folio

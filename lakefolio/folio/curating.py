@@ -9,10 +9,10 @@ from operator import itemgetter
 from typing import Any, Self
 
 from lakefolio.changes import KEEP, Delete, SetArchived, Update
-from lakefolio.folio_base import FolioBase
-from lakefolio.folio_putting import Inputs, Tags, as_list
+from lakefolio.folio.base import FolioBase
+from lakefolio.folio.putting import Inputs, Tags, as_list
 from lakefolio.lookup import item_not_found
-from lakefolio.session import check_inputs, check_tags, check_text, metadata_texts
+from lakefolio.words import check_inputs, check_tags, check_text, metadata_texts
 
 __all__ = ["Curating"]
 

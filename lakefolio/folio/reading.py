@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import LakefolioError
-from lakefolio.folio_base import At, FolioBase
-from lakefolio.folio_info import SECTIONS, section_of
+from lakefolio.folio.base import At, FolioBase
+from lakefolio.folio.info import SECTIONS, section_of
 
 if TYPE_CHECKING:
     from lakefolio.session import Session
@@ -189,7 +189,7 @@ class Reading(FolioBase):
     # -- what is known -------------------------------------------------------------------------------------
 
     def item_info(self, name: str, *, at: At = None) -> dict[str, Any]:
-        """Return everything known about an item, as a dict of its own (see ``folio_info.info_of``)."""
+        """Return everything known about an item, as a dict of its own (see ``info.info_of``)."""
         return self._info(*self._find(name, at))
 
     def get_table_info(self, name: str, *, at: At = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
-from lakefolio.folio_putting import Inputs, Putting, Tags
+from lakefolio.folio.putting import Inputs, Putting, Tags
 
 __all__ = ["AddingModels"]
 

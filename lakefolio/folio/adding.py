@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.folio_info import WORDS
-from lakefolio.folio_models import AddingModels
-from lakefolio.folio_putting import Inputs, Tags, as_list, check_is_text
-from lakefolio.folio_tables import AddingTables
+from lakefolio.folio.info import WORDS
+from lakefolio.folio.models import AddingModels
+from lakefolio.folio.putting import Inputs, Tags, as_list, check_is_text
+from lakefolio.folio.tables import AddingTables
 from lakefolio.items.artifact import existing_path
 
 __all__ = ["Adding"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.changes import Change, Put, SetArchived, Stored
 from lakefolio.items.base import Encoded, FilePayload
 from lakefolio.refs import new_id
-from lakefolio.session import metadata_texts
+from lakefolio.words import metadata_texts
 
 if TYPE_CHECKING:
     from lakefolio.session import Session

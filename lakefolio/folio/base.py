@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
-from lakefolio.folio_info import info_of, item_type, same_content
-from lakefolio.folio_places import path_of
+from lakefolio.folio.info import info_of, item_type, same_content
+from lakefolio.folio.places import path_of
 from lakefolio.lookup import item_not_found
 from lakefolio.overlay import Overlay
 from lakefolio.refs import parse_ref

@@ -1,0 +1,262 @@
+"""One lake at one version: everything there is to read of it. A session adds what changes it.
+
+Objects come from verified bytes only; a version, a time or a snapshot's name gives a reader that is fixed to the past.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from lakefolio import items, references
+from lakefolio.blobs import Blobs
+from lakefolio.cache import FileCache
+from lakefolio.changes import Stored
+from lakefolio.errors import LakefolioError, NotFoundError
+from lakefolio.items import json_decode
+from lakefolio.journal import Journal
+from lakefolio.layout import TABLES
+from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
+from lakefolio.marker import Marker
+from lakefolio.overlay import Overlay
+from lakefolio.refs import check_folio, check_item
+from lakefolio.schema import LINEAGE_SCHEMA
+from lakefolio.state import Entry, State
+from lakefolio.storage import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+    from lakefolio.views import Views
+
+__all__ = ["Reader", "about", "is_purged"]
+
+
+class Reader:
+    """See the module. Safe to share between threads.
+
+    Attributes:
+        uri: The address of the lake, without secrets.
+        marker: What its format marker says.
+        author: Who is noted as the author of commits.
+        pinned: The past version this reader is fixed to, or None.
+        read_only: Whether writes are refused.
+        opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        marker: Marker,
+        *,
+        author: str | None,
+        read_only: bool,
+        pinned: int | None,
+    ) -> None:
+        self.store = store
+        self.journal = journal
+        self.marker = marker
+        self.author = author
+        self.opened_read_only = read_only
+        self.read_only = read_only or pinned is not None
+        self.pinned = pinned
+        self.blobs = Blobs(store, FileCache(), self._given_up)
+        self._tables: tuple[int, dict[str, pa.Table]] | None = None
+
+    @property
+    def uri(self) -> str:
+        """The address of the lake."""
+        return self.store.uri
+
+    def _pending(self) -> Overlay | None:
+        """Return what an open batch has changed already, which its own reader sees."""
+        return None
+
+    def state(self) -> State | Overlay:
+        """Return what is there: the newest state (one request), the pinned one, or the open batch's view."""
+        if self.pinned is not None:
+            return self.journal.at(self.pinned)
+        newest = self.journal.refresh()
+        pending = self._pending()
+        return newest if pending is None else pending
+
+    def committed(self) -> State:
+        """Return the newest committed state, or the pinned one, whatever batch is open."""
+        return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
+
+    def resolve(self, at: int | str | datetime, folio: str | None = None) -> int:
+        """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
+        newest = self.journal.refresh()
+        version = resolve_at(newest, newest, at, folio)
+        if self.pinned is not None and version > self.pinned:
+            raise NotFoundError(
+                f"version {version} lies after version {self.pinned}, which this lake is opened at",
+                kind="version-not-found",
+                hint="open the lake without at",
+                version=version,
+            )
+        return version
+
+    def at(self, at: int | str | datetime, folio: str | None = None) -> Self:
+        """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
+        return self.fixed(self.resolve(at, folio))
+
+    def fixed(self, version: int) -> Self:
+        """Return a read-only session at a version that is known to exist, without asking the store."""
+        read_only = self.opened_read_only
+        return type(self)(
+            self.store, self.journal, self.marker, author=self.author, read_only=read_only, pinned=version
+        )
+
+    def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
+        """Return the live entry of an item, now or as of ``at``.
+
+        Raises:
+            NotFoundError: If there is none; the hint names the nearest.
+        """
+        if at is not None:
+            return self.at(at, folio).entry(folio, item)
+        view = self.state()
+        entry = view.entry(check_folio(folio), check_item(item))
+        if entry is None:
+            raise item_not_found(view, folio, item)
+        return entry
+
+    def load(self, entry: Entry, *, verify: bool = True, **options: Any) -> Any:
+        """Return the object of an entry, from verified bytes.
+
+        Raises:
+            IntegrityError: If the stored bytes are missing or not what was written.
+            UntrustedContentError: If it would run code that ``trusted=`` does not name.
+        """
+        try:
+            if entry.storage == "reference":
+                return references.load(entry, self.store.options, **options)
+            handler = items.handler_of(entry.kind)
+            return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
+        except LakefolioError as exc:
+            if "item" in exc.objects:
+                raise
+            found = about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version)
+            if found.kind == "bad-content" and found.hint is None:
+                found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
+            raise found from exc
+
+    def _given_up(self, entry: Entry, missing: bool) -> None:
+        """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
+        state = self.journal.refresh() if missing else self.journal.state
+        if not is_purged(entry, state):
+            return
+        digest = entry.blob_digest or ""
+        when = state.purge_of(digest, entry.generation or 0)
+        raise NotFoundError(
+            f"content of {entry.ref} was given up by gc"
+            + ("" if when is None else f" at version {when[0]} (reason: {when[1]})"),
+            kind="content-purged",
+            hint="gc keeps the head, snapshots, and what keep_days and keep_last name; a copy of the lake may have it",
+            folio=entry.folio,
+            item=entry.item,
+            version=entry.version,
+            digest=digest,
+            purged_at=None if when is None else when[0],
+            reason=None if when is None else when[1],
+        )
+
+    def local_path(self, entry: Entry) -> Path:
+        """Return a local, read-only, verified file with the content of an entry."""
+        if entry.storage == "reference":
+            return references.local_path(entry, self.store.options)
+        return self.blobs.source(entry).path()
+
+    def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
+        """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
+        pending = self._pending()
+        if pending is not None and self.pinned is None:
+            texts = pending.metadata(kind, subject_id)
+        else:
+            if self.pinned is None:
+                self.journal.refresh()
+            texts = self.journal.metadata(kind, subject_id, self.pinned)
+        return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
+
+    def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
+        """Return the lineage rows of an entry: what it was made from."""
+        if not entry.lineage_count:
+            return []
+        pending = self._pending()
+        rows = (self.journal if pending is None else pending).edges_of(entry.entry_id)
+        check_side_rows(entry, "lineage", len(rows))
+        return rows
+
+    def metadata_of(self, entry: Entry) -> dict[str, Any]:
+        """Return the metadata of an entry."""
+        if not entry.metadata_count:
+            return {}
+        found = self.metadata("entry", entry.entry_id)
+        check_side_rows(entry, "metadata", len(found))
+        return found
+
+    def edges(self) -> pa.Table:
+        """Return every visible lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""
+        import pyarrow as pa
+
+        rows = self.journal.side_table("lineage", self.pinned)
+        pending = self._pending()
+        if pending is not None and (new := pending.pending_edges()):
+            rows = pa.concat_tables([rows, pa.Table.from_pylist(new, schema=LINEAGE_SCHEMA)])
+        return rows
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the rows of the three tables that count at this session's version, without copying.
+
+        The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
+        """
+        state = self.committed()
+        version = state.version
+        kept = self._tables
+        if kept is not None and kept[0] == version:
+            return kept[1]
+        tables = {"manifests": state.table()} | {
+            name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
+        }
+        self._tables = (version, tables)
+        return tables
+
+    def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
+        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise)."""
+        return _views().query(self.tables(), sql, params)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection with the views bound at this session's version."""
+        return _views().connect(self.tables())
+
+    def audit(self) -> list[tuple[str, str, str]]:
+        """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
+        return _views().audit(self.tables())
+
+
+def is_purged(stored: Stored | Entry, state: State) -> bool:
+    """Say whether gc gave up the content of an entry, or of one to be."""
+    return (
+        stored.storage == "blob"
+        and stored.blob_digest is not None
+        and (stored.generation or 0) < state.generation(stored.blob_digest)
+    )
+
+
+@cache
+def _views() -> Views:
+    from lakefolio.views import Views
+
+    return Views()
+
+
+def about(exc: LakefolioError, folio: str, item: str, what: str, **objects: Any) -> LakefolioError:
+    """Say of which item it is that a handler, which knows no names, objects to something."""
+    objects = {"folio": folio, "item": item, **objects, **exc.objects}
+    return type(exc)(f"{what}: {exc.message}", kind=exc.kind, hint=exc.hint, **objects)
