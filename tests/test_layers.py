@@ -16,7 +16,9 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
+        "errors layout schema refs digest rows marker reports delta_actions",
+        "items.base items.library items.nested",
+        "items.parquet",
         "state side",
         "changes overlay lookup reach",
         "planner",
@@ -24,6 +26,7 @@ for number, names in enumerate(
         "config aws storage storage.* delta",
         # domain
         "items items.* cache",
+        "blob_source",
         "tickets committing journal blobs references kept",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",

@@ -1,8 +1,7 @@
 """Arrow tables as Parquet files that give exactly the same table back (FORMAT.md, "Kind table").
 
-Parquet alone loses some of Arrow: dictionaries that aren't text, values of a dictionary that no row uses,
-    seconds
-and 64-bit dates, the number of rows of a table without columns. So the file holds what other readers
+Parquet alone loses some of Arrow: dictionaries that aren't text, values of a dictionary that no row uses, time in
+seconds and 64-bit dates, the number of rows of a table without columns. So the file holds what other readers
 understand, and under the key ``lakefolio:table`` in its footer a JSON document that says what it was:
 ``{"dictionaries": {path: base64}, "rows": n, "schema": base64, "version": 1}`` with an Arrow IPC schema and
 Arrow IPC streams of one column. Readers that don't know it still read every value.
@@ -21,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.digest import grow_dictionary, map_as_list
+from lakefolio.digest import grow_dictionary
 from lakefolio.errors import InvalidInputError
+from lakefolio.items.nested import children, leaves, rebuilt
 
 __all__ = ["FOOTER_KEY", "check_schema", "read_table", "schema_of", "write_batches", "write_table"]
 
@@ -71,11 +71,7 @@ def _unsupported(kind: pa.DataType) -> str | None:
         return _unsupported(kind.value_type)
     if types.is_struct(kind) and not kind.num_fields:
         return "a struct without fields"
-    return next((found for child in _children(kind) if (found := _unsupported(child.type))), None)
-
-
-def _children(kind: pa.DataType) -> list[pa.Field]:
-    return [kind.field(index) for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    return next((found for child in children(kind) if (found := _unsupported(child.type))), None)
 
 
 def write_table(
@@ -113,16 +109,16 @@ def write_batches(
     rows = 0
     groups = _groups(batches)
     first = next(groups, None)
-    leaves = {path: (field.name, kind) for field in stored for path, kind in _leaves(field.type, field.name)}
+    below = {path: (field.name, kind) for field in stored for path, kind in leaves(field.type, field.name)}
     dense = set() if first is None else {name for name in first.column_names if not _shrinks(first[name])}
-    squeezed = {path: name not in dense for path, (name, _) in leaves.items()}
+    squeezed = {path: name not in dense for path, (name, _) in below.items()}
     with pq.ParquetWriter(
         target,
         stored,
         # level 1 is as fast as snappy here and a tenth smaller
         compression={path: "zstd" if worth else "none" for path, worth in squeezed.items()},
         compression_level={path: 1 for path, worth in squeezed.items() if worth} or None,
-        use_dictionary=[path for path, (_, kind) in leaves.items() if _is_text(kind)] or False,
+        use_dictionary=[path for path, (_, kind) in below.items() if _is_text(kind)] or False,
         store_schema=True,
     ) as writer:
         for batch in itertools.chain([] if first is None else [first], groups):
@@ -153,6 +149,14 @@ def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
+_LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
+    "list": pa.list_,
+    "large_list": pa.large_list,
+    "list_view": pa.list_view,
+    "large_list_view": pa.large_list_view,
+}
+
+
 def _storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
     types = pa.types
     if types.is_dictionary(kind):
@@ -176,31 +180,6 @@ def _storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
         if getattr(types, f"is_{name}")(kind):
             return make(kind.value_field.with_type(_storage_type(kind.value_type, top=False)))
     return kind
-
-
-_LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
-    "list": pa.list_,
-    "large_list": pa.large_list,
-    "list_view": pa.list_view,
-    "large_list_view": pa.large_list_view,
-}
-
-
-def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
-    """Give the path of each Parquet column below an Arrow column, and its type."""
-    types = pa.types
-    if isinstance(kind, pa.BaseExtensionType):
-        yield from _leaves(kind.storage_type, path)
-    elif types.is_struct(kind):
-        for field in kind:
-            yield from _leaves(field.type, f"{path}.{field.name}")
-    elif types.is_map(kind):
-        yield from _leaves(kind.key_type, f"{path}.key_value.key")
-        yield from _leaves(kind.item_type, f"{path}.key_value.value")
-    elif types.is_nested(kind):
-        yield from _leaves(kind.value_type, f"{path}.list.element")
-    else:
-        yield path, kind
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -241,50 +220,7 @@ def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return _decoded(array.dictionary.take(array.indices), kind)
     if not pa.types.is_nested(array.type):
         return array.cast(kind)
-    return _rebuilt(array, kind, _decoded)
-
-
-def _rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:
-    """Return a nested array with its children converted to those of ``kind``."""
-    types = pa.types
-    if types.is_struct(kind):
-        children = [convert(child, field.type) for child, field in zip(array.flatten(), kind, strict=True)]
-        return pa.StructArray.from_arrays(children, fields=list(kind), mask=_mask(array))
-    if types.is_map(kind):
-        lists = map_as_list(array)
-        entries = lists.flatten()
-        keys, items = (
-            convert(entries.field(index), field.type) for index, field in enumerate((kind.key_field, kind.item_field))
-        )
-        offsets = _list_offsets(lists, np.int32)
-        return pa.MapArray.from_arrays(pa.array(offsets, mask=_offset_mask(lists)), keys, items, type=kind)
-    if types.is_fixed_size_list(kind):
-        # with what lies under nulls: leaving it out would shift the items behind
-        items = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
-        return pa.FixedSizeListArray.from_arrays(convert(items, kind.value_type), type=kind, mask=_mask(array))
-    items = convert(pc.list_flatten(array), kind.value_type)
-    large = types.is_large_list(kind) or types.is_large_list_view(kind)
-    maker: Any
-    if types.is_list_view(kind) or types.is_large_list_view(kind):
-        maker = pa.LargeListViewArray if large else pa.ListViewArray
-        bounds = _list_offsets(array, np.int64 if large else np.int32)
-        return maker.from_arrays(bounds[:-1], np.diff(bounds), items, type=kind, mask=_mask(array))
-    maker = pa.LargeListArray if large else pa.ListArray
-    offsets = pa.array(_list_offsets(array, np.int64 if large else np.int32), mask=_offset_mask(array))
-    return maker.from_arrays(offsets, items, type=kind)
-
-
-def _mask(array: pa.Array) -> pa.Array | None:
-    return array.is_null() if array.null_count else None
-
-
-def _list_offsets(array: pa.Array, dtype: Any) -> np.ndarray[Any, Any]:
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(dtype)
-
-
-def _offset_mask(array: pa.Array) -> np.ndarray[Any, Any] | None:
-    return np.append(np.asarray(array.is_null()), False) if array.null_count else None
+    return rebuilt(array, kind, _decoded)
 
 
 def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) -> bytes:
@@ -370,7 +306,7 @@ def _restored(column: pa.ChunkedArray, kind: pa.DataType, path: str, known: Mapp
 def _has_dictionary(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.BaseExtensionType):
         return _has_dictionary(kind.storage_type)
-    return pa.types.is_dictionary(kind) or any(_has_dictionary(child.type) for child in _children(kind))
+    return pa.types.is_dictionary(kind) or any(_has_dictionary(child.type) for child in children(kind))
 
 
 def _restored_array(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:
@@ -383,11 +319,11 @@ def _restored_array(array: pa.Array, kind: pa.DataType, path: str, known: Mappin
             return array.cast(kind)
     if pa.types.is_struct(kind):
         names = iter([f"{path}.{field.name}" for field in kind])
-        return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(names), known))
+        return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(names), known))
     if pa.types.is_map(kind):
         parts = iter([f"{path}[].{field.name}" for field in (kind.key_field, kind.item_field)])
-        return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(parts), known))
-    return _rebuilt(array, kind, lambda child, to: _restored_array(child, to, f"{path}[]", known))
+        return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(parts), known))
+    return rebuilt(array, kind, lambda child, to: _restored_array(child, to, f"{path}[]", known))
 
 
 def _dictionary(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:

@@ -112,9 +112,9 @@ def _encoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             encoded.indices.cast(kind.index_type), encoded.dictionary, ordered=kind.ordered
         )
-    from lakefolio.items.parquet import _rebuilt
+    from lakefolio.items.nested import rebuilt
 
-    return array if array.type == kind else _rebuilt(array, kind, _encoded)
+    return array if array.type == kind else rebuilt(array, kind, _encoded)
 
 
 @st.composite
