@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio import items, references
 from lakefolio.blobs import Blobs
 from lakefolio.cache import FileCache
-from lakefolio.changes import Annotate, Change, Commit, Purge, Put, Stored
+from lakefolio.changes import Annotate, Change, Commit, Put, Stored
 from lakefolio.config import default_author
 from lakefolio.errors import (
     ConflictError,
@@ -501,11 +501,6 @@ class Session:
     def in_batch(self) -> bool:
         """Whether a batch is open here."""
         return self._batch() is not None
-
-    def purge(self, change: Purge) -> list[dict[str, Any]]:
-        """Commit the rows that give blobs up and return them; see gc."""
-        self.check_writable()
-        return [row for row in self._commit([change], "gc").rows if row["op"] == "purge"]
 
     def _commit(self, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
         for renewal in range(_RENEWALS):

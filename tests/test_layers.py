@@ -21,10 +21,10 @@ for number, names in enumerate(
         "changes overlay lookup reach",
         "planner",
         # adapters
-        "config aws storage storage.* delta",
+        "config aws storage storage.* delta delta_scan",
         # domain
         "items items.* cache",
-        "tickets committing journal blobs references kept",
+        "tickets committing journal blobs references kept purging marking",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
