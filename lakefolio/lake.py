@@ -112,6 +112,15 @@ class Lake:
         return self._session.author
 
     @property
+    def on_upload(self) -> Callable[[int, int], None] | None:
+        """Called with (bytes sent, bytes in all) while content is uploaded; None, the default, for nobody."""
+        return self._session.blobs.on_upload
+
+    @on_upload.setter
+    def on_upload(self, watcher: Callable[[int, int], None] | None) -> None:
+        self._session.blobs.on_upload = watcher
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """The facts noted of the lake as a whole: a copy; change them with :meth:`annotate`."""
         return self._session.metadata("lake", "")

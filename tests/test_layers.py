@@ -21,7 +21,7 @@ for number, names in enumerate(
         "changes overlay lookup reach",
         "planner",
         # adapters
-        "config aws storage storage.* delta delta_scan",
+        "config aws aws_upload storage storage.* delta delta_scan",
         # domain
         "items items.* cache",
         "tickets committing journal blobs references kept purging marking",
@@ -41,8 +41,8 @@ for number, names in enumerate(
 
 HOMES = {
     "obstore": {"storage.*", "aws", "testing.*"},
-    "boto3": {"aws", "testing.*"},
-    "botocore": {"aws", "testing.*"},
+    "boto3": {"aws", "aws_upload", "testing.*"},
+    "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
     "duckdb": {"views", "testing.*"},
     "click": {"cli", "cli.*"},
