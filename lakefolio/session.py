@@ -40,6 +40,7 @@ from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
 from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
+from lakefolio.probe import check_creates
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.schema import LINEAGE_SCHEMA
 from lakefolio.state import Entry, State
@@ -169,6 +170,7 @@ class Session:
     @staticmethod
     def _create(store: Store, journal: Journal) -> bytes:
         """Create the tables, then the marker: a lake that has its marker is complete."""
+        check_creates(store)
         marker = new_marker()
         journal.create()
         for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):

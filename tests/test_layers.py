@@ -24,7 +24,7 @@ for number, names in enumerate(
         "config aws aws_upload storage storage.* delta delta_scan",
         # domain
         "items items.* cache",
-        "tickets committing journal blobs references kept purging marking",
+        "tickets committing journal blobs references kept purging marking probe",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep

@@ -174,11 +174,26 @@ def test_doctor_finds_a_good_place_good(lake_uri: str) -> None:
     assert "race" not in levels(lf.open(lake_uri, read_only=True).doctor())
 
 
-def test_doctor_refuses_a_store_where_more_than_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalStore, "create", LocalStore.put)
-    report = doctor(tmp_path)
-    assert not report.ok
-    assert levels(report)["race"] == "error"
+def test_a_store_where_more_than_one_wins_is_refused(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalStore, "create", LocalStore.put)
+        report = doctor(lake.uri)
+        assert not report.ok
+        assert levels(report)["race"] == "error"
+        assert next(one["hint"] for one in report.findings if one["name"] == "race")
+        with pytest.raises(lf.StorageError) as caught:
+            lf.open(tmp_path / "new")
+        assert caught.value.kind == "unsafe-store"
+        assert not list(open_store(tmp_path / "new").list(""))
+    with pytest.raises(lf.StorageError) as caught:
+        lf.open(lake.uri)
+    assert caught.value.kind == "unsafe-store"
+    assert lf.open(lake.uri, read_only=True).folio("a").get("x") == content(2)
+    assert doctor(lake.uri, write=False).ok
+    assert doctor(lake.uri).ok  # the store was mended
+    lf.open(lake.uri).folio("a").add_json("again", 1)
 
 
 def test_doctor_names_unsafe_settings(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
