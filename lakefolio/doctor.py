@@ -284,8 +284,8 @@ def _file_system(store: Store, found: _Findings) -> None:
     else:
         found.add(
             "fsync", "note", "writes are not flushed one by one: a power cut may lose the last seconds, content too",
-            "pass storage_options={'fsync': True} or set LAKEFOLIO_FSYNC=1 where that matters; killed processes lose "
-            "nothing either way",
+            "write fsync = true in lakefolio.toml, set LAKEFOLIO_FSYNC=1, or pass storage_options={'fsync': True} "
+            "where that matters; killed processes lose nothing either way",
         )  # fmt: skip
 
 

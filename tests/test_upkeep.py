@@ -225,6 +225,16 @@ def test_local_policy_of_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LAKEFOLIO_FSYNC", "1")
     assert levels(doctor(tmp_path))["fsync"] == "ok"
     assert levels(doctor(tmp_path, {"fsync": False}))["fsync"] == "note"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lakefolio.toml").write_text("fsync = true\n")
+    monkeypatch.setenv("LAKEFOLIO_FSYNC", "0")
+    assert levels(doctor(tmp_path))["fsync"] == "note"
+    monkeypatch.delenv("LAKEFOLIO_FSYNC")
+    assert levels(doctor(tmp_path))["fsync"] == "ok"
+    (tmp_path / "lakefolio.toml").write_text("fsync = 'yes'\n")
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lf.open(tmp_path / "lake")
+    assert (caught.value.kind, caught.value.key) == ("bad-config", "fsync")
 
 
 # -- command line ------------------------------------------------------------------------------------------
@@ -250,3 +260,40 @@ def test_commands(lake: lf.Lake, copy: LocalStore) -> None:
         shown = CliRunner().invoke(cli, [*command, "--lake", lake.uri])
         assert shown.exit_code in (0, 8)
         assert shown.stdout
+
+
+# -- other tools ------------------------------------------------------------------------------------------------
+
+
+def test_what_deltalake_cleans_up_breaks_no_promised_version(tmp_path: Path) -> None:
+    """By the tables' own properties nothing goes; and where somebody insists, only Delta's own time travel suffers."""
+    from deltalake import DeltaTable
+
+    lake = lf.open(tmp_path / "lake")
+    for number in range(60):
+        lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})
+    lake.compact()
+    version = lake.version
+    store = lake._session.store
+    before = {info.key for info in store.list("tables/")}
+    tables = [DeltaTable(str(tmp_path / "lake" / "tables" / name)) for name in ("manifests", "metadata")]
+    for table in tables:
+        configuration = table.metadata().configuration
+        assert configuration["delta.enableExpiredLogCleanup"] == "false"
+        assert configuration["delta.logRetentionDuration"] == "interval 36500 days"
+        assert configuration["delta.deletedFileRetentionDuration"] == "interval 36500 days"
+        table.create_checkpoint()
+        table.cleanup_metadata()
+        assert table.vacuum(dry_run=False) == []
+        assert table.vacuum(dry_run=False, full=True) == []
+    assert before <= {info.key for info in store.list("tables/")}
+    for at in (1, 30, version):
+        assert DeltaTable(str(tmp_path / "lake" / "tables" / "manifests"), version=at).to_pyarrow_table().num_rows
+    for table in tables:
+        assert table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
+    fresh = lf.open(tmp_path / "lake")
+    assert fresh.check(read_data=True).ok
+    assert [fresh.folio("f").get("x", at=at) for at in (1, 30, 60)] == [0, 29, 58]  # 51 is a compaction
+    assert fresh.gc(dry_run=False, grace=0).table_files == 0
+    fresh.folio("f").add_json("x", "more", overwrite=True)
+    assert fresh.check().ok
