@@ -262,6 +262,39 @@ def test_commands(lake: lf.Lake, copy: LocalStore) -> None:
         assert shown.stdout
 
 
+# -- compaction -------------------------------------------------------------------------------------------------
+
+
+def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    """The creator of version 50 does; a commit that comes between makes it give up, and costs nobody anything."""
+    one, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
+    for number in range(49):
+        one.folio("f").add_json(f"i{number}", number)
+    table, store = one._session.journal.manifests_table, one._session.store
+    others_table = other._session.journal.manifests_table
+    create, between = store.create, []
+
+    def slow(key: str, data: Any) -> None:
+        if key == log_key("manifests", 51) and not between:
+            between.append(other.folio("f").add_json("between", 1))  # the compaction is ready to be committed
+            assert not others_table.due()
+        create(key, data)
+
+    store.create = slow  # type: ignore[method-assign]
+    one.folio("f").add_json("fiftieth", 50)
+    assert between
+    assert len(table.known_files) == 50
+    assert other.version == 51
+    assert one.check().ok
+    for number in range(49):
+        other.folio("f").add_json(f"j{number}", number)
+    assert (len(others_table.known_files), other.version) == (1, 101)
+    assert sorted(one.folio("f").list_contents()["json_data"]) == sorted(other.folio("f").list_contents()["json_data"])
+    assert one.check().ok
+    report = one.compact()
+    assert report["manifests"]["files_after"] == 1
+
+
 # -- other tools ------------------------------------------------------------------------------------------------
 
 
