@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lakefolio.errors import FormatError, StorageError
+from lakefolio.errors import FormatError, LakeNotFoundError, StorageError
+from lakefolio.layout import MARKER
 from lakefolio.refs import new_id
 from lakefolio.schema import FORMAT_VERSION
 
-__all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "readme_text"]
+__all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "read_marker", "readme_text"]
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -98,6 +99,21 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
             uri=uri,
         )
     return marker
+
+
+def read_marker(body: bytes | memoryview | None, uri: str, *, writing: bool) -> Marker:
+    """Read a marker that must be there, see :func:`parse_marker`.
+
+    Raises:
+        LakeNotFoundError: If there is none.
+    """
+    if body is None:
+        raise LakeNotFoundError(
+            f"no lake at {uri}: it has no {MARKER}",
+            hint="check the address, or create the lake: lakefolio init, or lf.open(…, create=True)",
+            uri=uri,
+        )
+    return parse_marker(body, uri, writing=writing)
 
 
 def note_unsafe(body: bytes, why: str | None) -> bytes:

@@ -28,7 +28,6 @@ from lakefolio.errors import (
     FormatError,
     InvalidInputError,
     LakefolioError,
-    LakeNotFoundError,
     NotFoundError,
     ReadOnlyError,
 )
@@ -37,7 +36,7 @@ from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
 from lakefolio.layout import MARKER, README, TABLES
 from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
-from lakefolio.marker import Marker, new_marker, parse_marker, readme_text
+from lakefolio.marker import Marker, new_marker, read_marker, readme_text
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
 from lakefolio.probe import check_creates
@@ -155,15 +154,9 @@ class Session:
         store = open_store(str(uri), storage_options)
         journal = Journal(store)
         body = store.find(MARKER)
-        if body is None:
-            if read_only or not create:
-                raise LakeNotFoundError(
-                    f"no lake at {store.uri}: it has no {MARKER}",
-                    hint="check the address, or create the lake: lakefolio init, or lf.open(…, create=True)",
-                    uri=store.uri,
-                )
+        if body is None and create and not read_only:
             body = cls._create(store, journal)
-        marker = parse_marker(body, store.uri, writing=not read_only)
+        marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
         return cls(store, journal, marker, author=author or default_author(), read_only=read_only, pinned=None)
 
