@@ -54,6 +54,7 @@ class Blobs:
         self._store = store
         self._cache = cache
         self._given_up = given_up or (lambda entry, missing: None)
+        self.on_upload: Callable[[int, int], None] | None = None
 
     def put(self, encoded: Encoded, view: View, kept: Kept | None = None) -> Stored:
         """Make sure content is stored, and say where.
@@ -202,12 +203,16 @@ class Blobs:
         def pieces() -> Iterator[bytes | memoryview]:
             return _checked_pieces(payload, digest)
 
+        def sent(count: int) -> None:
+            if self.on_upload is not None:
+                self.on_upload(count, payload.size_bytes)
+
         try:
-            self._store.upload(key, pieces, payload.size_bytes)
+            self._store.upload(key, pieces, payload.size_bytes, sent)
         except AlreadyExistsError:
             # what lies there has another size and can't be this content: damage, which the right bytes mend
             self._store.delete([key])
-            self._store.upload(key, pieces, payload.size_bytes)
+            self._store.upload(key, pieces, payload.size_bytes, sent)
 
     def verify(self, entry: Entry) -> int:
         """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""

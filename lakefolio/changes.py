@@ -21,8 +21,6 @@ __all__ = [
     "CopyItem",
     "Delete",
     "DropSnapshot",
-    "Purge",
-    "PurgedBlob",
     "Put",
     "Restore",
     "SetArchived",
@@ -161,29 +159,7 @@ class CopyItem:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PurgedBlob:
-    """A blob that a collector found nothing to need: ``reason`` is ``orphan`` or ``history``."""
-
-    digest: str
-    generation: int
-    reason: Literal["orphan", "history"]
-    stored_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Purge:
-    """Give blobs up, except those that a change after ``seen_version`` needs, or that are given up already.
-
-    Refused (ConflictError of kind ``gc-outdated``) if a snapshot of an older version was taken since: what it needs is
-    for the collector to find out.
-    """
-
-    seen_version: int
-    blobs: tuple[PurgedBlob, ...]
-
-
-Change = Put | Update | Delete | SetArchived | Annotate | TakeSnapshot | DropSnapshot | Restore | CopyItem | Purge
+Change = Put | Update | Delete | SetArchived | Annotate | TakeSnapshot | DropSnapshot | Restore | CopyItem
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Where the default lake lies and who writes to it: environment, then configuration files, then a plain default.
 
-Reads two kinds of small files and touches nothing else: ``lakefolio.toml`` (``lake = "…"``, ``author = "…"``) and the
-table ``[tool.lakefolio]`` of ``pyproject.toml``, the nearest of them upwards from the current folder.
+Reads two kinds of small files and touches nothing else: ``lakefolio.toml`` (``lake = "…"``, ``author = "…"``,
+``fsync = true``) and the table ``[tool.lakefolio]`` of ``pyproject.toml``, the nearest of them upwards from the
+current folder.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
 
-__all__ = ["default_author", "default_lake_uri"]
+__all__ = ["default_author", "default_fsync", "default_lake_uri"]
 
 _FILE: Final = "lakefolio.toml"
 _PROJECT: Final = "pyproject.toml"
-_KEYS: Final = ("author", "lake")
+_KEYS: Final = ("author", "fsync", "lake")
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
     path: Path
-    values: dict[str, str]
+    values: dict[str, Any]
 
 
 def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
@@ -50,7 +51,7 @@ def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
     found = _settings("lake", start)
     if found is None:
         return "./lake", "default"
-    text = found.values["lake"]
+    text = str(found.values["lake"])
     if "://" in text or text.startswith("~") or os.path.isabs(text):
         return text, str(found.path)
     return str(found.path.parent / text), str(found.path)
@@ -67,12 +68,25 @@ def default_author(start: Path | None = None) -> str:
         return value
     found = _settings("author", start)
     if found is not None:
-        return found.values["author"]
+        return str(found.values["author"])
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def default_fsync(start: Path | None = None) -> bool:
+    """Say whether writes to local folders wait for the disk: LAKEFOLIO_FSYNC, else ``fsync`` of a configuration file.
+
+    Raises:
+        InvalidInputError: kind ``bad-config``, as for :func:`default_lake_uri`.
+    """
+    value = os.environ.get("LAKEFOLIO_FSYNC", "").strip().lower()
+    if value:
+        return value not in ("0", "false", "no", "off")
+    found = _settings("fsync", start)
+    return found is not None and bool(found.values["fsync"])
 
 
 def _settings(key: str, start: Path | None) -> _Settings | None:
@@ -111,9 +125,12 @@ def _read(path: Path) -> _Settings | None:
         line = _line_of(key, text)
         if key not in _KEYS:
             raise _bad(path, line, f"has an unknown key {key!r}", key=key, hint=nearest(key, _KEYS))
-        if not isinstance(value, str) or not value.strip():
+        if key == "fsync":
+            if not isinstance(value, bool):
+                raise _bad(path, line, f"needs true or false for {key!r}, not {value!r}", key=key)
+        elif not isinstance(value, str) or not value.strip():
             raise _bad(path, line, f"needs text for {key!r}, not {value!r}", key=key, hint=f'write {key} = "…"')
-    return _Settings(path, {key: value.strip() for key, value in table.items()})
+    return _Settings(path, {key: value.strip() if isinstance(value, str) else value for key, value in table.items()})
 
 
 def _line_of(key: str, text: str) -> int | None:

@@ -180,7 +180,54 @@ class DeltaTable:
         self._files.clear()
         self._tombstones.clear()
 
+    def follow(self) -> None:
+        """Read the log, from its newest checkpoint on, and no data file: ``delta_scan`` reads those part by part.
+
+        Raises:
+            FormatError: If the table is missing, or asks for a newer protocol than is known here.
+            IntegrityError: If a log entry is missing or damaged.
+        """
+        found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        try:
+            if found is not None:
+                self._load_checkpoint(*found)
+            if self.version >= 0:
+                try:
+                    self._catch_up()
+                    return
+                except (IntegrityError, FormatError):
+                    self._forget()
+            self._catch_up()
+        except BaseException:
+            self._forget()
+            raise
+
+    def read(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
+        """Return the rows of data files, in no order; only the columns of ``schema`` if it is given.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged.
+        """
+        return self._rows_of(files, schema)
+
+    @property
+    def known_files(self) -> list[DataFile]:
+        """The active data files at this handle's version."""
+        return list(self._files.values())
+
     def _load(self, *, trust_copies: bool) -> pa.Table:
+        self._catch_up()
+        files = list(self._files.values())
+        if trust_copies:
+            return self._ordered(self._rows_of(files))
+        rows = self._rows_of([replace(file, rows=None) for file in files])
+        for file in files:
+            if file.rows is not None:
+                self._compare(file)
+        return self._ordered(rows)
+
+    def _catch_up(self) -> None:
+        """Read the log entries above this handle's version."""
         after = log_key(self.name, self.version) if self.version >= 0 else None
         entries = self._read_entries(self._list_versions(after))
         if self.version < 0 and not entries:
@@ -192,14 +239,6 @@ class DeltaTable:
             )
         for entry in entries:
             self._replay(entry)
-        files = list(self._files.values())
-        if trust_copies:
-            return self._ordered(self._rows_of(files))
-        rows = self._rows_of([replace(file, rows=None) for file in files])
-        for file in files:
-            if file.rows is not None:
-                self._compare(file)
-        return self._ordered(rows)
 
     def _compare(self, file: DataFile) -> None:
         assert file.rows is not None
@@ -302,16 +341,17 @@ class DeltaTable:
             self._files[file.path] = file
         self.version = entry.version
 
-    def _rows_of(self, files: Sequence[DataFile]) -> pa.Table:
+    def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
+        schema = schema or self.schema
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
         tables = [file.rows for file in files if file.rows is not None]
         for file, key, body in zip(wanted, keys, bodies, strict=True):
-            tables.append(self._read_parquet(file, key, body))
-        return pa.concat_tables(tables) if tables else self.schema.empty_table()
+            tables.append(self._read_parquet(file, key, body, schema))
+        return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def _read_parquet(self, file: DataFile, key: str, body: bytes | None) -> pa.Table:
+    def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
         problem = "is missing"
         if body is not None and len(body) != file.size_bytes:
             problem = f"has {len(body)} bytes, expected {file.size_bytes}"
@@ -319,10 +359,14 @@ class DeltaTable:
             problem = f"has the digest {found[:16]}…, expected {file.sha256[:16]}…"
         elif body is not None:
             try:
-                return from_parquet(body, self.schema)
+                return from_parquet(body, schema)
             except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
                 problem = f"is truncated or damaged: {brief(exc)}"
-        raise IntegrityError(
+        raise self.damaged(key, problem)
+
+    def damaged(self, key: str, problem: str) -> IntegrityError:
+        """Return the error that says so of a data file."""
+        return IntegrityError(
             f"data file {key!r} of table {self.name!r} {problem}",
             kind="table-file-damaged",
             hint="restore this object from a copy of the lake",

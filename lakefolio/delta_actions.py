@@ -144,7 +144,13 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
     import pyarrow.parquet as pq
 
     # without threads: pyarrow may abort the interpreter at exit after threaded reads
-    rows = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body)))
+    known = set(file.schema_arrow.names)
+    return fitted(file.read([name for name in schema.names if name in known], use_threads=False), schema)
+
+
+def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return what was read of a table's Parquet file with the columns and types of ``schema``."""
     columns = [
         rows.column(field.name).cast(field.type)
         if field.name in rows.schema.names

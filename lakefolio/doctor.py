@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import aws
-from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, NotFoundError, StorageError
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, StorageError
 from lakefolio.layout import MARKER
-from lakefolio.marker import parse_marker
+from lakefolio.marker import note_unsafe, parse_marker
+from lakefolio.probe import race
 from lakefolio.reports import DoctorReport
 from lakefolio.storage import open_store
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 _RACERS: Final = 16
-_ROUNDS: Final = 5
+_ROUNDS: Final = 3
 _SKEW_S: Final = 60.0
 _ODD_FILE_SYSTEMS: Final = {
     "nfs": "NFS",
@@ -99,7 +98,7 @@ def _marker(store: Store, found: _Findings) -> None:
         if body is None:
             found.add("lake", "note", f"there is no lake at {store.uri} yet")
         else:
-            marker = parse_marker(body, store.uri, writing=True)
+            marker = parse_marker(note_unsafe(body, None), store.uri, writing=True)
             found.add("lake", "ok", f"lake {marker.lake_id}, format {marker.format_version}")
     except LakefolioError as exc:
         found.add("lake", "error", exc.message, exc.hint)
@@ -147,41 +146,31 @@ def _clock(stored: datetime, before: datetime, after: datetime, found: _Findings
 
 def _race(store: Store, found: _Findings) -> None:
     """Let many create one key at the same moment: all safety rests on exactly one of them winning."""
-    worst = 1
-    for _ in range(_ROUNDS):
-        key = f"doctor/race-{uuid.uuid4().hex}"
-        start = threading.Barrier(_RACERS)
-
-        def attempt(number: int, key: str = key, start: threading.Barrier = start) -> int | None:
-            start.wait()
-            try:
-                store.create(key, b"%d" % number)
-            except AlreadyExistsError:
-                return None
-            return number
-
-        try:
-            with ThreadPoolExecutor(_RACERS) as pool:
-                winners = [one for one in pool.map(attempt, range(_RACERS)) if one is not None]
-            holds = bytes(store.get(key))
-            late = store.create_if_absent(key, b"too late")
-        except LakefolioError as exc:
-            found.add("race", "error", f"concurrent creates failed: {exc.message}", exc.hint)
-            return
-        finally:
-            store.delete([key])
-        if len(winners) != 1 or late or holds != b"%d" % winners[0]:
-            worst = len(winners) if len(winners) != 1 else 2
-            break
-    if worst != 1:
+    try:
+        worst = max(race(store, _RACERS) for _ in range(_ROUNDS))
+    except LakefolioError as exc:
+        found.add("race", "error", f"concurrent creates failed: {exc.message}", exc.hint)
+        return
+    if worst > 1:
+        message = f"of {_RACERS} concurrent creates of one key {worst} won"
         found.add(
             "race",
             "error",
-            f"of {_RACERS} concurrent creates of one key {worst} won: writers here would lose each other's commits",
-            "don't write a lake here; use a store that honours If-None-Match, or a local file system",
+            f"{message}: writers here would lose each other's commits",
+            "don't write a lake here; use a store that honours If-None-Match, or a local file system. "
+            "Opening a lake here for writing is refused until doctor finds the race won by one",
         )
+        _refuse(store, message)
     else:
         found.add("race", "ok", f"of {_RACERS} concurrent creates exactly one won, {_ROUNDS} times")
+        _refuse(store, None)
+
+
+def _refuse(store: Store, why: str | None) -> None:
+    """Note in the marker that a lake must not be written to here, or take the note away."""
+    body = store.find(MARKER)
+    if body is not None and (noted := note_unsafe(body, why)) != body:
+        store.put(MARKER, noted)
 
 
 def _listing(store: Store, found: _Findings) -> None:
@@ -295,8 +284,8 @@ def _file_system(store: Store, found: _Findings) -> None:
     else:
         found.add(
             "fsync", "note", "writes are not flushed one by one: a power cut may lose the last seconds, content too",
-            "pass storage_options={'fsync': True} or set LAKEFOLIO_FSYNC=1 where that matters; killed processes lose "
-            "nothing either way",
+            "write fsync = true in lakefolio.toml, set LAKEFOLIO_FSYNC=1, or pass storage_options={'fsync': True} "
+            "where that matters; killed processes lose nothing either way",
         )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -149,13 +148,6 @@ class Journal:
         """Return the data files that the log of a table names as active, read anew."""
         table = self._table(name)
         return DeltaTable(self.store, name, table.schema, table.order).active()
-
-    def dead_files(self, name: str) -> Callable[[str], bool]:
-        """Return what says of a path in a table whether it is a data file that no log entry names, nor ever will."""
-        with self._lock:
-            if name != "manifests":
-                self._sync(name)
-            return self._table(name).never_named()
 
     def reread(self, name: str) -> pa.Table:
         """Read a table anew from its log and its files, not from what this handle knows.

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lakefolio.errors import FormatError
+from lakefolio.errors import FormatError, LakeNotFoundError, StorageError
+from lakefolio.layout import MARKER
 from lakefolio.refs import new_id
 from lakefolio.schema import FORMAT_VERSION
 
-__all__ = ["Marker", "new_marker", "parse_marker", "readme_text"]
+__all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "read_marker", "readme_text"]
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -56,6 +57,7 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
 
     Raises:
         FormatError: If it is damaged, or the lake needs a newer library for what is asked.
+        StorageError: kind ``unsafe-store``, if doctor noted that the place must not be written to.
     """
     try:
         found: dict[str, Any] = json.loads(bytes(body))
@@ -89,7 +91,41 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
             hint="upgrade lakefolio",
             uri=uri,
         )
+    if writing and found.get("unsafe"):
+        raise StorageError(
+            f"{uri} must not be written to: doctor found that {str(found['unsafe'])[:200]}",
+            kind="unsafe-store",
+            hint="copy the lake to a safe place; where the store was mended, `lakefolio doctor` allows writing again",
+            uri=uri,
+        )
     return marker
+
+
+def read_marker(body: bytes | memoryview | None, uri: str, *, writing: bool) -> Marker:
+    """Read a marker that must be there, see :func:`parse_marker`.
+
+    Raises:
+        LakeNotFoundError: If there is none.
+    """
+    if body is None:
+        raise LakeNotFoundError(
+            f"no lake at {uri}: it has no {MARKER}",
+            hint="check the address, or create the lake: lakefolio init, or lf.open(…, create=True)",
+            uri=uri,
+        )
+    return parse_marker(body, uri, writing=writing)
+
+
+def note_unsafe(body: bytes, why: str | None) -> bytes:
+    """Return a marker with the note that the place must not be written to, or without; a damaged one as it is."""
+    try:
+        found: dict[str, Any] = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(found, dict) or found.get("unsafe") == why:
+        return body
+    found.pop("unsafe", None)
+    return (json.dumps(found | ({"unsafe": why} if why else {}), indent=2) + "\n").encode()
 
 
 def readme_text(marker: Marker) -> bytes:

@@ -63,7 +63,6 @@ class Overlay:
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
         self._edges: dict[str, list[dict[str, Any]]] = {}
-        self._purged: dict[str, int] = {}
 
     # -- laying changes over ------------------------------------------------------------------------------
 
@@ -98,10 +97,6 @@ class Overlay:
         """Make ``edges`` the lineage of an output."""
         self._edges[output_id] = edges
 
-    def purge(self, blob_digest: str, generation: int) -> None:
-        """Give up a blob and its lower generations."""
-        self._purged[blob_digest] = max(self._purged.get(blob_digest, -1), generation)
-
     def absorb(self, other: Overlay) -> None:
         """Take over everything that was laid over this overlay in ``other``."""
         for folio, items in other._heads.items():
@@ -115,8 +110,6 @@ class Overlay:
         self._snapshots |= other._snapshots
         self._metadata |= other._metadata
         self._edges |= other._edges
-        for digest, generation in other._purged.items():
-            self.purge(digest, generation)
 
     # -- View ----------------------------------------------------------------------------------------------
 
@@ -162,16 +155,7 @@ class Overlay:
 
     def generation(self, blob_digest: str) -> int:
         """See View."""
-        return max(self.base.generation(blob_digest), self._purged.get(blob_digest, -1) + 1)
-
-    def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
-        """See View."""
-        pending = {
-            (one.row["blob_digest"], one.row.get("generation") or 0)
-            for one in self._entries
-            if one.row.get("storage") == "blob" and one.row.get("blob_digest")
-        }
-        return self.base.blobs_put_since(version) | pending
+        return self.base.generation(blob_digest)
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
         """See View; pending entries have no version yet and are not seen."""

@@ -20,7 +20,6 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
-    Purge,
     Put,
     Restore,
     SetArchived,
@@ -115,8 +114,6 @@ class Plan:
                 self._restore(change)
             case CopyItem():
                 self._copy(change)
-            case Purge():
-                self._purge(change)
 
     # -- rows ----------------------------------------------------------------------------------------------
 
@@ -420,32 +417,6 @@ class Plan:
                 version=entry.version,
                 digest=entry.digest,
             )
-
-    def _purge(self, change: Purge) -> None:
-        """Write the rows that give blobs up; what came to need one since the collector looked wins."""
-        if any(blob.reason == "history" for blob in change.blobs):
-            for snapshot in self.overlay.snapshots():
-                if snapshot.version > change.seen_version > snapshot.target_version:
-                    raise ConflictError(
-                        f"snapshot {snapshot.name!r} of version {snapshot.target_version} was taken while gc looked",
-                        kind="gc-outdated",
-                        hint="look again from the newest version",
-                        snapshot=snapshot.name,
-                        version=snapshot.version,
-                    )
-        needed = self.overlay.blobs_put_since(change.seen_version)
-        for blob in change.blobs:
-            identity = (blob.digest, blob.generation)
-            if identity in needed or blob.generation != self.overlay.generation(blob.digest):
-                continue
-            self._row(
-                "purge",
-                blob.reason,
-                blob_digest=blob.digest,
-                generation=blob.generation,
-                stored_bytes=blob.stored_bytes,
-            )
-            self.overlay.purge(blob.digest, blob.generation)
 
     def _restore_words(self, version: int, folio: str | None, folios: list[str]) -> None:
         subjects: list[tuple[Any, str]] = [("folio", one) for one in folios]

@@ -1,7 +1,8 @@
 """What keeps a blob: the head, a snapshot, or the history that retention keeps (pure: no I/O).
 
-The mark half of gc, on whole Arrow columns instead of entries: ten million entries are a few flat arrays. Objects are
-judged shard by shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
+The mark half of gc, on whole Arrow columns instead of entries. What it says of an item depends on the rows of that item
+and on the snapshots alone, so that a large journal can be marked in parts (see ``marking``); objects are then judged
+shard by shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ import pyarrow.compute as pc
 
 from lakefolio.state import to_micros
 
-__all__ = ["AHEAD", "HISTORY", "NEEDED", "ORPHAN", "PURGED", "Keep", "Reach", "Snap"]
+__all__ = [
+    "AHEAD",
+    "HISTORY",
+    "NEEDED",
+    "ORPHAN",
+    "PURGED",
+    "Keep",
+    "Reach",
+    "Snap",
+    "judge",
+    "live_snapshots",
+]
 
 ORPHAN: Final = 0
 """No row refers to the object: a writer was killed before its commit, or is still at work."""
@@ -70,10 +82,17 @@ class Reach:
         snapshots: The live snapshots.
     """
 
-    def __init__(self, rows: pa.Table, keep: Keep) -> None:
+    def __init__(self, rows: pa.Table, keep: Keep, snapshots: list[Snap] | None = None) -> None:
+        """Mark rows.
+
+        Args:
+            rows: ``manifests`` rows in order: all of a journal, or all of some items.
+            keep: What retention keeps.
+            snapshots: The live snapshots; by default those that the rows tell of.
+        """
         self._rows = rows
         self._keep = keep
-        self.snapshots = _live_snapshots(rows)
+        self.snapshots = live_snapshots(rows) if snapshots is None else snapshots
         self._versions = _ints(rows.column("version"))
         self._puts = _mask(pc.equal(rows.column("op"), "put"))
         self._stored = self._puts & _mask(pc.is_in(rows.column("storage"), value_set=pa.array(_OBJECTS)))
@@ -81,9 +100,6 @@ class Reach:
         self.next_version = np.full(rows.num_rows, _NEVER, np.int64)
         self._why = np.full(rows.num_rows, _KEPT, np.uint8)  # a row that says nothing of an item keeps its blob
         self._mark()
-        self._blob_rows, self._starts = self._by_prefix(self._stored)
-        purged = _mask(pc.equal(rows.column("op"), "purge")) & _mask(pc.is_valid(rows.column("blob_digest")))
-        self._purge_rows, self._purge_starts = self._by_prefix(purged)
 
     # -- mark ----------------------------------------------------------------------------------------------
 
@@ -151,56 +167,6 @@ class Reach:
                 found |= inside & (target < base + np.minimum(ends, _SCOPE - 1))
         return found
 
-    # -- judge objects -------------------------------------------------------------------------------------
-
-    def judge(self, prefix: str, digests: pa.Array, generations: Any) -> Any:
-        """Say of each object of a shard what it is: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
-
-        Args:
-            prefix: The first two hex digits of all the digests.
-            digests: ``sha256:<hex>`` of the objects.
-            generations: Their generations, as a NumPy array.
-        """
-        purges = self._purge_rows[_slice(self._purge_starts, prefix)]
-        given_up = np.full(len(digests), -1, np.int64)
-        if len(purges):
-            table = pa.table(
-                {
-                    "digest": _take(self._rows.column("blob_digest"), purges),
-                    "generation": pc.fill_null(_take(self._rows.column("generation"), purges), 0),
-                }
-            )
-            latest = table.group_by("digest").aggregate([("generation", "max")])
-            at = pc.index_in(digests, value_set=latest.column("digest").combine_chunks())
-            given_up = _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
-        rows = self._blob_rows[_slice(self._starts, prefix)]
-        referred = _identities(
-            _take(self._rows.column("blob_digest"), rows), _take(self._rows.column("generation"), rows)
-        )
-        needed = pa.array(self._why[rows] > _GIVEN_UP)
-        objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
-        verdicts = np.full(len(digests), ORPHAN, np.int8)
-        verdicts[_mask(pc.is_in(objects, value_set=referred.combine_chunks()))] = HISTORY
-        verdicts[_mask(pc.is_in(objects, value_set=referred.filter(needed).combine_chunks()))] = NEEDED
-        verdicts[(verdicts != NEEDED) & (generations > given_up + 1)] = AHEAD
-        verdicts[generations <= given_up] = PURGED
-        return verdicts
-
-    def _by_prefix(self, mask: Any) -> tuple[Any, dict[str, tuple[int, int]]]:
-        """Return the numbers of the rows sorted by shard, and where in them each shard lies."""
-        numbers = np.flatnonzero(mask)
-        if not len(numbers):
-            return numbers, {}
-        prefixes = pc.utf8_slice_codeunits(self._rows.column("blob_digest"), 7, 9).filter(pa.array(mask))
-        codes, names = _codes(prefixes)
-        codes = codes.astype(np.int16 if len(names) < 2**15 else np.int64)
-        numbers = numbers[np.argsort(codes, kind="stable")]
-        ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-        starts = np.append(0, ends[:-1])
-        return numbers, {
-            name: (int(start), int(end)) for name, start, end in zip(names.to_pylist(), starts, ends, strict=True)
-        }
-
     # -- questions about few rows --------------------------------------------------------------------------
 
     def keepers(self, blob_digest: str) -> list[dict[str, Any]]:
@@ -239,12 +205,24 @@ class Reach:
             )
         return found
 
+    def references(self) -> pa.Table:
+        """Return what the rows do for blobs: ``digest``, ``generation``, ``needed`` (bool); one row per reference."""
+        stored = pa.array(self._stored)
+        return pa.table(
+            {
+                "digest": self._rows.column("blob_digest").filter(stored),
+                "generation": pc.fill_null(self._rows.column("generation"), 0).filter(stored),
+                "needed": pa.chunked_array([pa.array(self._why[self._stored] > _GIVEN_UP)]),
+            }
+        )
+
     def protected(self) -> pa.Table:
         """Return the rows whose blob a head or a snapshot needs."""
         return self._rows.filter(pa.array(self._stored & (self._why >= _SNAPSHOT)))
 
 
-def _live_snapshots(rows: pa.Table) -> list[Snap]:
+def live_snapshots(rows: pa.Table) -> list[Snap]:
+    """Return the snapshots that are live after the rows, which are in order."""
     wanted = rows.select(["op", "folio", "snapshot", "target_version"])
     wanted = wanted.filter(pc.is_in(rows.column("op"), value_set=pa.array(["snapshot", "drop_snapshot"])))
     live: dict[tuple[str | None, str], Snap] = {}
@@ -257,15 +235,29 @@ def _live_snapshots(rows: pa.Table) -> list[Snap]:
     return list(live.values())
 
 
-def _take(column: pa.ChunkedArray, numbers: Any) -> pa.ChunkedArray:
-    """Return the values at ascending row numbers; Arrow's own take would first copy all chunks into one."""
-    parts, start = [], 0
-    for chunk in column.chunks:
-        first, last = np.searchsorted(numbers, [start, start + len(chunk)])
-        if last > first:
-            parts.append(chunk.take(pa.array(numbers[first:last] - start)))
-        start += len(chunk)
-    return pa.chunked_array(parts, type=column.type)
+def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: Any) -> Any:
+    """Say of each object of a shard what it is: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
+
+    Args:
+        references: What :meth:`Reach.references` says of the digests of the shard.
+        purges: ``digest`` and ``generation`` of the ``purge`` rows about them.
+        digests: ``sha256:<hex>`` of the objects.
+        generations: Their generations, as a NumPy array.
+    """
+    given_up = np.full(len(digests), -1, np.int64)
+    if purges.num_rows:
+        latest = purges.group_by("digest").aggregate([("generation", "max")])
+        at = pc.index_in(digests, value_set=latest.column("digest").combine_chunks())
+        given_up = _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
+    referred = _identities(references.column("digest"), references.column("generation"))
+    objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
+    verdicts = np.full(len(digests), ORPHAN, np.int8)
+    verdicts[_mask(pc.is_in(objects, value_set=referred.combine_chunks()))] = HISTORY
+    needed = referred.filter(references.column("needed"))
+    verdicts[_mask(pc.is_in(objects, value_set=needed.combine_chunks()))] = NEEDED
+    verdicts[(verdicts != NEEDED) & (generations > given_up + 1)] = AHEAD
+    verdicts[generations <= given_up] = PURGED
+    return verdicts
 
 
 def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -290,7 +282,3 @@ def _mask(column: Any) -> Any:
     filled = pc.fill_null(column, False)
     whole = filled.to_numpy() if isinstance(filled, pa.ChunkedArray) else filled.to_numpy(zero_copy_only=False)
     return whole.astype(bool)
-
-
-def _slice(starts: dict[str, tuple[int, int]], prefix: str) -> slice:
-    return slice(*starts.get(prefix, (0, 0)))

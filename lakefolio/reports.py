@@ -143,17 +143,34 @@ class GcReport(Report):
                 for name, one in self["reasons"].items()
             ),
         ]
+        if self["dry_run"] and self["largest"]:
+            lines.append("the largest (`lakefolio why DIGEST` says what refers to it):")
+            lines += [f"  {format_bytes(one['bytes']):>10}  {one['key']}" for one in self["largest"][:3]]
         if self["kept_by_grace_blobs"]:
-            lines.append(f"kept back, younger than {self['grace_s']:,.0f} s: {self._of('kept_by_grace')}")
+            lines.append(f"kept back, younger than {_lasting(self['grace_s'])}: {self._of('kept_by_grace')}")
         if self["needed_meanwhile_blobs"]:
             lines.append(f"needed again meanwhile: {self._of('needed_meanwhile')}")
         for name in ("tickets", "table_files", "unfinished_uploads", "foreign_objects"):
             if self[name]:
                 lines.append(f"{_LEFT[name]}: {self[name]:,}")
+        if self["dry_run"] and any(self[name] for name in ("deleted_blobs", "tickets", "table_files")):
+            lines.append("this was a dry run: nothing is deleted without --delete (in Python: dry_run=False)")
         return "\n".join(lines)
 
     def _of(self, name: str) -> str:
         return f"{counted(self[f'{name}_blobs'], 'blob')} ({format_bytes(self[f'{name}_bytes'])})"
+
+
+def _lasting(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return counted_as(seconds / size, unit)
+    return counted_as(seconds, "second")
+
+
+def counted_as(count: float, unit: str) -> str:
+    """Return an amount with its unit: ``1 day``, ``1.5 hours``."""
+    return f"{count:,.3g} {unit}" + ("" if count == 1 else "s")
 
 
 _WHY = {

@@ -15,32 +15,29 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakefolio import items, references
-from lakefolio.changes import Annotate, Change, Commit, Purge, Put, Stored
+from lakefolio.changes import Annotate, Change, Commit, Put, Stored
 from lakefolio.config import default_author
 from lakefolio.errors import (
     ConflictError,
     FormatError,
     LakefolioError,
-    LakeNotFoundError,
     ReadOnlyError,
 )
 from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
 from lakefolio.layout import MARKER, README
-from lakefolio.marker import new_marker, parse_marker, readme_text
+from lakefolio.marker import new_marker, read_marker, readme_text
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
+from lakefolio.probe import check_creates
 from lakefolio.reader import Reader, about, is_purged
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.state import State
 from lakefolio.storage import Store, open_store
 from lakefolio.words import Words, metadata_texts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Session"]
 
@@ -111,21 +108,16 @@ class Session(Reader):
         store = open_store(str(uri), storage_options)
         journal = Journal(store)
         body = store.find(MARKER)
-        if body is None:
-            if read_only or not create:
-                raise LakeNotFoundError(
-                    f"no lake at {store.uri}: it has no {MARKER}",
-                    hint="check the address, or create the lake: lakefolio init, or lf.open(…, create=True)",
-                    uri=store.uri,
-                )
+        if body is None and create and not read_only:
             body = cls._create(store, journal)
-        marker = parse_marker(body, store.uri, writing=not read_only)
+        marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
         return cls(store, journal, marker, author=author or default_author(), read_only=read_only, pinned=None)
 
     @staticmethod
     def _create(store: Store, journal: Journal) -> bytes:
         """Create the tables, then the marker: a lake that has its marker is complete."""
+        check_creates(store)
         marker = new_marker()
         journal.create()
         for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):
@@ -296,11 +288,6 @@ class Session(Reader):
     def in_batch(self) -> bool:
         """Whether a batch is open here."""
         return self._batch() is not None
-
-    def purge(self, change: Purge) -> list[dict[str, Any]]:
-        """Commit the rows that give blobs up and return them; see gc."""
-        self.check_writable()
-        return [row for row in self._commit([change], "gc").rows if row["op"] == "purge"]
 
     def _commit(self, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
         for renewal in range(_RENEWALS):

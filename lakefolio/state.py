@@ -202,10 +202,6 @@ class View(Protocol):
         """Return the generation under which a blob must be stored now (0 unless it was purged before)."""
         ...
 
-    def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
-        """Return (digest, generation) of every blob that a ``put`` above ``version`` refers to."""
-        ...
-
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """Return a live snapshot of exactly this scope, or None."""
         ...
@@ -355,7 +351,7 @@ class State:
         return None
 
     def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
-        """See View."""
+        """Return (digest, generation) of every blob that a ``put`` above ``version`` refers to."""
         rows = self.rows.table().slice(self.row_count_at(version)).select(["op", "blob_digest", "generation"])
         columns = (column.to_pylist() for column in rows.columns)
         return {

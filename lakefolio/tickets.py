@@ -24,8 +24,6 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
-    Purge,
-    PurgedBlob,
     Put,
     Restore,
     SetArchived,
@@ -57,7 +55,6 @@ _CHANGES = {
     "drop_snapshot": DropSnapshot,
     "restore": Restore,
     "copy": CopyItem,
-    "purge": Purge,
 }
 _OPS = {cls: op for op, cls in _CHANGES.items()}
 _KEPT = {"$keep": True}
@@ -183,12 +180,12 @@ def _plain_value(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    if isinstance(value, Stored | Entry | PurgedBlob):
+    if isinstance(value, Stored | Entry):
         return _plain(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple | list):
-        return [_plain_value(one) for one in value]
+        return list(value)
     return value
 
 
@@ -256,20 +253,6 @@ def _subject(value: Any) -> str:
     return str(value)
 
 
-def _purged(value: Any) -> tuple[PurgedBlob, ...]:
-    _need(type(value) is list, "a list is expected")
-    blobs = tuple(_read(PurgedBlob, one) for one in value)
-    for blob in blobs:
-        check_digest(blob.digest)
-        _need(0 <= blob.generation < 2**31 and (blob.stored_bytes or 0) >= 0, "its generation or size is not one")
-    return blobs
-
-
-def _reason(value: Any) -> str:
-    _need(value in ("orphan", "history"), "blobs are given up for no known reason")
-    return str(value)
-
-
 _READERS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "int": _number,
@@ -288,9 +271,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "Mapping[str, str | None] | Keep": _or_kept(_json_texts),
     "Literal['lake', 'folio']": _subject,
     'Literal["lake", "folio"]': _subject,
-    "tuple[PurgedBlob, ...]": _purged,
-    "Literal['orphan', 'history']": _reason,
-    'Literal["orphan", "history"]': _reason,
     "Stored": lambda value: _content(_read(Stored, value)),
     "Entry": lambda value: _content(_read(Entry, value)),
 }

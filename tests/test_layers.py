@@ -23,11 +23,11 @@ for number, names in enumerate(
         "changes overlay lookup reach",
         "planner",
         # adapters
-        "config aws storage storage.* delta",
+        "config aws aws_upload storage storage.* delta delta_scan",
         # domain
         "items items.* cache",
         "blob_source",
-        "tickets committing journal blobs references kept",
+        "tickets committing journal blobs references kept purging marking probe",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
@@ -45,8 +45,8 @@ for number, names in enumerate(
 
 HOMES = {
     "obstore": {"storage.*", "aws", "testing.*"},
-    "boto3": {"aws", "testing.*"},
-    "botocore": {"aws", "testing.*"},
+    "boto3": {"aws", "aws_upload", "testing.*"},
+    "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
     "duckdb": {"views", "testing.*"},
     "click": {"cli", "cli.*"},

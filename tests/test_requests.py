@@ -87,3 +87,25 @@ def test_upkeep_is_paid_every_fifty_commits(s3_uri: str, s3_proxy: CountingProxy
         for number in range(100):
             lake.folio("f").add_json(f"i{number}", number)
     assert count.total <= 100 * 2 + 2 * 6, str(count)
+
+
+def test_check_lists_the_blobs_and_asks_for_none(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    with lake.batch():
+        for number in range(40):
+            lake.folio("f").add_artifact(f"blob {number}", bytes([number]) * 5000)
+    with s3_proxy.count() as count:
+        report = lake.check()
+    assert (report.ok, report.counts["blobs"]) == (True, 40)
+    assert (count.by_kind["LIST", "blob"], count.by_kind["HEAD", "blob"], count.by_kind["GET", "blob"]) == (1, 0, 0)
+    assert count.total < 40, str(count)
+
+
+def test_planning_gc_costs_as_much_as_opening_and_a_listing(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    for number in range(10):
+        lake.folio("f").add_artifact("x", bytes([number]) * 5000, overwrite=True)
+    lake.compact()
+    with s3_proxy.count() as count:
+        report = lake.gc(grace=0, keep_last=1)
+    assert report.deleted_blobs == 9
+    assert (count.by_kind["LIST", "blob"], count.by_kind["HEAD", "blob"], count.by_kind["GET", "blob"]) == (1, 0, 0)
+    assert count.total <= 20, str(count)

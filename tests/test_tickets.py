@@ -19,8 +19,6 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
-    Purge,
-    PurgedBlob,
     Put,
     Restore,
     SetArchived,
@@ -74,7 +72,6 @@ EVERY: list[Change] = [
     Restore(3, "f", ("a", "b")),
     Restore(0),
     CopyItem(source=ENTRY, folio="f", item="j", entry_id=new_id()),
-    Purge(3, (PurgedBlob(sha256_of_bytes(b"2"), 1, "orphan", 10), PurgedBlob(sha256_of_bytes(b"3"), 0, "history"))),
 ]
 
 

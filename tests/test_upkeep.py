@@ -174,11 +174,26 @@ def test_doctor_finds_a_good_place_good(lake_uri: str) -> None:
     assert "race" not in levels(lf.open(lake_uri, read_only=True).doctor())
 
 
-def test_doctor_refuses_a_store_where_more_than_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalStore, "create", LocalStore.put)
-    report = doctor(tmp_path)
-    assert not report.ok
-    assert levels(report)["race"] == "error"
+def test_a_store_where_more_than_one_wins_is_refused(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalStore, "create", LocalStore.put)
+        report = doctor(lake.uri)
+        assert not report.ok
+        assert levels(report)["race"] == "error"
+        assert next(one["hint"] for one in report.findings if one["name"] == "race")
+        with pytest.raises(lf.StorageError) as caught:
+            lf.open(tmp_path / "new")
+        assert caught.value.kind == "unsafe-store"
+        assert not list(open_store(tmp_path / "new").list(""))
+    with pytest.raises(lf.StorageError) as caught:
+        lf.open(lake.uri)
+    assert caught.value.kind == "unsafe-store"
+    assert lf.open(lake.uri, read_only=True).folio("a").get("x") == content(2)
+    assert doctor(lake.uri, write=False).ok
+    assert doctor(lake.uri).ok  # the store was mended
+    lf.open(lake.uri).folio("a").add_json("again", 1)
 
 
 def test_doctor_names_unsafe_settings(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +225,16 @@ def test_local_policy_of_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LAKEFOLIO_FSYNC", "1")
     assert levels(doctor(tmp_path))["fsync"] == "ok"
     assert levels(doctor(tmp_path, {"fsync": False}))["fsync"] == "note"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lakefolio.toml").write_text("fsync = true\n")
+    monkeypatch.setenv("LAKEFOLIO_FSYNC", "0")
+    assert levels(doctor(tmp_path))["fsync"] == "note"
+    monkeypatch.delenv("LAKEFOLIO_FSYNC")
+    assert levels(doctor(tmp_path))["fsync"] == "ok"
+    (tmp_path / "lakefolio.toml").write_text("fsync = 'yes'\n")
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lf.open(tmp_path / "lake")
+    assert (caught.value.kind, caught.value.key) == ("bad-config", "fsync")
 
 
 # -- command line ------------------------------------------------------------------------------------------
@@ -235,3 +260,73 @@ def test_commands(lake: lf.Lake, copy: LocalStore) -> None:
         shown = CliRunner().invoke(cli, [*command, "--lake", lake.uri])
         assert shown.exit_code in (0, 8)
         assert shown.stdout
+
+
+# -- compaction -------------------------------------------------------------------------------------------------
+
+
+def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    """The creator of version 50 does; a commit that comes between makes it give up, and costs nobody anything."""
+    one, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
+    for number in range(49):
+        one.folio("f").add_json(f"i{number}", number)
+    table, store = one._session.journal.manifests_table, one._session.store
+    others_table = other._session.journal.manifests_table
+    create, between = store.create, []
+
+    def slow(key: str, data: Any) -> None:
+        if key == log_key("manifests", 51) and not between:
+            between.append(other.folio("f").add_json("between", 1))  # the compaction is ready to be committed
+            assert not others_table.due()
+        create(key, data)
+
+    store.create = slow  # type: ignore[method-assign]
+    one.folio("f").add_json("fiftieth", 50)
+    assert between
+    assert len(table.known_files) == 50
+    assert other.version == 51
+    assert one.check().ok
+    for number in range(49):
+        other.folio("f").add_json(f"j{number}", number)
+    assert (len(others_table.known_files), other.version) == (1, 101)
+    assert sorted(one.folio("f").list_contents()["json_data"]) == sorted(other.folio("f").list_contents()["json_data"])
+    assert one.check().ok
+    report = one.compact()
+    assert report["manifests"]["files_after"] == 1
+
+
+# -- other tools ------------------------------------------------------------------------------------------------
+
+
+def test_what_deltalake_cleans_up_breaks_no_promised_version(tmp_path: Path) -> None:
+    """By the tables' own properties nothing goes; and where somebody insists, only Delta's own time travel suffers."""
+    from deltalake import DeltaTable
+
+    lake = lf.open(tmp_path / "lake")
+    for number in range(60):
+        lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})
+    lake.compact()
+    version = lake.version
+    store = lake._session.store
+    before = {info.key for info in store.list("tables/")}
+    tables = [DeltaTable(str(tmp_path / "lake" / "tables" / name)) for name in ("manifests", "metadata")]
+    for table in tables:
+        configuration = table.metadata().configuration
+        assert configuration["delta.enableExpiredLogCleanup"] == "false"
+        assert configuration["delta.logRetentionDuration"] == "interval 36500 days"
+        assert configuration["delta.deletedFileRetentionDuration"] == "interval 36500 days"
+        table.create_checkpoint()
+        table.cleanup_metadata()
+        assert table.vacuum(dry_run=False) == []
+        assert table.vacuum(dry_run=False, full=True) == []
+    assert before <= {info.key for info in store.list("tables/")}
+    for at in (1, 30, version):
+        assert DeltaTable(str(tmp_path / "lake" / "tables" / "manifests"), version=at).to_pyarrow_table().num_rows
+    for table in tables:
+        assert table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
+    fresh = lf.open(tmp_path / "lake")
+    assert fresh.check(read_data=True).ok
+    assert [fresh.folio("f").get("x", at=at) for at in (1, 30, 60)] == [0, 29, 58]  # 51 is a compaction
+    assert fresh.gc(dry_run=False, grace=0).table_files == 0
+    fresh.folio("f").add_json("x", "more", overwrite=True)
+    assert fresh.check().ok

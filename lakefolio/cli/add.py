@@ -15,6 +15,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.folio import Folio
@@ -93,7 +94,9 @@ def add(
     }
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
-    with app.output.working(f"adding {path}"), nullcontext() if message is None else lake.batch(message):
+    doing = f"adding {path}"
+    with app.output.working(doing) as say, nullcontext() if message is None else lake.batch(message):
+        lake.on_upload = lambda sent, size: say(f"{doing}: {format_bytes(sent)} of {format_bytes(size)} sent")
         if reference:
             _refer(folio, name, path, kind, words)
         else:

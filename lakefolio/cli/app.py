@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -16,9 +17,11 @@ import click
 from lakefolio import __version__
 from lakefolio.cli.output import Output
 from lakefolio.errors import LakefolioError, LakeNotFoundError, nearest
+from lakefolio.layout import MARKER
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
+    from lakefolio.storage import Store
 
 __all__ = [
     "COMMANDS",
@@ -119,15 +122,32 @@ class App:
         """
         from lakefolio.lake import open_lake
 
-        try:
+        with self._hints():
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
+        return lake if self.at is None else lake.at(self.at)
+
+    def place(self, *, writing: bool) -> Store:
+        """Return where the lake lies, which must exist; its marker is looked at, its journal is not read."""
+        from lakefolio.config import default_lake_uri
+        from lakefolio.marker import read_marker
+        from lakefolio.storage import open_store
+
+        store = open_store(self.lake_uri or default_lake_uri()[0])
+        with self._hints():
+            read_marker(store.find(MARKER), store.uri, writing=writing)
+        return store
+
+    @contextmanager
+    def _hints(self) -> Iterator[None]:
+        """Say in the words of the command line what to do where there is no lake."""
+        try:
+            yield
         except LakeNotFoundError as exc:
             if self.lake_uri is None:
                 exc.hint = "name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init"
             elif exc.kind == LakeNotFoundError.default_kind:
                 exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}"
             raise
-        return lake if self.at is None else lake.at(self.at)
 
 
 class _WithoutPandas(MetaPathFinder):

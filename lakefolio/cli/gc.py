@@ -20,13 +20,19 @@ def gc(app: App, dry_run: bool, grace: float | None, keep_days: float | None, ke
     By default all history stays, and only what killed writers left goes. The content of live items and of
     snapshots always stays. Safe beside any writers; killed, it is resumed by the next one.
     """
-    lake = app.open(writing=not dry_run)
+    from lakefolio.config import default_author
+    from lakefolio.gc import collect
+
+    if app.at is not None:
+        app.open().gc()  # refused: the past has nothing to give up
     with app.output.working("looking for what nothing needs") as say:
-        report = lake.gc(
+        report = collect(
+            app.place(writing=not dry_run),  # a journal of any length is not held for this
+            author=default_author(),
             dry_run=dry_run,
             grace=grace,
             keep_days=keep_days,
             keep_last=keep_last,
-            progress=lambda what, count: say(f"{what}: {count:,} blobs"),
+            progress=lambda what, count: say(f"{what} {count:,} {'rows' if what == 'read' else 'blobs'}"),
         )
     app.output.emit(report)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakefolio.errors import InvalidInputError
 from lakefolio.reports import CompactReport, DoctorReport, GcReport, RepairReport, WhyReport
 from lakefolio.session import Session
 
@@ -50,15 +51,27 @@ class LakeUpkeep:
             grace: Leave objects alone that were stored within so many seconds; default a day. An economy only.
             keep_days: Give up superseded entries that were not live within so many days.
             keep_last: Give up all but the newest so many entries of each item. An entry stays if either keeps it.
-            progress: Called with what is being done and a count.
+            progress: Called with what is being done and a count, see ``lakefolio.gc.Progress``.
 
         Raises:
             InvalidInputError: A negative number, or an open batch.
+            ConflictError: Others were in the way for too long; what was given up by then stays so. Run it again.
         """
         from lakefolio.gc import collect
 
+        session = self._session
+        if session.in_batch:
+            raise InvalidInputError("gc can't run inside a batch", kind="gc-in-batch", hint="run it after the block")
+        if not dry_run or session.pinned is not None:
+            session.check_writable()
         return collect(
-            self._session, dry_run=dry_run, grace=grace, keep_days=keep_days, keep_last=keep_last, progress=progress
+            session.store,
+            author=session.author,
+            dry_run=dry_run,
+            grace=grace,
+            keep_days=keep_days,
+            keep_last=keep_last,
+            progress=progress,
         )
 
     def why(self, ref: str) -> WhyReport:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from obstore import store as vendor
 
 from lakefolio import aws
+from lakefolio.config import default_fsync
 from lakefolio.errors import InvalidInputError, PlaceTakenError
 from lakefolio.storage.base import Store
 from lakefolio.storage.errors import VENDOR_ERRORS, cause
@@ -55,7 +56,8 @@ def open_store(uri: str | Path, storage_options: Mapping[str, Any] | None = None
             handles on one memory:// address in one process share their objects.
         storage_options: Named as deltalake and AWS users name them, in any case; they win over the environment
             (AWS_*, GOOGLE_*, AZURE_*), which wins over AWS profiles. Local folders know ``fsync``,
-            by default LAKEFOLIO_FSYNC: whether a write returns only when the disk has it.
+            by default LAKEFOLIO_FSYNC or ``fsync`` of a configuration file: whether a write returns only when the
+            disk has it.
 
     Raises:
         InvalidInputError: kind ``bad-uri``, ``unknown-option``, ``bad-option``, ``conflicting-options``,
@@ -107,7 +109,8 @@ def _cached(location: Location, options: tuple[tuple[str, str], ...]) -> Store:
 
 def _open(location: Location, options: dict[str, str]) -> Store:
     if location.scheme == "file":
-        return LocalStore(Path(location.prefix), fsync=truthy(options.get("fsync", os.environ.get("LAKEFOLIO_FSYNC"))))
+        fsync = truthy(options["fsync"]) if "fsync" in options else default_fsync()
+        return LocalStore(Path(location.prefix), fsync=fsync)
     client, retry = _client_options(options), _retry_options(options)
     try:
         return _OPENERS[location.scheme](location, options, client, retry)

@@ -28,6 +28,8 @@ T = TypeVar("T")
 _SINGLE_BYTES = 16 << 20
 """Content up to this size goes up in one request; larger content in parts."""
 _IN_FLIGHT_BYTES = 24 << 20
+_RESUMED_BYTES = 64 << 20
+"""From this size on it is worth a request to look whether an upload was begun before and can be finished."""
 _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _THREADS = 32
@@ -186,6 +188,13 @@ class RemoteStore(Store):
             return False
         path = self._path(key)
         part_bytes = max(CHUNK_BYTES, -(-size_bytes // _MOST_PARTS))
+        if self.scheme == "s3" and size_bytes >= _RESUMED_BYTES and callable(parts):
+            from lakefolio import aws_upload
+
+            bucket = self.uri.removeprefix("s3://").partition("/")[0]
+            content = counted(parts, size_bytes, key, on_progress)
+            if aws_upload.resume(bucket, path, self.options_for_delta(), content, part_bytes):
+                return True
         source = _Remembering(counted(parts, size_bytes, key, on_progress))
         try:
             self._vendor.put(

@@ -1,0 +1,66 @@
+"""Whether a store keeps the promise that everything rests on: of many creates of one key exactly one wins."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from lakefolio.errors import AlreadyExistsError, StorageError
+
+if TYPE_CHECKING:
+    from lakefolio.storage import Store
+
+__all__ = ["check_creates", "race"]
+
+_FEW = 2
+
+
+def race(store: Store, racers: int) -> int:
+    """Let so many create one key at the same moment, and one more afterwards; return how many were told that they won.
+
+    More than one may lose commits. What is stored other than what the winner wrote counts as a second one. Leaves
+    nothing behind.
+    """
+    key = f"doctor/race-{uuid.uuid4().hex}"
+    start = threading.Barrier(racers)
+
+    def attempt(number: int) -> int | None:
+        start.wait()
+        try:
+            store.create(key, b"%d" % number)
+        except AlreadyExistsError:
+            return None
+        return number
+
+    try:
+        with ThreadPoolExecutor(racers) as pool:
+            winners = [one for one in pool.map(attempt, range(racers)) if one is not None]
+        holds = bytes(store.get(key))
+        late = store.create_if_absent(key, b"too late")
+    finally:
+        store.delete([key])
+    if len(winners) == 1 and holds != b"%d" % winners[0]:
+        return 2
+    return len(winners) + late
+
+
+def check_creates(store: Store) -> None:
+    """Refuse a place for a new lake if it fails a small race; once in the life of a lake, for three round trips.
+
+    Raises:
+        StorageError: kind ``unsafe-store``.
+    """
+    if race(store, _FEW) != 1:
+        raise unsafe(store.uri, f"more than one of {_FEW + 1} creates of one object won")
+
+
+def unsafe(uri: str, why: str) -> StorageError:
+    """Return the error that refuses to write."""
+    return StorageError(
+        f"{uri} is no safe place to write a lake: {why}, so writers would lose each other's commits",
+        kind="unsafe-store",
+        hint="use a store that honours If-None-Match, or a local file system; then run `lakefolio doctor`",
+        uri=uri,
+    )

@@ -1,0 +1,156 @@
+"""Programs that are killed (SIGKILL) at a chosen request to an S3 server.
+
+Children are forked from a process that has imported everything and used nothing, so that each starts in no time; an S3
+client itself can't be forked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from lakefolio.testing import CountingProxy, Fault, Request
+
+__all__ = ["Nursery", "killed_at_each_request"]
+
+PROGRAM = """
+import json, os, sys, traceback
+sys.path.insert(0, "tests/faults")
+import importlib
+import lakefolio as lf, lakefolio.gc, lakefolio.session, lakefolio.lake, lakefolio.items
+module, uri, options = sys.argv[1], None, json.loads(sys.argv[2])
+actions = importlib.import_module(module).CHILDREN
+print("born", flush=True)
+while line := sys.stdin.readline():
+    uri, name = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        try:
+            lake = lf.open(uri, storage_options=options)
+            print("ready", os.getpid(), flush=True)
+            sys.stdin.readline()
+            actions[name](lake)
+            print("done", flush=True)
+            sys.stdin.readline()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
+"""
+
+
+class Nursery:
+    """Starts children that run one of the ``CHILDREN`` of a test module on a lake; a context manager."""
+
+    def __init__(self, module: str, options: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, module, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        self._expect("born")
+
+    def _say(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+
+    def _expect(self, word: str) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith(word), line
+        return line
+
+    def start(self, uri: str, name: str) -> int:
+        """Let a child open a lake, and return its process id."""
+        self._say(json.dumps([uri, name]))
+        return int(self._expect("ready").split()[1])
+
+    def runs_to_end_or(self, reached: threading.Event) -> bool:
+        """Let the child begin, and say whether it got through before ``reached`` was set."""
+        assert self._process.stdout is not None
+        self._say("")
+        while not reached.is_set():
+            if select.select([self._process.stdout], [], [], 0.01)[0]:
+                self._expect("done")
+                return True
+        return False
+
+    def kill(self, child: int) -> None:
+        os.kill(child, signal.SIGKILL)
+        self._expect("dead")
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def killed_at_each_request(
+    nursery: Nursery,
+    proxy: CountingProxy,
+    uri: str,
+    name: str,
+    prepare: Callable[[str], None],
+    judged: Callable[[str, bool, str], None],
+) -> int:
+    """Freeze the k-th request of a child and kill it, for k = 1, 2, … until the child gets through.
+
+    What was written before the k-th request has taken effect, so that every boundary between two effects is met. A
+    lake is judged unless the last request before was a read: it then is as it was the last time.
+
+    Returns:
+        How many requests there were.
+    """
+    k = 1
+    while True:
+        place = f"{uri}/{k}"
+        prepare(place)
+        child = nursery.start(place, name)
+        reached, dead = threading.Event(), threading.Event()
+        lock = threading.Lock()
+        count = 0
+        wrote = k == 1
+
+        def freeze(
+            request: Request,
+            k: int = k,
+            reached: threading.Event = reached,
+            dead: threading.Event = dead,
+            lock: threading.Lock = lock,
+        ) -> Fault | None:
+            nonlocal count, wrote
+            with lock:
+                count += 1
+                if count < k:
+                    wrote = request.operation not in ("GET", "HEAD", "LIST")
+                    return None
+            reached.set()
+            dead.wait(30)
+            return Fault("refuse")
+
+        with proxy.faulty(freeze):
+            finished = nursery.runs_to_end_or(reached)
+            nursery.kill(child)
+            dead.set()
+        if wrote or finished:
+            judged(place, finished, f"killed at request {k}")
+        if finished:
+            return k - 1
+        k += 1

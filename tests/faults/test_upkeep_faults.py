@@ -1,0 +1,153 @@
+"""gc and compaction on S3, killed or disturbed at every request: nothing needed is lost, and the next one finishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from killing import Nursery, killed_at_each_request
+
+import lakefolio as lf
+from lakefolio.layout import blob_key
+from lakefolio.storage import open_store
+from lakefolio.testing import CountingProxy, Fault, Request, S3Server
+
+
+def content(number: int) -> bytes:
+    return bytes([number]) * 6000
+
+
+def gc(lake: lf.Lake) -> None:
+    lake.gc(dry_run=False, grace=0, keep_last=1)
+
+
+def compact(lake: lf.Lake) -> None:
+    lake.compact()
+
+
+def fiftieth(lake: lf.Lake) -> None:
+    """The commit that makes upkeep due."""
+    lake.folio("f").add_json("fiftieth", 50, metadata={"n": 50})
+
+
+CHILDREN = {"gc": gc, "compact": compact, "fiftieth": fiftieth}
+
+
+class Made:
+    """A lake that is made once, and copied object by object to each place where it is needed."""
+
+    def __init__(self, lake: lf.Lake, options: dict[str, str]) -> None:
+        store = lake._session.store
+        self.objects = {info.key: bytes(store.get(info.key)) for info in store.list("")}
+        self.options = options
+        self.version = lake.version
+
+    def copy_to(self, uri: str) -> None:
+        store = open_store(uri, self.options)
+        store.parallel([lambda key=key, body=body: store.put(key, body) for key, body in self.objects.items()])
+
+
+@pytest.fixture
+def made(tmp_path: Path, s3_server: S3Server) -> Made:
+    """Four entries of one item, a snapshot of the second, and what a killed writer left of another."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(4):
+        lake.folio("f").add_artifact("x", content(number), overwrite=True, metadata={"n": number})
+    lake.snapshot("keep", at=2)
+    lake._session.store.create(blob_key("sha256:" + "ab" * 32), b"stray")
+    return Made(lake, s3_server.storage_options)
+
+
+@pytest.fixture
+def busy(tmp_path: Path, s3_server: S3Server) -> Made:
+    """A lake at version 49, with a few commits since its last compaction, to both side tables too."""
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_json("first", 0)
+    for number in range(1, 48):
+        lake.folio("f").add_json(f"i{number % 7}", number, overwrite=True, inputs=["first"], metadata={"n": number})
+        if number == 43:
+            lake.compact()
+    assert lake.version == 49
+    return Made(lake, s3_server.storage_options)
+
+
+def judge_gc(uri: str, options: dict[str, str], what: str) -> None:
+    lake = lf.open(uri, storage_options=options)
+    report = lake.check(read_data=True)
+    assert report.ok, f"{what}: {report}"
+    folio = lake.folio("f")
+    assert (folio.get("x"), folio.get("x", at="keep")) == (content(3), content(1)), what
+    gc(lake)
+    assert len(list(lake._session.store.list("blobs/"))) == 2, what
+    assert lake.sql("select count(*) from manifests where op = 'purge'").fetchone() == (3,), what
+    for version, kept in ((1, False), (2, True), (3, False), (4, True)):
+        try:
+            assert folio.get("x", at=version) == content(version - 1)
+            assert kept
+        except lf.NotFoundError as exc:
+            assert (exc.kind, kept) == ("content-purged", False)
+    assert lake.check(read_data=True).ok, what
+
+
+def test_gc_may_be_killed_at_any_request(made: Made, s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> None:
+    def judged(uri: str, finished: bool, what: str) -> None:
+        judge_gc(uri, s3_server.storage_options, what)
+
+    with Nursery("test_upkeep_faults", s3_proxy.storage_options) as nursery:
+        assert killed_at_each_request(nursery, s3_proxy, s3_uri, "gc", made.copy_to, judged) >= 10
+
+
+def answers(lake: lf.Lake, version: int) -> object:
+    past = lake.at(version)
+    return [(entry, past.get(f"{entry.folio}:{entry.item}")) for entry in past.items()]
+
+
+@pytest.mark.parametrize("name", ["compact", "fiftieth"])
+def test_compaction_may_be_killed_at_any_request(
+    name: str, busy: Made, tmp_path: Path, s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str
+) -> None:
+    """By hand, and by the writer whose commit makes it due. Every version keeps its answer."""
+    original = lf.open(tmp_path / "lake")
+    wanted = {version: answers(original, version) for version in (7, 30, 49)}
+
+    def judged(uri: str, finished: bool, what: str) -> None:
+        lake = lf.open(uri, storage_options=s3_server.storage_options)
+        assert {version: answers(lake, version) for version in wanted} == wanted, what
+        if name == "fiftieth" and finished:
+            assert lake.folio("f").get("fiftieth") == 50
+        lake.folio("f").add_json("after", 1, metadata={"k": 1})
+        lake.compact()
+        assert len(lake._session.journal.data_files("manifests")) == 1
+        report = lake.check()
+        assert report.ok, f"{what}: {report}"
+
+    with Nursery("test_upkeep_faults", s3_proxy.storage_options) as nursery:
+        assert killed_at_each_request(nursery, s3_proxy, s3_uri, name, busy.copy_to, judged) >= 10
+
+
+def test_the_answer_to_any_write_of_gc_may_be_lost(
+    made: Made, s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str
+) -> None:
+    """What took effect is recognised: gc gets through, and counts what it did once. (Reads are simply repeated.)"""
+    k = 1
+    while True:
+        uri = f"{s3_uri}/{k}"
+        made.copy_to(uri)
+        lake = lf.open(uri, storage_options=s3_proxy.storage_options)
+        count = 0
+
+        def once(request: Request, k: int = k) -> Fault | None:
+            nonlocal count
+            count += request.operation not in ("GET", "HEAD", "LIST")
+            return Fault("drop_response") if count == k else None
+
+        with s3_proxy.faulty(once):
+            report = lake.gc(dry_run=False, grace=0, keep_last=1)
+        assert (report.purged_blobs, report.deleted_blobs) == (3, 3), f"request {k}"
+        if count < k:
+            break
+        fresh = lf.open(uri, storage_options=s3_server.storage_options)
+        assert fresh.sql("select count(*) from manifests where op = 'purge'").fetchone() == (3,), f"request {k}"
+        k += 1
+    assert k > 3
+    judge_gc(uri, s3_server.storage_options, "undisturbed")
