@@ -28,6 +28,7 @@ from lakefolio.errors import AlreadyExistsError, ConflictError, LakefolioError, 
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
 from lakefolio.refs import new_id
+from lakefolio.rows import rows_of
 from lakefolio.schema import MANIFESTS_SCHEMA
 from lakefolio.tickets import Ticket, Tickets
 
@@ -374,17 +375,18 @@ class Committer:
             new = _unwritten(waiting, plan)
             side_rows["lineage"] += new[0]
             side_rows["metadata"] += new[1]
-        rows = _rows(MANIFESTS_SCHEMA, [row for _, plan in plans for row in plan.manifests])
+        values = [row for _, plan in plans for row in plan.manifests]
+        rows = rows_of(MANIFESTS_SCHEMA, values)
         file = None
         if plans:
-            file, key, body = journal.manifests_table.encode(rows, version=version)
+            file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
             calls.append(partial(_store_once, journal.store, key, body))
         sides: list[tuple[str, DataFile, pa.Table]] = []
         for name, wanted in side_rows.items():
             if wanted:
                 table = journal.side(name)
-                side = _rows(table.schema, wanted)
-                side_file, side_key, side_body = table.encode(side, version=table.version + 1)
+                side = rows_of(table.schema, wanted)
+                side_file, side_key, side_body = table.encode(side, version=table.version + 1, values=wanted)
                 calls.append(partial(_store_once, journal.store, side_key, side_body))
                 sides.append((name, side_file, side))
         journal.store.parallel(calls)
@@ -398,7 +400,7 @@ class Committer:
         except AlreadyExistsError:
             journal.poll()
             return
-        journal.extend(rows, version)
+        journal.extend(rows, version, values)
         self.note([LogEntry(version, tuple(commit_ids), (), (), (), tuple(refused))])
         for waiting, plan in plans:
             waiting.outcome = Committed(version, layout.at, tuple(plan.manifests))
@@ -428,13 +430,3 @@ def _side_rows(plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         return [{name: value for name, value in row.items() if name != "txn_id"} for row in rows]
 
     return bare(plan.lineage), bare(plan.metadata)
-
-
-def _rows(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
-    columns = [
-        pa.array([row.get(column.name) for row in rows], column.type)
-        if any(column.name in row for row in rows)
-        else pa.nulls(len(rows), column.type)
-        for column in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -44,6 +44,7 @@ from lakefolio.delta_actions import (
 )
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError
 from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.small_parquet import small_parquet
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -335,13 +336,23 @@ class DeltaTable:
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def encode(self, rows: pa.Table, *, version: int) -> tuple[DataFile, str, bytes]:
-        """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request."""
-        body = to_parquet(rows)
+    def encode(
+        self, rows: pa.Table, *, version: int, values: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[DataFile, str, bytes]:
+        """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request.
+
+        Args:
+            rows: The rows.
+            version: The version whose log entry is to name the file.
+            values: The same rows as Python values, if the caller has them; small commits are written from these, and
+                their log entry carries a copy.
+        """
+        body = (small_parquet(self.schema, values) if 0 < len(values) <= _COPIED_ROWS else None) or to_parquet(rows)
         path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
         stats = stats_of(rows)
         sha256 = hashlib.sha256(body).hexdigest()
-        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows)
+        copy = rows_to_plain(values) if 0 < len(values) <= _COPIED_ROWS else None
+        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows, copy)
         return file, f"{table_prefix(self.name)}/{path}", body
 
     def commit(
@@ -368,8 +379,8 @@ class DeltaTable:
         ours: dict[str, Any] = {"commits": list(commit_ids)}
         if refused:
             ours["refused"] = list(refused)
-        if file is not None and file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
-            ours["rows"] = rows_to_plain(file.rows)
+        if file is not None and file.copy is not None:
+            ours["rows"] = file.copy
         info = {
             "timestamp": int(at.timestamp() * 1000),
             "operation": "WRITE",
@@ -384,7 +395,8 @@ class DeltaTable:
             body = sealed(info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        self._replay(LogEntry(version, tuple(commit_ids), () if file is None else (file,), (), ()))
+        added = () if file is None else (replace(file, copy=None),)
+        self._replay(LogEntry(version, tuple(commit_ids), added, (), ()))
 
     # -- upkeep --------------------------------------------------------------------------------------------
 

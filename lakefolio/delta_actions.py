@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
+from lakefolio.rows import to_micros
 
 __all__ = ["DataFile", "LogEntry"]
 
@@ -35,7 +36,7 @@ class DataFile:
     """A Parquet file of a table, as its ``add`` action describes it.
 
     ``path`` is relative to the table. ``sha256`` is the digest of its bytes, empty for files of other writers.
-    ``rows`` holds its rows where they are known without a request.
+    ``rows`` holds its rows where they are known without a request, ``copy`` what a log entry says of them.
     """
 
     path: str
@@ -45,6 +46,7 @@ class DataFile:
     modified_ms: int
     sha256: str = ""
     rows: pa.Table | None = field(default=None, compare=False, repr=False)
+    copy: list[dict[str, Any]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def level(self) -> int:
@@ -78,16 +80,16 @@ class LogEntry:
     refused: tuple[str, ...] = ()
 
 
-def rows_to_plain(rows: pa.Table) -> list[dict[str, Any]]:
+def rows_to_plain(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970."""
     plain = []
-    for row in rows.to_pylist():
+    for row in rows:
         kept = {name: value for name, value in row.items() if value is not None}
         for name, value in kept.items():
             if isinstance(value, bytes):
                 kept[name] = base64.b64encode(value).decode()
             elif isinstance(value, datetime):
-                kept[name] = _micros(value)
+                kept[name] = to_micros(value)
         plain.append(kept)
     return plain
 
@@ -104,10 +106,6 @@ def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa
             continue
         columns.append(pa.array(values, column.type))
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _micros(value: datetime) -> int:
-    return int(pa.scalar(value, pa.timestamp("us", tz="UTC")).value)
 
 
 def to_parquet(rows: pa.Table) -> bytes:

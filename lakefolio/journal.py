@@ -15,7 +15,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -219,10 +219,10 @@ class Journal:
         with self._lock:
             return self._committer.settle()
 
-    def extend(self, rows: pa.Table, version: int) -> None:
-        """Take over rows that this handle has just committed itself. The committer holds the lock."""
+    def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Take over rows that this handle has just committed itself (see State). The committer holds the lock."""
         in_step = [name for name, seen in self._side_seen.items() if seen == self.state.version]
-        self.state.extend(rows, version)
+        self.state.extend(rows, version, values)
         for name in in_step:
             self._side_seen[name] = version
 
@@ -250,7 +250,7 @@ class Journal:
                 time.sleep(wait_s * random.random())
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
                 # a file is only ever named by the version in its name, so that gc can tell which are dead
-                file, key, body = table.encode(rows, version=table.version + 1)
+                file, key, body = table.encode(rows, version=table.version + 1, values=rows.to_pylist())
                 self.store.create(key, body)
                 continue
             log.extend(rows)

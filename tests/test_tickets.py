@@ -203,9 +203,8 @@ def test_who_is_refused_by_another_gets_its_own_error(tmp_path) -> None:
     def work(lake: lf.Lake, number: int) -> None:
         start.wait()
         try:
-            outcomes.append(
-                lake._session.apply(Put(folio="f", item="one", stored=INLINE, entry_id=new_id()))[0].version
-            )
+            put = Put(folio="f", item="one", stored=INLINE, entry_id=new_id())
+            outcomes.append(lake._session.journal.commit(Commit(commit_id=new_id(), changes=[put])).version)
         except AlreadyExistsError as exc:
             outcomes.append(exc.kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import signal
@@ -17,6 +18,7 @@ import pytest
 import lakefolio as lf
 from lakefolio.changes import Commit, Put, Stored
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.errors import ConflictError
 from lakefolio.refs import new_id
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
 from lakefolio.tickets import Ticket, Tickets
@@ -249,3 +251,25 @@ def test_a_combiner_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: 
         assert report.ok, f"{what}: {report}"
 
     assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "combine", judged) >= 12
+
+
+def test_a_writer_that_always_loses_gives_up(
+    s3_proxy: CountingProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rival that is always faster: the error says so, nothing of the commit is there, nor will it ever be."""
+    monkeypatch.setattr("lakefolio.committing._PATIENCE_S", 0.3)
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    rival = lf.open(s3_uri)
+    numbers = itertools.count()
+
+    def first(request: Request) -> None:
+        if request.method == "PUT" and "manifests/_delta_log" in request.key:
+            rival.folio("f").add_json(f"rival-{next(numbers)}", 1)
+
+    with s3_proxy.faulty(first), pytest.raises(ConflictError) as caught:
+        lake.folio("f").add_json("late", 1)
+    assert caught.value.kind == "contention"
+    assert rival.folio("f")._session.journal.settle() == 0
+    assert "late" not in contents(lake)["f"]
+    lake.folio("f").add_json("late", 1)
+    assert rival.check(read_data=True).ok

@@ -8,28 +8,27 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
+from lakefolio.changes import Commit, Put, Stored
+from lakefolio.digest import sha256_of_bytes
+from lakefolio.refs import new_id
 from lakefolio.testing import S3Server
 
 
 def write(uri: str, number: int, count: int, ready: Any, done: Any) -> None:
     try:
-        folio = lf.open(uri).folio("f")
+        journal = lf.open(uri)._session.journal
         ready.wait(240)
         acknowledged = []
         for n in range(count):
-            entry = folio._session.apply(put(f"{number}-{n}"))[0]
-            acknowledged.append((entry.item, entry.version, entry.commit_id))
+            commit = Commit(commit_id=new_id(), changes=[put(f"{number}-{n}")])
+            acknowledged.append((f"{number}-{n}", journal.commit(commit).version, commit.commit_id))
         done.put((number, acknowledged, None))
     except BaseException as exc:
         done.put((number, [], repr(exc)))
         raise
 
 
-def put(item: str) -> Any:
-    from lakefolio.changes import Put, Stored
-    from lakefolio.digest import sha256_of_bytes
-    from lakefolio.refs import new_id
-
+def put(item: str) -> Put:
     body = item.encode()
     stored = Stored(kind="artifact", storage="inline", content=body, digest=sha256_of_bytes(body), size_bytes=len(body))
     return Put(folio="f", item=item, stored=stored, entry_id=new_id())
