@@ -44,7 +44,8 @@ _CROWDED_S = 1.0
 _SHORTEST_LOOK_S = 0.002
 _LONGEST_LOOK_S = 0.25
 _SLOW_COMBINER_S = 0.5
-"""After so long without a log entry (or 30 looks, if that is longer) a writer takes the one before it for dead."""
+_SLOW_COMBINER_LOOKS = 30
+"""After so long without a log entry, or so many looks if that is longer, a writer takes the one before it for dead."""
 _COMBINED_BYTES = 8 << 20
 _MOST_FATES = 50_000
 
@@ -185,7 +186,7 @@ class Committer:
 
     def _log_moves(self, rank: int) -> bool:
         """Wait for the next log entry; say whether it came before the writers ahead must be taken for dead."""
-        until = time.monotonic() + max(_SLOW_COMBINER_S, 30 * self._look_s) * rank
+        until = time.monotonic() + max(_SLOW_COMBINER_S, _SLOW_COMBINER_LOOKS * self._look_s) * rank
         pause_s = max(_SHORTEST_LOOK_S, 2 * self._look_s)
         while time.monotonic() < until:
             time.sleep(min(pause_s, _LONGEST_LOOK_S) * random.uniform(0.75, 1.25))

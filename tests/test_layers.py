@@ -16,7 +16,8 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions small_parquet",
+        "errors layout schema refs digest rows marker items.base items.library items.parquet reports "
+        "delta_actions small_parquet",
         "state side",
         "changes overlay lookup reach",
         "planner",
