@@ -169,8 +169,9 @@ class Committer:
                         self._claim()
                     self._combine(batch, listed, ticket.ticket_id)
                     lost += 1
+                if len(listed) > 1:
+                    self._crowded_until = time.monotonic() + _CROWDED_S
                 if ticket.ticket_id in self._fates:
-                    self._crowded_until = time.monotonic() + _CROWDED_S if len(listed) > 1 else 0.0
                     return self._told(batch)
                 if time.monotonic() > deadline:
                     raise ConflictError(
@@ -191,7 +192,7 @@ class Committer:
         while time.monotonic() < until:
             time.sleep(min(pause_s, _LONGEST_LOOK_S) * random.uniform(0.75, 1.25))
             began = time.perf_counter()
-            if self._journal.poll():
+            if self._journal.poll(one=True):
                 return True
             self._look_s += (time.perf_counter() - began - self._look_s) / 8
             pause_s *= 1.05
@@ -216,7 +217,6 @@ class Committer:
     def _combine(self, own: list[Waiting], listed: Mapping[str, int], own_ticket: str = "") -> None:
         """Try once to commit, in one log entry, the own commits and those of all tickets, oldest first."""
         taken, gone = self._take({one: size for one, size in listed.items() if one != own_ticket})
-        self._journal.poll()
         line: list[Waiting] = []
         ids: list[str] = []
         for ticket_id in sorted([*taken, *([own_ticket] if own else [])]):
@@ -243,7 +243,7 @@ class Committer:
                 self._held.pop(ticket_id, None)
 
     def _take(self, listed: Mapping[str, int]) -> tuple[dict[str, tuple[Ticket, list[Waiting]]], list[str]]:
-        """Read the tickets of other writers, oldest first, as far as one log entry takes them.
+        """Read the tickets of other writers, oldest first, as far as one log entry takes them, and what is in the log.
 
         Returns:
             The tickets, and the ids of those to be taken away: decided, or not what a writer writes.
@@ -256,7 +256,8 @@ class Committer:
                 open_ids.append(ticket_id)
                 size_bytes += size
         self._held = {ticket_id: held for ticket_id, held in self._held.items() if ticket_id in listed}
-        read = self.tickets.read([ticket_id for ticket_id in open_ids if ticket_id not in self._held])
+        unread = [ticket_id for ticket_id in open_ids if ticket_id not in self._held]
+        read = self.tickets.read(unread, beside=self._journal.poll)
         for ticket_id, ticket in read.items():
             if ticket is None:
                 gone.append(ticket_id)

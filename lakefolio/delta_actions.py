@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
-from lakefolio.rows import to_micros
+from lakefolio.rows import rows_of, to_micros
 
 __all__ = ["DataFile", "LogEntry"]
 
@@ -96,16 +96,12 @@ def rows_to_plain(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Read what :func:`rows_to_plain` wrote."""
-    columns = []
-    for column in schema:
-        values = [row.get(column.name) for row in plain]
-        if pa.types.is_binary(column.type):
-            values = [None if value is None else base64.b64decode(value, validate=True) for value in values]
-        elif pa.types.is_timestamp(column.type):
-            columns.append(pa.array(values, pa.int64()).cast(column.type))
-            continue
-        columns.append(pa.array(values, column.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+    values = [dict(row) for row in plain]
+    for name in (column.name for column in schema if pa.types.is_binary(column.type)):
+        for row in values:
+            if (text := row.get(name)) is not None:
+                row[name] = base64.b64decode(text, validate=True)
+    return rows_of(schema, values)
 
 
 def to_parquet(rows: pa.Table) -> bytes:

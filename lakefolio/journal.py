@@ -85,9 +85,12 @@ class Journal:
             self.poll()
             return self.state
 
-    def poll(self) -> bool:
-        """Read what is new in the journal and say whether anything was. The caller holds the lock."""
-        entries, rows = self._manifests_table.poll()
+    def poll(self, *, one: bool = False) -> bool:
+        """Read what is new in the journal, or the next entry only (``one``), and say whether anything was.
+
+        The caller holds the lock.
+        """
+        entries, rows = self._manifests_table.poll(one=one)
         if entries:
             self.state.extend(rows, self._manifests_table.version)
             self._committer.note(entries)

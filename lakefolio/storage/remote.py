@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.base import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
-from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, status_of, translate
+from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, is_missing, status_of, translate
 
 __all__ = ["RemoteStore"]
 
@@ -89,6 +89,15 @@ class RemoteStore(Store):
         path = self._path(key)
         with self._translated("read", key):
             return memoryview(self._vendor.get(path).bytes())
+
+    def find(self, key: str) -> bytes | None:
+        path = self._path(key)
+        try:
+            return bytes(memoryview(self._vendor.get(path).bytes()))
+        except VENDOR_ERRORS as exc:
+            if is_missing(exc):
+                return None
+            raise translate(exc, "read", key, self) from cause(exc)
 
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         path = self._path(key)

@@ -48,6 +48,7 @@ def measure(action: Any, seconds: float, ready: Any, results: Any) -> None:
     """Act for so long and send how long each took, then how long all took."""
     ready.wait()
     taken = []
+    worked = time.process_time()
     began = time.perf_counter()
     error = None
     while time.perf_counter() - began < seconds:
@@ -58,7 +59,7 @@ def measure(action: Any, seconds: float, ready: Any, results: Any) -> None:
             error = f"{type(exc).__name__}: {str(exc)[:90]}"
             break
         taken.append(time.perf_counter() - start)
-    results.put((taken, time.perf_counter() - began, error))
+    results.put((taken, time.perf_counter() - began, time.process_time() - worked, error))
 
 
 Options = dict[str, str] | None
@@ -76,12 +77,13 @@ def run(target: Any, uri: str, options: Options, writers: int, seconds: float) -
     found = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    for error in {error for _, _, error in found if error}:
+    for error in {error for *_, error in found if error}:
         print(f"    {error}")
-    latencies = sorted(latency for taken, _, _ in found for latency in taken)
+    latencies = sorted(latency for taken, *_ in found for latency in taken)
     if not latencies:
         return 0.0, float("nan"), float("nan")
-    rate = len(latencies) / max(elapsed for _, elapsed, _ in found)
+    print("cpu ms per commit", sum(one[2] for one in found)/len(latencies)*1e3)
+    rate = len(latencies) / max(elapsed for _, elapsed, *_ in found)
     return rate, statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
 
 
