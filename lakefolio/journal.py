@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.changes import Commit
-from lakefolio.committing import Committed, Committer, Waiting
+from lakefolio.committing import Committer
 from lakefolio.delta import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, LakefolioError
+from lakefolio.log_writing import Committed, LogWriter, Waiting
 from lakefolio.refs import new_id
 from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
 from lakefolio.side import LineageRows, MetadataRows
@@ -58,7 +59,8 @@ class Journal:
         self._queue: list[Waiting] = []
         self._queue_lock = threading.Lock()
         self._past: dict[int, State] = {}
-        self._committer = Committer(self)
+        self._log = LogWriter(self)
+        self._committer = Committer(self, self._log)
 
     @property
     def manifests_table(self) -> DeltaTable:
@@ -76,7 +78,7 @@ class Journal:
         with self._lock:
             rows = self._manifests_table.load()
             self.state.extend(rows, self._manifests_table.version)
-            self._committer.start(self.state.version)
+            self._log.start(self.state.version)
             return self.state
 
     def refresh(self) -> State:
@@ -93,7 +95,7 @@ class Journal:
         entries, rows = self._manifests_table.poll(one=one)
         if entries:
             self.state.extend(rows, self._manifests_table.version)
-            self._committer.note(entries)
+            self._log.note(entries)
         return bool(entries)
 
     def at(self, version: int) -> State:
@@ -180,13 +182,16 @@ class Journal:
 
         Atomic: all rows of all tables become visible together or not at all. Exact: every condition was checked
         against the very state it was committed on. Retry-safe: a commit whose answer was lost is recognised by its
-        commit id, also when the same Commit is given again after an error.
+        commit id, also when the same Commit is given again after an error, to this or another handle.
 
         Raises:
             ConflictError: If other writers won for a minute on end.
             StorageError: If the store failed; the message says when it is unknown whether the commit landed.
             LakefolioError: Whatever the planner objects to, on the newest state.
         """
+        tried, commit.tried = commit.tried, True
+        if tried and (landed := self._landed(commit.commit_id)) is not None:
+            return landed
         waiting = Waiting(commit, new_id())
         with self._queue_lock:
             self._queue.append(waiting)
@@ -200,6 +205,16 @@ class Journal:
             raise waiting.error
         assert waiting.outcome is not None
         return waiting.outcome
+
+    def _landed(self, commit_id: str) -> Committed | None:
+        """Return what came of an earlier attempt, if it is in the log."""
+        with self._lock:
+            self.poll()
+            version = self.state.version_of(commit_id)
+            at = None if version is None else self.state.time_of(version)
+            if version is None or at is None:
+                return None
+            return Committed(version, at, tuple(self.state.rows_of(version, commit_id)))
 
     def _commit_all(self, batch: list[Waiting]) -> None:
         try:

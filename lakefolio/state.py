@@ -401,6 +401,14 @@ class State:
         index = bisect_right(self._versions, version) - 1
         return None if index < 0 else from_micros(self._times[index])
 
+    def version_of(self, commit_id: str) -> int | None:
+        """Return the version that carries a commit, or None. Looks through all rows."""
+        import pyarrow.compute as pc
+
+        rows = self.rows.table().select(["commit_id", "version"])
+        number = pc.index(rows.column("commit_id"), commit_id).as_py()
+        return None if number < 0 else int(rows.column("version")[number].as_py())
+
     def rows_of(self, version: int, commit_id: str) -> list[dict[str, Any]]:
         """Return the rows of one commit, which lies in ``version``, in order."""
         numbers = range(self.row_count_at(version - 1), self.row_count_at(version))

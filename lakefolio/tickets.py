@@ -105,7 +105,7 @@ class Tickets:
             ticket_ids: Which.
             beside: What else to ask of the store at the same time.
         """
-        looks = [partial(self.store.find, pending_key(ticket_id)) for ticket_id in ticket_ids]
+        looks: list[Callable[[], Any]] = [partial(self.store.find, pending_key(one)) for one in ticket_ids]
         bodies = self.store.parallel([*looks, beside])[:-1]
         found: dict[str, Ticket | None] = {}
         for ticket_id, body in zip(ticket_ids, bodies, strict=True):

@@ -25,7 +25,7 @@ for number, names in enumerate(
         "config aws storage storage.* delta",
         # domain
         "items items.* cache",
-        "tickets committing journal blobs references kept",
+        "tickets log_writing committing journal blobs references kept",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep

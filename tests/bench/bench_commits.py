@@ -82,7 +82,7 @@ def run(target: Any, uri: str, options: Options, writers: int, seconds: float) -
     latencies = sorted(latency for taken, *_ in found for latency in taken)
     if not latencies:
         return 0.0, float("nan"), float("nan")
-    print("cpu ms per commit", sum(one[2] for one in found)/len(latencies)*1e3)
+    print("cpu ms per commit", sum(one[2] for one in found) / len(latencies) * 1e3)
     rate = len(latencies) / max(elapsed for _, elapsed, *_ in found)
     return rate, statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
 
