@@ -172,7 +172,7 @@ class Committer:
             for one, error in layout.refused:
                 if not one.foreign and not self._log.fates.get(one.commit.commit_id, (0, True))[1]:
                     one.error = error
-                    one.done.set()
+                    one.end()
             gone += [ticket_id for ticket_id in ids if ticket_id in self._log.fates]
         if gone:
             with contextlib.suppress(LakefolioError):

@@ -58,6 +58,7 @@ class Journal:
         self._lock = threading.RLock()
         self._queue: list[Waiting] = []
         self._queue_lock = threading.Lock()
+        self._leader: Waiting | None = None
         self._past: dict[int, State] = {}
         self._log = LogWriter(self)
         self._committer = Committer(self, self._log)
@@ -195,16 +196,35 @@ class Journal:
         waiting = Waiting(commit, new_id())
         with self._queue_lock:
             self._queue.append(waiting)
-        with self._lock:
-            if not waiting.done.is_set():
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit_all(batch)
-        waiting.done.wait()
+            if self._leader is None:
+                self._leader = waiting
+                waiting.woken.set()
+        try:
+            waiting.woken.wait()  # until another thread has committed it, or it is this one's turn to commit for all
+            if not waiting.done:
+                with self._lock:
+                    with self._queue_lock:
+                        batch, self._queue = self._queue, []
+                    self._commit_all(batch)
+        finally:
+            self._pass_on(waiting)
         if waiting.error is not None:
             raise waiting.error
         assert waiting.outcome is not None
         return waiting.outcome
+
+    def _pass_on(self, waiting: Waiting) -> None:
+        """Let the next thread in the queue commit for all who wait, if it was on this one to do so.
+
+        Not the lock decides who is next: those whose commit is done would stand in line for it with the others.
+        """
+        with self._queue_lock:
+            if waiting in self._queue:  # it was interrupted
+                self._queue.remove(waiting)
+            if self._leader is waiting:
+                self._leader = self._queue[0] if self._queue else None
+                if self._leader is not None:
+                    self._leader.woken.set()
 
     def _landed(self, commit_id: str) -> Committed | None:
         """Return what came of an earlier attempt, if it is in the log."""
@@ -221,12 +241,12 @@ class Journal:
             self._committer.run(batch)
         except BaseException as exc:
             for waiting in batch:
-                if not waiting.done.is_set():
+                if not waiting.done:
                     waiting.error = exc
             raise
         finally:
             for waiting in batch:
-                waiting.done.set()
+                waiting.end()
         self._keep_up()
 
     def settle(self) -> int:

@@ -56,7 +56,13 @@ class Waiting:
     written: tuple[Any, Any] | None = None
     outcome: Committed | None = None
     error: BaseException | None = None
-    done: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    def end(self) -> None:
+        """Let the one who waits go on: there is an outcome or an error."""
+        self.done = True
+        self.woken.set()
 
 
 @dataclass(slots=True)
@@ -124,10 +130,10 @@ class LogWriter:
             layout = self.lay_out(self.told(batch))
         for waiting, error in layout.refused:
             waiting.error = error
-            waiting.done.set()
+            waiting.end()
         for waiting in layout.empty:
             waiting.outcome = Committed(self._journal.state.version, layout.at, ())
-            waiting.done.set()
+            waiting.end()
         return layout
 
     def lay_out(self, batch: Sequence[Waiting]) -> Layout:
@@ -172,12 +178,12 @@ class LogWriter:
         state = self._journal.state
         for waiting in batch:
             version, carried = self.fates.get(waiting.commit.commit_id, (-1, False))
-            if carried and not waiting.done.is_set():
+            if carried and not waiting.done:
                 at = state.time_of(version)
                 assert at is not None
                 waiting.outcome = Committed(version, at, tuple(state.rows_of(version, waiting.commit.commit_id)))
-                waiting.done.set()
-            elif not waiting.done.is_set():
+                waiting.end()
+            elif not waiting.done:
                 if version >= 0:
                     waiting.commit = replace(waiting.commit, commit_id=new_id())
                 left.append(waiting)
@@ -237,7 +243,7 @@ class LogWriter:
         self.note([LogEntry(version, tuple(commit_ids), (), (), (), tuple(refused))])
         for waiting, plan in plans:
             waiting.outcome = Committed(version, layout.at, tuple(plan.manifests))
-            waiting.done.set()
+            waiting.end()
 
 
 def _store_once(store: Store, key: str, body: bytes) -> None:
