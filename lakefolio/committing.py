@@ -101,6 +101,9 @@ class Committer:
             tickets.create(ticket)
             while True:
                 listed = tickets.listed()
+                if len(listed) == 1 and not lost:  # in a crowd the others are about to come: let them
+                    time.sleep(max(_SHORTEST_LOOK_S, self._look_s))
+                    listed = tickets.listed()
                 before = [one for one in listed if one < ticket.ticket_id and one not in self._log.fates]
                 if not before or not self._log_moves(len(before)):
                     if lost:
