@@ -168,6 +168,7 @@ class Commit:
 
     Attributes:
         commit_id: Chosen once and kept over all attempts, so that a commit whose answer was lost is recognised.
+        tried: Whether it was handed to a journal before, and may be in the log already.
     """
 
     commit_id: str
@@ -175,3 +176,4 @@ class Commit:
     author: str | None = None
     message: str | None = None
     run_id: str | None = None
+    tried: bool = field(default=False, compare=False)

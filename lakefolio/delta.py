@@ -44,6 +44,7 @@ from lakefolio.delta_actions import (
 )
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError
 from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.small_parquet import small_parquet
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -90,6 +91,7 @@ class DeltaTable:
         self.checkpoint_version = -1
         self._due = False
         self.order = tuple(order)
+        self._nothing = schema.empty_table()  # made once: it takes as long as 40 looks at the log
         self._files: dict[str, DataFile] = {}
         self._tombstones: dict[str, tuple[DataFile, int]] = {}
         self._table_metadata: dict[str, Any] = {}
@@ -251,19 +253,22 @@ class DeltaTable:
                 table=self.name,
             )
 
-    def poll(self) -> tuple[list[LogEntry], pa.Table]:
+    def poll(self, *, one: bool = False) -> tuple[list[LogEntry], pa.Table]:
         """Read what is new since the last look and return the log entries and their rows, in order.
 
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
+
+        Args:
+            one: Read the next entry only, for who expects no other: one GET.
         """
         entries: list[LogEntry] = []
         key = log_key(self.name, self.version + 1)
         found = self.store.find(key)
         if found is None:
-            return [], self.schema.empty_table()
+            return [], self._nothing
         entries.append(self._parse(self.version + 1, found, key))
         key = log_key(self.name, self.version + 2)
-        found = self.store.find(key)
+        found = None if one else self.store.find(key)
         if found is not None:
             entries.append(self._parse(self.version + 2, found, key))
             entries += self._read_entries(self._list_versions(key), first=self.version + 3)
@@ -349,7 +354,9 @@ class DeltaTable:
         tables = [file.rows for file in files if file.rows is not None]
         for file, key, body in zip(wanted, keys, bodies, strict=True):
             tables.append(self._read_parquet(file, key, body, schema))
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+        if tables:
+            return pa.concat_tables(tables)
+        return self._nothing if schema is self.schema else schema.empty_table()
 
     def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
         problem = "is missing"
@@ -375,17 +382,31 @@ class DeltaTable:
         )
 
     def _ordered(self, rows: pa.Table) -> pa.Table:
-        return rows.sort_by([(column, "ascending") for column in self.order]) if rows.num_rows > 1 else rows
+        if rows.num_rows <= _COPIED_ROWS:  # they nearly always are in order: looking costs a tenth of sorting
+            keys = list(zip(*(rows.column(column).to_pylist() for column in self.order), strict=True))
+            if keys == sorted(keys):
+                return rows
+        return rows.sort_by([(column, "ascending") for column in self.order])
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def encode(self, rows: pa.Table, *, version: int) -> tuple[DataFile, str, bytes]:
-        """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request."""
-        body = to_parquet(rows)
+    def encode(
+        self, rows: pa.Table, *, version: int, values: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[DataFile, str, bytes]:
+        """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request.
+
+        Args:
+            rows: The rows.
+            version: The version whose log entry is to name the file.
+            values: The same rows as Python values, if the caller has them; small commits are written from these, and
+                their log entry carries a copy.
+        """
+        body = (small_parquet(self.schema, values) if 0 < len(values) <= _COPIED_ROWS else None) or to_parquet(rows)
         path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
         stats = stats_of(rows)
         sha256 = hashlib.sha256(body).hexdigest()
-        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows)
+        copy = rows_to_plain(values) if 0 < len(values) <= _COPIED_ROWS else None
+        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows, copy)
         return file, f"{table_prefix(self.name)}/{path}", body
 
     def commit(
@@ -412,8 +433,8 @@ class DeltaTable:
         ours: dict[str, Any] = {"commits": list(commit_ids)}
         if refused:
             ours["refused"] = list(refused)
-        if file is not None and file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
-            ours["rows"] = rows_to_plain(file.rows)
+        if file is not None and file.copy is not None:
+            ours["rows"] = file.copy
         info = {
             "timestamp": int(at.timestamp() * 1000),
             "operation": "WRITE",
@@ -428,7 +449,8 @@ class DeltaTable:
             body = sealed(info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        self._replay(LogEntry(version, tuple(commit_ids), () if file is None else (file,), (), ()))
+        added = () if file is None else (replace(file, copy=None),)
+        self._replay(LogEntry(version, tuple(commit_ids), added, (), ()))
 
     # -- upkeep --------------------------------------------------------------------------------------------
 

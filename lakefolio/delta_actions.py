@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
+from lakefolio.rows import rows_of, to_micros
 
 __all__ = ["DataFile", "LogEntry"]
 
@@ -35,7 +36,7 @@ class DataFile:
     """A Parquet file of a table, as its ``add`` action describes it.
 
     ``path`` is relative to the table. ``sha256`` is the digest of its bytes, empty for files of other writers.
-    ``rows`` holds its rows where they are known without a request.
+    ``rows`` holds its rows where they are known without a request, ``copy`` what a log entry says of them.
     """
 
     path: str
@@ -45,6 +46,7 @@ class DataFile:
     modified_ms: int
     sha256: str = ""
     rows: pa.Table | None = field(default=None, compare=False, repr=False)
+    copy: list[dict[str, Any]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def level(self) -> int:
@@ -78,36 +80,28 @@ class LogEntry:
     refused: tuple[str, ...] = ()
 
 
-def rows_to_plain(rows: pa.Table) -> list[dict[str, Any]]:
+def rows_to_plain(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970."""
     plain = []
-    for row in rows.to_pylist():
+    for row in rows:
         kept = {name: value for name, value in row.items() if value is not None}
         for name, value in kept.items():
             if isinstance(value, bytes):
                 kept[name] = base64.b64encode(value).decode()
             elif isinstance(value, datetime):
-                kept[name] = _micros(value)
+                kept[name] = to_micros(value)
         plain.append(kept)
     return plain
 
 
 def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Read what :func:`rows_to_plain` wrote."""
-    columns = []
-    for column in schema:
-        values = [row.get(column.name) for row in plain]
-        if pa.types.is_binary(column.type):
-            values = [None if value is None else base64.b64decode(value, validate=True) for value in values]
-        elif pa.types.is_timestamp(column.type):
-            columns.append(pa.array(values, pa.int64()).cast(column.type))
-            continue
-        columns.append(pa.array(values, column.type))
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _micros(value: datetime) -> int:
-    return int(pa.scalar(value, pa.timestamp("us", tz="UTC")).value)
+    values = [dict(row) for row in plain]
+    for name in (column.name for column in schema if pa.types.is_binary(column.type)):
+        for row in values:
+            if (text := row.get(name)) is not None:
+                row[name] = base64.b64decode(text, validate=True)
+    return rows_of(schema, values)
 
 
 def to_parquet(rows: pa.Table) -> bytes:

@@ -15,15 +15,17 @@ import contextlib
 import random
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefolio.changes import Commit
-from lakefolio.committing import Committed, Committer, Waiting
+from lakefolio.committing import Committer
 from lakefolio.delta import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, LakefolioError
+from lakefolio.log_writing import Committed, LogWriter, Waiting
 from lakefolio.refs import new_id
 from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
 from lakefolio.side import LineageRows, MetadataRows
@@ -56,8 +58,10 @@ class Journal:
         self._lock = threading.RLock()
         self._queue: list[Waiting] = []
         self._queue_lock = threading.Lock()
+        self._leader: Waiting | None = None
         self._past: dict[int, State] = {}
-        self._committer = Committer(self)
+        self._log = LogWriter(self)
+        self._committer = Committer(self, self._log)
 
     @property
     def manifests_table(self) -> DeltaTable:
@@ -75,7 +79,7 @@ class Journal:
         with self._lock:
             rows = self._manifests_table.load()
             self.state.extend(rows, self._manifests_table.version)
-            self._committer.start(self.state.version)
+            self._log.start(self.state.version)
             return self.state
 
     def refresh(self) -> State:
@@ -84,12 +88,15 @@ class Journal:
             self.poll()
             return self.state
 
-    def poll(self) -> bool:
-        """Read what is new in the journal and say whether anything was. The caller holds the lock."""
-        entries, rows = self._manifests_table.poll()
+    def poll(self, *, one: bool = False) -> bool:
+        """Read what is new in the journal, or the next entry only (``one``), and say whether anything was.
+
+        The caller holds the lock.
+        """
+        entries, rows = self._manifests_table.poll(one=one)
         if entries:
             self.state.extend(rows, self._manifests_table.version)
-            self._committer.note(entries)
+            self._log.note(entries)
         return bool(entries)
 
     def at(self, version: int) -> State:
@@ -169,38 +176,70 @@ class Journal:
 
         Atomic: all rows of all tables become visible together or not at all. Exact: every condition was checked
         against the very state it was committed on. Retry-safe: a commit whose answer was lost is recognised by its
-        commit id, also when the same Commit is given again after an error.
+        commit id, also when the same Commit is given again after an error, to this or another handle.
 
         Raises:
             ConflictError: If other writers won for a minute on end.
             StorageError: If the store failed; the message says when it is unknown whether the commit landed.
             LakefolioError: Whatever the planner objects to, on the newest state.
         """
+        tried, commit.tried = commit.tried, True
+        if tried and (landed := self._landed(commit.commit_id)) is not None:
+            return landed
         waiting = Waiting(commit, new_id())
         with self._queue_lock:
             self._queue.append(waiting)
-        with self._lock:
-            if not waiting.done.is_set():
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                self._commit_all(batch)
-        waiting.done.wait()
+            if self._leader is None:
+                self._leader = waiting
+                waiting.woken.set()
+        try:
+            waiting.woken.wait()  # until another thread has committed it, or it is this one's turn to commit for all
+            if not waiting.done:
+                with self._lock:
+                    with self._queue_lock:
+                        batch, self._queue = self._queue, []
+                    self._commit_all(batch)
+        finally:
+            self._pass_on(waiting)
         if waiting.error is not None:
             raise waiting.error
         assert waiting.outcome is not None
         return waiting.outcome
+
+    def _pass_on(self, waiting: Waiting) -> None:
+        """Let the next thread in the queue commit for all who wait, if it was on this one to do so.
+
+        Not the lock decides who is next: those whose commit is done would stand in line for it with the others.
+        """
+        with self._queue_lock:
+            if waiting in self._queue:  # it was interrupted
+                self._queue.remove(waiting)
+            if self._leader is waiting:
+                self._leader = self._queue[0] if self._queue else None
+                if self._leader is not None:
+                    self._leader.woken.set()
+
+    def _landed(self, commit_id: str) -> Committed | None:
+        """Return what came of an earlier attempt, if it is in the log."""
+        with self._lock:
+            self.poll()
+            version = self.state.version_of(commit_id)
+            at = None if version is None else self.state.time_of(version)
+            if version is None or at is None:
+                return None
+            return Committed(version, at, tuple(self.state.rows_of(version, commit_id)))
 
     def _commit_all(self, batch: list[Waiting]) -> None:
         try:
             self._committer.run(batch)
         except BaseException as exc:
             for waiting in batch:
-                if not waiting.done.is_set():
+                if not waiting.done:
                     waiting.error = exc
             raise
         finally:
             for waiting in batch:
-                waiting.done.set()
+                waiting.end()
         self._keep_up()
 
     def settle(self) -> int:
@@ -211,10 +250,10 @@ class Journal:
         with self._lock:
             return self._committer.settle()
 
-    def extend(self, rows: pa.Table, version: int) -> None:
-        """Take over rows that this handle has just committed itself. The committer holds the lock."""
+    def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Take over rows that this handle has just committed itself (see State). The committer holds the lock."""
         in_step = [name for name, seen in self._side_seen.items() if seen == self.state.version]
-        self.state.extend(rows, version)
+        self.state.extend(rows, version, values)
         for name in in_step:
             self._side_seen[name] = version
 
@@ -242,7 +281,7 @@ class Journal:
                 time.sleep(wait_s * random.random())
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
                 # a file is only ever named by the version in its name, so that gc can tell which are dead
-                file, key, body = table.encode(rows, version=table.version + 1)
+                file, key, body = table.encode(rows, version=table.version + 1, values=rows.to_pylist())
                 self.store.create(key, body)
                 continue
             log.extend(rows)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.state import to_micros
+from lakefolio.rows import to_micros
 
 __all__ = [
     "AHEAD",

@@ -245,7 +245,7 @@ def is_purged(stored: Stored | Entry, state: State) -> bool:
     return (
         stored.storage == "blob"
         and stored.blob_digest is not None
-        and (stored.generation or 0) < state.generation(stored.blob_digest)
+        and max(stored.generation or 0, 0) < state.generation(stored.blob_digest)  # a negative one was forged
     )
 
 

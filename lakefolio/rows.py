@@ -1,19 +1,47 @@
-"""An append-only run of Arrow rows that stays cheap to extend and to read (pure: no I/O).
+"""Rows as Arrow: made of Python values, and kept in an append-only run that stays cheap to extend and to read.
 
 A journal grows by one row at a time; Arrow wants large chunks. Rows are therefore kept in segments that are merged
-64 to 1, level by level, so that appending costs amortised O(log n) and the table view has few chunks.
+64 to 1, level by level, so that appending costs amortised O(log n) and the table view has few chunks. Pure: no I/O.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["RowLog"]
+__all__ = ["RowLog", "from_micros", "rows_of", "to_micros"]
 
 _FANOUT = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the time so many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_micros(when: datetime) -> int:
+    """Return the whole microseconds from the beginning of 1970 until a time with a zone."""
+    return (when - _EPOCH) // _MICROSECOND
+
+
+@cache
+def _struct(schema: pa.Schema) -> pa.StructType:
+    return pa.struct(list(schema))
+
+
+def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return dicts of Python values as Arrow rows; what a dict lacks is null.
+
+    All columns in one conversion: measured on one row of 35 columns, 69 microseconds instead of 167 one by one.
+    """
+    return pa.Table.from_arrays(pa.array(rows, _struct(schema)).flatten(), schema=schema)
 
 
 class RowLog:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError
-from lakefolio.rows import RowLog
+from lakefolio.rows import RowLog, from_micros, to_micros
 from lakefolio.schema import MANIFESTS_SCHEMA
 
 __all__ = ["Entry", "Snapshot", "State", "View", "entry_from_row"]
@@ -156,19 +156,6 @@ def _extra(text: Any) -> Mapping[str, Any]:
         return {}
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the time so many microseconds after 1970 began."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def to_micros(when: datetime) -> int:
-    """Return the whole microseconds from the beginning of 1970 until a time with a zone."""
-    return (when - _EPOCH) // timedelta(microseconds=1)
-
-
 class View(Protocol):
     """What can be asked of a state, committed or with pending changes laid over it."""
 
@@ -223,6 +210,9 @@ class View(Protocol):
         ...
 
 
+_REPLAYED = ("version", "txn_id", "op", "folio", "item", "kind", "digest")
+
+
 class State:
     """The replay of the journal up to ``version``; its Journal extends it in place, under a lock."""
 
@@ -240,17 +230,23 @@ class State:
         self._times: list[int] = []  # microseconds since 1970, for each of _versions
         self._row_counts: list[int] = []
 
-    def extend(self, rows: pa.Table, version: int) -> None:
-        """Replay further rows, given in order, and move to ``version`` (compaction makes one without rows)."""
+    def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Replay further rows, given in order, and move to ``version`` (compaction makes one without rows).
+
+        Args:
+            rows: The rows.
+            version: The version they lead to.
+            values: The same rows as Python values, if the caller has them: they need not be taken out of Arrow then.
+        """
         first = self.rows.append(rows)
-        columns = {
-            name: rows.column(name).to_pylist()
-            for name in ("version", "txn_id", "op", "folio", "item", "kind", "digest")
-        }
-        times = rows.column("committed_at").cast("int64").to_pylist()
-        for number, (at, txn_id, op, folio, item, kind, digest) in enumerate(
-            zip(*columns.values(), strict=True), start=first
-        ):
+        replayed: Iterable[tuple[Any, ...]]
+        if values is None:
+            replayed = zip(*(rows.column(name).to_pylist() for name in _REPLAYED), strict=True)
+            times = rows.column("committed_at").cast("int64").to_pylist()
+        else:
+            replayed = [tuple(map(row.get, _REPLAYED)) for row in values]
+            times = [to_micros(row["committed_at"]) for row in values]
+        for number, (at, txn_id, op, folio, item, kind, digest) in enumerate(replayed, start=first):
             self.txns.setdefault(txn_id, (at, number))
             if not self._versions or self._versions[-1] != at:
                 self._versions.append(at)
@@ -400,6 +396,14 @@ class State:
         """Return when the state at ``version`` was last changed."""
         index = bisect_right(self._versions, version) - 1
         return None if index < 0 else from_micros(self._times[index])
+
+    def version_of(self, commit_id: str) -> int | None:
+        """Return the version that carries a commit, or None. Looks through all rows."""
+        import pyarrow.compute as pc
+
+        rows = self.rows.table().select(["commit_id", "version"])
+        number = pc.index(rows.column("commit_id"), commit_id).as_py()
+        return None if number < 0 else int(rows.column("version")[number].as_py())
 
     def rows_of(self, version: int, commit_id: str) -> list[dict[str, Any]]:
         """Return the rows of one commit, which lies in ``version``, in order."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.changes import (
@@ -97,9 +98,15 @@ class Tickets:
         """Leave a ticket. Idempotent: one that lies there under its id is the same."""
         self.store.create_if_absent(pending_key(ticket.ticket_id), ticket_bytes(ticket))
 
-    def read(self, ticket_ids: Sequence[str]) -> dict[str, Ticket | None]:
-        """Read tickets; None stands for one that no writer wrote so. Those taken away meanwhile are missing."""
-        bodies = self.store.get_many([pending_key(ticket_id) for ticket_id in ticket_ids])
+    def read(self, ticket_ids: Sequence[str], beside: Callable[[], Any]) -> dict[str, Ticket | None]:
+        """Read tickets; None stands for one that no writer wrote so. Those taken away meanwhile are missing.
+
+        Args:
+            ticket_ids: Which.
+            beside: What else to ask of the store at the same time.
+        """
+        looks: list[Callable[[], Any]] = [partial(self.store.find, pending_key(one)) for one in ticket_ids]
+        bodies = self.store.parallel([*looks, beside])[:-1]
         found: dict[str, Ticket | None] = {}
         for ticket_id, body in zip(ticket_ids, bodies, strict=True):
             if body is not None:

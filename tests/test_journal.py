@@ -152,6 +152,19 @@ def test_the_same_commit_given_again_is_recognised(lake_uri: str) -> None:
     assert two.refresh().version == 1
 
 
+def test_the_same_commit_given_to_another_handle_is_recognised(lake_uri: str) -> None:
+    """Whether that handle was there before the commit, or read of it when it was opened."""
+    once = Commit(commit_id=new_id(), changes=[put("once")])
+    before = opened(lake_uri)
+    done = opened(lake_uri).commit(once)
+    commit(before, put("more"))
+    for journal in (before, opened(lake_uri)):
+        again = journal.commit(once)
+        assert (again.version, again.committed_at) == (done.version, done.committed_at)
+        assert [row["item"] for row in again.rows] == ["once"]
+    assert before.refresh().version == 2
+
+
 def test_threads_combine(lake_uri: str) -> None:
     journal = opened(lake_uri)
     errors: list[BaseException] = []

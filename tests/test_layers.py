@@ -16,7 +16,7 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker reports delta_actions",
+        "errors layout schema refs digest rows marker reports delta_actions small_parquet",
         "items.base items.library items.nested",
         "items.parquet",
         "state side",
@@ -27,7 +27,7 @@ for number, names in enumerate(
         # domain
         "items items.* cache",
         "blob_source",
-        "tickets committing journal blobs references kept purging marking probe",
+        "tickets log_writing committing journal blobs references kept purging marking probe",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep

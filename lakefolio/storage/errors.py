@@ -24,7 +24,7 @@ from lakefolio.errors import (
 if TYPE_CHECKING:
     from lakefolio.storage.base import Store
 
-__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "is_broken", "status_of", "translate"]
+__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "is_broken", "is_missing", "status_of", "translate"]
 
 KINDS: Final[dict[type[BaseException], str]] = {
     vendor.AlreadyExistsError: "object-exists",
@@ -143,6 +143,13 @@ def status_of(exc: BaseException) -> int | None:
     """Return the HTTP status of a vendor error, or None if no answer came."""
     found = _STATUS.search(str(exc))
     return int(found.group(1)) if found else None
+
+
+def is_missing(exc: BaseException) -> bool:
+    """Say whether all that is wrong is that there is no such object; asked for each look that finds nothing new."""
+    if not isinstance(exc, vendor.NotFoundError | FileNotFoundError):
+        return False
+    return _kind_of(exc)[0] == "object-not-found"
 
 
 def is_broken(exc: BaseException, kind: str) -> bool:

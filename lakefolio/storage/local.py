@@ -58,6 +58,18 @@ class LocalStore(Store):
         except OSError as exc:
             raise translate(exc, "read", key, self) from exc
 
+    def find(self, key: str) -> bytes | None:
+        try:
+            with open(self._path(key), "rb", buffering=0) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None  # asked over and over by writers that wait: an error made for it would cost 20 times as much
+        except OSError as exc:
+            error = translate(exc, "read", key, self)
+            if error.kind == "object-not-found":
+                return None
+            raise error from exc
+
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         try:
             with open(self._path(key), "rb", buffering=0) as file:

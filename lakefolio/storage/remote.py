@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.base import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
-from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, status_of, translate
+from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, is_missing, status_of, translate
 
 __all__ = ["RemoteStore"]
 
@@ -33,7 +33,7 @@ _RESUMED_BYTES = 64 << 20
 _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _THREADS = 32
-_CONFLICT_TRIES = 5
+_CREATE_TRIES = 5
 _BROKEN_S = 10.0
 """A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
 
@@ -92,6 +92,15 @@ class RemoteStore(Store):
         with self._translated("read", key):
             return memoryview(self._vendor.get(path).bytes())
 
+    def find(self, key: str) -> bytes | None:
+        path = self._path(key)
+        try:
+            return bytes(memoryview(self._vendor.get(path).bytes()))
+        except VENDOR_ERRORS as exc:
+            if is_missing(exc):
+                return None
+            raise translate(exc, "read", key, self) from cause(exc)
+
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         path = self._path(key)
         with self._translated("read", key):
@@ -138,7 +147,7 @@ class RemoteStore(Store):
     def create(self, key: str, data: Buffer) -> None:
         path, body = self._path(key), flat(data)
         began = time.monotonic()
-        for attempt in range(_CONFLICT_TRIES):
+        for attempt in range(_CREATE_TRIES):
             try:
                 self._vendor.put(path, body, mode="create", use_multipart=False)
                 return
@@ -148,13 +157,14 @@ class RemoteStore(Store):
                 # which may have been a deletion or may fail itself: look, and try again if nothing is there.
                 # A connection that broke says nothing at all; obstore tries such again only where it is harmless to
                 # act twice. It is here: who is told that the object exists looks whether it is its own.
-                broken = is_broken(exc, error.kind) and time.monotonic() - began < _BROKEN_S
+                last = attempt == _CREATE_TRIES - 1
+                broken = is_broken(exc, error.kind) and not last and time.monotonic() - began < _BROKEN_S
                 conflict = error.kind == "object-exists" and status_of(exc) == 409
                 if not broken and (not conflict or self._exists(key)):
                     raise error from cause(exc)
             time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
         raise StorageError(
-            f"could not create {key!r} in {self.uri}: other requests on it were under way {_CONFLICT_TRIES} times",
+            f"could not create {key!r} in {self.uri}: other requests on it were under way {_CREATE_TRIES} times",
             kind="throttled",
             hint="try again",
             key=key,

@@ -2,38 +2,42 @@
 
 Every writer is a process with a warm handle; all start at one signal: start-up and imports are outside the clock.
 Each adds small items one by one (an item is visible to everybody when its add returns); plain deltalake appends one row
-per commit to one table. A place is a local folder, an S3 server on this machine, and that server with 20 ms added to
-every request (``delay``).
+per commit to one table, with conditional puts. Beside them: writers that are threads of one process and share a handle.
+A place is a local folder, an S3 server on this machine, and that server with 20 ms added to every request.
+``p99/alone`` is the 99th percentile of the latencies over the median of one writer alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import platform
+import queue
 import statistics
 import tempfile
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import deltalake
+import pyarrow as pa
+
+import lakefolio as lf
 from lakefolio.testing import CountingProxy, Fault, S3Server
 
 ADDED_S = 0.020
 
 
 def ours(uri: str, options: dict[str, str] | None, number: int, seconds: float, ready: Any, results: Any) -> None:
-    import lakefolio as lf
-
     folio = lf.open(uri, storage_options=options).folio("f")
     folio.add_json(f"warm-{number}", {"n": number})
     measure(lambda n: folio.add_json(f"i{number}-{n}", {"lr": 0.01, "n": n}), seconds, ready, results)
 
 
 def theirs(uri: str, options: dict[str, str] | None, number: int, seconds: float, ready: Any, results: Any) -> None:
-    import deltalake
-    import pyarrow as pa
-
     table = deltalake.DeltaTable(uri, storage_options=options)
     properties = deltalake.CommitProperties(max_commit_retries=1000)
 
@@ -64,9 +68,31 @@ def measure(action: Any, seconds: float, ready: Any, results: Any) -> None:
 Options = dict[str, str] | None
 
 
-def run(target: Any, uri: str, options: Options, writers: int, seconds: float) -> tuple[float, float, float]:
-    """Return commits per second, the median and the 99th percentile of the latencies in seconds."""
-    context = multiprocessing.get_context("spawn")
+@dataclass(frozen=True)
+class Rate:
+    """Commits per second of all writers together, and their latencies in milliseconds."""
+
+    per_s: float
+    p50: float
+    p99: float
+    errors: int
+
+    @classmethod
+    def of(cls, found: list[Any]) -> Rate:
+        latencies = sorted(latency * 1e3 for taken, *_ in found for latency in taken)
+        errors = [error for *_, error in found if error]
+        for error in set(errors):
+            print(f"    {error}")
+        if not latencies:
+            return cls(0.0, math.nan, math.nan, len(errors))
+        per_s = len(latencies) / max(elapsed for _, elapsed, _ in found)
+        return cls(per_s, statistics.median(latencies), latencies[int(len(latencies) * 0.99)], len(errors))
+
+
+def in_processes(target: Any, uri: str, options: Options, writers: int, seconds: float) -> Rate:
+    """Measure writers that are processes, each with a handle of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lakefolio.journal", "deltalake", "obstore.store", "pyarrow.compute"])
     ready, results = context.Barrier(writers), context.Queue()
     processes = [
         context.Process(target=target, args=(uri, options, n, seconds, ready, results)) for n in range(writers)
@@ -76,59 +102,78 @@ def run(target: Any, uri: str, options: Options, writers: int, seconds: float) -
     found = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    for error in {error for _, _, error in found if error}:
-        print(f"    {error}")
-    latencies = sorted(latency for taken, _, _ in found for latency in taken)
-    if not latencies:
-        return 0.0, float("nan"), float("nan")
-    rate = len(latencies) / max(elapsed for _, elapsed, _ in found)
-    return rate, statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
+    return Rate.of(found)
+
+
+def in_threads(uri: str, options: Options, writers: int, seconds: float) -> Rate:
+    """Measure writers that are threads which share one handle."""
+    folio = lf.open(uri, storage_options=options).folio("f")
+    folio.add_json("warm", 0)
+    ready, results = threading.Barrier(writers), queue.Queue()
+
+    def work(number: int) -> None:
+        measure(lambda n: folio.add_json(f"i{number}-{n}", {"lr": 0.01, "n": n}), seconds, ready, results)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Rate.of([results.get() for _ in threads])
+
+
+HEADINGS = (
+    "place     writers   lakefolio/s  p50 ms  p99 ms  p99/alone   deltalake/s   p50 ms   p99 ms   ratio"
+    "   threads/s  p99 ms"
+)
 
 
 def compare(place: str, root: str, options: Options, sizes: list[int], seconds: float, plain: bool) -> None:
-    import deltalake
-    import pyarrow as pa
-
-    import lakefolio as lf
-
-    alone = None
+    alone = math.nan
     for writers in sizes:
         uri = f"{root}/{place}-ours-{writers}"
-        lf.open(uri, storage_options=options)
-        rate, median, p99 = run(ours, uri, options, writers, seconds)
-        alone = alone or median
         lake = lf.open(uri, storage_options=options)
+        rate = in_processes(ours, uri, options, writers, seconds)
+        if writers == 1:
+            alone = rate.p50
         assert lake.check().ok
-        line = f"{place:<8}{writers:>3} writers: {rate:9.1f}/s, median {median * 1e3:8.1f} ms, p99 {p99 * 1e3:8.1f} ms"
-        line += f" ({p99 / alone:5.1f} x median alone), {lake.version} versions"
+        theirs_too = Rate(math.nan, math.nan, math.nan, 0)
         if plain:
             uri = f"{root}/{place}-theirs-{writers}"
+            safe = lake._session.store.options_for_delta()
             empty = pa.table({"writer": [0], "n": [0], "value": [0.0]}).slice(0, 0)
-            deltalake.DeltaTable.create(uri, deltalake.Schema.from_arrow(empty.schema), storage_options=options)
-            beside, _, their_p99 = run(theirs, uri, options, writers, seconds)
-            ratio = rate / beside if beside else float("nan")
-            line += f"; deltalake {beside:7.1f}/s, p99 {their_p99 * 1e3:8.1f} ms; {ratio:6.1f} x"
-        print(line, flush=True)
+            deltalake.DeltaTable.create(uri, deltalake.Schema.from_arrow(empty.schema), storage_options=safe)
+            theirs_too = in_processes(theirs, uri, safe, writers, seconds)
+        uri = f"{root}/{place}-threads-{writers}"
+        shared = in_threads(uri, options, writers, seconds)
+        assert lf.open(uri, storage_options=options).check().ok
+        print(
+            f"{place:<8}{writers:>9}{rate.per_s:>14.1f}{rate.p50:>8.1f}{rate.p99:>8.1f}{rate.p99 / alone:>11.1f}"
+            f"{theirs_too.per_s:>14.1f}{theirs_too.p50:>9.1f}{theirs_too.p99:>9.1f}"
+            f"{rate.per_s / (theirs_too.per_s or math.nan):>8.1f}{shared.per_s:>12.1f}{shared.p99:>8.1f}",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two seconds each instead of ten")
+    parser.add_argument("--quick", action="store_true", help="two seconds each instead of five")
     parser.add_argument("--writers", type=int, nargs="*", default=[1, 8, 32])
-    parser.add_argument("--places", nargs="*", default=["local", "s3", "delay"])
+    parser.add_argument("--places", nargs="*", default=["local", "s3", "s3+20ms"])
     parser.add_argument("--seconds", type=float, help="how long each is measured")
     parser.add_argument("--alone", action="store_true", help="without deltalake beside it")
     arguments = parser.parse_args()
-    seconds = arguments.seconds or (2.0 if arguments.quick else 10.0)
+    seconds = arguments.seconds or (2.0 if arguments.quick else 5.0)
     print(f"{platform.platform()}, Python {platform.python_version()}, {multiprocessing.cpu_count()} cores")
+    print(HEADINGS, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         if "local" in arguments.places:
             compare("local", str(Path(folder)), None, arguments.writers, seconds, not arguments.alone)
-    for place in ("s3", "delay"):
+    for place in ("s3", "s3+20ms"):
         if place in arguments.places:
             with S3Server() as server, CountingProxy(server) as proxy:
                 options = server.storage_options
-                if place == "delay":
+                if place != "s3":
                     options = proxy.storage_options
                     proxy.fault = lambda request: Fault("delay", seconds=ADDED_S)
                 compare(place, server.uri(), options, arguments.writers, seconds, not arguments.alone)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import select
-import signal
-import subprocess
-import sys
+import itertools
+import multiprocessing
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
 
 import lakefolio as lf
+from lakefolio import committing
 from lakefolio.changes import Commit, Put, Stored
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.errors import ConflictError
 from lakefolio.refs import new_id
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
 from lakefolio.tickets import Ticket, Tickets
@@ -126,51 +125,46 @@ def test_any_request_may_fail(
     assert k > 2
 
 
-CHILD = """
-import sys
-sys.path.insert(0, "tests/faults")
-from test_commit_faults import CHILDREN
-import lakefolio as lf, json
-uri, options, name = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
-lake = lf.open(uri, storage_options=options)
-lake._session.journal.side_table("lineage"), lake._session.journal.side_table("metadata")
-print("ready", flush=True)
-sys.stdin.readline()
-CHILDREN[name](lake)
-print("done", flush=True)
-sys.stdin.readline()
-"""
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload([__name__, "lakefolio.journal", "obstore.store", "pyarrow.compute"])
+
+
+def child(uri: str, options: dict[str, str], name: str, talk: Connection) -> None:
+    # A child waits for a dead writer too. One look proves as much as thirty, each of which would be a place to die.
+    committing._SLOW_COMBINER_S, committing._SLOW_COMBINER_LOOKS = 0.0, 1
+    lake = lf.open(uri, storage_options=options)
+    lake._session.journal.side_table("lineage"), lake._session.journal.side_table("metadata")
+    talk.send("ready")
+    talk.recv()
+    CHILDREN[name](lake)
+    talk.send("done")
+    talk.recv()
 
 
 class Child:
     """A writer process that is ready to begin, and is killed when it is told to."""
 
     def __init__(self, uri: str, options: dict[str, str], name: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, uri, json.dumps(options), name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        self.talk, theirs = FORKSERVER.Pipe()
+        self.process = FORKSERVER.Process(target=child, args=(uri, options, name, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        assert self.talk.recv() == "ready"
 
     def runs_to_end_or(self, reached: threading.Event) -> bool:
         """Begin, and say whether the child got through before ``reached`` was set."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        self.talk.send("begin")
         while not reached.is_set():
-            if select.select([self.process.stdout], [], [], 0.01)[0]:
-                assert self.process.stdout.readline() == "done\n"
+            if self.talk.poll(0.01):
+                assert self.talk.recv() == "done"
                 return True
         return False
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
+        """Send SIGKILL, and return when the process is no more."""
+        self.process.kill()
+        self.process.join()
+        self.talk.close()
 
 
 def killed_at_each_request(
@@ -184,7 +178,7 @@ def killed_at_each_request(
     while True:
         place = f"{uri}/{k}"
         prepare(place, s3_server.storage_options)
-        child = Child(place, proxy.storage_options, name)
+        process = Child(place, proxy.storage_options, name)
         reached, dead = threading.Event(), threading.Event()
         lock = threading.Lock()
         count = 0
@@ -206,8 +200,8 @@ def killed_at_each_request(
             return Fault("refuse")
 
         with proxy.faulty(freeze):
-            finished = child.runs_to_end_or(reached)
-            child.kill()
+            finished = process.runs_to_end_or(reached)
+            process.kill()
             dead.set()
         judged(place, finished, f"killed at request {k}")
         if finished:
@@ -227,9 +221,12 @@ def test_a_writer_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: Co
     assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "batch", judged) >= 7
 
 
-def test_a_combiner_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> None:
+def test_a_combiner_may_be_killed_at_any_request(
+    s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tickets it held are not lost, not doubled, and taken away; a writer that waits behind them is served."""
     options = s3_server.storage_options
+    monkeypatch.setattr("lakefolio.committing._SLOW_COMBINER_S", 0.05)  # the one who waits is in this process
 
     def judged(uri: str, finished: bool, what: str) -> None:
         lake = lf.open(uri, storage_options=options)
@@ -249,3 +246,25 @@ def test_a_combiner_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: 
         assert report.ok, f"{what}: {report}"
 
     assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "combine", judged) >= 12
+
+
+def test_a_writer_that_always_loses_gives_up(
+    s3_proxy: CountingProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rival that is always faster: the error says so, nothing of the commit is there, nor will it ever be."""
+    monkeypatch.setattr("lakefolio.committing._PATIENCE_S", 0.3)
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    rival = lf.open(s3_uri)
+    numbers = itertools.count()
+
+    def first(request: Request) -> None:
+        if request.method == "PUT" and "manifests/_delta_log" in request.key:
+            rival.folio("f").add_json(f"rival-{next(numbers)}", 1)
+
+    with s3_proxy.faulty(first), pytest.raises(ConflictError) as caught:
+        lake.folio("f").add_json("late", 1)
+    assert caught.value.kind == "contention"
+    assert rival.folio("f")._session.journal.settle() == 0
+    assert "late" not in contents(lake)["f"]
+    lake.folio("f").add_json("late", 1)
+    assert rival.check(read_data=True).ok
