@@ -198,6 +198,8 @@ LAKE_WRITES: dict[str, Callable[[lf.Lake], Any]] = {
     "restore": lambda lake: lake.restore("whole"),
     "batch": _in_a_batch,
     "compact": lambda lake: lake.compact(),
+    "gc": lambda lake: lake.gc(dry_run=False),
+    "repair": lambda lake: lake.repair(lake.uri),
 }
 LAKE_READS = {
     "at",
@@ -206,6 +208,7 @@ LAKE_READS = {
     "connect",
     "description",
     "diff",
+    "doctor",
     "folio",
     "folios",
     "get",
@@ -217,6 +220,7 @@ LAKE_READS = {
     "lineage",
     "log",
     "metadata",
+    "on_upload",
     "read_only",
     "scan",
     "snapshots",
@@ -225,6 +229,7 @@ LAKE_READS = {
     "tags",
     "uri",
     "version",
+    "why",
 }
 FOLIO_WRITES: dict[str, Callable[[lf.Folio], Any]] = {
     "add": lambda folio: folio.add("new", 1),
