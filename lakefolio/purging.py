@@ -81,7 +81,7 @@ class Purger:
                 self._size = min(2 * self._size, _AT_ONCE)
                 patient_until = time.monotonic() + _PATIENCE_S
                 continue
-            self._size = max(self._size // 4, _FEWEST)
+            self._size = max(len(some) // 4, _FEWEST)
             if time.monotonic() > patient_until:
                 raise ConflictError(
                     f"gc lost to other writers for {_PATIENCE_S:.0f} s",

@@ -220,6 +220,7 @@ LAKE_READS = {
     "lineage",
     "log",
     "metadata",
+    "on_upload",
     "read_only",
     "scan",
     "snapshots",

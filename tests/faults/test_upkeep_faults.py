@@ -8,7 +8,9 @@ import pytest
 from killing import Nursery, killed_at_each_request
 
 import lakefolio as lf
+from lakefolio.errors import ConflictError
 from lakefolio.layout import blob_key
+from lakefolio.purging import Purger
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
 
@@ -151,3 +153,31 @@ def test_the_answer_to_any_write_of_gc_may_be_lost(
         k += 1
     assert k > 3
     judge_gc(uri, s3_server.storage_options, "undisturbed")
+
+
+@pytest.mark.parametrize("losses", [3, 10**9])
+def test_gc_beside_a_writer_who_is_faster(losses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for less at a time, and gets through in the end, or says that it could not and has harmed nothing."""
+    lake, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
+    store = lake._session.store
+    for number in range(120):
+        store.create(blob_key(f"sha256:{number:064x}"), b"stray")
+    monkeypatch.setattr("lakefolio.purging._PATIENCE_S", 0.5)
+    agreed, sizes = Purger._agreed, []
+
+    def overtaken(self: Purger, some: list[object]) -> list[object]:
+        sizes.append(len(some))
+        if len(sizes) <= losses:
+            other.folio("f").add_json("x", len(sizes), overwrite=True)
+        return agreed(self, some)  # type: ignore[arg-type, return-value]
+
+    monkeypatch.setattr(Purger, "_agreed", overtaken)
+    if losses > 3:
+        with pytest.raises(ConflictError) as caught:
+            lake.gc(dry_run=False, grace=0)
+        assert caught.value.kind == "contention"
+        monkeypatch.undo()
+    assert lake.gc(dry_run=False, grace=0).deleted_blobs == 120
+    assert (sizes[0], sizes[1]) == (120, 50)
+    assert lake.check().ok
+    assert not list(store.list("blobs/"))
