@@ -1,6 +1,6 @@
 """The views of ``sql/``, bound by name to tables: on DuckDB for SQL, on Polars for frames.
 
-The three raw relations are called ``manifests``, ``lineage`` and ``metadata``. Everything else is a SQL file,
+The raw relations are called as the tables are. Everything else is a SQL file,
 one bare SELECT each, made into a view of the file's name in the order of the paths. The same files run over
 Arrow tables (here), over any other relations of these names (``install``), and over empty tables. Nothing is
 downloaded: DuckDB's extensions are neither installed nor loaded on their own.
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.schema import SCHEMAS
+from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 
 _KEPT_BINDINGS = 4
+_CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
+_POINTS = frozenset({"metrics", "events"})
+"""Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
@@ -76,7 +79,7 @@ class Views:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
         Args:
-            tables: ``manifests``, ``lineage`` and ``metadata`` with the columns of ``lakefolio.schema``.
+            tables: Those of ``lakefolio.schema``.
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
@@ -160,7 +163,7 @@ class Views:
         ]
 
     def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
-        wanted = tuple(tables[name] for name in SCHEMAS)
+        wanted = tuple(tables[name] for name in _CORE)
         key = tuple(map(id, wanted))
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
@@ -191,8 +194,9 @@ class _Binding:
     """
 
     def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
-        self.tables = tuple(tables[name] for name in SCHEMAS)
-        self.connection = _open(tables)
+        self.tables = tuple(tables[name] for name in _CORE)
+        self._lazy = {name: tables for name in LOG_SCHEMAS}
+        self.connection = _open(tables, _CORE)
         _lock(self.connection)
         self._files = files
         self._known = {view.name for view in files}
@@ -203,10 +207,13 @@ class _Binding:
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
         with self._lock:
-            wanted = self._known & set(names)
+            read = set(names)
             for view in reversed(self._files):
-                if view.name in wanted:
-                    wanted |= view.words & self._known
+                if view.name in read:
+                    read |= self._reads(view)
+            wanted = self._known & read
+            for name in self._lazy.keys() & read:
+                self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
             if self._keys is None and wanted:
                 self._keys = _run_columns(self.connection, self._files)
                 self._made |= {"stg_metadata", "current_metadata"}
@@ -218,12 +225,21 @@ class _Binding:
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
         words = set(re.findall(r"\w+", sql.lower()))
+        names = words if _POINTS.isdisjoint(words) else _relations(self.connection, sql) or words
         whole = any(word in _CATALOGUE or word.startswith(("duckdb_", "pragma_")) for word in words)
         if whole:
             self.require_all()
         else:
-            self.require(words)
+            self.require(names)
         return whole
+
+    def _reads(self, view: View) -> set[str]:
+        """Return the relations that a view reads, or more."""
+        if view.own:
+            return set(view.reads)
+        if _POINTS.isdisjoint(view.words):
+            return set(view.words)
+        return _relations(self.connection, view.sql) or set(view.words)
 
     def require_all(self) -> None:
         """Make what views can be made; a user's broken one stays out until it is asked for by name."""
@@ -234,12 +250,22 @@ class _Binding:
                 continue
 
 
-def _open(tables: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
+    import duckdb
+
+    try:
+        return {name.lower() for name in connection.cursor().get_table_names(sql)}
+    except duckdb.Error:
+        return set()
+
+
+def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
     connection.execute("set TimeZone = 'UTC'")
-    for name in SCHEMAS:
+    for name in names:
         connection.from_arrow(tables[name]).create_view(name)
     return connection
 

@@ -24,12 +24,13 @@ for number, names in enumerate(
         "config aws storage storage.* delta",
         # domain
         "items items.* cache",
-        "tickets committing journal blobs references kept",
+        "tickets logs committing journal blobs references kept eventtext",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
         "session check gc why repair doctor",
+        "runs runs.*",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge
