@@ -33,6 +33,8 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 
 _KEPT_BINDINGS = 4
+_MANY_FACTS = 20_000
+"""From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
@@ -203,6 +205,7 @@ class _Binding:
         self._made: set[str] = set()
         self._lock = threading.Lock()
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
+        self._facts = tables["metadata"].num_rows
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
@@ -221,6 +224,8 @@ class _Binding:
                 if view.name in wanted - self._made:
                     _make(self.connection, view, self._keys or [])
                     self._made.add(view.name)
+                    if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
+                        _keep(self.connection, view.name)
 
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
@@ -297,6 +302,13 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
             hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
             path=str(view.path),
         ) from exc
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Answer a view once and keep its rows: runs are gathered from many facts, and asked for again and again."""
+    kept = quoted(f"{name} as they are")
+    connection.execute(f"create table {kept} as from {quoted(name)}")
+    connection.execute(f"create or replace view {quoted(name)} as from {kept}")
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:

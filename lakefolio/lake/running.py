@@ -246,7 +246,7 @@ class LakeRuns:
         """
         self.get_run(run_id)
         only = "" if name is None else " and name = $2"
-        sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by position"
+        sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by batch, ordinal"
         found: pa.Table = self._session.query(sql, [run_id, *([] if name is None else [name])]).to_arrow_table()
         return found
 
