@@ -396,10 +396,14 @@ class Run:
         self._tokens.append((_CURRENT.set(self), self._session.enter_run(self.run_id)))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+    def _leave(self) -> None:
+        """Be the current run no longer."""
         current, token = self._tokens.pop()
         self._session.leave_run(token)
         _CURRENT.reset(current)
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._leave()
         with self._lock:
             if self._over or self._tokens:
                 return
