@@ -229,7 +229,21 @@ class LogBlob:
     run_id: str | None = None
 
 
-Change = Put | Update | Delete | SetArchived | Annotate | TakeSnapshot | DropSnapshot | Restore | CopyItem | Purge | SetRun | LogBatch | LogBlob
+Change = (
+    Put
+    | Update
+    | Delete
+    | SetArchived
+    | Annotate
+    | TakeSnapshot
+    | DropSnapshot
+    | Restore
+    | CopyItem
+    | Purge
+    | SetRun
+    | LogBatch
+    | LogBlob
+)
 
 
 @dataclass(slots=True, kw_only=True)

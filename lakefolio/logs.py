@@ -50,7 +50,7 @@ class LogTable:
         Creates the table if the lake lacks it.
 
         Raises:
-            StorageError: If the store failed; then it is unknown whether they are stored. Give them again, with their ids.
+            StorageError: If the store failed; then it is unknown whether they are stored. Give them again, same ids.
         """
         with self._lock:
             self._open(create=True)

@@ -496,9 +496,7 @@ class Plan:
         merged = {key: value for key, value in (before | changed).items() if value is not None}
         self.overlay.set_metadata("run", change.run_id, merged)
         lineage_count = self._run_edges(change.run_id, edges) if edges else 0
-        self._row(
-            "annotate", "run", run_id=change.run_id, metadata_count=count, lineage_count=lineage_count or None
-        )
+        self._row("annotate", "run", run_id=change.run_id, metadata_count=count, lineage_count=lineage_count or None)
         for name, entry in pins:
             self._pin(change.run_id, name, entry)
 

@@ -216,8 +216,8 @@ class Reach:
         """Return each row that refers to a blob, with what it does for it, oldest first.
 
         Columns: ``folio``, ``item``, ``version``, ``until`` (the version that superseded it, or None), ``generation``,
-        ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``run_id`` (the run that uses it), ``event_id`` (the
-        event it is of), ``purged`` (bool).
+        ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``run_id`` (the run that uses it),
+        ``event_id`` (the event it is of), ``purged`` (bool).
         """
         mask = pc.equal(self._rows.column("blob_digest"), blob_digest)
         numbers = np.flatnonzero(_mask(pc.fill_null(mask, False)))

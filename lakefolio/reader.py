@@ -224,7 +224,8 @@ class Reader:
     def tables(self) -> Tables:
         """Return the rows of the tables that count at this session's version, without copying.
 
-        Metric points and events are read when they are asked for. The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
+        Metric points and events are read when they are asked for. The same objects as last time if the lake has not
+        moved, so that what was bound to them can be used again.
         """
         state = self.committed()
         version = state.version

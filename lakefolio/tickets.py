@@ -329,7 +329,12 @@ def _content(stored: Any) -> Any:
 def _change(value: Any) -> Change:
     values = dict(value)
     change = _read(_CHANGES[values.pop("op")], values)
-    for name, check in (("folio", check_folio), ("item", check_item), ("name", check_snapshot), ("run_id", check_run_id)):
+    for name, check in (
+        ("folio", check_folio),
+        ("item", check_item),
+        ("name", check_snapshot),
+        ("run_id", check_run_id),
+    ):
         given = getattr(change, name, None)
         if given is not None:
             check(given)

@@ -197,7 +197,7 @@ class _Binding:
 
     def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
-        self._lazy = {name: tables for name in LOG_SCHEMAS}
+        self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
         self.connection = _open(tables, _CORE)
         _lock(self.connection)
         self._files = files

@@ -332,7 +332,9 @@ class Lake(LakeUpkeep, LakeRuns):
         session = self._session if at is None else self._session.at(at)
         return session.connect()
 
-    def scan(self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests") -> pl.LazyFrame:
+    def scan(
+        self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
+    ) -> pl.LazyFrame:
         """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
         from lakefolio import views
 

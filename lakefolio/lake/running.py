@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LakeRuns"]
 
-AnyRun = "str | Run | RunManifest"
-
 
 class LakeRuns:
     """Who made what from what, and what was measured on the way."""
@@ -47,18 +45,18 @@ class LakeRuns:
 
         Args:
             name: What people call it; need not be unique.
-            run_type: See :meth:`create_run`, as for what follows.
-            project: .
-            model: .
-            params: .
-            tags: .
-            description: .
-            folio: .
-            run_id: .
-            parent: .
+            run_type: See :meth:`create_run`, as for what is not said here.
+            project: The project it belongs to.
+            model: The model it makes or uses.
+            params: Its parameters.
+            tags: Words to find it by.
+            description: One sentence on what it is.
+            folio: Where outputs go that are not named otherwise.
+            run_id: Its id; by default a new one.
+            parent: The run around it.
             resume: Go on with the run ``run_id`` if it exists; then all else but ``params`` and ``tags`` is as it was.
-            storage_modes: .
-            metadata: .
+            storage_modes: By which views it wants to be found.
+            metadata: Further facts of it.
         """
         from lakefolio.errors import InvalidInputError
         from lakefolio.runs import starting
@@ -233,7 +231,7 @@ class LakeRuns:
         tag: str | None = None,
         limit: int | None = None,
     ) -> list[RunManifest]:
-        """Return the runs of which all that is given is said, newest first. ``lake.sql`` answers every other question."""
+        """Return the runs of which all that is given is said, newest first. ``sql`` answers every other question."""
         from lakefolio.runs.listing import listed
 
         wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
@@ -253,7 +251,7 @@ class LakeRuns:
     def mark_lost_runs(self, silent_s: float = 900.0) -> list[str]:
         """Mark as ``lost`` the runs whose process died, and return their ids. One commit.
 
-        On this host the process is looked for. Of other hosts silence tells: a run gives a sign of life every 5 minutes.
+        On this host the process is looked for. Elsewhere silence tells: a run gives a sign of life every 5 minutes.
 
         Args:
             silent_s: After so many seconds of silence a run elsewhere is taken for dead.
@@ -279,7 +277,7 @@ class LakeRuns:
             model_name: What it is about.
             stage: At which stage.
             event_type: What happened.
-            metadata: Anything JSON-able, of any size; SQL reaches each key: ``metadata ->> '$.loss'`` in view ``events``.
+            metadata: Anything JSON-able, of any size; SQL reaches each key of it: ``metadata ->> '$.loss'``.
             run_id: The run it belongs to.
 
         Raises:
@@ -319,4 +317,4 @@ class LakeRuns:
         """Decorate a function so that each call is a run of this lake; see ``lakefolio.capture``."""
         from lakefolio.runs.capture import capture
 
-        return capture(function, lake=self, **options)
+        return capture(function, lake=self, **options)  # type: ignore[arg-type]

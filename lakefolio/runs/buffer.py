@@ -14,41 +14,26 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-
 from lakefolio.changes import Change, LogBatch
 from lakefolio.errors import LakefolioError
-from lakefolio.refs import new_id
-from lakefolio.runs.words import metric_text
-from lakefolio.schema import EVENT_ROWS_SCHEMA, METRIC_ROWS_SCHEMA
+from lakefolio.runs.batches import Batches, Point, add_events, add_points
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakefolio.journal import Committed
     from lakefolio.session import Session
 
-__all__ = ["Logger", "Point", "logger_of"]
+__all__ = ["Logger", "logger_of"]
 
 GATHER_S: Final = 0.75
 _MUCH: Final = 50_000
 _TOO_MUCH: Final = 1_000_000
 _RETRY_S: Final = 1.0
 HEARTBEAT_S: Final = 300.0
-
-Point = tuple[str, str, int | None, float, int]
-"""Run id, name, step, value, microseconds since 1970."""
-
-
-@dataclass(slots=True)
-class _Batches:
-    """What one commit makes count: rows to be stored first, then the changes that name them."""
-
-    rows: dict[str, tuple[list[str], pa.Table]] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    run_ids: set[str] = field(default_factory=set)
 
 
 class Logger:
@@ -66,7 +51,7 @@ class Logger:
         self._columns: list[tuple[str, pa.Table]] = []
         self._column_count = 0
         self._events: list[tuple[dict[str, Any], list[Change]]] = []
-        self._left: list[_Batches] = []
+        self._left: list[Batches] = []
         self._runs: dict[str, float] = {}
         self._thread: threading.Thread | None = None
         self._warned = False
@@ -154,7 +139,7 @@ class Logger:
             return done
 
     def end(self, run_id: str, change: Callable[[Mapping[str, Any]], Change]) -> Committed | None:
-        """Commit what has gathered, with a change that is made of the run's last metrics among it; see :meth:`flush`."""
+        """Commit what has gathered, with a change made of the run's last metrics among it; see :meth:`flush`."""
         with self._flushing:
             if self._left:
                 self.flush()
@@ -167,14 +152,14 @@ class Logger:
                         pending = one.details["last"]
             return self.flush(change(pending))
 
-    def _landed(self, batches: _Batches) -> None:
+    def _landed(self, batches: Batches) -> None:
         self._left.remove(batches)
         now = time.monotonic()
         with self._lock:
             for run_id in batches.run_ids & self._runs.keys():
                 self._runs[run_id] = now
 
-    def _store(self, batches: _Batches) -> None:
+    def _store(self, batches: Batches) -> None:
         logs, now = self._session.journal.logs, datetime.now(UTC)
         self._session.store.parallel(
             [
@@ -184,16 +169,16 @@ class Logger:
         )
         batches.rows.clear()
 
-    def _gathered(self) -> _Batches | None:
+    def _gathered(self) -> Batches | None:
         with self._lock:
             points, self._points = self._points, []
             columns, self._columns, self._column_count = self._columns, [], 0
             events, self._events = self._events, []
-        batches = _Batches()
+        batches = Batches()
         if points or columns:
-            _add_points(batches, points, columns)
+            add_points(batches, points, columns)
         if events:
-            _add_events(batches, events)
+            add_events(batches, events)
         return batches if batches.changes else None
 
     # -- the thread ----------------------------------------------------------------------------------------
@@ -264,105 +249,6 @@ def _work(reference: weakref.ref[Logger], wake: threading.Condition) -> None:
         if logger._left:
             time.sleep(_RETRY_S)
         del logger
-
-
-# -- rows --------------------------------------------------------------------------------------------------------
-
-
-def _add_points(batches: _Batches, points: list[Point], columns: list[tuple[str, pa.Table]]) -> None:
-    parts: list[pa.Table] = []
-    ids: list[str] = []
-    for run_id, rows in _by_run(points, columns):
-        batch_id = new_id()
-        count = rows.num_rows
-        parts.append(
-            pa.table(
-                [
-                    pa.repeat(batch_id, count),
-                    pa.array(range(count), pa.int32()),
-                    pa.repeat(run_id, count),
-                    *(rows.column(name) for name in ("name", "step", "value", "logged_at")),
-                ],
-                schema=METRIC_ROWS_SCHEMA,
-            )
-        )
-        ids.append(batch_id)
-        batches.run_ids.add(run_id)
-        details = {"last": last_of(rows)}
-        batches.changes.append(
-            LogBatch(reason="metrics", batch_id=batch_id, run_id=run_id, row_count=count, details=details)
-        )
-    batches.rows["metric_rows"] = (ids, pa.concat_tables(parts))
-
-
-_POINT_COLUMNS: Final = pa.schema([METRIC_ROWS_SCHEMA.field(name) for name in ("name", "step", "value", "logged_at")])
-
-
-def point_table(names: Any, steps: Any, values: Any, times: Any) -> pa.Table:
-    """Return points as columns."""
-    arrays = [
-        pa.array(names, pa.string()),
-        pa.array(steps, pa.int64()),
-        pa.array(values, pa.float64()),
-        pa.array(times, pa.int64()).cast(METRIC_ROWS_SCHEMA.field("logged_at").type),
-    ]
-    return pa.Table.from_arrays(arrays, schema=_POINT_COLUMNS)
-
-
-def _by_run(points: list[Point], columns: list[tuple[str, pa.Table]]) -> list[tuple[str, pa.Table]]:
-    found: dict[str, list[pa.Table]] = {}
-    if points:
-        run_ids, *rest = zip(*points, strict=True)
-        first = run_ids[0]
-        if all(one is first or one == first for one in run_ids):
-            found[first] = [point_table(*rest)]
-        else:
-            grouped: dict[str, list[Point]] = {}
-            for point in points:
-                grouped.setdefault(point[0], []).append(point)
-            for run_id, some in grouped.items():
-                found[run_id] = [point_table(*list(zip(*some, strict=True))[1:])]
-    for run_id, rows in columns:
-        found.setdefault(run_id, []).append(rows)
-    return [(run_id, pa.concat_tables(tables)) for run_id, tables in found.items()]
-
-
-def last_of(rows: pa.Table) -> dict[str, list[Any]]:
-    """Return name -> [value, step] of the last point of each name; a value that is no JSON number as text."""
-    names = rows.column("name").combine_chunks().dictionary_encode()
-    numbers: dict[int, int] = {}
-    if len(names):
-        import numpy as np
-
-        codes = names.indices.to_numpy()
-        distinct, reverse = np.unique(codes[::-1], return_index=True)
-        numbers = {int(code): len(codes) - 1 - int(at) for code, at in zip(distinct, reverse, strict=True)}
-    found = {}
-    for code, number in sorted(numbers.items()):
-        value = rows.column("value")[number].as_py()
-        text = metric_text(value)
-        found[names.dictionary[code].as_py()] = [
-            value if not text.startswith("{") else repr(value),
-            rows.column("step")[number].as_py(),
-        ]
-    return found
-
-
-def _add_events(batches: _Batches, events: list[tuple[dict[str, Any], list[Change]]]) -> None:
-    grouped: dict[str | None, list[dict[str, Any]]] = {}
-    for row, changes in events:
-        grouped.setdefault(row["run_id"], []).append(row)
-        batches.changes += changes
-    ids: list[str] = []
-    rows: list[dict[str, Any]] = []
-    for run_id, some in grouped.items():
-        batch_id = new_id()
-        ids.append(batch_id)
-        rows += [{**row, "batch_id": batch_id, "ordinal": number} for number, row in enumerate(some)]
-        batches.changes.append(LogBatch(reason="events", batch_id=batch_id, run_id=run_id, row_count=len(some)))
-        if run_id is not None:
-            batches.run_ids.add(run_id)
-    batches.rows["event_rows"] = (ids, pa.Table.from_pylist(rows, schema=EVENT_ROWS_SCHEMA))
 
 
 # -- one for each lake -------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from lakefolio.config import default_lake_uri
 from lakefolio.errors import InvalidInputError
@@ -27,12 +27,6 @@ _sessions: dict[str, Session] = {}
 _sessions_lock = threading.Lock()
 
 
-@overload
-def capture(function: Callable[..., Any], /) -> Callable[..., Any]: ...
-@overload
-def capture(
-    function: None = None, /, **options: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 def capture(
     function: Callable[..., Any] | None = None,
     /,
@@ -53,9 +47,9 @@ def capture(
 ) -> Any:
     """Make each call of a function a run: what it was given, what it returned, from which code, how it ended.
 
-    Works on functions, methods, generators, and their async kinds. Arguments that are data (tables, arrays, models, bytes,
-    paths of files, references) become inputs, recognised by their content and stored once; what is returned becomes
-    outputs (the parts of a tuple one each, the data a generator yields as it comes); the rest are parameters. A
+    Works on functions, methods, generators, and their async kinds. Arguments that are data (tables, arrays, models,
+    bytes, paths of files, references) become inputs, recognised by their content and stored once; what is returned
+    becomes outputs (the parts of a tuple one each, the data a generator yields as it comes); the rest are parameters. A
     failure in recording never reaches the function or its caller: it warns once, and says what was not kept. Of a call
     that raises the run is ``failed``.
 

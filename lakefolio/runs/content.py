@@ -43,7 +43,9 @@ def reference_of(session: Session, name: str, data: Any) -> str:
         ref = parse_ref(text)
         if ref.folio is None:
             check_item(ref.item)
-        entry = session.entry(ref.folio or "", ref.item, ref.at) if ref.folio else session.entry(INPUTS, ref.item, ref.at)
+        entry = (
+            session.entry(ref.folio or "", ref.item, ref.at) if ref.folio else session.entry(INPUTS, ref.item, ref.at)
+        )
     else:
         entry = find_or_put(session, name, data)
     if session.in_batch and entry.version > session.journal.state.version:
@@ -76,4 +78,3 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
     with session.in_run(None):  # an input is nothing that the run made
         session.put(INPUTS, item, obj, kind=encoded.kind, overwrite=True)
     return session.entry(INPUTS, item)
-

@@ -25,7 +25,9 @@ _GIT_S: Final = 2.0
 _GIT_KEPT_S: Final = 5.0
 _LONGEST_COMMAND: Final = 2_000
 _URL_SECRET: Final = re.compile(r"(?<=://)[^/\s@]+@")
-_OPTION: Final = re.compile(r"(?i)^-{0,2}[\w.-]*(password|passwd|secret|token|credential|api[_-]?key|access[_-]?key)[\w.-]*")
+_OPTION: Final = re.compile(
+    r"(?i)^-{0,2}[\w.-]*(password|passwd|secret|token|credential|api[_-]?key|access[_-]?key)[\w.-]*"
+)
 _lock: Final = threading.Lock()
 _git: dict[str, tuple[float, dict[str, Any]]] = {}
 

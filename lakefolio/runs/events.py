@@ -98,8 +98,8 @@ def log_event(
     """
     session.check_writable()
     named = {"model_name": model_name, "stage": stage, "event_type": event_type}
-    for name, text in named.items():
-        check_text(text, name)
+    for name, word in named.items():
+        check_text(word, name)
     if run_id is not None:
         check_run_id(run_id)
     try:

@@ -31,7 +31,9 @@ def listed(session: Session, wanted: dict[str, Any], tag: str | None, limit: int
     if wanted.get("status") is not None:
         check_status(wanted["status"])
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise InvalidInputError(f"limit is {limit!r}, expected a whole number", kind="bad-limit", hint="or None for all")
+        raise InvalidInputError(
+            f"limit is {limit!r}, expected a whole number", kind="bad-limit", hint="or None for all"
+        )
     given = {column: str(value) for column, value in wanted.items() if value is not None}
     conditions = [f"{column} = ?" for column in given]
     values: list[Any] = list(given.values())

@@ -16,10 +16,34 @@ if TYPE_CHECKING:
 
 __all__ = ["RunInput", "RunManifest", "RunOutput", "logged", "manifest_of", "run_ids", "time_of", "values_of"]
 
-_KNOWN = (
-    "type status name project model description author folio parent started_at ended_at tags organisation error_type"
-    " error host user command directory git_commit git_dirty git_branch git_remote environment process memo"
-).split()
+_KNOWN = [
+    "type",
+    "status",
+    "name",
+    "project",
+    "model",
+    "description",
+    "author",
+    "folio",
+    "parent",
+    "started_at",
+    "ended_at",
+    "tags",
+    "organisation",
+    "error_type",
+    "error",
+    "host",
+    "user",
+    "command",
+    "directory",
+    "git_commit",
+    "git_dirty",
+    "git_branch",
+    "git_remote",
+    "environment",
+    "process",
+    "memo",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +170,7 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     for key in ("process", "memo"):
         own.pop(key, None)
     others = {
-        key: value
-        for key, value in facts.items()
-        if key not in _KNOWN and not key.startswith(("params.", "metrics."))
+        key: value for key, value in facts.items() if key not in _KNOWN and not key.startswith(("params.", "metrics."))
     }
     return RunManifest(
         run_id=run_id,

@@ -1,4 +1,4 @@
-"""One captured call: a run that begins, takes what the function gives, and ends; whatever fails, the function does not."""
+"""One captured call: a run that begins, takes what the function gives, and ends. If it fails, the function does not."""
 
 from __future__ import annotations
 

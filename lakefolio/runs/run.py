@@ -15,8 +15,10 @@ from lakefolio.changes import RUN_OVER, SetRun
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.refs import check_item, parse_ref
 from lakefolio.runs import events
-from lakefolio.runs.buffer import Logger, Point, logger_of, point_table
+from lakefolio.runs.batches import Point, point_table
+from lakefolio.runs.buffer import Logger, logger_of
 from lakefolio.runs.content import reference_of
+from lakefolio.runs.facts import RunFacts
 from lakefolio.runs.manifest import RunInput, RunManifest, RunOutput, logged, manifest_of, values_of
 from lakefolio.runs.words import check_metric_name, check_status, metric_text, metric_value, param_texts, step_of
 from lakefolio.words import check_tags, metadata_texts
@@ -37,8 +39,8 @@ def current_run() -> Run | None:
     return _CURRENT.get()
 
 
-class Run:
-    """A run. Used in a ``with`` block it ends with it: ``done``, or ``failed`` with the traceback; else by :meth:`finish`.
+class Run(RunFacts):
+    """A run. In a ``with`` block it ends with it: ``done``, or ``failed`` with the traceback; else by :meth:`finish`.
 
     What is put into folios of the same lake in its block belongs to it. Safe to share between threads, and between
     processes that resume it. After its end every method that records something raises InvalidInputError (kind
@@ -66,78 +68,10 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.run_id} {self.status}>"
 
-    # -- what it is ----------------------------------------------------------------------------------------
-
-    def manifest(self) -> RunManifest:
-        """Return what is recorded of it by now, what was logged up to this call included."""
-        if not self._session.in_batch:
-            self._logger.flush()
-        return manifest_of(self._session, self.run_id)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the manifest as JSON-able values."""
-        return self.manifest().to_dict()
-
     @property
     def ended(self) -> bool:
         """Whether it was ended through this object."""
         return self._over
-
-    @property
-    def status(self) -> str:
-        """``running``, ``done``, ``failed`` or ``lost``, as recorded."""
-        return str(self._fact("status"))
-
-    @property
-    def type(self) -> str:
-        """Its type."""
-        return str(self._fact("type"))
-
-    run_type = type
-
-    @property
-    def name(self) -> str | None:
-        """Its name, if it was given one."""
-        return self._fact("name")
-
-    @property
-    def project(self) -> str | None:
-        """The project it belongs to."""
-        return self._fact("project")
-
-    @property
-    def model(self) -> str | None:
-        """The model it makes or uses."""
-        return self._fact("model")
-
-    @property
-    def parent(self) -> str | None:
-        """The id of the run around it."""
-        return self._fact("parent")
-
-    @property
-    def tags(self) -> list[str]:
-        """Its tags: a copy; see :meth:`add_tags`."""
-        return list(self._fact("tags") or [])
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Its parameters: a copy; see :meth:`set_params`."""
-        facts = self._session.metadata("run", self.run_id)
-        return {key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")}
-
-    @property
-    def inputs(self) -> list[RunInput]:
-        """What it uses."""
-        return self.manifest().inputs
-
-    @property
-    def outputs(self) -> list[RunOutput]:
-        """What it made."""
-        return self.manifest().outputs
-
-    def _fact(self, key: str) -> Any:
-        return self._session.metadata("run", self.run_id).get(key)
 
     # -- what it says of itself ----------------------------------------------------------------------------
 
@@ -337,7 +271,12 @@ class Run:
             self._logger.columns(self.run_id, rows)
 
     def log_event(
-        self, event_type: str | None = None, stage: str | None = None, metadata: Any = None, *, model_name: str | None = None
+        self,
+        event_type: str | None = None,
+        stage: str | None = None,
+        metadata: Any = None,
+        *,
+        model_name: str | None = None,
     ) -> str:
         """Log an event of this run and return its id; see ``lake.log_event``."""
         self._check_open()
@@ -443,4 +382,6 @@ def _storable(text: str) -> str:
 
 def final_metrics(values: Mapping[str, float]) -> dict[str, str]:
     """Return metrics as metadata: ``metrics.<name>`` -> JSON text."""
-    return {f"metrics.{check_metric_name(name)}": metric_text(metric_value(name, value)) for name, value in values.items()}
+    return {
+        f"metrics.{check_metric_name(name)}": metric_text(metric_value(name, value)) for name, value in values.items()
+    }

@@ -98,9 +98,7 @@ def start(
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
     refs = [reference_of(session, one, data) for one, data in (inputs or {}).items()]
-    change = SetRun(
-        run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=tuple(refs)
-    )
+    change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=tuple(refs))
     session.apply(*changes, change)
     run = Run(session, own_id, own_folio)
     if status != "running":
