@@ -187,12 +187,19 @@ class Reader:
 
     def metadata_known(self, kind: str, subject_id: str) -> dict[str, Any]:
         """Return the metadata of a subject as far as it is known, without asking the store for what is new."""
+        return {key: json_decode.loads(text.encode()) for key, text in self.metadata_texts(kind, subject_id).items()}
+
+    def metadata_texts(self, kind: str, subject_id: str) -> dict[str, str]:
+        """Return the same as JSON texts."""
         pending = self._pending()
         if pending is not None and self.pinned is None:
-            texts = pending.metadata(kind, subject_id)
-        else:
-            texts = self.journal.metadata(kind, subject_id, self.pinned)
-        return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
+            return pending.metadata(kind, subject_id)
+        return self.journal.metadata(kind, subject_id, self.pinned)
+
+    def edges_out_of(self, output_id: str) -> list[dict[str, Any]]:
+        """Return the lineage rows of one output, a run for instance, those of an open batch included."""
+        pending = self._pending()
+        return (self.journal if pending is None else pending).edges_of(output_id)
 
     def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
         """Return the lineage rows of an entry: what it was made from."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lakefolio.runs.events import Event, EventStats
     from lakefolio.runs.manifest import RunInput, RunManifest, RunOutput
     from lakefolio.runs.run import Run
+    from lakefolio.runs.savings import Savings
 
 __all__ = ["LakeRuns"]
 
@@ -259,6 +260,12 @@ class LakeRuns:
         from lakefolio.runs.listing import mark_lost
 
         return mark_lost(self._session, silent_s)
+
+    def storage_savings(self) -> Savings:
+        """Return what it saves that content is stored once, and that runs refer to it instead of copying it."""
+        from lakefolio.runs.savings import savings_of
+
+        return savings_of(self._session)
 
     # -- events --------------------------------------------------------------------------------------------
 

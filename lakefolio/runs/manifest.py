@@ -148,13 +148,13 @@ class RunManifest:
 
 
 def manifest_of(session: Session, run_id: str) -> RunManifest:
-    """Return what is recorded of a run at the session's version.
+    """Return what is recorded of a run at the session's version; in a batch, what it says of it by then.
 
     Raises:
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     state = session.committed()
-    texts = session.journal.metadata("run", run_id, state.version)
+    texts = session.metadata_texts("run", run_id)
     if not texts:
         raise NotFoundError(
             f"run {run_id!r} not found",
@@ -240,9 +240,9 @@ def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
 
 def _inputs(session: Session, state: State, run_id: str) -> list[RunInput]:
     found = []
-    for edge in session.journal.edges_of(run_id):
-        at = state.txns.get(edge["txn_id"])
-        if edge["output_kind"] != "run" or at is None or at[0] > state.version:
+    for edge in session.edges_out_of(run_id):
+        at = state.txns.get(edge["txn_id"], (0, 0))  # what an open batch holds has no version yet
+        if edge["output_kind"] != "run" or at[0] > state.version:
             continue
         if edge["input_kind"] != "entry":
             found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))

@@ -142,21 +142,23 @@ class Run(RunFacts):
         check_item(name)
         with self._lock:
             self._check_open()
-            ref = reference_of(self._session, name, data)
-            for one in manifest_of(self._session, self.run_id).inputs if not self._session.in_batch else []:
-                if one.name == name:
-                    if one.ref == ref and again:
-                        return one
+            known = [] if self._session.in_batch else manifest_of(self._session, self.run_id).inputs
+            taken = next((one for one in known if one.name == name), None)
+            with self._session.batch():
+                ref = reference_of(self._session, name, data)
+                if taken is not None and taken.ref == ref and again:
+                    return taken
+                if taken is not None:
                     raise AlreadyExistsError(
-                        f"run {self.run_id!r} has an input {name!r} already: {one.ref}",
+                        f"run {self.run_id!r} has an input {name!r} already: {taken.ref}",
                         kind="input-exists",
                         hint="give this one another name",
                         run_id=self.run_id,
                         name=name,
                     )
-            self._session.apply(
-                SetRun(run_id=self.run_id, values={}, alive=True, input_names=(name,), input_refs=(ref,))
-            )
+                self._session.apply(
+                    SetRun(run_id=self.run_id, values={}, alive=True, input_names=(name,), input_refs=(ref,))
+                )
         return self._found_input(name, ref)
 
     def _found_input(self, name: str, ref: str) -> RunInput:

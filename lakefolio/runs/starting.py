@@ -97,9 +97,13 @@ def start(
     if status == "running":
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
-    refs = [reference_of(session, one, data) for one, data in (inputs or {}).items()]
-    change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=tuple(refs))
-    session.apply(*changes, change)
+    if inputs:
+        with session.batch():
+            refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
+            change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=refs)
+            session.apply(*changes, change)
+    else:
+        session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
     run = Run(session, own_id, own_folio)
     if status != "running":
         run._close()
