@@ -241,7 +241,8 @@ def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
 def _inputs(session: Session, state: State, run_id: str) -> list[RunInput]:
     found = []
     for edge in session.edges_out_of(run_id):
-        at = state.txns.get(edge["txn_id"], (0, 0))  # what an open batch holds has no version yet
+        # what an open batch holds has no version yet
+        at = session.journal.state.txns.get(edge["txn_id"], (state.version, 0))
         if edge["output_kind"] != "run" or at[0] > state.version:
             continue
         if edge["input_kind"] != "entry":
