@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from lakefolio.folio import Folio as DataFolio
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
+    from lakefolio.runs.capture import capture
+    from lakefolio.runs.manifest import RunManifest
+    from lakefolio.runs.run import Run
+    from lakefolio.runs.words import RunType, StorageMode
     from lakefolio.state import Entry, Snapshot
 
 __all__ = [
@@ -49,11 +53,16 @@ __all__ = [
     "LakefolioError",
     "NotFoundError",
     "ReadOnlyError",
+    "Run",
+    "RunManifest",
+    "RunType",
     "Snapshot",
     "StorageError",
+    "StorageMode",
     "UnsupportedTypeError",
     "UntrustedContentError",
     "__version__",
+    "capture",
     "open",
 ]
 
@@ -62,7 +71,12 @@ _HOMES = {
     "Entry": ("lakefolio.state", "Entry"),
     "Folio": ("lakefolio.folio", "Folio"),
     "Lake": ("lakefolio.lake", "Lake"),
+    "Run": ("lakefolio.runs.run", "Run"),
+    "RunManifest": ("lakefolio.runs.manifest", "RunManifest"),
+    "RunType": ("lakefolio.runs.words", "RunType"),
     "Snapshot": ("lakefolio.state", "Snapshot"),
+    "StorageMode": ("lakefolio.runs.words", "StorageMode"),
+    "capture": ("lakefolio.runs.capture", "capture"),
     "open": ("lakefolio.lake", "open_lake"),
 }
 

@@ -65,7 +65,8 @@ class BlobSource:
                 digest=exc.digest,
             ) from exc
         self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
-        self.size_bytes = entry.size_bytes if entry.size_bytes is not None else -1
+        stored = entry.size_bytes if entry.codec in (None, "none") else entry.stored_bytes
+        self.size_bytes = stored if stored is not None else -1
 
     def read(self) -> memoryview:
         """See Source. One request, none for inline content."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lakefolio.state import Entry, View
     from lakefolio.storage import Store
 
-__all__ = ["Blobs", "discard"]
+__all__ = ["Blobs", "digest_of", "discard"]
 
 _PIECE_BYTES = 8 * 2**20
 
@@ -90,6 +90,14 @@ class Blobs:
             return stored
         finally:
             discard(payload)
+
+    def put_object(self, body: bytes, view: View) -> tuple[str, int]:
+        """Make sure that bytes are stored as a blob, and return its digest and generation. Idempotent."""
+        payload = Buffers((body,))
+        digest = _digest_of(payload)
+        generation = view.generation(digest)
+        self._upload(blob_key(digest, generation), payload, digest)
+        return digest, generation
 
     def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
         """Store content again whose blob was given up by gc before the commit that refers to it, and say where.
@@ -263,6 +271,11 @@ def _digest_of(payload: Payload) -> str:
     if isinstance(payload, FilePayload):
         return sha256_of_file(payload.path)
     return sha256_of_parts(payload.parts)
+
+
+def digest_of(encoded: Encoded) -> str:
+    """Return the digest of the bytes of content that has no identity but these; makes them if need be."""
+    return _digest_of(_made(encoded))
 
 
 def _made(encoded: Encoded) -> Payload:

@@ -24,13 +24,13 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.delta import DeltaTable
-from lakefolio.errors import ConflictError, InvalidInputError, StorageError
-from lakefolio.layout import BLOBS, JOURNAL, LINEAGE, METADATA, PENDING, TABLES, table_prefix
+from lakefolio.errors import ConflictError, FormatError, InvalidInputError, StorageError
+from lakefolio.layout import BLOBS, JOURNAL, LINEAGE, LOG_TABLES, METADATA, PENDING, TABLES, table_prefix
 from lakefolio.marking import Marks
 from lakefolio.purging import PurgedBlob, Purger
 from lakefolio.reach import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
 from lakefolio.reports import GcReport
-from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
+from lakefolio.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, MANIFESTS_SCHEMA, METADATA_SCHEMA
 
 if TYPE_CHECKING:
     from lakefolio.storage import ObjectInfo, Store
@@ -54,6 +54,7 @@ _TABLES: Final = {
     JOURNAL: (MANIFESTS_SCHEMA, ("version", "ordinal")),
     LINEAGE: (LINEAGE_SCHEMA, ("txn_id", "ordinal")),
     METADATA: (METADATA_SCHEMA, ("txn_id", "ordinal")),
+    **{name: (schema, ("batch_id", "ordinal")) for name, schema in LOG_SCHEMAS.items()},
 }
 
 Progress = Callable[[str, int], None]
@@ -104,6 +105,7 @@ def collect(
     grace: float | None = None,
     keep_days: float | None = None,
     keep_last: int | None = None,
+    keep_runs: bool = True,
     progress: Progress | None = None,
 ) -> GcReport:
     """Delete what nothing needs. Idempotent and resumable: run it again after any failure.
@@ -119,6 +121,7 @@ def collect(
         keep_days: Give up superseded entries that were not live within so many days.
         keep_last: Give up all but the newest so many entries of each item. With ``keep_days`` an entry stays if either
             keeps it; with neither all history stays.
+        keep_runs: Never give up what runs used and made. False lets retention decide about it as about the rest.
         progress: See :data:`Progress`.
 
     Raises:
@@ -131,7 +134,7 @@ def collect(
         raise InvalidInputError(f"keep_last is {keep_last!r}, expected a whole number", kind="bad-retention")
     _checked("keep_last", keep_last or 0)
     now = datetime.now(UTC)
-    keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last)
+    keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last, keep_runs)
     young = now - timedelta(seconds=grace_s)
     run = _Run(store, author, keep, dry_run, young, progress or (lambda what, count: None))
     for look in range(_LOOKS):
@@ -272,8 +275,13 @@ def _sweep_rest(store: Store, now: datetime, grace_s: float, *, dry_run: bool) -
 
     tickets = older(store.list(PENDING + "/"), max(grace_s, _TICKET_AGE_S))
     files = []
-    for table in TABLES:
-        dead = _table(store, table).never_named()
+    for table in (*TABLES, *LOG_TABLES):
+        try:
+            dead = _table(store, table).never_named()
+        except FormatError as exc:
+            if table in TABLES or exc.kind != "table-missing":
+                raise
+            continue  # nothing was logged yet
         within = table_prefix(table) + "/"
         listed = (info for info in store.list(within) if dead(info.key.removeprefix(within)))
         files += older(listed, grace_s)

@@ -29,9 +29,9 @@ __all__ = ["Marks"]
 
 _COLUMNS: Final = (
     *("version", "ordinal", "committed_at", "op", "folio", "item", "entry_id"),
-    *("storage", "blob_digest", "generation", "snapshot", "target_version"),
+    *("storage", "blob_digest", "generation", "run_id", "snapshot", "target_version"),
 )
-_ITEM_COLUMNS: Final = _COLUMNS[:10]
+_ITEM_COLUMNS: Final = _COLUMNS[:11]
 _IN_MEMORY_ROWS: Final = 500_000
 _SHARD_ROWS: Final = 200_000
 _MOST_SHARDS: Final = 256
@@ -80,7 +80,7 @@ class Marks:
             about_snapshots.append(rows.filter(_one_of(op, "snapshot", "drop_snapshot")))
             purges = rows.filter(pc.equal(op, "purge")).select(["blob_digest", "generation"])
             self._deal(self._purges, purges.rename_columns(["digest", "generation"]))
-            of_items = rows.filter(_one_of(op, "put", "delete")).select(_ITEM_COLUMNS)
+            of_items = rows.filter(_one_of(op, "put", "delete", "pin", "log")).select(_ITEM_COLUMNS)
             by_name.deal(of_items, _spread(of_items, shards))
             if rows.num_rows:
                 latest = pc.max(rows.column("committed_at")).as_py()

@@ -1,6 +1,6 @@
 """The views of ``sql/``, bound by name to tables: on DuckDB for SQL, on Polars for frames.
 
-The three raw relations are called ``manifests``, ``lineage`` and ``metadata``. Everything else is a SQL file,
+The raw relations are called as the tables are. Everything else is a SQL file,
 one bare SELECT each, made into a view of the file's name in the order of the paths. The same files run over
 Arrow tables (here), over any other relations of these names (``install``), and over empty tables. Nothing is
 downloaded: DuckDB's extensions are neither installed nor loaded on their own.
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.schema import SCHEMAS
+from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 
 _KEPT_BINDINGS = 4
+_MANY_FACTS = 500
+"""From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
+_KEY_VIEWS = {"stg_manifests", "stg_metadata", "current_metadata"}
+"""What tells which parameters and metrics there are."""
+_CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
+_POINTS = frozenset({"metrics", "events"})
+"""Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
@@ -76,7 +83,7 @@ class Views:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
         Args:
-            tables: ``manifests``, ``lineage`` and ``metadata`` with the columns of ``lakefolio.schema``.
+            tables: Those of ``lakefolio.schema``.
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
@@ -90,12 +97,16 @@ class Views:
         """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
 
         Args:
-            connection: Where; the relations may be anything, ``delta_scan`` views for instance.
+            connection: Where; the relations may be anything, ``delta_scan`` views for instance. ``metric_rows`` and
+                ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
 
         Raises:
             InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
         """
+        for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
+            if not _relation_exists(connection, name):
+                connection.from_arrow(schema.empty_table()).create_view(name)
         keys = _run_columns(connection, self.files) if run_keys else []
         for view in self.files:
             _make(connection, view, keys)
@@ -160,7 +171,7 @@ class Views:
         ]
 
     def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
-        wanted = tuple(tables[name] for name in SCHEMAS)
+        wanted = tuple(tables[name] for name in _CORE)
         key = tuple(map(id, wanted))
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
@@ -191,39 +202,55 @@ class _Binding:
     """
 
     def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
-        self.tables = tuple(tables[name] for name in SCHEMAS)
-        self.connection = _open(tables)
+        self.tables = tuple(tables[name] for name in _CORE)
+        self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
+        self.connection = _open(tables, _CORE)
         _lock(self.connection)
         self._files = files
         self._known = {view.name for view in files}
         self._made: set[str] = set()
         self._lock = threading.Lock()
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
+        self._facts = tables["metadata"].num_rows
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
         with self._lock:
-            wanted = self._known & set(names)
+            read = set(names)
             for view in reversed(self._files):
-                if view.name in wanted:
-                    wanted |= view.words & self._known
+                if view.name in read:
+                    read |= self._reads(view)
+            wanted = self._known & read
+            for name in self._lazy.keys() & read:
+                self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
             if self._keys is None and wanted:
                 self._keys = _run_columns(self.connection, self._files)
-                self._made |= {"stg_metadata", "current_metadata"}
+                self._made |= _KEY_VIEWS
             for view in self._files:
                 if view.name in wanted - self._made:
                     _make(self.connection, view, self._keys or [])
                     self._made.add(view.name)
+                    if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
+                        _keep(self.connection, view.name)
 
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
         words = set(re.findall(r"\w+", sql.lower()))
+        names = words if _POINTS.isdisjoint(words) else _relations(self.connection, sql) or words
         whole = any(word in _CATALOGUE or word.startswith(("duckdb_", "pragma_")) for word in words)
         if whole:
             self.require_all()
         else:
-            self.require(words)
+            self.require(names)
         return whole
+
+    def _reads(self, view: View) -> set[str]:
+        """Return the relations that a view reads, or more."""
+        if view.own:
+            return set(view.reads)
+        if _POINTS.isdisjoint(view.words):
+            return set(view.words)
+        return _relations(self.connection, view.sql) or set(view.words)
 
     def require_all(self) -> None:
         """Make what views can be made; a user's broken one stays out until it is asked for by name."""
@@ -234,12 +261,32 @@ class _Binding:
                 continue
 
 
-def _open(tables: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
+    import duckdb
+
+    try:
+        return {name.lower() for name in connection.cursor().get_table_names(sql)}
+    except duckdb.Error:
+        return set()
+
+
+def _relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    import duckdb
+
+    try:
+        connection.execute(f"describe {quoted(name)}")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
     connection.execute("set TimeZone = 'UTC'")
-    for name in SCHEMAS:
+    for name in names:
         connection.from_arrow(tables[name]).create_view(name)
     return connection
 
@@ -273,6 +320,13 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
         ) from exc
 
 
+def _keep(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Answer a view once and keep its rows: runs are gathered from many facts, and asked for again and again."""
+    kept = quoted(f"{name} as they are")
+    connection.execute(f"create table {kept} as from {quoted(name)}")
+    connection.execute(f"create or replace view {quoted(name)} as from {kept}")
+
+
 def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
 
@@ -287,12 +341,17 @@ def _has_runs(metadata: pa.Table) -> bool:
 def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
     """Return (name, expression) for every parameter and metric that any run has, metrics first."""
     for view in files:
-        if view.name in ("stg_metadata", "current_metadata"):
+        if view.name in _KEY_VIEWS:
             _make(connection, view, [])
     rows = connection.execute(
         "select key like 'metrics.%' as is_metric, split_part(key, '.', 1), substr(key, instr(key, '.') + 1),"
-        " count(value_number) = count(*), bool_and(value in ('true', 'false'))"
-        " from current_metadata where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
+        " count(value_number) = count(*), coalesce(bool_and(value in ('true', 'false')), false)"
+        " from (select key, value, value_number from current_metadata"
+        "     where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
+        "   union all select 'metrics.' || key, null, 0 from ("
+        "     select distinct unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests"
+        "     where op = 'log' and reason = 'metrics' and run_id in (select subject_id from current_metadata"
+        "       where subject_kind = 'run' and key = 'status' and value in ('\"running\"', '\"lost\"'))))"
         " group by key order by is_metric desc, key"
     ).fetchall()
     columns = []

@@ -27,12 +27,13 @@ for number, names in enumerate(
         # domain
         "items items.* cache",
         "blob_source",
-        "tickets log_writing committing journal blobs references kept purging marking probe",
+        "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
         # read
         "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
         "session check gc why repair doctor",
+        "runs runs.*",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge
