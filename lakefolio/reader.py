@@ -45,6 +45,7 @@ class Reader:
         author: Who is noted as the author of commits.
         pinned: The past version this reader is fixed to, or None.
         read_only: Whether writes are refused.
+        deduplicate: Whether content that the lake holds is referred to rather than sent again.
         opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
     """
 
@@ -57,6 +58,7 @@ class Reader:
         author: str | None,
         read_only: bool,
         pinned: int | None,
+        deduplicate: bool = True,
     ) -> None:
         self.store = store
         self.journal = journal
@@ -65,7 +67,8 @@ class Reader:
         self.opened_read_only = read_only
         self.read_only = read_only or pinned is not None
         self.pinned = pinned
-        self.blobs = Blobs(store, FileCache(), self._given_up)
+        self.deduplicate = deduplicate
+        self.blobs = Blobs(store, FileCache(), self._given_up, deduplicate=deduplicate)
         self._tables: tuple[int, dict[str, pa.Table]] | None = None
 
     @property
@@ -110,7 +113,13 @@ class Reader:
         """Return a read-only session at a version that is known to exist, without asking the store."""
         read_only = self.opened_read_only
         return type(self)(
-            self.store, self.journal, self.marker, author=self.author, read_only=read_only, pinned=version
+            self.store,
+            self.journal,
+            self.marker,
+            author=self.author,
+            read_only=read_only,
+            pinned=version,
+            deduplicate=self.deduplicate,
         )
 
     def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:

@@ -21,7 +21,7 @@ for number, names in enumerate(
         "changes overlay lookup reach",
         "planner",
         # adapters
-        "config aws storage storage.* delta",
+        "configfiles config aws storage storage.* delta",
         # domain
         "items items.* cache",
         "tickets committing journal blobs references kept",

@@ -58,6 +58,7 @@ COMMANDS: Final = {
     "doctor": "Examine whether a place can hold a lake safely.",
     "compact": "Merge the small files of the tables.",
     "stats": "Show what the lake holds, and what it takes to store.",
+    "config": "Show each setting and where it was said.",
 }
 """Every command with its one line, so that ``--help`` need not import them."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.config import default_lake_uri
+from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.lake.upkeep import LakeUpkeep
 from lakefolio.lookup import item_not_found
@@ -52,7 +52,8 @@ def open_lake(
         uri: ``s3://bucket/prefix``, ``gs://…``, ``az://…``, ``memory://…``, ``file://…`` or a local path. By
             default LAKEFOLIO_LAKE, else ``lake`` in ``lakefolio.toml`` or ``[tool.lakefolio]`` of
             ``pyproject.toml`` (searched upwards), else ``./lake``.
-        storage_options: Options of the store (endpoint, region, keys, …), named as AWS and deltalake users do.
+        storage_options: Options of the store (endpoint, region, keys, …), named as AWS and deltalake users do. By
+            default, and for the configured lake only, those configured.
         create: Whether to create an absent lake.
         read_only: Refuse writes, and don't create.
         author: Who is noted as the author of commits; by default the configured one, else ``user@host``.
@@ -62,8 +63,7 @@ def open_lake(
         FormatError: The lake needs a newer library.
         StorageError: The store can't be reached or refuses.
     """
-    if uri is None:
-        uri, _ = default_lake_uri()
+    uri, storage_options = place_of(uri, storage_options)
     return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
 
 
