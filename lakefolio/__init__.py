@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lakefolio.folio import Folio as DataFolio
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
+    from lakefolio.query.conditions import Q, all_of, any_of, not_
     from lakefolio.state import Entry, Snapshot
 
 __all__ = [
@@ -48,12 +49,16 @@ __all__ = [
     "LakeNotFoundError",
     "LakefolioError",
     "NotFoundError",
+    "Q",
     "ReadOnlyError",
     "Snapshot",
     "StorageError",
     "UnsupportedTypeError",
     "UntrustedContentError",
     "__version__",
+    "all_of",
+    "any_of",
+    "not_",
     "open",
 ]
 
@@ -63,6 +68,10 @@ _HOMES = {
     "Folio": ("lakefolio.folio", "Folio"),
     "Lake": ("lakefolio.lake", "Lake"),
     "Snapshot": ("lakefolio.state", "Snapshot"),
+    "Q": ("lakefolio.query.conditions", "Q"),
+    "all_of": ("lakefolio.query.conditions", "all_of"),
+    "any_of": ("lakefolio.query.conditions", "any_of"),
+    "not_": ("lakefolio.query.conditions", "not_"),
     "open": ("lakefolio.lake", "open_lake"),
 }
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.schema import SCHEMAS
+from lakefolio.statements import check_select, first_line, half_a_character, shown
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
 
 if TYPE_CHECKING:
@@ -122,14 +123,14 @@ class Views:
         """
         import duckdb
 
-        if not isinstance(sql, str) or (not sql.isascii() and _half_a_character(sql)):
+        if not isinstance(sql, str) or (not sql.isascii() and half_a_character(sql)):
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
         binding = self._binding(tables)
         cursor = binding.connection.cursor()
         try:
-            _check_select(cursor, sql)
+            check_select(cursor, sql)
             whole = binding.require_for(sql)
             while True:
                 try:
@@ -144,7 +145,7 @@ class Views:
         except duckdb.Error as exc:
             raise self._error(exc, sql) from exc
         if relation is None:  # a statement with nothing to return, which _check_select should have refused
-            raise InvalidInputError(f"SQL {_shown(sql)} returns no rows", kind="sql", sql=sql)
+            raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
 
     def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
@@ -181,7 +182,8 @@ class Views:
             hint = candidates[1].strip()
         elif "disabled by configuration" in text:
             hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
-        return InvalidInputError(f"SQL {_shown(sql)} can't be run: {_first_line(exc)}", kind="sql", hint=hint, sql=sql)
+        message = f"SQL {shown(sql)} can't be run: {first_line(exc)}"
+        return InvalidInputError(message, kind="sql", hint=hint, sql=sql, unknown=unknown and unknown[1])
 
 
 class _Binding:
@@ -258,7 +260,7 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
 
     try:
         if not view.own:
-            _check_select(connection, view.sql)
+            check_select(connection, view.sql)
         connection.execute(create_view(view))
         if keys and "metrics" in (view.words if view.own else {"metrics"}):
             described = {column.lower() for column, _ in _describe(connection, view.name)}
@@ -266,7 +268,7 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
                 connection.execute(create_view(view, columns))
     except (duckdb.Error, InvalidInputError) as exc:
         raise InvalidInputError(
-            f"view file {view.path} can't be made a view: {_first_line(exc)}",
+            f"view file {view.path} can't be made a view: {first_line(exc)}",
             kind="bad-view",
             hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
             path=str(view.path),
@@ -313,54 +315,6 @@ def _new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
             taken.add(name.lower())
             chosen.append(f"{expression} as {quoted(name)}")
     return ", ".join(chosen)
-
-
-# -- statements and errors ----------------------------------------------------------------------------------
-
-
-def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse everything but one statement that reads, going by DuckDB's own parser."""
-    import duckdb
-
-    kinds = duckdb.StatementType
-    statements = connection.extract_statements(sql)
-    # PIVOT without a list of values is parsed as two, without texts: the making of an enum, and the SELECT
-    if len(statements) > 1 and not any(one.query for one in statements):
-        statements = [one for one in statements if one.type != kinds.CREATE] or statements
-    if len(statements) != 1:
-        raise InvalidInputError(
-            f"SQL {_shown(sql)} has {len(statements)} statements, expected one", kind="sql", sql=sql
-        )
-    kind = statements[0].type
-    if kind == kinds.EXPLAIN:
-        # EXPLAIN ANALYZE runs what it explains
-        rest = re.sub(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?", "", sql, count=1)
-        if rest == sql:
-            kind = kinds.INVALID
-        else:
-            _check_select(connection, rest)
-            return
-    if kind != kinds.SELECT:
-        raise InvalidInputError(
-            f"SQL {_shown(sql)} is not a statement that reads, but {kind.name.replace('_', ' ')}",
-            kind="sql",
-            hint="views can't be written; change the lake by its methods, make scratch tables in connect()",
-            sql=sql,
-        )
-
-
-def _half_a_character(sql: str) -> bool:
-    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)
-
-
-def _shown(sql: str) -> str:
-    text = " ".join(sql.split())
-    return repr(text if len(text) <= 60 else text[:59] + "…")
-
-
-def _first_line(exc: Exception) -> str:
-    line = next(iter(str(exc).splitlines()), "").strip()
-    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
 
 
 # -- without user views --------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
+        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions faces faces.html",
         "state side",
         "changes overlay lookup reach",
         "planner",
@@ -26,10 +26,10 @@ for number, names in enumerate(
         "items items.* cache",
         "tickets committing journal blobs references kept",
         # read
-        "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
+        "nodes viewfiles statements views query query.conditions query.compiler history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
-        "session check gc why repair doctor",
+        "query.result query.dataset session check gc why repair doctor",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge
@@ -45,7 +45,7 @@ HOMES = {
     "boto3": {"aws", "testing.*"},
     "botocore": {"aws", "testing.*"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "testing.*"},
+    "duckdb": {"views", "statements", "testing.*"},
     "click": {"cli", "cli.*"},
     "rich": {"cli", "cli.*"},
     "pytest": {"testing", "testing.*"},

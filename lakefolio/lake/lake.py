@@ -12,6 +12,7 @@ from lakefolio import __version__
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.lake.asking import LakeQuestions
 from lakefolio.lake.upkeep import LakeUpkeep
 from lakefolio.lookup import item_not_found
 from lakefolio.refs import check_folio, check_snapshot, parse_ref
@@ -67,7 +68,7 @@ def open_lake(
     return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
 
 
-class Lake(LakeUpkeep):
+class Lake(LakeQuestions, LakeUpkeep):
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
     Every read looks first whether somebody committed meanwhile: one small request when nobody did.
