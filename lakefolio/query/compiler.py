@@ -60,7 +60,7 @@ notes as (
         case value
             when '{"$type":"float","value":"inf"}' then cast('inf' as double)
             when '{"$type":"float","value":"-inf"}' then cast('-inf' as double)
-            else value_number
+            else value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
         end as number
     from current_metadata
     where subject_kind = 'entry'
@@ -298,7 +298,7 @@ class Compiler:
         if number and not (isinstance(value, float) and math.isnan(value)):
             if operator == "=" and isinstance(value, int) and abs(value) > 2**53:
                 return f"(notes.value = {self._param(str(value))})"
-            return f"coalesce(notes.number {operator} cast({self._param(float(value))} as double), false)"
+            return f"coalesce(notes.number {operator} cast({self._param(float(value) + 0.0)} as double), false)"
         if isinstance(value, str):
             return f"(notes.value[1] = '\"' and {_PLAIN} {operator} {self._param(_text(value))})"
         if isinstance(value, date):  # a datetime is one too
