@@ -256,6 +256,13 @@ def test_the_past_is_asked_like_the_present(lake):
     assert names(lake.at(1).query()) == ["raw"]
 
 
+def test_negative_numbers_are_numbers():
+    lake = lf.open("memory://query-negative")
+    lake.folio("a").add("x", 0, metadata={"loss": -2.5})
+    assert lake.sql("select value_number from item_metadata").fetchall() == [(-2.5,)]
+    assert names(lake.query(metadata={"loss": ("<", -2)})) == ["x"]
+
+
 # -- what is refused -------------------------------------------------------------------------------------------
 
 
