@@ -19,6 +19,7 @@ __all__ = [
     "PENDING",
     "README",
     "TABLES",
+    "VIEWS",
     "blob_key",
     "check_digest",
     "check_key",
@@ -37,6 +38,7 @@ METADATA = "metadata"
 TABLES = (JOURNAL, LINEAGE, METADATA)
 BLOBS = "blobs/sha256"
 PENDING = "pending"
+VIEWS = "views"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOG = re.compile(r"(?:.*/)?(\d{20})\.json")

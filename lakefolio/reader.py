@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio import items, references
 from lakefolio.blobs import Blobs
 from lakefolio.cache import FileCache
 from lakefolio.changes import Stored
-from lakefolio.errors import LakefolioError, NotFoundError
+from lakefolio.config import setting
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.items import json_decode
 from lakefolio.journal import Journal
 from lakefolio.layout import TABLES
@@ -26,11 +28,10 @@ from lakefolio.state import Entry, State
 from lakefolio.storage import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
     import pyarrow as pa
 
+    from lakefolio.ownviews import OwnViews
     from lakefolio.views import Views
 
 __all__ = ["Reader", "about", "is_purged"]
@@ -237,8 +238,25 @@ class Reader:
         return tables
 
     def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise)."""
-        return _views().query(self.tables(), sql, params)
+        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
+
+        The view files of the user and of the lake are looked for only if it names a view that there is not.
+        """
+        try:
+            return _views().query(self.tables(), sql, params)
+        except InvalidInputError as exc:
+            if not exc.objects.get("unknown"):
+                raise
+            own = self.own_views()
+            if not any(view.name.lower() in sql.lower() for view in own.views):
+                raise
+            return own.all().query(self.tables(), sql, params)
+
+    def own_views(self) -> OwnViews:
+        """Return the view files of the user and of the lake, as they are now."""
+        from lakefolio.ownviews import own_views
+
+        return own_views(self.store, Path(setting("views")))
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the views bound at this session's version."""

@@ -44,13 +44,15 @@ class Views:
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, extra: Sequence[Path] = ()) -> None:
+    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = ()) -> None:
         """Find the views.
 
         Args:
             extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
                 they may read any of those. A file of a name that is taken is refused.
+            given: Further views that are read already, made last.
         """
+        self._given = tuple(given)
         self._extra = tuple(extra)
         self._lock = threading.Lock()
         self._bindings: dict[tuple[int, ...], _Binding] = {}
@@ -58,7 +60,7 @@ class Views:
     @cached_property
     def files(self) -> tuple[View, ...]:
         """Every view, in the order they build on one another."""
-        return load_views(self._extra)
+        return load_views(self._extra, self._given)
 
     def names(self) -> list[str]:
         """Return the names of the views that people query, in path order."""

@@ -26,10 +26,10 @@ for number, names in enumerate(
         "items items.* cache",
         "tickets committing journal blobs references kept",
         # read
-        "nodes viewfiles statements views query query.conditions query.compiler history diff lineage_drawing openlineage lineage table_files table_import",
+        "nodes viewfiles statements views ownviews query query.conditions query.compiler history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
-        "query.result query.dataset session check gc why repair doctor",
+        "query.result query.dataset browse session check gc why repair doctor",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge

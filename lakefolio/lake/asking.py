@@ -10,6 +10,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.session import Session
 
 if TYPE_CHECKING:
+    from lakefolio.browse import Folder
     from lakefolio.query.conditions import Condition
     from lakefolio.query.dataset import Dataset, Datasets
     from lakefolio.query.result import QueryResult
@@ -95,6 +96,23 @@ class LakeQuestions:
         except InvalidInputError as exc:
             raise _about_where(exc, where) if where is not None and exc.kind == "sql" else exc from exc
         return QueryResult(reader, rows)
+
+    def browse(self, path: str = "") -> Folder:
+        """Walk the runs (or items) as an organisation has them, like folders. Organising moves no byte.
+
+        The organisations are ``by_project``, ``by_date``, ``by_type``, ``by_model``, ``flat``, and each ``.sql`` file with
+        a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. All of them are read-only SQL,
+        without access to files or the network.
+
+        Args:
+            path: ``by_project/churn``; by default the folder of all organisations.
+
+        Raises:
+            NotFoundError: kind ``organisation-not-found`` or ``folder-not-found``; the hint names the nearest.
+        """
+        from lakefolio.browse import browse
+
+        return browse(self._still(), path)
 
     # -- datasets ------------------------------------------------------------------------------------------
 
