@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
     from lakefolio.query.conditions import Q, all_of, any_of, not_
+    from lakefolio.runs.capture import capture
+    from lakefolio.runs.manifest import RunManifest
+    from lakefolio.runs.run import Run
+    from lakefolio.runs.words import RunType, StorageMode
     from lakefolio.state import Entry, Snapshot
 
 __all__ = [
@@ -51,13 +55,18 @@ __all__ = [
     "NotFoundError",
     "Q",
     "ReadOnlyError",
+    "Run",
+    "RunManifest",
+    "RunType",
     "Snapshot",
     "StorageError",
+    "StorageMode",
     "UnsupportedTypeError",
     "UntrustedContentError",
     "__version__",
     "all_of",
     "any_of",
+    "capture",
     "not_",
     "open",
 ]
@@ -67,11 +76,16 @@ _HOMES = {
     "Entry": ("lakefolio.state", "Entry"),
     "Folio": ("lakefolio.folio", "Folio"),
     "Lake": ("lakefolio.lake", "Lake"),
+    "Run": ("lakefolio.runs.run", "Run"),
+    "RunManifest": ("lakefolio.runs.manifest", "RunManifest"),
+    "RunType": ("lakefolio.runs.words", "RunType"),
     "Snapshot": ("lakefolio.state", "Snapshot"),
     "Q": ("lakefolio.query.conditions", "Q"),
     "all_of": ("lakefolio.query.conditions", "all_of"),
     "any_of": ("lakefolio.query.conditions", "any_of"),
     "not_": ("lakefolio.query.conditions", "not_"),
+    "StorageMode": ("lakefolio.runs.words", "StorageMode"),
+    "capture": ("lakefolio.runs.capture", "capture"),
     "open": ("lakefolio.lake", "open_lake"),
 }
 

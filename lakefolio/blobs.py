@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lakefolio.state import Entry, View
     from lakefolio.storage import Store
 
-__all__ = ["BlobSource", "Blobs", "discard"]
+__all__ = ["BlobSource", "Blobs", "digest_of", "discard"]
 
 _PIECE_BYTES = 8 * 2**20
 _FETCH_BYTES = 2 * 2**20
@@ -103,6 +103,14 @@ class Blobs:
             return stored
         finally:
             discard(payload)
+
+    def put_object(self, body: bytes, view: View) -> tuple[str, int]:
+        """Make sure that bytes are stored as a blob, and return its digest and generation. Idempotent."""
+        payload = Buffers((body,))
+        digest = _digest_of(payload)
+        generation = view.generation(digest)
+        self._upload(blob_key(digest, generation), payload, digest)
+        return digest, generation
 
     def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
         """Store content again whose blob was given up by gc before the commit that refers to it, and say where.
@@ -277,7 +285,8 @@ class BlobSource:
                 digest=exc.digest,
             ) from exc
         self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
-        self.size_bytes = entry.size_bytes if entry.size_bytes is not None else -1
+        stored = entry.size_bytes if entry.codec in (None, "none") else entry.stored_bytes
+        self.size_bytes = stored if stored is not None else -1
 
     def read(self) -> memoryview:
         """See Source. One request, none for inline content."""
@@ -404,6 +413,11 @@ def _digest_of(payload: Payload) -> str:
     if isinstance(payload, FilePayload):
         return sha256_of_file(payload.path)
     return sha256_of_parts(payload.parts)
+
+
+def digest_of(encoded: Encoded) -> str:
+    """Return the digest of the bytes of content that has no identity but these; makes them if need be."""
+    return _digest_of(_made(encoded))
 
 
 def _made(encoded: Encoded) -> Payload:

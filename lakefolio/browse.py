@@ -1,12 +1,12 @@
 """Walking organisations like folders. An organisation is a view with a text column ``path``; nothing is ever moved.
 
-``by_project`` is the view ``runs_by_project``; a view file of one's own called ``by_team`` is one if it has a ``path``. What
-lies in the folders are runs if the view has a ``run_id``, items if it has ``folio`` and ``item``, else its rows.
+``by_project`` is the view ``runs_by_project``; a view file of one's own called ``by_team`` is one if it has a ``path``.
+What lies in the folders are runs if the view has a ``run_id``, items if it has ``folio`` and ``item``, else its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakefolio.reader import Reader
+    from lakefolio.views import Views
 
 __all__ = ["Folder", "browse", "organisations"]
 
@@ -132,12 +133,12 @@ def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
     problems = list(own.problems)
     for view in own.views:
         try:
-            described = views.query(tables, f"describe {quoted(view.name)}").fetchall()
+            described = _columns(views, tables, view.name)
         except InvalidInputError as exc:
             problems.append(f"view file {view.path} is left out: {exc.message}")
             continue
         name = view.name.removeprefix(_PREFIX)
-        if any(row[:2] == ("path", "VARCHAR") for row in described):
+        if described.get("path") == "VARCHAR":
             if name in found:
                 problems.append(f"view file {view.path} is left out: there is {name} already")
             else:
@@ -165,9 +166,14 @@ def browse(reader: Reader, path: str = "") -> Folder:
     return _folder(reader, first, known[first], segments)
 
 
+def _columns(views: Views, tables: Mapping[str, pa.Table], view: str) -> dict[str, str]:
+    relation = views.query(tables, f"select * from {quoted(view)} limit 0")
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
 def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
     tables, views = reader.tables(), reader.own_views().all()
-    columns = [row[0] for row in views.query(tables, f"describe {quoted(view)}").fetchall()]
+    columns = list(_columns(views, tables, view))
     holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
     placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
     inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"

@@ -15,17 +15,21 @@ from lakefolio.state import Entry
 
 __all__ = [
     "KEEP",
+    "RUN_OVER",
     "Annotate",
     "Change",
     "Commit",
     "CopyItem",
     "Delete",
     "DropSnapshot",
+    "LogBatch",
+    "LogBlob",
     "Purge",
     "PurgedBlob",
     "Put",
     "Restore",
     "SetArchived",
+    "SetRun",
     "Stored",
     "TakeSnapshot",
     "Update",
@@ -65,7 +69,8 @@ class Stored:
 class Put:
     """Add an entry. Refused if the name is taken, unless ``overwrite``.
 
-    ``inputs`` are references or URIs, resolved at commit; ``metadata`` maps keys to JSON texts.
+    ``inputs`` are references or URIs, resolved at commit; ``metadata`` maps keys to JSON texts; ``run_id`` is the run
+    that made it, which becomes an input of it.
     """
 
     folio: str
@@ -77,6 +82,7 @@ class Put:
     inputs: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,61 @@ class Purge:
     blobs: tuple[PurgedBlob, ...]
 
 
-Change = Put | Update | Delete | SetArchived | Annotate | TakeSnapshot | DropSnapshot | Restore | CopyItem | Purge
+RUN_OVER: Final = ("done", "failed")
+"""The states of a run that has ended; one that is ``lost`` may turn out to be alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRun:
+    """Set facts of a run: key -> JSON text, None removes the key. Refused if ``new`` and the run exists, or not.
+
+    ``input_names`` and ``input_refs`` belong together: what the run uses (a reference or a URI) and its name in it.
+    Refused (kind ``run-ended``) if ``alive`` and the run has ended.
+    """
+
+    run_id: str
+    values: Mapping[str, str | None]
+    new: bool = False
+    alive: bool = False
+    input_names: tuple[str, ...] = ()
+    input_refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBatch:
+    """Make a batch of metric points or events count that is stored already; without ``batch_id`` a sign of life."""
+
+    reason: str
+    batch_id: str | None = None
+    run_id: str | None = None
+    row_count: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBlob:
+    """Keep the blob of an event."""
+
+    event_id: str
+    stored: Stored
+    run_id: str | None = None
+
+
+Change = (
+    Put
+    | Update
+    | Delete
+    | SetArchived
+    | Annotate
+    | TakeSnapshot
+    | DropSnapshot
+    | Restore
+    | CopyItem
+    | Purge
+    | SetRun
+    | LogBatch
+    | LogBlob
+)
 
 
 @dataclass(slots=True, kw_only=True)

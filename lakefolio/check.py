@@ -17,9 +17,9 @@ import pyarrow as pa
 from lakefolio import references
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import IntegrityError, LakefolioError, one_line
-from lakefolio.layout import BLOBS, MARKER, README, TABLES, blob_key, check_digest, table_prefix
+from lakefolio.layout import BLOBS, LOG_TABLES, MARKER, README, TABLES, blob_key, check_digest, table_prefix
 from lakefolio.reach import Keep, Reach
-from lakefolio.state import Entry, entry_from_row
+from lakefolio.state import Entry, content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.session import Session
@@ -115,9 +115,11 @@ def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
     import pyarrow.compute as pc
 
     entries = []
-    for row in manifests.filter(pc.equal(manifests.column("op"), "put")).to_pylist():
+    keeping = pc.is_in(manifests.column("op"), value_set=pa.array(["put", "log"]))
+    for row in manifests.filter(keeping).to_pylist():
         try:
-            entries.append(entry_from_row(row))
+            if (entry := content_from_row(row)) is not None:
+                entries.append(entry)
         except IntegrityError as exc:
             report.problems.append(Problem(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message))
     return entries
@@ -127,7 +129,7 @@ def _check_files(session: Session, report: CheckReport) -> None:
     for key in (MARKER, README):
         if session.store.find(key) is None:
             report.problems.append(Problem("file-missing", key, f"{key} is missing"))
-    for table in TABLES:
+    for table in (*TABLES, *LOG_TABLES):
         listed = {info.key: info.size_bytes for info in session.store.list(table_prefix(table) + "/")}
         for path, size_bytes in session.journal.data_files(table).items():
             key = f"{table_prefix(table)}/{path}"

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from lakefolio.changes import Purge, PurgedBlob
 from lakefolio.errors import ConflictError, InvalidInputError, StorageError
-from lakefolio.layout import BLOBS, PENDING, TABLES, table_prefix
+from lakefolio.layout import BLOBS, LOG_TABLES, PENDING, TABLES, table_prefix
 from lakefolio.reach import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep, Reach
 from lakefolio.reports import GcReport
 
@@ -92,6 +92,7 @@ def collect(
     grace: float | None = None,
     keep_days: float | None = None,
     keep_last: int | None = None,
+    keep_runs: bool = True,
     progress: Progress | None = None,
 ) -> GcReport:
     """Delete what nothing needs. Idempotent and resumable: run it again after any failure.
@@ -104,6 +105,7 @@ def collect(
         keep_days: Give up superseded entries that were not live within so many days.
         keep_last: Give up all but the newest so many entries of each item. With ``keep_days`` an entry stays if either
             keeps it; with neither all history stays.
+        keep_runs: Never give up what runs used and made. False lets retention decide about it as about the rest.
         progress: See :data:`Progress`.
 
     Raises:
@@ -120,7 +122,7 @@ def collect(
     if not dry_run:
         session.check_writable()
     now = datetime.now(UTC)
-    keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last)
+    keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last, keep_runs)
     run = _Run(session, keep, dry_run, now - timedelta(seconds=grace_s), progress or (lambda what, count: None))
     for look in range(_LOOKS):
         try:
@@ -254,7 +256,7 @@ def _sweep_rest(session: Session, now: datetime, grace_s: float, *, dry_run: boo
 
     tickets = older(store.list(PENDING + "/"), max(grace_s, _TICKET_AGE_S))
     files = []
-    for table in TABLES:
+    for table in (*TABLES, *LOG_TABLES):
         dead = session.journal.dead_files(table)
         within = table_prefix(table) + "/"
         listed = (info for info in store.list(within) if dead(info.key.removeprefix(within)))

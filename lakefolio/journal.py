@@ -24,9 +24,10 @@ import pyarrow as pa
 from lakefolio.changes import Commit
 from lakefolio.committing import Committed, Committer, Waiting
 from lakefolio.delta import DataFile, DeltaTable
-from lakefolio.errors import AlreadyExistsError, LakefolioError
+from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
+from lakefolio.logs import LogTables
 from lakefolio.refs import new_id
-from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
+from lakefolio.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, MANIFESTS_SCHEMA, METADATA_SCHEMA
 from lakefolio.side import LineageRows, MetadataRows
 from lakefolio.state import State
 
@@ -46,6 +47,8 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.state = State()
+        self.logs = LogTables(store)
+        self.logger: Any = None  # where what is logged gathers, see runs.buffer
         self._lineage = LineageRows()
         self._metadata = MetadataRows()
         self._manifests_table = DeltaTable(store, "manifests", MANIFESTS_SCHEMA, ("version", "ordinal"))
@@ -129,6 +132,20 @@ class Journal:
             seen = [txn_id for txn_id, (at, _) in self.state.txns.items() if at <= limit]
             return rows.filter(pc.is_in(rows.column("txn_id"), value_set=pa.array(seen, pa.string())))
 
+    def log_rows(self, name: str, version: int | None = None) -> pa.Table:
+        """Return the rows of ``metric_rows`` or ``event_rows`` that count at ``version`` or the head, in no order."""
+        import pyarrow.compute as pc
+
+        state = self.state
+        limit = state.version if version is None else version
+
+        def batch_ids() -> pa.Array:
+            rows = state.table().select(["version", "op", "entry_id"])
+            counted = pc.and_(pc.equal(rows.column("op"), "log"), pc.less_equal(rows.column("version"), limit))
+            return rows.filter(counted).column("entry_id").combine_chunks().drop_null()
+
+        return self.logs[name].rows(limit, batch_ids)
+
     def _sync(self, name: str) -> None:
         """Bring a side table up to the journal. No request while the journal has not moved since the last time."""
         if self._side_seen[name] >= self.state.version:
@@ -140,6 +157,8 @@ class Journal:
 
     def data_files(self, name: str) -> dict[str, int]:
         """Return the data files of a table that this handle knows: path in the table -> size in bytes."""
+        if name in self.logs:
+            return self.logs[name].data_files()
         with self._lock:
             if name != "manifests":
                 self._sync(name)
@@ -147,11 +166,12 @@ class Journal:
 
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""
-        table = self._table(name)
-        return DeltaTable(self.store, name, table.schema, table.order).active()
+        return self._anew(name).active()
 
     def dead_files(self, name: str) -> Callable[[str], bool]:
         """Return what says of a path in a table whether it is a data file that no log entry names, nor ever will."""
+        if name in self.logs:
+            return self.logs[name].dead_files()
         with self._lock:
             if name != "manifests":
                 self._sync(name)
@@ -164,8 +184,19 @@ class Journal:
             IntegrityError: If a log entry or a data file is missing or damaged, or a log entry's copy of rows
                 differs from the file it describes.
         """
+        table = self._anew(name)
+        try:
+            return table.load(trust_copies=False)
+        except FormatError as exc:
+            if name in self.logs and exc.kind == "table-missing":
+                return table.schema.empty_table()  # nothing was logged yet
+            raise
+
+    def _anew(self, name: str) -> DeltaTable:
+        if name in self.logs:
+            return self.logs[name].anew()
         table = self._table(name)
-        return DeltaTable(self.store, name, table.schema, table.order).load(trust_copies=False)
+        return DeltaTable(self.store, name, table.schema, table.order)
 
     def _table(self, name: str) -> DeltaTable:
         return self._manifests_table if name == "manifests" else self._side_tables[name]
@@ -285,7 +316,11 @@ class Journal:
                 self._side_seen[name] = -1
                 self._sync(name)
             tables = (self._manifests_table, *self._side_tables.values())
-            return {table.name: self._upkeep(table, everything=True) for table in tables}
+            counts = {table.name: self._upkeep(table, everything=True) for table in tables}
+        for name in LOG_SCHEMAS:
+            if (done := self.logs[name].compact()) is not None:
+                counts[name] = done
+        return counts
 
     def _upkeep(self, table: DeltaTable, *, everything: bool) -> dict[str, int]:
         counts = table.upkeep(everything=everything)

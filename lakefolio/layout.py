@@ -14,6 +14,7 @@ __all__ = [
     "BLOBS",
     "JOURNAL",
     "LINEAGE",
+    "LOG_TABLES",
     "MARKER",
     "METADATA",
     "PENDING",
@@ -36,6 +37,8 @@ JOURNAL = "manifests"
 LINEAGE = "lineage"
 METADATA = "metadata"
 TABLES = (JOURNAL, LINEAGE, METADATA)
+LOG_TABLES = ("metric_rows", "event_rows")
+"""Tables that the first writer in need of them creates."""
 BLOBS = "blobs/sha256"
 PENDING = "pending"
 VIEWS = "views"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
-from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.changes import RUN_OVER, SetRun
+from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, nearest
 from lakefolio.refs import as_time, parse_time
 from lakefolio.state import Entry, State, View
 
-__all__ = ["check_side_rows", "item_not_found", "resolve_at", "snapshot_not_found"]
+__all__ = ["check_run", "check_side_rows", "item_not_found", "resolve_at", "snapshot_not_found"]
 
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
@@ -95,6 +97,29 @@ def check_side_rows(entry: Entry, table: str, found: int) -> None:
             item=entry.item,
             version=entry.version,
             table=table,
+        )
+
+
+def check_run(change: SetRun, before: Mapping[str, str]) -> None:
+    """Raise if what is known of a run refuses a change of it."""
+    run_id = change.run_id
+    if change.new and before:
+        raise AlreadyExistsError(
+            f"run {run_id!r} already exists",
+            kind="run-exists",
+            hint="choose another id, or go on with it: lake.resume_run(id)",
+            run_id=run_id,
+        )
+    if not change.new and not before:
+        raise NotFoundError(f"run {run_id!r} not found", kind="run-not-found", hint="see lake.runs()", run_id=run_id)
+    status = before.get("status", "").strip('"')
+    if change.alive and status in RUN_OVER:
+        raise InvalidInputError(
+            f"run {run_id!r} has ended ({status})",
+            kind="run-ended",
+            hint="go on with it: lake.resume_run(id)",
+            run_id=run_id,
+            status=status,
         )
 
 

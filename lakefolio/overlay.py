@@ -64,6 +64,7 @@ class Overlay:
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
         self._edges: dict[str, list[dict[str, Any]]] = {}
         self._purged: dict[str, int] = {}
+        self._kept: set[tuple[str, int]] = set()
 
     # -- laying changes over ------------------------------------------------------------------------------
 
@@ -102,6 +103,11 @@ class Overlay:
         """Give up a blob and its lower generations."""
         self._purged[blob_digest] = max(self._purged.get(blob_digest, -1), generation)
 
+    def keep(self, row: Mapping[str, Any]) -> None:
+        """Need the blob of a row that is not a ``put``."""
+        if row.get("storage") == "blob" and row.get("blob_digest"):
+            self._kept.add((row["blob_digest"], row.get("generation") or 0))
+
     def absorb(self, other: Overlay) -> None:
         """Take over everything that was laid over this overlay in ``other``."""
         for folio, items in other._heads.items():
@@ -115,6 +121,7 @@ class Overlay:
         self._snapshots |= other._snapshots
         self._metadata |= other._metadata
         self._edges |= other._edges
+        self._kept |= other._kept
         for digest, generation in other._purged.items():
             self.purge(digest, generation)
 
@@ -171,7 +178,7 @@ class Overlay:
             for one in self._entries
             if one.row.get("storage") == "blob" and one.row.get("blob_digest")
         }
-        return self.base.blobs_put_since(version) | pending
+        return self.base.blobs_put_since(version) | pending | self._kept
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
         """See View; pending entries have no version yet and are not seen."""

@@ -1,7 +1,7 @@
 """View files that people drop beside the library's own: into a folder of theirs, or into ``views/`` of a lake.
 
-Both are questions, never answers: each is made a view in a connection that reads nothing but the lake's tables. Those of a
-lake were written by others, so a file that can't be used is told about and does no further harm.
+Each is made a view in a connection that reads nothing but the lake's tables, and changes nothing. Those of a lake were
+written by others, so a file that can't be used is told about and does no further harm.
 """
 
 from __future__ import annotations

@@ -20,16 +20,19 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
+    LogBatch,
+    LogBlob,
     Purge,
     Put,
     Restore,
     SetArchived,
+    SetRun,
     Stored,
     TakeSnapshot,
     Update,
 )
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
-from lakefolio.lookup import check_side_rows, item_not_found, resolve_at, snapshot_not_found
+from lakefolio.lookup import check_run, check_side_rows, item_not_found, resolve_at, snapshot_not_found
 from lakefolio.overlay import Overlay, Side
 from lakefolio.refs import is_uri, new_id, parse_ref
 from lakefolio.state import Entry, Snapshot, State, View
@@ -117,6 +120,19 @@ class Plan:
                 self._copy(change)
             case Purge():
                 self._purge(change)
+            case SetRun():
+                self._set_run(change)
+            case LogBatch():
+                self._row(
+                    "log",
+                    change.reason,
+                    entry_id=change.batch_id,
+                    run_id=change.run_id,
+                    row_count=change.row_count,
+                    details=_json(change.details),
+                )
+            case LogBlob():
+                self._log_blob(change)
 
     # -- rows ----------------------------------------------------------------------------------------------
 
@@ -209,18 +225,11 @@ class Plan:
     def _put(self, change: Put) -> None:
         reason = self._free(change.folio, change.item, overwrite=change.overwrite)
         stored = change.stored
-        if (
-            stored.storage == "blob"
-            and stored.blob_digest
-            and (stored.generation or 0) < self.overlay.generation(stored.blob_digest)
-        ):
-            raise ConflictError(
-                f"blob {stored.blob_digest} was purged while it was being added",
-                kind="purged-meanwhile",
-                hint="add it again",
-                digest=stored.blob_digest,
-            )
+        self._check_not_purged_meanwhile(stored)
+        run_id = change.run_id or self.commit.run_id
         edges = [self._resolve(text, change.folio) for text in change.inputs]
+        if change.run_id is not None:
+            edges.append({"input_kind": "run", "input_id": change.run_id, "run_id": change.run_id})
         lineage_count = self._edge_rows(change.entry_id, change.folio, change.item, edges) if edges else 0
         metadata_count = self._entry_metadata(change.entry_id, change.folio, change.item, change.metadata)
         self._put_row(
@@ -233,7 +242,21 @@ class Plan:
             tags=change.tags,
             lineage_count=lineage_count,
             metadata_count=metadata_count,
+            run_id=run_id,
         )
+
+    def _check_not_purged_meanwhile(self, stored: Stored) -> None:
+        if (
+            stored.storage == "blob"
+            and stored.blob_digest
+            and (stored.generation or 0) < self.overlay.generation(stored.blob_digest)
+        ):
+            raise ConflictError(
+                f"blob {stored.blob_digest} was purged while it was being added",
+                kind="purged-meanwhile",
+                hint="add it again",
+                digest=stored.blob_digest,
+            )
 
     def _entry_metadata(self, entry_id: str, folio: str, item: str, values: Mapping[str, str]) -> int:
         if not values:
@@ -455,7 +478,77 @@ class Plan:
             then = self.overlay.metadata(kind, subject_id, version)
             self._annotate(Annotate(kind, subject_id, then, clear=True))
 
+    # -- runs and what they log ----------------------------------------------------------------------------
+
+    def _set_run(self, change: SetRun) -> None:
+        before = self.overlay.metadata("run", change.run_id)
+        check_run(change, before)
+        changed = {key: value for key, value in change.values.items() if before.get(key) != value}
+        pins, edges = [], []
+        for name, text in zip(change.input_names, change.input_refs, strict=True):
+            edge = self._resolve(text, "")
+            edges.append({**edge, "run_id": change.run_id, "role": name})
+            if edge["input_kind"] == "entry":
+                pins.append((name, self._entry_of(text)))
+        if not changed and not edges:
+            return
+        count = self._metadata_rows("run", change.run_id, None, None, changed)
+        merged = {key: value for key, value in (before | changed).items() if value is not None}
+        self.overlay.set_metadata("run", change.run_id, merged)
+        lineage_count = self._run_edges(change.run_id, edges) if edges else 0
+        self._row("annotate", "run", run_id=change.run_id, metadata_count=count, lineage_count=lineage_count or None)
+        for name, entry in pins:
+            self._pin(change.run_id, name, entry)
+
+    def _run_edges(self, run_id: str, edges: list[dict[str, Any]]) -> int:
+        before = self.overlay.edges_of(run_id)
+        rows = [
+            {
+                "txn_id": self._common["txn_id"],
+                "ordinal": len(self.lineage) + number,
+                "output_kind": "run",
+                "output_id": run_id,
+                **{name: edge.get(name) for name in _EDGE_KEPT},
+            }
+            for number, edge in enumerate(edges)
+        ]
+        self.lineage += rows
+        self.overlay.set_edges(run_id, [*before, *rows])
+        return len(rows)
+
+    def _pin(self, run_id: str, name: str, entry: Entry) -> None:
+        self._check_not_purged(entry, "used by a run")
+        kept = {column: getattr(entry, column) for column in _STORED if column not in ("content", "details")}
+        row = self._row(
+            "pin",
+            "input",
+            run_id=run_id,
+            folio=entry.folio,
+            item=entry.item,
+            entry_id=entry.entry_id,
+            description=name,
+            **kept,
+        )
+        self.overlay.keep(row)
+
+    def _log_blob(self, change: LogBlob) -> None:
+        self._check_not_purged_meanwhile(change.stored)
+        kept = {column: getattr(change.stored, column) for column in _STORED if column not in ("content", "details")}
+        row = self._row("log", "event", entry_id=change.event_id, run_id=change.run_id, **kept)
+        self.overlay.keep(row)
+
     # -- inputs --------------------------------------------------------------------------------------------
+
+    def _entry_of(self, text: str) -> Entry:
+        """Return the entry that a reference means; one that does not exist was refused before."""
+        ref = parse_ref(text, folio="")
+        if ref.at is None:
+            return self._head(ref.folio or "", ref.item)
+        version = resolve_at(self.overlay, self.state, ref.at, ref.folio)
+        entry = self.overlay.entry_at(ref.folio or "", ref.item, version)
+        if entry is None:
+            raise item_not_found(self.overlay, ref.folio or "", ref.item)
+        return entry
 
     def _resolve(self, text: str, folio: str) -> dict[str, Any]:
         if is_uri(text):

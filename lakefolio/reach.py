@@ -1,4 +1,4 @@
-"""What keeps a blob: the head, a snapshot, or the history that retention keeps (pure: no I/O).
+"""What keeps a blob: the head, a snapshot, a run, or the history that retention keeps (pure: no I/O).
 
 The mark half of gc, on whole Arrow columns instead of entries: ten million entries are a few flat arrays. Objects are
 judged shard by shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
@@ -32,6 +32,7 @@ AHEAD: Final = 4
 _GIVEN_UP, _KEPT, _SNAPSHOT, _HEAD = range(4)
 _NEVER: Final = np.iinfo(np.int64).max
 _SCOPE: Final = 1 << 40
+_KEEPING: Final = ("put", "pin", "log")
 _OBJECTS: Final = ("blob", "chunked", "packed")
 
 
@@ -42,10 +43,12 @@ class Keep:
     Attributes:
         since: Entries that were live at or after this time, so that every as-of question from then on is answered.
         last: So many entries of each item, the newest ones, whether the item still exists or not.
+        runs: What runs used and made.
     """
 
     since: datetime | None = None
     last: int | None = None
+    runs: bool = True
 
     @property
     def everything(self) -> bool:
@@ -76,7 +79,8 @@ class Reach:
         self.snapshots = _live_snapshots(rows)
         self._versions = _ints(rows.column("version"))
         self._puts = _mask(pc.equal(rows.column("op"), "put"))
-        self._stored = self._puts & _mask(pc.is_in(rows.column("storage"), value_set=pa.array(_OBJECTS)))
+        self._stored = _mask(pc.is_in(rows.column("op"), value_set=pa.array(_KEEPING)))
+        self._stored &= _mask(pc.is_in(rows.column("storage"), value_set=pa.array(_OBJECTS)))
         self._stored &= _mask(pc.is_valid(rows.column("blob_digest")))
         self.next_version = np.full(rows.num_rows, _NEVER, np.int64)
         self._why = np.full(rows.num_rows, _KEPT, np.uint8)  # a row that says nothing of an item keeps its blob
@@ -89,6 +93,8 @@ class Reach:
 
     def _mark(self) -> None:
         rows = self._rows
+        if not self._keep.runs:
+            self._why[_mask(pc.equal(rows.column("op"), "pin"))] = _GIVEN_UP
         folios, folio_names = _codes(rows.column("folio"))
         items, item_names = _codes(rows.column("item"))
         of_item = self._puts | _mask(pc.equal(rows.column("op"), "delete"))
@@ -113,6 +119,9 @@ class Reach:
             why[times[following] >= to_micros(self._keep.since)] = _KEPT
         if self._keep.last is not None:
             why[self._newer_entries(numbers, names, puts) < self._keep.last] = _KEPT
+        if self._keep.runs and not self._keep.everything:
+            made = _mask(pc.is_valid(rows.column("run_id")))
+            why[made[numbers]] = _KEPT
         why[self._in_snapshot(folios[numbers], folio_names.to_pylist(), versions, ends)] = _SNAPSHOT
         why[~superseded] = _HEAD
         self._why[numbers[puts]] = why[puts]
@@ -207,11 +216,12 @@ class Reach:
         """Return each row that refers to a blob, with what it does for it, oldest first.
 
         Columns: ``folio``, ``item``, ``version``, ``until`` (the version that superseded it, or None), ``generation``,
-        ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``purged`` (bool).
+        ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``run_id`` (the run that uses it),
+        ``event_id`` (the event it is of), ``purged`` (bool).
         """
         mask = pc.equal(self._rows.column("blob_digest"), blob_digest)
         numbers = np.flatnonzero(_mask(pc.fill_null(mask, False)))
-        wanted = ["op", "folio", "item", "version", "generation", "stored_bytes"]
+        wanted = ["op", "folio", "item", "version", "generation", "stored_bytes", "run_id", "entry_id"]
         rows = self._rows.select(wanted).take(pa.array(numbers)).to_pylist()
         gone = max((row["generation"] or 0 for row in rows if row["op"] == "purge"), default=-1)
         found = []
@@ -232,7 +242,9 @@ class Reach:
                     "until": None if end == _NEVER else end,
                     "generation": row["generation"] or 0,
                     "stored_bytes": row["stored_bytes"] or 0,
-                    "head": end == _NEVER,
+                    "head": bool(self._puts[number]) and end == _NEVER,
+                    "run_id": row["run_id"] if row["op"] == "pin" else None,
+                    "event_id": row["entry_id"] if row["op"] == "log" else None,
                     "snapshots": names,
                     "purged": (row["generation"] or 0) <= gone,
                 }

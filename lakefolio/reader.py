@@ -5,6 +5,7 @@ Objects come from verified bytes only; a version, a time or a snapshot's name gi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from lakefolio.config import setting
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.items import json_decode
 from lakefolio.journal import Journal
-from lakefolio.layout import TABLES
+from lakefolio.layout import LOG_TABLES, TABLES
 from lakefolio.lookup import check_side_rows, item_not_found, resolve_at
 from lakefolio.marker import Marker
 from lakefolio.overlay import Overlay
@@ -70,7 +71,7 @@ class Reader:
         self.pinned = pinned
         self.deduplicate = deduplicate
         self.blobs = Blobs(store, FileCache(), self._given_up, deduplicate=deduplicate)
-        self._tables: tuple[int, dict[str, pa.Table]] | None = None
+        self._tables: tuple[int, Tables] | None = None
 
     @property
     def uri(self) -> str:
@@ -194,6 +195,22 @@ class Reader:
             texts = self.journal.metadata(kind, subject_id, self.pinned)
         return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
 
+    def metadata_known(self, kind: str, subject_id: str) -> dict[str, Any]:
+        """Return the metadata of a subject as far as it is known, without asking the store for what is new."""
+        return {key: json_decode.loads(text.encode()) for key, text in self.metadata_texts(kind, subject_id).items()}
+
+    def metadata_texts(self, kind: str, subject_id: str) -> dict[str, str]:
+        """Return the same as JSON texts."""
+        pending = self._pending()
+        if pending is not None and self.pinned is None:
+            return pending.metadata(kind, subject_id)
+        return self.journal.metadata(kind, subject_id, self.pinned)
+
+    def edges_out_of(self, output_id: str) -> list[dict[str, Any]]:
+        """Return the lineage rows of one output, a run for instance, those of an open batch included."""
+        pending = self._pending()
+        return (self.journal if pending is None else pending).edges_of(output_id)
+
     def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
         """Return the lineage rows of an entry: what it was made from."""
         if not entry.lineage_count:
@@ -221,21 +238,31 @@ class Reader:
             rows = pa.concat_tables([rows, pa.Table.from_pylist(new, schema=LINEAGE_SCHEMA)])
         return rows
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Return the rows of the three tables that count at this session's version, without copying.
+    def tables(self) -> Tables:
+        """Return the rows of the tables that count at this session's version, without copying.
 
-        The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
+        Metric points and events are read when they are asked for. The same objects as last time if the lake has not
+        moved, so that what was bound to them can be used again.
         """
         state = self.committed()
         version = state.version
         kept = self._tables
         if kept is not None and kept[0] == version:
             return kept[1]
-        tables = {"manifests": state.table()} | {
+        core = {"manifests": state.table()} | {
             name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
         }
+        tables = Tables(core, lambda name: self._log_rows(name, version))
         self._tables = (version, tables)
         return tables
+
+    def _log_rows(self, name: str, version: int) -> pa.Table:
+        rows = self.journal.log_rows(name, version)
+        if name != "event_rows" or not rows.num_rows:
+            return rows
+        from lakefolio.eventtext import whole
+
+        return whole(rows, self.journal.state.table(), self.blobs)
 
     def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
         """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
@@ -265,6 +292,28 @@ class Reader:
     def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
         return _views().audit(self.tables())
+
+
+class Tables(Mapping[str, "pa.Table"]):
+    """The tables of a lake at one version, by name; those of points and events are read when they are asked for."""
+
+    def __init__(self, core: Mapping[str, pa.Table], load: Callable[[str], pa.Table]) -> None:
+        self._known = dict(core)
+        self._load = load
+
+    def __getitem__(self, name: str) -> pa.Table:
+        """Return the rows of a table."""
+        if name in LOG_TABLES and name not in self._known:
+            self._known[name] = self._load(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names."""
+        return iter((*TABLES, *LOG_TABLES))
+
+    def __len__(self) -> int:
+        """Say how many there are."""
+        return len(TABLES) + len(LOG_TABLES)
 
 
 def is_purged(stored: Stored | Entry, state: State) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "ItemRef",
     "check_folio",
     "check_item",
+    "check_run_id",
     "check_snapshot",
     "is_uri",
     "new_id",
@@ -92,6 +93,16 @@ def check_item(name: object) -> str:
 def check_folio(name: object) -> str:
     """Return ``name`` if a folio may be called so; raise InvalidInputError (kind ``bad-name``) otherwise."""
     return _check(name, "folio", FOLIO_LIMIT_BYTES)
+
+
+def check_run_id(name: object) -> str:
+    """Return ``name`` if a run may have this id: as an item's name, without ``/``."""
+    checked = _check(name, "run", NAME_LIMIT_BYTES)
+    if "/" in checked:
+        raise InvalidInputError(
+            f"run name {checked!r} holds '/'", kind="bad-name", hint="use '-' or '_' instead", name=checked
+        )
+    return checked
 
 
 def check_snapshot(name: object) -> str:

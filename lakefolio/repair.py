@@ -14,10 +14,20 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.delta import log_problem
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.journal import Journal
-from lakefolio.layout import MARKER, README, TABLES, blob_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.layout import (
+    LOG_TABLES,
+    MARKER,
+    README,
+    TABLES,
+    blob_key,
+    log_key,
+    log_prefix,
+    log_version,
+    table_prefix,
+)
 from lakefolio.marker import parse_marker
 from lakefolio.reports import RepairReport
-from lakefolio.state import entry_from_row
+from lakefolio.state import content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.delta import DataFile
@@ -40,9 +50,9 @@ def repair(store: Store, source: Store, *, read_data: bool = True, dry_run: bool
     """
     run = _Repair(store, source, dry_run)
     run.identity()
-    for table in TABLES:
+    for table in (*TABLES, *LOG_TABLES):
         run.log(table)
-    for table in TABLES:
+    for table in (*TABLES, *LOG_TABLES):
         run.data_files(table)
     run.blobs(read_data=read_data)
     return RepairReport(dry_run=dry_run, ok=not run.left, repaired=run.repaired, left=run.left, looked_at=run.looked_at)
@@ -167,10 +177,11 @@ class _Repair:
         sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
         seen: set[str] = set()
         for row in state.table().to_pylist():
-            if row["op"] != "put" or row["storage"] != "blob":
+            if row["storage"] != "blob":
                 continue
             try:
-                entry = entry_from_row(row)
+                if (entry := content_from_row(row)) is None:
+                    continue
                 digest = entry.blob_digest or ""
                 key = blob_key(digest, entry.generation or 0)
             except IntegrityError as exc:

@@ -177,11 +177,11 @@ class WhyReport(Report):
         lines = []
         for blob in self["blobs"]:
             lines.append(f"{blob['key']}  {format_bytes(blob['stored_bytes'])}{'  given up' if blob['purged'] else ''}")
-            for name in ("heads", "snapshots", "history"):
+            for name in ("heads", "snapshots", "runs", "events", "history"):
                 some = blob[name][:10]
                 more = len(blob[name]) - len(some)
                 if some:
-                    what = {"heads": "live", "snapshots": "snapshot", "history": "history"}[name]
+                    what = {"heads": "live", "snapshots": "snapshot", "runs": "run", "events": "event"}.get(name, name)
                     lines.append(f"  {what:<9} {', '.join(some)}" + (f" and {more:,} more" if more else ""))
         if not lines:
             return f"{self['ref']} has no objects: its content is inline or elsewhere"

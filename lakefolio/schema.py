@@ -1,4 +1,4 @@
-"""The columns of the three tables and the words allowed in them (FORMAT.md, "Tables").
+"""The columns of the tables and the words allowed in them (FORMAT.md, "Tables").
 
 Pure: no I/O. Wide from the start, because a schema change on a Delta table makes every writer in flight fail;
 what no column foresees goes into the JSON columns ``details`` and ``extra``.
@@ -11,11 +11,14 @@ from typing import Final
 import pyarrow as pa
 
 __all__ = [
+    "EVENT_ROWS_SCHEMA",
     "FORMAT_VERSION",
     "INLINE_LIMIT_BYTES",
     "LINEAGE_SCHEMA",
+    "LOG_SCHEMAS",
     "MANIFESTS_SCHEMA",
     "METADATA_SCHEMA",
+    "METRIC_ROWS_SCHEMA",
     "OPS",
     "SCHEMAS",
     "STORAGES",
@@ -27,7 +30,7 @@ FORMAT_VERSION: Final = 1
 INLINE_LIMIT_BYTES: Final = 4096
 """Content up to this size lies in its ``manifests`` row: no blob, no request to read it."""
 
-OPS: Final = ("put", "delete", "snapshot", "drop_snapshot", "annotate", "purge")
+OPS: Final = ("put", "delete", "snapshot", "drop_snapshot", "annotate", "purge", "pin", "log")
 STORAGES: Final = ("inline", "blob", "chunked", "packed", "reference")
 
 _UTC = pa.timestamp("us", tz="UTC")
@@ -114,4 +117,46 @@ METADATA_SCHEMA: Final = pa.schema(
 )
 """``metadata``: one row per (subject, key) value; a null value removes the key."""
 
-SCHEMAS: Final = {"manifests": MANIFESTS_SCHEMA, "lineage": LINEAGE_SCHEMA, "metadata": METADATA_SCHEMA}
+METRIC_ROWS_SCHEMA: Final = pa.schema(
+    [
+        _column("batch_id", pa.string(), required=True),
+        _column("ordinal", pa.int32(), required=True),
+        _column("run_id", pa.string(), required=True),
+        _column("name", pa.string(), required=True),
+        _column("step", pa.int64()),
+        _column("value", pa.float64(), required=True),
+        _column("logged_at", _UTC, required=True),
+    ]
+)
+"""``metric_rows``: one row per point; a batch counts once a ``log`` row of the journal names it."""
+
+EVENT_ROWS_SCHEMA: Final = pa.schema(
+    [
+        _column("batch_id", pa.string(), required=True),
+        _column("ordinal", pa.int32(), required=True),
+        _column("event_id", pa.string(), required=True),
+        _column("run_id", pa.string()),
+        _column("model_name", pa.string()),
+        _column("stage", pa.string()),
+        _column("event_type", pa.string()),
+        _column("logged_at", _UTC, required=True),
+        _column("metadata", pa.string(), required=True),
+        _column("storage", pa.string(), required=True),
+        _column("digest", pa.string(), required=True),
+        _column("size_bytes", pa.int64(), required=True),
+        _column("stored_bytes", pa.int64(), required=True),
+        _column("codec", pa.string(), required=True),
+        _column("blob_digest", pa.string()),
+    ]
+)
+"""``event_rows``: one row per event; a batch counts once a ``log`` row of the journal names it."""
+
+LOG_SCHEMAS: Final = {"metric_rows": METRIC_ROWS_SCHEMA, "event_rows": EVENT_ROWS_SCHEMA}
+"""The tables that are written in batches beside the journal, and that a lake may lack."""
+
+SCHEMAS: Final = {
+    "manifests": MANIFESTS_SCHEMA,
+    "lineage": LINEAGE_SCHEMA,
+    "metadata": METADATA_SCHEMA,
+    **LOG_SCHEMAS,
+}

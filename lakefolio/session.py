@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lakefolio import items, references
-from lakefolio.changes import Annotate, Change, Commit, Purge, Put, Stored
+from lakefolio.changes import Annotate, Change, Commit, LogBlob, Purge, Put, Stored
 from lakefolio.config import default_author, setting
 from lakefolio.errors import (
     ConflictError,
@@ -85,6 +85,7 @@ _PURGED_MEANWHILE = "purged-meanwhile"
 _RENEWALS = 20
 _NOWHERE = Path()
 
+_RUNS: ContextVar[Mapping[int, str]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
 _BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
@@ -278,14 +279,43 @@ class Session(Reader):
             inputs=words.inputs,
             metadata=words.metadata,
             overwrite=overwrite,
+            run_id=self.run_id,
         )
         self.apply(put, kept=kept)
+
+    @property
+    def run_id(self) -> str | None:
+        """The run in whose block this thread (or task) is: what is put belongs to it."""
+        return _RUNS.get().get(id(self.journal))
+
+    @contextmanager
+    def in_run(self, run_id: str | None) -> Iterator[None]:
+        """Let all that is put in the block belong to a run."""
+        token = self.enter_run(run_id)
+        try:
+            yield
+        finally:
+            self.leave_run(token)
+
+    def enter_run(self, run_id: str | None) -> Token[Mapping[int, str]]:
+        """Let all that is put from now on belong to a run, until :meth:`leave_run` is given what this returns."""
+        others = {key: one for key, one in _RUNS.get().items() if key != id(self.journal)}
+        return _RUNS.set(others if run_id is None else {**others, id(self.journal): run_id})
+
+    def leave_run(self, token: Token[Mapping[int, str]]) -> None:
+        """Undo :meth:`enter_run`."""
+        _RUNS.reset(token)
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
         texts: dict[str, str | None] = dict(metadata_texts(values))
         texts |= dict.fromkeys(remove)
         self.apply(Annotate(kind, subject_id, texts))
+
+    def commit_now(self, *changes: Change) -> Committed:
+        """Commit changes at once, whatever batch is open: what was logged, which no batch can take back."""
+        self.check_writable()
+        return self._commit(changes, None)
 
     def apply(self, *changes: Change, message: str | None = None, kept: Kept | None = None) -> None:
         """Commit changes as one, or add them to the open batch.
@@ -327,7 +357,7 @@ class Session(Reader):
         state = self.journal.state
         return [
             replace(change, stored=self.blobs.renew(change.stored, state, kept))
-            if isinstance(change, Put) and is_purged(change.stored, state)
+            if isinstance(change, Put | LogBlob) and is_purged(change.stored, state)
             else change
             for change in changes
         ]

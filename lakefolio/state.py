@@ -19,7 +19,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.rows import RowLog
 from lakefolio.schema import MANIFESTS_SCHEMA
 
-__all__ = ["Entry", "Snapshot", "State", "View", "entry_from_row"]
+__all__ = ["Entry", "Snapshot", "State", "View", "content_from_row", "entry_from_row"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +133,19 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
         ) from exc
 
 
+def content_from_row(row: Mapping[str, Any]) -> Entry | None:
+    """Make an Entry of a row that keeps content: a ``put``, or the ``log`` row of an event's blob; None of others.
+
+    Raises:
+        IntegrityError: See :func:`entry_from_row`.
+    """
+    if row["op"] == "put":
+        return entry_from_row(row)
+    if row["op"] == "log" and row.get("storage") is not None:
+        return entry_from_row({**row, "folio": "event", "item": row["entry_id"], "details": None})
+    return None
+
+
 def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
     """Make a Snapshot of a ``snapshot`` row."""
     return Snapshot(
@@ -203,7 +216,7 @@ class View(Protocol):
         ...
 
     def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
-        """Return (digest, generation) of every blob that a ``put`` above ``version`` refers to."""
+        """Return (digest, generation) of every blob that a ``put``, ``pin`` or ``log`` above ``version`` refers to."""
         ...
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
@@ -359,7 +372,9 @@ class State:
         rows = self.rows.table().slice(self.row_count_at(version)).select(["op", "blob_digest", "generation"])
         columns = (column.to_pylist() for column in rows.columns)
         return {
-            (digest, generation or 0) for op, digest, generation in zip(*columns, strict=True) if op == "put" and digest
+            (digest, generation or 0)
+            for op, digest, generation in zip(*columns, strict=True)
+            if op in ("put", "pin", "log") and digest
         }
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:

@@ -24,11 +24,14 @@ from lakefolio.changes import (
     CopyItem,
     Delete,
     DropSnapshot,
+    LogBatch,
+    LogBlob,
     Purge,
     PurgedBlob,
     Put,
     Restore,
     SetArchived,
+    SetRun,
     Stored,
     TakeSnapshot,
     Update,
@@ -36,7 +39,7 @@ from lakefolio.changes import (
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.layout import PENDING, check_digest, pending_key
-from lakefolio.refs import check_folio, check_item, check_snapshot
+from lakefolio.refs import check_folio, check_item, check_run_id, check_snapshot
 from lakefolio.schema import INLINE_LIMIT_BYTES, STORAGES
 from lakefolio.state import Entry
 
@@ -58,6 +61,9 @@ _CHANGES = {
     "restore": Restore,
     "copy": CopyItem,
     "purge": Purge,
+    "run": SetRun,
+    "log": LogBatch,
+    "log_blob": LogBlob,
 }
 _OPS = {cls: op for op, cls in _CHANGES.items()}
 _KEPT = {"$keep": True}
@@ -323,7 +329,12 @@ def _content(stored: Any) -> Any:
 def _change(value: Any) -> Change:
     values = dict(value)
     change = _read(_CHANGES[values.pop("op")], values)
-    for name, check in (("folio", check_folio), ("item", check_item), ("name", check_snapshot)):
+    for name, check in (
+        ("folio", check_folio),
+        ("item", check_item),
+        ("name", check_snapshot),
+        ("run_id", check_run_id),
+    ):
         given = getattr(change, name, None)
         if given is not None:
             check(given)
@@ -335,6 +346,15 @@ def _change(value: Any) -> Change:
         check_item(item)
     if isinstance(change, Put | CopyItem):
         _need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
+    if isinstance(change, SetRun):
+        _need(len(change.input_names) == len(change.input_refs), "inputs lack names")
+    if isinstance(change, LogBatch):
+        _need(change.reason in ("metrics", "events", "heartbeat"), "its batch is of no known kind")
+        _need(change.batch_id is None or _ID.fullmatch(change.batch_id) is not None, "its batch id is not one")
+        _need(change.row_count >= 0, "its count is negative")
+    if isinstance(change, LogBlob):
+        _need(_ID.fullmatch(change.event_id) is not None, "its event id is not one")
+        _need(change.stored.storage == "blob" and change.stored.blob_digest is not None, "it has no blob")
     return change  # type: ignore[no-any-return]
 
 

@@ -54,6 +54,11 @@ class View:
         """The words of the SQL, in lower case: every relation that it reads is one of them."""
         return frozenset(_WORD.findall(self.sql.lower()))
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The relations that one of the library's own reads, as its header says."""
+        return frozenset(_WORD.findall(self.source.lower()))
+
     @property
     def own(self) -> bool:
         """Whether it is the library's own, not a user's."""

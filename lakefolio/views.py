@@ -1,6 +1,6 @@
 """The views of ``sql/``, bound by name to tables: on DuckDB for SQL, on Polars for frames.
 
-The three raw relations are called ``manifests``, ``lineage`` and ``metadata``. Everything else is a SQL file,
+The raw relations are called as the tables are. Everything else is a SQL file,
 one bare SELECT each, made into a view of the file's name in the order of the paths. The same files run over
 Arrow tables (here), over any other relations of these names (``install``), and over empty tables. Nothing is
 downloaded: DuckDB's extensions are neither installed nor loaded on their own.
@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.schema import SCHEMAS
+from lakefolio.frames import scan
+from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
-    import polars as pl
 
 __all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "query", "scan"]
 
@@ -34,6 +34,11 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 
 _KEPT_BINDINGS = 4
+_MANY_FACTS = 20_000
+"""From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
+_CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
+_POINTS = frozenset({"metrics", "events"})
+"""Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
@@ -79,7 +84,7 @@ class Views:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
         Args:
-            tables: ``manifests``, ``lineage`` and ``metadata`` with the columns of ``lakefolio.schema``.
+            tables: Those of ``lakefolio.schema``.
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
@@ -146,7 +151,7 @@ class Views:
                     whole = True
         except duckdb.Error as exc:
             raise self._error(exc, sql) from exc
-        if relation is None:  # a statement with nothing to return, which _check_select should have refused
+        if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
 
@@ -163,7 +168,7 @@ class Views:
         ]
 
     def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
-        wanted = tuple(tables[name] for name in SCHEMAS)
+        wanted = tuple(tables[name] for name in _CORE)
         key = tuple(map(id, wanted))
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
@@ -195,22 +200,27 @@ class _Binding:
     """
 
     def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
-        self.tables = tuple(tables[name] for name in SCHEMAS)
-        self.connection = _open(tables)
+        self.tables = tuple(tables[name] for name in _CORE)
+        self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
+        self.connection = _open(tables, _CORE)
         _lock(self.connection)
         self._files = files
         self._known = {view.name for view in files}
         self._made: set[str] = set()
         self._lock = threading.Lock()
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
+        self._facts = tables["metadata"].num_rows
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
         with self._lock:
-            wanted = self._known & set(names)
+            read = set(names)
             for view in reversed(self._files):
-                if view.name in wanted:
-                    wanted |= view.words & self._known
+                if view.name in read:
+                    read |= self._reads(view)
+            wanted = self._known & read
+            for name in self._lazy.keys() & read:
+                self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
             if self._keys is None and wanted:
                 self._keys = _run_columns(self.connection, self._files)
                 self._made |= {"stg_metadata", "current_metadata"}
@@ -218,16 +228,27 @@ class _Binding:
                 if view.name in wanted - self._made:
                     _make(self.connection, view, self._keys or [])
                     self._made.add(view.name)
+                    if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
+                        _keep(self.connection, view.name)
 
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
         words = set(re.findall(r"\w+", sql.lower()))
+        names = words if _POINTS.isdisjoint(words) else _relations(self.connection, sql) or words
         whole = any(word in _CATALOGUE or word.startswith(("duckdb_", "pragma_")) for word in words)
         if whole:
             self.require_all()
         else:
-            self.require(words)
+            self.require(names)
         return whole
+
+    def _reads(self, view: View) -> set[str]:
+        """Return the relations that a view reads, or more."""
+        if view.own:
+            return set(view.reads)
+        if _POINTS.isdisjoint(view.words):
+            return set(view.words)
+        return _relations(self.connection, view.sql) or set(view.words)
 
     def require_all(self) -> None:
         """Make what views can be made; a user's broken one stays out until it is asked for by name."""
@@ -238,12 +259,22 @@ class _Binding:
                 continue
 
 
-def _open(tables: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
+    import duckdb
+
+    try:
+        return {name.lower() for name in connection.cursor().get_table_names(sql)}
+    except duckdb.Error:
+        return set()
+
+
+def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
     connection.execute("set TimeZone = 'UTC'")
-    for name in SCHEMAS:
+    for name in names:
         connection.from_arrow(tables[name]).create_view(name)
     return connection
 
@@ -275,6 +306,13 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
             hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
             path=str(view.path),
         ) from exc
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Answer a view once and keep its rows: runs are gathered from many facts, and asked for again and again."""
+    kept = quoted(f"{name} as they are")
+    connection.execute(f"create table {kept} as from {quoted(name)}")
+    connection.execute(f"create or replace view {quoted(name)} as from {kept}")
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
@@ -338,38 +376,3 @@ def query(
 ) -> duckdb.DuckDBPyRelation:
     """See Views.query."""
     return default_views().query(tables, sql, params)
-
-
-# -- frames -----------------------------------------------------------------------------------------------
-
-
-def scan(table: pa.Table) -> pl.LazyFrame:
-    """Return a Polars LazyFrame of ``table`` that converts only the columns and rows it is asked for.
-
-    Projections, filters and limits are pushed into the scan, which goes through the rows in pieces.
-    """
-    import polars as pl
-    from polars.io.plugins import register_io_source
-
-    piece = 65_536
-
-    def source(
-        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        # columns that only the predicate needs are among those given
-        chosen = table if with_columns is None else table.select(with_columns)
-        left = chosen.num_rows if n_rows is None else n_rows
-        step = batch_size or piece
-        for start in range(0, max(chosen.num_rows, 1), step):
-            frame = pl.DataFrame(pl.from_arrow(chosen.slice(start, step)))
-            if n_rows is not None:
-                frame = frame.head(left)
-                left -= frame.height
-            if predicate is not None:
-                frame = frame.filter(predicate)
-            yield frame
-            if n_rows is not None and left <= 0:
-                return
-
-    schema = pl.DataFrame(pl.from_arrow(table.schema.empty_table())).schema
-    return register_io_source(source, schema=schema, is_pure=True)

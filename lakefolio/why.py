@@ -86,10 +86,12 @@ def _blobs(reach: Reach, digest: str, folio: str | None, item: str | None) -> li
                 "exclusive": len(owners) == 1 if item is None else owners == {(folio, item)},
                 "heads": sorted(f"{row['folio']}:{row['item']}" for row in rows if row["head"]),
                 "snapshots": sorted({name for row in rows for name in row["snapshots"]}),
+                "runs": sorted({row["run_id"] for row in rows if row["run_id"]}),
+                "events": sorted({row["event_id"] for row in rows if row["event_id"]}),
                 "history": [
                     f"{row['folio']}:{row['item']}@{row['version']}"
                     for row in rows
-                    if not row["head"] and not row["snapshots"]
+                    if not (row["head"] or row["snapshots"] or row["run_id"] or row["event_id"])
                 ],
             }
         )

@@ -16,7 +16,8 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions faces faces.html",
+        "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
+        "faces faces.html",
         "state side",
         "changes overlay lookup reach",
         "planner",
@@ -24,12 +25,14 @@ for number, names in enumerate(
         "configfiles config aws storage storage.* delta",
         # domain
         "items items.* cache",
-        "tickets committing journal blobs references kept",
+        "tickets logs committing journal blobs references kept eventtext",
         # read
-        "nodes viewfiles statements views ownviews query query.conditions query.compiler history diff lineage_drawing openlineage lineage table_files table_import",
+        "nodes viewfiles statements frames views ownviews query query.conditions query.compiler history diff",
+        "lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
         "query.result query.dataset browse session check gc why repair doctor",
+        "runs runs.*",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge

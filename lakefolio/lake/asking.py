@@ -100,9 +100,9 @@ class LakeQuestions:
     def browse(self, path: str = "") -> Folder:
         """Walk the runs (or items) as an organisation has them, like folders. Organising moves no byte.
 
-        The organisations are ``by_project``, ``by_date``, ``by_type``, ``by_model``, ``flat``, and each ``.sql`` file with
-        a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. All of them are read-only SQL,
-        without access to files or the network.
+        The organisations are ``by_project``, ``by_date``, ``by_type``, ``by_model``, ``flat``, and each ``.sql`` file
+        with a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. All of them are
+        read-only SQL, without access to files or the network.
 
         Args:
             path: ``by_project/churn``; by default the folder of all organisations.

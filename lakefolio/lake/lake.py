@@ -13,6 +13,7 @@ from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.lake.asking import LakeQuestions
+from lakefolio.lake.running import LakeRuns
 from lakefolio.lake.upkeep import LakeUpkeep
 from lakefolio.lookup import item_not_found
 from lakefolio.refs import check_folio, check_snapshot, parse_ref
@@ -68,7 +69,7 @@ def open_lake(
     return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
 
 
-class Lake(LakeQuestions, LakeUpkeep):
+class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
     Every read looks first whether somebody committed meanwhile: one small request when nobody did.
@@ -332,7 +333,9 @@ class Lake(LakeQuestions, LakeUpkeep):
         session = self._session if at is None else self._session.at(at)
         return session.connect()
 
-    def scan(self, table: Literal["manifests", "lineage", "metadata"] = "manifests") -> pl.LazyFrame:
+    def scan(
+        self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
+    ) -> pl.LazyFrame:
         """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
         from lakefolio import views
 

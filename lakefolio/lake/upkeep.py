@@ -38,6 +38,7 @@ class LakeUpkeep:
         keep_days: float | None = None,
         keep_last: int | None = None,
         *,
+        keep_runs: bool = True,
         progress: Callable[[str, int], None] | None = None,
     ) -> GcReport:
         """Give up and delete blobs that nothing needs; by default only say which.
@@ -50,6 +51,7 @@ class LakeUpkeep:
             grace: Leave objects alone that were stored within so many seconds; default a day. An economy only.
             keep_days: Give up superseded entries that were not live within so many days.
             keep_last: Give up all but the newest so many entries of each item. An entry stays if either keeps it.
+            keep_runs: Never give up what runs used and made; False lets retention decide about it as about the rest.
             progress: Called with what is being done and a count.
 
         Raises:
@@ -58,7 +60,13 @@ class LakeUpkeep:
         from lakefolio.gc import collect
 
         return collect(
-            self._session, dry_run=dry_run, grace=grace, keep_days=keep_days, keep_last=keep_last, progress=progress
+            self._session,
+            dry_run=dry_run,
+            grace=grace,
+            keep_days=keep_days,
+            keep_last=keep_last,
+            keep_runs=keep_runs,
+            progress=progress,
         )
 
     def why(self, ref: str) -> WhyReport:

@@ -1,13 +1,13 @@
 -- description: What deduplication and compression save, over the whole history that is kept.
---   logical_bytes: what one plain copy per entry would take (an entry put again counts once; references hold nothing
---   here; content that gc gave up is not counted).
+--   logical_bytes: what one plain copy per entry, and per run that uses one, would take (an entry put again counts
+--   once; references hold nothing here; content that gc gave up is not counted).
 --   stored_bytes: the bytes of the objects, each counted once in the whole lake, in the folio whose entry used it
 --   first, so that the folios add up to the lake; plus the inline content of each entry.
 --   shared_bytes: of the objects this folio uses, the bytes of those that other folios use too, whoever they are
 --   counted for. exclusive_bytes: the bytes that only this folio's entries keep.
 --   saved_bytes = logical_bytes - stored_bytes; saved_ratio = saved_bytes / logical_bytes, null for nothing at all.
 -- grain: one row per folio that ever held an entry
--- source: entries, blob_refs
+-- source: entries, blob_refs, stg_manifests
 with inlined as (
     select folio, item, entry_id, max(octet_length(content)) as bytes
     from entries
@@ -27,6 +27,27 @@ objects as (
     group by blob_digest, generation
 ),
 
+purges as (
+    select blob_digest, max(coalesce(generation, 0)) as generation
+    from stg_manifests
+    where op = 'purge'
+    group by blob_digest
+),
+
+used_by_runs as (
+    select
+        pins.folio,
+        coalesce(pins.size_bytes, 0) as bytes,
+        -- data that was given to a run lies in folio inputs for the sake of its first use
+        pins.folio = 'inputs' and row_number() over (partition by pins.entry_id order by pins.position) = 1 as is_entry
+    from stg_manifests as pins
+    left join purges on pins.blob_digest = purges.blob_digest
+    where
+        pins.op = 'pin'
+        and pins.storage <> 'reference'
+        and (purges.generation is null or coalesce(pins.generation, 0) > purges.generation)
+),
+
 parts as (
     select folio, 0 as logical_bytes, 0 as stored_bytes, 0 as shared_bytes, 0 as exclusive_bytes, 0 as entry_count
     from entries
@@ -42,6 +63,12 @@ parts as (
     select folio, size_bytes, 0, 0, 0, 1
     from blob_refs
     where not purged
+
+    union all
+
+    select folio, bytes, 0, 0, 0, 0
+    from used_by_runs
+    where not is_entry
 
     union all
 

@@ -2,10 +2,11 @@
 --   adds a column for each of their keys that no column here is called like (where auc > 0.9).
 --   Written by runs: metadata rows of subject_kind 'run', subject_id the run's id, made visible by an 'annotate' row,
 --   with the keys type, project, model, status (running, done, failed, lost), started_at and ended_at (ISO 8601 with
---   zone), author, tags (a JSON list), params.<name>, metrics.<name> (the last value of each). Inputs are lineage
---   edges of output_kind 'run'; outputs are entries whose run_id is the run's.
+--   zone), author, tags (a JSON list), params.<name>, metrics.<name> (the last value of each, written when the run
+--   ends; of a run that goes on they come from the journal's log rows). Inputs are lineage edges of output_kind 'run';
+--   outputs are entries whose run_id is the run's.
 -- grain: one row per run_id
--- source: current_metadata, stg_lineage, stg_manifests
+-- source: stg_metadata, stg_lineage, stg_manifests
 with inputs as (
     select
         output_id as run_id,
@@ -22,51 +23,135 @@ outputs as (
     group by run_id
 ),
 
+-- the last value set for each key, unless it was removed
 facts as (
     select
         subject_id as run_id,
-        version,
         key,
-        -- text that is not JSON is shown as it is rather than making every query fail
-        coalesce(try_cast(value as json), to_json(value)) as value
-    from current_metadata
+        arg_max_null(value, cast(position as hugeint) * 4294967296 + ordinal) as value,
+        min(version) as version
+    from stg_metadata
     where subject_kind = 'run'
+    group by subject_id, key
+),
+
+going_on as (
+    select run_id
+    from facts
+    where key = 'status' and value in ('"running"', '"lost"')
+),
+
+logged as (
+    select
+        run_id,
+        position,
+        -- text that is not JSON is taken for nothing
+        unnest(map_entries(cast(coalesce(try_cast(details as json) -> '$.last', '{}') as map(varchar, json)))) as pair
+    from stg_manifests
+    where op = 'log' and reason = 'metrics' and run_id in (select run_id from going_on)
+),
+
+live as (
+    select
+        run_id,
+        pair.key as name,
+        arg_max(json_extract(pair.value, '$[0]'), position) as value
+    from logged
+    group by run_id, pair.key
+),
+
+live_metrics as (
+    select run_id, to_json(map_from_entries(list((name, value) order by name))) as metrics
+    from live
+    group by run_id
 ),
 
 pivoted as (
     select
         run_id,
-        max(value ->> '$') filter (where key = 'type') as type,
-        max(value ->> '$') filter (where key = 'project') as project,
-        max(value ->> '$') filter (where key = 'model') as model,
-        max(value ->> '$') filter (where key = 'status') as status,
-        max(try_cast(value ->> '$' as timestamp with time zone)) filter (where key = 'started_at') as started_at,
-        max(try_cast(value ->> '$' as timestamp with time zone)) filter (where key = 'ended_at') as ended_at,
-        max(value ->> '$') filter (where key = 'author') as author,
+        max(value) filter (where key = 'type') as type,
+        max(value) filter (where key = 'project') as project,
+        max(value) filter (where key = 'model') as model,
+        max(value) filter (where key = 'status') as status,
+        max(value) filter (where key = 'started_at') as started_at,
+        max(value) filter (where key = 'ended_at') as ended_at,
+        max(value) filter (where key = 'author') as author,
         max(value) filter (where key = 'tags') as tags,
-        to_json(map_from_entries(list((substr(key, 8), value) order by key) filter (where key like 'params.%'))) as params,
-        to_json(map_from_entries(list((substr(key, 9), value) order by key) filter (where key like 'metrics.%'))) as metrics,
+        max(value) filter (where key = 'name') as name,
+        max(value) filter (where key = 'parent') as parent,
+        max(value) filter (where key = 'description') as description,
+        max(value) filter (where key = 'host') as host,
+        max(value) filter (where key = 'git_commit') as git_commit,
+        max(value) filter (where key = 'git_dirty') as git_dirty,
+        max(value) filter (where key = 'error_type') as error_type,
+        max(value) filter (where key = 'error') as error,
+        max(value) filter (where key = 'organisation') as organisation,
         min(version) as version
     from facts
     group by run_id
+),
+
+pairs as (
+    select
+        run_id,
+        to_json(map_from_entries(
+            list((substr(key, 8), coalesce(try_cast(value as json), to_json(value))) order by key)
+            filter (where key like 'params.%')
+        )) as params,
+        to_json(map_from_entries(
+            list((substr(key, 9), coalesce(try_cast(value as json), to_json(value))) order by key)
+            filter (where key like 'metrics.%')
+        )) as metrics
+    from facts
+    where (key like 'params.%' or key like 'metrics.%') and value is not null
+    group by run_id
+),
+
+-- values are JSON texts; what is not JSON is shown as it is rather than making every query fail
+plain as (
+    select
+        run_id,
+        coalesce(
+            try_cast(columns(* exclude (run_id, version)) as json), to_json(columns(* exclude (run_id, version)))
+        ) ->> '$',
+        version
+    from pivoted
 )
 
 select
-    pivoted.run_id,
-    pivoted.type,
-    pivoted.project,
-    pivoted.model,
-    pivoted.status,
-    pivoted.started_at,
-    pivoted.ended_at,
-    date_diff('millisecond', pivoted.started_at, pivoted.ended_at) / 1000.0 as duration_s,
-    pivoted.author,
-    coalesce(try_cast(pivoted.tags as varchar[]), cast([] as varchar[])) as tags,
+    plain.run_id,
+    plain.type,
+    plain.project,
+    plain.model,
+    plain.status,
+    try_cast(plain.started_at as timestamp with time zone) as started_at,
+    try_cast(plain.ended_at as timestamp with time zone) as ended_at,
+    date_diff(
+        'millisecond',
+        try_cast(plain.started_at as timestamp with time zone),
+        try_cast(plain.ended_at as timestamp with time zone)
+    ) / 1000.0 as duration_s,
+    plain.author,
+    coalesce(try_cast(plain.tags as varchar[]), cast([] as varchar[])) as tags,
     coalesce(inputs.input_count, 0) as input_count,
     coalesce(outputs.output_count, 0) as output_count,
-    pivoted.version,
-    coalesce(pivoted.params, cast('{}' as json)) as params,
-    coalesce(pivoted.metrics, cast('{}' as json)) as metrics
-from pivoted
-left join inputs on pivoted.run_id = inputs.run_id
-left join outputs on pivoted.run_id = outputs.run_id
+    plain.version,
+    plain.name,
+    plain.parent,
+    plain.description,
+    plain.host,
+    plain.git_commit,
+    try_cast(plain.git_dirty as boolean) as git_dirty,
+    plain.error_type,
+    plain.error,
+    coalesce(try_cast(plain.organisation as varchar[]), cast([] as varchar[])) as organisation,
+    coalesce(pairs.params, cast('{}' as json)) as params,
+    case
+        when live_metrics.metrics is null then coalesce(pairs.metrics, cast('{}' as json))
+        else json_merge_patch(coalesce(pairs.metrics, cast('{}' as json)), live_metrics.metrics)
+    end as metrics
+from plain
+left join pairs on plain.run_id = pairs.run_id
+left join live_metrics on plain.run_id = live_metrics.run_id
+left join inputs on plain.run_id = inputs.run_id
+left join outputs on plain.run_id = outputs.run_id

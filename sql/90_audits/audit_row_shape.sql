@@ -6,7 +6,7 @@ with judged as (
         version,
         ordinal,
         case
-            when op not in ('put', 'delete', 'snapshot', 'drop_snapshot', 'annotate', 'purge')
+            when op not in ('put', 'delete', 'snapshot', 'drop_snapshot', 'annotate', 'purge', 'pin', 'log')
                 then 'op ' || op || ' is unknown'
             when op in ('put', 'delete') and (folio is null or item is null) then op || ' names no folio or no item'
             when op = 'put' and entry_id is null then 'put has no entry_id'
@@ -21,6 +21,9 @@ with judged as (
             when op in ('snapshot', 'drop_snapshot') and snapshot is null then op || ' has no name'
             when op = 'snapshot' and target_version is null then 'snapshot has no target_version'
             when op = 'purge' and blob_digest is null then 'purge names no blob'
+            when op = 'pin' and (entry_id is null or run_id is null) then 'pin names no entry or no run'
+            when op = 'log' and storage is not null and blob_digest is null then 'log names no blob'
+            when op = 'log' and coalesce(row_count, 0) > 0 and entry_id is null then 'log names no batch'
         end as message
     from stg_manifests
 )

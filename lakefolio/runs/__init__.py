@@ -1,0 +1,1 @@
+"""Runs: who made what from what (FORMAT.md, "Runs", "Metrics", "Events")."""

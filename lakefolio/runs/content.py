@@ -1,0 +1,80 @@
+"""Data given to a run: recognised by its content if the lake holds it, stored once if not."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio import items
+from lakefolio.blobs import digest_of
+from lakefolio.errors import LakefolioError
+from lakefolio.reader import about
+from lakefolio.refs import check_item, is_uri, parse_ref
+
+if TYPE_CHECKING:
+    from lakefolio.session import Session
+    from lakefolio.state import Entry
+
+__all__ = ["INPUTS", "find_or_put", "reference_of"]
+
+INPUTS: Final = "inputs"
+"""The folio of data that runs were given and that no item held."""
+
+
+def reference_of(session: Session, name: str, data: Any) -> str:
+    """Return what names an input for ever: ``folio:item@version``, or a URI.
+
+    Args:
+        session: The lake.
+        name: The input's name in the run.
+        data: A reference or URI (a text), an entry or item proxy, or an object; an object that the lake holds already,
+            under whatever name, is not stored again.
+
+    Raises:
+        NotFoundError: No such item.
+        UnsupportedTypeError: Nothing stores such objects.
+    """
+    text = data if isinstance(data, str) else getattr(data, "ref", None)
+    if isinstance(text, str):
+        if is_uri(text):
+            return text
+        ref = parse_ref(text)
+        if ref.folio is None:
+            check_item(ref.item)
+        entry = (
+            session.entry(ref.folio or "", ref.item, ref.at) if ref.folio else session.entry(INPUTS, ref.item, ref.at)
+        )
+    else:
+        entry = find_or_put(session, name, data)
+    if session.in_batch and entry.version > session.journal.state.version:
+        return f"{entry.folio}:{entry.item}"  # it gets its version with the batch
+    return entry.ref
+
+
+def find_or_put(session: Session, name: str, obj: Any) -> Entry:
+    """Return an entry that holds an object's content, storing it in folio ``inputs`` if there is none.
+
+    One pass over the content when the lake holds it. Atomic; a put is a commit of its own outside of a batch.
+    """
+    check_item(name)
+    handler = items.handler_for(obj)
+    scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+    try:
+        try:
+            encoded = handler.encode(obj, scratch=scratch or Path())
+        except LakefolioError as exc:
+            raise about(exc, INPUTS, name, f"input {name!r} can't be kept") from exc
+        digest = encoded.digest or digest_of(encoded)
+        view = session.state() if session.in_batch else session.journal.state
+        known = view.content(digest, encoded.kind)
+        if known is not None:
+            return known
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+    item = f"{name}/{digest.removeprefix('sha256:')[:12]}"
+    with session.in_run(None):  # an input is nothing that the run made
+        session.put(INPUTS, item, obj, kind=encoded.kind, overwrite=True)
+    return session.entry(INPUTS, item)

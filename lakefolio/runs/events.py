@@ -1,0 +1,202 @@
+"""Events of any kind: logged in batches, found by id, counted (FORMAT.md, "Events")."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.changes import Change, LogBlob
+from lakefolio.digest import sha256_of_bytes
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.eventtext import CODEC, INLINE_EVENT_BYTES, blob_entries, compressed, short, store, text_of
+from lakefolio.items import json_decode, json_encode
+from lakefolio.refs import check_run_id, new_id
+from lakefolio.reports import format_bytes
+from lakefolio.runs.buffer import logger_of
+from lakefolio.state import from_micros
+from lakefolio.words import check_text
+
+if TYPE_CHECKING:
+    from lakefolio.session import Session
+
+__all__ = ["Event", "EventStats", "event_stats", "get_event", "log_event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, as it was logged; ``metadata`` is verified by its digest."""
+
+    event_id: str
+    model_name: str | None
+    stage: str | None
+    event_type: str | None
+    metadata: Any
+    run_id: str | None
+    logged_at: datetime
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventStats:
+    """What events take.
+
+    Attributes:
+        event_count: How many there are.
+        blob_count: How many of them lie in blobs of their own.
+        text_bytes: Their JSON texts, uncompressed.
+        stored_bytes: The objects that hold them: the files of the table, all columns, and the blobs, each once.
+        saved_bytes: The difference.
+        saved_ratio: ``saved_bytes / text_bytes``; None for nothing at all.
+    """
+
+    event_count: int
+    blob_count: int
+    text_bytes: int
+    stored_bytes: int
+
+    @property
+    def saved_bytes(self) -> int:
+        """See the class."""
+        return self.text_bytes - self.stored_bytes
+
+    @property
+    def saved_ratio(self) -> float | None:
+        """See the class."""
+        return self.saved_bytes / self.text_bytes if self.text_bytes else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return {**asdict(self), "saved_bytes": self.saved_bytes, "saved_ratio": self.saved_ratio}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        saved = "" if self.saved_ratio is None else f", {self.saved_ratio:.1%} saved"
+        return (
+            f"{self.event_count:,} events ({self.blob_count:,} in blobs): {format_bytes(self.text_bytes)} of text"
+            f" in {format_bytes(self.stored_bytes)}{saved}"
+        )
+
+
+def log_event(
+    session: Session,
+    model_name: str | None = None,
+    stage: str | None = None,
+    event_type: str | None = None,
+    metadata: Any = None,
+    run_id: str | None = None,
+) -> str:
+    """Log an event and return its id. It is committed within the second, with all that is logged meanwhile.
+
+    A text of more than 64 KiB is stored, compressed, before this returns.
+
+    Raises:
+        InvalidInputError: kind ``bad-event``: something in it is not JSON-able; nothing is logged.
+        StorageError: A large one could not be stored; nothing is logged.
+    """
+    session.check_writable()
+    named = {"model_name": model_name, "stage": stage, "event_type": event_type}
+    for name, word in named.items():
+        check_text(word, name)
+    if run_id is not None:
+        check_run_id(run_id)
+    try:
+        text = json_encode.dumps(metadata)
+    except LakefolioError as exc:
+        raise InvalidInputError(
+            f"metadata of the event can't be logged: {exc.message}",
+            kind="bad-event",
+            hint="events are JSON values; data goes into items",
+        ) from exc
+    event_id = new_id()
+    shown, changes = text.decode(), list[Change]()
+    stored = None
+    if len(text) > INLINE_EVENT_BYTES:
+        stored = store(text, compressed(text), session.blobs, session.journal.state)
+        changes.append(LogBlob(event_id=event_id, stored=stored, run_id=run_id))
+        shown = short(json_encode.encode(metadata))
+    row = {
+        "event_id": event_id,
+        "run_id": run_id,
+        **named,
+        "logged_at": from_micros(time.time_ns() // 1000),
+        "metadata": shown,
+        "storage": "inline" if stored is None else "blob",
+        "digest": sha256_of_bytes(text),
+        "size_bytes": len(text),
+        "stored_bytes": 0 if stored is None else stored.stored_bytes,
+        "codec": "none" if stored is None else CODEC,
+        "blob_digest": None if stored is None else stored.blob_digest,
+    }
+    logger_of(session).event(row, changes)
+    return event_id
+
+
+def get_event(session: Session, event_id: str) -> Event:
+    """Return an event by its id; what this process has just logged is committed first.
+
+    Raises:
+        NotFoundError: kind ``event-not-found``.
+        IntegrityError: kind ``event-damaged``: its text is not what was logged.
+    """
+    import pyarrow.compute as pc
+
+    if session.pinned is None and not session.read_only:
+        logger = logger_of(session)
+        if logger.find_event(event_id) is not None:
+            logger.flush()
+    state = session.committed()
+    rows = session.journal.log_rows("event_rows", state.version)
+    found = rows.filter(pc.equal(rows.column("event_id"), event_id)).to_pylist()
+    if not found:
+        raise NotFoundError(
+            f"event {event_id!r} not found", kind="event-not-found", hint="log_event returns the ids", event_id=event_id
+        )
+    row = found[0]
+    text = row["metadata"].encode()
+    if row["storage"] == "blob":
+        entry = blob_entries(state.table(), event_id).get(event_id)
+        if entry is None:
+            raise _damaged(event_id, "the journal does not name its blob")
+        text = text_of(entry, session.blobs)
+    if sha256_of_bytes(text) != row["digest"]:
+        raise _damaged(event_id, "its text has another digest")
+    return Event(
+        event_id=event_id,
+        model_name=row["model_name"],
+        stage=row["stage"],
+        event_type=row["event_type"],
+        metadata=json_decode.loads(text),
+        run_id=row["run_id"],
+        logged_at=row["logged_at"].astimezone(UTC),
+        digest=row["digest"],
+        size_bytes=row["size_bytes"],
+    )
+
+
+def event_stats(session: Session) -> EventStats:
+    """Return what the events take, and what compression saves."""
+    import pyarrow.compute as pc
+
+    rows = session.journal.log_rows("event_rows", session.committed().version)
+    if not rows.num_rows:
+        return EventStats(0, 0, 0, 0)
+    blobs = rows.filter(pc.equal(rows.column("storage"), "blob")).select(["blob_digest", "stored_bytes"])
+    once = dict(zip(*(column.to_pylist() for column in blobs.columns), strict=True))
+    return EventStats(
+        event_count=rows.num_rows,
+        blob_count=blobs.num_rows,
+        text_bytes=int(pc.sum(rows.column("size_bytes")).as_py()),
+        stored_bytes=sum(session.journal.data_files("event_rows").values()) + sum(once.values()),
+    )
+
+
+def _damaged(event_id: str, what: str) -> IntegrityError:
+    return IntegrityError(
+        f"event {event_id} is damaged: {what}",
+        kind="event-damaged",
+        hint="restore the table's file from a copy of the lake",
+        event_id=event_id,
+    )

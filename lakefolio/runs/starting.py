@@ -1,0 +1,157 @@
+"""How a run begins, goes on in another process, or is recorded after it is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio.changes import Change, Put, SetRun
+from lakefolio.digest import sha256_of_bytes
+from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.items import json_encode
+from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
+from lakefolio.runs.content import reference_of
+from lakefolio.runs.environment import environment, process, surroundings
+from lakefolio.runs.manifest import manifest_of
+from lakefolio.runs.run import Run, check_facts, current_run, final_metrics
+from lakefolio.runs.words import RunType, check_modes, check_status, check_type, param_texts
+from lakefolio.words import check_tags, check_text, metadata_texts
+
+if TYPE_CHECKING:
+    from lakefolio.session import Session
+
+__all__ = ["RUN_TYPES_KEY", "resume", "start"]
+
+RUN_TYPES_KEY: Final = "run_types"
+"""The lake's metadata that lists the types its users added."""
+_ENVIRONMENTS: Final = "environments"
+
+
+def start(
+    session: Session,
+    *,
+    run_id: str | None = None,
+    name: str | None = None,
+    run_type: str | None = None,
+    project: str | None = None,
+    model: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: str | Iterable[str] | None = None,
+    description: str | None = None,
+    folio: str | None = None,
+    parent: str | Run | None = None,
+    storage_modes: Iterable[object] | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    status: str = "running",
+    metrics: Mapping[str, Any] | None = None,
+    started_at: Any = None,
+    ended_at: Any = None,
+    memo: str | None = None,
+) -> Run:
+    """Record a new run. One commit, and all or nothing: whatever is wrong with it, nothing is recorded.
+
+    See ``LakeRuns.create_run`` for the arguments.
+    """
+    session.check_writable()
+    own_id = new_id() if run_id is None else check_run_id(run_id)
+    own_folio = f"runs/{own_id}" if folio is None else check_folio(folio)
+    now = datetime.now(UTC)
+    began = now if started_at is None else parse_time(started_at)
+    facts: dict[str, Any] = {
+        "type": check_type(RunType.EXPERIMENT.value if run_type is None else run_type, types_of(session)),
+        "status": check_status(status),
+        "name": check_text(name, "name"),
+        "project": check_text(project, "project"),
+        "model": check_text(model, "model"),
+        "description": check_text(description, "description"),
+        "author": session.author,
+        "folio": own_folio,
+        "parent": _parent(session, parent),
+        "started_at": began.isoformat(),
+        "tags": list(check_tags(tags)) or None,
+        "organisation": check_modes(storage_modes) or None,
+        "memo": memo,
+    }
+    if status == "running":
+        if metrics or ended_at is not None:
+            raise InvalidInputError(
+                "a run that is to go on has neither last metrics nor an end",
+                kind="bad-run-status",
+                hint="log metrics with run.log, or give the status it ended with",
+            )
+        facts |= surroundings() | {"process": process()}
+    else:
+        ended = (max(began, now) if started_at is None else began) if ended_at is None else parse_time(ended_at)
+        if ended < began:
+            raise InvalidInputError(
+                f"run {own_id!r} ends before it starts", kind="bad-time", hint="check ended_at", run_id=own_id
+            )
+        facts["ended_at"] = ended.isoformat()
+    check_facts(metadata or {})
+    texts = metadata_texts({key: value for key, value in facts.items() if value is not None} | dict(metadata or {}))
+    texts |= param_texts(params) | final_metrics(metrics or {})
+    changes: list[Change] = []
+    if status == "running":
+        texts["environment"] = json.dumps(_environment(session, changes))
+    names = [check_item(one) for one in inputs or {}]
+    if inputs:
+        with session.batch():
+            refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
+            change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=refs)
+            session.apply(*changes, change)
+    else:
+        session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
+    run = Run(session, own_id, own_folio)
+    if status != "running":
+        run._close()
+    return run
+
+
+def resume(session: Session, run_id: str) -> Run:
+    """Go on with a run, whatever became of it. One commit; its status is ``running`` again.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``.
+    """
+    session.check_writable()
+    known = manifest_of(session, run_id)
+    texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **surroundings(), "process": process()}))
+    texts |= {"ended_at": None, "error": None, "error_type": None}
+    session.apply(SetRun(run_id=run_id, values=texts))
+    return Run(session, run_id, known.folio or f"runs/{run_id}")
+
+
+def types_of(session: Session) -> list[str]:
+    """Return the run types that the lake's users added."""
+    found = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def _parent(session: Session, parent: str | Run | None) -> str | None:
+    if parent is None:
+        around = current_run()
+        return around.run_id if around is not None and around._session.journal is session.journal else None
+    run_id = parent.run_id if isinstance(parent, Run) else check_run_id(parent)
+    if not session.metadata("run", run_id):
+        raise NotFoundError(f"parent run {run_id!r} not found", kind="run-not-found", run_id=run_id)
+    return run_id
+
+
+def _environment(session: Session, changes: list[Change]) -> str:
+    """Return the name of the item that describes Python and its packages, and what adds it if the lake lacks it."""
+    found = environment()
+    name = sha256_of_bytes(json_encode.dumps(found)).removeprefix("sha256:")[:12]
+    if not session.journal.state.live(_ENVIRONMENTS, name):
+        changes.append(_put(session, name, found))
+    return name
+
+
+def _put(session: Session, name: str, found: Mapping[str, Any]) -> Put:
+    from lakefolio.items import handler_of
+
+    encoded = handler_of("json").encode(dict(found), scratch=None)  # type: ignore[arg-type]
+    stored = session.blobs.put(encoded, session.journal.state)
+    return Put(folio=_ENVIRONMENTS, item=name, stored=stored, entry_id=new_id(), overwrite=True)
