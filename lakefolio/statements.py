@@ -10,6 +10,12 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     import duckdb
 
+# Functions that change the connection though a SELECT calls them, whatever is locked: with logging to a file enabled, no
+# statement of the connection works any more. query() could call them by a text put together at run time.
+_CHANGING = re.compile(
+    r"(?i)\b((?:en|dis)able_(?:logging|profiling)|truncate_duckdb_logs|write_log)\b|\b(query)\"?\s*\("
+)
+
 __all__ = ["check_expression", "check_select", "first_line", "half_a_character", "shown"]
 
 
@@ -17,6 +23,7 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Refuse everything but one statement that reads, going by DuckDB's own parser."""
     import duckdb
 
+    _check_functions(sql)
     kinds = duckdb.StatementType
     statements = connection.extract_statements(sql)
     # PIVOT without a list of values is parsed as two, without texts: the making of an enum, and the SELECT
@@ -87,4 +94,16 @@ def check_expression(text: object) -> str:
             hint="write the value, or use the other fields",
             sql=text,
         )
+    _check_functions(text)
     return text
+
+
+def _check_functions(sql: str) -> None:
+    found = _CHANGING.search(sql)
+    if found:
+        raise InvalidInputError(
+            f"SQL {shown(sql)} calls {found[1] or found[2]}, which does more than read",
+            kind="sql",
+            hint="connect() gives a connection of your own",
+            sql=sql,
+        )

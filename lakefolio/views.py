@@ -150,7 +150,8 @@ class Views:
                     binding.require_all()
                     whole = True
         except duckdb.Error as exc:
-            raise self._error(exc, sql) from exc
+            error = self._error(exc, sql)
+            raise binding.broken.get(str(error.unknown).lower(), error) from exc
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
@@ -207,6 +208,7 @@ class _Binding:
         self._files = files
         self._known = {view.name for view in files}
         self._made: set[str] = set()
+        self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
         self._facts = tables["metadata"].num_rows
@@ -226,7 +228,15 @@ class _Binding:
                 self._made |= {"stg_metadata", "current_metadata"}
             for view in self._files:
                 if view.name in wanted - self._made:
-                    _make(self.connection, view, self._keys or [])
+                    try:
+                        _make(self.connection, view, self._keys or [])
+                    except InvalidInputError as exc:
+                        if view.own:
+                            raise
+                        self.broken[view.name.lower()] = (
+                            exc  # told about only to who reads it, not just its name's word
+                        )
+                        continue
                     self._made.add(view.name)
                     if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
                         _keep(self.connection, view.name)
