@@ -10,8 +10,8 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     import duckdb
 
-# Functions that change the connection though a SELECT calls them, whatever is locked: with logging to a file enabled, no
-# statement of the connection works any more. query() could call them by a text put together at run time.
+# Functions that change the connection though a SELECT calls them, whatever is locked: with logging to a file enabled,
+# no statement of the connection works any more. query() could call them by a text put together at run time.
 _CHANGING = re.compile(
     r"(?i)\b((?:en|dis)able_(?:logging|profiling)|truncate_duckdb_logs|write_log)\b|\b(query)\"?\s*\("
 )

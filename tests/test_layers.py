@@ -17,7 +17,7 @@ for number, names in enumerate(
     [
         # pure: no I/O
         "errors layout schema refs digest rows marker items.base items.library items.parquet reports delta_actions",
-        "faces faces.html",
+        "faces faces.html faces.curves faces.notebook",
         "state side",
         "changes overlay lookup reach",
         "planner",
@@ -33,6 +33,7 @@ for number, names in enumerate(
         "words reader",
         "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
+        "compare",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge

@@ -11,6 +11,7 @@ from lakefolio.session import Session
 
 if TYPE_CHECKING:
     from lakefolio.browse import Folder
+    from lakefolio.compare import Comparison
     from lakefolio.query.conditions import Condition
     from lakefolio.query.dataset import Dataset, Datasets
     from lakefolio.query.result import QueryResult
@@ -113,6 +114,22 @@ class LakeQuestions:
         from lakefolio.browse import browse
 
         return browse(self._still(), path)
+
+    def compare(self, *runs: str) -> Comparison:
+        """Put runs side by side: parameters, metrics, inputs, and the curves of their metrics.
+
+        ``str()`` gives text, ``plots()`` curves for a terminal, ``to_html()`` a standalone page, ``to_png(path)`` a
+        picture.
+
+        Args:
+            *runs: Run ids; at most 50, each once.
+
+        Raises:
+            NotFoundError: kind ``run-not-found``; the hint names the nearest.
+        """
+        from lakefolio.compare import compare
+
+        return compare(self._still(), runs)
 
     # -- datasets ------------------------------------------------------------------------------------------
 

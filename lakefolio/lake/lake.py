@@ -82,6 +82,11 @@ class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
         pinned = "" if self._session.pinned is None else f" at version {self._session.pinned}"
         return f"<Lake {self.uri}{pinned}>"
 
+    def _repr_html_(self) -> str:
+        from lakefolio.faces.notebook import lake_html
+
+        return lake_html(self)
+
     # -- what it is ----------------------------------------------------------------------------------------
 
     @property
