@@ -17,7 +17,7 @@ __all__ = ["compare"]
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
 @click.option("--html", "html_path", metavar="PATH", type=click.Path(path_type=Path), help="Write a standalone page.")
 @click.option(
-    "--png", "png_path", metavar="PATH", type=click.Path(path_type=Path), help="Draw the curves into a picture."
+    "--png", "png_path", metavar="PATH", type=click.Path(path_type=Path), help="Write a picture of the curves."
 )
 @click.option("--no-curves", is_flag=True, help="Draw no curves here.")
 @click.option("--force", is_flag=True, help="Replace the files if they exist.")

@@ -15,8 +15,8 @@ __all__ = ["completion"]
 def completion(app: App, shell: str) -> None:
     """Print the script that makes a shell complete commands, options, and names in the lake.
 
-    Write eval "$(lakefolio completion bash)" into ~/.bashrc, likewise with zsh into ~/.zshrc, or lakefolio completion fish
-    | source into the config of fish.
+    Write eval "$(lakefolio completion bash)" into ~/.bashrc, likewise with zsh into ~/.zshrc, or
+    lakefolio completion fish | source into the config of fish.
     """
     found = get_completion_class(shell)
     assert found is not None

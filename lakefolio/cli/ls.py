@@ -26,8 +26,8 @@ __all__ = ["folder", "ls"]
 def ls(app: App, folio: str | None, archived: bool) -> None:
     """List folios, or the items of one.
 
-    FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising runs
-    and a folder of it, such as by_project/churn or by_type/production/2026-11; a folio of that name comes first.
+    FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising
+    runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first.
     """
     lake = app.open()
     if folio is not None and folio in lake.folios():

@@ -1,4 +1,4 @@
-"""Completing what users name: items, folios, runs, organisations. Never fails: a shell that completes shows no errors."""
+"""Completing what users name: items, folios, runs, organisations. A shell that completes shows no errors."""
 
 from __future__ import annotations
 
@@ -46,12 +46,8 @@ def runs(context: click.Context, param: click.Parameter, typed: str) -> list[Com
 def _lake(context: click.Context) -> Any:
     from lakefolio.lake import open_lake
 
-    uri = next(
-        (one.params.get("lake_uri") for one in (context, context.parent) if one and one.params.get("lake_uri")), None
-    )
-    obj = context.find_object(object)
     try:
-        return open_lake(uri or getattr(obj, "lake_uri", None), create=False, read_only=True)
+        return open_lake(getattr(context.find_object(object), "lake_uri", None), create=False, read_only=True)
     except (LakefolioError, OSError):
         return None
 

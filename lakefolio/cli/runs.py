@@ -15,8 +15,8 @@ __all__ = ["runs"]
 def runs(app: App, path: str | None) -> None:
     """List runs, newest first, or walk them like folders.
 
-    PATH is a way of organising and a folder of it: by_project/churn. The ways are by_project, by_date, by_type, by_model,
-    flat, and view files of one's own; a path that begins with none of them is one of the default_organisation.
+    PATH is a way of organising and a folder of it: by_project/churn. The ways are by_project, by_date, by_type,
+    by_model, flat, and view files of one's own; a path that begins with none of them is one of default_organisation.
     """
     from lakefolio.cli.ls import folder
     from lakefolio.config import setting

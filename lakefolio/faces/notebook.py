@@ -1,4 +1,4 @@
-"""What a lake, a folio and a run look like in a notebook (pure: no I/O of its own; all of it is asked of what is shown)."""
+"""What a lake, a folio and a run look like in a notebook; all of it is asked of what is shown."""
 
 from __future__ import annotations
 
