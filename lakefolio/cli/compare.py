@@ -24,7 +24,7 @@ __all__ = ["compare"]
 def compare(
     app: App, runs: tuple[str, ...], html_path: Path | None, png_path: Path | None, no_curves: bool, force: bool
 ) -> None:
-    """Put runs side by side: parameters, metrics, inputs, and the curves of their metrics.
+    """Put runs side by side: parameters, metrics, inputs, and curves.
 
     The page loads nothing from anywhere. The picture needs matplotlib (lakefolio[plots]).
     """

@@ -13,7 +13,7 @@ __all__ = ["completion"]
 @command(example="lakefolio completion bash", light=True)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(app: App, shell: str) -> None:
-    """Print the script that makes a shell complete commands, options, and names in the lake.
+    """Print the script that makes a shell complete commands and names.
 
     Write eval "$(lakefolio completion bash)" into ~/.bashrc, likewise with zsh into ~/.zshrc, or
     lakefolio completion fish | source into the config of fish.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Shared, command
+from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import runs
 from lakefolio.cli.output import when
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-class _Group(Shared, click.Group):
+class _Run(Command, click.Group):
     """Commands about one run."""
 
 
-@click.group(cls=_Group, context_settings=SETTINGS)
+@click.group(cls=_Run, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio run show prod_001")
+@shared_options
 def run() -> None:
     """Show what is recorded of a run."""
 
