@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lakefolio.folio import Folio as DataFolio
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
+    from lakefolio.query.conditions import Q, all_of, any_of, not_
     from lakefolio.runs.capture import capture
     from lakefolio.runs.manifest import RunManifest
     from lakefolio.runs.run import Run
@@ -52,6 +53,7 @@ __all__ = [
     "LakeNotFoundError",
     "LakefolioError",
     "NotFoundError",
+    "Q",
     "ReadOnlyError",
     "Run",
     "RunManifest",
@@ -62,7 +64,10 @@ __all__ = [
     "UnsupportedTypeError",
     "UntrustedContentError",
     "__version__",
+    "all_of",
+    "any_of",
     "capture",
+    "not_",
     "open",
 ]
 
@@ -75,6 +80,10 @@ _HOMES = {
     "RunManifest": ("lakefolio.runs.manifest", "RunManifest"),
     "RunType": ("lakefolio.runs.words", "RunType"),
     "Snapshot": ("lakefolio.state", "Snapshot"),
+    "Q": ("lakefolio.query.conditions", "Q"),
+    "all_of": ("lakefolio.query.conditions", "all_of"),
+    "any_of": ("lakefolio.query.conditions", "any_of"),
+    "not_": ("lakefolio.query.conditions", "not_"),
     "StorageMode": ("lakefolio.runs.words", "StorageMode"),
     "capture": ("lakefolio.runs.capture", "capture"),
     "open": ("lakefolio.lake", "open_lake"),

@@ -42,7 +42,14 @@ _PIECE_BYTES = 8 * 2**20
 class Blobs:
     """The content of one lake. Safe to share between threads."""
 
-    def __init__(self, store: Store, cache: FileCache, given_up: Callable[[Entry, bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cache: FileCache,
+        given_up: Callable[[Entry, bool], None] | None = None,
+        *,
+        deduplicate: bool = True,
+    ) -> None:
         """Serve the content in a store.
 
         Args:
@@ -50,7 +57,10 @@ class Blobs:
             cache: Where callers that need a file find one.
             given_up: Called with an entry before it is read, and again with True if its object is missing; raises if
                 gc gave the content up.
+            deduplicate: Whether content that an entry holds already is referred to. If not it is sent again; equal
+                bytes still share one object, since that is called by its digest.
         """
+        self._deduplicate = deduplicate
         self._store = store
         self._cache = cache
         self._given_up = given_up or (lambda entry, missing: None)
@@ -74,7 +84,7 @@ class Blobs:
         payload = None if encoded.digest else _made(encoded)
         try:
             own_digest = None if payload is None else _digest_of(payload)
-            if payload is None or payload.size_bytes > INLINE_LIMIT_BYTES:
+            if self._deduplicate and (payload is None or payload.size_bytes > INLINE_LIMIT_BYTES):
                 known = self._known(encoded, own_digest, view)
                 if known is not None:
                     if kept is not None and known.storage == "blob" and known.blob_digest:

@@ -1,8 +1,7 @@
-"""Where the default lake lies and who writes to it: environment, then configuration files, then a plain default.
+"""What can be configured, and what is: arguments, then the environment, then configuration files, then defaults.
 
-Reads two kinds of small files and touches nothing else: ``lakefolio.toml`` (``lake = "…"``, ``author = "…"``,
-``fsync = true``) and the table ``[tool.lakefolio]`` of ``pyproject.toml``, the nearest of them upwards from the
-current folder.
+The files are ``lakefolio.toml`` and the table ``[tool.lakefolio]`` of ``pyproject.toml``, searched upwards from the
+current folder. The nearer file wins; of two in one folder ``[tool.lakefolio]`` does.
 """
 
 from __future__ import annotations
@@ -11,64 +10,150 @@ import getpass
 import os
 import re
 import socket
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from lakefolio.configfiles import ConfigFile, config_files
 from lakefolio.errors import InvalidInputError, nearest
 
-__all__ = ["default_author", "default_fsync", "default_lake_uri"]
+__all__ = ["KEYS", "Setting", "default_author", "default_fsync", "default_lake_uri", "found", "place_of", "setting"]
 
-_FILE: Final = "lakefolio.toml"
-_PROJECT: Final = "pyproject.toml"
-_KEYS: Final = ("author", "fsync", "lake")
-_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
+_DEFAULT: Final = "default"
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("0", "false", "no", "off")
+_SECRET: Final = re.compile(r"secret|token|password|sas|(?<!public_)key(?!_id)|credential|authorization", re.IGNORECASE)
+_IN_ADDRESS: Final = re.compile(
+    r"(?<=://)[^/@:]*:[^/@]*@|(?<=[?&])(sig|[\w-]*(?:token|key|secret|signature))=[^&]*", re.IGNORECASE
+)
+_MASK: Final = "••••"
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
-    path: Path
-    values: dict[str, Any]
+class _Key:
+    kind: Literal["text", "place", "switch", "table"]
+    default: Any
+    about: str
+
+
+KEYS: Final[Mapping[str, _Key]] = {
+    "lake": _Key("place", "./lake", "where the lake is"),
+    "author": _Key("text", None, "who is noted as the author of commits; by default user@host"),
+    "default_run_type": _Key("text", "experiment", "the type of runs that are given none"),
+    "default_organisation": _Key("text", "by_project", "how runs are listed: by_project, by_date, by_type, …"),
+    "deduplication": _Key("switch", True, "whether content that the lake holds is referred to rather than sent again"),
+    "fsync": _Key("switch", False, "whether writes to local folders wait for the disk"),
+    "capture": _Key("switch", True, "whether captured functions record runs"),
+    "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
+    "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
+}
+"""Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a key is set to.
+
+    Attributes:
+        name: The key.
+        value: Its value.
+        source: Where it is set: ``argument …``, the environment variable, ``<file>, line <n>``, or ``default``.
+    """
+
+    name: str
+    value: Any
+    source: str
+
+    @property
+    def shown(self) -> Any:
+        """The value without secrets."""
+        return _masked(self.value)
+
+
+def setting(name: str, argument: Any = None, *, start: Path | None = None) -> Any:
+    """Return what a key is set to; see :func:`found`."""
+    return found(name, argument, start=start).value
+
+
+def found(name: str, argument: Any = None, *, said: str = "", start: Path | None = None) -> Setting:
+    """Return what a key is set to, and where.
+
+    An argument wins over the environment, that over files, those over the default; an empty variable says
+    nothing.
+    A relative path in a file is relative to that file, anywhere else to the current folder.
+
+    Args:
+        name: One of ``KEYS``.
+        argument: What the caller was given, if it was given something.
+        said: What the argument is called, for people.
+        start: Where to start looking for files; the current folder if None.
+
+    Raises:
+        InvalidInputError: kind ``bad-config``: a file or variable that can't be accepted, or a key there is not; names
+            file, line and key.
+    """
+    key = KEYS.get(name)
+    if key is None:
+        raise InvalidInputError(
+            f"there is no setting {name!r}", kind="bad-config", hint=nearest(name, KEYS), path=None, line=None, key=name
+        )
+    if argument is not None:
+        return Setting(name, argument, f"argument {said}".strip())
+    variable = f"LAKEFOLIO_{name.upper()}"
+    text = "" if key.kind == "table" else os.environ.get(variable, "").strip()
+    if text:
+        return Setting(name, _of_text(variable, name, key, text), variable)
+    for file in config_files(start):
+        _check(file)
+        if name in file.values:
+            return Setting(name, _of_file(file, name, key), file.place(name))
+    computed = {"author": _user, "views": _views_folder}.get(name)
+    return Setting(name, key.default if computed is None else computed(), _DEFAULT)
 
 
 def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
-    """Return the address of the default lake and where it was said.
-
-    LAKEFOLIO_LAKE wins over a file, a file nearer to ``start`` over one further up, ``lakefolio.toml`` over
-    the ``pyproject.toml`` beside it; with none it is ``./lake``. A relative path in a file is relative to that file,
-    in the environment to the current folder.
-
-    Args:
-        start: Where to start looking; the current folder if None.
+    """Return the address of the default lake and where it was said (the variable, the file, or ``default``).
 
     Raises:
-        InvalidInputError: kind ``bad-config``, naming file, line if known, and key.
+        InvalidInputError: As :func:`found`.
     """
-    value = os.environ.get("LAKEFOLIO_LAKE", "").strip()
-    if value:
-        return value, "LAKEFOLIO_LAKE"
-    found = _settings("lake", start)
-    if found is None:
-        return "./lake", "default"
-    text = str(found.values["lake"])
-    if "://" in text or text.startswith("~") or os.path.isabs(text):
-        return text, str(found.path)
-    return str(found.path.parent / text), str(found.path)
+    lake = found("lake", start=start)
+    return lake.value, re.sub(r", line \d+$", "", lake.source)
+
+
+def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the lake meant by an address that may be missing, and the options of its store.
+
+    Configured options are for the configured lake only: they may be keys, which are nobody else's business.
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    if uri is not None:
+        return str(uri), options
+    return default_lake_uri()[0], options or setting("storage_options") or None
 
 
 def default_author(start: Path | None = None) -> str:
-    """Return who writes: LAKEFOLIO_AUTHOR, else ``author`` of a configuration file, else user@host.
+    """Return who writes: as configured, else user@host.
 
     Raises:
-        InvalidInputError: kind ``bad-config``, as for :func:`default_lake_uri`.
+        InvalidInputError: As :func:`found`.
     """
-    value = os.environ.get("LAKEFOLIO_AUTHOR", "").strip()
-    if value:
-        return value
-    found = _settings("author", start)
-    if found is not None:
-        return str(found.values["author"])
+    return str(setting("author", start=start))
+
+
+def default_fsync(start: Path | None = None) -> bool:
+    """Say whether writes to local folders wait for the disk (FORMAT.md, "Power cuts").
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    return bool(setting("fsync", start=start))
+
+
+def _user() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers
@@ -76,72 +161,71 @@ def default_author(start: Path | None = None) -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def default_fsync(start: Path | None = None) -> bool:
-    """Say whether writes to local folders wait for the disk: LAKEFOLIO_FSYNC, else ``fsync`` of a configuration file.
-
-    Raises:
-        InvalidInputError: kind ``bad-config``, as for :func:`default_lake_uri`.
-    """
-    value = os.environ.get("LAKEFOLIO_FSYNC", "").strip().lower()
-    if value:
-        return value not in ("0", "false", "no", "off")
-    found = _settings("fsync", start)
-    return found is not None and bool(found.values["fsync"])
+def _views_folder() -> str:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "lakefolio", "views")
 
 
-def _settings(key: str, start: Path | None) -> _Settings | None:
-    """Return the nearest settings that say something about ``key``."""
-    folder = (start or Path.cwd()).absolute()
-    for place in (folder, *folder.parents):
-        for name in (_FILE, _PROJECT):
-            found = _read(place / name)
-            if found is not None and key in found.values:
-                return found
-    return None
+# -- reading values ----------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> _Settings | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
-        return None
-    except UnicodeDecodeError as exc:
-        raise _bad(path, None, "is not UTF-8 text") from exc
-    if path.name == _PROJECT and "lakefolio" not in text:
-        return None  # other people's projects are none of our business, even damaged ones
-    try:
-        table: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        at = _LINE.search(str(exc))
-        reason = _LINE.sub("", str(exc)).strip()
-        raise _bad(path, int(at.group(1)) if at else None, f"is not valid TOML: {reason}") from exc
-    if path.name == _PROJECT:
-        table = table.get("tool", {}).get("lakefolio")
-        if table is None:
-            return None
-        if not isinstance(table, dict):
-            raise _bad(path, _line_of("lakefolio", text), "needs a table [tool.lakefolio]", key="tool.lakefolio")
-    for key, value in table.items():
-        line = _line_of(key, text)
-        if key not in _KEYS:
-            raise _bad(path, line, f"has an unknown key {key!r}", key=key, hint=nearest(key, _KEYS))
-        if key == "fsync":
-            if not isinstance(value, bool):
-                raise _bad(path, line, f"needs true or false for {key!r}, not {value!r}", key=key)
-        elif not isinstance(value, str) or not value.strip():
-            raise _bad(path, line, f"needs text for {key!r}, not {value!r}", key=key, hint=f'write {key} = "…"')
-    return _Settings(path, {key: value.strip() if isinstance(value, str) else value for key, value in table.items()})
+def _of_text(variable: str, name: str, key: _Key, text: str) -> Any:
+    if key.kind != "switch":
+        return os.path.expanduser(text) if name == "views" else text
+    if text.lower() not in (*_YES, *_NO):
+        raise InvalidInputError(
+            f"environment variable {variable} is {text!r}, expected true or false",
+            kind="bad-config",
+            hint=f"write {variable}=true, or unset it",
+            path=None,
+            line=None,
+            key=name,
+        )
+    return text.lower() in _YES
 
 
-def _line_of(key: str, text: str) -> int | None:
-    for number, line in enumerate(text.splitlines(), 1):
-        if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-            return number
-    return None
+def _check(file: ConfigFile) -> None:
+    """Refuse a file with a key that there is not, or a value of the wrong type, whichever key is asked for."""
+    for name in file.values:
+        if name not in KEYS:
+            raise file.bad(name, f"has an unknown key {name!r}", nearest(name, KEYS))
+    for name, value in file.values.items():
+        kind = KEYS[name].kind
+        if kind == "switch" and not isinstance(value, bool):
+            raise file.bad(name, f"needs true or false for {name!r}, not {value!r}", f"write {name} = true")
+        if kind in ("text", "place") and (not isinstance(value, str) or not value.strip()):
+            raise file.bad(name, f"needs text for {name!r}, not {value!r}", f'write {name} = "…"')
+        if kind == "table":
+            _check_table(file, name, value)
 
 
-def _bad(
-    path: Path, line: int | None, what: str, *, key: str | None = None, hint: str | None = None
-) -> InvalidInputError:
-    place = f"{path}, line {line}," if line else str(path)
-    return InvalidInputError(f"{place} {what}", kind="bad-config", hint=hint, path=str(path), line=line, key=key)
+def _check_table(file: ConfigFile, name: str, value: Any) -> None:
+    if not isinstance(value, dict):  # it may hold a secret, which no message repeats
+        raise file.bad(name, f"needs a table for {name!r}", f'write [{name}] and below it endpoint = "…"')
+    for option, one in value.items():
+        if not isinstance(one, str | bool | int):
+            raise file.bad(name, f"needs a text, number or switch for {option!r} of {name!r}", 'write it in "quotes"')
+
+
+def _of_file(file: ConfigFile, name: str, key: _Key) -> Any:
+    value = file.values[name]
+    if key.kind == "table":
+        return {option: str(one).lower() if isinstance(one, bool) else str(one) for option, one in value.items()}
+    if key.kind == "switch":
+        return value
+    text = value.strip()
+    if name == "views":
+        text = os.path.expanduser(text)
+    if key.kind != "place" or "://" in text or text.startswith("~") or os.path.isabs(text):
+        return text
+    return str(file.path.parent / text)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _MASK if _SECRET.search(name) else _masked(one) for name, one in value.items()}
+    return _IN_ADDRESS.sub(_mask_part, value) if isinstance(value, str) else value
+
+
+def _mask_part(match: re.Match[str]) -> str:
+    return f"{match[1]}={_MASK}" if match[1] else f"{_MASK}@"

@@ -20,6 +20,7 @@ __all__ = [
     "PENDING",
     "README",
     "TABLES",
+    "VIEWS",
     "blob_key",
     "check_digest",
     "check_key",
@@ -40,6 +41,7 @@ LOG_TABLES = ("metric_rows", "event_rows")
 """Tables that the first writer in need of them creates."""
 BLOBS = "blobs/sha256"
 PENDING = "pending"
+VIEWS = "views"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOG = re.compile(r"(?:.*/)?(\d{20})\.json")

@@ -570,7 +570,7 @@ def _json(value: Mapping[str, Any]) -> str | None:
 
 
 def _number(value: str | None) -> float | None:
-    if value is None or not value[:1].lstrip("-").isdigit():
+    if value is None or not value.removeprefix("-")[:1].isdigit():
         return None
     try:
         return float(value)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio import items, references
 from lakefolio.blobs import Blobs
 from lakefolio.cache import FileCache
 from lakefolio.changes import Stored
-from lakefolio.errors import LakefolioError, NotFoundError
+from lakefolio.config import setting
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.items import json_decode
 from lakefolio.journal import Journal
 from lakefolio.layout import LOG_TABLES, TABLES
@@ -27,11 +29,10 @@ from lakefolio.state import Entry, State
 from lakefolio.storage import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
     import pyarrow as pa
 
+    from lakefolio.ownviews import OwnViews
     from lakefolio.views import Views
 
 __all__ = ["Reader", "about", "is_purged"]
@@ -46,6 +47,7 @@ class Reader:
         author: Who is noted as the author of commits.
         pinned: The past version this reader is fixed to, or None.
         read_only: Whether writes are refused.
+        deduplicate: Whether content that the lake holds is referred to rather than sent again.
         opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
     """
 
@@ -58,6 +60,7 @@ class Reader:
         author: str | None,
         read_only: bool,
         pinned: int | None,
+        deduplicate: bool = True,
     ) -> None:
         self.store = store
         self.journal = journal
@@ -66,7 +69,8 @@ class Reader:
         self.opened_read_only = read_only
         self.read_only = read_only or pinned is not None
         self.pinned = pinned
-        self.blobs = Blobs(store, FileCache(), self._given_up)
+        self.deduplicate = deduplicate
+        self.blobs = Blobs(store, FileCache(), self._given_up, deduplicate=deduplicate)
         self._tables: tuple[int, Tables] | None = None
 
     @property
@@ -111,7 +115,13 @@ class Reader:
         """Return a read-only session at a version that is known to exist, without asking the store."""
         read_only = self.opened_read_only
         return type(self)(
-            self.store, self.journal, self.marker, author=self.author, read_only=read_only, pinned=version
+            self.store,
+            self.journal,
+            self.marker,
+            author=self.author,
+            read_only=read_only,
+            pinned=version,
+            deduplicate=self.deduplicate,
         )
 
     def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
@@ -262,8 +272,25 @@ class Reader:
         return whole(rows, self.journal.state.table(), self.blobs)
 
     def query(self, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise)."""
-        return _views().query(self.tables(), sql, params)
+        """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
+
+        The view files of the user and of the lake are looked for only if it names a view that there is not.
+        """
+        try:
+            return _views().query(self.tables(), sql, params)
+        except InvalidInputError as exc:
+            if not exc.objects.get("unknown"):
+                raise
+            own = self.own_views()
+            if not any(view.name.lower() in sql.lower() for view in own.views):
+                raise
+            return own.all().query(self.tables(), sql, params)
+
+    def own_views(self) -> OwnViews:
+        """Return the view files of the user and of the lake, as they are now."""
+        from lakefolio.ownviews import own_views
+
+        return own_views(self.store, Path(setting("views")))
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the views bound at this session's version."""

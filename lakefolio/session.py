@@ -19,7 +19,7 @@ from typing import Any
 
 from lakefolio import items, references
 from lakefolio.changes import Annotate, Change, Commit, LogBlob, Put, Stored
-from lakefolio.config import default_author
+from lakefolio.config import default_author, setting
 from lakefolio.errors import (
     ConflictError,
     FormatError,
@@ -113,7 +113,15 @@ class Session(Reader):
             body = cls._create(store, journal)
         marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
-        return cls(store, journal, marker, author=author or default_author(), read_only=read_only, pinned=None)
+        return cls(
+            store,
+            journal,
+            marker,
+            author=author or default_author(),
+            read_only=read_only,
+            pinned=None,
+            deduplicate=setting("deduplication"),
+        )
 
     @staticmethod
     def _create(store: Store, journal: Journal) -> bytes:

@@ -18,7 +18,7 @@ from lakefolio.schema import SCHEMAS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "quoted"]
+__all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "parse_view", "quoted"]
 
 STAGING = "10_staging"
 AUDITS = "90_audits"
@@ -70,11 +70,12 @@ class View:
         return self.folder not in (STAGING, AUDITS)
 
 
-def load_views(extra: Sequence[Path] = ()) -> tuple[View, ...]:
+def load_views(extra: Sequence[Path] = (), given: Sequence[View] = ()) -> tuple[View, ...]:
     """Return every view, in the order they build on one another.
 
     Args:
         extra: Folders with further files (not searched deeper), which come after the library's own.
+        given: Further views, which come last.
 
     Raises:
         FormatError: If the library's files are missing: a broken installation.
@@ -83,18 +84,17 @@ def load_views(extra: Sequence[Path] = ()) -> tuple[View, ...]:
     root = _sql_root()
     views = [_load(path, path.parent.name) for path in sorted(root.glob("*/*.sql"))]
     taken = {view.name for view in views} | set(SCHEMAS)
-    for folder in extra:
-        for path in _files(folder):
-            view = _load(path, "user:" + Path(folder).name)
-            if view.name in taken:
-                raise InvalidInputError(
-                    f"view file {path} has the name of another view, {view.name!r}",
-                    kind="view-exists",
-                    hint="rename the file",
-                    path=str(path),
-                )
-            taken.add(view.name)
-            views.append(view)
+    own = [_load(path, "user:" + Path(folder).name) for folder in extra for path in _files(folder)]
+    for view in (*own, *given):
+        if view.name in taken:
+            raise InvalidInputError(
+                f"view file {view.path} has the name of another view, {view.name!r}",
+                kind="view-exists",
+                hint="rename the file",
+                path=str(view.path),
+            )
+        taken.add(view.name)
+        views.append(view)
     return tuple(views)
 
 
@@ -136,7 +136,12 @@ def _sql_root() -> Path:
 
 
 def _load(path: Path, folder: str) -> View:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    return parse_view(path, path.read_text(encoding="utf-8"), folder)
+
+
+def parse_view(path: Path, text: str, folder: str) -> View:
+    """Return the view that a file's text describes; its SQL is looked at when the view is made."""
+    lines = text.splitlines()
     header: dict[str, str] = {}
     current = ""
     body = 0

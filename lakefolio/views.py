@@ -17,15 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.frames import scan
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
+from lakefolio.statements import check_select, first_line, half_a_character, shown
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
-    import polars as pl
 
 __all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "query", "scan"]
 
@@ -50,13 +51,15 @@ class Views:
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, extra: Sequence[Path] = ()) -> None:
+    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = ()) -> None:
         """Find the views.
 
         Args:
             extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
                 they may read any of those. A file of a name that is taken is refused.
+            given: Further views that are read already, made last.
         """
+        self._given = tuple(given)
         self._extra = tuple(extra)
         self._lock = threading.Lock()
         self._bindings: dict[tuple[int, ...], _Binding] = {}
@@ -64,7 +67,7 @@ class Views:
     @cached_property
     def files(self) -> tuple[View, ...]:
         """Every view, in the order they build on one another."""
-        return load_views(self._extra)
+        return load_views(self._extra, self._given)
 
     def names(self) -> list[str]:
         """Return the names of the views that people query, in path order."""
@@ -133,14 +136,14 @@ class Views:
         """
         import duckdb
 
-        if not isinstance(sql, str) or (not sql.isascii() and _half_a_character(sql)):
+        if not isinstance(sql, str) or (not sql.isascii() and half_a_character(sql)):
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
         binding = self._binding(tables)
         cursor = binding.connection.cursor()
         try:
-            _check_select(cursor, sql)
+            check_select(cursor, sql)
             whole = binding.require_for(sql)
             while True:
                 try:
@@ -153,9 +156,10 @@ class Views:
                     binding.require_all()
                     whole = True
         except duckdb.Error as exc:
-            raise self._error(exc, sql) from exc
-        if relation is None:  # a statement with nothing to return, which _check_select should have refused
-            raise InvalidInputError(f"SQL {_shown(sql)} returns no rows", kind="sql", sql=sql)
+            error = self._error(exc, sql)
+            raise binding.broken.get(str(error.unknown).lower(), error) from exc
+        if relation is None:  # a statement with nothing to return, which check_select should have refused
+            raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
 
     def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
@@ -192,7 +196,8 @@ class Views:
             hint = candidates[1].strip()
         elif "disabled by configuration" in text:
             hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
-        return InvalidInputError(f"SQL {_shown(sql)} can't be run: {_first_line(exc)}", kind="sql", hint=hint, sql=sql)
+        message = f"SQL {shown(sql)} can't be run: {first_line(exc)}"
+        return InvalidInputError(message, kind="sql", hint=hint, sql=sql, unknown=unknown and unknown[1])
 
 
 class _Binding:
@@ -209,6 +214,7 @@ class _Binding:
         self._files = files
         self._known = {view.name for view in files}
         self._made: set[str] = set()
+        self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
         self._facts = tables["metadata"].num_rows
@@ -228,7 +234,15 @@ class _Binding:
                 self._made |= _KEY_VIEWS
             for view in self._files:
                 if view.name in wanted - self._made:
-                    _make(self.connection, view, self._keys or [])
+                    try:
+                        _make(self.connection, view, self._keys or [])
+                    except InvalidInputError as exc:
+                        if view.own:
+                            raise
+                        self.broken[view.name.lower()] = (
+                            exc  # told about only to who reads it, not just its name's word
+                        )
+                        continue
                     self._made.add(view.name)
                     if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
                         _keep(self.connection, view.name)
@@ -305,7 +319,7 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
 
     try:
         if not view.own:
-            _check_select(connection, view.sql)
+            check_select(connection, view.sql)
         connection.execute(create_view(view))
         if keys and "metrics" in (view.words if view.own else {"metrics"}):
             described = {column.lower() for column, _ in _describe(connection, view.name)}
@@ -313,7 +327,7 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
                 connection.execute(create_view(view, columns))
     except (duckdb.Error, InvalidInputError) as exc:
         raise InvalidInputError(
-            f"view file {view.path} can't be made a view: {_first_line(exc)}",
+            f"view file {view.path} can't be made a view: {first_line(exc)}",
             kind="bad-view",
             hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
             path=str(view.path),
@@ -374,54 +388,6 @@ def _new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
     return ", ".join(chosen)
 
 
-# -- statements and errors ----------------------------------------------------------------------------------
-
-
-def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse everything but one statement that reads, going by DuckDB's own parser."""
-    import duckdb
-
-    kinds = duckdb.StatementType
-    statements = connection.extract_statements(sql)
-    # PIVOT without a list of values is parsed as two, without texts: the making of an enum, and the SELECT
-    if len(statements) > 1 and not any(one.query for one in statements):
-        statements = [one for one in statements if one.type != kinds.CREATE] or statements
-    if len(statements) != 1:
-        raise InvalidInputError(
-            f"SQL {_shown(sql)} has {len(statements)} statements, expected one", kind="sql", sql=sql
-        )
-    kind = statements[0].type
-    if kind == kinds.EXPLAIN:
-        # EXPLAIN ANALYZE runs what it explains
-        rest = re.sub(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?", "", sql, count=1)
-        if rest == sql:
-            kind = kinds.INVALID
-        else:
-            _check_select(connection, rest)
-            return
-    if kind != kinds.SELECT:
-        raise InvalidInputError(
-            f"SQL {_shown(sql)} is not a statement that reads, but {kind.name.replace('_', ' ')}",
-            kind="sql",
-            hint="views can't be written; change the lake by its methods, make scratch tables in connect()",
-            sql=sql,
-        )
-
-
-def _half_a_character(sql: str) -> bool:
-    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)
-
-
-def _shown(sql: str) -> str:
-    text = " ".join(sql.split())
-    return repr(text if len(text) <= 60 else text[:59] + "…")
-
-
-def _first_line(exc: Exception) -> str:
-    line = next(iter(str(exc).splitlines()), "").strip()
-    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
-
-
 # -- without user views --------------------------------------------------------------------------------
 
 
@@ -441,38 +407,3 @@ def query(
 ) -> duckdb.DuckDBPyRelation:
     """See Views.query."""
     return default_views().query(tables, sql, params)
-
-
-# -- frames -----------------------------------------------------------------------------------------------
-
-
-def scan(table: pa.Table) -> pl.LazyFrame:
-    """Return a Polars LazyFrame of ``table`` that converts only the columns and rows it is asked for.
-
-    Projections, filters and limits are pushed into the scan, which goes through the rows in pieces.
-    """
-    import polars as pl
-    from polars.io.plugins import register_io_source
-
-    piece = 65_536
-
-    def source(
-        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        # columns that only the predicate needs are among those given
-        chosen = table if with_columns is None else table.select(with_columns)
-        left = chosen.num_rows if n_rows is None else n_rows
-        step = batch_size or piece
-        for start in range(0, max(chosen.num_rows, 1), step):
-            frame = pl.DataFrame(pl.from_arrow(chosen.slice(start, step)))
-            if n_rows is not None:
-                frame = frame.head(left)
-                left -= frame.height
-            if predicate is not None:
-                frame = frame.filter(predicate)
-            yield frame
-            if n_rows is not None and left <= 0:
-                return
-
-    schema = pl.DataFrame(pl.from_arrow(table.schema.empty_table())).schema
-    return register_io_source(source, schema=schema, is_pure=True)

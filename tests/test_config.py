@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from lakefolio.config import default_author, default_lake_uri
+from lakefolio.config import KEYS, default_author, default_lake_uri, found, place_of, setting
 from lakefolio.errors import InvalidInputError
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
-    monkeypatch.delenv("LAKEFOLIO_LAKE", raising=False)
-    monkeypatch.delenv("LAKEFOLIO_AUTHOR", raising=False)
+    for name in KEYS:
+        monkeypatch.delenv(f"LAKEFOLIO_{name.upper()}", raising=False)
 
 
 def test_without_anything_it_is_the_folder_lake(tmp_path):
@@ -40,15 +40,15 @@ def test_absolute_places_stay_as_written(tmp_path, value):
     assert default_lake_uri(tmp_path)[0] == value
 
 
-def test_pyproject_is_read_and_lakefolio_toml_beside_it_wins(tmp_path):
+def test_pyproject_is_read_and_wins_over_lakefolio_toml_beside_it(tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "x"\n[tool.lakefolio]\nlake = "gs://b/p"\nauthor = "ada"\n'
     )
     assert default_lake_uri(tmp_path) == ("gs://b/p", str(tmp_path / "pyproject.toml"))
     assert default_author(tmp_path) == "ada"
-    (tmp_path / "lakefolio.toml").write_text('lake = "gs://b/q"\n')
-    assert default_lake_uri(tmp_path)[0] == "gs://b/q"
-    assert default_author(tmp_path) == "ada"  # said in one file only
+    (tmp_path / "lakefolio.toml").write_text('lake = "gs://b/q"\ndefault_run_type = "analysis"\n')
+    assert default_lake_uri(tmp_path)[0] == "gs://b/p"
+    assert setting("default_run_type", start=tmp_path) == "analysis"  # said in one file only
 
 
 def test_the_nearest_file_wins_and_silent_ones_are_passed(tmp_path):
@@ -117,3 +117,118 @@ def test_a_damaged_foreign_pyproject_does_no_harm(tmp_path):
 def test_the_author_is_user_and_host_by_default(tmp_path, monkeypatch):
     monkeypatch.setenv("LOGNAME", "ada")
     assert default_author(tmp_path) == f"ada@{socket.gethostname()}"
+
+
+# -- every key -------------------------------------------------------------------------------------------------
+
+
+def test_each_key_grows_in_precedence_from_file_to_argument(tmp_path, monkeypatch):
+    def source_and_value():
+        one = found("default_run_type", start=tmp_path)
+        return one.value, one.source
+
+    assert source_and_value() == ("experiment", "default")
+    (tmp_path / "lakefolio.toml").write_text('author = "ada"\ndefault_run_type = "analysis"\n')
+    assert source_and_value() == ("analysis", f"{tmp_path / 'lakefolio.toml'}, line 2")
+    (tmp_path / "pyproject.toml").write_text('[tool.lakefolio]\ndefault_run_type = "evaluation"\n')
+    assert source_and_value() == ("evaluation", f"{tmp_path / 'pyproject.toml'}, line 2")
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_RUN_TYPE", "production")
+    assert source_and_value() == ("production", "LAKEFOLIO_DEFAULT_RUN_TYPE")
+    one = found("default_run_type", "development", said="run_type=", start=tmp_path)
+    assert (one.value, one.source) == ("development", "argument run_type=")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", False), ("off", False), ("No", False), ("TRUE", True), ("on", True)])
+def test_switches_in_the_environment(tmp_path, monkeypatch, text, value):
+    monkeypatch.setenv("LAKEFOLIO_CAPTURE", text)
+    assert setting("capture", start=tmp_path) is value
+
+
+def test_a_switch_that_is_none_names_the_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKEFOLIO_DEDUPLICATION", "perhaps")
+    with pytest.raises(InvalidInputError) as caught:
+        setting("deduplication", start=tmp_path)
+    assert (caught.value.kind, caught.value.key) == ("bad-config", "deduplication")
+    assert "LAKEFOLIO_DEDUPLICATION" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ('capture = "yes"\n', "capture", 1),
+        ("# one\n\ndeduplication = 1\n", "deduplication", 3),
+        ('default_run_type = ["a"]\n', "default_run_type", 1),
+        ('storage_options = "secret-text"\n', "storage_options", 1),
+        ('lake = "x"\n[storage_options]\nendpoint = ["http://x"]\n', "storage_options", 2),
+        ('lake = "x"\n[colours]\n', "colours", 2),
+    ],
+)
+@pytest.mark.parametrize("form", ["lakefolio.toml", "pyproject.toml"])
+def test_a_bad_value_is_named_in_either_file(tmp_path, text, key, line, form):
+    if form == "pyproject.toml":
+        text = '[project]\nname = "x"\n[tool.lakefolio]\n' + text.replace("[s", "[tool.lakefolio.s").replace(
+            "[c", "[tool.lakefolio.c"
+        )
+        line += 3
+    path = tmp_path / form
+    path.write_text(text)
+    with pytest.raises(InvalidInputError) as caught:
+        setting("author", start=tmp_path)  # whichever key is asked for
+    error = caught.value
+    assert (error.kind, error.path, error.key, error.line) == ("bad-config", str(path), key, line)
+    assert "secret-text" not in str(error)
+
+
+def test_there_are_no_other_settings(tmp_path):
+    with pytest.raises(InvalidInputError) as caught:
+        setting("captur", start=tmp_path)
+    assert caught.value.kind == "bad-config"
+    assert "'capture'" in caught.value.hint
+
+
+def test_storage_options_belong_to_the_configured_lake_and_hide_their_secrets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lakefolio.toml").write_text(
+        'lake = "s3://b/p"\n[storage_options]\nendpoint = "http://x"\nsecret_access_key = "hush"\n'
+        'access_key_id = "me"\nallow_http = true\n'
+    )
+    assert place_of("s3://other/lake") == ("s3://other/lake", None)
+    uri, options = place_of(None)
+    assert uri == "s3://b/p"
+    assert options == {"endpoint": "http://x", "secret_access_key": "hush", "access_key_id": "me", "allow_http": "true"}
+    one = found("storage_options", start=tmp_path)
+    assert "hush" not in str(one.shown)
+    assert one.shown["endpoint"] == "http://x"
+
+
+@pytest.mark.parametrize("address", ["s3://me:hush@bucket/p", "https://x.blob/y?sig=hush", "az://c/p?sas_token=hush"])
+def test_secrets_in_an_address_are_not_shown(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("LAKEFOLIO_LAKE", address)
+    assert "hush" not in found("lake", start=tmp_path).shown
+
+
+def test_every_key_says_what_it_is_and_has_a_value(tmp_path):
+    for name, key in KEYS.items():
+        assert key.about
+        assert found(name, start=tmp_path).source == "default"
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_with_and_without_deduplication_equal_bytes_share_one_object(tmp_path, monkeypatch, switch):
+    import pyarrow as pa
+
+    import lakefolio as lf
+    from lakefolio.blobs import Blobs
+
+    asked = []
+    real = Blobs._known
+    monkeypatch.setattr(Blobs, "_known", lambda *args: asked.append(1) or real(*args))
+    monkeypatch.setenv("LAKEFOLIO_DEDUPLICATION", str(switch))
+    lake = lf.open(tmp_path / "lake")
+    table = pa.table({"x": list(range(5000))})
+    lake.folio("a").add("one", table)
+    lake.folio("b").add("two", table)
+    assert bool(asked) is switch
+    assert len(list((tmp_path / "lake" / "blobs").rglob("*/*/*"))) == 1
+    assert lake.get("b:two").equals(table)
+    assert lake.at(1).get("a:one").equals(table)

@@ -17,23 +17,26 @@ for number, names in enumerate(
     [
         # pure: no I/O
         "errors layout schema refs digest rows marker reports delta_actions small_parquet",
+        "faces faces.html faces.curves faces.notebook",
         "items.base items.library items.nested",
         "items.parquet",
         "state side",
         "changes overlay lookup reach",
         "planner",
         # adapters
-        "config aws aws_upload storage storage.* delta delta_scan",
+        "configfiles config aws aws_upload storage storage.* delta delta_scan",
         # domain
         "items items.* cache",
         "blob_source",
         "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
         # read
-        "nodes viewfiles views history diff lineage_drawing openlineage lineage table_files table_import",
+        "nodes viewfiles statements frames views ownviews query query.conditions query.compiler history diff",
+        "lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader",
-        "session check gc why repair doctor",
+        "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
+        "compare",
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge
@@ -49,7 +52,7 @@ HOMES = {
     "boto3": {"aws", "aws_upload", "testing.*"},
     "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "testing.*"},
+    "duckdb": {"views", "statements", "testing.*"},
     "click": {"cli", "cli.*"},
     "rich": {"cli", "cli.*"},
     "pytest": {"testing", "testing.*"},

@@ -147,6 +147,10 @@ def test_an_answer_keeps_to_its_state_while_others_are_asked(views):
         "select * from glob('/etc/*')",
         "select * from read_parquet('s3://bucket/x.parquet')",
         "select * from tables",
+        "from enable_logging(storage = 'file', storage_path = '/tmp/never')",
+        "select * from query('from enable_' || 'logging()')",
+        "select * from \"query\" ('select 1')",
+        "select write_log('x')",
     ],
 )
 def test_anything_else_is_refused_in_one_line(views, tables, sql):

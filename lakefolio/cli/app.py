@@ -61,6 +61,11 @@ COMMANDS: Final = {
     "doctor": "Examine whether a place can hold a lake safely.",
     "compact": "Merge the small files of the tables.",
     "stats": "Show what the lake holds, and what it takes to store.",
+    "runs": "List runs, newest first, or walk them like folders.",
+    "run": "Show what is recorded of a run.",
+    "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
+    "config": "Show each setting, its value and where that was said.",
+    "completion": "Print the script that makes a shell complete commands and names.",
 }
 """Every command with its one line, so that ``--help`` need not import them."""
 

@@ -19,12 +19,12 @@ def doctor(app: App, no_write: bool) -> None:
     or the kind of file system. What it creates lies under doctor/ and is removed. Exits with 7 if the
     place must not be written to.
     """
-    from lakefolio.config import default_lake_uri
+    from lakefolio.config import place_of
     from lakefolio.doctor import doctor as examine
 
-    uri = app.lake_uri or default_lake_uri()[0]
+    uri, options = place_of(app.lake_uri)
     with app.output.working("examining"):
-        report = examine(uri, write=not no_write)
+        report = examine(uri, options, write=not no_write)
     app.output.emit(report)
     if not report.ok:
         click.get_current_context().exit(StorageError.exit_code)

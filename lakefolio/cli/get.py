@@ -14,6 +14,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.files import publish
+from lakefolio.cli.naming import items
 from lakefolio.cli.output import plain
 from lakefolio.errors import InvalidInputError
 
@@ -29,7 +30,7 @@ _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".json": "js
 
 
 @command(example="lakefolio get experiments/clf:scores -o scores.csv")
-@click.argument("ref")
+@click.argument("ref", shell_complete=items)
 @click.option(
     "-o",
     "--output",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import items
 
 __all__ = ["history"]
 
 
 @command(example="lakefolio history experiments/clf:config", light=True)
-@click.argument("ref")
+@click.argument("ref", shell_complete=items)
 def history(app: App, ref: str) -> None:
     """List every change of an item, newest first.
 

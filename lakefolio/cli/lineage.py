@@ -9,6 +9,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.files import publish
+from lakefolio.cli.naming import items
 
 if TYPE_CHECKING:
     from lakefolio.lineage import Graph, Lineage
@@ -17,7 +18,7 @@ __all__ = ["lineage"]
 
 
 @command(example="lakefolio lineage experiments/clf:scores --upstream", light=True)
-@click.argument("ref")
+@click.argument("ref", shell_complete=items)
 @click.option("--upstream", is_flag=True, help="Only what it was made of.")
 @click.option("--downstream", is_flag=True, help="Only what was made of it.")
 @click.option("--depth", type=click.IntRange(1), metavar="N", help="How many steps to go; all the way by default.")

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import folders
 from lakefolio.cli.output import when
 from lakefolio.errors import NotFoundError, nearest
 from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
+    from lakefolio.browse import Folder
     from lakefolio.state import Entry
 
-__all__ = ["ls"]
+__all__ = ["folder", "ls"]
 
 
 @command(example="lakefolio ls experiments/clf", light=True)
-@click.argument("folio", required=False)
+@click.argument("folio", required=False, shell_complete=folders)
 @click.option("--all", "archived", is_flag=True, help="Archived items too.")
 def ls(app: App, folio: str | None, archived: bool) -> None:
     """List folios, or the items of one.
 
-    FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it.
+    FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising
+    runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first.
     """
     lake = app.open()
     if folio is not None and folio in lake.folios():
@@ -31,6 +35,9 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         return
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
+    if folio is not None and not names and folio.split("/")[0] in lake.browse().folders:
+        folder(app, lake.browse(folio))
+        return
     if folio is not None and not names:
         raise NotFoundError(
             f"folio {folio!r} has no items",
@@ -39,6 +46,33 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
             folio=folio,
         )
     _folios(app, {name: lake.items(name, archived=archived) for name in names})
+
+
+def folder(app: App, found: Folder) -> None:
+    """Print a folder of an organisation: folders first, then runs or items."""
+    for problem in found.problems:
+        app.output.warn(problem)
+    if app.as_json:
+        app.output.emit(found)
+        return
+    what = f"{found.holds}s"
+    if found.folders:
+        cells = [(f"{name}/", "" if count is None else f"{count:,}") for name, count in found.folders.items()]
+        app.output.rows(None, ("folder", what), cells, right=(what,))
+    if found.rows:
+        app.output.rows(None, list(found.rows[0]), [[_cell(one) for one in row.values()] for row in found.rows])
+    if found.count > len(found.rows):
+        app.output.note(f"… the first {len(found.rows):,} of {found.count:,}; lakefolio sql asks for all")
+    if not found.folders and not found.rows:
+        app.output.note(f"no {what}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return when(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _items(app: App, entries: list[Entry]) -> None:

@@ -20,13 +20,13 @@ def repair(app: App, source: str, skip_data: bool, dry_run: bool) -> None:
     Works on a lake that can't be opened any more. Each object is verified; nothing is repaired by forgetting it.
     Exits with 8 if something stays lost.
     """
-    from lakefolio.config import default_lake_uri
+    from lakefolio.config import place_of
     from lakefolio.repair import repair as run
     from lakefolio.storage import open_store
 
-    uri = app.lake_uri or default_lake_uri()[0]
+    uri, options = place_of(app.lake_uri)
     with app.output.working("comparing the copies"):
-        report = run(open_store(uri), open_store(source), read_data=not skip_data, dry_run=dry_run)
+        report = run(open_store(uri, options), open_store(source), read_data=not skip_data, dry_run=dry_run)
     app.output.emit(report)
     if not report.ok:
         click.get_current_context().exit(IntegrityError.exit_code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import items
 from lakefolio.cli.output import when
 from lakefolio.reports import format_bytes
 
@@ -54,7 +55,7 @@ _OWN_LINES: Final = {
 
 
 @command(example="lakefolio show experiments/clf:scores")
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=items)
 def show(app: App, ref: str | None) -> None:
     """Show what is known about a lake, a folio or an item.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import items
 
 __all__ = ["why"]
 
 
 @command(example="lakefolio why experiments/clf:emb", light=True)
-@click.argument("ref", metavar="DIGEST|FOLIO:NAME[@WHEN]")
+@click.argument("ref", metavar="DIGEST|FOLIO:NAME[@WHEN]", shell_complete=items)
 def why(app: App, ref: str) -> None:
     """Show what keeps content alive: live items, snapshots, history.
 

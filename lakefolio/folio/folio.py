@@ -180,6 +180,11 @@ class Folio(Adding, Reading, Copies):
             text += " [READ-ONLY]"
         return text + (f" [snapshot: {self._snapshot}]" if self._snapshot else "")
 
+    def _repr_html_(self) -> str:
+        from lakefolio.faces.notebook import folio_html
+
+        return folio_html(self, [one for one in self._reading.state().entries(self._name) if not one.archived])
+
     def refresh(self) -> Self:
         """Bring ``metadata`` up to date. Every read looks for what others committed by itself."""
         self._show_metadata()

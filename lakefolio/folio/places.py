@@ -67,14 +67,15 @@ def open_place(
         LakeNotFoundError: No lake is there, and none may be created.
         PlaceTakenError: A folder with other things in it, or a file, lies there.
     """
-    from lakefolio.config import default_lake_uri
+    from lakefolio.config import place_of
     from lakefolio.session import Session
 
     options: dict[str, Any] = {"storage_options": storage_options, "read_only": read_only, "author": author}
     may_create = create and not read_only
     if not is_location(place):
         name = check_folio(place)
-        return Session.open(default_lake_uri()[0], create=may_create, **options), name
+        lake, options["storage_options"] = place_of(None, storage_options)
+        return Session.open(lake, create=may_create, **options), name
     uri = place.rstrip("/") if "://" in place else os.path.abspath(os.path.expanduser(place))
     name = uri.rsplit("/", 1)[1]
     if "://" in uri and not uri.split("://", 1)[1]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.config import default_lake_uri
+from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.lake.asking import LakeQuestions
 from lakefolio.lake.running import LakeRuns
 from lakefolio.lake.upkeep import LakeUpkeep
 from lakefolio.lookup import item_not_found
@@ -53,7 +54,8 @@ def open_lake(
         uri: ``s3://bucket/prefix``, ``gs://…``, ``az://…``, ``memory://…``, ``file://…`` or a local path. By
             default LAKEFOLIO_LAKE, else ``lake`` in ``lakefolio.toml`` or ``[tool.lakefolio]`` of
             ``pyproject.toml`` (searched upwards), else ``./lake``.
-        storage_options: Options of the store (endpoint, region, keys, …), named as AWS and deltalake users do.
+        storage_options: Options of the store (endpoint, region, keys, …), named as AWS and deltalake users do. By
+            default, and for the configured lake only, those configured.
         create: Whether to create an absent lake.
         read_only: Refuse writes, and don't create.
         author: Who is noted as the author of commits; by default the configured one, else ``user@host``.
@@ -63,12 +65,11 @@ def open_lake(
         FormatError: The lake needs a newer library.
         StorageError: The store can't be reached or refuses.
     """
-    if uri is None:
-        uri, _ = default_lake_uri()
+    uri, storage_options = place_of(uri, storage_options)
     return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
 
 
-class Lake(LakeUpkeep, LakeRuns):
+class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
     Every read looks first whether somebody committed meanwhile: one small request when nobody did.
@@ -80,6 +81,11 @@ class Lake(LakeUpkeep, LakeRuns):
     def __repr__(self) -> str:
         pinned = "" if self._session.pinned is None else f" at version {self._session.pinned}"
         return f"<Lake {self.uri}{pinned}>"
+
+    def _repr_html_(self) -> str:
+        from lakefolio.faces.notebook import lake_html
+
+        return lake_html(self)
 
     # -- what it is ----------------------------------------------------------------------------------------
 

@@ -139,6 +139,11 @@ class RunManifest:
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
+    def _repr_html_(self) -> str:
+        from lakefolio.faces.notebook import run_html
+
+        return run_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values; times as ISO 8601 texts."""
         found = asdict(self)

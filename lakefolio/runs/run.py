@@ -66,6 +66,9 @@ class Run(RunFacts):
         if watched:
             self._logger.alive(run_id)
 
+    def _repr_html_(self) -> str:
+        return self.manifest()._repr_html_()
+
     def __repr__(self) -> str:
         return f"<Run {self.run_id} {self.status}>"
 

@@ -1,21 +1,5 @@
 -- description: The runs in folders by the UTC day they started on: path is '2026/11/21'.
 -- grain: one row per run_id
 -- source: runs
-select
-    coalesce(strftime(started_at at time zone 'UTC', '%Y/%m/%d'), '-') as path,
-    run_id,
-    type,
-    project,
-    model,
-    status,
-    started_at,
-    ended_at,
-    duration_s,
-    author,
-    tags,
-    input_count,
-    output_count,
-    version,
-    params,
-    metrics
+select coalesce(strftime(started_at at time zone 'UTC', '%Y/%m/%d'), '-') as path, runs.*
 from runs

@@ -1,21 +1,5 @@
 -- description: The runs in folders by type and UTC month: path is 'production/2026-11'.
 -- grain: one row per run_id
 -- source: runs
-select
-    coalesce(type, '-') || '/' || coalesce(strftime(started_at at time zone 'UTC', '%Y-%m'), '-') as path,
-    run_id,
-    type,
-    project,
-    model,
-    status,
-    started_at,
-    ended_at,
-    duration_s,
-    author,
-    tags,
-    input_count,
-    output_count,
-    version,
-    params,
-    metrics
+select coalesce(type, '-') || '/' || coalesce(strftime(started_at at time zone 'UTC', '%Y-%m'), '-') as path, runs.*
 from runs

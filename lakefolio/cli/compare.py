@@ -1,0 +1,41 @@
+"""``lakefolio compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.cli.files import publish
+from lakefolio.cli.naming import runs as complete_runs
+
+__all__ = ["compare"]
+
+
+@command(example="lakefolio compare prod_001 prod_002")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_runs)
+@click.option("--html", "html_path", metavar="PATH", type=click.Path(path_type=Path), help="Write a standalone page.")
+@click.option(
+    "--png", "png_path", metavar="PATH", type=click.Path(path_type=Path), help="Write a picture of the curves."
+)
+@click.option("--no-curves", is_flag=True, help="Draw no curves here.")
+@click.option("--force", is_flag=True, help="Replace the files if they exist.")
+def compare(
+    app: App, runs: tuple[str, ...], html_path: Path | None, png_path: Path | None, no_curves: bool, force: bool
+) -> None:
+    """Put runs side by side: parameters, metrics, inputs, and curves.
+
+    The page loads nothing from anywhere. The picture needs matplotlib (lakefolio[plots]).
+    """
+    lake = app.open()
+    with app.output.working("reading the runs"):
+        found = lake.compare(*runs)
+    if html_path is not None:
+        publish(html_path, lambda path: path.write_text(found.to_html(), encoding="utf-8"), force=force)
+        app.output.note(f"wrote {html_path}")
+    if png_path is not None:
+        publish(png_path, found.to_png, force=force)
+        app.output.note(f"wrote {png_path}")
+    plots = "" if no_curves or not found.curves else f"\n\n{found.plots()}"
+    app.output.emit(found, lambda: f"{found}{plots}")

@@ -1,0 +1,29 @@
+"""``lakefolio runs``."""
+
+from __future__ import annotations
+
+import click
+
+from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import folders
+
+__all__ = ["runs"]
+
+
+@command(example="lakefolio runs by_type/production", light=True)
+@click.argument("path", required=False, shell_complete=folders)
+def runs(app: App, path: str | None) -> None:
+    """List runs, newest first, or walk them like folders.
+
+    PATH is a way of organising and a folder of it: by_project/churn. The ways are by_project, by_date, by_type,
+    by_model, flat, and view files of one's own; a path that begins with none of them is one of default_organisation.
+    """
+    from lakefolio.cli.ls import folder
+    from lakefolio.config import setting
+
+    lake = app.open()
+    if path is None:
+        path = "flat"
+    elif path.split("/")[0] not in lake.browse().folders:
+        path = f"{setting('default_organisation')}/{path}"
+    folder(app, lake.browse(path))

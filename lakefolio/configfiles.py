@@ -1,0 +1,115 @@
+"""Reading ``lakefolio.toml`` and ``[tool.lakefolio]`` of ``pyproject.toml``: what they say, and on which line.
+
+Touches nothing but these files: those of a folder and of the folders above it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import InvalidInputError
+
+__all__ = ["ConfigFile", "bad_config", "config_files"]
+
+_FILE: Final = "lakefolio.toml"
+_PROJECT: Final = "pyproject.toml"
+_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
+_END: Final = re.compile(r"\(at end of document\)")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """What one file says.
+
+    Attributes:
+        path: The file.
+        values: Its keys with their values, as they are written; not checked.
+        lines: The lines on which the keys stand.
+    """
+
+    path: Path
+    values: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def place(self, key: str) -> str:
+        """Return where a key is set, for people."""
+        line = self.lines.get(key)
+        return f"{self.path}, line {line}" if line else str(self.path)
+
+    def bad(self, key: str, what: str, hint: str | None = None) -> InvalidInputError:
+        """Make the error for a key that can't be accepted."""
+        return bad_config(self.path, self.lines.get(key), what, key=key, hint=hint)
+
+
+def config_files(start: Path | None = None) -> Iterator[ConfigFile]:
+    """Find the files that say something, those that win first: the nearest folder's, ``[tool.lakefolio]`` first.
+
+    Args:
+        start: Where to start looking; the current folder if None.
+
+    Raises:
+        InvalidInputError: kind ``bad-config``, naming the file and, if known, the line.
+    """
+    folder = (start or Path.cwd()).absolute()
+    for place in (folder, *folder.parents):
+        for name in (_PROJECT, _FILE):
+            found = _read(place / name)
+            if found is not None:
+                yield found
+
+
+def bad_config(
+    path: Path, line: int | None, what: str, *, key: str | None = None, hint: str | None = None
+) -> InvalidInputError:
+    """Make an error that names file, line and key."""
+    place = f"{path}, line {line}," if line else str(path)
+    return InvalidInputError(f"{place} {what}", kind="bad-config", hint=hint, path=str(path), line=line, key=key)
+
+
+def _read(path: Path) -> ConfigFile | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
+        return None
+    except UnicodeDecodeError as exc:
+        raise bad_config(path, None, "is not UTF-8 text") from exc
+    if path.name == _PROJECT and "lakefolio" not in text:
+        return None  # other people's projects are none of our business, even damaged ones
+    try:
+        table: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        at = _LINE.search(str(exc))
+        line = int(at[1]) if at else len(text.splitlines()) if _END.search(str(exc)) else None
+        reason = _END.sub("", _LINE.sub("", str(exc))).strip()
+        raise bad_config(path, line, f"is not valid TOML: {reason}") from exc
+    head = None
+    if path.name == _PROJECT:
+        tools = table.get("tool")
+        table = tools.get("lakefolio") if isinstance(tools, dict) else None
+        head = "tool.lakefolio"
+        if table is None:
+            return None
+        if not isinstance(table, dict):
+            line = _lines(text, "tool").get("lakefolio")
+            raise bad_config(path, line, "needs a table [tool.lakefolio]", key="tool.lakefolio")
+    return ConfigFile(path, table, _lines(text, head))
+
+
+def _lines(text: str, head: str | None) -> dict[str, int]:
+    """Return the line of each key of a table (the document itself if ``head`` is None), as far as it is plain."""
+    found: dict[str, int] = {}
+    table = None
+    for number, line in enumerate(text.splitlines(), 1):
+        opened = re.match(r"\s*\[\s*([\w.\"' -]+?)\s*\]", line)
+        if opened:
+            table = re.sub(r"[\"' ]", "", opened[1])
+            if table.rpartition(".")[0] == (head or ""):
+                found.setdefault(table.rpartition(".")[2], number)
+        elif table == head and (key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]", line)):
+            found.setdefault(key[1], number)
+    return found

@@ -1,0 +1,346 @@
+"""From conditions to one parametrised, reading SQL statement over the views (pure: no I/O).
+
+Values travel as parameters, never as text; names come from the tables below. ``where`` is the one text of the caller's,
+and is checked to be a single expression before it gets here (``views.check_expression``). Every comparison is true or
+false: where there is nothing to compare it is false.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, Final
+
+from lakefolio.errors import LakefolioError, nearest
+from lakefolio.items import json_encode
+from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
+from lakefolio.refs import parse_time
+
+__all__ = ["FIELDS", "Compiler"]
+
+_TEXT: Final = "text"
+_NUMBER: Final = "number"
+_TIME: Final = "time"
+_SWITCH: Final = "switch"
+
+FIELDS: Final[Mapping[str, tuple[str, str]]] = {
+    "folio": (_TEXT, "found.folio"),
+    "name": (_TEXT, "found.item"),
+    "kind": (_TEXT, "found.kind"),
+    "format": (_TEXT, "found.format"),
+    "media_type": (_TEXT, "found.media_type"),
+    "storage": (_TEXT, "found.storage"),
+    "author": (_TEXT, "found.author"),
+    "description": (_TEXT, "found.description"),
+    "digest": (_TEXT, "found.digest"),
+    "entry_id": (_TEXT, "found.entry_id"),
+    "run": (_TEXT, "found.run_id"),
+    "version": (_NUMBER, "found.version"),
+    "size_bytes": (_NUMBER, "found.size_bytes"),
+    "row_count": (_NUMBER, "found.row_count"),
+    "created_at": (_TIME, "found.committed_at"),
+    "archived": (_SWITCH, "found.archived"),
+}
+"""The fields that are columns: what they hold, and where."""
+
+_SETS: Final = {
+    "tag": "select unnest(found.tags) as one",
+    "type": "select one from types where types.entry_id = found.entry_id",
+    "source": "select one from sources where sources.entry_id = found.entry_id",
+}
+"""The fields that may hold several texts, of which one must do."""
+
+_WORDS: Final = (*FIELDS, *_SETS, "metadata")
+_PARTS: Final = {
+    "notes": """
+notes as (
+    select subject_id as entry_id, key, value, try_cast(value as json) as document,
+        case value
+            when '{"$type":"float","value":"inf"}' then cast('inf' as double)
+            when '{"$type":"float","value":"-inf"}' then cast('-inf' as double)
+            else value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
+        end as number
+    from current_metadata
+    where subject_kind = 'entry'
+)""",
+    "types": """
+types as (
+    select entry_id, kind as one from items
+    union all
+    select entry_id, document ->> '$' from notes where key = 'type'
+)""",
+    "sources": """
+sources as (
+    select entry_id, document ->> '$' as one from notes where key in ('source', 'source_id')
+    union all
+    select entry_id, uri from items where uri is not null
+    union all
+    select output_id, coalesce(input_uri, input_folio || ':' || input_item) from lineage_edges
+    where output_kind = 'entry'
+    union all
+    select output_id, input_folio || ':' || input_item || '@' || input_version from lineage_edges
+    where output_kind = 'entry'
+)""",
+    "documents": """
+documents as (
+    select entry_id, to_json(map_from_entries(list((key, document)))) as metadata from notes group by entry_id
+)""",
+}
+_COLUMNS: Final = """
+    found.folio || ':' || found.item || '@' || found.version as ref,
+    found.folio,
+    found.name,
+    found.kind,
+    found.created_at,
+    found.version,
+    found.size_bytes,
+    found.row_count,
+    found.description,
+    found.tags,
+    found.author,
+    found.run_id,
+    found.uri,
+    found.digest,
+    found.entry_id,
+    found.archived"""
+_ORDERS: Final = {name: column for name, (_, column) in FIELDS.items()} | {"type": "found.kind", "item": "found.item"}
+
+
+class Compiler:
+    """Collects conditions; :attr:`sql` and :attr:`params` are then the statement. Grain: one row per live item."""
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self._conditions: list[str] = []
+        self._orders: list[str] = []
+        self._limit = ""
+        self._parts: set[str] = set()
+
+    @property
+    def sql(self) -> str:
+        """The statement: what is known about the items that are found, without metadata, in order."""
+        parts = "".join(f"{text},\n" for name, text in _PARTS.items() if name in self._parts)
+        metadata = ", documents.metadata" if "documents" in self._parts else ""
+        join = "left join documents on items.entry_id = documents.entry_id" if metadata else ""
+        where = "\n    and ".join(["true", *self._conditions])
+        order = ", ".join([*self._orders, "found.folio", "found.item"])
+        return (
+            f"with {parts}found as (\n    select items.* exclude (content), items.item as name, items.kind as type,"
+            f" items.committed_at as created_at{metadata}\n    from items {join}\n)\n"
+            f"select {_COLUMNS}\nfrom found\nwhere {where}\norder by {order}{self._limit}"
+        )
+
+    def add(self, condition: Any) -> None:
+        """Ask that a condition holds too.
+
+        Raises:
+            InvalidInputError: kind ``bad-query``: a field or operator there is not, or a value a field can't have.
+        """
+        self._conditions.append(self._condition(condition, 0))
+
+    def add_expression(self, text: str) -> None:
+        """Ask that an SQL expression, known to be one, is true. It sees the columns of ``items`` and ``metadata``."""
+        if re.search(r"\bmetadata\b", text, re.IGNORECASE):
+            self._need("documents")
+        self._conditions.append(f"coalesce((\n{text}\n), false)")
+
+    def order(self, by: str | Iterable[str]) -> None:
+        """Put what is found in order: field names, a ``-`` before those that fall. Missing values come last."""
+        for text in [by] if isinstance(by, str) or not isinstance(by, Iterable) else list(by):
+            if not isinstance(text, str):
+                raise bad_query(
+                    f"order_by holds {text!r}, expected the names of fields", "write order_by='-created_at'"
+                )
+            name, direction = text.removeprefix("-").strip(), "desc" if text.startswith("-") else "asc"
+            if name.startswith("metadata."):
+                self._need("notes")
+                key = self._param(name.removeprefix("metadata."))
+                for what in ("number", "document ->> '$'"):
+                    value = f"select max({what}) from notes where notes.entry_id = found.entry_id and key = {key}"
+                    self._orders.append(f"({value}) {direction} nulls last")
+            elif name in _ORDERS:
+                self._orders.append(f"{_ORDERS[name]} {direction} nulls last")
+            else:
+                hint = nearest(name, [*_ORDERS, "metadata.<key>"])
+                raise bad_query(f"order_by names {name!r}, which is no field", hint, field=name)
+
+    def limit(self, count: Any, offset: Any = 0) -> None:
+        """Keep so many, after leaving out so many."""
+        for what, value in (("limit", count), ("offset", offset)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise bad_query(f"{what}={value!r} is not a number of items", f"write {what}=10")
+        self._limit = f"\nlimit {self._param(count)} offset {self._param(offset)}"
+
+    # -- trees ---------------------------------------------------------------------------------------------
+
+    def _condition(self, condition: Any, depth: int) -> str:
+        check_depth(depth)
+        if isinstance(condition, Q):
+            return self._join("and", [self._field(name, value) for name, value in condition.fields.items()])
+        if isinstance(condition, AllOf | AnyOf):
+            word = "and" if isinstance(condition, AllOf) else "or"
+            return self._join(word, [self._condition(part, depth + 1) for part in condition.parts])
+        if isinstance(condition, Not):
+            return f"(not {self._condition(condition.part, depth + 1)})"
+        raise bad_query(f"{condition!r} is not a condition", "write Q(tag='raw'), any_of(Q(…), Q(…)) or not_(Q(…))")
+
+    def _join(self, word: str, parts: list[str]) -> str:
+        return "(" + (f" {word} ".join(parts) or ("true" if word == "and" else "false")) + ")"
+
+    def _field(self, name: str, value: Any) -> str:
+        if name == "metadata":
+            if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+                raise bad_query(
+                    f"metadata={value!r} is not a dict of keys", 'write metadata={"score": (">=", 0.9)}', field=name
+                )
+            return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in value.items()])
+        if name not in _WORDS:
+            raise bad_query(f"there is no field {name!r} to query", nearest(name, _WORDS), field=name)
+        return self._tree(name, value)
+
+    def _tree(self, field: str, value: Any) -> str:
+        return self._leaves(field, parse_value(field, value))
+
+    def _leaves(self, field: str, tree: Condition | Comparison) -> str:
+        if isinstance(tree, AllOf | AnyOf):
+            return self._join(
+                "and" if isinstance(tree, AllOf) else "or", [self._leaves(field, part) for part in tree.parts]
+            )
+        if isinstance(tree, Not):
+            return f"(not {self._leaves(field, tree.part)})"
+        assert isinstance(tree, Comparison)
+        if field.startswith("metadata."):
+            return self._of_metadata(field, tree)
+        if field in _SETS:
+            return self._of_set(field, tree)
+        kind, column = FIELDS[field]
+        if tree.operator == "exists":
+            return f"({column} is not null)" if tree.value else f"({column} is null)"
+        if tree.operator == "=" and tree.value is None:
+            return f"({column} is null)"
+        compared = self._compared(tree, lambda operator, value: f"{column} {operator} {value}", field, kind, column)
+        return f"coalesce({compared}, false)"
+
+    def _of_set(self, field: str, tree: Comparison) -> str:
+        if field != "tag":
+            self._need("notes", "types" if field == "type" else "sources")
+        some = f"exists (select 1 from ({_SETS[field]}) where one is not null and "
+        if tree.operator == "exists":
+            return f"{some}true)" if tree.value else f"(not {some}true))"
+        if tree.operator == "=" and tree.value is None:
+            return f"(not {some}true))"
+        return some + self._compared(tree, lambda operator, value: f"one {operator} {value}", field, _TEXT, "one") + ")"
+
+    def _compared(self, tree: Comparison, made: Any, field: str, kind: str, column: str) -> str:
+        """Return a comparison of a column of one kind."""
+        operator, value = tree.operator, tree.value
+        if operator in ("in", "not in"):
+            parts = [made("=", self._value(field, kind, one)) for one in value]
+            joined = self._join("or", parts)
+            return joined if operator == "in" else f"({column} is not null and not {joined})"
+        if operator == "between":
+            low, high = (self._value(field, kind, one) for one in value)
+            return f"({made('>=', low)} and {made('<=', high)})"
+        if operator in ("like", "startswith", "contains"):
+            if kind != _TEXT or not isinstance(value, str):
+                raise bad_query(f"field {field!r} can't be asked with {operator} {value!r}", field=field)
+            return self._matched(column, operator, value)
+        return f"({made(operator, self._value(field, kind, value))})"
+
+    def _matched(self, column: str, operator: str, value: str) -> str:
+        word = self._param(_text(value))
+        return f"({column} like {word})" if operator == "like" else f"{_FUNCTIONS[operator]}({column}, {word})"
+
+    def _value(self, field: str, kind: str, value: Any) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if kind == _TEXT and isinstance(value, str):
+            return self._param(_text(value))
+        if kind == _NUMBER and number and not (isinstance(value, float) and math.isnan(value)):
+            return f"cast({self._param(float(value))} as double)" if abs(value) >= 2**63 else self._param(value)
+        if kind == _SWITCH and isinstance(value, bool):
+            return self._param(value)
+        if kind == _TIME and isinstance(value, str | date):
+            return self._param(parse_time(value))
+        raise bad_query(f"field {field!r} is compared with {value!r}, expected a {kind}", field=field)
+
+    # -- metadata ------------------------------------------------------------------------------------------
+
+    def _of_metadata(self, field: str, tree: Comparison) -> str:
+        self._need("notes")
+        key = self._param(_text(field.removeprefix("metadata.")))
+        some = f"exists (select 1 from notes where notes.entry_id = found.entry_id and notes.key = {key} and "
+        operator, value = tree.operator, tree.value
+        if operator == "exists":
+            return f"{some}true)" if value else f"(not {some}true))"
+        if operator == "in":
+            test = self._join("or", [self._noted(field, "=", one) for one in value])
+        elif operator == "not in":
+            test = f"not {self._join('or', [self._noted(field, '=', one) for one in value])}"
+        elif operator == "between":
+            test = self._join(
+                "and", [self._noted(field, sign, end) for sign, end in zip((">=", "<="), value, strict=True)]
+            )
+        elif operator == "!=":
+            test = f"not {self._noted(field, '=', value)}"
+        elif operator == "contains":
+            test = self._holds(field, value)
+        elif operator in _FUNCTIONS or operator == "like":
+            test = f"(notes.value[1] = '\"' and {self._matched(_PLAIN, operator, value)})"
+        else:
+            test = self._noted(field, operator, value)
+        return f"{some}{test})"
+
+    def _noted(self, field: str, operator: str, value: Any) -> str:
+        """Return a comparison of a noted value, which may be of any type, with a value of one."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and not (isinstance(value, float) and math.isnan(value)):
+            if operator == "=" and isinstance(value, int) and abs(value) > 2**53:
+                return f"(notes.value = {self._param(str(value))})"
+            return f"coalesce(notes.number {operator} cast({self._param(float(value) + 0.0)} as double), false)"
+        if isinstance(value, str):
+            return f"(notes.value[1] = '\"' and {_PLAIN} {operator} {self._param(_text(value))})"
+        if isinstance(value, date):  # a datetime is one too
+            return (
+                "coalesce((notes.document ->> '$.\"$type\"') in ('datetime', 'date') and try_cast(notes.document ->>"
+                f" '$.value' as timestamptz) {operator} {self._param(parse_time(value))}, false)"
+            )
+        if operator != "=":
+            raise bad_query(
+                f"field {field!r}: {value!r} has no order", "compare with a number, text or time", field=field
+            )
+        return f"(notes.value = {self._param(_encoded(field, value))})"
+
+    def _holds(self, field: str, value: Any) -> str:
+        text = f"contains({_PLAIN}, {self._param(_text(value))})" if isinstance(value, str) else "false"
+        one = self._param(_encoded(field, value))
+        return (
+            f"case notes.value[1] when '\"' then {text} when '[' then"
+            f" list_contains(cast(json_extract(notes.document, '$[*]') as varchar[]), {one}) else false end"
+        )
+
+    def _need(self, *parts: str) -> None:
+        self._parts.update(("notes", *parts))
+
+    def _param(self, value: Any) -> str:
+        name = f"value_{len(self.params)}"
+        self.params[name] = value
+        return f"${name}"
+
+
+_FUNCTIONS: Final = {"startswith": "starts_with", "contains": "contains"}
+_PLAIN: Final = "(notes.document ->> '$')"
+
+
+def _text(value: str) -> str:
+    if any(0xD800 <= ord(one) <= 0xDFFF for one in value):
+        raise bad_query(f"{value!r} holds a lone surrogate, which no text in a lake does")
+    return value
+
+
+def _encoded(field: str, value: Any) -> str:
+    try:
+        return json_encode.dumps(value).decode()
+    except (LakefolioError, UnicodeError) as exc:
+        raise bad_query(f"field {field!r} can't hold {type(value).__name__} {value!r:.60}", field=field) from exc

@@ -1,0 +1,102 @@
+"""Runs on the command line: listed, walked, shown, compared; settings; completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lakefolio as lf
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("LAKEFOLIO_VIEWS", str(tmp_path / "own"))
+    monkeypatch.setenv("LAKEFOLIO_LAKE", str(tmp_path / "lake"))
+    lake = lf.open()
+    lake.folio("exp/a").add("raw", {"n": 1})
+    for number in range(2):
+        with lake.run(f"n{number}", run_id=f"r{number}", project="churn", params={"lr": number / 10}) as run:
+            run.log_points("loss", [1.0, 0.5 - number / 10])
+    return str(tmp_path / "lake")
+
+
+def test_runs_are_listed_and_walked(place: str, run: Any, said: Any) -> None:
+    assert run("runs").stdout.split("\n")[1].startswith("r1")
+    assert "churn/" in run("ls", "by_project").stdout
+    assert run("ls", "by_project/churn").stdout == run("runs", "churn").stdout == run("runs", "by_project/churn").stdout
+    assert [one["run_id"] for one in said("runs", "by_project/churn")["rows"]] == ["r1", "r0"]
+    assert said("runs", "by_project/chur", code=3)
+
+
+def test_the_default_organisation_is_the_configured_one(place: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_ORGANISATION", "by_type")
+    assert "r1" not in run("runs", "experiment").stdout
+    run("runs", "churn", code=3)
+
+
+def test_a_run_is_shown(place: str, run: Any, said: Any) -> None:
+    text = run("run", "show", "r1").stdout
+    assert "lr = 0.1" in text
+    assert "loss = 0.4" in text
+    assert said("run", "show", "r1")["params"] == {"lr": 0.1}
+    run("run", "show", "r9", code=3)
+
+
+def test_runs_are_compared_and_pages_written(place: str, run: Any, said: Any, tmp_path: Path) -> None:
+    text = run("compare", "r0", "r1").stdout
+    assert "parameters" in text
+    assert "●" in text
+    assert "●" not in run("compare", "r0", "r1", "--no-curves").stdout
+    assert said("compare", "r0", "r1")["parameters"]["lr"] == [0.0, 0.1]
+    run("compare", "r0", "r1", "--html", "x.html")
+    assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
+    run("compare", "r0", "r1", "--html", "x.html", code=4)
+    run("compare", "r0", "r1", "--html", "x.html", "--force")
+    run("compare", "r0", "r0", code=2)
+    run("compare", "r0", "r9", code=3)
+
+
+def test_settings_are_shown_with_where_they_were_said(place: str, run: Any, said: Any, tmp_path: Path) -> None:
+    (tmp_path / "lakefolio.toml").write_text('author = "ada"\n[storage_options]\nsecret_access_key = "hush"\n')
+    rows = {one["name"]: one for one in said("config")}
+    assert rows["author"]["source"] == f"{tmp_path / 'lakefolio.toml'}, line 1"
+    assert rows["lake"]["source"] == "LAKEFOLIO_LAKE"
+    assert said("--lake", "x", "config")[0]["source"] == "argument --lake"
+    assert "hush" not in run("config").stdout + run("config", "--json").stdout
+    (tmp_path / "lakefolio.toml").write_text("author = 5\n")
+    assert "line 1" in run("config", code=2).stderr
+
+
+def completed(line: str, place: str) -> list[str]:
+    words = line.split(" ")
+    environment = os.environ | {
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+        "_LAKEFOLIO_COMPLETE": "bash_complete",
+        "LAKEFOLIO_LAKE": place,
+    }
+    code = "from lakefolio.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return [one.partition(",")[2] for one in done.stdout.split()]
+
+
+def test_names_complete(place: str) -> None:
+    assert completed("lakefolio comp", place) == ["compact", "compare", "completion"]
+    assert completed("lakefolio ls by_p", place) == ["by_project"]
+    assert completed("lakefolio ls by_project/", place) == ["by_project/churn"]
+    assert completed("lakefolio show exp/a:", place) == ["exp/a:raw"]
+    assert completed("lakefolio compare r", place) == ["r1", "r0"]
+    assert completed("lakefolio show x", place + "/nothing") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_its_script(run: Any, shell: str) -> None:
+    assert f"_LAKEFOLIO_COMPLETE={shell}_complete" in run("completion", shell).stdout
+    assert json.loads(run("--json", "completion", "ksh", code=2).stderr)["error"]["kind"] == "usage"

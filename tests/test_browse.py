@@ -1,0 +1,155 @@
+"""Organisations: views with a path, the library's and one's own, walked like folders; and files that mean no good."""
+
+from __future__ import annotations
+
+import pytest
+
+import lakefolio as lf
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKEFOLIO_VIEWS", str(tmp_path / "own"))
+    return tmp_path
+
+
+@pytest.fixture
+def lake(place):
+    lake = lf.open(place / "lake")
+    for number in range(4):
+        lake.create_run(
+            run_id=f"r{number}",
+            run_type=["production", "analysis"][number % 2],
+            project=["churn", "fraud/eu"][number % 2],
+            params={"team": "x"},
+            status="done",
+            started_at=f"2026-11-0{number + 1}T10:00Z",
+        )
+    lake.create_run(run_id="bare", status="done", started_at="2026-10-31T10:00Z")
+    lake.folio("a").add("raw", 1, tags=["raw"])
+    return lake
+
+
+def drop(place, where, name, sql):
+    folder = place / {"lake": "lake/views", "user": "own"}[where]
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.sql").write_text(sql)
+
+
+def test_the_ways_of_organising_and_their_folders(lake):
+    assert list(lake.browse()) == ["by_date", "by_model", "by_project", "by_type", "flat"]
+    assert lake.browse("by_project").folders == {"-": 1, "churn": 2, "fraud": 2}
+    assert lake.browse("by_project/fraud").folders == {"eu": 2}
+    assert lake.browse("by_type/production/2026-11").names == ["r2", "r0"]
+    assert list(lake.browse("by_date/2026") / "11" / "01") == ["r0"]
+    assert lake.browse("/by_project//churn/").names == ["r2", "r0"]
+    assert lake.browse("flat").count == 5
+    assert lake.browse("flat").to_polars()["run_id"].to_list() == ["r3", "r2", "r1", "r0", "bare"]
+    assert "churn/" in repr(lake.browse("by_project"))
+
+
+def test_the_past_is_walked_too(lake):
+    assert lake.at(1).browse("by_project").folders == {"churn": 1}
+
+
+@pytest.mark.parametrize("where", ["lake", "user"])
+def test_a_file_dropped_into_a_folder_is_a_way_of_organising_and_moves_nothing(lake, place, where):
+    before = sorted(str(one) for one in (place / "lake").rglob("*") if one.is_file())
+    version = lake.version
+    drop(place, where, "by_team", "-- description: By team\nselect params ->> 'team' as path, run_id from runs")
+    drop(place, where, "by_tag", "select unnest(tags) as path, folio, item from items")
+    drop(place, where, "no_path", "select 1 as one")
+    assert {"by_team", "by_tag"} <= set(lake.browse())
+    assert "no_path" not in lake.browse()
+    assert lake.browse("by_team/x").count == 4
+    assert lake.browse("by_tag/raw").names == ["a:raw"]
+    assert lake.sql("select count(*) from by_team").fetchall() == [(5,)]
+    assert lake.version == version
+    after = sorted(str(one) for one in (place / "lake").rglob("*") if one.is_file() and "views" not in str(one))
+    assert after == before
+    assert lake.check().ok
+
+
+def test_a_way_of_organising_sees_what_is_committed_later(lake, place):
+    drop(place, "lake", "by_team", "select params ->> 'team' as path, run_id from runs")
+    lake.create_run(run_id="later", params={"team": "y"}, status="done")
+    assert set(lake.browse("by_team").folders) == {"x", "y"}
+
+
+HARM = {
+    "reads": "select content as path, 'r' as run_id from read_text('/etc/passwd')",
+    "calls": "select * from read_csv('https://example.org/?x')",
+    "writes": "copy (select 1) to '{place}/harm.csv'",
+    "logs": "select '' as path from enable_logging(storage = 'file', storage_path = '{place}/harm')",
+    "attaches": "attach '{place}/harm.db'",
+    "many": "select '' as path; select 2",
+    "closes": "select 1 as path) ; copy (select 1) to '{place}/harm.csv'; (select 1",
+    "settings": "set enable_external_access = true",
+    "extension": "load httpfs",
+    "pragma": "select * from pragma_storage_info('nothing')",
+    "broken": "select nothing_like_it as path from runs",
+    "binary": "\0\1\2",
+    "project": "not sql",
+    "path": "not sql",
+    "run_id": "not sql",
+    "runs": "select 'harm' as path, 'r' as run_id",
+    "items": "select 'harm' as folio",
+    "by_project": "select 'harm' as path, 'r' as run_id",
+    "runs_by_model": "select 'harm' as path, 'r' as run_id",
+    "odd name; drop view runs": "select 'x' as path",
+}
+
+
+@pytest.mark.parametrize("where", ["lake", "user"])
+def test_files_that_mean_no_good_are_left_out_and_do_no_harm(lake, place, where):
+    before = lake.browse("by_project").folders
+    for name, sql in HARM.items():
+        drop(place, where, name, sql.replace("{place}", str(place)))
+    drop(place, where, "by_team", "select params ->> 'team' as path, run_id, project from runs")
+    root = lake.browse()
+    assert list(root) == ["by_date", "by_model", "by_project", "by_type", "flat", "by_team"]
+    assert len(root.problems) == len(HARM)
+    assert all("\n" not in one for one in root.problems)
+    assert lake.browse("by_project").folders == before
+    assert lake.browse("by_team").folders == {"x": 4}
+    assert lake.sql("select count(*) from items").fetchall() == [(1,)]
+    assert not [one for one in place.iterdir() if one.name.startswith("harm")]
+    with pytest.raises(lf.NotFoundError) as caught:
+        lake.browse("reads")
+    assert "passwd" not in str(lake.browse("flat"))
+    assert caught.value.kind == "organisation-not-found"
+    assert "reads.sql" in caught.value.hint
+    # nor in a connection that may read files: a lake's own files are not made there
+    assert "reads" not in {row[0] for row in lake.connect().execute("show tables").fetchall()}
+
+
+def test_files_of_a_lake_that_are_too_large_or_no_text(lake, place):
+    drop(place, "lake", "large", "select 1 as path -- " + "x" * 70_000)
+    (place / "lake/views/bytes.sql").write_bytes(b"select '\xff' as path")
+    (place / "lake/views/deeper").mkdir()
+    (place / "lake/views/deeper/by_x.sql").write_text("select '' as path")
+    assert len(lake.browse().problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "hint"),
+    [
+        ("by_projec", "organisation-not-found", "by_project"),
+        ("by_project/chur", "folder-not-found", "churn"),
+        ("by_project/churn/x/y", "folder-not-found", None),
+        ("by_project/'; drop view runs", "folder-not-found", None),
+        ("\ud800", "bad-path", None),
+        (5, "bad-path", None),
+    ],
+)
+def test_what_is_not_there_names_the_nearest(lake, path, kind, hint):
+    with pytest.raises(lf.LakefolioError) as caught:
+        lake.browse(path)
+    assert caught.value.kind == kind
+    assert hint is None or hint in caught.value.hint
+
+
+def test_an_empty_lake_is_walked(place):
+    lake = lf.open(place / "empty")
+    assert lake.browse("by_project").folders == {}
+    assert lake.browse("flat").names == []
