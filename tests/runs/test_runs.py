@@ -101,9 +101,14 @@ def test_nothing_of_the_environment_and_no_secret_of_the_command_is_recorded(lak
 
 
 def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
-    with pytest.raises(ZeroDivisionError), lake.run() as run:
-        run.log(loss=1.0)
-        1 / 0  # noqa: B018
+    def work(run: lf.Run) -> None:
+        with run:
+            run.log(loss=1.0)
+            1 / 0  # noqa: B018
+
+    run = lake.run()
+    with pytest.raises(ZeroDivisionError):
+        work(run)
     found = lake.get_run(run.run_id)
     assert (found.status, found.error_type) == ("failed", "ZeroDivisionError")
     assert "1 / 0" in found.error
