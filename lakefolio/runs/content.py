@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
 from lakefolio.blobs import digest_of
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.reader import about
 from lakefolio.refs import check_item, is_uri, parse_ref
 
@@ -41,10 +41,18 @@ def reference_of(session: Session, name: str, data: Any) -> str:
         if is_uri(text):
             return text
         ref = parse_ref(text)
-        folio = ref.folio or INPUTS
-        known = session.journal.state.entry_at(folio, ref.item, ref.at) if isinstance(ref.at, int) else None
-        # an exact version that is known costs neither a look nor a replay of the past
-        entry = session.entry(folio, ref.item, ref.at) if known is None else known
+        if ref.folio is None:
+            raise InvalidInputError(
+                f"input {text!r} names no folio",
+                kind="bad-ref",
+                hint="write folio:name; a text that is data goes in as bytes or in a list",
+                ref=text,
+            )
+        state, known = session.journal.state, None
+        if isinstance(ref.at, int) and ref.at <= state.version:
+            # an exact version that is known costs neither a look nor a replay of the past
+            known = state.entry_at(ref.folio, ref.item, ref.at)
+        entry = session.entry(ref.folio, ref.item, ref.at) if known is None else known
     else:
         entry = find_or_put(session, name, data)
     if session.in_batch and entry.version > session.journal.state.version:

@@ -57,7 +57,8 @@ def batches():
         client.log_batch(run, [Metric("loss", 1 / (i + 1), now, i) for i in range(start, start + 1000)])
 
 found["batches_s"] = spent(batches)
-found["empty_run_s"] = min(spent(lambda: client.set_terminated(client.create_run(experiment).info.run_id)) for _ in range(9))
+empty = lambda: client.set_terminated(client.create_run(experiment).info.run_id)
+found["empty_run_s"] = min(spent(empty) for _ in range(9))
 if which == "sqlite" and runs:
     from mlflow.store.tracking.dbmodels import models
     from sqlalchemy import insert
@@ -67,8 +68,8 @@ if which == "sqlite" and runs:
     rows = {"runs": [], "params": [], "latest": [], "metrics": [], "tags": []}
     for number in range(runs):
         run_id = f"{number:032x}"
-        rows["runs"].append(dict(run_uuid=run_id, name=f"run {number}", source_type="LOCAL", source_name="x", entry_point_name="",
-            user_id="ada", status="FINISHED", start_time=now + number, end_time=now + number + 5, deleted_time=None,
+        rows["runs"].append(dict(run_uuid=run_id, name=f"run {number}", source_type="LOCAL", source_name="x",
+            entry_point_name="", user_id="ada", status="FINISHED", start_time=now + number, end_time=now + number + 5, deleted_time=None,
             source_version="", lifecycle_stage="active", artifact_uri="file:///tmp/x", experiment_id=int(experiment)))
         for key, value in (("lr", rng.choice([0.1, 0.01, 0.001])), ("depth", rng.randint(1, 20)),
                            ("opt", rng.choice(["adam", "sgd"])), ("seed", number), ("batch", 64)):
@@ -90,7 +91,8 @@ if which == "sqlite" and runs:
         found["hits"] = len(hits)
     search()
     found["search_s"] = min(spent(search) for _ in range(5))
-    found["search_all_s"] = min(spent(lambda: mlflow.search_runs([experiment], query, max_results=50000)) for _ in range(3))
+    frame = lambda: mlflow.search_runs([experiment], query, max_results=50000)
+    found["search_all_s"] = min(spent(frame) for _ in range(3))
 print(json.dumps(found))
 """
 

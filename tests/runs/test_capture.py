@@ -91,8 +91,10 @@ def test_methods(lake: lf.Lake) -> None:
     assert Model().fit(np.ones(4)) == 4.0
     assert (Model.named(1), Model.plain(1), Model().plain(2)) == ("Model1", 2, 3)
     runs = lake.runs()
-    assert len(runs) == 4 and {one.status for one in runs} == {"done"}
-    assert runs[-1].params["self"].endswith("Model") and [one.name for one in runs[-1].inputs] == ["x"]
+    assert len(runs) == 4
+    assert {one.status for one in runs} == {"done"}
+    assert runs[-1].params["self"].endswith("Model")
+    assert [one.name for one in runs[-1].inputs] == ["x"]
 
 
 def test_generators(lake: lf.Lake) -> None:
@@ -202,7 +204,8 @@ def test_memoisation(lake: lf.Lake) -> None:
     x = np.arange(1_000.0)
     first = make()(x, 3)
     again = make()(x.copy(), 3)
-    assert np.array_equal(first[0], again[0]) and first[1] == again[1] == 3
+    assert np.array_equal(first[0], again[0])
+    assert first[1] == again[1] == 3
     assert calls == [3]
     make()(x, 4)
     make()(x + 1, 3)
@@ -225,7 +228,7 @@ def test_a_call_whose_arguments_are_not_known_is_made(lake: lf.Lake) -> None:
         calls.append(1)
         return 1
 
-    with pytest.warns(RuntimeWarning, match="not kept"):
+    with pytest.warns(RuntimeWarning, match="not kept"):  # noqa: PT031
         f(object())
         f(object())
     assert len(calls) == 2
@@ -236,7 +239,7 @@ def test_a_failure_inside_capture_never_breaks_the_function(lake: lf.Lake, monke
     def f(x: object) -> object:
         return object()
 
-    with pytest.warns(RuntimeWarning) as caught:
+    with pytest.warns(RuntimeWarning) as caught:  # noqa: PT031
         assert f(object()) is not None
         f(object())
     assert len(caught) == 2  # of the argument, and of what it returned; each once

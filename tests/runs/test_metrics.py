@@ -42,8 +42,10 @@ def test_points_come_back_in_order_with_every_value(lake: lf.Lake) -> None:
     run.log_points("curve", [9, 8], steps=[10, 11])
     run.flush()
     values = points(lake, "r")
-    assert values[0] == ("loss", 0, 1.0) and values[1] == ("auc", 0, 0.5)
-    assert values[2][1] == 7 and math.isnan(values[2][2])
+    assert values[0] == ("loss", 0, 1.0)
+    assert values[1] == ("auc", 0, 0.5)
+    assert values[2][1] == 7
+    assert math.isnan(values[2][2])
     assert values[3:5] == [("loss", None, -math.inf), ("loss", 3, 1.0)]
     assert values[5] == ("a metric/with words", -1, 2.0)
     assert values[6:] == [
@@ -290,7 +292,8 @@ def test_events_of_any_kind(lake: lf.Lake) -> None:
         "epoch_complete",
         "r9",
     )
-    assert found.metadata["epoch"] == 10 and math.isnan(found.metadata["nan"])
+    assert found.metadata["epoch"] == 10
+    assert math.isnan(found.metadata["nan"])
     assert [lake.get_event(one).metadata for one in others] == [[1, 2], "text", None, 7]
     assert lake.sql(
         "select model_name, metadata ->> '$.loss', metadata ->> '$.nested.a[2]' from events where stage = 'training'"
@@ -324,8 +327,10 @@ def test_large_events_lie_in_compressed_blobs(lake: lf.Lake) -> None:
     sql = "select metadata ->> '$.rows[4999].n' from events where metadata ->> '$.kind' = 'report'"
     assert lake.sql(sql).fetchall() == [("4999",), ("4999",)]
     stats = lake.event_stats()
-    assert (stats.event_count, stats.blob_count) == (3, 2) and stats.saved_ratio > 0.9
-    assert stats.to_dict()["saved_bytes"] == stats.text_bytes - stats.stored_bytes and "saved" in str(stats)
+    assert (stats.event_count, stats.blob_count) == (3, 2)
+    assert stats.saved_ratio > 0.9
+    assert stats.to_dict()["saved_bytes"] == stats.text_bytes - stats.stored_bytes
+    assert "saved" in str(stats)
     blobs = list(Path(lake.uri.removeprefix("file://")).glob("blobs/sha256/*/*"))
     assert len(blobs) == 1  # the same text lies there once
     report = lake.gc(dry_run=False, grace=0, keep_last=1, keep_days=0, keep_runs=False)
@@ -365,7 +370,8 @@ def test_bad_events(lake: lf.Lake) -> None:
         lake.get_event("0" * 32)
     assert caught.value.kind == "event-not-found"
     lake.flush()
-    assert lake.event_stats().event_count == 0 and lake.event_stats().saved_ratio is None
+    assert lake.event_stats().event_count == 0
+    assert lake.event_stats().saved_ratio is None
 
 
 # -- the lake around them ----------------------------------------------------------------------------------------
@@ -404,7 +410,8 @@ def test_compaction_keeps_every_point(lake: lf.Lake) -> None:
     before = points(lake, "r")
     counts = lake.compact()
     assert counts["metric_rows"]["files_after"] == 1
-    assert points(lf.open(lake.uri), "r") == before and len(before) == 60
+    assert points(lf.open(lake.uri), "r") == before
+    assert len(before) == 60
     assert lake.check().ok
 
 
@@ -440,7 +447,8 @@ def test_a_restore_leaves_runs_as_they_are(lake: lf.Lake) -> None:
         run.log(loss=0.5)
         run.input("f:a")
     lake.restore(version)
-    assert lake.get_run(run.run_id).status == "done" and len(points(lake, run.run_id)) == 1
+    assert lake.get_run(run.run_id).status == "done"
+    assert len(points(lake, run.run_id)) == 1
 
 
 def test_a_copy_byte_by_byte_and_outside_readers_see_the_same(lake: lf.Lake, tmp_path: Path) -> None:
@@ -455,7 +463,8 @@ def test_a_copy_byte_by_byte_and_outside_readers_see_the_same(lake: lf.Lake, tmp
     copy = tmp_path / "copy"
     shutil.copytree(lake.uri.removeprefix("file://"), copy)
     copied = lf.open(copy)
-    assert points(copied, "r") == points(lake, "r") and copied.check(read_data=True).ok
+    assert points(copied, "r") == points(lake, "r")
+    assert copied.check(read_data=True).ok
     frame = pl.read_delta(str(copy / "tables/metric_rows")).sort("logged_at", "step")
     assert frame["value"].to_list() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert pl.read_delta(str(copy / "tables/event_rows"))["metadata"].to_list() == ['{"a":1}']

@@ -50,9 +50,14 @@ def test_a_run_records_who_made_what_from_what(lake: lf.Lake) -> None:
         ("source", "s3://elsewhere/raw.csv"),
     ]
     assert [one.ref.partition("@")[0] for one in found.outputs] == [f"runs/{run.run_id}:model", "models:churn"]
-    assert found.started_at is not None and found.ended_at is not None and found.duration_s >= 0
+    assert found.started_at is not None
+    assert found.ended_at is not None
+    assert found.duration_s >= 0
     assert (found.host, found.python) == (socket.gethostname(), platform.python_version())
-    assert found.packages["pyarrow"] and found.platform and found.user and found.command
+    assert found.packages["pyarrow"]
+    assert found.platform
+    assert found.user
+    assert found.command
     assert found.author == lake.author
     assert found.to_dict()["started_at"].startswith(str(found.started_at.year))
     assert lake.check(read_data=True).ok
@@ -90,16 +95,19 @@ def test_nothing_of_the_environment_and_no_secret_of_the_command_is_recorded(lak
     assert not any("hunter2" in (text or "") for (text,) in texts)
     argv = ["train.py", "--password", "hunter2", "--api-key=hunter2", "https://u:hunter2@host/x", "--lr", "0.1"]
     shown = environment.command(argv)
-    assert "hunter2" not in shown and "--lr 0.1" in shown and "https://***@host/x" in shown
+    assert "hunter2" not in shown
+    assert "--lr 0.1" in shown
+    assert "https://***@host/x" in shown
 
 
 def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
-    with pytest.raises(ZeroDivisionError), lake.run() as run:
+    with pytest.raises(ZeroDivisionError), lake.run() as run:  # noqa: PT012
         run.log(loss=1.0)
         1 / 0  # noqa: B018
     found = lake.get_run(run.run_id)
     assert (found.status, found.error_type) == ("failed", "ZeroDivisionError")
-    assert "1 / 0" in found.error and found.metrics == {"loss": 1.0}
+    assert "1 / 0" in found.error
+    assert found.metrics == {"loss": 1.0}
     assert lake.sql("select status, error_type from runs").fetchall() == [("failed", "ZeroDivisionError")]
 
 
@@ -114,7 +122,8 @@ def test_the_types_of_runs(lake: lf.Lake, run_type: lf.RunType) -> None:
 def test_types_of_ones_own(lake: lf.Lake) -> None:
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run(run_type="backfill")
-    assert caught.value.kind == "bad-run-type" and lake.runs() == []
+    assert caught.value.kind == "bad-run-type"
+    assert lake.runs() == []
     assert lake.add_run_type("backfill") == lake.add_run_type("backfill") == lake.run_types()
     assert lake.create_run(run_type="backfill").type == "backfill"
     assert lf.open(lake.uri).create_run(run_type="backfill").type == "backfill"
@@ -131,8 +140,10 @@ def test_runs_as_mltrack_users_write_them(lake: lf.Lake) -> None:
     manifest.finish()
     found = lake.get_run_manifest("prod_001")
     assert (found.run_id, found.run_type, found.storage_modes) == ("prod_001", "production", ["by_type", "by_date"])
-    assert found.inputs == [ref] and found.outputs == [made]
-    assert ref.digest.startswith("sha256:") and ref.size_bytes > 0
+    assert found.inputs == [ref]
+    assert found.outputs == [made]
+    assert ref.digest.startswith("sha256:")
+    assert ref.size_bytes > 0
     assert made.ref == "runs/prod_001:predictions@3"
 
 
@@ -210,7 +221,8 @@ def test_a_run_goes_on_in_another_process(lake: lf.Lake) -> None:
     assert (found.status, found.metrics) == ("done", {"loss": 0.5})
     assert lake.metric_history("long", "loss").column("step").to_pylist() == [1, 2]
     with lake.run(run_id="long", resume=True, params={"lr": 2}) as again:
-        assert again.status == "running" and lake.get_run("long").ended_at is None
+        assert again.status == "running"
+        assert lake.get_run("long").ended_at is None
     assert lake.get_run("long").params == {"lr": 2}
     with lake.run(run_id="fresh", resume=True):
         pass
@@ -230,7 +242,9 @@ def test_a_run_whose_process_died_is_found_and_marked_lost(lake: lf.Lake) -> Non
     assert lake.mark_lost_runs() == ["doomed"]
     assert lake.mark_lost_runs() == []
     found = lake.get_run("doomed")
-    assert found.status == "lost" and found.ended_at is not None and found.metrics == {"loss": 0.5}
+    assert found.status == "lost"
+    assert found.ended_at is not None
+    assert found.metrics == {"loss": 0.5}
     assert mine.status == "running"
     with lake.resume_run("doomed") as run:
         run.log(loss=0.4)
@@ -302,6 +316,8 @@ def test_importing_runs_that_are_over(lake: lf.Lake) -> None:
         ({"status": "done", "started_at": "2026-02-01", "ended_at": "2026-01-01"}, "bad-time"),
         ({"inputs": {"a": "folio:missing"}}, "item-not-found"),
         ({"inputs": {"a": object()}}, "unsupported-type"),
+        ({"inputs": {"a": "no folio"}}, "bad-ref"),
+        ({"inputs": {"a": "folio:item@99"}}, "version-not-found"),
     ],
 )
 def test_what_is_wrong_with_a_run_is_said_and_nothing_recorded(lake: lf.Lake, arguments: dict, kind: str) -> None:
@@ -309,7 +325,8 @@ def test_what_is_wrong_with_a_run_is_said_and_nothing_recorded(lake: lf.Lake, ar
     with pytest.raises(lf.LakefolioError) as caught:
         lake.create_run(**arguments)
     assert caught.value.kind == kind
-    assert lake.version == version and lake.runs() == []
+    assert lake.version == version
+    assert lake.runs() == []
 
 
 def test_a_run_id_is_given_once(lake: lf.Lake) -> None:
@@ -359,7 +376,8 @@ def test_clashing_names(lake: lf.Lake) -> None:
     with pytest.raises(lf.AlreadyExistsError) as caught:
         run.add_input("data", np.arange(4))
     assert caught.value.kind == "input-exists"
-    assert len(lake.get_run("r").inputs) == 1 and len(lake.get_run("r").outputs) == 2
+    assert len(lake.get_run("r").inputs) == 1
+    assert len(lake.get_run("r").outputs) == 2
 
 
 def test_unknown_runs(lake: lf.Lake) -> None:
@@ -367,7 +385,8 @@ def test_unknown_runs(lake: lf.Lake) -> None:
     for call in (lake.get_run, lake.resume_run, lambda one: lake.add_run_input(one, "a", 1)):
         with pytest.raises(lf.NotFoundError) as caught:
             call("train-8")
-        assert caught.value.kind == "run-not-found" and "train-7" in str(caught.value)
+        assert caught.value.kind == "run-not-found"
+        assert "train-7" in str(caught.value)
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.runs(status="finished")
     assert caught.value.kind == "bad-run-status"
