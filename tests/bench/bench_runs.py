@@ -69,7 +69,8 @@ if which == "sqlite" and runs:
     for number in range(runs):
         run_id = f"{number:032x}"
         rows["runs"].append(dict(run_uuid=run_id, name=f"run {number}", source_type="LOCAL", source_name="x",
-            entry_point_name="", user_id="ada", status="FINISHED", start_time=now + number, end_time=now + number + 5, deleted_time=None,
+            entry_point_name="", user_id="ada", status="FINISHED", start_time=now + number,
+            end_time=now + number + 5, deleted_time=None,
             source_version="", lifecycle_stage="active", artifact_uri="file:///tmp/x", experiment_id=int(experiment)))
         for key, value in (("lr", rng.choice([0.1, 0.01, 0.001])), ("depth", rng.randint(1, 20)),
                            ("opt", rng.choice(["adam", "sgd"])), ("seed", number), ("batch", 64)):
