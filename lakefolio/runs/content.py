@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
 from lakefolio.blobs import digest_of
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.reader import about
 from lakefolio.refs import check_item, is_uri, parse_ref
 
@@ -42,10 +42,17 @@ def reference_of(session: Session, name: str, data: Any) -> str:
             return text
         ref = parse_ref(text)
         if ref.folio is None:
-            check_item(ref.item)
-        entry = (
-            session.entry(ref.folio or "", ref.item, ref.at) if ref.folio else session.entry(INPUTS, ref.item, ref.at)
-        )
+            raise InvalidInputError(
+                f"input {text!r} names no folio",
+                kind="bad-ref",
+                hint="write folio:name; a text that is data goes in as bytes or in a list",
+                ref=text,
+            )
+        state, known = session.journal.state, None
+        if isinstance(ref.at, int) and ref.at <= state.version:
+            # an exact version that is known costs neither a look nor a replay of the past
+            known = state.entry_at(ref.folio, ref.item, ref.at)
+        entry = session.entry(ref.folio, ref.item, ref.at) if known is None else known
     else:
         entry = find_or_put(session, name, data)
     if session.in_batch and entry.version > session.journal.state.version:

@@ -57,9 +57,8 @@ def batches():
         client.log_batch(run, [Metric("loss", 1 / (i + 1), now, i) for i in range(start, start + 1000)])
 
 found["batches_s"] = spent(batches)
-def empty_run():
-    client.set_terminated(client.create_run(experiment).info.run_id)
-found["empty_run_s"] = min(spent(empty_run) for _ in range(9))
+empty = lambda: client.set_terminated(client.create_run(experiment).info.run_id)
+found["empty_run_s"] = min(spent(empty) for _ in range(9))
 if which == "sqlite" and runs:
     from mlflow.store.tracking.dbmodels import models
     from sqlalchemy import insert
@@ -93,9 +92,8 @@ if which == "sqlite" and runs:
         found["hits"] = len(hits)
     search()
     found["search_s"] = min(spent(search) for _ in range(5))
-    def search_all():
-        mlflow.search_runs([experiment], query, max_results=50000)
-    found["search_all_s"] = min(spent(search_all) for _ in range(3))
+    frame = lambda: mlflow.search_runs([experiment], query, max_results=50000)
+    found["search_all_s"] = min(spent(frame) for _ in range(3))
 print(json.dumps(found))
 """
 

@@ -101,6 +101,7 @@ def test_nothing_of_the_environment_and_no_secret_of_the_command_is_recorded(lak
 
 
 def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
+<<<<<<< HEAD
     def work(run: lf.Run) -> None:
         with run:
             run.log(loss=1.0)
@@ -109,6 +110,11 @@ def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
     run = lake.run()
     with pytest.raises(ZeroDivisionError):
         work(run)
+=======
+    with pytest.raises(ZeroDivisionError), lake.run() as run:  # noqa: PT012
+        run.log(loss=1.0)
+        1 / 0  # noqa: B018
+>>>>>>> runs
     found = lake.get_run(run.run_id)
     assert (found.status, found.error_type) == ("failed", "ZeroDivisionError")
     assert "1 / 0" in found.error
@@ -321,6 +327,8 @@ def test_importing_runs_that_are_over(lake: lf.Lake) -> None:
         ({"status": "done", "started_at": "2026-02-01", "ended_at": "2026-01-01"}, "bad-time"),
         ({"inputs": {"a": "folio:missing"}}, "item-not-found"),
         ({"inputs": {"a": object()}}, "unsupported-type"),
+        ({"inputs": {"a": "no folio"}}, "bad-ref"),
+        ({"inputs": {"a": "folio:item@99"}}, "version-not-found"),
     ],
 )
 def test_what_is_wrong_with_a_run_is_said_and_nothing_recorded(lake: lf.Lake, arguments: dict, kind: str) -> None:
