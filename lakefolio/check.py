@@ -96,7 +96,7 @@ def check(
         progress: Called with (entries read, entries in all) while data is read.
     """
     report = CheckReport(session.committed().version)
-    tables = session.tables()
+    tables = session.bare_tables()
     report.counts["rows"] = sum(table.num_rows for table in tables.values())
     _check_files(session, report)
     for audit, named, message in session.audit():

@@ -82,7 +82,9 @@ class DeltaTable:
         version: The newest version read, -1 before :meth:`load`.
     """
 
-    def __init__(self, store: Store, name: str, schema: pa.Schema, order: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, name: str, schema: pa.Schema, order: Sequence[str], *, copy_rows: bool = True
+    ) -> None:
         self.store = store
         self.name = name
         self.schema = schema
@@ -90,6 +92,7 @@ class DeltaTable:
         self.checkpoint_version = -1
         self._due = False
         self.order = tuple(order)
+        self._copied_rows = _COPIED_ROWS if copy_rows else 0  # JSON has no NaN
         self._files: dict[str, DataFile] = {}
         self._tombstones: dict[str, tuple[DataFile, int]] = {}
         self._table_metadata: dict[str, Any] = {}
@@ -368,7 +371,7 @@ class DeltaTable:
         ours: dict[str, Any] = {"commits": list(commit_ids)}
         if refused:
             ours["refused"] = list(refused)
-        if file is not None and file.rows is not None and file.rows.num_rows <= _COPIED_ROWS:
+        if file is not None and file.rows is not None and file.rows.num_rows <= self._copied_rows:
             ours["rows"] = rows_to_plain(file.rows)
         info = {
             "timestamp": int(at.timestamp() * 1000),

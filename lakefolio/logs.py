@@ -36,7 +36,7 @@ class LogTable:
 
     def __init__(self, store: Store, name: str) -> None:
         self._store = store
-        self._table = DeltaTable(store, name, LOG_SCHEMAS[name], ("batch_id", "ordinal"))
+        self._table = DeltaTable(store, name, LOG_SCHEMAS[name], ("batch_id", "ordinal"), copy_rows=False)
         self._rows = RowLog(LOG_SCHEMAS[name])
         self._lock = threading.RLock()
         self._unsure: set[str] = set()

@@ -105,6 +105,7 @@ Created {marker.created_at}, lake id {marker.lake_id}. Nothing else is needed to
   tables/manifests/   Delta table, the journal: one row per change, never changed, only appended
   tables/lineage/     Delta table: one row per edge, an output and one input of it
   tables/metadata/    Delta table: one row per value that somebody noted of the lake, a folio or an entry
+  tables/metric_rows/, tables/event_rows/   Delta tables, once something was logged: points of runs, and events
   blobs/sha256/       the contents; a file is named by the SHA-256 of its bytes: sha256sum verifies it
   pending/            commits on their way; empty when nobody writes
 
@@ -124,7 +125,8 @@ What was there at version 17: add "AND version <= 17" beside op. A row says wher
   storage 'reference'  at the address in the column uri
 
 and what it is: column format ('parquet', 'npy', 'json', 'tar', 'safetensors', ...). Rows of lineage and
-metadata count only if a row of manifests carries the same txn_id.
+metadata count only if a row of manifests carries the same txn_id; rows of metric_rows and event_rows only
+if a row of manifests with op 'log' has their batch_id as its entry_id.
 
 Don't edit, move or delete anything here by hand, and never let a lifecycle rule expire objects.
 With lakefolio: pip install lakefolio; lakefolio --lake <this folder> ls

@@ -252,13 +252,20 @@ class Reader:
         core = {"manifests": state.table()} | {
             name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
         }
-        tables = Tables(core, lambda name: self._log_rows(name, version))
+        tables = Tables(core, lambda name: self._log_rows(name, version, texts=True))
         self._tables = (version, tables)
         return tables
 
-    def _log_rows(self, name: str, version: int) -> pa.Table:
+    def bare_tables(self) -> Tables:
+        """Return the same without the texts of events that lie in blobs: for looking at what may be damaged."""
+        tables = self.tables()
+        core = {name: tables[name].slice(0) for name in TABLES}  # other objects: what is bound to them is bound apart
+        version = self.committed().version
+        return Tables(core, lambda name: self._log_rows(name, version, texts=False))
+
+    def _log_rows(self, name: str, version: int, *, texts: bool) -> pa.Table:
         rows = self.journal.log_rows(name, version)
-        if name != "event_rows" or not rows.num_rows:
+        if name != "event_rows" or not rows.num_rows or not texts:
             return rows
         from lakefolio.eventtext import whole
 
@@ -291,7 +298,7 @@ class Reader:
 
     def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
-        return _views().audit(self.tables())
+        return _views().audit(self.bare_tables())
 
 
 class Tables(Mapping[str, "pa.Table"]):

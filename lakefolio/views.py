@@ -34,8 +34,10 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 
 _KEPT_BINDINGS = 4
-_MANY_FACTS = 20_000
+_MANY_FACTS = 500
 """From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
+_KEY_VIEWS = {"stg_manifests", "stg_metadata", "current_metadata"}
+"""What tells which parameters and metrics there are."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
@@ -98,12 +100,16 @@ class Views:
         """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
 
         Args:
-            connection: Where; the relations may be anything, ``delta_scan`` views for instance.
+            connection: Where; the relations may be anything, ``delta_scan`` views for instance. ``metric_rows`` and
+                ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
 
         Raises:
             InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
         """
+        for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
+            if not _relation_exists(connection, name):
+                connection.from_arrow(schema.empty_table()).create_view(name)
         keys = _run_columns(connection, self.files) if run_keys else []
         for view in self.files:
             _make(connection, view, keys)
@@ -225,7 +231,7 @@ class _Binding:
                 self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
             if self._keys is None and wanted:
                 self._keys = _run_columns(self.connection, self._files)
-                self._made |= {"stg_metadata", "current_metadata"}
+                self._made |= _KEY_VIEWS
             for view in self._files:
                 if view.name in wanted - self._made:
                     try:
@@ -277,6 +283,16 @@ def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
         return {name.lower() for name in connection.cursor().get_table_names(sql)}
     except duckdb.Error:
         return set()
+
+
+def _relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    import duckdb
+
+    try:
+        connection.execute(f"describe {quoted(name)}")
+    except duckdb.CatalogException:
+        return False
+    return True
 
 
 def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
@@ -339,12 +355,17 @@ def _has_runs(metadata: pa.Table) -> bool:
 def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
     """Return (name, expression) for every parameter and metric that any run has, metrics first."""
     for view in files:
-        if view.name in ("stg_metadata", "current_metadata"):
+        if view.name in _KEY_VIEWS:
             _make(connection, view, [])
     rows = connection.execute(
         "select key like 'metrics.%' as is_metric, split_part(key, '.', 1), substr(key, instr(key, '.') + 1),"
-        " count(value_number) = count(*), bool_and(value in ('true', 'false'))"
-        " from current_metadata where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
+        " count(value_number) = count(*), coalesce(bool_and(value in ('true', 'false')), false)"
+        " from (select key, value, value_number from current_metadata"
+        "     where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
+        "   union all select 'metrics.' || key, null, 0 from ("
+        "     select distinct unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests"
+        "     where op = 'log' and reason = 'metrics' and run_id in (select subject_id from current_metadata"
+        "       where subject_kind = 'run' and key = 'status' and value in ('\"running\"', '\"lost\"'))))"
         " group by key order by is_metric desc, key"
     ).fetchall()
     columns = []

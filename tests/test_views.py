@@ -14,6 +14,7 @@ from sql.lake_tables import Rows, empty_tables, small_lake
 
 from lakefolio import views as views_module
 from lakefolio.errors import InvalidInputError
+from lakefolio.schema import SCHEMAS
 from lakefolio.views import RUN_COLUMNS_LIMIT, Views, connect, query, scan
 
 
@@ -59,7 +60,7 @@ def test_every_statement_that_reads_is_answered(views, tables, sql):
 
 def test_show_tables_lists_every_view(views, tables):
     found = {name for (name,) in views.query(tables, "show tables").fetchall()}
-    assert found == {view.name for view in views.files} | {"manifests", "lineage", "metadata"}
+    assert found == {view.name for view in views.files} | set(SCHEMAS)
 
 
 def test_parameters(views, tables):
@@ -189,7 +190,7 @@ def test_python_variables_are_not_tables(views, tables):
 def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypatch):
     opened = []
     real = views_module._open
-    monkeypatch.setattr(views_module, "_open", lambda tables: opened.append(1) or real(tables))
+    monkeypatch.setattr(views_module, "_open", lambda *given: opened.append(1) or real(*given))
     for _ in range(3):
         views.query(tables, "select * from items").fetchall()
         views.query(dict(tables), "select * from commits").fetchall()

@@ -181,10 +181,9 @@ def _cell(cell: Any) -> Any:
 
 
 def _plain(value: Any) -> bytes:
-    try:
-        return json_encode.dumps(value)
-    except LakefolioError:
-        return type(value).__qualname__.encode()
+    """Return what a value adds to the code that closes over it: of what may change meanwhile only its type."""
+    constant = isinstance(value, str | bytes | int | float | bool | tuple | frozenset | type(None))
+    return (repr(value) if constant else type(value).__qualname__).encode(errors="replace")
 
 
 def _parts(code: CodeType) -> Iterator[bytes]:

@@ -41,11 +41,10 @@ def reference_of(session: Session, name: str, data: Any) -> str:
         if is_uri(text):
             return text
         ref = parse_ref(text)
-        if ref.folio is None:
-            check_item(ref.item)
-        entry = (
-            session.entry(ref.folio or "", ref.item, ref.at) if ref.folio else session.entry(INPUTS, ref.item, ref.at)
-        )
+        folio = ref.folio or INPUTS
+        known = session.journal.state.entry_at(folio, ref.item, ref.at) if isinstance(ref.at, int) else None
+        # an exact version that is known costs neither a look nor a replay of the past
+        entry = session.entry(folio, ref.item, ref.at) if known is None else known
     else:
         entry = find_or_put(session, name, data)
     if session.in_batch and entry.version > session.journal.state.version:

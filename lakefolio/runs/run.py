@@ -19,7 +19,7 @@ from lakefolio.runs.batches import Point, point_table
 from lakefolio.runs.buffer import Logger, logger_of
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.facts import RunFacts
-from lakefolio.runs.manifest import RunInput, RunManifest, RunOutput, logged, manifest_of, values_of
+from lakefolio.runs.manifest import RunInput, RunOutput, logged, manifest_of, values_of
 from lakefolio.runs.words import check_metric_name, check_status, metric_text, metric_value, param_texts, step_of
 from lakefolio.words import check_tags, metadata_texts
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "current_run"]
 
 _LONGEST_ERROR: Final = 16_384
+_FURTHEST: Final = 2**63
 _RESERVED: Final = ("type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo")
 
 _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
@@ -236,7 +237,7 @@ class Run(RunFacts):
         """Log metrics as :meth:`log` does, also of names that are no Python words."""
         if self._over:
             self._check_open()
-        if step is not None and type(step) is not int:
+        if step is not None and not (type(step) is int and -_FURTHEST <= step < _FURTHEST):
             step = step_of(step)
         now = self._clock() // 1000
         run_id, names = self.run_id, self._names
@@ -297,8 +298,8 @@ class Run(RunFacts):
 
     # -- how it ends ---------------------------------------------------------------------------------------
 
-    def finish(self, status: str = "done") -> RunManifest:
-        """End it, with all that was logged, in one commit; return its manifest.
+    def finish(self, status: str = "done") -> Self:
+        """End it, with all that was logged, in one commit.
 
         Raises:
             InvalidInputError: kind ``run-ended``, if it has ended; ``bad-run-status``.
@@ -306,15 +307,15 @@ class Run(RunFacts):
         """
         return self._end(check_status(status, RUN_OVER), {})
 
-    def fail(self, error: BaseException | str) -> RunManifest:
+    def fail(self, error: BaseException | str) -> Self:
         """End it as ``failed``, with the traceback of an exception, or a text."""
         return self._end("failed", error_facts(error))
 
-    def _end(self, status: str, facts: Mapping[str, Any]) -> RunManifest:
+    def _end(self, status: str, facts: Mapping[str, Any]) -> Self:
         with self._lock:
             self._check_open()
             self._finish(status, facts)
-        return manifest_of(self._session, self.run_id)
+        return self
 
     def _finish(self, status: str, facts: Mapping[str, Any]) -> None:
         texts = metadata_texts({"status": status, "ended_at": datetime.now(UTC).isoformat(), **facts})

@@ -61,6 +61,7 @@ def savings_of(session: Session) -> Savings:
     (runs,) = session.query("select count(distinct run_id) from run_inputs").fetchall()[0]
     (other,) = session.query(
         "select coalesce(sum(coalesce(size_bytes, 0)), 0) from (select distinct entry_id, size_bytes from entries"
-        " where storage <> 'reference' and entry_id not in (select entry_id from run_inputs where entry_id is not null))"
+        " where storage <> 'reference'"
+        " and entry_id not in (select entry_id from run_inputs where entry_id is not null))"
     ).fetchall()[0]
     return Savings(int(runs), int(logical), int(stored), int(other))

@@ -107,7 +107,7 @@ pairs as (
     group by run_id
 ),
 
--- values are JSON texts; what is not JSON is shown as it is rather than making every query fail
+-- values are JSON texts, and what is not JSON is shown as it is rather than making every query fail
 plain as (
     select
         run_id,

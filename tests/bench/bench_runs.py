@@ -153,7 +153,7 @@ def ours(points: int, runs: int, folder: Path) -> dict[str, Any]:
     found["first_search_s"] = spent(lambda: many.sql(query).fetchall())
     found["search_s"] = min(spent(lambda: many.sql(query).fetchall()) for _ in range(5))
     whole = "select * from runs where auc > 0.99 and lr = 0.01"
-    found["search_all_s"] = min(spent(lambda: many.sql(whole).df()) for _ in range(3))
+    found["search_all_s"] = min(spent(lambda: many.sql(whole).pl()) for _ in range(3))
     found["hits"] = len(many.sql(query).fetchall())
     return found
 
@@ -214,9 +214,7 @@ def main() -> None:
         ("search by parameter and metric, warm", "search_s"),
         ("the same as a data frame", "search_all_s"),
     ):
-        cells = [
-            f"{them[key]:.3f} s ({them[key] / own[key]:,.0f}x)" if key in them else "-" for them in (file, sqlite)
-        ]
+        cells = [f"{them[key]:.3f} s ({them[key] / own[key]:,.0f}x)" if key in them else "-" for them in (file, sqlite)]
         print(f"{name:<42}{cells[0]:>18}{cells[1]:>18}{own[key]:>10.4f} s")
     print(f"the points took {own['commits']} commits; recording {options.runs:,} runs took {own['recorded_s']:.1f} s,")
     print(f"the first search of a version {own['first_search_s']:.2f} s; hits: {sqlite.get('hits')}, {own['hits']}")

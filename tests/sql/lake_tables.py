@@ -108,7 +108,24 @@ class Rows:
                 "input_digest": entry.get("digest"),
             }
         self._side["lineage"].append(row | values)
+        if output_kind == "run":
+            self.change("annotate", reason="run", run_id=output_id, metadata_count=0, lineage_count=1)
         return self
+
+    def log(self, run_id, points, *, reason="metrics", batch_id=None, found=None, last=None):
+        """A batch of metric points ``(name, step, value)`` or of events ``{column: value}``."""
+        batch_id = batch_id or f"batch{self.version}-{len(self._open)}"
+        for ordinal, point in enumerate(points if found is None else points[:found]):
+            row = {"batch_id": batch_id, "ordinal": ordinal, "run_id": run_id, "logged_at": START}
+            if reason == "metrics":
+                self.rows["metric_rows"].append(row | dict(zip(("name", "step", "value"), point, strict=True)))
+            else:
+                fixed = {"storage": "inline", "codec": "none", "digest": "sha256:e", "size_bytes": 2, "stored_bytes": 0}
+                self.rows["event_rows"].append(row | fixed | {"event_id": f"e{ordinal}"} | point)
+        details = json.dumps({"last": last}) if last else None
+        return self.change(
+            "log", reason=reason, run_id=run_id, entry_id=batch_id, row_count=len(points), details=details
+        )
 
     def _puts(self):
         return [row for row in [*self.rows["manifests"], *self._open] if row["op"] == "put"]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -294,6 +295,55 @@ def test_every_organisation_is_a_view_with_paths(views, view, paths):
     assert [path for (path,) in rows(views, lake_with_runs(), f"select path from {view} order by run_id")] == paths
 
 
+def test_points_count_once_their_batch_is_named(views):
+    lake = lake_with_runs()
+    lake.run("live", status="running")
+    lake.log(
+        "live", [("loss", 1, 0.5), ("auc", None, 0.7)], batch_id="one", last={"loss": [0.5, 1], "auc": [0.7, None]}
+    )
+    lake.commit()
+    lake.log("live", [("loss", 2, 0.25)], batch_id="two", last={"loss": [0.25, 2]}).commit()
+    lake.log("live", [], batch_id="two").commit()  # the same batch named again counts once
+    lake.rows["metric_rows"].append({**lake.rows["metric_rows"][0], "batch_id": "dead"})
+    found = rows(views, lake, "select name, step, value from metrics order by batch, ordinal")
+    assert found == [("loss", 1, 0.5), ("auc", None, 0.7), ("loss", 2, 0.25)]
+    assert rows(views, lake, "select metrics ->> 'loss', loss, auc from runs where run_id = 'live'") == [
+        ("0.25", 0.25, 0.7)
+    ]
+    assert rows(views, lake, "select status, auc from runs where run_id = 'r0'") == [("done", 0.9)]
+
+
+def test_events_and_what_runs_use_and_make(views):
+    lake = lake_with_runs()
+    lake.log("r0", [{"metadata": '{"a": {"b": 7}}', "stage": "s"}, {"metadata": "{broken"}], reason="events").commit()
+    assert rows(views, lake, "select event_id, run_id, stage, metadata ->> '$.a.b' from events order by 1") == [
+        ("e0", "r0", "s", "7"),
+        ("e1", "r0", None, None),
+    ]
+    assert rows(views, lake, "select run_id, folio, item, version, entry_id from run_inputs order by 1")[0] == (
+        "r0",
+        "a",
+        "data",
+        1,
+        "e1",
+    )
+    assert rows(views, lake, "select run_id, name from run_outputs order by 1") == [
+        ("r0", "out0"),
+        ("r1", "out1"),
+        ("r2", "out2"),
+    ]
+
+
+def test_views_read_what_their_headers_say(views):
+    connection = views.connect(empty_tables())
+    for view in views.files:
+        try:
+            read = connection.get_table_names(view.sql)
+        except duckdb.Error:
+            continue  # ASOF joins can't be told without their tables
+        assert {name.lower() for name in read} <= view.reads, view.name
+
+
 def test_parameters_and_metrics_are_columns_of_the_run_views(views):
     lake = lake_with_runs()
     found = rows(
@@ -343,7 +393,7 @@ def test_audits_find_nothing_on_a_lake_that_the_journal_wrote(views, tmp_path):
 
 def damaged(name):
     lake = small_lake()
-    journal, lineage, metadata = (lake.rows[table] for table in SCHEMAS)
+    journal, lineage, metadata, *_ = (lake.rows[table] for table in SCHEMAS)
     put = next(row for row in journal if row["op"] == "put")
     match name:
         case "row_position":
@@ -388,6 +438,17 @@ def damaged(name):
             lineage[2]["output_id"] = "nobody"
         case "side_rows":
             lineage.append(dict(lineage[0]))
+        case "batch_count":
+            lake.log("r", [("loss", 1, 0.5), ("loss", 2, 0.4)], found=1).commit()
+        case "batch_count/events":
+            lake.log("r", [{"metadata": "{}"}], reason="events", found=0).commit()
+        case "pin_entry":
+            lake.change("pin", run_id="r", folio="a", item="raw", entry_id="nobody").commit()
+        case "pin_entry/digest":
+            lake.change("pin", run_id="r", entry_id=put["entry_id"], digest="sha256:other").commit()
+        case "lineage_count/run":
+            lake.edge("r", put["entry_id"], output_kind="run").commit()
+            del lineage[-1]
     return lake
 
 
@@ -409,6 +470,11 @@ def damaged(name):
         "snapshot_name",
         "snapshot_name/drop",
         "lineage_count",
+        "lineage_count/run",
+        "batch_count",
+        "batch_count/events",
+        "pin_entry",
+        "pin_entry/digest",
         "metadata_count",
         "metadata_count/lake",
         "metadata_value",

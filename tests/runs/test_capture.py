@@ -1,0 +1,296 @@
+"""``@capture``: each call is a run, and whatever fails in recording, the function does not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lakefolio as lf
+from lakefolio.runs import recording
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_warnings() -> None:
+    recording._warned.clear()
+
+
+def the_run(lake: lf.Lake) -> lf.RunManifest:
+    (found,) = lake.runs()
+    return found
+
+
+def load(lake: lf.Lake, ref: str):
+    folio, _, rest = ref.partition(":")
+    item, _, version = rest.rpartition("@")
+    return lake.folio(folio).get_data(item, at=int(version))
+
+
+def test_a_function(lake: lf.Lake) -> None:
+    @lf.capture(lake=lake, run_type="production", project="churn", tags=["t"], params={"extra": 1})
+    def process(data: pd.DataFrame, factor: int = 2, *rest: float, mode: str = "a", **more: object):
+        """Multiply."""
+        return data * factor, {"rows": len(data)}
+
+    data = pd.DataFrame({"x": range(50)})
+    table, facts = process(data, 3, 0.5, mode="b", codes=np.arange(9))
+    assert facts == {"rows": 50}
+    assert (process.__name__, process.__doc__) == ("process", "Multiply.")
+    found = the_run(lake)
+    assert (found.type, found.project, found.tags, found.status) == ("production", "churn", ["t"], "done")
+    assert found.params == {"extra": 1, "factor": 3, "rest.0": 0.5, "mode": "b"}
+    assert [one.name for one in found.inputs] == ["data", "codes"]
+    assert [one.name for one in found.outputs] == ["return.0", "return.1"]
+    assert load(lake, found.outputs[0].ref).equals(table)
+    assert found.metadata["function"].endswith("process")
+    process(data)
+    assert len(lake.folio("inputs").list_contents()["included_tables"]) == 1  # recognised, not stored again
+
+
+def test_defaults_none_and_errors(lake: lf.Lake) -> None:
+    @lake.capture
+    def fails(n: int) -> None:
+        raise ValueError(f"no {n}")
+
+    @lake.capture
+    def nothing() -> None:
+        return None
+
+    with pytest.raises(ValueError, match="no 7"):
+        fails(7)
+    assert nothing() is None
+    with pytest.raises(TypeError):
+        nothing(1)
+    states = {(one.name.rpartition(".")[2], one.status, one.error_type) for one in lake.runs()}
+    assert states == {("fails", "failed", "ValueError"), ("nothing", "done", None), ("nothing", "failed", "TypeError")}
+    assert all(one.outputs == [] for one in lake.runs())
+
+
+def test_methods(lake: lf.Lake) -> None:
+    class Model:
+        @lake.capture
+        def fit(self, x: np.ndarray) -> float:
+            return float(x.sum())
+
+        @classmethod
+        @lake.capture
+        def named(cls, n: int) -> str:
+            return f"{cls.__name__}{n}"
+
+        @lake.capture
+        @staticmethod
+        def plain(n: int) -> int:
+            return n + 1
+
+    assert Model().fit(np.ones(4)) == 4.0
+    assert (Model.named(1), Model.plain(1), Model().plain(2)) == ("Model1", 2, 3)
+    runs = lake.runs()
+    assert len(runs) == 4 and {one.status for one in runs} == {"done"}
+    assert runs[-1].params["self"].endswith("Model") and [one.name for one in runs[-1].inputs] == ["x"]
+
+
+def test_generators(lake: lf.Lake) -> None:
+    @lake.capture
+    def numbers(n: int):
+        total = 0
+        for number in range(n):
+            total += (yield number) or 0
+        yield np.full(3, total)
+        return "end"
+
+    generator = numbers(2)
+    assert next(generator) == 0
+    assert lake.runs()[0].status == "running"
+    assert generator.send(5) == 1
+    assert generator.send(6).tolist() == [11, 11, 11]
+    with pytest.raises(StopIteration) as stopped:
+        next(generator)
+    assert stopped.value.value == "end"
+    found = the_run(lake)
+    assert {one.name: load(lake, one.ref) for one in found.outputs if one.kind == "json"} == {
+        "yields": [0, 1],
+        "return": "end",
+    }
+    assert "yield.2" in [one.name for one in found.outputs]
+    short = numbers(9)
+    next(short)
+    short.close()
+    assert lake.runs()[0].status == "done"
+
+
+def test_coroutines_and_async_generators(lake: lf.Lake) -> None:
+    @lake.capture
+    async def add(n: int) -> int:
+        await asyncio.sleep(0)
+        return n + 1
+
+    @lake.capture
+    async def count(n: int):
+        for number in range(n):
+            yield number
+
+    @lake.capture
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> tuple[list[int], list[int]]:
+        together = await asyncio.gather(*(add(n) for n in range(3)))
+        counted = [one async for one in count(3)]
+        task = asyncio.create_task(slow())
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return list(together), counted
+
+    assert asyncio.run(main()) == ([1, 2, 3], [0, 1, 2])
+    states = sorted((one.name.rpartition(".")[2], one.status) for one in lake.runs())
+    assert states == [("add", "done")] * 3 + [("count", "done"), ("slow", "failed")]
+
+
+def test_captured_calls_nest(lake: lf.Lake) -> None:
+    @lf.capture
+    def inner() -> int:
+        return 1
+
+    @lake.capture
+    def outer() -> int:
+        return inner() + 1
+
+    assert outer() == 2
+    by_name = {one.name.rpartition(".")[2]: one for one in lake.runs()}
+    assert by_name["inner"].parent == by_name["outer"].run_id
+
+
+def test_the_default_lake(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LAKEFOLIO_LAKE", str(tmp_path / "default"))
+
+    @lf.capture
+    def f() -> int:
+        return 7
+
+    assert f() == 7
+    assert the_run(lf.open()).status == "done"
+
+
+def test_memoisation(lake: lf.Lake) -> None:
+    calls = []
+    factor = 2
+
+    def make(body_version: int = 0, version: str | None = None):
+        if body_version == 0:
+
+            @lf.capture(lake=lake, cache=True, version=version)
+            def f(x: np.ndarray, n: int):
+                calls.append(n)
+                return x * n * factor, n
+        else:
+
+            @lf.capture(lake=lake, cache=True, version=version)
+            def f(x: np.ndarray, n: int):
+                calls.append(n)
+                return x * n * factor + 1, n
+
+        return f
+
+    x = np.arange(1_000.0)
+    first = make()(x, 3)
+    again = make()(x.copy(), 3)
+    assert np.array_equal(first[0], again[0]) and first[1] == again[1] == 3
+    assert calls == [3]
+    make()(x, 4)
+    make()(x + 1, 3)
+    assert calls == [3, 4, 3]
+    make(body_version=1)(x, 3)  # other code
+    make(version="2")(x, 3)
+    assert len(calls) == 5
+    other = make()
+    lake.folio("runs/" + lake.runs()[-1].run_id).delete("return.1", warn_dependents=False)
+    other(x, 3)  # deleted items have a history: it is answered from there
+    assert len(calls) == 5
+    assert lake.check().ok
+
+
+def test_a_call_whose_arguments_are_not_known_is_made(lake: lf.Lake) -> None:
+    calls = []
+
+    @lf.capture(lake=lake, cache=True)
+    def f(x: object) -> int:
+        calls.append(1)
+        return 1
+
+    with pytest.warns(RuntimeWarning, match="not kept"):
+        f(object())
+        f(object())
+    assert len(calls) == 2
+
+
+def test_a_failure_inside_capture_never_breaks_the_function(lake: lf.Lake, monkeypatch) -> None:
+    @lake.capture
+    def f(x: object) -> object:
+        return object()
+
+    with pytest.warns(RuntimeWarning) as caught:
+        assert f(object()) is not None
+        f(object())
+    assert len(caught) == 2  # of the argument, and of what it returned; each once
+    assert {one.status for one in lake.runs()} == {"done"}
+
+    def broken(*given, **named):
+        raise lf.StorageError("the network is gone")
+
+    monkeypatch.setattr(lake._session, "apply", broken)
+    with pytest.warns(RuntimeWarning, match="the network is gone"):
+        assert f(1) is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recording._warned.clear()
+        assert f(1) is not None  # also where warnings are errors
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({"tags": [5]}, "bad-text"), ({"params": {"f": object()}}, "bad-params"), ({"name": 5}, "bad-text")],
+)
+def test_bad_options_are_told_where_they_are_given(lake: lf.Lake, options: dict, kind: str) -> None:
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lf.capture(lake=lake, **options)
+    assert caught.value.kind == kind
+
+
+def test_what_can_not_be_captured(lake: lf.Lake) -> None:
+    for what in (int, 5):
+        with pytest.raises(lf.InvalidInputError) as caught:
+            lake.capture(what)
+        assert caught.value.kind == "bad-capture"
+
+    def generator():
+        yield 1
+
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.capture(generator, cache=True)
+    assert caught.value.kind == "bad-capture"
+
+
+def test_an_unchanged_input_costs_its_hash_and_little_more(lake: lf.Lake) -> None:
+    data = np.random.default_rng(0).random(3_000_000)
+
+    @lake.capture
+    def f(x: np.ndarray) -> None:
+        return None
+
+    f(data)
+    beyond = []
+    for _ in range(7):
+        began = time.perf_counter()
+        hashlib.sha256(data).digest()
+        hashed = time.perf_counter()
+        f(data)
+        beyond.append(time.perf_counter() - hashed - (hashed - began))
+    assert min(beyond) < 0.1  # 5 to 10 ms on an idle machine, see bench_runs.py
