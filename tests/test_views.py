@@ -149,7 +149,7 @@ def test_an_answer_keeps_to_its_state_while_others_are_asked(views):
         "select * from tables",
         "from enable_logging(storage = 'file', storage_path = '/tmp/never')",
         "select * from query('from enable_' || 'logging()')",
-        'select * from "query" (\'select 1\')',
+        "select * from \"query\" ('select 1')",
         "select write_log('x')",
     ],
 )
