@@ -347,10 +347,13 @@ def test_views_read_what_their_headers_say(views):
 def test_parameters_and_metrics_are_columns_of_the_run_views(views):
     lake = lake_with_runs()
     found = rows(
-        views, lake, "select run_id, auc, lr, name, warm, status from runs_by_project where auc > 0.905 order by 1"
+        views,
+        lake,
+        "select run_id, auc, lr, params ->> 'name', warm, status, name from runs_by_project where auc > 0.905 order by 1",
     )
     assert [row[:2] for row in found] == [("r1", 0.91), ("r2", 0.92)]
-    assert found[0][2:] == (0.2, "it's", True, "done")  # a metric called status does not hide the run's
+    # a metric called status does not hide the run's, nor a parameter called name
+    assert found[0][2:] == (0.2, "it's", True, "done", None)
     connection = views.connect(lake.tables())
     assert connection.sql("select count(auc) from runs_flat").fetchall() == [(3,)]
 
