@@ -101,7 +101,6 @@ def test_nothing_of_the_environment_and_no_secret_of_the_command_is_recorded(lak
 
 
 def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
-<<<<<<< HEAD
     def work(run: lf.Run) -> None:
         with run:
             run.log(loss=1.0)
@@ -110,11 +109,6 @@ def test_a_failed_run_keeps_its_traceback(lake: lf.Lake) -> None:
     run = lake.run()
     with pytest.raises(ZeroDivisionError):
         work(run)
-=======
-    with pytest.raises(ZeroDivisionError), lake.run() as run:  # noqa: PT012
-        run.log(loss=1.0)
-        1 / 0  # noqa: B018
->>>>>>> runs
     found = lake.get_run(run.run_id)
     assert (found.status, found.error_type) == ("failed", "ZeroDivisionError")
     assert "1 / 0" in found.error

@@ -349,7 +349,8 @@ def test_parameters_and_metrics_are_columns_of_the_run_views(views):
     found = rows(
         views,
         lake,
-        "select run_id, auc, lr, params ->> 'name', warm, status, name from runs_by_project where auc > 0.905 order by 1",
+        "select run_id, auc, lr, params ->> 'name', warm, status, name from runs_by_project "
+        "where auc > 0.905 order by 1",
     )
     assert [row[:2] for row in found] == [("r1", 0.91), ("r2", 0.92)]
     # a metric called status does not hide the run's, nor a parameter called name
