@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Entry, Snapshot
     from lakefolio.errors import (
         AlreadyExistsError,
         ConflictError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from lakefolio.runs.manifest import RunManifest
     from lakefolio.runs.run import Run
     from lakefolio.runs.words import RunType, StorageMode
-    from lakefolio.state import Entry, Snapshot
 
 __all__ = [
     "AlreadyExistsError",
@@ -73,13 +73,13 @@ __all__ = [
 
 _HOMES = {
     "DataFolio": ("lakefolio.folio", "Folio"),
-    "Entry": ("lakefolio.state", "Entry"),
+    "Entry": ("lakefolio.entries", "Entry"),
     "Folio": ("lakefolio.folio", "Folio"),
     "Lake": ("lakefolio.lake", "Lake"),
     "Run": ("lakefolio.runs.run", "Run"),
     "RunManifest": ("lakefolio.runs.manifest", "RunManifest"),
     "RunType": ("lakefolio.runs.words", "RunType"),
-    "Snapshot": ("lakefolio.state", "Snapshot"),
+    "Snapshot": ("lakefolio.entries", "Snapshot"),
     "Q": ("lakefolio.query.conditions", "Q"),
     "all_of": ("lakefolio.query.conditions", "all_of"),
     "any_of": ("lakefolio.query.conditions", "any_of"),

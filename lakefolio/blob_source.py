@@ -17,7 +17,7 @@ from lakefolio.layout import blob_key, check_digest
 
 if TYPE_CHECKING:
     from lakefolio.cache import FileCache
-    from lakefolio.state import Entry
+    from lakefolio.entries import Entry
     from lakefolio.storage import Store
 
 __all__ = ["BlobSource"]

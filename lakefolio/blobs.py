@@ -30,8 +30,8 @@ from lakefolio.schema import INLINE_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from lakefolio.cache import FileCache
+    from lakefolio.entries import Entry, View
     from lakefolio.kept import Kept
-    from lakefolio.state import Entry, View
     from lakefolio.storage import Store
 
 __all__ = ["Blobs", "digest_of", "discard"]

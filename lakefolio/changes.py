@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal
 
-from lakefolio.state import Entry
+from lakefolio.entries import Entry
 
 __all__ = [
     "KEEP",

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from lakefolio import references
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.entries import Entry, content_from_row
 from lakefolio.errors import IntegrityError, LakefolioError, one_line
 from lakefolio.layout import BLOBS, LOG_TABLES, MARKER, README, TABLES, blob_key, check_digest, table_prefix
 from lakefolio.reach import Keep, Reach
-from lakefolio.state import Entry, content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.session import Session

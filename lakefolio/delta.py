@@ -12,29 +12,19 @@ Log entries are never deleted: a writer that slept could otherwise create an ent
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from lakefolio.delta_actions import (
     DataFile,
     LogEntry,
-    brief,
-    check_protocol,
-    check_seal,
-    file_of,
-    from_parquet,
     now_ms,
-    parse_pointer,
-    plain_metadata,
-    rows_from_plain,
     rows_to_plain,
     sealed,
     stats_of,
@@ -42,12 +32,13 @@ from lakefolio.delta_actions import (
     to_parquet,
     to_pointer,
 )
-from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError
-from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.delta_log import DeltaLog, log_problem
+from lakefolio.errors import AlreadyExistsError
+from lakefolio.layout import log_key, log_prefix, table_prefix
 from lakefolio.small_parquet import small_parquet
 
 if TYPE_CHECKING:
-    from lakefolio.storage import Store
+    pass
 
 __all__ = ["DataFile", "DeltaTable", "LogEntry", "log_problem"]
 
@@ -55,7 +46,6 @@ _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
 _CHECKPOINT_EVERY = 50
 _COMPACT_FANOUT = 50
-_DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -64,37 +54,8 @@ _CONFIGURATION = {
 }
 
 
-def log_problem(body: bytes) -> str | None:
-    """Return what is wrong with the bytes of a log entry, or None."""
-    try:
-        check_seal(body)
-        if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
-            return "is truncated or damaged"
-    except (ValueError, RecursionError) as exc:
-        return f"is truncated or damaged: {brief(exc)}"
-    return None
-
-
-class DeltaTable:
-    """One Delta table below a lake, as far as this handle has read it. Not thread-safe: its owner holds a lock.
-
-    Attributes:
-        name: The table's name, ``"manifests"``.
-        version: The newest version read, -1 before :meth:`load`.
-    """
-
-    def __init__(self, store: Store, name: str, schema: pa.Schema, order: Sequence[str]) -> None:
-        self.store = store
-        self.name = name
-        self.schema = schema
-        self.version = -1
-        self.checkpoint_version = -1
-        self._due = False
-        self.order = tuple(order)
-        self._nothing = schema.empty_table()  # made once: it takes as long as 40 looks at the log
-        self._files: dict[str, DataFile] = {}
-        self._tombstones: dict[str, tuple[DataFile, int]] = {}
-        self._table_metadata: dict[str, Any] = {}
+class DeltaTable(DeltaLog):
+    """A Delta table that can be written, too. Not thread-safe: its owner holds a lock."""
 
     # -- creation ------------------------------------------------------------------------------------------
 
@@ -123,270 +84,6 @@ class DeltaTable:
             self.store.create(log_key(self.name, 0), sealed(info, {}, actions))
         except AlreadyExistsError:
             return
-
-    # -- reading -------------------------------------------------------------------------------------------
-
-    def data_files(self) -> dict[str, int]:
-        """Return the active data files: path in the table -> size in bytes."""
-        return {file.path: file.size_bytes for file in self._files.values()}
-
-    def never_named(self) -> Callable[[str], bool]:
-        """Return what says of a path whether it is a data file that no log entry names, nor ever will.
-
-        A file carries the version it was written for in its name, and only the log entry of that version may name it
-        (FORMAT.md, "Upkeep"). Once that version exists without naming it, the writer has lost or died.
-        """
-        named = {*self._files, *self._tombstones}
-        newest = self.version
-        return lambda path: (
-            (match := _DATA_FILE.fullmatch(path)) is not None and int(match[1]) <= newest and path not in named
-        )
-
-    def active(self) -> list[DataFile]:
-        """Return the active data files as the log tells, read from its start; the files are not read."""
-        self._forget()
-        for entry in self._read_entries(self._list_versions(None)):
-            self._replay(entry)
-        return list(self._files.values())
-
-    def load(self, *, trust_copies: bool = True) -> pa.Table:
-        """Read the table from its newest checkpoint on and return all its rows, in order.
-
-        Three requests (the checkpoint's name, the checkpoint, one LIST), then the entries since and the data files.
-
-        Args:
-            trust_copies: Take the rows of small commits from their log entries, without reading their files. False
-                reads the log from its start and every file, and compares them with the copies.
-
-        Raises:
-            FormatError: If the table is missing, or asks for a newer protocol than is known here.
-            IntegrityError: If a log entry, a checkpoint or a data file is missing or damaged.
-        """
-        pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
-        try:
-            if (found := parse_pointer(pointer)) is not None:
-                self._load_checkpoint(*found)
-            if self.version < 0:
-                return self._load(trust_copies=trust_copies)
-            try:
-                return self._load(trust_copies=True)
-            except (IntegrityError, FormatError):
-                self._forget()  # a checkpoint saves time, nothing else: what is wrong is for the log to say
-                return self._load(trust_copies=True)
-        except BaseException:
-            self._forget()  # so that the next look does not take a half-read table for a whole one
-            raise
-
-    def _forget(self) -> None:
-        self.version = self.checkpoint_version = -1
-        self._files.clear()
-        self._tombstones.clear()
-
-    def follow(self) -> None:
-        """Read the log, from its newest checkpoint on, and no data file: ``delta_scan`` reads those part by part.
-
-        Raises:
-            FormatError: If the table is missing, or asks for a newer protocol than is known here.
-            IntegrityError: If a log entry is missing or damaged.
-        """
-        found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
-        try:
-            if found is not None:
-                self._load_checkpoint(*found)
-            if self.version >= 0:
-                try:
-                    self._catch_up()
-                    return
-                except (IntegrityError, FormatError):
-                    self._forget()
-            self._catch_up()
-        except BaseException:
-            self._forget()
-            raise
-
-    def read(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
-        """Return the rows of data files, in no order; only the columns of ``schema`` if it is given.
-
-        Raises:
-            IntegrityError: If a data file is missing or damaged.
-        """
-        return self._rows_of(files, schema)
-
-    @property
-    def known_files(self) -> list[DataFile]:
-        """The active data files at this handle's version."""
-        return list(self._files.values())
-
-    def _load(self, *, trust_copies: bool) -> pa.Table:
-        self._catch_up()
-        files = list(self._files.values())
-        if trust_copies:
-            return self._ordered(self._rows_of(files))
-        rows = self._rows_of([replace(file, rows=None) for file in files])
-        for file in files:
-            if file.rows is not None:
-                self._compare(file)
-        return self._ordered(rows)
-
-    def _catch_up(self) -> None:
-        """Read the log entries above this handle's version."""
-        after = log_key(self.name, self.version) if self.version >= 0 else None
-        entries = self._read_entries(self._list_versions(after))
-        if self.version < 0 and not entries:
-            raise FormatError(
-                f"table {self.name!r} of {self.store.uri} has no log",
-                kind="table-missing",
-                hint="the lake was copied or deleted in part; restore it from a copy",
-                table=self.name,
-            )
-        for entry in entries:
-            self._replay(entry)
-
-    def _compare(self, file: DataFile) -> None:
-        assert file.rows is not None
-        if not self._rows_of([replace(file, rows=None)]).equals(file.rows):
-            raise IntegrityError(
-                f"data file {file.path!r} of table {self.name!r} differs from the copy of its rows in the log",
-                kind="table-copy-differs",
-                hint="one of the two was edited; restore both from a copy of the lake",
-                key=f"{table_prefix(self.name)}/{file.path}",
-                table=self.name,
-            )
-
-    def poll(self, *, one: bool = False) -> tuple[list[LogEntry], pa.Table]:
-        """Read what is new since the last look and return the log entries and their rows, in order.
-
-        One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
-
-        Args:
-            one: Read the next entry only, for who expects no other: one GET.
-        """
-        entries: list[LogEntry] = []
-        key = log_key(self.name, self.version + 1)
-        found = self.store.find(key)
-        if found is None:
-            return [], self._nothing
-        entries.append(self._parse(self.version + 1, found, key))
-        key = log_key(self.name, self.version + 2)
-        found = None if one else self.store.find(key)
-        if found is not None:
-            entries.append(self._parse(self.version + 2, found, key))
-            entries += self._read_entries(self._list_versions(key), first=self.version + 3)
-        rows = self._ordered(self._rows_of([file for entry in entries for file in entry.added]))
-        for entry in entries:
-            self._replay(entry)
-        return entries, rows
-
-    def entries(self, first: int, last: int) -> list[LogEntry]:
-        """Read the log entries ``first`` to ``last`` again, one request each; changes nothing in this handle."""
-        return self._read_entries(range(first, last + 1), first=first)
-
-    def _list_versions(self, after: str | None) -> list[int]:
-        listed = self.store.list(log_prefix(self.name) + "/", after=after)
-        versions = [log_version(info.key) for info in listed]
-        return sorted(version for version in versions if version is not None)
-
-    def _read_entries(self, versions: Sequence[int], first: int | None = None) -> list[LogEntry]:
-        expected = self.version + 1 if first is None else first
-        if list(versions) != list(range(expected, expected + len(versions))):
-            missing = sorted(set(range(expected, max(versions) + 1)) - set(versions))
-            raise IntegrityError(
-                f"log of table {self.name!r} in {self.store.uri} lacks version {missing[0]}",
-                kind="log-gap",
-                hint="a log entry was deleted; restore it from a copy of the lake",
-                table=self.name,
-                version=missing[0],
-            )
-        keys = [log_key(self.name, version) for version in versions]
-        bodies = self.store.get_many(keys)
-        return [self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)]
-
-    def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
-        if body is None:
-            raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
-        added: list[DataFile] = []
-        compacted: list[DataFile] = []
-        removed: list[str] = []
-        info: Mapping[str, Any] = {}
-        try:
-            check_seal(bytes(body))
-            for line in bytes(body).splitlines():
-                action = json.loads(line)
-                if "add" in action:
-                    file = file_of(action["add"])
-                    (added if action["add"].get("dataChange", True) else compacted).append(file)
-                elif "remove" in action:
-                    removed.append(unquote(action["remove"]["path"]))
-                elif "protocol" in action:
-                    check_protocol(action["protocol"], self.name)
-                elif "metaData" in action:
-                    self._table_metadata = action["metaData"]
-                elif "commitInfo" in action:
-                    info = action["commitInfo"].get("lakefolio") or {}
-            if added and info.get("rows") is not None and len(added) == 1:
-                rows = rows_from_plain(info["rows"], self.schema)
-                added = [replace(added[0], rows=rows)]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
-            raise IntegrityError(
-                f"log entry {key!r} is truncated or damaged: {brief(exc)}",
-                kind="log-damaged",
-                hint="restore this object from a copy of the lake",
-                key=key,
-                version=version,
-            ) from exc
-        commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
-        return LogEntry(version, commits, tuple(added), tuple(compacted), tuple(removed), refused)
-
-    def _replay(self, entry: LogEntry) -> None:
-        for path in entry.removed:
-            gone = self._files.pop(path, None)
-            if gone is not None:
-                self._tombstones[path] = (gone, now_ms())
-        for file in (*entry.added, *entry.compacted):
-            self._files[file.path] = file
-        self.version = entry.version
-
-    def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
-        schema = schema or self.schema
-        wanted = [file for file in files if file.rows is None]
-        keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
-        bodies = self.store.get_many(keys)
-        tables = [file.rows for file in files if file.rows is not None]
-        for file, key, body in zip(wanted, keys, bodies, strict=True):
-            tables.append(self._read_parquet(file, key, body, schema))
-        if tables:
-            return pa.concat_tables(tables)
-        return self._nothing if schema is self.schema else schema.empty_table()
-
-    def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
-        problem = "is missing"
-        if body is not None and len(body) != file.size_bytes:
-            problem = f"has {len(body)} bytes, expected {file.size_bytes}"
-        elif body is not None and file.sha256 and file.sha256 != (found := hashlib.sha256(body).hexdigest()):
-            problem = f"has the digest {found[:16]}…, expected {file.sha256[:16]}…"
-        elif body is not None:
-            try:
-                return from_parquet(body, schema)
-            except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
-                problem = f"is truncated or damaged: {brief(exc)}"
-        raise self.damaged(key, problem)
-
-    def damaged(self, key: str, problem: str) -> IntegrityError:
-        """Return the error that says so of a data file."""
-        return IntegrityError(
-            f"data file {key!r} of table {self.name!r} {problem}",
-            kind="table-file-damaged",
-            hint="restore this object from a copy of the lake",
-            key=key,
-            table=self.name,
-        )
-
-    def _ordered(self, rows: pa.Table) -> pa.Table:
-        if rows.num_rows <= _COPIED_ROWS:  # they nearly always are in order: looking costs a tenth of sorting
-            keys = list(zip(*(rows.column(column).to_pylist() for column in self.order), strict=True))
-            if keys == sorted(keys):
-                return rows
-        return rows.sort_by([(column, "ascending") for column in self.order])
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -537,29 +234,3 @@ class DeltaTable:
         self.store.put(f"{prefix}/{self.version:020d}.checkpoint.parquet", body)
         self.store.put(f"{prefix}/_last_checkpoint", to_pointer(self.version, body, len(self._files), size))
         self.checkpoint_version = self.version
-
-    def _load_checkpoint(self, version: int, sha256: str) -> None:
-        import pyarrow.parquet as pq
-
-        key = f"{log_prefix(self.name)}/{version:020d}.checkpoint.parquet"
-        body = self.store.find(key)
-        if body is None or (sha256 and hashlib.sha256(body).hexdigest() != sha256):
-            return  # the log itself is complete: a lost checkpoint costs time, nothing else
-        try:
-            actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False).to_pylist()
-            for action in actions:
-                if action.get("protocol"):
-                    check_protocol(action["protocol"], self.name)
-                elif action.get("metaData"):
-                    self._table_metadata = plain_metadata(action["metaData"])
-                elif action.get("add"):
-                    file = file_of(action["add"])
-                    self._files[file.path] = file
-                elif action.get("remove"):
-                    gone = action["remove"]
-                    file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
-                    self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
-        except (pa.ArrowException, FormatError, KeyError, ValueError, TypeError, AttributeError, OSError):
-            self._forget()
-            return
-        self.version = self.checkpoint_version = version

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from lakefolio.changes import Stored
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.entries import Entry, content_from_row
 from lakefolio.errors import IntegrityError
-from lakefolio.state import Entry, content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.blobs import Blobs
-    from lakefolio.state import View
+    from lakefolio.entries import View
 
 __all__ = ["CODEC", "INLINE_EVENT_BYTES", "blob_entries", "compressed", "short", "store", "text_of", "whole"]
 

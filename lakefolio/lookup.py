@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from lakefolio.changes import RUN_OVER, SetRun
+from lakefolio.entries import Entry, View
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, nearest
 from lakefolio.refs import as_time, parse_time
-from lakefolio.state import Entry, State, View
+from lakefolio.state import State
 
 __all__ = ["check_run", "check_side_rows", "item_not_found", "resolve_at", "snapshot_not_found"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from lakefolio.changes import Put
-from lakefolio.state import Entry, Snapshot, View, entry_from_row
+from lakefolio.entries import Entry, Snapshot, View, entry_from_row
 
 __all__ = ["Overlay", "Side"]
 

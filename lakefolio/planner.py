@@ -7,8 +7,7 @@ tables. Nothing here is a guess about a later moment: the rows are committed onl
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,34 +25,21 @@ from lakefolio.changes import (
     Restore,
     SetArchived,
     SetRun,
-    Stored,
     TakeSnapshot,
     Update,
 )
-from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
-from lakefolio.lookup import check_run, check_side_rows, item_not_found, resolve_at, snapshot_not_found
+from lakefolio.entries import Entry, Snapshot, View
+from lakefolio.errors import AlreadyExistsError
+from lakefolio.lookup import check_run, check_side_rows, item_not_found, snapshot_not_found
 from lakefolio.overlay import Overlay, Side
-from lakefolio.refs import is_uri, new_id, parse_ref
-from lakefolio.state import Entry, Snapshot, State, View
+from lakefolio.plan_rows import EDGE_KEPT, STORED, PlanRows, json_text
+from lakefolio.refs import new_id
+from lakefolio.state import State
 
 __all__ = ["Plan", "plan_commit"]
 
-_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-_STORED = tuple(Stored.__dataclass_fields__)
-_EDGE_KEPT = (
-    "input_kind",
-    "input_id",
-    "input_folio",
-    "input_item",
-    "input_uri",
-    "input_digest",
-    "run_id",
-    "role",
-    "details",
-)
 
-
-class Plan:
+class Plan(PlanRows):
     """The rows of one commit on one state.
 
     Attributes:
@@ -75,21 +61,15 @@ class Plan:
         first_ordinal: int,
         txn_id: str,
     ) -> None:
-        self.commit = commit
-        self.state = state
-        self.overlay = Overlay(base, side, version)
-        self.manifests: list[dict[str, Any]] = []
-        self.lineage: list[dict[str, Any]] = []
-        self.metadata: list[dict[str, Any]] = []
-        self._first_ordinal = first_ordinal
-        self._common: dict[str, Any] = {
-            "version": version,
-            "committed_at": committed_at,
-            "commit_id": commit.commit_id,
-            "txn_id": txn_id,
-            "author": commit.author,
-            "message": commit.message,
-        }
+        super().__init__(
+            commit,
+            state,
+            Overlay(base, side, version),
+            version=version,
+            committed_at=committed_at,
+            first_ordinal=first_ordinal,
+            txn_id=txn_id,
+        )
         for change in commit.changes:
             self._add(change)
 
@@ -126,98 +106,10 @@ class Plan:
                     entry_id=change.batch_id,
                     run_id=change.run_id,
                     row_count=change.row_count,
-                    details=_json(change.details),
+                    details=json_text(change.details),
                 )
             case LogBlob():
                 self._log_blob(change)
-
-    # -- rows ----------------------------------------------------------------------------------------------
-
-    def _row(self, op: str, reason: str, **values: Any) -> dict[str, Any]:
-        row = {
-            **self._common,
-            "ordinal": self._first_ordinal + len(self.manifests),
-            "op": op,
-            "reason": reason,
-            "run_id": self.commit.run_id,
-            **values,
-        }
-        self.manifests.append(row)
-        return row
-
-    def _put_row(self, folio: str, item: str, reason: str, content: Mapping[str, Any], **values: Any) -> None:
-        kept = {name: content[name] for name in _STORED}
-        kept["details"] = _json(content["details"])
-        values["tags"] = list(values.get("tags") or ()) or None
-        self.overlay.put(self._row("put", reason, folio=folio, item=item, **kept, **values))
-
-    def _delete(self, folio: str, item: str, reason: str) -> None:
-        self._row("delete", reason, folio=folio, item=item)
-        self.overlay.delete(folio, item)
-
-    def _metadata_rows(
-        self,
-        kind: str,
-        subject_id: str,
-        folio: str | None,
-        item: str | None,
-        values: Mapping[str, str | None],
-    ) -> int:
-        for key, value in values.items():
-            self.metadata.append(
-                {
-                    "txn_id": self._common["txn_id"],
-                    "ordinal": len(self.metadata),
-                    "subject_kind": kind,
-                    "subject_id": subject_id,
-                    "folio": folio,
-                    "item": item,
-                    "key": key,
-                    "value": value,
-                    "value_number": _number(value),
-                }
-            )
-        return len(values)
-
-    def _edge_rows(self, entry_id: str, folio: str, item: str, edges: Iterable[Mapping[str, Any]]) -> int:
-        rows = [
-            {
-                "txn_id": self._common["txn_id"],
-                "ordinal": len(self.lineage) + number,
-                "output_kind": "entry",
-                "output_id": entry_id,
-                "output_folio": folio,
-                "output_item": item,
-                **{name: edge.get(name) for name in _EDGE_KEPT},
-            }
-            for number, edge in enumerate(edges)
-        ]
-        self.lineage += rows
-        self.overlay.set_edges(entry_id, rows)
-        return len(rows)
-
-    # -- changes -------------------------------------------------------------------------------------------
-
-    def _head(self, folio: str, item: str) -> Entry:
-        entry = self.overlay.entry(folio, item)
-        if entry is None:
-            raise item_not_found(self.overlay, folio, item)
-        return entry
-
-    def _free(self, folio: str, item: str, *, overwrite: bool) -> str:
-        if not self.overlay.live(folio, item):
-            return "add"
-        if not overwrite:
-            current = self._head(folio, item)
-            raise AlreadyExistsError(
-                f"item {item!r} already exists in folio {folio!r} (since version {current.version})",
-                kind="item-exists",
-                hint="choose another name or pass overwrite=True; the old entry stays in the history",
-                folio=folio,
-                item=item,
-                version=current.version,
-            )
-        return "overwrite"
 
     def _put(self, change: Put) -> None:
         reason = self._free(change.folio, change.item, overwrite=change.overwrite)
@@ -233,7 +125,7 @@ class Plan:
             change.folio,
             change.item,
             reason,
-            {name: getattr(stored, name) for name in _STORED},
+            {name: getattr(stored, name) for name in STORED},
             entry_id=change.entry_id,
             description=change.description,
             tags=change.tags,
@@ -242,32 +134,13 @@ class Plan:
             run_id=run_id,
         )
 
-    def _check_not_purged_meanwhile(self, stored: Stored) -> None:
-        if (
-            stored.storage == "blob"
-            and stored.blob_digest
-            and (stored.generation or 0) < self.overlay.generation(stored.blob_digest)
-        ):
-            raise ConflictError(
-                f"blob {stored.blob_digest} was purged while it was being added",
-                kind="purged-meanwhile",
-                hint="add it again",
-                digest=stored.blob_digest,
-            )
-
-    def _entry_metadata(self, entry_id: str, folio: str, item: str, values: Mapping[str, str]) -> int:
-        if not values:
-            return 0
-        self.overlay.set_metadata("entry", entry_id, values)
-        return self._metadata_rows("entry", entry_id, folio, item, values)
-
     def _reput(self, entry: Entry, reason: str, *, archived: bool) -> None:
         """Make an entry that exists the head again, under its own id: its lineage and metadata come with it."""
         self._put_row(
             entry.folio,
             entry.item,
             reason,
-            {name: getattr(entry, name) for name in _STORED},
+            {name: getattr(entry, name) for name in STORED},
             entry_id=entry.entry_id,
             description=entry.description,
             tags=entry.tags,
@@ -296,7 +169,7 @@ class Plan:
             folio,
             item,
             reason,
-            {name: getattr(entry, name) for name in _STORED},
+            {name: getattr(entry, name) for name in STORED},
             entry_id=entry_id,
             description=description,
             tags=tags,
@@ -387,7 +260,7 @@ class Plan:
             target_version=target,
             description=change.message,
             tags=list(change.tags) or None,
-            extra=_json(change.extra) if change.extra else None,
+            extra=json_text(change.extra) if change.extra else None,
         )
         snapshot = Snapshot(
             name=change.name,
@@ -425,21 +298,6 @@ class Plan:
                     self._reput(old, "restore", archived=old.archived)
         if change.items is None:
             self._restore_words(change.target_version, change.folio, folios)
-
-    def _check_not_purged(self, entry: Entry, what: str) -> None:
-        if (
-            entry.storage == "blob"
-            and entry.blob_digest
-            and (entry.generation or 0) < self.overlay.generation(entry.blob_digest)
-        ):
-            raise NotFoundError(
-                f"content of {entry.ref} was given up by gc and can't be {what}",
-                kind="content-purged",
-                hint="choose a later version, or items whose content is still kept",
-                item=entry.item,
-                version=entry.version,
-                digest=entry.digest,
-            )
 
     def _restore_words(self, version: int, folio: str | None, folios: list[str]) -> None:
         subjects: list[tuple[Any, str]] = [("folio", one) for one in folios]
@@ -479,7 +337,7 @@ class Plan:
                 "ordinal": len(self.lineage) + number,
                 "output_kind": "run",
                 "output_id": run_id,
-                **{name: edge.get(name) for name in _EDGE_KEPT},
+                **{name: edge.get(name) for name in EDGE_KEPT},
             }
             for number, edge in enumerate(edges)
         ]
@@ -489,7 +347,7 @@ class Plan:
 
     def _pin(self, run_id: str, name: str, entry: Entry) -> None:
         self._check_not_purged(entry, "used by a run")
-        kept = {column: getattr(entry, column) for column in _STORED if column not in ("content", "details")}
+        kept = {column: getattr(entry, column) for column in STORED if column not in ("content", "details")}
         self._row(
             "pin",
             "input",
@@ -503,46 +361,8 @@ class Plan:
 
     def _log_blob(self, change: LogBlob) -> None:
         self._check_not_purged_meanwhile(change.stored)
-        kept = {column: getattr(change.stored, column) for column in _STORED if column not in ("content", "details")}
+        kept = {column: getattr(change.stored, column) for column in STORED if column not in ("content", "details")}
         self._row("log", "event", entry_id=change.event_id, run_id=change.run_id, **kept)
-
-    # -- inputs --------------------------------------------------------------------------------------------
-
-    def _entry_of(self, text: str) -> Entry:
-        """Return the entry that a reference means; one that does not exist was refused before."""
-        ref = parse_ref(text, folio="")
-        if ref.at is None:
-            return self._head(ref.folio or "", ref.item)
-        version = resolve_at(self.overlay, self.state, ref.at, ref.folio)
-        entry = self.overlay.entry_at(ref.folio or "", ref.item, version)
-        if entry is None:
-            raise item_not_found(self.overlay, ref.folio or "", ref.item)
-        return entry
-
-    def _resolve(self, text: str, folio: str) -> dict[str, Any]:
-        if is_uri(text):
-            return {"input_kind": "external", "input_uri": text}
-        ref = parse_ref(text, folio=folio)
-        where = ref.folio or folio
-        try:
-            if ref.at is None:
-                entry = self.overlay.entry(where, ref.item)
-            else:
-                version = resolve_at(self.overlay, self.state, ref.at, where)
-                entry = self.overlay.entry_at(where, ref.item, version)
-            if entry is None:
-                raise item_not_found(self.overlay, where, ref.item)
-        except NotFoundError as exc:
-            raise NotFoundError(
-                f"input {text!r}: {exc.message}", kind="input-not-found", hint=exc.hint, input=text
-            ) from exc
-        return {
-            "input_kind": "entry",
-            "input_id": entry.entry_id,
-            "input_folio": where,
-            "input_item": ref.item,
-            "input_digest": entry.digest,
-        }
 
 
 def plan_commit(
@@ -556,23 +376,3 @@ def plan_commit(
         ConflictError: A blob was purged meanwhile.
     """
     return Plan(commit, state, base, side, first_ordinal=first_ordinal, txn_id=txn_id, **when)
-
-
-def _json(value: Mapping[str, Any]) -> str | None:
-    if not value:
-        return None
-    try:
-        return _ENCODER.encode(dict(value))
-    except (TypeError, ValueError) as exc:
-        raise InvalidInputError(
-            f"details can't be written as JSON: {exc}", kind="bad-details", hint="keep to plain values"
-        ) from exc
-
-
-def _number(value: str | None) -> float | None:
-    if value is None or not value.removeprefix("-")[:1].isdigit():
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None

@@ -16,6 +16,7 @@ from lakefolio.blobs import Blobs
 from lakefolio.cache import FileCache
 from lakefolio.changes import Stored
 from lakefolio.config import setting
+from lakefolio.entries import Entry
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.items import json_decode
 from lakefolio.journal import Journal
@@ -25,7 +26,7 @@ from lakefolio.marker import Marker
 from lakefolio.overlay import Overlay
 from lakefolio.refs import check_folio, check_item
 from lakefolio.schema import LINEAGE_SCHEMA
-from lakefolio.state import Entry, State
+from lakefolio.state import State
 from lakefolio.storage import Store
 
 if TYPE_CHECKING:

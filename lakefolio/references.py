@@ -20,7 +20,7 @@ from lakefolio.refs import is_uri
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
 
 if TYPE_CHECKING:
-    from lakefolio.state import Entry
+    from lakefolio.entries import Entry
 
 __all__ = ["check", "load", "local_path", "register"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.delta import log_problem
+from lakefolio.entries import content_from_row
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.journal import Journal
 from lakefolio.layout import (
@@ -27,7 +28,6 @@ from lakefolio.layout import (
 )
 from lakefolio.marker import parse_marker
 from lakefolio.reports import RepairReport
-from lakefolio.state import content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.delta import DataFile

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lakefolio import items, references
+from lakefolio.batches import PURGED_MEANWHILE, Batch
 from lakefolio.changes import Annotate, Change, Commit, LogBlob, Put, Stored
 from lakefolio.config import default_author, setting
 from lakefolio.errors import (
@@ -42,48 +43,11 @@ from lakefolio.words import Words, metadata_texts
 __all__ = ["Session"]
 
 
-class _Batch:
-    """The changes of an open block, already planned once, so that mistakes are told where they are made."""
-
-    def __init__(self, session: Session, message: str | None) -> None:
-        self.message = message
-        self.changes: list[Change] = []
-        self.overlay = session._overlay()
-        self.kept = Kept(whole=False)
-        self._session = session
-
-    def add(self, changes: Sequence[Change]) -> None:
-        """Lay changes over the batch's view; refuse what could not be committed now."""
-        change = changes[0] if len(changes) == 1 else None
-        if isinstance(change, Put) and self._is_plain(change):
-            self.overlay.put_later(change, lambda: self._session._row_of(change))
-            self.changes += changes
-            return
-        try:
-            plan = self._session._planned(changes, self.overlay)
-        except LakefolioError as exc:
-            if not self._session._moved() and exc.kind != _PURGED_MEANWHILE:
-                raise
-            self.changes = self._session._renewed(self.changes, self.kept)
-            changes = self._session._renewed(changes, self.kept)
-            self.overlay = self._session._overlay()
-            self.overlay.absorb(self._session._planned(self.changes, self.overlay).overlay)
-            plan = self._session._planned(changes, self.overlay)
-        self.overlay.absorb(plan.overlay)
-        self.changes += changes
-
-    def _is_plain(self, change: Put) -> bool:
-        """Say whether all that can be objected to in a change is that its name is taken, and it is not."""
-        told = change.inputs or change.metadata or change.stored.storage != "inline"
-        return not told and not self.overlay.live(change.folio, change.item)
-
-
-_PURGED_MEANWHILE = "purged-meanwhile"
 _RENEWALS = 20
 _NOWHERE = Path()
 
 _RUNS: ContextVar[Mapping[int, str]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
-_BATCHES: ContextVar[Mapping[int, _Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
+_BATCHES: ContextVar[Mapping[int, Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
 class Session(Reader):
@@ -333,7 +297,7 @@ class Session(Reader):
             try:
                 return self.journal.commit(commit)
             except ConflictError as exc:
-                if exc.kind != _PURGED_MEANWHILE or renewal == _RENEWALS - 1:
+                if exc.kind != PURGED_MEANWHILE or renewal == _RENEWALS - 1:
                     raise
             self.journal.refresh()
             changes = self._renewed(changes, kept)
@@ -359,7 +323,7 @@ class Session(Reader):
         if self._batch() is not None:
             yield
             return
-        batch = _Batch(self, message)
+        batch = Batch(self, message)
         token = _BATCHES.set({**_BATCHES.get(), id(self.journal): batch})
         try:
             try:
@@ -378,7 +342,7 @@ class Session(Reader):
 
     # -- the open batch ------------------------------------------------------------------------------------
 
-    def _batch(self) -> _Batch | None:
+    def _batch(self) -> Batch | None:
         return _BATCHES.get().get(id(self.journal))
 
     def _pending(self) -> Overlay | None:

@@ -36,11 +36,11 @@ from lakefolio.changes import (
     Update,
 )
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.entries import Entry
 from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.layout import PENDING, check_digest, pending_key
 from lakefolio.refs import check_folio, check_item, check_run_id, check_snapshot
 from lakefolio.schema import INLINE_LIMIT_BYTES, STORAGES
-from lakefolio.state import Entry
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import threading
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.frames import scan
+from lakefolio.run_columns import KEY_VIEWS, KEYS_OF_RUNS, RUN_COLUMNS_LIMIT, new_columns, run_columns
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
@@ -30,14 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "query", "scan"]
 
-RUN_COLUMNS_LIMIT: Final = 256
-"""At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
-
 _KEPT_BINDINGS = 4
 _MANY_FACTS = 500
 """From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
-_KEY_VIEWS = {"stg_manifests", "stg_metadata", "current_metadata"}
-"""What tells which parameters and metrics there are."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
@@ -231,7 +227,7 @@ class _Binding:
                 self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
             if self._keys is None and wanted:
                 self._keys = _run_columns(self.connection, self._files)
-                self._made |= _KEY_VIEWS
+                self._made |= KEY_VIEWS
             for view in self._files:
                 if view.name in wanted - self._made:
                     try:
@@ -323,7 +319,7 @@ def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[st
         connection.execute(create_view(view))
         if keys and "metrics" in (view.words if view.own else {"metrics"}):
             described = {column.lower() for column, _ in _describe(connection, view.name)}
-            if {"params", "metrics"} <= described and (columns := _new_columns(keys, described)):
+            if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
                 connection.execute(create_view(view, columns))
     except (duckdb.Error, InvalidInputError) as exc:
         raise InvalidInputError(
@@ -353,39 +349,10 @@ def _has_runs(metadata: pa.Table) -> bool:
 
 
 def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
-    """Return (name, expression) for every parameter and metric that any run has, metrics first."""
     for view in files:
-        if view.name in _KEY_VIEWS:
+        if view.name in KEY_VIEWS:
             _make(connection, view, [])
-    rows = connection.execute(
-        "select key like 'metrics.%' as is_metric, split_part(key, '.', 1), substr(key, instr(key, '.') + 1),"
-        " count(value_number) = count(*), coalesce(bool_and(value in ('true', 'false')), false)"
-        " from (select key, value, value_number from current_metadata"
-        "     where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
-        "   union all select 'metrics.' || key, null, 0 from ("
-        "     select distinct unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests"
-        "     where op = 'log' and reason = 'metrics' and run_id in (select subject_id from current_metadata"
-        "       where subject_kind = 'run' and key = 'status' and value in ('\"running\"', '\"lost\"'))))"
-        " group by key order by is_metric desc, key"
-    ).fetchall()
-    columns = []
-    for _, source, name, is_number, is_boolean in rows:
-        if not name or name[0] in "$/":  # would be read as a path into the JSON
-            continue
-        text = f"{source} ->> '{name.replace(chr(39), chr(39) * 2)}'"
-        kind = "boolean" if is_boolean else "double" if is_number else None
-        columns.append((name, f"try_cast({text} as {kind})" if kind else text))
-    return columns
-
-
-def _new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
-    taken = set(taken)
-    chosen: list[str] = []
-    for name, expression in keys:
-        if name.lower() not in taken and len(chosen) < RUN_COLUMNS_LIMIT:
-            taken.add(name.lower())
-            chosen.append(f"{expression} as {quoted(name)}")
-    return ", ".join(chosen)
+    return run_columns(connection.execute(KEYS_OF_RUNS).fetchall())
 
 
 # -- without user views --------------------------------------------------------------------------------

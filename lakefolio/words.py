@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lakefolio.entries import Entry
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.items import json_encode
-from lakefolio.state import Entry
 
 __all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts"]
 

@@ -20,20 +20,22 @@ for number, names in enumerate(
         "faces faces.html faces.curves faces.notebook",
         "items.base items.library items.nested",
         "items.parquet",
+        "entries",
         "state side",
         "changes overlay lookup reach",
+        "plan_rows",
         "planner",
         # adapters
-        "configfiles config aws aws_upload storage storage.* delta delta_scan",
+        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan",
         # domain
         "items items.* cache",
         "blob_source",
         "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
         # read
-        "nodes viewfiles statements frames views ownviews query query.conditions query.compiler history diff",
-        "lineage_drawing openlineage lineage table_files table_import",
+        "nodes viewfiles run_columns statements frames views ownviews query query.conditions query.compiler",
+        "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
-        "words reader",
+        "words reader batches",
         "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
         "compare",

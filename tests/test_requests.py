@@ -91,13 +91,13 @@ def test_upkeep_is_paid_every_fifty_commits(s3_uri: str, s3_proxy: CountingProxy
 
 def test_check_lists_the_blobs_and_asks_for_none(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
     with lake.batch():
-        for number in range(40):
+        for number in range(100):
             lake.folio("f").add_artifact(f"blob {number}", bytes([number]) * 5000)
     with s3_proxy.count() as count:
         report = lake.check()
-    assert (report.ok, report.counts["blobs"]) == (True, 40)
+    assert (report.ok, report.counts["blobs"]) == (True, 100)
     assert (count.by_kind["LIST", "blob"], count.by_kind["HEAD", "blob"], count.by_kind["GET", "blob"]) == (1, 0, 0)
-    assert count.total < 40, str(count)
+    assert count.total <= 60, str(count)  # of the five tables, whatever the number of blobs
 
 
 def test_planning_gc_costs_as_much_as_opening_and_a_listing(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
@@ -108,4 +108,4 @@ def test_planning_gc_costs_as_much_as_opening_and_a_listing(lake: lf.Lake, s3_pr
         report = lake.gc(grace=0, keep_last=1)
     assert report.deleted_blobs == 9
     assert (count.by_kind["LIST", "blob"], count.by_kind["HEAD", "blob"], count.by_kind["GET", "blob"]) == (1, 0, 0)
-    assert count.total <= 20, str(count)
+    assert count.total <= 24, str(count)

@@ -27,9 +27,9 @@ from lakefolio.changes import (
     Update,
 )
 from lakefolio.digest import sha256_of_bytes
+from lakefolio.entries import Entry
 from lakefolio.errors import AlreadyExistsError, IntegrityError
 from lakefolio.refs import new_id
-from lakefolio.state import Entry
 from lakefolio.testing import CountingProxy
 from lakefolio.tickets import Ticket, Tickets, parse_ticket, ticket_bytes
 

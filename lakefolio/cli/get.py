@@ -21,8 +21,8 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakefolio.entries import Entry
     from lakefolio.lake import Lake
-    from lakefolio.state import Entry
 
 __all__ = ["get"]
 

@@ -15,7 +15,7 @@ from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.browse import Folder
-    from lakefolio.state import Entry
+    from lakefolio.entries import Entry
 
 __all__ = ["folder", "ls"]
 

@@ -14,9 +14,9 @@ from lakefolio.cli.output import when
 from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Entry
     from lakefolio.history import History
     from lakefolio.lake import Lake
-    from lakefolio.state import Entry
 
 __all__ = ["show"]
 

@@ -17,8 +17,8 @@ from lakefolio.refs import parse_ref
 
 if TYPE_CHECKING:
     from lakefolio.changes import Change
+    from lakefolio.entries import Entry
     from lakefolio.session import Session
-    from lakefolio.state import Entry
 
 __all__ = ["At", "FolioBase"]
 

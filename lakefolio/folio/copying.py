@@ -17,8 +17,8 @@ from lakefolio.refs import new_id
 from lakefolio.words import metadata_texts
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Entry
     from lakefolio.session import Session
-    from lakefolio.state import Entry
 
 __all__ = ["copy_items", "with_their_inputs"]
 

@@ -26,7 +26,7 @@ from lakefolio.session import Session
 from lakefolio.words import metadata_texts
 
 if TYPE_CHECKING:
-    from lakefolio.state import Entry
+    from lakefolio.entries import Entry
 
 __all__ = ["Folio"]
 

@@ -15,8 +15,8 @@ from lakefolio.folio.base import At, FolioBase
 from lakefolio.folio.info import SECTIONS, section_of
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Entry
     from lakefolio.session import Session
-    from lakefolio.state import Entry
 
 __all__ = ["Reading"]
 

@@ -16,9 +16,9 @@ from lakefolio.surroundings import environment, execution, git_state, reproducti
 from lakefolio.words import check_tags, check_text
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Snapshot
     from lakefolio.folio import Folio
     from lakefolio.session import Session
-    from lakefolio.state import Snapshot
 
 __all__ = ["SnapshotAccessor", "SnapshotView", "Snapshots"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lakefolio import __version__
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.config import place_of
+from lakefolio.entries import Entry, Snapshot
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.lake.asking import LakeQuestions
 from lakefolio.lake.running import LakeRuns
@@ -23,7 +24,6 @@ from lakefolio.reports import (
     Stats,
 )
 from lakefolio.session import Session
-from lakefolio.state import Entry, Snapshot
 from lakefolio.words import check_tags, check_text
 
 if TYPE_CHECKING:

@@ -193,11 +193,11 @@ class LakeRuns:
         return self._open_run(run).add_output(name, obj, **options)
 
     def _open_run(self, run: str | Run | RunManifest) -> Run:
-        self._session.check_writable()
         from lakefolio.changes import RUN_OVER
         from lakefolio.runs.manifest import manifest_of
         from lakefolio.runs.run import Run
 
+        self._session.check_writable()
         if isinstance(run, Run):
             return run
         known = manifest_of(self._session, run if isinstance(run, str) else run.run_id)

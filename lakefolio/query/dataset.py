@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Annotate, Change, Delete, Put, Stored
+from lakefolio.entries import Entry
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
 from lakefolio.faces import html
 from lakefolio.query.compiler import Compiler
@@ -17,7 +18,6 @@ from lakefolio.query.conditions import Q
 from lakefolio.query.result import QueryResult
 from lakefolio.refs import check_folio, check_item, new_id, parse_ref
 from lakefolio.reports import counted, format_bytes
-from lakefolio.state import Entry
 from lakefolio.words import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from lakefolio.entries import Entry
     from lakefolio.reader import Reader
-    from lakefolio.state import Entry
 
 __all__ = ["Content", "QueryResult"]
 

@@ -14,8 +14,8 @@ from lakefolio.reader import about
 from lakefolio.refs import check_item, is_uri, parse_ref
 
 if TYPE_CHECKING:
+    from lakefolio.entries import Entry
     from lakefolio.session import Session
-    from lakefolio.state import Entry
 
 __all__ = ["INPUTS", "find_or_put", "reference_of"]
 

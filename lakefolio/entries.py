@@ -1,0 +1,214 @@
+"""What rows of ``manifests`` say one by one, entries and snapshots, and what can be asked of a state (pure: no I/O)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from lakefolio.errors import IntegrityError
+
+__all__ = ["Entry", "Snapshot", "View", "content_from_row", "entry_from_row", "snapshot_from_row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One version of an item: a ``put`` row of ``manifests``. The attributes are its columns.
+
+    ``size_bytes`` is the content's logical size, ``stored_bytes`` what its object takes in the store (0 for inline
+    content and references). ``details`` is what the item's handler recorded.
+    """
+
+    version: int
+    ordinal: int
+    committed_at: datetime
+    commit_id: str
+    txn_id: str
+    reason: str | None
+    author: str | None
+    message: str | None
+    folio: str
+    item: str
+    entry_id: str
+    run_id: str | None = None
+    kind: str
+    format: str | None = None
+    media_type: str | None = None
+    storage: str
+    codec: str | None = None
+    digest: str | None = None
+    blob_digest: str | None = None
+    generation: int | None = None
+    size_bytes: int | None = None
+    stored_bytes: int | None = None
+    row_count: int | None = None
+    content: bytes | None = field(default=None, repr=False)
+    uri: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    archived: bool = False
+    lineage_count: int = 0
+    metadata_count: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """The reference that names exactly this entry: ``folio:item@version``."""
+        return f"{self.folio}:{self.item}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A protected name for a version, of the whole lake (``folio`` is None) or of one folio.
+
+    Attributes:
+        name: The name, unique among the snapshots of its scope.
+        folio: The folio it was taken of, or None.
+        target_version: The lake version it protects.
+        version: The lake version that recorded it.
+        committed_at: When it was taken, UTC.
+    """
+
+    name: str
+    folio: str | None
+    target_version: int
+    version: int
+    committed_at: datetime
+    author: str | None = None
+    message: str | None = None
+    tags: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ENTRY_COLUMNS = tuple(Entry.__dataclass_fields__)
+_REQUIRED_BUT_NULLABLE = ("reason", "author", "message")
+
+
+def _decoded(text: Any) -> Mapping[str, Any]:
+    if not text:
+        return {}
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:20]!r} is not a JSON object")
+    return value
+
+
+def entry_from_row(row: Mapping[str, Any]) -> Entry:
+    """Make an Entry of a ``put`` row given as a dict of Python values.
+
+    Raises:
+        IntegrityError: If the row lacks what every entry has, or holds JSON that is none.
+    """
+    values = {name: row[name] for name in _ENTRY_COLUMNS if row.get(name) is not None}
+    for name in _REQUIRED_BUT_NULLABLE:
+        values.setdefault(name, None)
+    try:
+        for name in ("details", "extra"):
+            if name in values:
+                values[name] = _decoded(values[name])
+        if "tags" in values:
+            values["tags"] = tuple(values["tags"])
+        return Entry(**values)
+    except (ValueError, TypeError, RecursionError) as exc:
+        ref = f"{row.get('folio')}:{row.get('item')}@{row.get('version')}"
+        raise IntegrityError(
+            f"row of item {ref} can't be read: {str(exc).removeprefix('Entry.__init__() ')}",
+            kind="bad-row",
+            hint="it was written by hand or is damaged: run `lakefolio check`, add the item anew with overwrite=True",
+            folio=row.get("folio"),
+            item=row.get("item"),
+            version=row.get("version"),
+        ) from exc
+
+
+def content_from_row(row: Mapping[str, Any]) -> Entry | None:
+    """Make an Entry of a row that keeps content: a ``put``, or the ``log`` row of an event's blob; None of others.
+
+    Raises:
+        IntegrityError: See :func:`entry_from_row`.
+    """
+    if row["op"] == "put":
+        return entry_from_row(row)
+    if row["op"] == "log" and row.get("storage") is not None:
+        return entry_from_row({**row, "folio": "event", "item": row["entry_id"], "details": None})
+    return None
+
+
+def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
+    """Make a Snapshot of a ``snapshot`` row."""
+    return Snapshot(
+        name=row["snapshot"],
+        folio=row.get("folio"),
+        target_version=row["target_version"],
+        version=row["version"],
+        committed_at=row["committed_at"],
+        author=row.get("author"),
+        message=row.get("description"),
+        tags=tuple(row.get("tags") or ()),
+        extra=_extra(row.get("extra")),
+    )
+
+
+def _extra(text: Any) -> Mapping[str, Any]:
+    """Return what else is kept with a snapshot; what can't be read never stands between a reader and a version."""
+    try:
+        return _decoded(text)
+    except (ValueError, RecursionError):
+        return {}
+
+
+class View(Protocol):
+    """What can be asked of a state, committed or with pending changes laid over it."""
+
+    version: int
+
+    def entry(self, folio: str, item: str) -> Entry | None:
+        """Return the live head of an item (archived ones included), or None."""
+        ...
+
+    def live(self, folio: str, item: str) -> bool:
+        """Say whether an item has a live head; cheaper than asking for it."""
+        ...
+
+    def names(self, folio: str) -> list[str]:
+        """Return the live items of a folio in the order of their first addition."""
+        ...
+
+    def folios(self) -> list[str]:
+        """Return the folios that have a live item, sorted."""
+        ...
+
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """Return some columns of the live entries of a folio, in the order of their items' first addition."""
+        ...
+
+    def content(self, digest: str, kind: str) -> Entry | None:
+        """Return an entry of the same kind and content identity whose stored object is not purged, or None."""
+        ...
+
+    def generation(self, blob_digest: str) -> int:
+        """Return the generation under which a blob must be stored now (0 unless it was purged before)."""
+        ...
+
+    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
+        """Return a live snapshot of exactly this scope, or None."""
+        ...
+
+    def entries(self, folio: str) -> list[Entry]:
+        """Return the live entries of a folio in the order of their first addition."""
+        ...
+
+    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
+        """Return the entry of an item that was live at ``version``, or None."""
+        ...
+
+    def history(self, folio: str, item: str) -> list[Entry]:
+        """Return every entry an item ever had, oldest first (deletions are left out)."""
+        ...
+
+    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
+        """Return the live snapshots of a folio, or of every scope when ``folio`` is None, oldest first."""
+        ...
