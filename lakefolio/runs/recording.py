@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.config import setting
 from lakefolio.errors import LakefolioError
 from lakefolio.runs.arguments import call_of, is_data, memo_key
 from lakefolio.runs.content import reference_of
@@ -138,10 +139,15 @@ def function_name(function: Callable[..., Any]) -> str:
 def begin(
     function: Callable[..., Any], options: Options, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Recording:
-    """Begin the run of a call: one commit, with its inputs; or find the stored answer of an earlier one."""
+    """Begin the run of a call: one commit, with its inputs; or find the stored answer of an earlier one.
+
+    Records nothing where the setting ``capture`` is off.
+    """
     name = function_name(function)
     recording = Recording(function, None)
     with _Guard(name, "a call"):
+        if not setting("capture"):
+            return recording
         session = options.session()
         call = call_of(function, args, kwargs)
         for left_out in call.left_out:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Change, Put, SetRun
+from lakefolio.config import setting
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.items import json_encode
@@ -16,7 +17,7 @@ from lakefolio.runs.content import reference_of
 from lakefolio.runs.environment import environment, process, surroundings
 from lakefolio.runs.manifest import manifest_of
 from lakefolio.runs.run import Run, check_facts, current_run, final_metrics
-from lakefolio.runs.words import RunType, check_modes, check_status, check_type, param_texts
+from lakefolio.runs.words import check_modes, check_status, check_type, param_texts
 from lakefolio.words import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def start(
     now = datetime.now(UTC)
     began = now if started_at is None else parse_time(started_at)
     facts: dict[str, Any] = {
-        "type": check_type(RunType.EXPERIMENT.value if run_type is None else run_type, types_of(session)),
+        "type": check_type(setting("default_run_type") if run_type is None else run_type, types_of(session)),
         "status": check_status(status),
         "name": check_text(name, "name"),
         "project": check_text(project, "project"),

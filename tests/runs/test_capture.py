@@ -297,3 +297,32 @@ def test_an_unchanged_input_costs_its_hash_and_little_more(lake: lf.Lake) -> Non
         f(data)
         beyond.append(time.perf_counter() - hashed - (hashed - began))
     assert min(beyond) < 0.1  # 5 to 10 ms on an idle machine, see bench_runs.py
+
+
+def test_capture_can_be_switched_off(lake: lf.Lake, monkeypatch) -> None:
+    @lf.capture(lake=lake)
+    def f(x: int) -> int:
+        return x + 1
+
+    monkeypatch.setenv("LAKEFOLIO_CAPTURE", "false")
+    assert f(1) == 2
+    assert lake.runs() == []
+    monkeypatch.setenv("LAKEFOLIO_CAPTURE", "true")
+    assert f(1) == 2
+    assert len(lake.runs()) == 1
+
+
+def test_a_generator_and_a_coroutine_run_unrecorded_where_capture_is_off(lake: lf.Lake, monkeypatch) -> None:
+    monkeypatch.setenv("LAKEFOLIO_CAPTURE", "0")
+
+    @lake.capture
+    def numbers():
+        yield from range(3)
+
+    @lake.capture
+    async def later() -> int:
+        return 4
+
+    assert list(numbers()) == [0, 1, 2]
+    assert asyncio.run(later()) == 4
+    assert lake.runs() == []

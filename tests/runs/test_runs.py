@@ -421,3 +421,14 @@ def test_runs_as_of_a_version(lake: lf.Lake) -> None:
     assert lake.get_run("r").status == "done"
     with pytest.raises(lf.NotFoundError):
         lake.at(0).get_run("r")
+
+
+def test_the_configured_type_is_that_of_runs_given_none(lake: lf.Lake, monkeypatch) -> None:
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_RUN_TYPE", "analysis")
+    assert lake.create_run("a").type == "analysis"
+    assert lake.create_run("b", run_type="evaluation").type == "evaluation"
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_RUN_TYPE", "nonsense")
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.create_run("c")
+    assert caught.value.kind == "bad-run-type"
+    assert [run.run_id for run in lake.runs()] == ["b", "a"]
