@@ -1,7 +1,7 @@
 """Runs beside MLflow 3 (its file and its SQLite store): logging points, searching runs, empty runs, capture.
 
-    python -m venv /opt/venv-mlflow && /opt/venv-mlflow/bin/pip install 'mlflow>=3'
-    python tests/bench/bench_runs.py [--points 100000] [--runs 30000] [--mlflow /opt/venv-mlflow/bin/python]
+    python -m venv ./.venv-mlflow && ./.venv-mlflow/bin/pip install 'mlflow>=3'
+    python tests/bench/bench_runs.py [--points 100000] [--runs 30000] [--mlflow ./.venv-mlflow/bin/python]
 
 MLflow runs in a process of its own, with its own interpreter. Its points are logged one call each (``log_metric``, what
 people write in a training loop) and in batches of 1,000 (``log_batch``); ours by ``run.log``. MLflow's file store takes
@@ -185,7 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=30_000)
-    parser.add_argument("--mlflow", default="/opt/venv-mlflow/bin/python")
+    parser.add_argument("--mlflow", default="./.venv-mlflow/bin/python")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results: dict[str, dict[str, Any]] = {}
