@@ -194,9 +194,9 @@ def test_a_query_finds_what_a_plain_filter_does(stocked, condition):
 # -- fields ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def lake():
-    lake = lf.open("memory://query-fields")
+@pytest.fixture
+def lake(tmp_path):
+    lake = lf.open(tmp_path / "fields")
     folio = lake.folio("exp/a")
     folio.add("raw", pd.DataFrame({"x": [1, 2, 3]}), tags=["raw"], metadata={"score": 0.95, "source_id": "sensor_1"})
     folio.add("clean", pd.DataFrame({"x": [1, 2]}), inputs=["raw"], metadata={"score": 0.5, "type": "reading"})
@@ -522,3 +522,15 @@ def test_a_dataset_that_is_not_there_names_the_nearest():
     assert "'training'" in caught.value.hint
     with pytest.raises(lf.ReadOnlyError):
         lake.at(1).create_dataset("e", ["a:x"])
+
+
+def test_numbers_in_lists_are_equal_however_they_were_written(tmp_path) -> None:
+    """Found by the test above: 1.0 was not contained in [1]."""
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.add_json("ints", 0, metadata={"sizes": [1, "2", -3, True]})
+    folio.add_json("floats", 0, metadata={"sizes": [1.0, -3e0, 1e300]})
+    both = ["floats", "ints"]
+    for asked, expected in ((1.0, both), (1, both), (-3, both), (2, []), (1e300, ["floats"])):
+        found = lake.query(metadata={"sizes": ("contains", asked)})
+        assert sorted(one.item for one in found) == expected

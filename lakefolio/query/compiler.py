@@ -314,11 +314,14 @@ class Compiler:
 
     def _holds(self, field: str, value: Any) -> str:
         text = f"contains({_PLAIN}, {self._param(_text(value))})" if isinstance(value, str) else "false"
-        one = self._param(_encoded(field, value))
-        return (
-            f"case notes.value[1] when '\"' then {text} when '[' then"
-            f" list_contains(cast(json_extract(notes.document, '$[*]') as varchar[]), {one}) else false end"
-        )
+        elements = "cast(json_extract(notes.document, '$[*]') as varchar[])"
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if number and not (isinstance(value, int) and abs(value) > 2**53):  # 1 is 1.0, however it was written
+            numbers = f"list_transform({elements}, lambda one: case when one[1] in ({_DIGITS}) then {_AS_NUMBER} end)"
+            within = f"list_contains({numbers}, cast({self._param(float(value) + 0.0)} as double))"
+        else:
+            within = f"list_contains({elements}, {self._param(_encoded(field, value))})"
+        return f"case notes.value[1] when '\"' then {text} when '[' then {within} else false end"
 
     def _need(self, *parts: str) -> None:
         self._parts.update(("notes", *parts))
@@ -331,6 +334,8 @@ class Compiler:
 
 _FUNCTIONS: Final = {"startswith": "starts_with", "contains": "contains"}
 _PLAIN: Final = "(notes.document ->> '$')"
+_DIGITS: Final = ", ".join(f"'{one}'" for one in "-0123456789")
+_AS_NUMBER: Final = "try_cast(one as double)"
 
 
 def _text(value: str) -> str:
