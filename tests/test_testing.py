@@ -1,6 +1,8 @@
 """The parts for other projects' tests: the server, the proxy, and skipping."""
 
+import fcntl
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import lakefolio
 from lakefolio.errors import LakeNotFoundError
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, S3Server, need
-from lakefolio.testing.proxy import kind_of_key
+from lakefolio.testing.proxy import _readable, kind_of_key
 
 _CHILD_ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(lakefolio.__file__).parents[1])}
 
@@ -205,3 +207,16 @@ def test_fixtures_serve_other_projects(tmp_path):
         timeout=120,
     )
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_proxy_serves_beyond_a_thousand_descriptors() -> None:
+    """A bench of 32 processes opened more connections than select() can look at."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    ours, theirs = socket.socketpair()
+    number = fcntl.fcntl(ours, fcntl.F_DUPFD, 1500)
+    with ours, theirs, socket.socket(fileno=number) as high:
+        assert high.fileno() >= 1500
+        assert not _readable(high)
+        theirs.sendall(b"x")
+        assert _readable(high)

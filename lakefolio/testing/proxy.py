@@ -297,7 +297,7 @@ class _Upstream:
         self._file: IOBase | None = None
 
     def connect(self) -> tuple[socket.socket, IOBase]:
-        if self._socket is not None and select.select([self._socket], [], [], 0)[0]:
+        if self._socket is not None and _readable(self._socket):
             self.close()  # between two requests only an end of file makes it readable
         if self._socket is None or self._file is None:
             self._socket = socket.create_connection(self._address, timeout=None)
@@ -378,3 +378,10 @@ def _exactly(source: IOBase, count: int) -> Iterator[bytes]:
             raise ConnectionError("the body ended early")
         count -= len(piece)
         yield piece
+
+
+def _readable(connection: socket.socket) -> bool:
+    """Say whether there is something to read, or the other side has hung up; select() knows 1,024 descriptors only."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
