@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, LakefolioError
+from lakefolio.handing import message_of, read_answer
 from lakefolio.log_writing import LogWriter, Waiting
 from lakefolio.refs import new_id
 from lakefolio.schema import MANIFESTS_SCHEMA
@@ -25,6 +26,7 @@ from lakefolio.tickets import Ticket, Tickets
 
 if TYPE_CHECKING:
     from lakefolio.journal import Journal
+    from lakefolio.neighbours import Neighbours
 
 __all__ = ["Committer"]
 
@@ -37,6 +39,8 @@ _SLOW_COMBINER_S = 0.5
 _SLOW_COMBINER_LOOKS = 30
 """After so long without a log entry, or so many looks if that is longer, a writer takes the one before it for dead."""
 _COMBINED_BYTES = 8 << 20
+_LEADER_TRIES = 4
+"""So often who commits for its host tries to be faster than others before they all go by ticket."""
 
 
 class Committer:
@@ -46,7 +50,11 @@ class Committer:
         self._journal = journal
         self._log = log
         self._held: dict[str, tuple[Ticket, list[Waiting]]] = {}
+        self.neighbours: Neighbours | None = None
         self._crowded_until = 0.0
+        self._beaten_until = 0.0
+        self._own_at = -_CROWDED_S
+        self._base = -1
         self._look_s = _SHORTEST_LOOK_S / 2
 
     @property
@@ -62,12 +70,28 @@ class Committer:
             StorageError: If the store failed; then it is unknown whether the rest landed.
         """
         self._log.forget_some()
-        batch = self._log.told(batch)
+        self._base = max(self._journal.known.version, self._journal.acknowledged)
+        batch = self._log.told(self._known(batch))
+        if any(waiting.base is None for waiting in batch):
+            self._own_at = time.monotonic()
         if batch and time.monotonic() >= self._crowded_until:
             batch = self._directly(batch)
+        if batch and self.neighbours is not None:
+            batch = self._with_neighbours(batch, self.neighbours)
+        batch = [waiting for waiting in batch if waiting.base is None]  # the others are handed back
         deadline = time.monotonic() + _PATIENCE_S
         while batch:
             batch = self._by_ticket(batch, deadline)
+
+    def leave(self) -> bool:
+        """Leave what waits to the thread that commits for neighbours; say whether there is one, and others use it."""
+        return self.neighbours is not None and self.neighbours.nudge()
+
+    def crowd(self) -> tuple[bool, bool]:
+        """Return whether more than one process of this host commits through this one, and whether others beat it."""
+        now = time.monotonic()
+        asking = 0 if self.neighbours is None else self.neighbours.count
+        return asking + (now - self._own_at < _CROWDED_S) > 1, now < self._beaten_until
 
     def settle(self) -> int:
         """Commit, or refuse, what dead writers left as tickets, take them away, and return how many there were."""
@@ -76,10 +100,25 @@ class Committer:
             self._combine([], listed)
         return len(listed)
 
-    # -- the two ways --------------------------------------------------------------------------------------
+    # -- the three ways ------------------------------------------------------------------------------------
+
+    def _known(self, batch: list[Waiting]) -> list[Waiting]:
+        """Make sure that every log entry above the base of what neighbours handed over is known; return whose are."""
+        bases = [waiting.base for waiting in batch if waiting.base is not None]
+        if bases and max(bases) > self._journal.known.version:
+            self._journal.poll()
+        return [waiting for waiting in batch if waiting.base is None or self._log.know_from(waiting.base)]
+
+    def _caught_up(self, batch: list[Waiting]) -> list[Waiting]:
+        """Read what is new, which may be much; return what is still open."""
+        self._journal.poll(skip=True)
+        self._log.know_from(min((self._base if one.base is None else one.base for one in batch), default=self._base))
+        return self._log.told(batch)
 
     def _directly(self, batch: list[Waiting]) -> list[Waiting]:
         """Try once; return what has not landed because somebody else was faster."""
+        if self._journal.behind:
+            batch = self._caught_up(batch)
         layout = self._log.plan(batch)
         if not layout.plans:
             return []
@@ -89,13 +128,46 @@ class Committer:
             self._crowded_until = time.monotonic() + _CROWDED_S
         return left
 
+    def _with_neighbours(self, batch: list[Waiting], neighbours: Neighbours) -> list[Waiting]:
+        """Commit for all processes of this host, or let the one that does so commit; return what is still open."""
+        journal = self._journal
+        own = [waiting for waiting in batch if waiting.base is None]
+        answer = None
+        if own and not neighbours.leading:
+            message = message_of(Ticket(self._base, tuple(waiting.commit for waiting in own)))
+            body = neighbours.ask_or_lead(message)
+            answer = None if body is None else read_answer(body, len(own))
+        if neighbours.leading:
+            if time.monotonic() < self._beaten_until:
+                return batch
+            for _ in range(_LEADER_TRIES):
+                batch = self._directly(batch)
+                if not batch:
+                    return []
+            self._beaten_until = time.monotonic() + _CROWDED_S
+            return batch
+        if answer is not None:
+            for waiting, fate in zip(own, answer.fates, strict=True):
+                if fate is not None:
+                    journal.acknowledge(fate.version)
+                    waiting.outcome = fate
+                    waiting.end()
+            if answer.crowded:
+                self._crowded_until = time.monotonic() + _CROWDED_S
+        batch = [waiting for waiting in batch if not waiting.done]
+        if batch:  # objected to, or nobody knows: see what there is
+            batch = self._caught_up(batch)
+            if batch and (answer is None or not answer.beaten):
+                batch = self._directly(batch)
+        return batch
+
     def _by_ticket(self, batch: list[Waiting], deadline: float) -> list[Waiting]:
         """Leave a ticket and see it through; return what another writer refused, to be tried as new commits."""
         layout = self._log.plan(batch)  # what is refused now never gets a ticket
         batch = [waiting for waiting, _ in layout.plans]
         if not batch:
             return []
-        ticket = Ticket(self._journal.state.version, tuple(waiting.commit for waiting in batch))
+        ticket = Ticket(self._journal.known.version, tuple(waiting.commit for waiting in batch))
         tickets, lost = self.tickets, 0
         try:
             tickets.create(ticket)
@@ -119,7 +191,7 @@ class Committer:
                         f"commit {ticket.ticket_id} lost to other writers for {_PATIENCE_S:.0f} s",
                         kind="contention",
                         hint="look whether it landed; use fewer writers at once, or more changes in one batch()",
-                        version=self._journal.state.version,
+                        version=self._journal.known.version,
                     )
         except BaseException:
             with contextlib.suppress(LakefolioError):
@@ -147,7 +219,7 @@ class Committer:
         """
         journal = self._journal
         journal.poll()
-        version = journal.state.version + 1
+        version = journal.known.version + 1
         try:
             journal.manifests_table.commit(version, None, (), datetime.now(UTC))
         except AlreadyExistsError:

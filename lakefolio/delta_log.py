@@ -35,6 +35,9 @@ __all__ = ["DeltaLog", "log_problem"]
 
 _COPIED_ROWS = 100
 _DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
+_MANY_ENTRIES = 100
+_ENTRY_BYTES = 4 << 10
+"""What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
 
 
 def log_problem(body: bytes) -> str | None:
@@ -196,13 +199,15 @@ class DeltaLog:
                 table=self.name,
             )
 
-    def poll(self, *, one: bool = False) -> tuple[list[LogEntry], pa.Table]:
+    def poll(self, *, one: bool = False, skip: bool = False) -> tuple[list[LogEntry], pa.Table]:
         """Read what is new since the last look and return the log entries and their rows, in order.
 
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
 
         Args:
             one: Read the next entry only, for who expects no other: one GET.
+            skip: Take the rows of many entries from the files that they were merged into, if that is less to read.
+                Only where rows carry their version. The first of the entries returned is then not the next one.
         """
         entries: list[LogEntry] = []
         key = log_key(self.name, self.version + 1)
@@ -214,10 +219,39 @@ class DeltaLog:
         found = None if one else self.store.find(key)
         if found is not None:
             entries.append(self._parse(self.version + 2, found, key))
-            entries += self._read_entries(self._list_versions(key), first=self.version + 3)
+            versions = self._list_versions(key)
+            if skip and len(versions) > _MANY_ENTRIES and (skipped := self._skip(versions[-1])) is not None:
+                return skipped
+            entries += self._read_entries(versions, first=self.version + 3)
         rows = self._ordered(self._rows_of([file for entry in entries for file in entry.added]))
         for entry in entries:
             self._replay(entry)
+        return entries, rows
+
+    def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
+        """Catch up by way of the newest checkpoint; None if that is not worth it. Changes nothing in that case."""
+        found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        ahead = type(self)(self.store, self.name, self.schema, self.order)
+        if found is not None:
+            ahead._load_checkpoint(*found)
+        merged = [file for file in ahead.known_files if _may_hold(file.path, self.version)]
+        if ahead.version < newest - _MANY_ENTRIES:
+            return None
+        if sum(file.size_bytes for file in merged) > (ahead.version - self.version) * _ENTRY_BYTES:
+            return None
+        import pyarrow.compute as pc
+
+        rows = self._rows_of(merged)
+        rows = rows.filter(pc.greater(rows.column("version"), self.version))
+        after = log_key(self.name, ahead.version)
+        entries = ahead._read_entries(ahead._list_versions(after))
+        rows = self._ordered(
+            pa.concat_tables([rows, ahead._rows_of([one for entry in entries for one in entry.added])])
+        )
+        for entry in entries:
+            ahead._replay(entry)
+        self.version, self.checkpoint_version = ahead.version, ahead.checkpoint_version
+        self._files, self._tombstones = ahead._files, ahead._tombstones
         return entries, rows
 
     def entries(self, first: int, last: int) -> list[LogEntry]:
@@ -231,17 +265,19 @@ class DeltaLog:
 
     def _read_entries(self, versions: Sequence[int], first: int | None = None) -> list[LogEntry]:
         expected = self.version + 1 if first is None else first
-        if list(versions) != list(range(expected, expected + len(versions))):
-            missing = sorted(set(range(expected, max(versions) + 1)) - set(versions))
+        # what is created while a folder is listed may be listed without what was created just before it: ask
+        versions = range(expected, max(versions, default=expected - 1) + 1)
+        keys = [log_key(self.name, version) for version in versions]
+        bodies = self.store.get_many(keys)
+        if None in bodies:
+            missing = versions[bodies.index(None)]
             raise IntegrityError(
-                f"log of table {self.name!r} in {self.store.uri} lacks version {missing[0]}",
+                f"log of table {self.name!r} in {self.store.uri} lacks version {missing}",
                 kind="log-gap",
                 hint="a log entry was deleted; restore it from a copy of the lake",
                 table=self.name,
-                version=missing[0],
+                version=missing,
             )
-        keys = [log_key(self.name, version) for version in versions]
-        bodies = self.store.get_many(keys)
         return [self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)]
 
     def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
@@ -356,3 +392,9 @@ class DeltaLog:
             self._forget()
             return
         self.version = self.checkpoint_version = version
+
+
+def _may_hold(path: str, version: int) -> bool:
+    """Whether a data file may hold rows above a version: none later than the one in its name (see never_named)."""
+    named = _DATA_FILE.fullmatch(path)
+    return named is None or int(named[1]) > version

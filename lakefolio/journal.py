@@ -3,7 +3,7 @@
 A commit is planned on the newest state known, its files are stored, and the next log entry of ``manifests`` is created
 if it is absent. Winning that create is the commit point *and* the proof that nothing happened since the state it was
 planned on. Losing it means: read what happened, look for the own commit id (a lost answer is not a conflict), plan
-again (how: ``committing``). Threads that share a journal combine: whoever holds the lock commits for all who wait.
+again (how: ``committing``). Threads that share a journal combine (``turns``).
 
 Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet
 files of all three tables, the log entries of ``lineage`` and ``metadata``, the log entry of ``manifests``.
@@ -15,8 +15,9 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,15 +26,19 @@ from lakefolio.changes import Commit
 from lakefolio.committing import Committer
 from lakefolio.delta import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
+from lakefolio.handing import Answer, answers_of
 from lakefolio.log_writing import Committed, LogWriter, Waiting
 from lakefolio.logs import LogTables
+from lakefolio.neighbours import Neighbours
 from lakefolio.refs import new_id
 from lakefolio.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, MANIFESTS_SCHEMA, METADATA_SCHEMA
 from lakefolio.side import LineageRows, MetadataRows
 from lakefolio.state import State
+from lakefolio.turns import Turns
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
+    from lakefolio.tickets import Ticket
 
 __all__ = ["Committed", "Journal"]
 
@@ -47,7 +52,7 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.state = State()
+        self.known = State()
         self.logs = LogTables(store)
         self.logger: Any = None  # where what is logged gathers, see runs.buffer
         self._lineage = LineageRows()
@@ -59,17 +64,26 @@ class Journal:
         }
         self._side_seen = {"lineage": -1, "metadata": -1}
         self._lock = threading.RLock()
-        self._queue: list[Waiting] = []
-        self._queue_lock = threading.Lock()
-        self._leader: Waiting | None = None
         self._past: dict[int, State] = {}
+        self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
         self._log = LogWriter(self)
         self._committer = Committer(self, self._log)
+        self._turns = Turns(self._commit_all, self._committer.leave)
 
     @property
     def manifests_table(self) -> DeltaTable:
         """The Delta table of the journal."""
         return self._manifests_table
+
+    @property
+    def state(self) -> State:
+        """The newest state known, with all that this handle has committed. No request, as long as it did so itself.
+
+        ``known`` is what has been read so far: it may lie behind what a neighbour committed for this handle.
+        """
+        if self.behind:
+            self.refresh()
+        return self.known
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -81,61 +95,64 @@ class Journal:
         """Read the journal; the side tables are read when they are first asked for."""
         with self._lock:
             rows = self._manifests_table.load()
-            self.state.extend(rows, self._manifests_table.version)
-            self._log.start(self.state.version)
-            return self.state
+            self.known.extend(rows, self._manifests_table.version)
+            self._log.start(self.known.version)
+            return self.known
 
     def refresh(self) -> State:
         """Return the newest state. One request when nothing is new."""
         with self._lock:
-            self.poll()
-            return self.state
+            self.poll(skip=True)
+            return self.known
 
-    def poll(self, *, one: bool = False) -> bool:
+    def poll(self, *, one: bool = False, skip: bool = False) -> bool:
         """Read what is new in the journal, or the next entry only (``one``), and say whether anything was.
 
-        The caller holds the lock.
+        The caller holds the lock. After a ``skip`` (see DeltaTable) the fates of commits are known from a later version
+        on: who has any under way asks for those before it (``LogWriter.know_from``).
         """
-        entries, rows = self._manifests_table.poll(one=one)
-        if entries:
-            self.state.extend(rows, self._manifests_table.version)
-            self._log.note(entries)
-        return bool(entries)
+        before = self._manifests_table.version
+        entries, rows = self._manifests_table.poll(one=one, skip=skip)
+        newest = self._manifests_table.version
+        if newest == before:
+            return False
+        self.known.extend(rows, newest)
+        if not entries or entries[0].version != before + 1:
+            self._log.start(entries[0].version - 1 if entries else newest)
+        self._log.note(entries)
+        return True
 
     def at(self, version: int) -> State:
         """Return the state at a version that exists. A few are kept."""
         with self._lock:
             if version == self.state.version:
-                return self.state
+                return self.known
             if version not in self._past:
                 while len(self._past) >= _CACHED_STATES:
                     self._past.pop(next(iter(self._past)))
-                self._past[version] = self.state.at(version)
+                self._past[version] = self.known.at(version)
             return self._past[version]
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """Return key -> JSON text of a subject as of ``version`` or the head (see Side)."""
         with self._lock:
-            self._sync("metadata")
-            return self._metadata.values(
-                kind, subject_id, self.state.txns, self.state.version if version is None else version
-            )
+            state = self._synced("metadata")
+            return self._metadata.values(kind, subject_id, state.txns, state.version if version is None else version)
 
     def edges_of(self, output_id: str) -> list[dict[str, Any]]:
         """Return the visible lineage rows of one output (see Side)."""
         with self._lock:
-            self._sync("lineage")
-            return self._lineage.edges_of(output_id, self.state.txns)
+            return self._lineage.edges_of(output_id, self._synced("lineage").txns)
 
     def side_table(self, name: str, version: int | None = None) -> pa.Table:
         """Return the rows of ``lineage`` or ``metadata`` that are visible at ``version`` or the head."""
         import pyarrow.compute as pc
 
         with self._lock:
-            self._sync(name)
+            state = self._synced(name)
             rows = (self._lineage if name == "lineage" else self._metadata).rows.table()
-            limit = self.state.version if version is None else version
-            seen = [txn_id for txn_id, (at, _) in self.state.txns.items() if at <= limit]
+            limit = state.version if version is None else version
+            seen = [txn_id for txn_id, (at, _) in state.txns.items() if at <= limit]
             return rows.filter(pc.is_in(rows.column("txn_id"), value_set=pa.array(seen, pa.string())))
 
     def log_rows(self, name: str, version: int | None = None) -> pa.Table:
@@ -152,14 +169,20 @@ class Journal:
 
         return self.logs[name].rows(limit, batch_ids)
 
+    def _synced(self, name: str) -> State:
+        """Return the newest state known (see ``state``), with a side table brought up to it."""
+        state = self.state
+        self._sync(name)
+        return state
+
     def _sync(self, name: str) -> None:
-        """Bring a side table up to the journal. No request while the journal has not moved since the last time."""
-        if self._side_seen[name] >= self.state.version:
+        """Bring a side table up to what is known. No request while the journal has not moved since the last time."""
+        if self._side_seen[name] >= self.known.version:
             return
         table = self._side_tables[name]
         rows = table.load() if table.version < 0 else table.poll()[1]
         (self._lineage if name == "lineage" else self._metadata).extend(rows)
-        self._side_seen[name] = self.state.version
+        self._side_seen[name] = self.known.version
 
     def data_files(self, name: str) -> dict[str, int]:
         """Return the data files of a table that this handle knows: path in the table -> size in bytes."""
@@ -216,60 +239,61 @@ class Journal:
         if tried and (landed := self._landed(commit.commit_id)) is not None:
             return landed
         waiting = Waiting(commit, new_id())
-        with self._queue_lock:
-            self._queue.append(waiting)
-            if self._leader is None:
-                self._leader = waiting
-                waiting.woken.set()
-        try:
-            waiting.woken.wait()  # until another thread has committed it, or it is this one's turn to commit for all
-            if not waiting.done:
-                with self._lock:
-                    with self._queue_lock:
-                        batch, self._queue = self._queue, []
-                    self._commit_all(batch)
-        finally:
-            self._pass_on(waiting)
+        mine = self._turns.bring(waiting)
+        if mine:
+            self.keep_up()
         if waiting.error is not None:
             raise waiting.error
         assert waiting.outcome is not None
         return waiting.outcome
 
-    def _pass_on(self, waiting: Waiting) -> None:
-        """Let the next thread in the queue commit for all who wait, if it was on this one to do so.
+    def commit_for(self, tickets: Sequence[Ticket]) -> list[Answer]:
+        """Commit what neighbours handed over, in one log entry with what threads of this process wait for.
 
-        Not the lock decides who is next: those whose commit is done would stand in line for it with the others.
+        What is not decided here (its planner objected, the store failed, other hosts were faster) is handed back.
         """
-        with self._queue_lock:
-            if waiting in self._queue:  # it was interrupted
-                self._queue.remove(waiting)
-            if self._leader is waiting:
-                self._leader = self._queue[0] if self._queue else None
-                if self._leader is not None:
-                    self._leader.woken.set()
+        handed = [[Waiting(commit, new_id(), base=ticket.base) for commit in ticket.commits] for ticket in tickets]
+        self._turns.bring_all([waiting for some in handed for waiting in some])
+        crowded, beaten = self._committer.crowd()
+        return [Answer(tuple(waiting.outcome for waiting in some), crowded, beaten) for some in handed]
 
     def _landed(self, commit_id: str) -> Committed | None:
         """Return what came of an earlier attempt, if it is in the log."""
         with self._lock:
             self.poll()
-            version = self.state.version_of(commit_id)
-            at = None if version is None else self.state.time_of(version)
-            if version is None or at is None:
-                return None
-            return Committed(version, at, tuple(self.state.rows_of(version, commit_id)))
+            version = self.known.version_of(commit_id)
+            at = None if version is None else self.known.time_of(version)
+            return None if version is None or at is None else Committed(version, at)
 
-    def _commit_all(self, batch: list[Waiting]) -> None:
-        try:
-            self._committer.run(batch)
-        except BaseException as exc:
-            for waiting in batch:
-                if not waiting.done:
-                    waiting.error = exc
-            raise
-        finally:
-            for waiting in batch:
-                waiting.end()
-        self._keep_up()
+    def _commit_all(self, take: Callable[[], list[Waiting]]) -> None:
+        with self._lock:
+            batch = take()
+            try:
+                self._committer.run(batch)
+            except BaseException as exc:
+                for waiting in batch:
+                    if not waiting.done:
+                        waiting.error = exc
+                raise
+            finally:
+                for waiting in batch:
+                    waiting.end()
+
+    def has_neighbours(self, identity: str) -> None:
+        """Let processes of this host with the same identity (see Neighbours) commit for one another from now on."""
+        serve = partial(answers_of, serve=self.commit_for)
+        self._committer.neighbours = Neighbours(
+            identity, serve, after=self.keep_up, waiting=lambda: self._turns.waiting
+        )
+
+    def acknowledge(self, version: int) -> None:
+        """Take note that a neighbour has committed for this handle. The committer holds the lock."""
+        self.acknowledged = max(self.acknowledged, version)
+
+    @property
+    def behind(self) -> bool:
+        """Whether a neighbour has committed for this handle what it has not read yet."""
+        return self.known.version < self.acknowledged
 
     def settle(self) -> int:
         """Commit, or refuse, what dead writers left as tickets; return how many tickets there were.
@@ -281,8 +305,8 @@ class Journal:
 
     def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Take over rows that this handle has just committed itself (see State). The committer holds the lock."""
-        in_step = [name for name, seen in self._side_seen.items() if seen == self.state.version]
-        self.state.extend(rows, version, values)
+        in_step = [name for name, seen in self._side_seen.items() if seen == self.known.version]
+        self.known.extend(rows, version, values)
         for name in in_step:
             self._side_seen[name] = version
 
@@ -318,20 +342,21 @@ class Journal:
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
-    def _keep_up(self) -> None:
+    def keep_up(self) -> None:
         """Merge small files and write a checkpoint once enough commits have gathered; a failure waits for the next.
 
         That is also when a writer that nobody disturbs looks for tickets that were left or are never heard.
         """
-        if self._manifests_table.due():
-            with contextlib.suppress(LakefolioError):
-                self._committer.settle()
-        for table in (self._manifests_table, *self._side_tables.values()):
-            if table.version >= 0 and table.due():
-                try:
-                    self._upkeep(table, everything=False)
-                except LakefolioError:
-                    continue
+        with self._lock:
+            if self._manifests_table.due():
+                with contextlib.suppress(LakefolioError):
+                    self._committer.settle()
+            for table in (self._manifests_table, *self._side_tables.values()):
+                if table.version >= 0 and table.due():
+                    try:
+                        self._upkeep(table, everything=False)
+                    except LakefolioError:
+                        continue
 
     def compact(self) -> dict[str, dict[str, int]]:
         """Merge each table's files into one and write checkpoints. Changes no row; safe beside any writer.
@@ -353,6 +378,6 @@ class Journal:
 
     def _upkeep(self, table: DeltaTable, *, everything: bool) -> dict[str, int]:
         counts = table.upkeep(everything=everything)
-        if table is self._manifests_table and table.version > self.state.version:
+        if table is self._manifests_table and table.version > self.known.version:
             self.extend(MANIFESTS_SCHEMA.empty_table(), table.version)
         return counts

@@ -36,23 +36,24 @@ _MOST_FATES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """An acknowledged commit: the lake version it made (shared with others that were combined) and its rows."""
+    """An acknowledged commit: the lake version it made (shared with others that were combined), and when."""
 
     version: int
     committed_at: datetime
-    rows: tuple[dict[str, Any], ...]
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
     """A commit on its way: who waits for it, and which side rows are already written under which ``txn_id``.
 
-    A ``foreign`` one comes from a ticket: nobody in this process waits for it.
+    A ``foreign`` one comes from a ticket: nobody in this process waits for it. One of a neighbour has as its ``base``
+    the version up to which it has not been decided, and may end with neither outcome nor error: it is handed back.
     """
 
     commit: Commit
     txn_id: str
     foreign: bool = False
+    base: int | None = None
     written: tuple[Any, Any] | None = None
     outcome: Committed | None = None
     error: BaseException | None = None
@@ -105,7 +106,7 @@ class LogWriter:
     def forget_some(self) -> None:
         """Forget all fates if they are many. Only where no commit is under way."""
         if len(self.fates) > _MOST_FATES:
-            self.start(self._journal.state.version)
+            self.start(self._journal.known.version)
 
     def know_from(self, base: int) -> bool:
         """Read what is missing for the fates of all commits decided above ``base``, which must not lie ahead."""
@@ -132,13 +133,13 @@ class LogWriter:
             waiting.error = error
             waiting.end()
         for waiting in layout.empty:
-            waiting.outcome = Committed(self._journal.state.version, layout.at, ())
+            waiting.outcome = Committed(self._journal.known.version, layout.at)
             waiting.end()
         return layout
 
     def lay_out(self, batch: Sequence[Waiting]) -> Layout:
         """Plan all on the newest state known; what is objected to is noted, not ended."""
-        state = self._journal.state
+        state = self._journal.known
         version, now = state.version + 1, datetime.now(UTC)
         last = state.committed_at
         layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
@@ -159,8 +160,8 @@ class LogWriter:
             except StorageError:
                 raise
             except Exception as exc:
-                # What a ticket of another writer runs into, whatever it is, its writer is to find out by itself.
-                if not (waiting.foreign or isinstance(exc, LakefolioError)):
+                # What another writer's commit runs into, whatever it is, that writer is to find out by itself.
+                if not (waiting.foreign or waiting.base is not None or isinstance(exc, LakefolioError)):
                     raise
                 layout.refused.append((waiting, exc))
                 continue
@@ -173,15 +174,20 @@ class LogWriter:
         return layout
 
     def told(self, batch: Iterable[Waiting]) -> list[Waiting]:
-        """End those whose commit is in the log; return the others. What was refused there becomes a new commit."""
+        """End those whose commit is in the log; return the others. What was refused there becomes a new commit.
+
+        A neighbour's is ended in both cases, so that it makes the new commit.
+        """
         left = []
-        state = self._journal.state
+        state = self._journal.known
         for waiting in batch:
             version, carried = self.fates.get(waiting.commit.commit_id, (-1, False))
             if carried and not waiting.done:
                 at = state.time_of(version)
                 assert at is not None
-                waiting.outcome = Committed(version, at, tuple(state.rows_of(version, waiting.commit.commit_id)))
+                waiting.outcome = Committed(version, at)
+                waiting.end()
+            elif version >= 0 and waiting.base is not None:
                 waiting.end()
             elif not waiting.done:
                 if version >= 0:
@@ -241,8 +247,8 @@ class LogWriter:
             return
         journal.extend(rows, version, values)
         self.note([LogEntry(version, tuple(commit_ids), (), (), (), tuple(refused))])
-        for waiting, plan in plans:
-            waiting.outcome = Committed(version, layout.at, tuple(plan.manifests))
+        for waiting, _ in plans:
+            waiting.outcome = Committed(version, layout.at)
             waiting.end()
 
 

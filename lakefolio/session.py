@@ -77,6 +77,9 @@ class Session(Reader):
             body = cls._create(store, journal)
         marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
+        identity = None if read_only else store.identity()
+        if identity is not None and setting("combine"):
+            journal.has_neighbours(f"{marker.lake_id}\n{identity}")
         return cls(
             store,
             journal,
@@ -352,7 +355,7 @@ class Session(Reader):
     def _known(self) -> State | Overlay:
         """Return the newest state known, without asking the store."""
         batch = self._batch()
-        return self.journal.state if batch is None else batch.overlay
+        return self.journal.known if batch is None else batch.overlay
 
     def _view(self) -> Overlay:
         batch = self._batch()

@@ -217,11 +217,6 @@ class State:
         number = pc.index(rows.column("commit_id"), commit_id).as_py()
         return None if number < 0 else int(rows.column("version")[number].as_py())
 
-    def rows_of(self, version: int, commit_id: str) -> list[dict[str, Any]]:
-        """Return the rows of one commit, which lies in ``version``, in order."""
-        numbers = range(self.row_count_at(version - 1), self.row_count_at(version))
-        return [self.rows.row(number) for number in numbers if self.rows.value(number, "commit_id") == commit_id]
-
     def row_count_at(self, version: int) -> int:
         """Return how many rows the journal had at ``version``."""
         index = bisect_right(self._versions, version)

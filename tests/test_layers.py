@@ -17,7 +17,7 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors layout schema refs digest rows marker reports delta_actions small_parquet",
+        "errors ending layout schema refs digest rows marker reports delta_actions small_parquet",
         "faces faces.html faces.curves faces.notebook",
         "items.base items.library items.nested",
         "items.parquet",
@@ -27,11 +27,12 @@ for number, names in enumerate(
         "plan_rows",
         "planner",
         # adapters
-        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan",
+        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan neighbours",
         # domain
         "items items.* cache",
         "blob_source",
-        "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
+        "tickets logs log_writing turns handing committing journal blobs references kept purging marking "
+        "probe eventtext",
         # read
         "nodes viewfiles run_columns statements frames views ownviews query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",

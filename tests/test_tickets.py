@@ -142,6 +142,7 @@ def test_damage_is_seen() -> None:
 def crowd(lake: lf.Lake) -> lf.Lake:
     """Make a handle go by ticket."""
     lake._session.journal._committer._crowded_until = float("inf")
+    lake._session.journal._committer.neighbours = None
     return lake
 
 

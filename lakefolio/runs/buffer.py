@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Change, LogBatch
+from lakefolio.ending import at_exit
 from lakefolio.errors import LakefolioError
 from lakefolio.runs.batches import Batches, Point, add_events, add_points
 
@@ -270,22 +271,11 @@ def logger_of(session: Session) -> Logger:
             _loggers.add(found)
         if not _registered:
             _registered = True
-            _at_exit(_flush_all)
+            at_exit(_flush_all)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=_forget_all)
         assert isinstance(found, Logger)
         return found
-
-
-def _at_exit(call: Any) -> None:
-    """Call at the end of the process, while threads can still be started."""
-    register = getattr(threading, "_register_atexit", None)
-    try:
-        register(call)  # type: ignore[misc]
-    except (TypeError, RuntimeError):
-        import atexit
-
-        atexit.register(call)
 
 
 def _flush_all() -> None:

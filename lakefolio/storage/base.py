@@ -72,6 +72,13 @@ class Store(ABC):
         """Return the absolute address of a key or prefix of this store."""
         return f"{self.uri.rstrip('/')}/{key}" if key else self.uri
 
+    def identity(self) -> str | None:
+        """Return what two processes have in common if one may write here for the other: place, rights, durability.
+
+        It may hold credentials: never show it. None if no process may.
+        """
+        return None
+
     def options_for_delta(self) -> dict[str, str]:
         """Return ``storage_options`` that let deltalake, polars or DuckDB reach the same place.
 

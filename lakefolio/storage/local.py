@@ -48,6 +48,14 @@ class LocalStore(Store):
     def options(self) -> dict[str, str]:
         return {"fsync": "true"} if self._fsync else {}
 
+    def identity(self) -> str | None:
+        try:
+            found = os.stat(self.uri)
+        except OSError:
+            return None
+        # the same path may be another folder in another container; where there are no inodes the path is all there is
+        return f"{self.uri}\n{found.st_dev}:{found.st_ino}\nfsync={self._fsync}"
+
     def _path(self, key: str) -> str:
         return f"{self._root}/{check_plain(key)}"
 

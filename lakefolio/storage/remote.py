@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import json
 import os
 import random
 import threading
@@ -71,6 +72,12 @@ class RemoteStore(Store):
     @property
     def options(self) -> dict[str, str]:
         return dict(self._given)
+
+    def identity(self) -> str | None:
+        if self.scheme == "memory":
+            return None
+        around = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "GOOGLE_", "AZURE_"))}
+        return json.dumps([self.uri, self._given, around], sort_keys=True)
 
     def options_for_delta(self) -> dict[str, str]:
         return self._delta_options()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 from typing import Any
 
+import pytest
+
 import lakefolio as lf
 from lakefolio.changes import Commit, Put, Stored
 from lakefolio.digest import sha256_of_bytes
@@ -63,9 +65,17 @@ def race(uri: str, writers: int, count: int) -> None:
     assert list(lake._session.store.list("pending")) == []
 
 
+@pytest.fixture(params=["true", "false"], ids=["through one of them", "by ticket"])
+def combine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As processes of one host commit, and as those of many do."""
+    monkeypatch.setenv("LAKEFOLIO_COMBINE", request.param)
+
+
+@pytest.mark.usefixtures("combine")
 def test_thirty_two_processes_on_a_local_folder(tmp_path) -> None:
     race(str(tmp_path / "lake"), 32, 50)
 
 
+@pytest.mark.usefixtures("combine")
 def test_thirty_two_processes_on_s3(s3_uri: str) -> None:
     race(s3_uri, 32, 50)
