@@ -15,6 +15,7 @@ from lakefolio.errors import AlreadyExistsError, StorageError
 from lakefolio.journal import Journal
 from lakefolio.refs import new_id
 from lakefolio.storage import Store, open_store
+from lakefolio.testing import CountingProxy
 
 
 def put(
@@ -262,3 +263,42 @@ def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> Non
     lake = lf.open(str(tmp_path / "lake"))
     assert lake.folio("f").metadata["c"] == "late"
     assert lake.sql("select value from current_metadata where key = 'c'").fetchall() == [('"late"',)]
+
+
+def test_who_is_far_behind_catches_up_by_merged_files(s3_proxy: CountingProxy, s3_uri: str) -> None:
+    """With few requests, to the very state and fates that reading entry by entry gives."""
+    late, slow = (Journal(open_store(s3_uri, s3_proxy.storage_options)) for _ in range(2))
+    late.create()
+    late.load()
+    slow.load()
+    journal = Journal(open_store(s3_uri, s3_proxy.storage_options))
+    journal.load()
+    for number in range(300):
+        commit(journal, put(f"i{number}", overwrite=True), put("same", overwrite=True))
+    with s3_proxy.count() as count:
+        late.refresh()
+    assert count.total < 120, "and not one for each entry"
+    slow.poll()
+    assert late.state.version == slow.state.version == journal.state.version
+    assert late.state.table().equals(slow.state.table())
+    assert late.state.names("f") == slow.state.names("f")
+    assert late.data_files("manifests") == slow.data_files("manifests")
+    assert set(late._log.fates) < set(slow._log.fates)
+    assert late._log.know_from(0)
+    assert late._log.fates == slow._log.fates
+    commit(late, put("after"))
+    commit(slow, put("after that"))
+    assert slow.state.names("f")[-2:] == ["after", "after that"]
+
+
+def test_an_entry_that_a_listing_lacks_is_asked_for(lake_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is listed while others write in it may show what was created last and not what was before."""
+    late, journal = opened(lake_uri), opened(lake_uri)
+    for number in range(6):
+        commit(journal, put(f"i{number}"))
+    listed = late.store.list
+    monkeypatch.setattr(
+        late.store, "list", lambda *a, **k: (one for one in listed(*a, **k) if not one.key.endswith("4.json"))
+    )
+    assert late.refresh().version == 6
+    assert len(late.state.names("f")) == 6
