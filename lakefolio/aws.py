@@ -211,12 +211,13 @@ def _asked(what: str, *, silent: str = "") -> Iterator[None]:
         raise StorageError(f"could not {what}: {_one_line(exc)}", kind="aws-refused") from exc
 
 
-def client(service: str, options: Mapping[str, str]) -> Any:
+def client(service: str, options: Mapping[str, str], *, attempts: int = 3) -> Any:
     """Return a boto3 client of an AWS service, for what object stores have no common words for.
 
     Args:
         service: ``s3`` (buckets, versioning, lifecycle), ``sts``, …
         options: As :meth:`lakefolio.storage.Store.options_for_delta` gives them.
+        attempts: How often a request is made before what passes is taken for what stays.
     """
     import boto3
     from botocore.config import Config
@@ -231,7 +232,7 @@ def client(service: str, options: Mapping[str, str]) -> Any:
         aws_session_token=options.get("aws_session_token"),
         config=Config(
             connect_timeout=5,
-            retries={"max_attempts": 3, "mode": "standard"},
+            retries={"max_attempts": attempts, "mode": "standard"},
             s3={"addressing_style": "path" if endpoint else "auto"},
         ),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -38,6 +37,8 @@ _DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _MANY_ENTRIES = 100
 _ENTRY_BYTES = 4 << 10
 """What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
+_KEPT_TOMBSTONES = 500
+"""A checkpoint with all of them would be as large as the history is long."""
 
 
 def log_problem(body: bytes) -> str | None:
@@ -76,17 +77,10 @@ class DeltaLog:
         """Return the active data files: path in the table -> size in bytes."""
         return {file.path: file.size_bytes for file in self._files.values()}
 
-    def never_named(self) -> Callable[[str], bool]:
-        """Return what says of a path whether it is a data file that no log entry names, nor ever will.
-
-        A file carries the version it was written for in its name, and only the log entry of that version may name it
-        (FORMAT.md, "Upkeep"). Once that version exists without naming it, the writer has lost or died.
-        """
-        named = {*self._files, *self._tombstones}
-        newest = self.version
-        return lambda path: (
-            (match := _DATA_FILE.fullmatch(path)) is not None and int(match[1]) <= newest and path not in named
-        )
+    @property
+    def tombstones(self) -> set[str]:
+        """The paths of files that were replaced not long ago; what was before only the log tells."""
+        return set(self._tombstones)
 
     def active(self) -> list[DataFile]:
         """Return the active data files as the log tells, read from its start; the files are not read."""
@@ -321,9 +315,16 @@ class DeltaLog:
             gone = self._files.pop(path, None)
             if gone is not None:
                 self._tombstones[path] = (gone, now_ms())
+        if len(self._tombstones) > _KEPT_TOMBSTONES:
+            self._forget_tombstones()
         for file in (*entry.added, *entry.compacted):
             self._files[file.path] = file
         self.version = entry.version
+
+    def _forget_tombstones(self) -> None:
+        """Keep the newest: the order of a dict is that of insertion."""
+        for path in list(self._tombstones)[: max(0, len(self._tombstones) - _KEPT_TOMBSTONES)]:
+            del self._tombstones[path]
 
     def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
         schema = schema or self.schema
@@ -388,6 +389,7 @@ class DeltaLog:
                     gone = action["remove"]
                     file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
                     self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
+            self._forget_tombstones()
         except (pa.ArrowException, FormatError, KeyError, ValueError, TypeError, AttributeError, OSError):
             self._forget()
             return

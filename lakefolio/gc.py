@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.delta import DeltaTable
+from lakefolio.delta_dead import dead_files
 from lakefolio.errors import ConflictError, FormatError, InvalidInputError, StorageError
 from lakefolio.layout import BLOBS, JOURNAL, LINEAGE, LOG_TABLES, METADATA, PENDING, TABLES, table_prefix
 from lakefolio.marking import Marks
@@ -270,21 +271,19 @@ def shards(store: Store, *, many: bool) -> Iterator[tuple[str, list[ObjectInfo]]
 def _sweep_rest(store: Store, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
     """Remove what killed writers leave beside blobs: tickets, unfinished writes, data files that no log entry names."""
 
-    def older(infos: Iterator[ObjectInfo], age_s: float) -> list[ObjectInfo]:
-        return [info for info in infos if info.modified_at <= now - timedelta(seconds=age_s)]
+    def older(infos: Iterator[ObjectInfo], age_s: float) -> Iterator[ObjectInfo]:
+        return (info for info in infos if info.modified_at <= now - timedelta(seconds=age_s))
 
-    tickets = older(store.list(PENDING + "/"), max(grace_s, _TICKET_AGE_S))
-    files = []
+    tickets = list(older(store.list(PENDING + "/"), max(grace_s, _TICKET_AGE_S)))
+    files: list[ObjectInfo] = []
     for table in (*TABLES, *LOG_TABLES):
         try:
-            dead = _table(store, table).never_named()
+            read = _table(store, table)
         except FormatError as exc:
             if table in TABLES or exc.kind != "table-missing":
                 raise
             continue  # nothing was logged yet
-        within = table_prefix(table) + "/"
-        listed = (info for info in store.list(within) if dead(info.key.removeprefix(within)))
-        files += older(listed, grace_s)
+        files += dead_files(read, older(store.list(table_prefix(table) + "/"), grace_s))
     if not dry_run:
         store.delete([info.key for info in (*tickets, *files)])
     try:

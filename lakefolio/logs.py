@@ -113,13 +113,6 @@ class LogTable:
             self._sync()
             return self._table.data_files()
 
-    def dead_files(self) -> Callable[[str], bool]:
-        """See Journal.dead_files."""
-        with self._lock:
-            self._open(create=False)
-            self._sync()
-            return self._table.never_named()
-
     def compact(self) -> dict[str, int] | None:
         """Merge the table's files into one and write a checkpoint; None if the lake lacks the table."""
         with self._lock:

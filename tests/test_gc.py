@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.layout import blob_key
+from lakefolio.layout import blob_key, log_key
 from lakefolio.storage.base import Store
+from lakefolio.storage.local import LocalStore
 
 
 @pytest.fixture
@@ -220,9 +222,48 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     assert lf.open(root).check(read_data=True).ok
 
 
-def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
-    from datetime import UTC, datetime, timedelta
+def test_what_was_replaced_long_ago_is_told_from_what_was_never_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints forget what was replaced; the log does not, and hardly any of it has to be read."""
+    import deltalake
+    import polars as pl
 
+    monkeypatch.setattr("lakefolio.delta_log._KEPT_TOMBSTONES", 3)
+    monkeypatch.setattr("lakefolio.delta_dead._AT_ONCE", 3)
+    lake = lf.open(tmp_path / "lake")
+    for number in range(140):
+        lake.folio("f").add_json("x", number, overwrite=True)
+    table, store = lake._session.journal.manifests_table, lake._session.store
+    refusing = lake.version + 1
+    table.commit(refusing, None, [], datetime.now(UTC), refused=["c" * 32])  # as a combiner may: it names no file
+    lake = lf.open(tmp_path / "lake")
+    lake.compact()
+    assert len(lake._session.journal.manifests_table.tombstones) == 3
+    dead = [f"tables/manifests/{version:020d}-{'a' * 32}.parquet" for version in (20, refusing)]
+    kept = f"tables/manifests/{7:020d}-{'a' * 32}.parquet"
+    for key in (*dead, kept):
+        store.create(key, b"left")
+    entry = store.get(log_key("manifests", 7))
+    store.put(log_key("manifests", 7), b"{")  # what can't be read does not say that anything is dead
+    before = {info.key for info in store.list("tables/manifests/")}
+    read: list[str] = []
+    get_many = LocalStore.get_many
+    monkeypatch.setattr(LocalStore, "get_many", lambda self, keys: read.extend(keys) or get_many(self, keys))
+    assert lake.gc(dry_run=False, grace=0).table_files == 2
+    assert before - {info.key for info in store.list("tables/manifests/")} == set(dead)
+    assert len([key for key in read if key.startswith("tables/manifests/_delta_log/")]) < 20  # of 143
+    store.put(log_key("manifests", 7), bytes(entry))
+    assert lake.gc(dry_run=False, grace=0).table_files == 1
+    place = str(tmp_path / "lake" / "tables" / "manifests")
+    for version in (0, 1, 49, 51, 99, 100, 102, 140, lake.version):
+        found = deltalake.DeltaTable(place, version=version).to_pyarrow_table().num_rows
+        assert found == pl.scan_delta(place, version=version).collect().height
+        assert found == lake.at(version)._session.tables()["manifests"].num_rows, version
+    assert lf.open(tmp_path / "lake").check(read_data=True).ok
+
+
+def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
     from lakefolio import aws
 
     lake = lf.open(s3_uri)

@@ -27,7 +27,7 @@ for number, names in enumerate(
         "plan_rows",
         "planner",
         # adapters
-        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan neighbours",
+        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan delta_dead neighbours",
         # domain
         "items items.* cache",
         "blob_source",

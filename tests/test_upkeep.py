@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -298,10 +299,17 @@ def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
 # -- other tools ------------------------------------------------------------------------------------------------
 
 
-def test_what_deltalake_cleans_up_breaks_no_promised_version(tmp_path: Path) -> None:
-    """By the tables' own properties nothing goes; and where somebody insists, only Delta's own time travel suffers."""
+@pytest.mark.parametrize("tombstones", [500, 0])
+def test_what_deltalake_cleans_up_breaks_no_promised_version(
+    tombstones: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the tables' own properties nothing goes; and where somebody insists, only Delta's own time travel suffers.
+
+    Nor does what was replaced so long ago that checkpoints forgot it.
+    """
     from deltalake import DeltaTable
 
+    monkeypatch.setattr("lakefolio.delta_log._KEPT_TOMBSTONES", tombstones)
     lake = lf.open(tmp_path / "lake")
     for number in range(60):
         lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})
@@ -309,6 +317,8 @@ def test_what_deltalake_cleans_up_breaks_no_promised_version(tmp_path: Path) -> 
     version = lake.version
     store = lake._session.store
     before = {info.key for info in store.list("tables/")}
+    for key in before:
+        os.utime(tmp_path / "lake" / key, (0, 0))  # however old
     tables = [DeltaTable(str(tmp_path / "lake" / "tables" / name)) for name in ("manifests", "metadata")]
     for table in tables:
         configuration = table.metadata().configuration

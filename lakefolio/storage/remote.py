@@ -206,12 +206,8 @@ class RemoteStore(Store):
         path = self._path(key)
         part_bytes = max(CHUNK_BYTES, -(-size_bytes // _MOST_PARTS))
         if self.scheme == "s3" and size_bytes >= _RESUMED_BYTES and callable(parts):
-            from lakefolio import aws_upload
-
-            bucket = self.uri.removeprefix("s3://").partition("/")[0]
-            content = counted(parts, size_bytes, key, on_progress)
-            if aws_upload.resume(bucket, path, self.options_for_delta(), content, part_bytes):
-                return True
+            self._upload_long(key, parts, size_bytes, part_bytes, on_progress)
+            return True
         source = _Remembering(counted(parts, size_bytes, key, on_progress))
         try:
             self._vendor.put(
@@ -219,7 +215,7 @@ class RemoteStore(Store):
                 source,
                 use_multipart=True,
                 chunk_size=part_bytes,
-                max_concurrency=max(1, min(6, _IN_FLIGHT_BYTES // part_bytes)),
+                max_concurrency=_parts_at_once(part_bytes),
             )
         except BaseException as exc:
             if source.failure is not None:
@@ -230,6 +226,30 @@ class RemoteStore(Store):
                 raise translate(exc, "upload", key, self) from cause(exc)
             raise
         return True
+
+    def _upload_long(
+        self, key: str, parts: Parts, size_bytes: int, part_bytes: int, on_progress: Callable[[int], None] | None
+    ) -> None:
+        """Upload what is worth to be gone on with: whatever ends it, the parts that are there stay for the next try.
+
+        (obstore's own upload takes them away after an error, its writer does not; gc does, after a day.)
+        """
+        import obstore
+
+        from lakefolio import aws_upload
+
+        path, bucket = self._path(key), self.uri.removeprefix("s3://").partition("/")[0]
+        content = counted(parts, size_bytes, key, on_progress)
+        if aws_upload.resume(bucket, path, self.options_for_delta(), content, part_bytes):
+            return
+        writer = obstore.open_writer(
+            self._vendor, path, buffer_size=part_bytes, max_concurrency=_parts_at_once(part_bytes)
+        )
+        for piece in counted(parts, size_bytes, key, on_progress):
+            with self._translated("upload", key):
+                writer.write(piece)
+        with self._translated("upload", key):
+            writer.close()  # only now there is an object
 
     def delete(self, keys: Iterable[str]) -> None:
         paths = [self._path(key) for key in keys]
@@ -269,6 +289,10 @@ class RemoteStore(Store):
         if failures:
             raise failures[0]
         return [future.result() for future in futures]
+
+
+def _parts_at_once(part_bytes: int) -> int:
+    return max(1, min(6, _IN_FLIGHT_BYTES // part_bytes))
 
 
 class _Remembering(Iterator[Buffer]):

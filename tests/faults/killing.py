@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, Request
 
 __all__ = ["Nursery", "killed_at_each_request"]
@@ -44,8 +46,7 @@ while line := sys.stdin.readline():
             traceback.print_exc()
         finally:
             os._exit(1)
-    os.waitpid(child, 0)
-    print("dead", flush=True)
+    print("dead", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -89,8 +90,9 @@ class Nursery:
         return False
 
     def kill(self, child: int) -> None:
+        """Send SIGKILL, and return when the process is no more and that is what it died of."""
         os.kill(child, signal.SIGKILL)
-        self._expect("dead")
+        assert int(self._expect("dead").split()[1]) == -signal.SIGKILL
 
     def __enter__(self) -> Nursery:
         return self
@@ -100,6 +102,23 @@ class Nursery:
     ) -> None:
         self._process.kill()
         self._process.communicate()
+
+
+Found = dict[str, tuple[int, str | None]]
+"""Key -> size and checksum of an object."""
+
+
+def objects(uri: str, options: dict[str, str]) -> Found:
+    """Return what lies below a place."""
+    return {info.key: (info.size_bytes, info.etag) for info in open_store(uri, options).list("")}
+
+
+def state_of(found: Found, made: Found) -> frozenset[tuple[str, int, bool]]:
+    """Return what a program has done to a lake, without the ids and times that are others each time it runs."""
+    return frozenset(
+        (re.sub("[0-9a-f]{32}", "id", key), size_bytes, key in made and made[key][1] != etag)
+        for key, (size_bytes, etag) in found.items()
+    )
 
 
 def killed_at_each_request(
@@ -112,21 +131,24 @@ def killed_at_each_request(
 ) -> int:
     """Freeze the k-th request of a child and kill it, for k = 1, 2, … until the child gets through.
 
-    What was written before the k-th request has taken effect, so that every boundary between two effects is met. A
-    lake is judged unless the last request before was a read: it then is as it was the last time.
+    What was written before the k-th request has taken effect, so that every boundary between two effects is met. Each
+    state that the objects of the lake are found in is judged once, and that of the child that got through.
 
     Returns:
         How many requests there were.
     """
-    k = 1
+    options = proxy.storage_options
+    k, place, made = 1, "", Found()
+    seen: set[frozenset[tuple[str, int, bool]]] = set()
     while True:
-        place = f"{uri}/{k}"
-        prepare(place)
+        if not place:
+            place = f"{uri}/{k}"
+            prepare(place)
+            made = objects(place, options)
         child = nursery.start(place, name)
         reached, dead = threading.Event(), threading.Event()
         lock = threading.Lock()
         count = 0
-        wrote = k == 1
 
         def freeze(
             request: Request,
@@ -135,11 +157,10 @@ def killed_at_each_request(
             dead: threading.Event = dead,
             lock: threading.Lock = lock,
         ) -> Fault | None:
-            nonlocal count, wrote
+            nonlocal count
             with lock:
                 count += 1
                 if count < k:
-                    wrote = request.operation not in ("GET", "HEAD", "LIST")
                     return None
             reached.set()
             dead.wait(30)
@@ -149,8 +170,14 @@ def killed_at_each_request(
             finished = nursery.runs_to_end_or(reached)
             nursery.kill(child)
             dead.set()
-        if wrote or finished:
+        found = objects(place, options)
+        state = state_of(found, made)
+        if finished or state not in seen:
+            seen.add(state)
             judged(place, finished, f"killed at request {k}")
+            place = ""
+        elif found != made:
+            place = ""  # else the next child may have it
         if finished:
             return k - 1
         k += 1

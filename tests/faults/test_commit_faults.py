@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -162,9 +163,10 @@ class Child:
         return False
 
     def kill(self) -> None:
-        """Send SIGKILL, and return when the process is no more."""
+        """Send SIGKILL, and return when the process is no more and that is what it died of."""
         self.process.kill()
         self.process.join()
+        assert self.process.exitcode == -signal.SIGKILL
         self.talk.close()
 
 

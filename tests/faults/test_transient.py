@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,45 @@ def test_an_upload_that_was_killed_goes_on_where_it_broke_off(
     with s3_proxy.count() as count:
         lake.folio("f").add_artifact("again", path)
     assert count.by_operation["PART"] == 0
+
+
+def test_an_upload_that_failed_goes_on_where_it_broke_off(s3_proxy: CountingProxy, s3_uri: str, tmp_path: Path) -> None:
+    """The store is gone after some parts, and again while it goes on; in the end each part was sent once."""
+    path = tmp_path / "big"
+    path.write_bytes(b"".join(bytes([number]) * MIB for number in range(70)))
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options | {"max_retries": "1"})
+    received: dict[int, int] = {}  # part -> how often
+
+    def gone_after(count: int, gone: Fault) -> Callable[[Request], Fault | None]:
+        lock, left = threading.Lock(), [count]
+
+        def choose(request: Request) -> Fault | None:
+            with lock:
+                if request.operation == "PART" and left[0]:
+                    left[0] -= 1
+                    number = int(request.query["partNumber"])
+                    received[number] = received.get(number, 0) + 1
+                    return None
+                if left[0]:
+                    return None
+            time.sleep(0.5)  # those that were let through arrive
+            return gone
+
+        return choose
+
+    for parts, gone, kind in ((4, PASSING["reset"], "connection"), (3, PASSING["503"], "throttled")):
+        with s3_proxy.faulty(gone_after(parts, gone)), pytest.raises(lf.StorageError) as caught:
+            lake.folio("f").add_artifact("big", path)
+        assert caught.value.kind == kind
+    assert "big" not in lake.folio("f")
+    seen: list[int] = []
+    lake.on_upload = lambda sent, whole: seen.append(sent)
+    with s3_proxy.count() as count:
+        lake.folio("f").add_artifact("big", path)
+    sent = [int(one.headers["content-length"]) for one in count.requests if one.operation == "PART"]
+    assert (len(sent), sum(sent)) == (9 - 4 - 3, 14 * MIB)
+    assert count.by_operation["START_UPLOAD"] == count.by_operation["ABORT_UPLOAD"] == 0
+    assert set(received.values()) == {1}
+    assert (seen, seen[-1]) == (sorted(seen), 70 * MIB)
+    assert lake.check(read_data=True).ok
+    assert lake._session.store.discard_unfinished(datetime.now(UTC) + timedelta(minutes=1), dry_run=True) == 0
