@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lakefolio.entries import Entry
     from lakefolio.session import Session
 
-__all__ = ["INPUTS", "find_or_put", "reference_of"]
+__all__ = ["INPUTS", "digest_of_object", "find_or_put", "reference_of"]
 
 INPUTS: Final = "inputs"
 """The folio of data that runs were given and that no item held."""
@@ -58,6 +58,22 @@ def reference_of(session: Session, name: str, data: Any) -> str:
     if session.in_batch and entry.version > session.journal.state.version:
         return f"{entry.folio}:{entry.item}"  # it gets its version with the batch
     return entry.ref
+
+
+def digest_of_object(obj: Any) -> str:
+    """Return kind and digest of the content that an object would be stored as; nothing is stored.
+
+    Raises:
+        UnsupportedTypeError: Nothing stores such objects.
+    """
+    handler = items.handler_for(obj)
+    scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+    try:
+        encoded = handler.encode(obj, scratch=scratch or Path())
+        return f"{encoded.kind} {encoded.digest or digest_of(encoded)}"
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def find_or_put(session: Session, name: str, obj: Any) -> Entry:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "current_run"]
 
+_INSIDE: Final = str(Path(__file__).parent)
 _LONGEST_ERROR: Final = 16_384
 _FURTHEST: Final = 2**63
-_RESERVED: Final = ("type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo")
+_RESERVED: Final = (
+    "type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo", "memo_values",
+)  # fmt: skip
 
 _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
 
@@ -377,7 +381,10 @@ def error_facts(error: BaseException | str) -> dict[str, Any]:
     """Return what a failed run notes of its error: class and traceback, the end of it if it is long."""
     if isinstance(error, str):
         return {"error": _storable(error)}
-    text = "".join(traceback.format_exception(error))
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_INSIDE):
+        tb = tb.tb_next  # the user's traceback does not begin in capture
+    text = "".join(traceback.format_exception(type(error), error, tb))
     return {"error_type": type(error).__qualname__, "error": _storable(text)}
 
 
