@@ -130,6 +130,7 @@ class Session(Reader):
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
+        provided: Change | None = None,
     ) -> None:
         """Store an object as an item.
 
@@ -147,6 +148,7 @@ class Session(Reader):
             metadata: Facts to note of it; any JSON-able values.
             overwrite: Whether to replace an item of that name; its old entry stays in the history.
             options: What the handler takes besides.
+            provided: A change of the same commit that comes first: if it is refused, so is all.
 
         Raises:
             AlreadyExistsError: The name is taken and ``overwrite`` is False.
@@ -170,7 +172,7 @@ class Session(Reader):
                 if scratch is not None:
                     kept.own(scratch)
                 stored = self.blobs.put(encoded, self._known(), kept)
-                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept)
+                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)
         except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -223,7 +225,15 @@ class Session(Reader):
             kept.close()
 
     def _put(
-        self, folio: str, item: str, stored: Stored, words: Words, *, overwrite: bool, kept: Kept | None = None
+        self,
+        folio: str,
+        item: str,
+        stored: Stored,
+        words: Words,
+        *,
+        overwrite: bool,
+        kept: Kept | None = None,
+        provided: Change | None = None,
     ) -> None:
         put = Put(
             folio=folio,
@@ -237,7 +247,7 @@ class Session(Reader):
             overwrite=overwrite,
             run_id=self.run_id,
         )
-        self.apply(put, kept=kept)
+        self.apply(*(() if provided is None else (provided,)), put, kept=kept)
 
     @property
     def run_id(self) -> str | None:

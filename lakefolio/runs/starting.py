@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Change, Put, SetRun
-from lakefolio.config import setting
+from lakefolio.config import found
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.items import json_encode
+from lakefolio.lookup import check_run
 from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.environment import environment, process, surroundings
 from lakefolio.runs.manifest import manifest_of
-from lakefolio.runs.run import Run, check_facts, current_run, final_metrics
-from lakefolio.runs.words import check_modes, check_status, check_type, param_texts
+from lakefolio.runs.run import Run, current_run
+from lakefolio.runs.words import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.words import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def start(
     now = datetime.now(UTC)
     began = now if started_at is None else parse_time(started_at)
     facts: dict[str, Any] = {
-        "type": check_type(setting("default_run_type") if run_type is None else run_type, types_of(session)),
+        "type": _default_type(session) if run_type is None else check_type(run_type, types_of(session)),
         "status": check_status(status),
         "name": check_text(name, "name"),
         "project": check_text(project, "project"),
@@ -99,6 +100,7 @@ def start(
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
     if inputs:
+        check_run(SetRun(run_id=own_id, values={}, new=True), session.metadata_texts("run", own_id))
         with session.batch():
             refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
             change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=refs)
@@ -127,8 +129,21 @@ def resume(session: Session, run_id: str) -> Run:
 
 def types_of(session: Session) -> list[str]:
     """Return the run types that the lake's users added."""
-    found = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+    added = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
+    return [one for one in added if isinstance(one, str)] if isinstance(added, list) else []
+
+
+def _default_type(session: Session) -> str:
+    said = found("default_run_type")
+    try:
+        return check_type(said.value, types_of(session))
+    except InvalidInputError as exc:
+        raise InvalidInputError(
+            f"{said.source} sets default_run_type: {exc.message}",
+            kind="bad-run-type",
+            hint=exc.hint,
+            run_type=said.value,
+        ) from None
 
 
 def _parent(session: Session, parent: str | Run | None) -> str | None:
@@ -143,16 +158,16 @@ def _parent(session: Session, parent: str | Run | None) -> str | None:
 
 def _environment(session: Session, changes: list[Change]) -> str:
     """Return the name of the item that describes Python and its packages, and what adds it if the lake lacks it."""
-    found = environment()
-    name = sha256_of_bytes(json_encode.dumps(found)).removeprefix("sha256:")[:12]
+    seen = environment()
+    name = sha256_of_bytes(json_encode.dumps(seen)).removeprefix("sha256:")[:12]
     if not session.journal.state.live(_ENVIRONMENTS, name):
-        changes.append(_put(session, name, found))
+        changes.append(_put(session, name, seen))
     return name
 
 
-def _put(session: Session, name: str, found: Mapping[str, Any]) -> Put:
+def _put(session: Session, name: str, seen: Mapping[str, Any]) -> Put:
     from lakefolio.items import handler_of
 
-    encoded = handler_of("json").encode(dict(found), scratch=None)  # type: ignore[arg-type]
+    encoded = handler_of("json").encode(dict(seen), scratch=None)  # type: ignore[arg-type]
     stored = session.blobs.put(encoded, session.journal.state)
     return Put(folio=_ENVIRONMENTS, item=name, stored=stored, entry_id=new_id(), overwrite=True)

@@ -340,6 +340,9 @@ def test_a_run_id_is_given_once(lake: lf.Lake) -> None:
         lf.open(lake.uri).create_run("r", project="two")
     assert caught.value.kind == "run-exists"
     assert lake.get_run("r").project == "one"
+    with pytest.raises(lf.AlreadyExistsError):
+        lake.create_run("r", inputs={"data": np.arange(5_000)})
+    assert list(lake._session.store.list("blobs/")) == []  # told before anything is sent
 
 
 def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
@@ -359,11 +362,13 @@ def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
         lambda: run.input(other.ref),
         lambda: run.add_tags("x"),
         elsewhere.finish,
+        lambda: elsewhere.add_output("late", np.arange(5_000)),
         lambda: lake.add_run_output("r", "late", 1),
     ):
         with pytest.raises(lf.InvalidInputError) as caught:
             call()
         assert caught.value.kind == "run-ended"
+    assert list(lake._session.store.list("blobs/")) == []
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run().finish("lost")
     assert caught.value.kind == "bad-run-status"
@@ -431,4 +436,5 @@ def test_the_configured_type_is_that_of_runs_given_none(lake: lf.Lake, monkeypat
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run("c")
     assert caught.value.kind == "bad-run-type"
+    assert caught.value.message == "LAKEFOLIO_DEFAULT_RUN_TYPE sets default_run_type: run type 'nonsense' is not known"
     assert [run.run_id for run in lake.runs()] == ["b", "a"]
