@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.config import default_lake_uri
+from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError
 from lakefolio.runs.recording import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["capture"]
 
-_sessions: dict[str, Session] = {}
+_sessions: dict[tuple[Any, ...], Session] = {}
 _sessions_lock = threading.Lock()
 
 
@@ -122,11 +122,12 @@ def _session(given: Lake | str | Path | None) -> Session:
     around = current_run()
     if given is None and around is not None:
         return around._session
-    uri = default_lake_uri()[0] if given is None else str(given)
+    uri, options = place_of(given)
+    key = (uri, *sorted((options or {}).items()))
     with _sessions_lock:
-        if uri not in _sessions:
-            _sessions[uri] = Session.open(uri)
-        return _sessions[uri]
+        if key not in _sessions:
+            _sessions[key] = Session.open(uri, storage_options=options)
+        return _sessions[key]
 
 
 def _wrapper(function: Callable[..., Any], options: Options) -> Callable[..., Any]:

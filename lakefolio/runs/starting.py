@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Change, Put, SetRun
-from lakefolio.config import found
+from lakefolio.config import blamed, setting
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.items import json_encode
@@ -129,21 +129,15 @@ def resume(session: Session, run_id: str) -> Run:
 
 def types_of(session: Session) -> list[str]:
     """Return the run types that the lake's users added."""
-    added = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
-    return [one for one in added if isinstance(one, str)] if isinstance(added, list) else []
+    found = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def _default_type(session: Session) -> str:
-    said = found("default_run_type")
     try:
-        return check_type(said.value, types_of(session))
+        return check_type(setting("default_run_type"), types_of(session))
     except InvalidInputError as exc:
-        raise InvalidInputError(
-            f"{said.source} sets default_run_type: {exc.message}",
-            kind="bad-run-type",
-            hint=exc.hint,
-            run_type=said.value,
-        ) from None
+        raise blamed("default_run_type", exc) from None
 
 
 def _parent(session: Session, parent: str | Run | None) -> str | None:
@@ -158,16 +152,16 @@ def _parent(session: Session, parent: str | Run | None) -> str | None:
 
 def _environment(session: Session, changes: list[Change]) -> str:
     """Return the name of the item that describes Python and its packages, and what adds it if the lake lacks it."""
-    seen = environment()
-    name = sha256_of_bytes(json_encode.dumps(seen)).removeprefix("sha256:")[:12]
+    found = environment()
+    name = sha256_of_bytes(json_encode.dumps(found)).removeprefix("sha256:")[:12]
     if not session.journal.state.live(_ENVIRONMENTS, name):
-        changes.append(_put(session, name, seen))
+        changes.append(_put(session, name, found))
     return name
 
 
-def _put(session: Session, name: str, seen: Mapping[str, Any]) -> Put:
+def _put(session: Session, name: str, found: Mapping[str, Any]) -> Put:
     from lakefolio.items import handler_of
 
-    encoded = handler_of("json").encode(dict(seen), scratch=None)  # type: ignore[arg-type]
+    encoded = handler_of("json").encode(dict(found), scratch=None)  # type: ignore[arg-type]
     stored = session.blobs.put(encoded, session.journal.state)
     return Put(folio=_ENVIRONMENTS, item=name, stored=stored, entry_id=new_id(), overwrite=True)

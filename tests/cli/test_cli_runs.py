@@ -52,6 +52,8 @@ def test_the_default_organisation_is_the_configured_one(place: str, run: Any, mo
     monkeypatch.setenv("LAKEFOLIO_DEFAULT_ORGANISATION", "by_type")
     assert "r1" not in run("runs", "experiment").stdout
     run("runs", "churn", code=3)
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_ORGANISATION", "by_nothing")
+    assert "LAKEFOLIO_DEFAULT_ORGANISATION sets default_organisation" in run("runs", "churn", code=2).stderr
 
 
 def test_a_run_is_shown(place: str, run: Any, said: Any) -> None:
