@@ -43,7 +43,7 @@ for number, names in enumerate(
         "surroundings folio.* lake.*",
         "folio folio.folio lake lake.lake",
         # edge
-        "demo cli cli.*",
+        "demo cli cli.* __main__",
         "testing testing.*",
     ]
 ):

@@ -20,7 +20,7 @@ from lakefolio.refs import is_uri
 if TYPE_CHECKING:
     from lakefolio.session import Session
 
-__all__ = ["Call", "call_of", "is_data", "item_name", "memo_key", "parts_of"]
+__all__ = ["Call", "call_of", "is_data", "is_read_once", "item_name", "memo_key", "parts_of"]
 
 _PLAIN_KINDS: Final = ("json", "timestamp")
 _SMALL_BYTES: Final = 4_096
@@ -65,10 +65,20 @@ def is_data(value: object) -> bool:
         return value.exists()
     if isinstance(getattr(value, "ref", None), str):
         return True
+    if is_read_once(value):
+        return False
     try:
         return items.handler_for(value).kind not in _PLAIN_KINDS
     except LakefolioError:
         return False
+
+
+def is_read_once(value: object) -> bool:
+    """Say whether reading a value takes it away from who else holds it: an iterator, a reader of batches, a stream."""
+    if hasattr(value, "__next__"):
+        return True
+    library = type(value).__module__.partition(".")[0]
+    return hasattr(value, "__arrow_c_stream__") and library not in ("pyarrow", "pandas", "polars")
 
 
 def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
@@ -104,6 +114,12 @@ def _sort(call: Call, name: str, value: Any) -> None:
         call.forms[name] = f"{type(value).__qualname__} {list(value) if isinstance(value, dict) else len(parts)!r}"
         for key, one in parts:
             _sort(call, f"{name}.{key}", one)
+        return
+    if is_read_once(value):
+        call.params[name] = _shown(value)
+        call.left_out.append(
+            f"argument {name!r} but for its repr: it can be read only once, which is left to the function"
+        )
         return
     try:
         text = json_encode.dumps(value)

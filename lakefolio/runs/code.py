@@ -21,6 +21,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespac
 from typing import Any, Final
 
 from lakefolio.items import json_encode
+from lakefolio.runs.arguments import is_read_once
 from lakefolio.runs.content import digest_of_object
 
 __all__ = ["Reads", "reads_of"]
@@ -200,7 +201,7 @@ def _digest(value: Any, depth: int = 0) -> str | None:
     except Exception:  # whatever an object does when it is looked at, the function is none the worse
         if isinstance(value, FunctionType | type | ModuleType):
             return None
-    if not hasattr(value, "__next__"):  # what can be read once only is left to the function
+    if not is_read_once(value):
         with suppress(Exception):
             return digest_of_object(value)
     if depth < _DEEPEST and (isinstance(value, SimpleNamespace | Namespace) or _is_own(type(value).__module__)):

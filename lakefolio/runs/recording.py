@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config import setting
 from lakefolio.errors import LakefolioError
-from lakefolio.runs.arguments import call_of, is_data, item_name, memo_key, parts_of
+from lakefolio.runs.arguments import call_of, is_data, is_read_once, item_name, memo_key, parts_of
 from lakefolio.runs.code import Reads, reads_of
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.manifest import manifest_of
@@ -73,6 +73,9 @@ class Recording:
         self._count += 1
         if self._run is None or value is None:
             return
+        if is_read_once(value):
+            self._warn("what it yields", "it can be read only once, which is left to the caller")
+            return
         if self._count > _MOST_YIELDS:
             if self._count == _MOST_YIELDS + 1:
                 self._warn("what it yields", f"it yields more than {_MOST_YIELDS:,} values")
@@ -113,6 +116,9 @@ class Recording:
     def _keep(self, name: str, value: Any) -> None:
         """Store an output; of a container that holds data each member by itself."""
         assert self._run is not None
+        if is_read_once(value):
+            self._warn(f"its output {name!r}", "it can be read only once, which is left to the caller")
+            return
         parts = None if is_data(value) else parts_of(value)
         if parts is not None:
             for part, (_, one) in zip(_part_names(name, parts), parts, strict=True):
