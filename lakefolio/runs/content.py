@@ -12,6 +12,7 @@ from lakefolio.blobs import digest_of
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.reader import about
 from lakefolio.refs import check_item, is_uri, parse_ref
+from lakefolio.words import Words
 
 if TYPE_CHECKING:
     from lakefolio.entries import Entry
@@ -72,8 +73,7 @@ def digest_of_object(obj: Any) -> str:
         encoded = handler.encode(obj, scratch=scratch or Path())
         return f"{encoded.kind} {encoded.digest or digest_of(encoded)}"
     finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+        _remove(scratch)
 
 
 def find_or_put(session: Session, name: str, obj: Any) -> Entry:
@@ -92,12 +92,19 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
         digest = encoded.digest or digest_of(encoded)
         view = session.state() if session.in_batch else session.journal.state
         known = view.content(digest, encoded.kind)
-        if known is not None:
-            return known
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        _remove(scratch)
+        raise
+    if known is not None:
+        _remove(scratch)
+        return known
     item = f"{name}/{digest.removeprefix('sha256:')[:12]}"
     with session.in_run(None):  # an input is nothing that the run made
-        session.put(INPUTS, item, obj, kind=encoded.kind, overwrite=True)
+        # as it is encoded, not the object again: a reader of batches is empty by now
+        session.put_encoded(INPUTS, item, encoded, scratch, words=Words(None, None, None, None), overwrite=True)
     return session.entry(INPUTS, item)
+
+
+def _remove(scratch: Path | None) -> None:
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)

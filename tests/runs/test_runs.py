@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -179,6 +180,15 @@ def test_inputs_are_references_never_copies(lake: lf.Lake) -> None:
     assert "86.6%" in str(saved)
     assert saved.to_dict()["saved_bytes"] == saved.logical_bytes - saved.stored_bytes
     assert lake.sql("select count(*), count(distinct entry_id) from run_inputs").fetchall() == [(138, 31)]
+
+
+def test_an_input_that_can_be_read_once_is_kept_whole(lake: lf.Lake) -> None:
+    table = pa.table({"n": range(1_000)})
+    lake.create_run().add_input("rows", pa.RecordBatchReader.from_batches(table.schema, table.to_batches()))
+    lake.create_run(inputs={"rows": pa.RecordBatchReader.from_batches(table.schema, table.to_batches())})
+    (name,) = lake.folio("inputs").tables
+    assert lake.folio("inputs").get_table(name, as_="arrow").equals(table)
+    assert {one.ref for run in lake.runs() for one in run.inputs} == {lake.item(f"inputs:{name}").ref}
 
 
 def test_nested_runs(lake: lf.Lake) -> None:
