@@ -15,20 +15,28 @@ from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.faces import html
 from lakefolio.reports import counted
 from lakefolio.viewfiles import quoted
+from lakefolio.views import described, described_view
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from lakefolio.ownviews import OwnViews
     from lakefolio.reader import Reader
+    from lakefolio.viewfiles import View
     from lakefolio.views import Views
 
-__all__ = ["Folder", "browse", "organisations"]
+__all__ = ["Folder", "all_views", "browse", "organisations"]
 
 _PREFIX: Final = "runs_"
 _LIMIT: Final = 1000
 _PREFERRED: Final = {
-    "run_id": ("run_id", "name", "type", "project", "model", "status", "started_at", "duration_s", "author"),
+    "run": ("run_id", "name", "type", "project", "model", "status", "started_at", "duration_s", "author"),
     "item": ("folio", "item", "version", "kind", "committed_at", "size_bytes", "description"),
+}
+_KNOWN_FROM: Final = {
+    "run": "left join (select run_id as of_run{} from runs) on of_run = cast(run_id as varchar)",
+    "item": "left join (select folio as of_folio, item as of_item{} from items)"
+    " on of_folio = cast(folio as varchar) and of_item = cast(item as varchar)",
 }
 _PLACED: Final = (
     "(select *, list_filter(string_split(coalesce(path, ''), '/'), lambda one: one <> '') as segments from {})"
@@ -130,20 +138,38 @@ def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
         for view in views.files
         if view.own and view.name.startswith(_PREFIX) and view.folder.endswith("_runs") and view.folder[:2] == "40"
     }
-    problems = list(own.problems)
-    for view in own.views:
-        try:
-            described = _columns(views, tables, view.name)
-        except InvalidInputError as exc:
-            problems.append(f"view file {view.path} is left out: {exc.message}")
-            continue
+    usable, unusable = _usable(own, views, tables)
+    problems = [*own.problems, *unusable]
+    for view, columns in usable:
         name = view.name.removeprefix(_PREFIX)
-        if described.get("path") == "VARCHAR":
+        if columns.get("path") == "VARCHAR":
             if name in found:
                 problems.append(f"view file {view.path} is left out: there is {name} already")
             else:
                 found[name] = view.name
     return found, tuple(problems)
+
+
+def all_views(reader: Reader) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """See ``Lake.views``; ``reader`` is fixed to a version."""
+    own = reader.own_views()
+    usable, unusable = _usable(own, own.all(), reader.tables())
+    listed = [*described(), *(described_view(view, list(columns.items())) for view, columns in usable)]
+    return listed, (*own.problems, *unusable)
+
+
+def _usable(
+    own: OwnViews, views: Views, tables: Mapping[str, pa.Table]
+) -> tuple[list[tuple[View, dict[str, str]]], list[str]]:
+    """Return the view files that can be asked, with their columns, and of the others why not."""
+    usable, unusable = [], []
+    for view in own.views:
+        try:
+            usable.append((view, _columns(views, tables, view.name)))
+        except InvalidInputError as exc:
+            reason = exc.message.replace(f"view file {view.path} ", "it ", 1)
+            unusable.append(f"view file {view.path} is left out: {reason}")
+    return usable, unusable
 
 
 def browse(reader: Reader, path: str = "") -> Folder:
@@ -182,9 +208,13 @@ def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -
         f"select segments[$depth + 1] as name, count(*) {inside} and len(segments) > $depth group by 1 order by 1",
         here,
     ).fetchall()
-    shown = [one for one in _PREFERRED.get("run_id" if holds == "run" else holds, ()) if one in columns]
-    shown = shown or [one for one in columns if one != "path"][:20]
-    order = next((f"{quoted(one)} desc nulls last, " for one in ("started_at", "committed_at") if one in columns), "")
+    shown = list(_PREFERRED[holds]) if holds in _PREFERRED else [one for one in columns if one != "path"][:20]
+    time = next((one for one in ("started_at", "committed_at") if one in (*columns, *shown)), None)
+    order = f"{quoted(time)} desc nulls last, " if time else ""
+    known = _KNOWN_FROM.get(holds, "").format(
+        "".join(f", {quoted(one)}" for one in shown if one not in columns)
+    )  # what the view itself does not say of its runs
+    inside = f"from {placed} {known} where segments[1:$depth] = cast($here as varchar[])"
     leaves = views.query(
         tables,
         f"select {', '.join(map(quoted, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"

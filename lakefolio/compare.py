@@ -60,7 +60,8 @@ class Comparison:
 
     def _plots(self) -> dict[str, Curves]:
         return {
-            name: {self._labels[run]: points for run, points in by_run.items()} for name, by_run in self.curves.items()
+            name: {label: by_run.get(run, []) for run, label in self._labels.items()}
+            for name, by_run in self.curves.items()
         }
 
     def plots(self) -> str:

@@ -18,7 +18,17 @@ from typing import Any, Final, Literal
 from lakefolio.configfiles import ConfigFile, config_files
 from lakefolio.errors import InvalidInputError, nearest
 
-__all__ = ["KEYS", "Setting", "default_author", "default_fsync", "default_lake_uri", "found", "place_of", "setting"]
+__all__ = [
+    "KEYS",
+    "Setting",
+    "blamed",
+    "default_author",
+    "default_fsync",
+    "default_lake_uri",
+    "found",
+    "place_of",
+    "setting",
+]
 
 _DEFAULT: Final = "default"
 _YES: Final = ("1", "true", "yes", "on")
@@ -50,6 +60,16 @@ KEYS: Final[Mapping[str, _Key]] = {
     "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
 }
 """Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
+
+
+_PLACES: Final = {
+    "tool": "in lakefolio.toml the keys stand at the top, without [tool.lakefolio]",
+    "enable_flexible_storage": "leave it out: every lake works so; capture = false switches capturing off",
+    "s3_bucket": 'write lake = "s3://bucket/prefix"',
+    "default_storage_mode": 'write default_organisation = "by_type"',
+    "data_deduplication": "write deduplication = true",
+}
+"""Where keys belong that people bring along, those of MLtrack among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +156,14 @@ def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -
     return default_lake_uri()[0], options or setting("storage_options") or None
 
 
+def blamed(name: str, exc: InvalidInputError) -> InvalidInputError:
+    """Return the error of a setting that turned out wrong where it was used, with where it was set."""
+    source = found(name).source
+    if source == _DEFAULT:
+        return exc
+    return InvalidInputError(f"{source} sets {name}: {exc.message}", kind=exc.kind, hint=exc.hint, **exc.objects)
+
+
 def default_author(start: Path | None = None) -> str:
     """Return who writes: as configured, else user@host.
 
@@ -189,7 +217,7 @@ def _check(file: ConfigFile) -> None:
     """Refuse a file with a key that there is not, or a value of the wrong type, whichever key is asked for."""
     for name in file.values:
         if name not in KEYS:
-            raise file.bad(name, f"has an unknown key {name!r}", nearest(name, KEYS))
+            raise file.bad(name, f"has an unknown key {name!r}", _PLACES.get(name) or nearest(name, KEYS))
     for name, value in file.values.items():
         kind = KEYS[name].kind
         if kind == "switch" and not isinstance(value, bool):

@@ -19,6 +19,9 @@ __all__ = ["ConfigFile", "bad_config", "config_files"]
 _FILE: Final = "lakefolio.toml"
 _PROJECT: Final = "pyproject.toml"
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
+_TABLE: Final = re.compile(r"\s*\[\[?\s*([\w.\"' -]+?)\s*\]")
+_KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]")
+_WORD: Final = re.compile(r"\s*[\"']?([A-Za-z][\w-]*)")
 _END: Final = re.compile(r"\(at end of document\)")
 
 
@@ -77,7 +80,7 @@ def _read(path: Path) -> ConfigFile | None:
     except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
         return None
     except UnicodeDecodeError as exc:
-        raise bad_config(path, None, "is not UTF-8 text") from exc
+        raise bad_config(path, exc.object[: exc.start].count(b"\n") + 1, "is not UTF-8 text") from exc
     if path.name == _PROJECT and "lakefolio" not in text:
         return None  # other people's projects are none of our business, even damaged ones
     try:
@@ -86,7 +89,9 @@ def _read(path: Path) -> ConfigFile | None:
         at = _LINE.search(str(exc))
         line = int(at[1]) if at else len(text.splitlines()) if _END.search(str(exc)) else None
         reason = _END.sub("", _LINE.sub("", str(exc))).strip()
-        raise bad_config(path, line, f"is not valid TOML: {reason}") from exc
+        key = None if line is None else _key_at(text, line)
+        said = f"is not valid TOML at key {key!r}: {reason}" if key else f"is not valid TOML: {reason}"
+        raise bad_config(path, line, said, key=key, hint='write it like author = "ada"') from exc
     head = None
     if path.name == _PROJECT:
         tools = table.get("tool")
@@ -100,16 +105,30 @@ def _read(path: Path) -> ConfigFile | None:
     return ConfigFile(path, table, _lines(text, head))
 
 
+def _key_at(text: str, line: int) -> str | None:
+    """Return the word that begins a line; where none does, the last key before it, whose value it belongs to."""
+    before = text.splitlines()[:line]
+    if word := _WORD.match(before[-1] if before else ""):
+        return word[1]
+    for one in reversed(before):
+        if key := _KEY.match(one):
+            return key[1]
+        if _TABLE.match(one):
+            return None
+    return None
+
+
 def _lines(text: str, head: str | None) -> dict[str, int]:
     """Return the line of each key of a table (the document itself if ``head`` is None), as far as it is plain."""
     found: dict[str, int] = {}
     table = None
     for number, line in enumerate(text.splitlines(), 1):
-        opened = re.match(r"\s*\[\s*([\w.\"' -]+?)\s*\]", line)
+        opened = _TABLE.match(line)
         if opened:
             table = re.sub(r"[\"' ]", "", opened[1])
-            if table.rpartition(".")[0] == (head or ""):
-                found.setdefault(table.rpartition(".")[2], number)
-        elif table == head and (key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]", line)):
+            below = f"{head}." if head else ""
+            if table.startswith(below) and table != head:
+                found.setdefault(table[len(below) :].partition(".")[0], number)
+        elif table == head and (key := _KEY.match(line)):
             found.setdefault(key[1], number)
     return found

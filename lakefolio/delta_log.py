@@ -268,7 +268,7 @@ class DeltaLog:
             raise IntegrityError(
                 f"log of table {self.name!r} in {self.store.uri} lacks version {missing}",
                 kind="log-gap",
-                hint="a log entry was deleted; restore it from a copy of the lake",
+                hint="a log entry was deleted; `lakefolio repair --from COPY` brings it back from a copy of the lake",
                 table=self.name,
                 version=missing,
             )

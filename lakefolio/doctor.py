@@ -238,8 +238,11 @@ def judge_rules(rules: list[dict[str, Any]], prefix: str) -> tuple[list[tuple[st
     """Return what rules would do to a lake below a prefix as (level, message, hint), and if unfinished uploads go."""
     harmful: list[tuple[str, str, str]] = []
     aborts = False
+    prefix = prefix and prefix.rstrip("/") + "/"  # beside lake/ may lie lake-2/
     for rule in rules:
         condition = rule.get("Filter") or {}
+        if condition.get("Tag") or (condition.get("And") or {}).get("Tags"):
+            continue  # objects of a lake have no tags
         of_rule = condition.get("Prefix", (condition.get("And") or {}).get("Prefix", rule.get("Prefix") or "")) or ""
         if not (of_rule.startswith(prefix) or prefix.startswith(of_rule)):
             continue

@@ -144,10 +144,10 @@ class History(_Lines[Event]):
                 f"@{one.version}",
                 _when(one.committed_at),
                 one.reason or one.op,
-                one.author or "",
+                _line(one.author),
                 "" if one.size_bytes is None else f"{one.size_bytes:,} B",
                 (one.digest or "").removeprefix("sha256:")[:10],
-                one.message or "",
+                _line(one.message),
             )
             for one in self
         ]
@@ -161,10 +161,15 @@ class Log(_Lines[CommitLine]):
         if not self:
             return "no commits"
         rows = [
-            (f"@{one.version}", _when(one.committed_at), one.author or "", one.message or "", _named(one))
+            (f"@{one.version}", _when(one.committed_at), _line(one.author), _line(one.message), _named(one))
             for one in self
         ]
         return "\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows)))
+
+
+def _line(text: str | None) -> str:
+    """Return what somebody wrote as one line: a second one could be taken for another commit."""
+    return " ".join((text or "").splitlines())
 
 
 def _when(moment: datetime) -> str:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.delta import log_problem
 from lakefolio.entries import content_from_row
-from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError, NotFoundError
+from lakefolio.errors import (
+    AlreadyExistsError,
+    FormatError,
+    IntegrityError,
+    InvalidInputError,
+    LakefolioError,
+    LakeNotFoundError,
+    NotFoundError,
+)
 from lakefolio.journal import Journal
 from lakefolio.layout import (
     LOG_TABLES,
@@ -46,7 +54,8 @@ def repair(store: Store, source: Store, *, read_data: bool = True, dry_run: bool
         dry_run: Only say what would be brought back.
 
     Raises:
-        FormatError: ``source`` is no lake, or not a copy of this one (kind ``other-lake``).
+        LakeNotFoundError: ``source`` is no lake.
+        InvalidInputError: It is not a copy of this one (kind ``other-lake``), or this one itself (``same-lake``).
     """
     run = _Repair(store, source, dry_run)
     run.identity()
@@ -82,9 +91,20 @@ class _Repair:
 
     def identity(self) -> None:
         """Make sure that both are copies of one lake, and bring back the marker and the readme."""
+        if self._source.uri == self._store.uri:
+            raise InvalidInputError(
+                f"{self._source.uri} is the lake itself, not a copy of it",
+                kind="same-lake",
+                hint="name another place that holds a copy",
+            )
         theirs = self._source.find(MARKER)
         if theirs is None:
-            raise FormatError(f"{self._source.uri} is no lake: it has no {MARKER}", kind="no-lake", key=MARKER)
+            raise LakeNotFoundError(
+                f"{self._source.uri} is no lake: it has no {MARKER}",
+                kind="no-lake",
+                hint="name a whole copy of this lake",
+                key=MARKER,
+            )
         marker = parse_marker(theirs, self._source.uri, writing=False)
         ours = self._store.find(MARKER)
         try:
@@ -105,8 +125,8 @@ class _Repair:
         if self._store.find(README) is None and (readme := self._source.find(README)) is not None:
             self._write(README, readme, "readme")
 
-    def _other(self) -> FormatError:
-        return FormatError(
+    def _other(self) -> InvalidInputError:
+        return InvalidInputError(
             f"{self._source.uri} is not a copy of the lake {self._store.uri}",
             kind="other-lake",
             hint="name a copy of this lake: its lakefolio.json has the same lake_id",

@@ -21,27 +21,26 @@ from lakefolio import items, references
 from lakefolio.batches import PURGED_MEANWHILE, Batch
 from lakefolio.changes import Annotate, Change, Commit, LogBlob, Put, Stored
 from lakefolio.config import default_author, setting
+from lakefolio.creating import create_lake
 from lakefolio.errors import (
     ConflictError,
-    FormatError,
     LakefolioError,
     ReadOnlyError,
 )
+from lakefolio.items.base import Encoded
 from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
-from lakefolio.layout import MARKER, README
-from lakefolio.marker import new_marker, read_marker, readme_text
+from lakefolio.layout import MARKER
+from lakefolio.marker import read_marker
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
-from lakefolio.probe import check_creates
 from lakefolio.reader import Reader, about, is_purged
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.state import State
-from lakefolio.storage import Store, open_store
+from lakefolio.storage import open_store
 from lakefolio.words import Words, metadata_texts
 
 __all__ = ["Session"]
-
 
 _RENEWALS = 20
 _NOWHERE = Path()
@@ -74,7 +73,7 @@ class Session(Reader):
         journal = Journal(store)
         body = store.find(MARKER)
         if body is None and create and not read_only:
-            body = cls._create(store, journal)
+            body = create_lake(store, journal)
         marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
         identity = None if read_only else store.identity()
@@ -89,19 +88,6 @@ class Session(Reader):
             pinned=None,
             deduplicate=setting("deduplication"),
         )
-
-    @staticmethod
-    def _create(store: Store, journal: Journal) -> bytes:
-        """Create the tables, then the marker: a lake that has its marker is complete."""
-        check_creates(store)
-        marker = new_marker()
-        journal.create()
-        for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):
-            store.create_if_absent(key, body)
-        found = store.find(MARKER)
-        if found is None:
-            raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
-        return found
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -133,6 +119,7 @@ class Session(Reader):
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         options: Mapping[str, Any] | None = None,
+        provided: Change | None = None,
     ) -> None:
         """Store an object as an item.
 
@@ -150,6 +137,7 @@ class Session(Reader):
             metadata: Facts to note of it; any JSON-able values.
             overwrite: Whether to replace an item of that name; its old entry stays in the history.
             options: What the handler takes besides.
+            provided: A change of the same commit that comes first: if it is refused, so is all.
 
         Raises:
             AlreadyExistsError: The name is taken and ``overwrite`` is False.
@@ -165,15 +153,34 @@ class Session(Reader):
             raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
         scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
         try:
-            try:
-                encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
-            except LakefolioError as exc:
+            encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
+        except BaseException as exc:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+            if isinstance(exc, LakefolioError):
                 raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+            raise
+        self.put_encoded(folio, item, encoded, scratch, words=words, overwrite=overwrite, provided=provided)
+
+    def put_encoded(
+        self,
+        folio: str,
+        item: str,
+        encoded: Encoded,
+        scratch: Path | None,
+        *,
+        words: Words,
+        overwrite: bool = False,
+        provided: Change | None = None,
+    ) -> None:
+        """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
+        self.check_writable()
+        try:
             with self._keeping() as kept:
                 if scratch is not None:
                     kept.own(scratch)
                 stored = self.blobs.put(encoded, self._known(), kept)
-                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept)
+                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)
         except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -210,7 +217,9 @@ class Session(Reader):
         check_folio(folio)
         check_item(item)
         if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
-            self._planned([_probe(folio, item)], self._view())
+            # a change whose only use is to be refused, so that the refusal is worded in one place
+            nothing = Stored(kind="", storage="inline")
+            self._planned([Put(folio=folio, item=item, stored=nothing, entry_id="")], self._view())
 
     @contextmanager
     def _keeping(self) -> Iterator[Kept]:
@@ -226,7 +235,15 @@ class Session(Reader):
             kept.close()
 
     def _put(
-        self, folio: str, item: str, stored: Stored, words: Words, *, overwrite: bool, kept: Kept | None = None
+        self,
+        folio: str,
+        item: str,
+        stored: Stored,
+        words: Words,
+        *,
+        overwrite: bool,
+        kept: Kept | None = None,
+        provided: Change | None = None,
     ) -> None:
         put = Put(
             folio=folio,
@@ -240,7 +257,7 @@ class Session(Reader):
             overwrite=overwrite,
             run_id=self.run_id,
         )
-        self.apply(put, kept=kept)
+        self.apply(*(() if provided is None else (provided,)), put, kept=kept)
 
     @property
     def run_id(self) -> str | None:
@@ -384,8 +401,3 @@ class Session(Reader):
     def _moved(self) -> bool:
         before = self.journal.state.version
         return self.journal.refresh().version != before
-
-
-def _probe(folio: str, item: str) -> Put:
-    """Make a change whose only use is to be refused, so that the refusal is worded in one place."""
-    return Put(folio=folio, item=item, stored=Stored(kind="", storage="inline"), entry_id="")

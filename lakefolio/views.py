@@ -41,6 +41,23 @@ _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_cat
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
+def described() -> list[dict[str, Any]]:
+    """Return the library's public views as plain values: ``name``, ``description``, ``grain``, ``columns``."""
+    found = default_views()
+    columns = found.columns()
+    return [described_view(view, columns[view.name]) for view in found.files if view.public]
+
+
+def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return a view as plain values; ``columns`` are ``name`` and DuckDB's ``type``."""
+    return {
+        "name": view.name,
+        "description": view.description,
+        "grain": view.grain,
+        "columns": [{"name": name, "type": kind} for name, kind in columns],
+    }
+
+
 class Views:
     """The views, and the DuckDB connections they are bound in.
 

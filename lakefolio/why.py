@@ -30,6 +30,7 @@ def why(session: Session, ref: str) -> WhyReport:
 
     Raises:
         NotFoundError: No entry ever had that digest, or there never was such an item.
+        InvalidInputError: No digest (kind ``bad-digest``) and no reference.
     """
     state = session.committed()
     reach = Reach(state.table(), Keep())
@@ -38,6 +39,10 @@ def why(session: Session, ref: str) -> WhyReport:
     item: str | None = None
     if named:
         digests = ["sha256:" + named[1]]
+    elif ref.strip().startswith("sha256:"):
+        raise InvalidInputError(
+            f"{ref!r} is no digest", kind="bad-digest", hint="write sha256: and all 64 hex digits", digest=ref
+        )
     else:
         parsed = parse_ref(ref)
         folio, item = parsed.folio, parsed.item

@@ -70,6 +70,29 @@ def test_a_file_dropped_into_a_folder_is_a_way_of_organising_and_moves_nothing(l
     assert lake.check().ok
 
 
+def test_what_a_view_file_leaves_out_is_known_from_the_runs_and_items(lake, place):
+    drop(place, "lake", "by_team", "select params ->> 'team' as path, run_id, 'mine' as project from runs")
+    drop(place, "lake", "by_tag", "select unnest(tags) as path, folio, item from items")
+    row = lake.browse("by_team/x").rows[0]
+    assert (row["run_id"], row["type"], row["project"], row["status"]) == ("r3", "analysis", "mine", "done")
+    assert lake.browse("by_tag/raw").rows[0]["kind"] == "json"
+
+
+def test_the_views_are_listed_with_ones_own(lake, place):
+    drop(place, "lake", "by_team", "-- description: By team.\nselect params ->> 'team' as path, run_id from runs")
+    drop(place, "user", "wrong", "selec 1")
+    listed, problems = lake.views()
+    assert {one["name"]: one for one in listed}["by_team"] == {
+        "name": "by_team",
+        "description": "By team.",
+        "grain": "",
+        "columns": [{"name": "path", "type": "VARCHAR"}, {"name": "run_id", "type": "VARCHAR"}],
+    }
+    assert "runs" in {one["name"] for one in listed}
+    (problem,) = problems
+    assert problem.startswith(f"view file {place}/own/wrong.sql is left out: it can't be made a view: syntax error")
+
+
 def test_a_way_of_organising_sees_what_is_committed_later(lake, place):
     drop(place, "lake", "by_team", "select params ->> 'team' as path, run_id from runs")
     lake.create_run(run_id="later", params={"team": "y"}, status="done")

@@ -1,10 +1,14 @@
 """The default lake and author: what wins over what, and errors that say where."""
 
 import os
+import re
 import socket
 
 import pytest
+from click.testing import CliRunner
 
+import lakefolio as lf
+from lakefolio.cli import cli
 from lakefolio.config import KEYS, default_author, default_lake_uri, found, place_of, setting
 from lakefolio.errors import InvalidInputError
 
@@ -73,8 +77,8 @@ def test_the_current_folder_is_where_it_starts(tmp_path, monkeypatch):
         ('author = "ada"\nlake = 5\n', "lake", 2),
         ('lake = ""\n', "lake", 1),
         ('\nlakes = "s3://b/p"\n', "lakes", 2),
-        ('author = "ada"\nlake = "open\n', None, 2),
-        ('lake = "a"\nlake = "b"\n', None, None),
+        ('author = "ada"\nlake = "open\n', "lake", 2),
+        ('lake = "a"\nlake = "b"\n', "lake", None),
     ],
 )
 def test_a_bad_file_is_named_with_line_and_key(tmp_path, text, key, line):
@@ -101,7 +105,7 @@ def test_bytes_that_are_no_text_and_a_table_of_the_wrong_kind(tmp_path):
     (tmp_path / "lakefolio.toml").write_bytes(b"lake = \xff")
     with pytest.raises(InvalidInputError) as caught:
         default_lake_uri(tmp_path)
-    assert caught.value.kind == "bad-config"
+    assert (caught.value.kind, caught.value.line) == ("bad-config", 1)
     (tmp_path / "lakefolio.toml").unlink()
     (tmp_path / "pyproject.toml").write_text('[tool]\nlakefolio = "s3://b/p"\n')
     with pytest.raises(InvalidInputError) as caught:
@@ -161,14 +165,18 @@ def test_a_switch_that_is_none_names_the_variable(tmp_path, monkeypatch):
         ('storage_options = "secret-text"\n', "storage_options", 1),
         ('lake = "x"\n[storage_options]\nendpoint = ["http://x"]\n', "storage_options", 2),
         ('lake = "x"\n[colours]\n', "colours", 2),
+        ('lake = "x"\n[colours.bright]\nred = 1\n', "colours", 2),
+        ("[[storage_options]]\na = 1\n", "storage_options", 1),
+        ('lake = "x"\nauthor = \n', "author", 2),
+        ('lake = "x"\nauthor "ada"\n', "author", 2),
+        ('lake = "x"\nlake = "y"\n', "lake", 2),
+        ('lake = """x\n', "lake", 1),
     ],
 )
 @pytest.mark.parametrize("form", ["lakefolio.toml", "pyproject.toml"])
 def test_a_bad_value_is_named_in_either_file(tmp_path, text, key, line, form):
     if form == "pyproject.toml":
-        text = '[project]\nname = "x"\n[tool.lakefolio]\n' + text.replace("[s", "[tool.lakefolio.s").replace(
-            "[c", "[tool.lakefolio.c"
-        )
+        text = '[project]\nname = "x"\n[tool.lakefolio]\n' + re.sub(r"\[(?=[sc])", "[tool.lakefolio.", text)
         line += 3
     path = tmp_path / form
     path.write_text(text)
@@ -177,6 +185,38 @@ def test_a_bad_value_is_named_in_either_file(tmp_path, text, key, line, form):
     error = caught.value
     assert (error.kind, error.path, error.key, error.line) == ("bad-config", str(path), key, line)
     assert "secret-text" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[tool.lakefolio]\nlake = "x"\n', "without [tool.lakefolio]"),
+        ('s3_bucket = "b"\n', "s3://bucket/prefix"),
+        ('default_storage_mode = "by_type"\n', "default_organisation"),
+        ("data_deduplication = true\n", "deduplication = true"),
+        ("enable_flexible_storage = true\n", "capture = false"),
+    ],
+)
+def test_keys_that_people_bring_along_are_told_their_place(tmp_path, text, said):
+    (tmp_path / "lakefolio.toml").write_text(text)
+    with pytest.raises(InvalidInputError) as caught:
+        setting("author", start=tmp_path)
+    assert (caught.value.line, said in caught.value.hint) == (1, True)
+
+
+def test_an_address_that_is_none_names_where_it_was_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lakefolio.toml").write_text('author = "ada"\nlake = "ftp://x/y"\n')
+    with pytest.raises(
+        InvalidInputError, match=r"lakefolio.toml, line 2 sets lake: address 'ftp://' is of a kind"
+    ) as one:
+        lf.open()
+    assert one.value.kind == "bad-uri"
+    monkeypatch.setenv("LAKEFOLIO_LAKE", "s3://")
+    with pytest.raises(InvalidInputError, match=r"^LAKEFOLIO_LAKE sets lake: address 's3://' names no bucket"):
+        lf.open()
+    with pytest.raises(InvalidInputError, match=r"^address 's3://' names no bucket"):
+        lf.open("s3://")
 
 
 def test_there_are_no_other_settings(tmp_path):
@@ -199,6 +239,23 @@ def test_storage_options_belong_to_the_configured_lake_and_hide_their_secrets(tm
     one = found("storage_options", start=tmp_path)
     assert "hush" not in str(one.shown)
     assert one.shown["endpoint"] == "http://x"
+
+
+def test_whatever_opens_the_configured_lake_takes_its_options(tmp_path, monkeypatch, s3_server):
+    monkeypatch.chdir(tmp_path)
+    options = "".join(f'{name} = "{value}"\n' for name, value in s3_server.storage_options.items())
+    uri = s3_server.uri("lakes/configured")
+    (tmp_path / "lakefolio.toml").write_text(f'lake = "{uri}"\n[storage_options]\n{options}')
+
+    @lf.capture
+    def double(x):
+        return 2 * x
+
+    assert double(2) == 4
+    assert [run.status for run in lf.open().runs()] == ["done"]
+    for command in (["gc"], ["ls"], ["check"], ["doctor", "--no-write"], ["why", "environments:x"]):
+        result = CliRunner().invoke(cli, command)
+        assert result.exit_code == (3 if command[0] == "why" else 0), result.output
 
 
 @pytest.mark.parametrize("address", ["s3://me:hush@bucket/p", "https://x.blob/y?sig=hush", "az://c/p?sas_token=hush"])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sql.lake_tables import Rows, empty_tables, small_lake
 
+import lakefolio as lf
 from lakefolio.diff import diff, history, log
 from lakefolio.errors import InvalidInputError, NotFoundError
 
@@ -222,6 +223,15 @@ def test_log_refuses_a_negative_limit():
 def test_log_of_one_folio():
     found = log(journal(small_lake()), 20, folio="b")
     assert [one.changes for one in found] == [("- b:copy",), ("+ b:copy",)]
+
+
+def test_a_commit_is_one_line_of_the_log_whatever_its_message():
+    lake = lf.open("memory://lines-of-the-log", author="ada\n@9  somebody")
+    with lake.batch("one\n@7  2026-01-01 00:00:00  root  another"):
+        lake.folio("a").add("x", 1)
+    assert len(str(lake.log()).splitlines()) == 1
+    assert len(str(lake.history("a:x")).splitlines()) == 2
+    assert lake.log()[0].message == "one\n@7  2026-01-01 00:00:00  root  another"
 
 
 def test_log_is_json_and_text():

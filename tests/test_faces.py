@@ -91,6 +91,13 @@ def test_everything_has_a_face_and_nothing_of_it_runs(lake):
     assert "<script>alert(1)" in read(lake.query()._repr_html_()).text
 
 
+def test_the_end_of_a_traceback_is_shown():
+    lake = lf.open("memory://traceback")
+    with pytest.raises(ValueError, match="reason"), lake.run(run_id="r"):
+        raise ValueError("x" * 300 + "the reason")
+    assert "the reason" in read(lake.get_run("r")._repr_html_()).text
+
+
 def test_an_empty_lake_and_one_that_is_gone_have_faces(tmp_path):
     lake = lf.open(tmp_path / "lake")
     assert "nothing in it yet" in read(lake._repr_html_()).text
@@ -119,6 +126,18 @@ def test_any_curves_can_be_drawn(drawn, title):
     text = curves.as_text(title, drawn)
     assert all(len(line) < 200 for line in text.split("\n")[1:14])
     read(curves.as_svg(title, drawn))
+
+
+def test_a_run_looks_the_same_in_every_plot():
+    lake = lf.open("memory://plots")
+    for number in range(2):
+        with lake.run(run_id=f"r{number}") as run:
+            run.log_points("loss", [1.0, 0.5])
+            if number:
+                run.log_points("only", [1.0, 0.5])
+    compared = lake.compare("r0", "r1")
+    assert compared.plots().split("\n\n")[1].endswith("▲ r1")
+    assert re.findall(r'<polyline[^>]*stroke="(#\w+)"', compared.to_html()) == ["#4c78a8", "#f58518", "#f58518"]
 
 
 def test_what_a_curve_says_is_in_the_picture():

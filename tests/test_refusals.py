@@ -254,6 +254,7 @@ LAKE_READS = {
     "tags",
     "uri",
     "version",
+    "views",
     "why",
 }
 FOLIO_WRITES: dict[str, Callable[[lf.Folio], Any]] = {

@@ -62,6 +62,9 @@ def test_why_of_what_never_was(lake: lf.Lake) -> None:
         with pytest.raises(lf.NotFoundError) as caught:
             lake.why(ref)
         assert caught.value.kind == kind
+    with pytest.raises(lf.InvalidInputError) as wrong:
+        lake.why("sha256:00")  # as shown in the log: cut
+    assert wrong.value.kind == "bad-digest"
 
 
 # -- check -------------------------------------------------------------------------------------------------
@@ -141,12 +144,14 @@ def test_what_neither_copy_has_stays_a_problem(lake: lf.Lake, copy: LocalStore) 
 
 def test_repair_refuses_another_lake_and_another_history(lake: lf.Lake, copy: LocalStore, tmp_path: Path) -> None:
     lf.open(tmp_path / "other").folio("a").add_json("x", 1)
-    with pytest.raises(lf.FormatError) as caught:
-        lake.repair(tmp_path / "other")
-    assert caught.value.kind == "other-lake"
-    with pytest.raises(lf.FormatError) as caught:
-        lake.repair(tmp_path / "nothing")
-    assert caught.value.kind == "no-lake"
+    for place, error, kind, code in (
+        ("other", lf.InvalidInputError, "other-lake", 2),
+        ("lake", lf.InvalidInputError, "same-lake", 2),
+        ("nothing", lf.LakeNotFoundError, "no-lake", 3),
+    ):
+        with pytest.raises(error) as caught:
+            lake.repair(tmp_path / place)
+        assert (caught.value.kind, caught.value.exit_code) == (kind, code)
     twin = lf.open(copy.uri)
     twin.folio("a").add_json("theirs", 1)
     lake.folio("a").add_json("ours", 1)
@@ -218,6 +223,14 @@ def test_lifecycle_rules_that_would_harm_a_lake() -> None:
     assert [level for level, *_ in harmful] == ["error", "warning"]
     assert aborts
     assert judge_rules([elsewhere], "lakes/one") == ([], False)
+    beside = {"Filter": {"Prefix": "lakes/one-scratch/"}, "Expiration": {"Days": 1}}
+    tagged = {"Filter": {"Tag": {"Key": "temporary", "Value": "yes"}}, "Expiration": {"Days": 1}}
+    both = {"Filter": {"And": {"Prefix": "lakes/", "Tags": [{"Key": "a", "Value": "b"}]}}, "Expiration": {"Days": 1}}
+    assert judge_rules([beside, tagged, both], "lakes/one") == ([], False)
+    for everything in ({"Expiration": {"Days": 1}, "Filter": {}}, {"Expiration": {"Days": 1}, "Prefix": "lakes/one"}):
+        for prefix in ("lakes/one", "lakes/one/"):
+            assert [level for level, *_ in judge_rules([everything], prefix)[0]] == ["error"]
+    assert judge_rules([{"Expiration": {"Days": 1}, "Filter": {"Prefix": "blobs/"}}], "")[0]
 
 
 def test_local_policy_of_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,11 +133,11 @@ class App:
 
     def place(self, *, writing: bool) -> Store:
         """Return where the lake lies, which must exist; its marker is looked at, its journal is not read."""
-        from lakefolio.config import default_lake_uri
+        from lakefolio.config import place_of
         from lakefolio.marker import read_marker
         from lakefolio.storage import open_store
 
-        store = open_store(self.lake_uri or default_lake_uri()[0])
+        store = open_store(*place_of(self.lake_uri))
         with self._hints():
             read_marker(store.find(MARKER), store.uri, writing=writing)
         return store

@@ -35,14 +35,16 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         return
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
-    if folio is not None and not names and folio.split("/")[0] in lake.browse().folders:
-        folder(app, lake.browse(folio))
-        return
     if folio is not None and not names:
+        ways, first = lake.browse(), folio.split("/")[0]
+        if first in ways.folders:
+            folder(app, lake.browse(folio))
+            return
+        unusable = next((one for one in ways.problems if f"/{first}.sql " in one), None)
         raise NotFoundError(
             f"folio {folio!r} has no items",
             kind="folio-not-found",
-            hint=nearest(folio, lake.folios()) or "the lake is empty",
+            hint=unusable or nearest(folio, lake.folios()) or "the lake is empty",
             folio=folio,
         )
     _folios(app, {name: lake.items(name, archived=archived) for name in names})

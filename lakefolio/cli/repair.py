@@ -10,7 +10,7 @@ from lakefolio.errors import IntegrityError
 __all__ = ["repair"]
 
 
-@command(example="lakefolio repair --from ./lake --dry-run", light=True)
+@command(example="lakefolio repair --from ./copy --dry-run", light=True)
 @click.option("--from", "source", required=True, metavar="URI", help="Another copy of the same lake.")
 @click.option("--skip-data", is_flag=True, help="Don't read the blobs that are there in their size.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be brought back.")

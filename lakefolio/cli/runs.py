@@ -19,11 +19,16 @@ def runs(app: App, path: str | None) -> None:
     by_model, flat, and view files of one's own; a path that begins with none of them is one of default_organisation.
     """
     from lakefolio.cli.ls import folder
-    from lakefolio.config import setting
+    from lakefolio.config import blamed, setting
+    from lakefolio.errors import InvalidInputError, nearest
 
     lake = app.open()
     if path is None:
         path = "flat"
-    elif path.split("/")[0] not in lake.browse().folders:
-        path = f"{setting('default_organisation')}/{path}"
+    elif path.split("/")[0] not in (known := lake.browse().folders):
+        way = setting("default_organisation")
+        if way not in known:
+            wrong = InvalidInputError(f"there is no organisation {way!r}", kind="bad-config", hint=nearest(way, known))
+            raise blamed("default_organisation", wrong)
+        path = f"{way}/{path}"
     folder(app, lake.browse(path))

@@ -13,7 +13,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.output import Output, plain, when
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ def sql(app: App, query: str | None, views: bool, form: str | None) -> None:
         raise click.UsageError("give either a QUERY or --views")
     output = Output(app.as_json or form == "json")
     if views:
-        _views(output)
+        _views(app, output)
         return
     assert query is not None
     try:
@@ -70,24 +70,20 @@ def _unique(names: list[str]) -> list[str]:
     return [f"{name}_{number}" if name in names[:number] else name for number, name in enumerate(names)]
 
 
-def _views(output: Output) -> None:
-    from lakefolio.views import default_views
+def _views(app: App, output: Output) -> None:
+    """List the library's views, and if there is a lake the view files of the user and of the lake."""
+    from lakefolio.views import described
 
-    found = default_views()
-    columns = found.columns()
-    listed: list[dict[str, Any]] = [
-        {
-            "name": view.name,
-            "description": view.description,
-            "grain": view.grain,
-            "columns": [{"name": name, "type": kind} for name, kind in columns[view.name]],
-        }
-        for view in found.files
-        if view.public
-    ]
+    problems: tuple[str, ...] = ()
+    try:
+        listed, problems = app.open().views()
+    except NotFoundError:
+        listed = described()
+    for problem in problems:
+        output.warn(problem)
     blocks = []
     for one in listed:
-        sentence = one["description"].split(". ")[0].rstrip(".")
+        sentence = one["description"].split(". ")[0].rstrip(".") or "a view file without a description"
         names = ", ".join(f"{column['name']} {column['type']}" for column in one["columns"])
         blocks.append(textwrap.fill(f"{one['name']}: {sentence}.", 100, subsequent_indent="  "))
         blocks.append(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    "))

@@ -14,7 +14,8 @@ __all__ = ["Curves", "as_png", "as_svg", "as_text"]
 
 Points = Sequence[tuple[float, float]]
 Curves = Mapping[str, Points]
-"""What a curve is called -> its points (step, value), in the order of the steps."""
+"""What a curve is called -> its points (step, value), in the order of the steps. One without points takes its place
+among colours and signs, so that a run looks the same in every plot, and is not drawn."""
 
 _COLOURS: Final = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d", "#888888")
 _SIGNS: Final = "●▲■◆○△□◇"
@@ -42,7 +43,8 @@ def as_text(title: str, curves: Curves, *, width: int = 64, height: int = 12) ->
     lines.append(f"{'':{margin}} └{'─' * width}")
     ends = f"{left:.6g}", f"{right:.6g}"
     lines.append(f"{'':{margin}}  {ends[0]}{ends[1]:>{max(1, width - len(ends[0]))}}")
-    lines += [f"{'':{margin}}  {_SIGNS[number % len(_SIGNS)]} {label}" for number, label in enumerate(thin)]
+    signs = [(_SIGNS[number % len(_SIGNS)], label) for number, label in enumerate(thin) if thin[label]]
+    lines += [f"{'':{margin}}  {sign} {label}" for sign, label in signs]
     return "\n".join(lines)
 
 
@@ -54,8 +56,9 @@ def as_svg(title: str, curves: Curves, *, width: int = 640, height: int = 240) -
         return Markup(f"<p>{shown(title)}: no points</p>")
     left, right, low, high = box
     x0, y0, x1, y1 = 64, 26, width - 12, height - 24
+    drawn = sum(map(bool, thin.values()))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 18 * len(thin)}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 18 * drawn}" role="img"'
         f' style="max-width:{width}px;width:100%;font:12px system-ui,sans-serif" fill="currentColor">',
         f'<text x="{x0}" y="15" font-weight="600">{shown(title)}</text>',
         f'<path d="M{x0} {y0}V{y1}H{x1}" fill="none" stroke="currentColor" stroke-opacity=".4"/>',
@@ -64,7 +67,10 @@ def as_svg(title: str, curves: Curves, *, width: int = 640, height: int = 240) -
         f'<text x="{x0}" y="{y1 + 16}">{left:.6g}</text>',
         f'<text x="{x1}" y="{y1 + 16}" text-anchor="end">{right:.6g}</text>',
     ]
+    below = height - 10
     for number, (label, points) in enumerate(thin.items()):
+        if not points:
+            continue
         colour = _COLOURS[number % len(_COLOURS)]
         places = [
             (x0 + (x - left) / (right - left) * (x1 - x0), y1 - (y - low) / (high - low) * (y1 - y0)) for x, y in points
@@ -74,7 +80,7 @@ def as_svg(title: str, curves: Curves, *, width: int = 640, height: int = 240) -
         else:
             line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
             parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        below = height + 18 * number + 8
+        below += 18
         parts.append(f'<rect x="{x0}" y="{below - 9}" width="10" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{x0 + 16}" y="{below}">{shown(label)}</text>')
     return Markup("".join([*parts, "</svg>"]))
@@ -98,13 +104,15 @@ def as_png(plots: Mapping[str, Curves], path: Path) -> None:
     for number, (title, curves) in enumerate(plots.items(), 1):
         axes = figure.add_subplot(max(1, len(plots)), 1, number)
         for colour, (label, points) in zip(_COLOURS * (len(curves) // len(_COLOURS) + 1), curves.items(), strict=False):
+            if not points:
+                continue
             finite = [(x, y) for x, y in points if math.isfinite(y)]
             marker = "o" if len(finite) == 1 else None
             axes.plot(
                 [x for x, _ in finite], [y for _, y in finite], color=colour, marker=marker, label=_literal(label)
             )
         axes.set_title(_literal(title))
-        if curves:
+        if any(curves.values()):
             axes.legend(fontsize="small")
     figure.savefig(path, format="png", dpi=120)
 

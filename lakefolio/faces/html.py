@@ -27,8 +27,8 @@ class Markup(str):
     __slots__ = ()
 
 
-def shown(value: Any) -> Markup:
-    """Return a value as escaped HTML; long texts are cut, control characters written out."""
+def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
+    """Return a value as escaped HTML; texts are cut to a limit, control characters written out."""
     if isinstance(value, Markup):
         return value
     if value is None:
@@ -49,8 +49,8 @@ def shown(value: Any) -> Markup:
         text = ", ".join(map(str, value))
     else:
         text = str(value)
-    if len(text) > _TEXT_LIMIT:
-        text = text[: _TEXT_LIMIT - 1] + "…"
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
     text = "".join(one if one.isprintable() or one in "\n\t" else f"\\x{ord(one):02x}" for one in text)
     return Markup(html.escape(text, quote=True))
 

@@ -11,6 +11,7 @@ from lakefolio.reports import counted, format_bytes
 __all__ = ["folio_html", "lake_html", "run_html"]
 
 _FACTS: Final = ("type", "status", "project", "model", "started_at", "duration_s", "git_commit", "author")
+_ERROR_LIMIT: Final = 2_000
 _MORE: Final = ("description", "host", "user", "command", "error_type")
 
 
@@ -67,5 +68,8 @@ def run_html(run: Any) -> str:
         if rows:
             parts.append(html.row_table((title, "item"), [(one.name, one.ref) for one in rows]))
     if run.error:
-        parts.append(html.Markup(f'<pre style="font-size:.9em">{html.shown(run.error[-2000:])}</pre>'))
+        error = (
+            run.error if len(run.error) <= _ERROR_LIMIT else "…" + run.error[1 - _ERROR_LIMIT :]
+        )  # the end says most
+        parts.append(html.Markup(f'<pre style="font-size:.9em">{html.shown(error, _ERROR_LIMIT)}</pre>'))
     return html.block(*parts)

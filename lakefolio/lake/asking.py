@@ -115,6 +115,17 @@ class LakeQuestions:
 
         return browse(self._still(), path)
 
+    def views(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """Return the views that SQL may name, view files of the user and of the lake among them.
+
+        Returns:
+            The views, each with ``name``, ``description``, ``grain`` and ``columns`` (``name`` and ``type``); and why
+            the files that can't be used can't.
+        """
+        from lakefolio.browse import all_views
+
+        return all_views(self._still())
+
     def compare(self, *runs: str) -> Comparison:
         """Put runs side by side: parameters, metrics, inputs, and the curves of their metrics.
 

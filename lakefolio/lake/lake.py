@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
 from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.config import place_of
+from lakefolio.config import blamed, place_of
 from lakefolio.entries import Entry, Snapshot
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.lake.asking import LakeQuestions
@@ -65,8 +65,14 @@ def open_lake(
         FormatError: The lake needs a newer library.
         StorageError: The store can't be reached or refuses.
     """
-    uri, storage_options = place_of(uri, storage_options)
-    return Lake(Session.open(uri, storage_options=storage_options, create=create, read_only=read_only, author=author))
+    place, options = place_of(uri, storage_options)
+    try:
+        session = Session.open(place, storage_options=options, create=create, read_only=read_only, author=author)
+    except InvalidInputError as exc:
+        if uri is None and exc.kind == "bad-uri":
+            raise blamed("lake", exc) from None
+        raise
+    return Lake(session)
 
 
 class Lake(LakeQuestions, LakeRuns, LakeUpkeep):

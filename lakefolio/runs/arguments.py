@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
@@ -20,11 +20,15 @@ from lakefolio.refs import is_uri
 if TYPE_CHECKING:
     from lakefolio.session import Session
 
-__all__ = ["Call", "call_of", "code_digest", "is_data", "memo_key"]
+__all__ = ["Call", "call_of", "is_data", "is_read_once", "item_name", "memo_key", "parts_of"]
 
 _PLAIN_KINDS: Final = ("json", "timestamp")
 _SMALL_BYTES: Final = 4_096
 _SHOWN: Final = 200
+_MOST_PARTS: Final = 1_000
+_DEEPEST: Final = 4
+_LONGEST_NAME: Final = 160
+_UNFIT: Final = re.compile(r'[\x00-\x1f\x7f-\x9f:@\\"<>|?*]')
 
 
 @dataclass(slots=True)
@@ -35,11 +39,22 @@ class Call:
         inputs: Name -> data, or a reference to it.
         params: Name -> plain value.
         left_out: What could not be kept, in words.
+        forms: Of containers that hold data, whose members are kept one by one: name -> what they are.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    forms: dict[str, str] = field(default_factory=dict)
+
+    def name(self, name: str) -> str:
+        """Return an argument's name as a run may have it: one that an item may have, and not taken yet."""
+        free = wanted = item_name(name)
+        number = 1
+        while free in self.inputs or free in self.params:
+            number += 1
+            free = f"{wanted}_{number}"
+        return free
 
 
 def is_data(value: object) -> bool:
@@ -50,10 +65,20 @@ def is_data(value: object) -> bool:
         return value.exists()
     if isinstance(getattr(value, "ref", None), str):
         return True
+    if is_read_once(value):
+        return False
     try:
         return items.handler_for(value).kind not in _PLAIN_KINDS
     except LakefolioError:
         return False
+
+
+def is_read_once(value: object) -> bool:
+    """Say whether reading a value takes it away from who else holds it: an iterator, a reader of batches, a stream."""
+    if hasattr(value, "__next__"):
+        return True
+    library = type(value).__module__.partition(".")[0]
+    return hasattr(value, "__arrow_c_stream__") and library not in ("pyarrow", "pandas", "polars")
 
 
 def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
@@ -80,13 +105,21 @@ def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
 
 
 def _sort(call: Call, name: str, value: Any) -> None:
-    name = name.replace("/", ".")
+    name = call.name(name)
     if is_data(value):
         call.inputs[name] = value
         return
-    if isinstance(value, dict) and value and all(isinstance(key, str) and is_data(one) for key, one in value.items()):
-        for key, one in value.items():
-            call.inputs[f"{name}.{key}"] = one
+    parts = parts_of(value)
+    if parts is not None:
+        call.forms[name] = f"{type(value).__qualname__} {list(value) if isinstance(value, dict) else len(parts)!r}"
+        for key, one in parts:
+            _sort(call, f"{name}.{key}", one)
+        return
+    if is_read_once(value):
+        call.params[name] = _shown(value)
+        call.left_out.append(
+            f"argument {name!r} but for its repr: it can be read only once, which is left to the function"
+        )
         return
     try:
         text = json_encode.dumps(value)
@@ -100,6 +133,30 @@ def _sort(call: Call, name: str, value: Any) -> None:
         call.params[name] = value
 
 
+def parts_of(value: object) -> list[tuple[str, Any]] | None:
+    """Return the members of a dict, list or tuple that holds data, each with its name; None of anything else."""
+    if not isinstance(value, dict | list | tuple) or not 0 < len(value) <= _MOST_PARTS or not _holds_data(value):
+        return None
+    if isinstance(value, dict):
+        return [(str(key), one) for key, one in value.items()]
+    names = getattr(value, "_fields", range(len(value)))
+    return [(str(name), one) for name, one in zip(names, value, strict=True)]
+
+
+def _holds_data(value: object, depth: int = 0) -> bool:
+    if isinstance(value, dict | list | tuple):
+        members = value.values() if isinstance(value, dict) else value
+        return depth < _DEEPEST and len(value) <= _MOST_PARTS and any(_holds_data(one, depth + 1) for one in members)
+    return is_data(value)
+
+
+def item_name(text: str) -> str:
+    """Return a text as the name of an item: what a name may not hold is left out."""
+    plain = unicodedata.normalize("NFC", _UNFIT.sub("_", text.encode(errors="replace").decode().replace("/", ".")))
+    cut = plain.strip().encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
+    return cut if cut.strip(".") else f"_{cut}"
+
+
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
@@ -111,11 +168,11 @@ def _shown(value: Any) -> str:
 # -- the same call? ------------------------------------------------------------------------------------------
 
 
-def memo_key(function: Callable[..., Any], call: Call, refs: Mapping[str, str], session: Session) -> str | None:
+def memo_key(code: str, call: Call, refs: Mapping[str, str], session: Session) -> str | None:
     """Return what is equal for two calls of the same code with the same inputs and parameters.
 
     Args:
-        function: What is called.
+        code: A digest of the code that is called.
         call: Its arguments.
         refs: For each input what names it: ``folio:item@version``.
         session: The lake, which knows the content of the inputs.
@@ -135,71 +192,6 @@ def memo_key(function: Callable[..., Any], call: Call, refs: Mapping[str, str], 
         if entry.digest is None:
             return None
         content[name] = [entry.kind, entry.digest]
-    code = code_digest(function)
     params = json_encode.dumps(call.params).decode()
-    text = json.dumps([code, sorted(content.items()), params], separators=(",", ":"))
+    text = json.dumps([code, sorted(content.items()), params, call.forms], separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def code_digest(function: Callable[..., Any]) -> str:
-    """Return a digest of what a function does: its code, its defaults, and the functions of its module that it calls.
-
-    Code of other modules does not count: name what matters in ``version=`` of the decorator.
-    """
-    hasher = hashlib.sha256()
-    seen: set[int] = set()
-
-    def add(one: Any) -> None:
-        if id(one) in seen:
-            return
-        seen.add(id(one))
-        hasher.update(f"{one.__module__}.{one.__qualname__}".encode())
-        for part in _parts(one.__code__):
-            hasher.update(part)
-        hasher.update(repr((one.__defaults__, one.__kwdefaults__)).encode(errors="replace"))
-        for cell in one.__closure__ or ():
-            value = _cell(cell)
-            add(value) if isinstance(value, FunctionType) else hasher.update(_plain(value))
-        for name in _names(one.__code__):
-            value = one.__globals__.get(name)
-            value = inspect.unwrap(value) if callable(value) else value
-            if isinstance(value, FunctionType) and value.__module__ == one.__module__:
-                add(value)
-            elif isinstance(value, str | int | float | bool | tuple | frozenset | type(None)):
-                hasher.update(f"{name}={value!r}".encode(errors="replace"))
-
-    add(inspect.unwrap(function))
-    return hasher.hexdigest()
-
-
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None
-
-
-def _plain(value: Any) -> bytes:
-    """Return what a value adds to the code that closes over it: of what may change meanwhile only its type."""
-    constant = isinstance(value, str | bytes | int | float | bool | tuple | frozenset | type(None))
-    return (repr(value) if constant else type(value).__qualname__).encode(errors="replace")
-
-
-def _parts(code: CodeType) -> Iterator[bytes]:
-    yield code.co_code
-    yield repr((code.co_names, code.co_varnames, code.co_flags)).encode()
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _parts(constant)
-        else:
-            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant).encode(
-                errors="replace"
-            )
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.config import default_lake_uri
+from lakefolio.config import place_of
 from lakefolio.errors import InvalidInputError
 from lakefolio.runs.recording import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["capture"]
 
-_sessions: dict[str, Session] = {}
+_sessions: dict[tuple[Any, ...], Session] = {}
 _sessions_lock = threading.Lock()
 
 
@@ -49,7 +49,8 @@ def capture(
 
     Works on functions, methods, generators, and their async kinds. Arguments that are data (tables, arrays, models,
     bytes, paths of files, references) become inputs, recognised by their content and stored once; what is returned
-    becomes outputs (the parts of a tuple one each, the data a generator yields as it comes); the rest are parameters. A
+    becomes outputs (the parts of a tuple one each, so those of a list or dict that holds data, and the data that a
+    generator yields as it comes); the rest are parameters. A
     failure in recording never reaches the function or its caller: it warns once, and says what was not kept. Of a call
     that raises the run is ``failed``.
 
@@ -67,8 +68,10 @@ def capture(
         storage_modes: By which views the runs want to be found.
         metadata: Further facts.
         cache: Return the stored output, and call nothing, when an earlier call of the same code had the same inputs and
-            parameters and is ``done``. For plain and async functions whose result depends on nothing else.
-        version: What else the result depends on, for ``cache``: of other modules' code nothing is seen.
+            parameters and is ``done``. The code is the function's and that of all functions, classes and modules of
+            one's own that it names, and what these read from globals, closures and defaults must be the same too,
+            but for what the call itself changed. For plain and async functions whose result depends on nothing else.
+        version: What else the result depends on, for ``cache``: of installed packages and files nothing is seen.
 
     Raises:
         InvalidInputError: At decoration, for options that no run can have.
@@ -119,11 +122,12 @@ def _session(given: Lake | str | Path | None) -> Session:
     around = current_run()
     if given is None and around is not None:
         return around._session
-    uri = default_lake_uri()[0] if given is None else str(given)
+    uri, options = place_of(given)
+    key = (uri, *sorted((options or {}).items()))
     with _sessions_lock:
-        if uri not in _sessions:
-            _sessions[uri] = Session.open(uri)
-        return _sessions[uri]
+        if key not in _sessions:
+            _sessions[key] = Session.open(uri, storage_options=options)
+        return _sessions[key]
 
 
 def _wrapper(function: Callable[..., Any], options: Options) -> Callable[..., Any]:

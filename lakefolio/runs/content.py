@@ -12,12 +12,13 @@ from lakefolio.blobs import digest_of
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.reader import about
 from lakefolio.refs import check_item, is_uri, parse_ref
+from lakefolio.words import Words
 
 if TYPE_CHECKING:
     from lakefolio.entries import Entry
     from lakefolio.session import Session
 
-__all__ = ["INPUTS", "find_or_put", "reference_of"]
+__all__ = ["INPUTS", "digest_of_object", "find_or_put", "reference_of"]
 
 INPUTS: Final = "inputs"
 """The folio of data that runs were given and that no item held."""
@@ -60,6 +61,21 @@ def reference_of(session: Session, name: str, data: Any) -> str:
     return entry.ref
 
 
+def digest_of_object(obj: Any) -> str:
+    """Return kind and digest of the content that an object would be stored as; nothing is stored.
+
+    Raises:
+        UnsupportedTypeError: Nothing stores such objects.
+    """
+    handler = items.handler_for(obj)
+    scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+    try:
+        encoded = handler.encode(obj, scratch=scratch or Path())
+        return f"{encoded.kind} {encoded.digest or digest_of(encoded)}"
+    finally:
+        _remove(scratch)
+
+
 def find_or_put(session: Session, name: str, obj: Any) -> Entry:
     """Return an entry that holds an object's content, storing it in folio ``inputs`` if there is none.
 
@@ -76,12 +92,19 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
         digest = encoded.digest or digest_of(encoded)
         view = session.state() if session.in_batch else session.journal.state
         known = view.content(digest, encoded.kind)
-        if known is not None:
-            return known
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        _remove(scratch)
+        raise
+    if known is not None:
+        _remove(scratch)
+        return known
     item = f"{name}/{digest.removeprefix('sha256:')[:12]}"
     with session.in_run(None):  # an input is nothing that the run made
-        session.put(INPUTS, item, obj, kind=encoded.kind, overwrite=True)
+        # as it is encoded, not the object again: a reader of batches is empty by now
+        session.put_encoded(INPUTS, item, encoded, scratch, words=Words(None, None, None, None), overwrite=True)
     return session.entry(INPUTS, item)
+
+
+def _remove(scratch: Path | None) -> None:
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -10,8 +10,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.items import json_decode
 from lakefolio.runs.environment import alive
 from lakefolio.runs.manifest import RunManifest, logged, manifest_of
-from lakefolio.runs.run import final_metrics
-from lakefolio.runs.words import check_status
+from lakefolio.runs.words import check_status, final_metrics
 from lakefolio.words import metadata_texts
 
 if TYPE_CHECKING:

@@ -43,6 +43,7 @@ _KNOWN = [
     "environment",
     "process",
     "memo",
+    "memo_values",
 ]
 
 
@@ -172,7 +173,7 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     metrics = {key.removeprefix("metrics."): value for key, value in facts.items() if key.startswith("metrics.")}
     own = {key: facts[key] for key in _KNOWN if key in facts}
     environment = _environment(session, own.pop("environment", None))
-    for key in ("process", "memo"):
+    for key in ("process", "memo", "memo_values"):
         own.pop(key, None)
     others = {
         key: value for key, value in facts.items() if key not in _KNOWN and not key.startswith(("params.", "metrics."))

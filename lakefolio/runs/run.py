@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from lakefolio.changes import RUN_OVER, SetRun
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
+from lakefolio.lookup import check_run
 from lakefolio.refs import check_item, parse_ref
 from lakefolio.runs import events
 from lakefolio.runs.batches import Point, point_table
@@ -20,7 +20,16 @@ from lakefolio.runs.buffer import Logger, logger_of
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.facts import RunFacts
 from lakefolio.runs.manifest import RunInput, RunOutput, logged, manifest_of, values_of
-from lakefolio.runs.words import check_metric_name, check_status, metric_text, metric_value, param_texts, step_of
+from lakefolio.runs.words import (
+    check_facts,
+    check_metric_name,
+    check_status,
+    error_facts,
+    final_metrics,
+    metric_value,
+    param_texts,
+    step_of,
+)
 from lakefolio.words import check_tags, metadata_texts
 
 if TYPE_CHECKING:
@@ -28,9 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "current_run"]
 
-_LONGEST_ERROR: Final = 16_384
 _FURTHEST: Final = 2**63
-_RESERVED: Final = ("type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo")
 
 _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
 
@@ -198,8 +205,11 @@ class Run(RunFacts):
 
         Raises:
             AlreadyExistsError: kind ``item-exists``: the name is taken.
+            InvalidInputError: kind ``run-ended``: it was ended, be it by another process.
         """
         self._check_open()
+        going_on = SetRun(run_id=self.run_id, values={}, alive=True)
+        check_run(going_on, self._session.metadata_texts("run", self.run_id))  # before anything is encoded or sent
         folio, item = self.folio, check_item(name)
         if to is not None:
             folio, mark, named = to.partition(":")
@@ -215,6 +225,7 @@ class Run(RunFacts):
                 metadata=metadata,
                 overwrite=overwrite,
                 options=options,
+                provided=going_on,
             )
         entry = self._session.entry(folio, item)
         return RunOutput(item, entry.ref, entry.digest, entry.size_bytes, entry.entry_id, entry.kind)
@@ -359,35 +370,3 @@ class Run(RunFacts):
                 self._finish("failed", error_facts(exc))
             except Exception as own:  # the user's error is the one to be seen
                 exc.add_note(f"lakefolio could not record that run {self.run_id} failed: {own}")
-
-
-def check_facts(facts: Mapping[str, Any]) -> None:
-    """Refuse facts under names that the library itself writes."""
-    for key in facts:
-        if key in _RESERVED or str(key).startswith(("params.", "metrics.")):
-            raise InvalidInputError(
-                f"fact {key!r} of a run is written by the library",
-                kind="bad-metadata",
-                hint="use another name; parameters are set by set_params, metrics by log",
-                key=key,
-            )
-
-
-def error_facts(error: BaseException | str) -> dict[str, Any]:
-    """Return what a failed run notes of its error: class and traceback, the end of it if it is long."""
-    if isinstance(error, str):
-        return {"error": _storable(error)}
-    text = "".join(traceback.format_exception(error))
-    return {"error_type": type(error).__qualname__, "error": _storable(text)}
-
-
-def _storable(text: str) -> str:
-    cut = text if len(text) <= _LONGEST_ERROR else "…" + text[-_LONGEST_ERROR:]
-    return cut.encode(errors="replace").decode()
-
-
-def final_metrics(values: Mapping[str, float]) -> dict[str, str]:
-    """Return metrics as metadata: ``metrics.<name>`` -> JSON text."""
-    return {
-        f"metrics.{check_metric_name(name)}": metric_text(metric_value(name, value)) for name, value in values.items()
-    }

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.changes import Change, Put, SetRun
-from lakefolio.config import setting
+from lakefolio.config import blamed, setting
 from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.items import json_encode
+from lakefolio.lookup import check_run
 from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.environment import environment, process, surroundings
 from lakefolio.runs.manifest import manifest_of
-from lakefolio.runs.run import Run, check_facts, current_run, final_metrics
-from lakefolio.runs.words import check_modes, check_status, check_type, param_texts
+from lakefolio.runs.run import Run, current_run
+from lakefolio.runs.words import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.words import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def start(
     now = datetime.now(UTC)
     began = now if started_at is None else parse_time(started_at)
     facts: dict[str, Any] = {
-        "type": check_type(setting("default_run_type") if run_type is None else run_type, types_of(session)),
+        "type": _default_type(session) if run_type is None else check_type(run_type, types_of(session)),
         "status": check_status(status),
         "name": check_text(name, "name"),
         "project": check_text(project, "project"),
@@ -99,6 +100,7 @@ def start(
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
     if inputs:
+        check_run(SetRun(run_id=own_id, values={}, new=True), session.metadata_texts("run", own_id))
         with session.batch():
             refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
             change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=refs)
@@ -129,6 +131,13 @@ def types_of(session: Session) -> list[str]:
     """Return the run types that the lake's users added."""
     found = session.metadata_known("lake", "").get(RUN_TYPES_KEY)
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def _default_type(session: Session) -> str:
+    try:
+        return check_type(setting("default_run_type"), types_of(session))
+    except InvalidInputError as exc:
+        raise blamed("default_run_type", exc) from None
 
 
 def _parent(session: Session, parent: str | Run | None) -> str | None:

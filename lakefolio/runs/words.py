@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+import traceback
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
@@ -19,10 +21,13 @@ __all__ = [
     "STATUSES",
     "RunType",
     "StorageMode",
+    "check_facts",
     "check_metric_name",
     "check_modes",
     "check_status",
     "check_type",
+    "error_facts",
+    "final_metrics",
     "metric_text",
     "metric_value",
     "param_texts",
@@ -53,6 +58,11 @@ class StorageMode(StrEnum):
 RUN_TYPES: Final = tuple(str(one) for one in RunType)
 STATUSES: Final = ("running", "done", "failed", "lost")
 ENDED: Final = ("done", "failed", "lost")
+_INSIDE: Final = str(Path(__file__).parent)
+_LONGEST_ERROR: Final = 16_384
+_RESERVED: Final = (
+    "type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo", "memo_values",
+)  # fmt: skip
 _LONGEST_PARAM_BYTES: Final = 65_536
 
 
@@ -171,3 +181,38 @@ def step_of(step: Any) -> int | None:
 def metric_text(value: float) -> str:
     """Return a metric as the JSON text of its last value."""
     return repr(value) if math.isfinite(value) else metadata_texts({"value": value})["value"]
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse facts under names that the library itself writes."""
+    for key in facts:
+        if key in _RESERVED or str(key).startswith(("params.", "metrics.")):
+            raise InvalidInputError(
+                f"fact {key!r} of a run is written by the library",
+                kind="bad-metadata",
+                hint="use another name; parameters are set by set_params, metrics by log",
+                key=key,
+            )
+
+
+def error_facts(error: BaseException | str) -> dict[str, Any]:
+    """Return what a failed run notes of its error: class and traceback, the end of it if it is long."""
+    if isinstance(error, str):
+        return {"error": _storable(error)}
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_INSIDE):
+        tb = tb.tb_next  # the user's traceback does not begin in capture
+    text = "".join(traceback.format_exception(type(error), error, tb))
+    return {"error_type": type(error).__qualname__, "error": _storable(text)}
+
+
+def _storable(text: str) -> str:
+    cut = text if len(text) <= _LONGEST_ERROR else "…" + text[-_LONGEST_ERROR:]
+    return cut.encode(errors="replace").decode()
+
+
+def final_metrics(values: Mapping[str, float]) -> dict[str, str]:
+    """Return metrics as metadata: ``metrics.<name>`` -> JSON text."""
+    return {
+        f"metrics.{check_metric_name(name)}": metric_text(metric_value(name, value)) for name, value in values.items()
+    }

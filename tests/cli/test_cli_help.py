@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def test_every_example_runs(run, stocked: str, example: str) -> None:
         (Path(stocked).parent / "scores.csv").unlink()
     if example.startswith("lakefolio snapshot create"):
         run("snapshot", "drop", "paper-v1")
+    if example.startswith("lakefolio repair"):
+        shutil.copytree(stocked, Path(stocked).parent / "copy")
     if example.startswith("lakefolio add"):
         lakefolio.open(stocked).folio("experiments/clf").delete("scores", warn_dependents=False)
     if "runs" in example or "run " in example or "compare" in example:

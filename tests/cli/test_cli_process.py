@@ -27,6 +27,13 @@ def test_results_and_errors_go_apart(stocked: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_package_runs_too(stocked: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakefolio", "ls", "--json"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == lakefolio("ls", "--json").stdout
+
+
 def test_a_reader_that_has_enough_is_no_error(stocked: str) -> None:
     query = "select range as n, repeat('x', 1000) as text from range(20000)"
     with subprocess.Popen(

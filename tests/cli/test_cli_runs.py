@@ -34,10 +34,26 @@ def test_runs_are_listed_and_walked(place: str, run: Any, said: Any) -> None:
     assert said("runs", "by_project/chur", code=3)
 
 
+def test_a_view_file_is_listed_and_a_broken_one_says_why(place: str, run: Any, said: Any) -> None:
+    for name, sql in (("by_lr", "select params ->> 'lr' as path, run_id from runs"), ("by_typo", "selec 1")):
+        Path(place, "views").mkdir(exist_ok=True)
+        Path(place, "views", f"{name}.sql").write_text(sql)
+    assert "by_lr" in {one["name"] for one in said("sql", "--views")}
+    listed = run("sql", "--views")
+    assert "by_lr: " in listed.stdout
+    assert "views/by_typo.sql is left out" in listed.stderr
+    assert "n0" in run("ls", "by_lr/0.0").stdout
+    assert 'views/by_typo.sql is left out: it can\'t be made a view: syntax error at or near "selec"' in (
+        run("ls", "by_typo", code=3).stderr
+    )
+
+
 def test_the_default_organisation_is_the_configured_one(place: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEFOLIO_DEFAULT_ORGANISATION", "by_type")
     assert "r1" not in run("runs", "experiment").stdout
     run("runs", "churn", code=3)
+    monkeypatch.setenv("LAKEFOLIO_DEFAULT_ORGANISATION", "by_nothing")
+    assert "LAKEFOLIO_DEFAULT_ORGANISATION sets default_organisation" in run("runs", "churn", code=2).stderr
 
 
 def test_a_run_is_shown(place: str, run: Any, said: Any) -> None:

@@ -8,8 +8,10 @@ import time
 import warnings
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -154,6 +156,39 @@ def test_coroutines_and_async_generators(lake: lf.Lake) -> None:
     assert asyncio.run(main()) == ([1, 2, 3], [0, 1, 2])
     states = sorted((one.name.rpartition(".")[2], one.status) for one in lake.runs())
     assert states == [("add", "done")] * 3 + [("count", "done"), ("slow", "failed")]
+
+
+def test_what_can_be_read_once_is_left_to_the_function_and_its_caller(lake: lf.Lake) -> None:
+    table = pa.table({"a": [1, 2, 3]})
+
+    def reader() -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+
+    @lake.capture
+    def rows(one, many) -> tuple:
+        return one.read_all().num_rows, [other.read_all().num_rows for other in many["readers"]]
+
+    @lake.capture
+    def made() -> pa.RecordBatchReader:
+        return reader()
+
+    @lake.capture
+    def made_in_turn():
+        yield reader()
+
+    @lake.capture
+    def relation(one) -> list:
+        return one.fetchall()
+
+    with pytest.warns(RuntimeWarning, match="it can be read only once"):
+        assert rows(reader(), {"readers": [reader()]}) == (3, [3])
+    with pytest.warns(RuntimeWarning, match="its output 'return' was not kept: it can be read only once"):
+        assert made().read_all().num_rows == 3
+    with pytest.warns(RuntimeWarning, match="what it yields"):
+        assert [one.read_all().num_rows for one in made_in_turn()] == [3]
+    with pytest.warns(RuntimeWarning, match="argument 'one'"):
+        assert relation(duckdb.sql("select 7")) == [(7,)]
+    assert {run.status for run in lake.runs()} == {"done"}
 
 
 def test_captured_calls_nest(lake: lf.Lake) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -181,6 +182,15 @@ def test_inputs_are_references_never_copies(lake: lf.Lake) -> None:
     assert lake.sql("select count(*), count(distinct entry_id) from run_inputs").fetchall() == [(138, 31)]
 
 
+def test_an_input_that_can_be_read_once_is_kept_whole(lake: lf.Lake) -> None:
+    table = pa.table({"n": range(1_000)})
+    lake.create_run().add_input("rows", pa.RecordBatchReader.from_batches(table.schema, table.to_batches()))
+    lake.create_run(inputs={"rows": pa.RecordBatchReader.from_batches(table.schema, table.to_batches())})
+    (name,) = lake.folio("inputs").tables
+    assert lake.folio("inputs").get_table(name, as_="arrow").equals(table)
+    assert {one.ref for run in lake.runs() for one in run.inputs} == {lake.item(f"inputs:{name}").ref}
+
+
 def test_nested_runs(lake: lf.Lake) -> None:
     with lake.run("outer") as outer:
         with lake.run("inner") as inner:
@@ -340,6 +350,9 @@ def test_a_run_id_is_given_once(lake: lf.Lake) -> None:
         lf.open(lake.uri).create_run("r", project="two")
     assert caught.value.kind == "run-exists"
     assert lake.get_run("r").project == "one"
+    with pytest.raises(lf.AlreadyExistsError):
+        lake.create_run("r", inputs={"data": np.arange(5_000)})
+    assert list(lake._session.store.list("blobs/")) == []  # told before anything is sent
 
 
 def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
@@ -359,11 +372,13 @@ def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
         lambda: run.input(other.ref),
         lambda: run.add_tags("x"),
         elsewhere.finish,
+        lambda: elsewhere.add_output("late", np.arange(5_000)),
         lambda: lake.add_run_output("r", "late", 1),
     ):
         with pytest.raises(lf.InvalidInputError) as caught:
             call()
         assert caught.value.kind == "run-ended"
+    assert list(lake._session.store.list("blobs/")) == []
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run().finish("lost")
     assert caught.value.kind == "bad-run-status"
@@ -431,4 +446,5 @@ def test_the_configured_type_is_that_of_runs_given_none(lake: lf.Lake, monkeypat
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run("c")
     assert caught.value.kind == "bad-run-type"
+    assert caught.value.message == "LAKEFOLIO_DEFAULT_RUN_TYPE sets default_run_type: run type 'nonsense' is not known"
     assert [run.run_id for run in lake.runs()] == ["b", "a"]

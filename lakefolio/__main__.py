@@ -1,0 +1,5 @@
+"""``python -m lakefolio``."""
+
+from lakefolio.cli.app import main
+
+main()

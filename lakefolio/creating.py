@@ -1,0 +1,34 @@
+"""How a lake comes into being: its tables, then its marker. A lake that has its marker is complete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakefolio.errors import FormatError
+from lakefolio.layout import MARKER, README
+from lakefolio.marker import new_marker, readme_text
+from lakefolio.probe import check_creates
+
+if TYPE_CHECKING:
+    from lakefolio.journal import Journal
+    from lakefolio.storage import Store
+
+__all__ = ["create_lake"]
+
+
+def create_lake(store: Store, journal: Journal) -> bytes:
+    """Create a lake, and return its marker. Idempotent, and safe to do from many processes at once.
+
+    Raises:
+        StorageError: kind ``unsafe-store``: of several creates of one object more than one wins here.
+        FormatError: kind ``marker-damaged``: the marker vanished meanwhile.
+    """
+    check_creates(store)
+    marker = new_marker()
+    journal.create()
+    for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):
+        store.create_if_absent(key, body)
+    found = store.find(MARKER)
+    if found is None:
+        raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
+    return found
