@@ -6,7 +6,7 @@ What lies in the folders are runs if the view has a ``run_id``, items if it has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -124,7 +124,7 @@ class Folder:
 def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the ways of organising (name -> view), and the view files that can't be used."""
     own = reader.own_views()
-    views, tables = own.all(), reader.tables()
+    views = own.all()
     found = {
         view.name.removeprefix(_PREFIX): view.name
         for view in views.files
@@ -133,7 +133,7 @@ def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
     problems = list(own.problems)
     for view in own.views:
         try:
-            described = _columns(views, tables, view.name)
+            described = _columns(reader, views, view.name)
         except InvalidInputError as exc:
             problems.append(f"view file {view.path} is left out: {exc.message}")
             continue
@@ -166,14 +166,14 @@ def browse(reader: Reader, path: str = "") -> Folder:
     return _folder(reader, first, known[first], segments)
 
 
-def _columns(views: Views, tables: Mapping[str, pa.Table], view: str) -> dict[str, str]:
-    relation = views.query(tables, f"select * from {quoted(view)} limit 0")
+def _columns(reader: Reader, views: Views, view: str) -> dict[str, str]:
+    relation = views.query(reader.tables(), f"select * from {quoted(view)} limit 0", lost=reader.lost)
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
 def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
     tables, views = reader.tables(), reader.own_views().all()
-    columns = list(_columns(views, tables, view))
+    columns = list(_columns(reader, views, view))
     holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
     placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
     inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"
@@ -181,6 +181,7 @@ def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -
         tables,
         f"select segments[$depth + 1] as name, count(*) {inside} and len(segments) > $depth group by 1 order by 1",
         here,
+        lost=reader.lost,
     ).fetchall()
     shown = [one for one in _PREFERRED.get("run_id" if holds == "run" else holds, ()) if one in columns]
     shown = shown or [one for one in columns if one != "path"][:20]
@@ -190,6 +191,7 @@ def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -
         f"select {', '.join(map(quoted, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"
         f" order by {order}{quoted(shown[0])} limit {_LIMIT}",
         here,
+        lost=reader.lost,
     ).to_arrow_table()
     if segments and not folders and not leaves.num_rows:
         above = _folder(reader, organisation, view, segments[:-1])

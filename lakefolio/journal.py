@@ -50,6 +50,7 @@ class Journal:
         self.state = State()
         self.logs = LogTables(store)
         self.logger: Any = None  # where what is logged gathers, see runs.buffer
+        self.watch: Any = None  # what is known of the processes of runs, see runs.lost
         self._lineage = LineageRows()
         self._metadata = MetadataRows()
         self._manifests_table = DeltaTable(store, "manifests", MANIFESTS_SCHEMA, ("version", "ordinal"))
@@ -120,6 +121,12 @@ class Journal:
             return self._metadata.values(
                 kind, subject_id, self.state.txns, self.state.version if version is None else version
             )
+
+    def running(self) -> dict[str, dict[str, str]]:
+        """Return the runs whose status is ``running`` at the head: run id -> key -> JSON text."""
+        with self._lock:
+            self._sync("metadata")
+            return self._metadata.running(self.state.txns, self.state.version)
 
     def edges_of(self, output_id: str) -> list[dict[str, Any]]:
         """Return the visible lineage rows of one output (see Side)."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lakefolio.viewfiles import quoted
 
-__all__ = ["KEYS_OF_RUNS", "KEY_VIEWS", "RUN_COLUMNS_LIMIT", "new_columns", "run_columns"]
+__all__ = ["KEYS_OF_RUNS", "KEY_VIEWS", "RUN_COLUMNS_LIMIT", "called_lost", "new_columns", "run_columns"]
 
 RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
@@ -48,3 +48,10 @@ def new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
             taken.add(name.lower())
             chosen.append(f"{expression} as {quoted(name)}")
     return ", ".join(chosen)
+
+
+def called_lost(sql: str, lost: Iterable[str]) -> str:
+    """Return the SELECT of the runs with those called lost that are recorded as running."""
+    ids = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in sorted(lost))
+    told = f"case when status = 'running' and run_id in ({ids}) then 'lost' else status end as status"
+    return f"select * replace ({told}) from (\n{sql}\n)"

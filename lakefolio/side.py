@@ -7,14 +7,17 @@ it counts from that row's version on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakefolio.rows import RowLog
 from lakefolio.schema import LINEAGE_SCHEMA, METADATA_SCHEMA
 
 __all__ = ["LineageRows", "MetadataRows"]
+
+_RUNNING: Final = '"running"'
 
 
 class MetadataRows:
@@ -25,6 +28,7 @@ class MetadataRows:
     def __init__(self) -> None:
         self.rows = RowLog(METADATA_SCHEMA)
         self._subjects: dict[tuple[str, str], list[tuple[str, int, str, str | None]]] = {}
+        self._started: dict[str, None] = {}  # the runs that may be running: they were, and no look found them ended
 
     def extend(self, rows: pa.Table) -> None:
         """Take in further rows, visible or not."""
@@ -33,6 +37,20 @@ class MetadataRows:
         columns = [rows.column(name).to_pylist() for name in names]
         for kind, subject_id, txn_id, ordinal, key, value in zip(*columns, strict=True):
             self._subjects.setdefault((kind, subject_id), []).append((txn_id, ordinal, key, value))
+        is_run = pc.and_(pc.equal(rows.column("subject_kind"), "run"), pc.equal(rows.column("key"), "status"))
+        running = rows.filter(pc.and_(is_run, pc.equal(rows.column("value"), _RUNNING)))
+        self._started |= dict.fromkeys(running.column("subject_id").to_pylist())
+
+    def running(self, txns: Mapping[str, tuple[int, int]], version: int) -> dict[str, dict[str, str]]:
+        """Return the runs whose status is ``running``, each with its values; the cost is that of those runs alone."""
+        found = {}
+        for run_id in list(self._started):
+            values = self.values("run", run_id, txns, version)
+            if values.get("status") == _RUNNING:
+                found[run_id] = values
+            elif all(txn_id in txns for txn_id, _, key, _ in self._subjects["run", run_id] if key == "status"):
+                self._started.pop(run_id, None)
+        return found
 
     def values(self, kind: str, subject_id: str, txns: Mapping[str, tuple[int, int]], version: int) -> dict[str, str]:
         """Return key -> JSON text of a subject as of ``version``, keys in the order they were first set.

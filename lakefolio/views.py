@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.frames import scan
-from lakefolio.run_columns import KEY_VIEWS, KEYS_OF_RUNS, RUN_COLUMNS_LIMIT, new_columns, run_columns
+from lakefolio.run_columns import KEY_VIEWS, KEYS_OF_RUNS, RUN_COLUMNS_LIMIT, called_lost, new_columns, run_columns
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
 from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
@@ -38,6 +39,7 @@ _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
+_NONE: Final[frozenset[str]] = frozenset()
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
@@ -58,7 +60,7 @@ class Views:
         self._given = tuple(given)
         self._extra = tuple(extra)
         self._lock = threading.Lock()
-        self._bindings: dict[tuple[int, ...], _Binding] = {}
+        self._bindings: dict[tuple[Any, ...], _Binding] = {}
 
     @cached_property
     def files(self) -> tuple[View, ...]:
@@ -78,27 +80,33 @@ class Views:
         connection = self.connect({name: schema.empty_table() for name, schema in SCHEMAS.items()}, locked=True)
         return {name: _describe(connection, name) for name in self.names()}
 
-    def connect(self, tables: Mapping[str, pa.Table], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
+    def connect(
+        self, tables: Mapping[str, pa.Table], *, locked: bool = False, lost: frozenset[str] = _NONE
+    ) -> duckdb.DuckDBPyConnection:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
         Args:
             tables: Those of ``lakefolio.schema``.
+            lost: Runs that the views call lost where they are recorded as running.
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
         connection = _open(tables)
-        self.install(connection, run_keys=_has_runs(tables["metadata"]))
+        self.install(connection, run_keys=_has_runs(tables["metadata"]), lost=lost)
         if locked:
             _lock(connection)
         return connection
 
-    def install(self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True) -> None:
+    def install(
+        self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = _NONE
+    ) -> None:
         """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
 
         Args:
             connection: Where; the relations may be anything, ``delta_scan`` views for instance. ``metric_rows`` and
                 ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
+            lost: See :meth:`connect`.
 
         Raises:
             InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
@@ -108,7 +116,7 @@ class Views:
                 connection.from_arrow(schema.empty_table()).create_view(name)
         keys = _run_columns(connection, self.files) if run_keys else []
         for view in self.files:
-            _make(connection, view, keys)
+            _make(connection, view, keys, lost)
         connection.execute(";\n".join(map(comment_view, self.files)))
 
     def query(
@@ -116,6 +124,8 @@ class Views:
         tables: Mapping[str, pa.Table],
         sql: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        lost: frozenset[str] = _NONE,
     ) -> duckdb.DuckDBPyRelation:
         """Return the relation that a reading statement describes; it may outlive everything it was made with.
 
@@ -126,6 +136,7 @@ class Views:
             tables: As for ``connect``.
             sql: One SELECT, FROM, WITH, VALUES, TABLE, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.
             params: Values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping).
+            lost: See :meth:`connect`.
 
         Raises:
             InvalidInputError: Of kind ``"sql"``, if it is not one valid reading statement over the views.
@@ -136,7 +147,7 @@ class Views:
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
-        binding = self._binding(tables)
+        binding = self._binding(tables, lost)
         cursor = binding.connection.cursor()
         try:
             check_select(cursor, sql)
@@ -170,12 +181,12 @@ class Views:
             for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
         ]
 
-    def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
+    def _binding(self, tables: Mapping[str, pa.Table], lost: frozenset[str] = _NONE) -> _Binding:
         wanted = tuple(tables[name] for name in _CORE)
-        key = tuple(map(id, wanted))
+        key = (*map(id, wanted), lost)
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            found = self._bindings.pop(key, None) or _Binding(self.files, tables)
+            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]
@@ -202,12 +213,13 @@ class _Binding:
     Making a view costs about a millisecond and there are dozens, while a query reads two or three.
     """
 
-    def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
+    def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str]) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
         self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
         self.connection = _open(tables, _CORE)
         _lock(self.connection)
         self._files = files
+        self._lost = lost
         self._known = {view.name for view in files}
         self._made: set[str] = set()
         self.broken: dict[str, InvalidInputError] = {}
@@ -231,7 +243,7 @@ class _Binding:
             for view in self._files:
                 if view.name in wanted - self._made:
                     try:
-                        _make(self.connection, view, self._keys or [])
+                        _make(self.connection, view, self._keys or [], self._lost)
                     except InvalidInputError as exc:
                         if view.own:
                             raise
@@ -310,12 +322,16 @@ def _lock(connection: duckdb.DuckDBPyConnection) -> None:
 # -- making views ---------------------------------------------------------------------------------------
 
 
-def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]]) -> None:
+def _make(
+    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], lost: frozenset[str] = _NONE
+) -> None:
     import duckdb
 
     try:
         if not view.own:
             check_select(connection, view.sql)
+        if lost and view.own and view.name == "runs":
+            view = replace(view, sql=called_lost(view.sql, lost))
         connection.execute(create_view(view))
         if keys and "metrics" in (view.words if view.own else {"metrics"}):
             described = {column.lower() for column, _ in _describe(connection, view.name)}

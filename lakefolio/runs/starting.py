@@ -15,6 +15,7 @@ from lakefolio.items import json_encode
 from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.environment import environment, process, surroundings
+from lakefolio.runs.lost import notice
 from lakefolio.runs.manifest import manifest_of
 from lakefolio.runs.run import Run, check_facts, current_run, final_metrics
 from lakefolio.runs.words import check_modes, check_status, check_type, param_texts
@@ -108,6 +109,8 @@ def start(
     run = Run(session, own_id, own_folio)
     if status != "running":
         run._close()
+    else:
+        notice(session)
     return run
 
 
