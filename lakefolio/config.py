@@ -44,7 +44,7 @@ KEYS: Final[Mapping[str, _Key]] = {
     "default_organisation": _Key("text", "by_project", "how runs are listed: by_project, by_date, by_type, …"),
     "deduplication": _Key("switch", True, "whether content that the lake holds is referred to rather than sent again"),
     "fsync": _Key("switch", False, "whether writes to local folders wait for the disk"),
-    "capture": _Key("switch", True, "whether captured functions record runs"),
+    "capture": _Key("switch", True, "whether captured functions record runs, and runs what they read"),
     "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
     "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
 }

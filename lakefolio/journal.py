@@ -50,6 +50,7 @@ class Journal:
         self.state = State()
         self.logs = LogTables(store)
         self.logger: Any = None  # where what is logged gathers, see runs.buffer
+        self.reads: dict[str, Any] = {}  # where the reads of the runs gather that go on here, see reads
         self.watch: Any = None  # what is known of the processes of runs, see runs.lost
         self._lineage = LineageRows()
         self._metadata = MetadataRows()

@@ -84,6 +84,14 @@ class Reader:
         """The address of the lake."""
         return self.store.uri
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which lake it is, through whichever handle."""
+        return self.marker.lake_id, self.store.uri
+
+    def was_read(self, *entries: Entry) -> None:
+        """Take note that a user was given the content of entries; a session does, where it is in a run."""
+
     def _pending(self) -> Overlay | None:
         """Return what an open batch has changed already, which its own reader sees."""
         return None

@@ -36,7 +36,7 @@ for number, names in enumerate(
         "nodes viewfiles run_columns statements frames views ownviews query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
-        "words reader batches",
+        "words reader reads batches",
         "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
         "compare",

@@ -381,7 +381,10 @@ class Lake(LakeRuns, LakeUpkeep):
 
     def get(self, ref: str, **options: Any) -> Any:
         """Return the object that ``folio:name[@version-or-snapshot]`` names, verified."""
-        return self._session.load(self._entry(ref), **options)
+        entry = self._entry(ref)
+        found = self._session.load(entry, **options)
+        self._session.was_read(entry)
+        return found
 
     def item(self, ref: str) -> Entry:
         """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""

@@ -99,6 +99,7 @@ def start(
     if status == "running":
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
+    refs: tuple[str, ...] = ()
     if inputs:
         with session.batch():
             refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
@@ -107,6 +108,8 @@ def start(
     else:
         session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
     run = Run(session, own_id, own_folio)
+    for one, ref in zip(names, refs, strict=True):
+        run._reads.know(one, ref)
     if status != "running":
         run._close()
     else:
@@ -125,7 +128,10 @@ def resume(session: Session, run_id: str) -> Run:
     texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **surroundings(), "process": process()}))
     texts |= {"ended_at": None, "error": None, "error_type": None}
     session.apply(SetRun(run_id=run_id, values=texts))
-    return Run(session, run_id, known.folio or f"runs/{run_id}")
+    run = Run(session, run_id, known.folio or f"runs/{run_id}")
+    for one in known.inputs:
+        run._reads.know(one.name, one.ref)
+    return run
 
 
 def types_of(session: Session) -> list[str]:
