@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
+import weakref
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.frames import scan
-from lakefolio.run_columns import KEY_VIEWS, KEYS_OF_RUNS, RUN_COLUMNS_LIMIT, called_lost, new_columns, run_columns
+from lakefolio.kept_runs import KeptRuns, gathered, renewed
+from lakefolio.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
-from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
+from lakefolio.viewfiles import AUDITS, View, comment_view, load_views
+from lakefolio.viewmaking import NONE_LOST, count_keys, describe, lock, make_view, open_tables, relation_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,13 +36,11 @@ __all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "qu
 
 _KEPT_BINDINGS = 4
 _MANY_FACTS = 500
-"""From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
+"""From so many rows of metadata on, the rows of the view ``runs`` are kept; see kept_runs."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
-_NONE: Final[frozenset[str]] = frozenset()
-_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 class Views:
@@ -78,10 +78,10 @@ class Views:
     @cached_property
     def _columns(self) -> dict[str, list[tuple[str, str]]]:
         connection = self.connect({name: schema.empty_table() for name, schema in SCHEMAS.items()}, locked=True)
-        return {name: _describe(connection, name) for name in self.names()}
+        return {name: describe(connection, name) for name in self.names()}
 
     def connect(
-        self, tables: Mapping[str, pa.Table], *, locked: bool = False, lost: frozenset[str] = _NONE
+        self, tables: Mapping[str, pa.Table], *, locked: bool = False, lost: frozenset[str] = NONE_LOST
     ) -> duckdb.DuckDBPyConnection:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
@@ -91,14 +91,14 @@ class Views:
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
-        connection = _open(tables)
+        connection = open_tables(tables)
         self.install(connection, run_keys=_has_runs(tables["metadata"]), lost=lost)
         if locked:
-            _lock(connection)
+            lock(connection)
         return connection
 
     def install(
-        self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = _NONE
+        self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = NONE_LOST
     ) -> None:
         """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
 
@@ -112,11 +112,11 @@ class Views:
             InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
         """
         for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
-            if not _relation_exists(connection, name):
+            if not relation_exists(connection, name):
                 connection.from_arrow(schema.empty_table()).create_view(name)
-        keys = _run_columns(connection, self.files) if run_keys else []
+        keys = run_columns(count_keys(connection, self.files)) if run_keys else []
         for view in self.files:
-            _make(connection, view, keys, lost)
+            make_view(connection, view, keys, lost)
         connection.execute(";\n".join(map(comment_view, self.files)))
 
     def query(
@@ -125,7 +125,7 @@ class Views:
         sql: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
-        lost: frozenset[str] = _NONE,
+        lost: frozenset[str] = NONE_LOST,
     ) -> duckdb.DuckDBPyRelation:
         """Return the relation that a reading statement describes; it may outlive everything it was made with.
 
@@ -181,7 +181,7 @@ class Views:
             for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
         ]
 
-    def _binding(self, tables: Mapping[str, pa.Table], lost: frozenset[str] = _NONE) -> _Binding:
+    def _binding(self, tables: Mapping[str, pa.Table], lost: frozenset[str] = NONE_LOST) -> _Binding:
         wanted = tuple(tables[name] for name in _CORE)
         key = (*map(id, wanted), lost)
         with self._lock:
@@ -216,16 +216,18 @@ class _Binding:
     def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str]) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
         self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
-        self.connection = _open(tables, _CORE)
-        _lock(self.connection)
+        self.connection = open_tables(tables, _CORE)
+        lock(self.connection)
         self._files = files
         self._lost = lost
         self._known = {view.name for view in files}
         self._made: set[str] = set()
         self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
+        self._core = {name: tables[name] for name in _CORE}
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
-        self._facts = tables["metadata"].num_rows
+        self.runs: KeptRuns | None = None
+        self._keeps = self._keys is None and tables["metadata"].num_rows > _MANY_FACTS
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
@@ -237,13 +239,15 @@ class _Binding:
             wanted = self._known & read
             for name in self._lazy.keys() & read:
                 self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
-            if self._keys is None and wanted:
-                self._keys = _run_columns(self.connection, self._files)
-                self._made |= KEY_VIEWS
+            if self._keys is None and any(not view.own or "metrics" in view.words for view in self._named(wanted)):
+                self._keys = self._find_keys()
             for view in self._files:
                 if view.name in wanted - self._made:
                     try:
-                        _make(self.connection, view, self._keys or [], self._lost)
+                        if view.name == "runs" and self.runs is not None:
+                            self.runs.make(self.connection, view, self._lost)
+                        else:
+                            make_view(self.connection, view, self._keys or [], self._lost)
                     except InvalidInputError as exc:
                         if view.own:
                             raise
@@ -252,8 +256,20 @@ class _Binding:
                         )
                         continue
                     self._made.add(view.name)
-                    if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
-                        _keep(self.connection, view.name)
+
+    def _named(self, names: set[str]) -> Iterable[View]:
+        return (view for view in self._files if view.name in names)
+
+    def _find_keys(self) -> list[tuple[str, str]]:
+        """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
+        if not self._keeps:
+            return run_columns(count_keys(self.connection, self._files))
+        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self._core)]
+        newest = max(before, key=lambda one: one.tables["manifests"].num_rows, default=None)
+        found = None if newest is None else renewed(newest, self._core, self._files)
+        self.runs = found or gathered(self.connection, self._core, self._files)
+        _bindings.add(self)
+        return run_columns(self.runs.counts)
 
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
@@ -283,6 +299,14 @@ class _Binding:
                 continue
 
 
+_bindings: weakref.WeakSet[_Binding] = weakref.WeakSet()
+"""Those that keep runs: what one has, the next version's begins with, whichever views it is of."""
+
+
+def _has_runs(metadata: pa.Table) -> bool:
+    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
+
+
 def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
     import duckdb
@@ -291,84 +315,6 @@ def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
         return {name.lower() for name in connection.cursor().get_table_names(sql)}
     except duckdb.Error:
         return set()
-
-
-def _relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    import duckdb
-
-    try:
-        connection.execute(f"describe {quoted(name)}")
-    except duckdb.CatalogException:
-        return False
-    return True
-
-
-def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
-    connection.execute("set TimeZone = 'UTC'")
-    for name in names:
-        connection.from_arrow(tables[name]).create_view(name)
-    return connection
-
-
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
-    )
-
-
-# -- making views ---------------------------------------------------------------------------------------
-
-
-def _make(
-    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], lost: frozenset[str] = _NONE
-) -> None:
-    import duckdb
-
-    try:
-        if not view.own:
-            check_select(connection, view.sql)
-        if lost and view.own and view.name == "runs":
-            view = replace(view, sql=called_lost(view.sql, lost))
-        connection.execute(create_view(view))
-        if keys and "metrics" in (view.words if view.own else {"metrics"}):
-            described = {column.lower() for column, _ in _describe(connection, view.name)}
-            if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
-                connection.execute(create_view(view, columns))
-    except (duckdb.Error, InvalidInputError) as exc:
-        raise InvalidInputError(
-            f"view file {view.path} can't be made a view: {first_line(exc)}",
-            kind="bad-view",
-            hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
-            path=str(view.path),
-        ) from exc
-
-
-def _keep(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Answer a view once and keep its rows: runs are gathered from many facts, and asked for again and again."""
-    kept = quoted(f"{name} as they are")
-    connection.execute(f"create table {kept} as from {quoted(name)}")
-    connection.execute(f"create or replace view {quoted(name)} as from {kept}")
-
-
-def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
-    return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
-
-
-# -- parameters and metrics as columns -----------------------------------------------------------------------
-
-
-def _has_runs(metadata: pa.Table) -> bool:
-    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
-
-
-def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
-    for view in files:
-        if view.name in KEY_VIEWS:
-            _make(connection, view, [])
-    return run_columns(connection.execute(KEYS_OF_RUNS).fetchall())
 
 
 # -- without user views --------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ for number, names in enumerate(
         "blob_source",
         "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
         # read
-        "nodes viewfiles run_columns statements frames views ownviews query query.conditions query.compiler",
+        "nodes viewfiles run_columns statements viewmaking kept_runs frames views ownviews",
+        "query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
         "words reader reads batches",
@@ -55,7 +56,7 @@ HOMES = {
     "boto3": {"aws", "aws_upload", "testing.*"},
     "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "statements", "testing.*"},
+    "duckdb": {"views", "viewmaking", "statements", "testing.*"},
     "click": {"cli", "cli.*"},
     "rich": {"cli", "cli.*"},
     "pytest": {"testing", "testing.*"},
