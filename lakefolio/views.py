@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
+from contextlib import nullcontext
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.frames import scan
 from lakefolio.kept_runs import KeptRuns, gathered, renewed
+from lakefolio.limits import Limits, answered, limit_memory, within
 from lakefolio.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
@@ -49,14 +51,16 @@ class Views:
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = ()) -> None:
+    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = (), limits: Limits | None = None) -> None:
         """Find the views.
 
         Args:
             extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
                 they may read any of those. A file of a name that is taken is refused.
             given: Further views that are read already, made last.
+            limits: What an answer may take that reads one of ``given``.
         """
+        self._limits = limits
         self._given = tuple(given)
         self._extra = tuple(extra)
         self._lock = threading.Lock()
@@ -149,25 +153,36 @@ class Views:
             )
         binding = self._binding(tables, lost)
         cursor = binding.connection.cursor()
+        limits, files = self._limits, self._given_in(sql)
         try:
             check_select(cursor, sql)
             whole = binding.require_for(sql)
-            while True:
-                try:
-                    relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
-                    break
-                except duckdb.Error:
-                    # perhaps it reads a view in a way that the parser does not tell
-                    if whole:
+            with nullcontext() if limits is None or not files else within(limits, cursor, files):
+                while True:
+                    try:
+                        relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+                        break
+                    except duckdb.InterruptException:
                         raise
-                    binding.require_all()
-                    whole = True
+                    except duckdb.Error:
+                        # perhaps it reads a view in a way that the parser does not tell
+                        if whole:
+                            raise
+                        binding.require_all()
+                        whole = True
+                if limits is not None and files and relation is not None:
+                    relation = answered(binding.connection.cursor(), relation, limits, files)
         except duckdb.Error as exc:
             error = self._error(exc, sql)
             raise binding.broken.get(str(error.unknown).lower(), error) from exc
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
+
+    def _given_in(self, sql: str) -> list[View]:
+        """Return the given views that a statement names: it reads none that it does not reach by one of them."""
+        words = set(re.findall(r"\w+", sql.lower()))
+        return [view for view in self._given if view.name.lower() in words]
 
     def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
@@ -186,7 +201,7 @@ class Views:
         key = (*map(id, wanted), lost)
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost)
+            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost, self._limits)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]
@@ -213,11 +228,16 @@ class _Binding:
     Making a view costs about a millisecond and there are dozens, while a query reads two or three.
     """
 
-    def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str]) -> None:
+    def __init__(
+        self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str], limits: Limits | None
+    ) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
         self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
         self.connection = open_tables(tables, _CORE)
+        if limits is not None:
+            limit_memory(self.connection, limits)
         lock(self.connection)
+        self._limited = limits is not None
         self._files = files
         self._lost = lost
         self._known = {view.name for view in files}
@@ -267,7 +287,10 @@ class _Binding:
         before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self._core)]
         newest = max(before, key=lambda one: one.tables["manifests"].num_rows, default=None)
         found = None if newest is None else renewed(newest, self._core, self._files)
-        self.runs = found or gathered(self.connection, self._core, self._files)
+        if found is None:  # not with the memory of those who may use little
+            with open_tables(self._core, _CORE) if self._limited else nullcontext(self.connection) as connection:
+                found = gathered(connection, self._core, self._files)
+        self.runs = found
         _bindings.add(self)
         return run_columns(self.runs.counts)
 

@@ -161,6 +161,10 @@ def test_a_switch_that_is_none_names_the_variable(tmp_path, monkeypatch):
         ('storage_options = "secret-text"\n', "storage_options", 1),
         ('lake = "x"\n[storage_options]\nendpoint = ["http://x"]\n', "storage_options", 2),
         ('lake = "x"\n[colours]\n', "colours", 2),
+        ("view_seconds = 0\n", "view_seconds", 1),
+        ("view_seconds = true\n", "view_seconds", 1),
+        ('view_memory_mib = "1 GB"\n', "view_memory_mib", 1),
+        ("view_memory_mib = nan\n", "view_memory_mib", 1),
     ],
 )
 @pytest.mark.parametrize("form", ["lakefolio.toml", "pyproject.toml"])
@@ -177,6 +181,18 @@ def test_a_bad_value_is_named_in_either_file(tmp_path, text, key, line, form):
     error = caught.value
     assert (error.kind, error.path, error.key, error.line) == ("bad-config", str(path), key, line)
     assert "secret-text" not in str(error)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_number_that_is_none_names_the_variable(tmp_path, monkeypatch, text):
+    (tmp_path / "lakefolio.toml").write_text("view_seconds = 2.5\n")
+    assert setting("view_seconds", start=tmp_path) == 2.5
+    monkeypatch.setenv("LAKEFOLIO_VIEW_SECONDS", "7")
+    assert setting("view_seconds", start=tmp_path) == 7
+    monkeypatch.setenv("LAKEFOLIO_VIEW_SECONDS", text)
+    with pytest.raises(InvalidInputError) as caught:
+        setting("view_seconds", start=tmp_path)
+    assert (caught.value.kind, caught.value.key) == ("bad-config", "view_seconds")
 
 
 def test_there_are_no_other_settings(tmp_path):

@@ -33,7 +33,7 @@ for number, names in enumerate(
         "blob_source",
         "tickets logs log_writing committing journal blobs references kept purging marking probe eventtext",
         # read
-        "nodes viewfiles run_columns statements viewmaking kept_runs frames views ownviews",
+        "nodes viewfiles run_columns statements viewmaking kept_runs limits frames views ownviews",
         "query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
@@ -56,7 +56,7 @@ HOMES = {
     "boto3": {"aws", "aws_upload", "testing.*"},
     "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "viewmaking", "statements", "testing.*"},
+    "duckdb": {"views", "viewmaking", "limits", "statements", "testing.*"},
     "click": {"cli", "cli.*"},
     "rich": {"cli", "cli.*"},
     "pytest": {"testing", "testing.*"},
