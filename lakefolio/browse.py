@@ -6,7 +6,7 @@ What lies in the folders are runs if the view has a ``run_id``, items if it has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -132,13 +132,13 @@ class Folder:
 def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the ways of organising (name -> view), and the view files that can't be used."""
     own = reader.own_views()
-    views, tables = own.all(), reader.tables()
+    views = own.all()
     found = {
         view.name.removeprefix(_PREFIX): view.name
         for view in views.files
         if view.own and view.name.startswith(_PREFIX) and view.folder.endswith("_runs") and view.folder[:2] == "40"
     }
-    usable, unusable = _usable(own, views, tables)
+    usable, unusable = _usable(reader, own, views)
     problems = [*own.problems, *unusable]
     for view, columns in usable:
         name = view.name.removeprefix(_PREFIX)
@@ -153,19 +153,17 @@ def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
 def all_views(reader: Reader) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """See ``Lake.views``; ``reader`` is fixed to a version."""
     own = reader.own_views()
-    usable, unusable = _usable(own, own.all(), reader.tables())
+    usable, unusable = _usable(reader, own, own.all())
     listed = [*described(), *(described_view(view, list(columns.items())) for view, columns in usable)]
     return listed, (*own.problems, *unusable)
 
 
-def _usable(
-    own: OwnViews, views: Views, tables: Mapping[str, pa.Table]
-) -> tuple[list[tuple[View, dict[str, str]]], list[str]]:
+def _usable(reader: Reader, own: OwnViews, views: Views) -> tuple[list[tuple[View, dict[str, str]]], list[str]]:
     """Return the view files that can be asked, with their columns, and of the others why not."""
     usable, unusable = [], []
     for view in own.views:
         try:
-            usable.append((view, _columns(views, tables, view.name)))
+            usable.append((view, _columns(reader, views, view.name)))
         except InvalidInputError as exc:
             reason = exc.message.replace(f"view file {view.path} ", "it ", 1)
             unusable.append(f"view file {view.path} is left out: {reason}")
@@ -192,14 +190,14 @@ def browse(reader: Reader, path: str = "") -> Folder:
     return _folder(reader, first, known[first], segments)
 
 
-def _columns(views: Views, tables: Mapping[str, pa.Table], view: str) -> dict[str, str]:
-    relation = views.query(tables, f"select * from {quoted(view)} limit 0")
+def _columns(reader: Reader, views: Views, view: str) -> dict[str, str]:
+    relation = views.query(reader.tables(), f"select * from {quoted(view)} limit 0", lost=reader.lost)
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
 def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
     tables, views = reader.tables(), reader.own_views().all()
-    columns = list(_columns(views, tables, view))
+    columns = list(_columns(reader, views, view))
     holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
     placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
     inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"
@@ -207,6 +205,7 @@ def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -
         tables,
         f"select segments[$depth + 1] as name, count(*) {inside} and len(segments) > $depth group by 1 order by 1",
         here,
+        lost=reader.lost,
     ).fetchall()
     shown = list(_PREFERRED[holds]) if holds in _PREFERRED else [one for one in columns if one != "path"][:20]
     time = next((one for one in ("started_at", "committed_at") if one in (*columns, *shown)), None)
@@ -220,6 +219,7 @@ def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -
         f"select {', '.join(map(quoted, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"
         f" order by {order}{quoted(shown[0])} limit {_LIMIT}",
         here,
+        lost=reader.lost,
     ).to_arrow_table()
     if segments and not folders and not leaves.num_rows:
         above = _folder(reader, organisation, view, segments[:-1])

@@ -174,7 +174,8 @@ class SetRun:
     """Set facts of a run: key -> JSON text, None removes the key. Refused if ``new`` and the run exists, or not.
 
     ``input_names`` and ``input_refs`` belong together: what the run uses (a reference or a URI) and its name in it.
-    Refused (kind ``run-ended``) if ``alive`` and the run has ended.
+    Refused (kind ``run-ended``) if ``alive`` and the run has ended. Makes nothing unless the facts that ``only_if``
+    names are still these (None: missing): what was concluded from them would no longer be true.
     """
 
     run_id: str
@@ -183,6 +184,7 @@ class SetRun:
     alive: bool = False
     input_names: tuple[str, ...] = ()
     input_refs: tuple[str, ...] = ()
+    only_if: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,13 @@ _SECRET: Final = re.compile(r"secret|token|password|sas|(?<!public_)key(?!_id)|c
 _IN_ADDRESS: Final = re.compile(
     r"(?<=://)[^/@:]*:[^/@]*@|(?<=[?&])(sig|[\w-]*(?:token|key|secret|signature))=[^&]*", re.IGNORECASE
 )
+_LARGEST: Final = 1_000_000
 _MASK: Final = "••••"
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    kind: Literal["text", "place", "switch", "table"]
+    kind: Literal["text", "place", "switch", "number", "table"]
     default: Any
     about: str
 
@@ -55,8 +56,12 @@ KEYS: Final[Mapping[str, _Key]] = {
     "deduplication": _Key("switch", True, "whether content that the lake holds is referred to rather than sent again"),
     "fsync": _Key("switch", False, "whether writes to local folders wait for the disk"),
     "combine": _Key("switch", True, "whether processes of one computer that write at once commit through one of them"),
-    "capture": _Key("switch", True, "whether captured functions record runs"),
+    "capture": _Key("switch", True, "whether captured functions record runs, and runs what they read"),
     "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
+    "view_seconds": _Key(
+        "number", 30, "how long a question may take that reads a view file of one's own or of the lake"
+    ),
+    "view_memory_mib": _Key("number", 1024, "how much memory such a question may use"),
     "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
 }
 """Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
@@ -199,6 +204,8 @@ def _views_folder() -> str:
 
 
 def _of_text(variable: str, name: str, key: _Key, text: str) -> Any:
+    if key.kind == "number":
+        return _number_of(variable, name, text)
     if key.kind != "switch":
         return os.path.expanduser(text) if name == "views" else text
     if text.lower() not in (*_YES, *_NO):
@@ -213,6 +220,23 @@ def _of_text(variable: str, name: str, key: _Key, text: str) -> Any:
     return text.lower() in _YES
 
 
+def _number_of(variable: str, name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < _LARGEST:
+        raise InvalidInputError(
+            f"environment variable {variable} is {text!r}, expected a number above 0",
+            kind="bad-config",
+            hint=f"write {variable}={KEYS[name].default}, or unset it",
+            path=None,
+            line=None,
+            key=name,
+        )
+    return number
+
+
 def _check(file: ConfigFile) -> None:
     """Refuse a file with a key that there is not, or a value of the wrong type, whichever key is asked for."""
     for name in file.values:
@@ -222,6 +246,8 @@ def _check(file: ConfigFile) -> None:
         kind = KEYS[name].kind
         if kind == "switch" and not isinstance(value, bool):
             raise file.bad(name, f"needs true or false for {name!r}, not {value!r}", f"write {name} = true")
+        if kind == "number" and (type(value) not in (int, float) or not 0 < value < _LARGEST):
+            raise file.bad(name, f"needs a number above 0 for {name!r}, not {value!r}", f"write {name} = 30")
         if kind in ("text", "place") and (not isinstance(value, str) or not value.strip()):
             raise file.bad(name, f"needs text for {name!r}, not {value!r}", f'write {name} = "…"')
         if kind == "table":
@@ -240,7 +266,7 @@ def _of_file(file: ConfigFile, name: str, key: _Key) -> Any:
     value = file.values[name]
     if key.kind == "table":
         return {option: str(one).lower() if isinstance(one, bool) else str(one) for option, one in value.items()}
-    if key.kind == "switch":
+    if key.kind in ("switch", "number"):
         return value
     text = value.strip()
     if name == "views":

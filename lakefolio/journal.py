@@ -55,6 +55,8 @@ class Journal:
         self.known = State()
         self.logs = LogTables(store)
         self.logger: Any = None  # where what is logged gathers, see runs.buffer
+        self.reads: dict[str, Any] = {}  # where the reads of the runs gather that go on here, see reads
+        self.watch: Any = None  # what is known of the processes of runs, see runs.lost
         self._lineage = LineageRows()
         self._metadata = MetadataRows()
         self._manifests_table = DeltaTable(store, "manifests", MANIFESTS_SCHEMA, ("version", "ordinal"))
@@ -138,6 +140,12 @@ class Journal:
         with self._lock:
             state = self._synced("metadata")
             return self._metadata.values(kind, subject_id, state.txns, state.version if version is None else version)
+
+    def running(self) -> dict[str, dict[str, str]]:
+        """Return the runs whose status is ``running`` at the head: run id -> key -> JSON text."""
+        with self._lock:
+            self._sync("metadata")
+            return self._metadata.running(self.state.txns, self.state.version)
 
     def edges_of(self, output_id: str) -> list[dict[str, Any]]:
         """Return the visible lineage rows of one output (see Side)."""

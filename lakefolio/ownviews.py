@@ -1,7 +1,8 @@
 """View files that people drop beside the library's own: into a folder of theirs, or into ``views/`` of a lake.
 
-Each is made a view in a connection that reads nothing but the lake's tables, and changes nothing. Those of a lake were
-written by others, so a file that can't be used is told about and does no further harm.
+Each is made a view in a connection that reads nothing but the lake's tables, changes nothing, and may take
+only so long and so much memory. Those of a lake were written by others, so a file that can't be used is told about and
+does no further harm.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.config import setting
 from lakefolio.errors import LakefolioError, one_line
 from lakefolio.layout import VIEWS
+from lakefolio.limits import Limits
 from lakefolio.schema import SCHEMAS
 from lakefolio.viewfiles import View, load_views, parse_view
 
@@ -43,7 +46,7 @@ class OwnViews:
 
     def all(self) -> Views:
         """Return these views and the library's."""
-        return _with(self.views)
+        return _with(self.views, Limits(setting("view_seconds"), setting("view_memory_mib")))
 
 
 def own_views(store: Store, folder: Path | None) -> OwnViews:
@@ -96,7 +99,7 @@ def _taken() -> frozenset[str]:
 
 
 @lru_cache(maxsize=8)
-def _with(views: tuple[View, ...]) -> Views:
+def _with(views: tuple[View, ...], limits: Limits) -> Views:
     from lakefolio.views import Views, default_views
 
-    return Views(given=views) if views else default_views()
+    return Views(given=views, limits=limits) if views else default_views()

@@ -311,6 +311,8 @@ class Plan(PlanRows):
 
     def _set_run(self, change: SetRun) -> None:
         before = self.overlay.metadata("run", change.run_id)
+        if any(before.get(key) != value for key, value in change.only_if.items()):
+            return
         check_run(change, before)
         changed = {key: value for key, value in change.values.items() if before.get(key) != value}
         pins, edges = [], []

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "about", "is_purged"]
 
 
+_KEPT_TABLES = 4
+
+
 class Reader:
     """See the module. Safe to share between threads.
 
@@ -50,6 +53,7 @@ class Reader:
         read_only: Whether writes are refused.
         deduplicate: Whether content that the lake holds is referred to rather than sent again.
         opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
+        lost: Runs that are recorded as running though their process died: what is read says so.
     """
 
     def __init__(
@@ -72,12 +76,21 @@ class Reader:
         self.pinned = pinned
         self.deduplicate = deduplicate
         self.blobs = Blobs(store, FileCache(), self._given_up, deduplicate=deduplicate)
-        self._tables: tuple[int, Tables] | None = None
+        self.lost: frozenset[str] = frozenset()
+        self._tables: dict[int, Tables] = {}
 
     @property
     def uri(self) -> str:
         """The address of the lake."""
         return self.store.uri
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which lake it is, through whichever handle."""
+        return self.marker.lake_id, self.store.uri
+
+    def was_read(self, *entries: Entry) -> None:
+        """Take note that a user was given the content of entries; a session does, where it is in a run."""
 
     def _pending(self) -> Overlay | None:
         """Return what an open batch has changed already, which its own reader sees."""
@@ -115,7 +128,7 @@ class Reader:
     def fixed(self, version: int) -> Self:
         """Return a read-only session at a version that is known to exist, without asking the store."""
         read_only = self.opened_read_only
-        return type(self)(
+        found = type(self)(
             self.store,
             self.journal,
             self.marker,
@@ -124,6 +137,16 @@ class Reader:
             pinned=version,
             deduplicate=self.deduplicate,
         )
+        found._tables = self._tables  # and with them the views that are bound to them
+        return found
+
+    def still(self) -> Self:
+        """Return a session whose state does not move while several things are asked: one look at the store in all."""
+        if self.pinned is not None:
+            return self
+        found = self.fixed(self.committed().version)
+        found.lost = self.lost
+        return found
 
     def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
         """Return the live entry of an item, now or as of ``at``.
@@ -247,14 +270,16 @@ class Reader:
         """
         state = self.committed()
         version = state.version
-        kept = self._tables
-        if kept is not None and kept[0] == version:
-            return kept[1]
+        kept = self._tables.get(version)
+        if kept is not None:
+            return kept
         core = {"manifests": state.table()} | {
             name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
         }
         tables = Tables(core, lambda name: self._log_rows(name, version, texts=True))
-        self._tables = (version, tables)
+        self._tables[version] = tables
+        for old in list(self._tables)[:-_KEPT_TABLES]:
+            self._tables.pop(old, None)
         return tables
 
     def bare_tables(self) -> Tables:
@@ -278,14 +303,14 @@ class Reader:
         The view files of the user and of the lake are looked for only if it names a view that there is not.
         """
         try:
-            return _views().query(self.tables(), sql, params)
+            return _views().query(self.tables(), sql, params, lost=self.lost)
         except InvalidInputError as exc:
             if not exc.objects.get("unknown"):
                 raise
             own = self.own_views()
             if not any(view.name.lower() in sql.lower() for view in own.views):
                 raise
-            return own.all().query(self.tables(), sql, params)
+            return own.all().query(self.tables(), sql, params, lost=self.lost)
 
     def own_views(self) -> OwnViews:
         """Return the view files of the user and of the lake, as they are now."""
@@ -295,7 +320,7 @@ class Reader:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the views bound at this session's version."""
-        return _views().connect(self.tables())
+        return _views().connect(self.tables(), lost=self.lost)
 
     def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audits of ``sql/`` object to, as (audit, object, message)."""

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from lakefolio.batches import PURGED_MEANWHILE, Batch
 from lakefolio.changes import Annotate, Change, Commit, LogBlob, Put, Stored
 from lakefolio.config import default_author, setting
 from lakefolio.creating import create_lake
+from lakefolio.entries import Entry
 from lakefolio.errors import (
     ConflictError,
     LakefolioError,
@@ -35,6 +36,7 @@ from lakefolio.marker import read_marker
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
 from lakefolio.reader import Reader, about, is_purged
+from lakefolio.reads import ActiveRun, active_run, commit_with, enter, leave, reads_of
 from lakefolio.refs import check_folio, check_item, new_id
 from lakefolio.state import State
 from lakefolio.storage import open_store
@@ -45,7 +47,6 @@ __all__ = ["Session"]
 _RENEWALS = 20
 _NOWHERE = Path()
 
-_RUNS: ContextVar[Mapping[int, str]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
 _BATCHES: ContextVar[Mapping[int, Batch]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
 
 
@@ -262,25 +263,25 @@ class Session(Reader):
     @property
     def run_id(self) -> str | None:
         """The run in whose block this thread (or task) is: what is put belongs to it."""
-        return _RUNS.get().get(id(self.journal))
+        active = active_run(self.place)
+        return None if active is None else active.run_id
 
     @contextmanager
-    def in_run(self, run_id: str | None) -> Iterator[None]:
-        """Let all that is put in the block belong to a run."""
-        token = self.enter_run(run_id)
+    def in_run(self, run: ActiveRun | None) -> Iterator[None]:
+        """Let all that is put and read in the block belong to a run."""
+        entered = enter(self.place, run)
         try:
             yield
         finally:
-            self.leave_run(token)
+            leave(entered)
 
-    def enter_run(self, run_id: str | None) -> Token[Mapping[int, str]]:
-        """Let all that is put from now on belong to a run, until :meth:`leave_run` is given what this returns."""
-        others = {key: one for key, one in _RUNS.get().items() if key != id(self.journal)}
-        return _RUNS.set(others if run_id is None else {**others, id(self.journal): run_id})
-
-    def leave_run(self, token: Token[Mapping[int, str]]) -> None:
-        """Undo :meth:`enter_run`."""
-        _RUNS.reset(token)
+    def was_read(self, *entries: Entry) -> None:
+        """Let content that a user was given be an input of the run in whose block that was, with its next commit."""
+        active = active_run(self.place)
+        if active is not None and active.reads is not None:
+            for entry in entries:
+                if entry.version <= self.journal.state.version:  # what an open batch has put is nobody's input yet
+                    active.reads.read(entry)
 
     def annotate(self, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()) -> None:
         """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
@@ -312,6 +313,10 @@ class Session(Reader):
         return self._batch() is not None
 
     def _commit(self, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
+        reads = reads_of(self.place, self.journal.reads, changes)
+        return commit_with(reads, changes, lambda all_of_them: self._tried(all_of_them, message, kept))
+
+    def _tried(self, changes: Sequence[Change], message: str | None, kept: Kept | None) -> Committed:
         for renewal in range(_RENEWALS):
             commit = Commit(commit_id=new_id(), changes=changes, author=self.author, message=message)
             try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 import threading
+import weakref
+from contextlib import nullcontext
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,13 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.frames import scan
-from lakefolio.run_columns import KEY_VIEWS, KEYS_OF_RUNS, RUN_COLUMNS_LIMIT, new_columns, run_columns
+from lakefolio.kept_runs import KeptRuns, gathered, renewed
+from lakefolio.limits import Limits, answered, limit_memory, within
+from lakefolio.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.statements import check_select, first_line, half_a_character, shown
-from lakefolio.viewfiles import AUDITS, View, comment_view, create_view, load_views, quoted
+from lakefolio.viewfiles import AUDITS, View, comment_view, load_views
+from lakefolio.viewmaking import NONE_LOST, count_keys, describe, lock, make_view, open_tables, relation_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,12 +38,11 @@ __all__ = ["RUN_COLUMNS_LIMIT", "View", "Views", "connect", "default_views", "qu
 
 _KEPT_BINDINGS = 4
 _MANY_FACTS = 500
-"""From so many rows of metadata on, the view ``runs`` is answered once for a version and kept."""
+"""From so many rows of metadata on, the rows of the view ``runs`` are kept; see kept_runs."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
 _CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
-_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 def described() -> list[dict[str, Any]]:
@@ -64,18 +68,20 @@ class Views:
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = ()) -> None:
+    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = (), limits: Limits | None = None) -> None:
         """Find the views.
 
         Args:
             extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
                 they may read any of those. A file of a name that is taken is refused.
             given: Further views that are read already, made last.
+            limits: What an answer may take that reads one of ``given``.
         """
+        self._limits = limits
         self._given = tuple(given)
         self._extra = tuple(extra)
         self._lock = threading.Lock()
-        self._bindings: dict[tuple[int, ...], _Binding] = {}
+        self._bindings: dict[tuple[Any, ...], _Binding] = {}
 
     @cached_property
     def files(self) -> tuple[View, ...]:
@@ -93,39 +99,45 @@ class Views:
     @cached_property
     def _columns(self) -> dict[str, list[tuple[str, str]]]:
         connection = self.connect({name: schema.empty_table() for name, schema in SCHEMAS.items()}, locked=True)
-        return {name: _describe(connection, name) for name in self.names()}
+        return {name: describe(connection, name) for name in self.names()}
 
-    def connect(self, tables: Mapping[str, pa.Table], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
+    def connect(
+        self, tables: Mapping[str, pa.Table], *, locked: bool = False, lost: frozenset[str] = NONE_LOST
+    ) -> duckdb.DuckDBPyConnection:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
         Args:
             tables: Those of ``lakefolio.schema``.
+            lost: Runs that the views call lost where they are recorded as running.
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
-        connection = _open(tables)
-        self.install(connection, run_keys=_has_runs(tables["metadata"]))
+        connection = open_tables(tables)
+        self.install(connection, run_keys=_has_runs(tables["metadata"]), lost=lost)
         if locked:
-            _lock(connection)
+            lock(connection)
         return connection
 
-    def install(self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True) -> None:
+    def install(
+        self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = NONE_LOST
+    ) -> None:
         """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
 
         Args:
             connection: Where; the relations may be anything, ``delta_scan`` views for instance. ``metric_rows`` and
                 ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
+            lost: See :meth:`connect`.
 
         Raises:
             InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
         """
         for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
-            if not _relation_exists(connection, name):
+            if not relation_exists(connection, name):
                 connection.from_arrow(schema.empty_table()).create_view(name)
-        keys = _run_columns(connection, self.files) if run_keys else []
+        keys = run_columns(count_keys(connection, self.files)) if run_keys else []
         for view in self.files:
-            _make(connection, view, keys)
+            make_view(connection, view, keys, lost)
         connection.execute(";\n".join(map(comment_view, self.files)))
 
     def query(
@@ -133,6 +145,8 @@ class Views:
         tables: Mapping[str, pa.Table],
         sql: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        lost: frozenset[str] = NONE_LOST,
     ) -> duckdb.DuckDBPyRelation:
         """Return the relation that a reading statement describes; it may outlive everything it was made with.
 
@@ -143,6 +157,7 @@ class Views:
             tables: As for ``connect``.
             sql: One SELECT, FROM, WITH, VALUES, TABLE, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.
             params: Values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping).
+            lost: See :meth:`connect`.
 
         Raises:
             InvalidInputError: Of kind ``"sql"``, if it is not one valid reading statement over the views.
@@ -153,27 +168,38 @@ class Views:
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
-        binding = self._binding(tables)
+        binding = self._binding(tables, lost)
         cursor = binding.connection.cursor()
+        limits, files = self._limits, self._given_in(sql)
         try:
             check_select(cursor, sql)
             whole = binding.require_for(sql)
-            while True:
-                try:
-                    relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
-                    break
-                except duckdb.Error:
-                    # perhaps it reads a view in a way that the parser does not tell
-                    if whole:
+            with nullcontext() if limits is None or not files else within(limits, cursor, files):
+                while True:
+                    try:
+                        relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+                        break
+                    except duckdb.InterruptException:
                         raise
-                    binding.require_all()
-                    whole = True
+                    except duckdb.Error:
+                        # perhaps it reads a view in a way that the parser does not tell
+                        if whole:
+                            raise
+                        binding.require_all()
+                        whole = True
+                if limits is not None and files and relation is not None:
+                    relation = answered(binding.connection.cursor(), relation, limits, files)
         except duckdb.Error as exc:
             error = self._error(exc, sql)
             raise binding.broken.get(str(error.unknown).lower(), error) from exc
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
+
+    def _given_in(self, sql: str) -> list[View]:
+        """Return the given views that a statement names: it reads none that it does not reach by one of them."""
+        words = set(re.findall(r"\w+", sql.lower()))
+        return [view for view in self._given if view.name.lower() in words]
 
     def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
@@ -187,12 +213,12 @@ class Views:
             for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
         ]
 
-    def _binding(self, tables: Mapping[str, pa.Table]) -> _Binding:
+    def _binding(self, tables: Mapping[str, pa.Table], lost: frozenset[str] = NONE_LOST) -> _Binding:
         wanted = tuple(tables[name] for name in _CORE)
-        key = tuple(map(id, wanted))
+        key = (*map(id, wanted), lost)
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            found = self._bindings.pop(key, None) or _Binding(self.files, tables)
+            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost, self._limits)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]
@@ -219,18 +245,26 @@ class _Binding:
     Making a view costs about a millisecond and there are dozens, while a query reads two or three.
     """
 
-    def __init__(self, files: Sequence[View], tables: Mapping[str, pa.Table]) -> None:
+    def __init__(
+        self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str], limits: Limits | None
+    ) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
         self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
-        self.connection = _open(tables, _CORE)
-        _lock(self.connection)
+        self.connection = open_tables(tables, _CORE)
+        if limits is not None:
+            limit_memory(self.connection, limits)
+        lock(self.connection)
+        self._limited = limits is not None
         self._files = files
+        self._lost = lost
         self._known = {view.name for view in files}
         self._made: set[str] = set()
         self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
+        self._core = {name: tables[name] for name in _CORE}
         self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
-        self._facts = tables["metadata"].num_rows
+        self.runs: KeptRuns | None = None
+        self._keeps = self._keys is None and tables["metadata"].num_rows > _MANY_FACTS
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
@@ -242,13 +276,15 @@ class _Binding:
             wanted = self._known & read
             for name in self._lazy.keys() & read:
                 self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
-            if self._keys is None and wanted:
-                self._keys = _run_columns(self.connection, self._files)
-                self._made |= KEY_VIEWS
+            if self._keys is None and any(not view.own or "metrics" in view.words for view in self._named(wanted)):
+                self._keys = self._find_keys()
             for view in self._files:
                 if view.name in wanted - self._made:
                     try:
-                        _make(self.connection, view, self._keys or [])
+                        if view.name == "runs" and self.runs is not None:
+                            self.runs.make(self.connection, view, self._lost)
+                        else:
+                            make_view(self.connection, view, self._keys or [], self._lost)
                     except InvalidInputError as exc:
                         if view.own:
                             raise
@@ -257,8 +293,23 @@ class _Binding:
                         )
                         continue
                     self._made.add(view.name)
-                    if view.name == "runs" and view.own and self._facts > _MANY_FACTS:
-                        _keep(self.connection, view.name)
+
+    def _named(self, names: set[str]) -> Iterable[View]:
+        return (view for view in self._files if view.name in names)
+
+    def _find_keys(self) -> list[tuple[str, str]]:
+        """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
+        if not self._keeps:
+            return run_columns(count_keys(self.connection, self._files))
+        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self._core)]
+        newest = max(before, key=lambda one: one.tables["manifests"].num_rows, default=None)
+        found = None if newest is None else renewed(newest, self._core, self._files)
+        if found is None:  # not with the memory of those who may use little
+            with open_tables(self._core, _CORE) if self._limited else nullcontext(self.connection) as connection:
+                found = gathered(connection, self._core, self._files)
+        self.runs = found
+        _bindings.add(self)
+        return run_columns(self.runs.counts)
 
     def require_for(self, sql: str) -> bool:
         """Make the views that a statement may read, going by its words; say whether those are all there are."""
@@ -288,6 +339,14 @@ class _Binding:
                 continue
 
 
+_bindings: weakref.WeakSet[_Binding] = weakref.WeakSet()
+"""Those that keep runs: what one has, the next version's begins with, whichever views it is of."""
+
+
+def _has_runs(metadata: pa.Table) -> bool:
+    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
+
+
 def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
     import duckdb
@@ -296,80 +355,6 @@ def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
         return {name.lower() for name in connection.cursor().get_table_names(sql)}
     except duckdb.Error:
         return set()
-
-
-def _relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    import duckdb
-
-    try:
-        connection.execute(f"describe {quoted(name)}")
-    except duckdb.CatalogException:
-        return False
-    return True
-
-
-def _open(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
-    connection.execute("set TimeZone = 'UTC'")
-    for name in names:
-        connection.from_arrow(tables[name]).create_view(name)
-    return connection
-
-
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(
-        "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
-    )
-
-
-# -- making views ---------------------------------------------------------------------------------------
-
-
-def _make(connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]]) -> None:
-    import duckdb
-
-    try:
-        if not view.own:
-            check_select(connection, view.sql)
-        connection.execute(create_view(view))
-        if keys and "metrics" in (view.words if view.own else {"metrics"}):
-            described = {column.lower() for column, _ in _describe(connection, view.name)}
-            if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
-                connection.execute(create_view(view, columns))
-    except (duckdb.Error, InvalidInputError) as exc:
-        raise InvalidInputError(
-            f"view file {view.path} can't be made a view: {first_line(exc)}",
-            kind="bad-view",
-            hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
-            path=str(view.path),
-        ) from exc
-
-
-def _keep(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Answer a view once and keep its rows: runs are gathered from many facts, and asked for again and again."""
-    kept = quoted(f"{name} as they are")
-    connection.execute(f"create table {kept} as from {quoted(name)}")
-    connection.execute(f"create or replace view {quoted(name)} as from {kept}")
-
-
-def _describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
-    return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
-
-
-# -- parameters and metrics as columns -----------------------------------------------------------------------
-
-
-def _has_runs(metadata: pa.Table) -> bool:
-    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
-
-
-def _run_columns(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> list[tuple[str, str]]:
-    for view in files:
-        if view.name in KEY_VIEWS:
-            _make(connection, view, [])
-    return run_columns(connection.execute(KEYS_OF_RUNS).fetchall())
 
 
 # -- without user views --------------------------------------------------------------------------------

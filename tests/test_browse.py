@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import lakefolio as lf
@@ -176,3 +178,63 @@ def test_an_empty_lake_is_walked(place):
     lake = lf.open(place / "empty")
     assert lake.browse("by_project").folders == {}
     assert lake.browse("flat").names == []
+
+
+ENDLESS = {
+    "recursive": "with recursive t(n) as (select 1 union all select n + 1 from t) select n::varchar as path from t",
+    "cross join": "select count(*)::varchar as path from range(10000000) a, range(10000000) b, range(1000) c",
+    "sorted": "select (a.range + b.range)::varchar as path from range(9000000) a, range(9000000) b order by 1",
+}
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("where", ["lake", "user"])
+def test_a_view_file_without_an_end_is_stopped_and_named(lake, place, where, sql, monkeypatch):
+    monkeypatch.setenv("LAKEFOLIO_VIEW_SECONDS", "0.5")
+    monkeypatch.setenv("LAKEFOLIO_VIEW_MEMORY_MIB", "64")
+    drop(place, where, "forever", sql)
+    drop(place, where, "good", "select 'x' as path, run_id from runs")
+    for ask in (lambda: lake.browse("forever"), lambda: lake.sql("select * from forever").fetchall()):
+        began = time.monotonic()
+        with pytest.raises(lf.InvalidInputError) as caught:
+            ask()
+        assert time.monotonic() - began < 20
+        assert caught.value.kind == "view-limit"
+        assert "forever.sql" in caught.value.message
+        assert "LAKEFOLIO_VIEW_" in caught.value.hint
+    assert lake.browse("good/x").count == 5  # the others go on
+    assert lake.sql("select count(*) from good").fetchall() == [(5,)]
+    assert lake.browse("by_project/churn").count == 2
+
+
+HUNGRY = {
+    "one value": "select list(range)::varchar as path from range(100000000)",
+    "groups": "select range::varchar as path, count(*) as n from range(50000000) group by 1",
+    "rows": "select repeat('x', 1000) || range::varchar as path from range(100000000)",
+}
+
+
+@pytest.mark.parametrize("sql", HUNGRY.values(), ids=HUNGRY)
+def test_a_view_file_gets_so_much_memory_and_no_disk(lake, place, sql, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("LAKEFOLIO_VIEW_MEMORY_MIB", "32")
+    drop(place, "lake", "hungry", sql)
+    files = sorted(place.rglob("*"))
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.sql("select * from hungry").fetchall()
+    assert (caught.value.kind, "32 MiB" in caught.value.message) == ("view-limit", True)
+    assert "views/hungry.sql" in caught.value.message
+    assert "LAKEFOLIO_VIEW_MEMORY_MIB" in caught.value.hint
+    assert sorted(place.rglob("*")) == files
+
+
+def test_an_answer_within_the_limits_is_what_it_was(lake, place):
+    drop(place, "lake", "mine", "select 'x' as path, run_id, started_at, tags, params, 1::hugeint as n from runs")
+    found = lake.sql("select * from mine order by run_id")
+    assert found.columns == ["path", "run_id", "started_at", "tags", "params", "n"]
+    direct = lake.sql("select 'x', run_id, started_at, tags, params, 1::hugeint from runs order by run_id")
+    assert found.fetchall() == direct.fetchall()
+    assert lake.sql("select count(*) from mine where path = ?", ["x"]).fetchall() == [(5,)]
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.sql("select run_id::int from mine").fetchall()
+    assert caught.value.kind == "sql"

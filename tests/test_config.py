@@ -171,6 +171,10 @@ def test_a_switch_that_is_none_names_the_variable(tmp_path, monkeypatch):
         ('lake = "x"\nauthor "ada"\n', "author", 2),
         ('lake = "x"\nlake = "y"\n', "lake", 2),
         ('lake = """x\n', "lake", 1),
+        ("view_seconds = 0\n", "view_seconds", 1),
+        ("view_seconds = true\n", "view_seconds", 1),
+        ('view_memory_mib = "1 GB"\n', "view_memory_mib", 1),
+        ("view_memory_mib = nan\n", "view_memory_mib", 1),
     ],
 )
 @pytest.mark.parametrize("form", ["lakefolio.toml", "pyproject.toml"])
@@ -217,6 +221,18 @@ def test_an_address_that_is_none_names_where_it_was_set(tmp_path, monkeypatch):
         lf.open()
     with pytest.raises(InvalidInputError, match=r"^address 's3://' names no bucket"):
         lf.open("s3://")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_number_that_is_none_names_the_variable(tmp_path, monkeypatch, text):
+    (tmp_path / "lakefolio.toml").write_text("view_seconds = 2.5\n")
+    assert setting("view_seconds", start=tmp_path) == 2.5
+    monkeypatch.setenv("LAKEFOLIO_VIEW_SECONDS", "7")
+    assert setting("view_seconds", start=tmp_path) == 7
+    monkeypatch.setenv("LAKEFOLIO_VIEW_SECONDS", text)
+    with pytest.raises(InvalidInputError) as caught:
+        setting("view_seconds", start=tmp_path)
+    assert (caught.value.kind, caught.value.key) == ("bad-config", "view_seconds")
 
 
 def test_there_are_no_other_settings(tmp_path):

@@ -34,10 +34,11 @@ for number, names in enumerate(
         "tickets logs log_writing turns handing committing journal blobs references kept purging marking "
         "probe eventtext",
         # read
-        "nodes viewfiles run_columns statements frames views ownviews query query.conditions query.compiler",
+        "nodes viewfiles run_columns statements viewmaking kept_runs limits frames views ownviews",
+        "query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
-        "words reader batches creating",
+        "words reader reads batches creating",
         "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
         "compare",
@@ -56,7 +57,7 @@ HOMES = {
     "boto3": {"aws", "aws_upload", "testing.*"},
     "botocore": {"aws", "aws_upload", "testing.*"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "statements", "testing.*"},
+    "duckdb": {"views", "viewmaking", "limits", "statements", "testing.*"},
     "click": {"cli", "cli.*"},
     "rich": {"cli", "cli.*"},
     "pytest": {"testing", "testing.*"},

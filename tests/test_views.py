@@ -189,8 +189,8 @@ def test_python_variables_are_not_tables(views, tables):
 
 def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypatch):
     opened = []
-    real = views_module._open
-    monkeypatch.setattr(views_module, "_open", lambda *given: opened.append(1) or real(*given))
+    real = views_module.open_tables
+    monkeypatch.setattr(views_module, "open_tables", lambda *given: opened.append(1) or real(*given))
     for _ in range(3):
         views.query(tables, "select * from items").fetchall()
         views.query(dict(tables), "select * from commits").fetchall()

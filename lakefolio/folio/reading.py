@@ -72,6 +72,8 @@ class Reading(FolioBase):
             found = [self._find(name, at) for name in wanted]
         with ThreadPoolExecutor(max(1, min(threads, len(found) or 1))) as pool:
             objects = list(pool.map(lambda one: _load(one[0], one[1], options), found))
+        for reader, entry in found:  # the threads of the pool are in nobody's run
+            reader.was_read(entry)
         return dict(zip(wanted, objects, strict=True))
 
     def get_table(
@@ -265,6 +267,7 @@ def _load(reader: Session, entry: Entry, options: dict[str, Any]) -> Any:
     if entry.kind == "table" and "as_" not in options and _has_no_library(reader, entry):
         options = {**options, "as_": "pandas"}
     found = reader.load(entry, **options)
+    reader.was_read(entry)
     return str(found) if isinstance(found, Path) else found
 
 
@@ -277,6 +280,12 @@ def _has_no_library(reader: Session, entry: Entry) -> bool:
 
 
 def _path(reader: Session, entry: Entry) -> str:
+    found = _found_path(reader, entry)
+    reader.was_read(entry)
+    return found
+
+
+def _found_path(reader: Session, entry: Entry) -> str:
     if entry.storage == "reference":
         return str(entry.uri)
     if entry.kind == "directory":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.session import Session
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LakeQuestions"]
 
+T = TypeVar("T")
 Time = str | date | datetime | None
 
 
@@ -113,7 +114,7 @@ class LakeQuestions:
         """
         from lakefolio.browse import browse
 
-        return browse(self._still(), path)
+        return self._seen(lambda: browse(self._still(), path))
 
     def views(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """Return the views that SQL may name, view files of the user and of the lake among them.
@@ -140,7 +141,7 @@ class LakeQuestions:
         """
         from lakefolio.compare import compare
 
-        return compare(self._still(), runs)
+        return self._seen(lambda: compare(self._still(), runs))
 
     # -- datasets ------------------------------------------------------------------------------------------
 
@@ -201,10 +202,16 @@ class LakeQuestions:
 
         return listed(self._still())
 
+    def _seen(self, look: Callable[[], T]) -> T:
+        """Return what a look at runs finds, by which those whose process died are called lost."""
+        from lakefolio.runs.lost import notice
+
+        found = look()
+        return look() if notice(self._session) else found
+
     def _still(self) -> Session:
         """Return a session whose state does not move while several things are asked."""
-        session = self._session
-        return session if session.pinned is not None else session.fixed(session.committed().version)
+        return self._session.still()
 
 
 def _about_where(exc: InvalidInputError, where: str) -> InvalidInputError:

@@ -13,7 +13,6 @@ from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.config import blamed, place_of
 from lakefolio.entries import Entry, Snapshot
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.lake.asking import LakeQuestions
 from lakefolio.lake.running import LakeRuns
 from lakefolio.lake.upkeep import LakeUpkeep
 from lakefolio.lookup import item_not_found
@@ -75,7 +74,7 @@ def open_lake(
     return Lake(session)
 
 
-class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
+class Lake(LakeRuns, LakeUpkeep):
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
     Every read looks first whether somebody committed meanwhile: one small request when nobody did.
@@ -346,12 +345,11 @@ class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
         Raises:
             InvalidInputError: If it is no valid query, or one that would change or reach out for something.
         """
-        return self._session.query(query, params)
+        return self._seen(lambda: self._session.query(query, params))
 
     def connect(self, at: At | None = None) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection of one's own with all views bound at one version."""
-        session = self._session if at is None else self._session.at(at)
-        return session.connect()
+        return self._seen(self._session.connect) if at is None else self._session.at(at).connect()
 
     def scan(
         self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
@@ -389,7 +387,10 @@ class Lake(LakeQuestions, LakeRuns, LakeUpkeep):
 
     def get(self, ref: str, **options: Any) -> Any:
         """Return the object that ``folio:name[@version-or-snapshot]`` names, verified."""
-        return self._session.load(self._entry(ref), **options)
+        entry = self._entry(ref)
+        found = self._session.load(entry, **options)
+        self._session.was_read(entry)
+        return found
 
     def item(self, ref: str) -> Entry:
         """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.session import Session
+from lakefolio.lake.asking import LakeQuestions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LakeRuns"]
 
 
-class LakeRuns:
+class LakeRuns(LakeQuestions):
     """Who made what from what, and what was measured on the way."""
-
-    _session: Session
 
     # -- beginning -----------------------------------------------------------------------------------------
 
@@ -216,7 +214,7 @@ class LakeRuns:
         """
         from lakefolio.runs.manifest import manifest_of
 
-        return manifest_of(self._session, run_id)
+        return self._seen(lambda: manifest_of(self._session, run_id))
 
     def get_run_manifest(self, run_id: str) -> RunManifest:
         """Return what is recorded of a run: :meth:`get_run` under the name that MLtrack users know."""
@@ -237,7 +235,7 @@ class LakeRuns:
         from lakefolio.runs.listing import listed
 
         wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
-        return listed(self._session, wanted, tag, limit)
+        return self._seen(lambda: listed(self._session, wanted, tag, limit))
 
     def metric_history(self, run_id: str, name: str | None = None) -> pa.Table:
         """Return the points of a run, or of one of its metrics, in the order they were logged.
@@ -254,11 +252,12 @@ class LakeRuns:
         """Mark as ``lost`` the runs whose process died, and return their ids. One commit.
 
         On this host the process is looked for. Elsewhere silence tells: a run gives a sign of life every 5 minutes.
+        Who looks at runs or starts one marks them too; a lake that is read-only calls them lost and writes nothing.
 
         Args:
             silent_s: After so many seconds of silence a run elsewhere is taken for dead.
         """
-        from lakefolio.runs.listing import mark_lost
+        from lakefolio.runs.lost import mark_lost
 
         return mark_lost(self._session, silent_s)
 

@@ -126,7 +126,7 @@ class QueryResult(Sequence["Entry"]):
         Raises:
             NotFoundError: Nothing found is called so.
         """
-        return self._reader.load(self._entry(self._number(ref)), **options)
+        return self._loaded([self._entry(self._number(ref))], lambda entry: self._reader.load(entry, **options))[0]
 
     def objects(self, **options: Any) -> dict[str, Any]:
         """Return the objects of all items, verified, by exact reference; read several at a time.
@@ -166,7 +166,9 @@ class QueryResult(Sequence["Entry"]):
         if not entries:
             return []
         with ThreadPoolExecutor(min(_THREADS, len(entries))) as pool:
-            return list(pool.map(load, entries))
+            loaded = list(pool.map(load, entries))
+        self._reader.was_read(*entries)
+        return loaded
 
     # -- faces ---------------------------------------------------------------------------------------------
 

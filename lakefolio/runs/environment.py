@@ -145,6 +145,8 @@ def alive(host: str | None, noted: Any) -> bool | None:
     """
     if host != socket.gethostname() or not isinstance(noted, dict) or type(noted.get("pid")) is not int:
         return None
+    if os.name != "posix":
+        return None  # elsewhere os.kill(pid, 0) is no question
     if noted.get("boot") != _boot():
         return False if noted.get("boot") and _boot() else None
     if noted.get("namespace") != _namespace():

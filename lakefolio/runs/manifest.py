@@ -181,7 +181,7 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     return RunManifest(
         run_id=run_id,
         type=own.pop("type", None),
-        status=own.pop("status", None),
+        status=_status(session, run_id, own.pop("status", None)),
         started_at=time_of(own.pop("started_at", None)),
         ended_at=time_of(own.pop("ended_at", None)),
         storage_modes=own.pop("organisation", []),
@@ -195,6 +195,10 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
         **own,
         **environment,
     )
+
+
+def _status(session: Session, run_id: str, recorded: Any) -> Any:
+    return "lost" if recorded == "running" and run_id in session.lost else recorded
 
 
 def last_logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from lakefolio.changes import RUN_OVER, SetRun
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.lookup import check_run
+from lakefolio.reads import ActiveRun, Reads, enter, leave
 from lakefolio.refs import check_item, parse_ref
 from lakefolio.runs import events
 from lakefolio.runs.batches import Point, point_table
@@ -69,6 +70,7 @@ class Run(RunFacts):
         self._tokens: list[tuple[Token[Run | None], Any]] = []
         self._logger: Logger = logger_of(session)
         self._takes = self._logger.points
+        self._reads: Reads = session.journal.reads.setdefault(run_id, Reads(run_id))
         self._clock: Callable[[], int] = time.time_ns
         if watched:
             self._logger.alive(run_id)
@@ -167,6 +169,7 @@ class Run(RunFacts):
                         run_id=self.run_id,
                         name=name,
                     )
+                self._reads.know(name, ref)
                 self._session.apply(
                     SetRun(run_id=self.run_id, values={}, alive=True, input_names=(name,), input_refs=(ref,))
                 )
@@ -214,7 +217,7 @@ class Run(RunFacts):
         if to is not None:
             folio, mark, named = to.partition(":")
             item = check_item(named) if mark else item
-        with self._session.in_run(self.run_id):
+        with self._session.in_run(ActiveRun(self.run_id, self._reads)):
             self._session.put(
                 folio,
                 item,
@@ -341,6 +344,8 @@ class Run(RunFacts):
         """Take it for ended: it is recorded as over."""
         self._over = True
         self._logger.over(self.run_id)
+        if not self._reads.waiting:  # else the batch that ends it takes them along
+            self._session.journal.reads.pop(self.run_id, None)
 
     def _last(self, texts: Mapping[str, str], pending: Mapping[str, Any]) -> SetRun:
         """Return the change that ends it: its state, and the last value of each metric."""
@@ -349,13 +354,14 @@ class Run(RunFacts):
 
     def __enter__(self) -> Self:
         self._check_open()
-        self._tokens.append((_CURRENT.set(self), self._session.enter_run(self.run_id)))
+        active = ActiveRun(self.run_id, self._reads)
+        self._tokens.append((_CURRENT.set(self), enter(self._session.place, active)))
         return self
 
     def _leave(self) -> None:
         """Be the current run no longer."""
         current, token = self._tokens.pop()
-        self._session.leave_run(token)
+        leave(token)
         _CURRENT.reset(current)
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:

@@ -16,6 +16,7 @@ from lakefolio.lookup import check_run
 from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.environment import environment, process, surroundings
+from lakefolio.runs.lost import notice
 from lakefolio.runs.manifest import manifest_of
 from lakefolio.runs.run import Run, current_run
 from lakefolio.runs.words import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
@@ -99,6 +100,7 @@ def start(
     if status == "running":
         texts["environment"] = json.dumps(_environment(session, changes))
     names = [check_item(one) for one in inputs or {}]
+    refs: tuple[str, ...] = ()
     if inputs:
         check_run(SetRun(run_id=own_id, values={}, new=True), session.metadata_texts("run", own_id))
         with session.batch():
@@ -108,8 +110,12 @@ def start(
     else:
         session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
     run = Run(session, own_id, own_folio)
+    for one, ref in zip(names, refs, strict=True):
+        run._reads.know(one, ref)
     if status != "running":
         run._close()
+    else:
+        notice(session)
     return run
 
 
@@ -124,7 +130,10 @@ def resume(session: Session, run_id: str) -> Run:
     texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **surroundings(), "process": process()}))
     texts |= {"ended_at": None, "error": None, "error_type": None}
     session.apply(SetRun(run_id=run_id, values=texts))
-    return Run(session, run_id, known.folio or f"runs/{run_id}")
+    run = Run(session, run_id, known.folio or f"runs/{run_id}")
+    for one in known.inputs:
+        run._reads.know(one.name, one.ref)
+    return run
 
 
 def types_of(session: Session) -> list[str]:

@@ -91,6 +91,8 @@ if which == "sqlite" and runs:
         hits = client.search_runs([experiment], query, max_results=1000, order_by=["metrics.auc DESC"])
         found["hits"] = len(hits)
     search()
+    many.create_run(status="done", params={"lr": 0.01}, metrics={"auc": 0.999})
+    found["next_search_s"] = spent(lambda: many.sql(query).fetchall())
     found["search_s"] = min(spent(search) for _ in range(5))
     frame = lambda: mlflow.search_runs([experiment], query, max_results=50000)
     found["search_all_s"] = min(spent(frame) for _ in range(3))
@@ -220,7 +222,8 @@ def main() -> None:
         cells = [f"{them[key]:.3f} s ({them[key] / own[key]:,.0f}x)" if key in them else "-" for them in (file, sqlite)]
         print(f"{name:<42}{cells[0]:>18}{cells[1]:>18}{own[key]:>10.4f} s")
     print(f"the points took {own['commits']} commits; recording {options.runs:,} runs took {own['recorded_s']:.1f} s,")
-    print(f"the first search of a version {own['first_search_s']:.2f} s; hits: {sqlite.get('hits')}, {own['hits']}")
+    print(f"the first search of a handle {own['first_search_s']:.2f} s, the first after a commit", end=" ")
+    print(f"{own['next_search_s']:.2f} s; hits: {sqlite.get('hits')}, {own['hits']}")
     print(f"capture with an unchanged 100 MB input: hashing {hash_s * 1000:.0f} ms, and {overhead_s * 1000:.1f} ms")
 
 

@@ -64,6 +64,16 @@ def test_a_run_is_shown(place: str, run: Any, said: Any) -> None:
     run("run", "show", "r9", code=3)
 
 
+def test_a_run_whose_process_died_is_shown_as_lost(place: str, run: Any, said: Any) -> None:
+    code = "import os, lakefolio as lf; lf.open().create_run('dead'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    version = lf.open(read_only=True).version
+    assert [line.split()[-4] for line in run("runs").stdout.splitlines() if line.startswith("dead")] == ["lost"]
+    assert "status         lost" in run("run", "show", "dead").stdout
+    assert said("sql", "select status from runs where run_id = 'dead'")[0]["status"] == "lost"
+    assert lf.open(read_only=True).version == version  # looking at the command line writes nothing
+
+
 def test_runs_are_compared_and_pages_written(place: str, run: Any, said: Any, tmp_path: Path) -> None:
     text = run("compare", "r0", "r1").stdout
     assert "parameters" in text

@@ -244,50 +244,6 @@ def test_a_run_goes_on_in_another_process(lake: lf.Lake) -> None:
     assert lake.get_run("fresh").status == "done"
 
 
-def test_a_run_whose_process_died_is_found_and_marked_lost(lake: lf.Lake) -> None:
-    code = f"""
-        import os, lakefolio as lf
-        run = lf.open({lake.uri!r}).create_run("doomed")
-        run.log(loss=0.5); run.flush()
-        os.kill(os.getpid(), 9)
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
-    mine = lake.create_run("alive")
-    assert lake.get_run("doomed").status == "running"
-    assert lake.mark_lost_runs() == ["doomed"]
-    assert lake.mark_lost_runs() == []
-    found = lake.get_run("doomed")
-    assert found.status == "lost"
-    assert found.ended_at is not None
-    assert found.metrics == {"loss": 0.5}
-    assert mine.status == "running"
-    with lake.resume_run("doomed") as run:
-        run.log(loss=0.4)
-    assert lake.get_run("doomed").status == "done"
-
-
-def test_of_other_hosts_silence_tells(lake: lf.Lake, monkeypatch) -> None:
-    monkeypatch.setattr(environment.socket, "gethostname", lambda: "far-away")
-    run = lake.create_run("remote")
-    monkeypatch.undo()
-    assert lake.mark_lost_runs() == []
-    assert lake.mark_lost_runs(silent_s=0) == ["remote"]
-    run.finish()  # it was alive after all
-    assert lake.get_run("remote").status == "done"
-
-
-def test_a_process_number_given_to_another_is_told_apart() -> None:
-    own = environment.process()
-    host = socket.gethostname()
-    assert environment.alive(host, own) is True
-    assert environment.alive(host, {**own, "started": 1}) is False
-    assert environment.alive(host, {**own, "boot": "before"}) is False
-    assert environment.alive(host, {**own, "pid": 2**22 + 1}) is False
-    assert environment.alive("elsewhere", own) is None
-    assert environment.alive(host, {**own, "namespace": "pid:[1]"}) is None
-    assert environment.alive(host, {"pid": "1; rm"}) is None
-
-
 def test_importing_runs_that_are_over(lake: lf.Lake) -> None:
     before = lake.version
     with lake.batch("import"):

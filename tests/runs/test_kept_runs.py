@@ -1,0 +1,157 @@
+"""The kept rows of the view of runs: brought from version to version, they are what gathering all anew would give."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lakefolio as lf
+from lakefolio import kept_runs, views
+from lakefolio.side import MetadataRows
+from lakefolio.views import Views
+
+_ALL = "select * from runs order by run_id"
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Keep the runs of small lakes too; returns how many runs were gathered from all rows, each time that was done."""
+    counts: list[int] = []
+
+    def gather(*given: Any) -> Any:
+        found = kept_runs.gathered(*given)
+        counts.append(found.rows.num_rows)
+        return found
+
+    monkeypatch.setattr(views, "_MANY_FACTS", 0)
+    monkeypatch.setattr(views, "gathered", gather)
+    monkeypatch.setattr(kept_runs, "_LARGE_PART", 1)
+    return counts
+
+
+def answers(lake: lf.Lake) -> tuple[list[tuple[str, str]], list[Any]]:
+    found = lake.sql(_ALL)
+    return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()
+
+
+def anew(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, str]], list[Any]]:
+    """Ask the views themselves, without anything kept."""
+    with monkeypatch.context() as patched:
+        patched.setattr(views, "_MANY_FACTS", 10**9)
+        fresh = Views()
+        found = fresh.query(lake._session.tables(), _ALL)
+        return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()
+
+
+def change(lake: lf.Lake, rng: random.Random, going_on: list[lf.Run]) -> None:
+    """Make one change at random."""
+    choice = rng.randrange(9)
+    run = rng.choice(going_on) if going_on else None
+    if choice == 0 or run is None:
+        params = {rng.choice(["lr", "Depth", "status", "it's"]): rng.choice([0.1, 3, True, "x", None, {"a": 1}])}
+        going_on.append(lake.create_run(project=rng.choice(["a", "b", None]), params=params, tags=["t"]))
+    elif choice == 1:
+        run.log(**{rng.choice(["loss", "auc"]): rng.choice([0.5, float("nan"), 2.0])})
+        run.flush()
+    elif choice == 2:
+        run.finish() if rng.random() < 0.5 else run.fail("no luck")
+        going_on.remove(run)
+    elif choice == 3:
+        run.set_params(lr=rng.choice([0.2, "fast", False]))
+    elif choice == 4:
+        run.add_output(f"o{rng.randrange(10**9)}", rng.random())
+    elif choice == 5:
+        run.add_input(f"i{rng.randrange(10**9)}", "s3://elsewhere/x")
+    elif choice == 6:
+        lake.folio("f").add("x", rng.random(), overwrite=True, metadata={"k": 1})
+    elif choice == 7:
+        lake.create_run(status="done", metrics={rng.choice(["f1", "loss"]): rng.random()}, parent=run)
+    else:
+        with lake.batch():
+            lake.create_run(status="failed", params={"only": rng.random()})
+            lake.folio("f").add("y", 1, overwrite=True)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_kept_is_what_gathering_gives(
+    lake: lf.Lake, seed: int, gathered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, going_on = random.Random(seed), []
+    for number in range(4):
+        lake.create_run(f"r{number}", status="done", params={"lr": number / 10}, metrics={"auc": 0.5})
+    assert repr(answers(lake)) == repr(anew(lake, monkeypatch))
+    for _ in range(8):
+        for _ in range(rng.randrange(1, 5)):
+            change(lake, rng, going_on)
+        assert repr(answers(lake)) == repr(anew(lake, monkeypatch))  # by repr: NaN equals itself
+    assert len(gathered) == 1
+
+
+def test_another_lake_and_the_past_are_gathered_for_themselves(
+    lake: lf.Lake, tmp_path: Path, gathered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = lf.open(tmp_path / "other")
+    for number in range(3):
+        lake.create_run(f"mine{number}", status="done")
+        other.create_run(f"theirs{number}", status="done")
+    assert [row[0] for row in answers(lake)[1]] == ["mine0", "mine1", "mine2"]
+    assert [row[0] for row in answers(other)[1]] == ["theirs0", "theirs1", "theirs2"]
+    assert [row[0] for row in answers(lake.at(1))[1]] == ["mine0"]
+    assert [row[0] for row in answers(lake)[1]] == ["mine0", "mine1", "mine2"]
+    assert gathered == [3, 3, 1]
+    assert lake.browse("flat").names == ["mine2", "mine1", "mine0"]
+    assert len(gathered) == 3
+
+
+def test_many_changes_are_gathered_anew(lake: lf.Lake, gathered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_runs, "_LARGE_PART", 4)
+    for number in range(4):
+        lake.create_run(f"r{number}", status="done")
+    answers(lake)
+    lake.create_run("one", status="done")
+    answers(lake)
+    assert gathered == [4]
+    with lake.batch():
+        for number in range(2):
+            lake.create_run(f"more{number}", status="done")
+    assert len(answers(lake)[1]) == 7
+    assert gathered == [4, 7]
+
+
+def test_a_question_about_items_gathers_no_run(lake: lf.Lake, gathered: list[int]) -> None:
+    lake.create_run("r", status="done")
+    lake.folio("f").add("x", 1)
+    assert lake.sql("select item from items where folio = 'f'").fetchall() == [("x",)]
+    assert lake.query(name="x")[0].item == "x"
+    assert gathered == []
+
+
+def test_many_rows_of_metadata_are_found_as_few_are(monkeypatch: pytest.MonkeyPatch, lake: lf.Lake) -> None:
+    rows = []
+    lake.annotate(description="d")
+    lake.folio("f").add("x", 1, metadata={"k": 1})
+    lake.folio("f").metadata["of"] = "the folio"
+    lake.create_run("f", project="p", status="done")  # called like the folio
+    going = lake.create_run("going")
+    going.set_params(a=1)
+    session = lake._session
+    raw = session.journal.side_table("metadata")
+    state = session.journal.state
+    for many in (1, 10**9):
+        monkeypatch.setattr("lakefolio.side._MANY", many)
+        found = MetadataRows()
+        found.extend(raw.slice(0, 9))
+        found.extend(raw.slice(9))
+        subjects = list(
+            dict.fromkeys(zip(*(raw.column(n).to_pylist() for n in ("subject_kind", "subject_id")), strict=True))
+        )
+        rows.append([found.values(*subject, state.txns, state.version) for subject in subjects])
+        assert list(found.running(state.txns, state.version)) == ["going"]
+        assert found.values("run", "f", state.txns, state.version)["project"] == '"p"'
+        assert found.values("folio", "f", state.txns, state.version) == {"of": '"the folio"'}
+    assert rows[0] == rows[1]
+    assert all(rows[0])
+    going.finish()
