@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import FormatError
-from lakefolio.layout import MARKER, README
+from lakefolio.layout import MARKER, README, log_key
 from lakefolio.marker import new_marker, readme_text
 from lakefolio.probe import check_creates
 
@@ -13,7 +13,26 @@ if TYPE_CHECKING:
     from lakefolio.journal import Journal
     from lakefolio.storage import Store
 
-__all__ = ["create_lake"]
+__all__ = ["create_lake", "find_marker"]
+
+
+def find_marker(store: Store) -> bytes | None:
+    """Return the marker, or None where there is no lake. One request, two more where there is no marker.
+
+    Raises:
+        FormatError: kind ``marker-missing``: there is a lake whose marker was lost. A new one would be another lake's.
+    """
+    body = store.find(MARKER)
+    if body is None and store.find(log_key("manifests", 1)) is not None:
+        body = store.find(MARKER)  # made, and written to, since it was looked for
+        if body is None:
+            raise FormatError(
+                f"{store.uri} holds the tables of a lake, but its {MARKER} is missing",
+                kind="marker-missing",
+                hint="bring it back from a copy of the lake: lakefolio repair --from URI",
+                uri=store.uri,
+            )
+    return body
 
 
 def create_lake(store: Store, journal: Journal) -> bytes:

@@ -21,7 +21,7 @@ from lakefolio import items, references
 from lakefolio.batches import PURGED_MEANWHILE, Batch
 from lakefolio.changes import Annotate, Change, Commit, LogBlob, Put, Stored
 from lakefolio.config import default_author, setting
-from lakefolio.creating import create_lake
+from lakefolio.creating import create_lake, find_marker
 from lakefolio.entries import Entry
 from lakefolio.errors import (
     ConflictError,
@@ -31,7 +31,6 @@ from lakefolio.errors import (
 from lakefolio.items.base import Encoded
 from lakefolio.journal import Committed, Journal
 from lakefolio.kept import Kept
-from lakefolio.layout import MARKER
 from lakefolio.marker import read_marker
 from lakefolio.overlay import Overlay
 from lakefolio.planner import Plan, plan_commit
@@ -67,12 +66,12 @@ class Session(Reader):
 
         Raises:
             LakeNotFoundError: If there is no lake and ``create`` is False or ``read_only`` is True.
-            FormatError: If the lake needs a newer library.
+            FormatError: If the lake needs a newer library, or its marker was lost or damaged.
             StorageError: If the store can't be reached.
         """
         store = open_store(str(uri), storage_options)
         journal = Journal(store)
-        body = store.find(MARKER)
+        body = find_marker(store)
         if body is None and create and not read_only:
             body = create_lake(store, journal)
         marker = read_marker(body, store.uri, writing=not read_only)

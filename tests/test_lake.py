@@ -9,6 +9,9 @@ import polars as pl
 import pytest
 
 import lakefolio as lf
+from lakefolio.errors import FormatError
+from lakefolio.repair import repair
+from lakefolio.storage import open_store
 
 
 @pytest.fixture
@@ -323,3 +326,21 @@ def test_what_a_batch_added_is_read_before_it_is_planned(tmp_path) -> None:
     assert lake.version == 1
     assert [one["reason"] for one in lake.history("f:a").to_dicts()] == ["add", "delete", "update", "overwrite", "add"]
     assert lake.check(read_data=True).ok
+
+
+def test_a_lost_marker_is_brought_back_from_a_copy_and_never_made_anew(lake_uri: str, tmp_path) -> None:
+    lake = lf.open(lake_uri)
+    lake.folio("f").add_json("item", 1)
+    store, marker = lake._session.store, lake._session.store.find("lakefolio.json")
+    copy = open_store(str(tmp_path / "copy"), None)
+    for info in store.list(""):
+        copy.create(info.key, store.get(info.key))
+    store.delete(["lakefolio.json"])
+    for options in ({}, {"create": False}, {"read_only": True}):
+        with pytest.raises(FormatError, match=r"lakefolio.json is missing") as caught:
+            lf.open(lake_uri, **options)
+        assert caught.value.kind == "marker-missing"
+    assert store.find("lakefolio.json") is None
+    repair(store, copy)
+    assert store.find("lakefolio.json") == marker
+    assert lf.open(lake_uri).folio("f").get_json("item") == 1

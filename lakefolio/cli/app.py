@@ -17,7 +17,6 @@ import click
 from lakefolio import __version__
 from lakefolio.cli.output import Output
 from lakefolio.errors import LakefolioError, LakeNotFoundError, nearest
-from lakefolio.layout import MARKER
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
@@ -134,12 +133,13 @@ class App:
     def place(self, *, writing: bool) -> Store:
         """Return where the lake lies, which must exist; its marker is looked at, its journal is not read."""
         from lakefolio.config import place_of
+        from lakefolio.creating import find_marker
         from lakefolio.marker import read_marker
         from lakefolio.storage import open_store
 
         store = open_store(*place_of(self.lake_uri))
         with self._hints():
-            read_marker(store.find(MARKER), store.uri, writing=writing)
+            read_marker(find_marker(store), store.uri, writing=writing)
         return store
 
     @contextmanager
