@@ -7,14 +7,13 @@ version exists without naming it, its writer has lost or died. Nothing is called
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from lakefolio.delta_actions import check_seal
-from lakefolio.layout import log_key, table_prefix
+from lakefolio.layout import data_file_version, log_key, table_prefix
 
 if TYPE_CHECKING:
     from lakefolio.delta import DeltaTable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dead_files"]
 
-_DATA_FILE: Final = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _WINDOW: Final = 20_000
 _AT_ONCE: Final = 32
 
@@ -44,12 +42,14 @@ def dead_files(table: DeltaTable, listed: Iterable[ObjectInfo]) -> Iterator[Obje
     asked = False
     for info in listed:
         path = info.key.removeprefix(within)
-        match = _DATA_FILE.fullmatch(path)
-        if match is None or int(match[1]) > table.version or path in active:
+        version = data_file_version(path)
+        if version is None or version > table.version or path in active:
             continue
         if not asked and path not in named:
             asked = True
-            merged = [file.path for file in table.known_files if file.level and _DATA_FILE.fullmatch(file.path)]
+            merged = [
+                file.path for file in table.known_files if file.level and data_file_version(file.path) is not None
+            ]
             named.update(*filter(None, _names(table, merged)))
         window[path] = info
         if len(window) >= _WINDOW:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from lakefolio.delta_actions import (
     rows_from_plain,
 )
 from lakefolio.errors import FormatError, IntegrityError
-from lakefolio.layout import check_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.layout import check_key, data_file_version, log_key, log_prefix, log_version, table_prefix
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["DeltaLog", "log_problem"]
 
 _COPIED_ROWS = 100
-_DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _MANY_ENTRIES = 100
 _ENTRY_BYTES = 4 << 10
 """What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
@@ -229,7 +227,8 @@ class DeltaLog:
         ahead = type(self)(self.store, self.name, self.schema, self.order)
         if found is not None:
             ahead._load_checkpoint(*found)
-        merged = [file for file in ahead.known_files if _may_hold(file.path, self.version)]
+        # no data file holds rows later than the version in its name
+        merged = [one for one in ahead.known_files if (data_file_version(one.path) or newest) > self.version]
         if ahead.version < newest - _MANY_ENTRIES:
             return None
         if sum(file.size_bytes for file in merged) > (ahead.version - self.version) * _ENTRY_BYTES:
@@ -395,9 +394,3 @@ class DeltaLog:
             self._forget()
             return
         self.version = self.checkpoint_version = version
-
-
-def _may_hold(path: str, version: int) -> bool:
-    """Whether a data file may hold rows above a version: none later than the one in its name (see never_named)."""
-    named = _DATA_FILE.fullmatch(path)
-    return named is None or int(named[1]) > version

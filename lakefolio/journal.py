@@ -287,12 +287,14 @@ class Journal:
                 for waiting in batch:
                     waiting.end()
 
-    def has_neighbours(self, identity: str) -> None:
-        """Let processes of this host with the same identity (see Neighbours) commit for one another from now on."""
-        serve = partial(answers_of, serve=self.commit_for)
-        self._committer.neighbours = Neighbours(
-            identity, serve, after=self.keep_up, waiting=lambda: self._turns.waiting
-        )
+    def has_neighbours(self, lake_id: str) -> None:
+        """Let processes of this host that write to this lake here commit for one another from now on."""
+        identity = self.store.identity()
+        if identity is not None:
+            serve = partial(answers_of, serve=self.commit_for)
+            self._committer.neighbours = Neighbours(
+                f"{lake_id}\n{identity}", serve, after=self.keep_up, waiting=lambda: self._turns.waiting
+            )
 
     def acknowledge(self, version: int) -> None:
         """Take note that a neighbour has committed for this handle. The committer holds the lock."""

@@ -24,6 +24,7 @@ __all__ = [
     "blob_key",
     "check_digest",
     "check_key",
+    "data_file_version",
     "log_key",
     "log_prefix",
     "log_version",
@@ -45,6 +46,7 @@ VIEWS = "views"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOG = re.compile(r"(?:.*/)?(\d{20})\.json")
+_DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=%-]+")
 
 
@@ -106,6 +108,12 @@ def log_key(table: str, version: int) -> str:
 def log_version(key: str) -> int | None:
     """Return the version that a log entry's key creates, or None for other files of the log."""
     match = _LOG.fullmatch(key)
+    return int(match.group(1)) if match else None
+
+
+def data_file_version(path: str) -> int | None:
+    """Return the version that a data file of a table was written for, or None if its name does not say so."""
+    match = _DATA_FILE.fullmatch(path)
     return int(match.group(1)) if match else None
 
 

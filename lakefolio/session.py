@@ -76,9 +76,8 @@ class Session(Reader):
             body = create_lake(store, journal)
         marker = read_marker(body, store.uri, writing=not read_only)
         journal.load()
-        identity = None if read_only else store.identity()
-        if identity is not None and setting("combine"):
-            journal.has_neighbours(f"{marker.lake_id}\n{identity}")
+        if not read_only and setting("combine"):
+            journal.has_neighbours(marker.lake_id)
         return cls(
             store,
             journal,

@@ -348,7 +348,11 @@ class Lake(LakeRuns, LakeUpkeep):
         return self._seen(lambda: self._session.query(query, params))
 
     def connect(self, at: At | None = None) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection of one's own with all views bound at one version."""
+        """Return a DuckDB connection of one's own with all views of lakefolio bound at one version.
+
+        View files of the lake or of the user are left out: a connection of one's own may reach files and networks,
+        which what lies in a bucket must not; ``sql`` asks them.
+        """
         return self._seen(self._session.connect) if at is None else self._session.at(at).connect()
 
     def scan(

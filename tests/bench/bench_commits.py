@@ -2,9 +2,11 @@
 
 Every writer is a process with a warm handle; all start at one signal: start-up and imports are outside the clock.
 Each adds small items one by one (an item is visible to everybody when its add returns); plain deltalake appends one row
-per commit to one table, with conditional puts. Beside them: writers that are threads of one process and share a handle.
+per commit to one table, with conditional puts. Beside them: the same without combining on this host, as writers on many
+hosts have it (``tickets/s``); and writers that are threads of one process and share a handle.
 A place is a local folder, an S3 server on this machine, and that server with 20 ms added to every request.
-``p99/alone`` is the 99th percentile of the latencies over the median of one writer alone.
+``p99/alone`` is the 99th percentile of the latencies over the median of one writer alone. For one writer, the rate at
+which the two requests of a commit can be sent, with nothing else done: no commit of a Delta table can be faster.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import os
 import platform
 import queue
 import statistics
@@ -26,6 +29,7 @@ import deltalake
 import pyarrow as pa
 
 import lakefolio as lf
+from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, S3Server
 
 ADDED_S = 0.020
@@ -35,6 +39,22 @@ def ours(uri: str, options: dict[str, str] | None, number: int, seconds: float, 
     folio = lf.open(uri, storage_options=options).folio("f")
     folio.add_json(f"warm-{number}", {"n": number})
     measure(lambda n: folio.add_json(f"i{number}-{n}", {"lr": 0.01, "n": n}), seconds, ready, results)
+
+
+def apart(uri: str, options: dict[str, str] | None, number: int, seconds: float, ready: Any, results: Any) -> None:
+    os.environ["LAKEFOLIO_COMBINE"] = "false"
+    ours(uri, options, number, seconds, ready, results)
+
+
+def bare(uri: str, options: dict[str, str] | None, number: int, seconds: float, ready: Any, results: Any) -> None:
+    store = open_store(uri, options)
+
+    def two(n: int) -> None:
+        store.create(f"file-{number}-{n}", b"x" * 6000)
+        store.create(f"entry-{number}-{n}", b"x" * 2500)
+
+    two(-1)
+    measure(two, seconds, ready, results)
 
 
 def theirs(uri: str, options: dict[str, str] | None, number: int, seconds: float, ready: Any, results: Any) -> None:
@@ -124,7 +144,7 @@ def in_threads(uri: str, options: Options, writers: int, seconds: float) -> Rate
 
 HEADINGS = (
     "place     writers   lakefolio/s  p50 ms  p99 ms  p99/alone   deltalake/s   p50 ms   p99 ms   ratio"
-    "   threads/s  p99 ms"
+    "   tickets/s  p99 ms   threads/s  p99 ms"
 )
 
 
@@ -144,15 +164,25 @@ def compare(place: str, root: str, options: Options, sizes: list[int], seconds: 
             empty = pa.table({"writer": [0], "n": [0], "value": [0.0]}).slice(0, 0)
             deltalake.DeltaTable.create(uri, deltalake.Schema.from_arrow(empty.schema), storage_options=safe)
             theirs_too = in_processes(theirs, uri, safe, writers, seconds)
+        by_ticket = Rate(math.nan, math.nan, math.nan, 0)
+        if writers > 1:
+            uri = f"{root}/{place}-apart-{writers}"
+            lake = lf.open(uri, storage_options=options)
+            by_ticket = in_processes(apart, uri, options, writers, seconds)
+            assert lake.check().ok
         uri = f"{root}/{place}-threads-{writers}"
         shared = in_threads(uri, options, writers, seconds)
         assert lf.open(uri, storage_options=options).check().ok
         print(
             f"{place:<8}{writers:>9}{rate.per_s:>14.1f}{rate.p50:>8.1f}{rate.p99:>8.1f}{rate.p99 / alone:>11.1f}"
             f"{theirs_too.per_s:>14.1f}{theirs_too.p50:>9.1f}{theirs_too.p99:>9.1f}"
-            f"{rate.per_s / (theirs_too.per_s or math.nan):>8.1f}{shared.per_s:>12.1f}{shared.p99:>8.1f}",
+            f"{rate.per_s / (theirs_too.per_s or math.nan):>8.1f}{by_ticket.per_s:>12.1f}{by_ticket.p99:>8.1f}"
+            f"{shared.per_s:>12.1f}{shared.p99:>8.1f}",
             flush=True,
         )
+        if writers == 1:
+            floor = in_processes(bare, f"{root}/{place}-bare", options, 1, seconds)
+            print(f"{place:<8}   two bare requests: {floor.per_s:.1f}/s, {floor.per_s / theirs_too.per_s:.1f} times")
 
 
 def main() -> None:
