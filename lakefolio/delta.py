@@ -46,6 +46,10 @@ _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
 _CHECKPOINT_EVERY = 50
 _COMPACT_FANOUT = 50
+_FULL_LEVEL = 3
+_MOST_ROWS = 250_000
+_MOST_BYTES = 64 << 20
+"""What is merged at once lies in memory, unpacked and several times: no more than half a gigabyte of plain rows."""
 _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -162,7 +166,7 @@ class DeltaTable(DeltaLog):
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
 
         Args:
-            everything: Merge all files into one instead of only those of a full size class.
+            everything: Merge all files, as far as they are not large, instead of only those of a full size class.
 
         Returns:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
@@ -180,12 +184,13 @@ class DeltaTable(DeltaLog):
         }
 
     def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
-        files = list(self._files.values())
+        """Return lists of files to be merged, of neighbouring versions; only the first if a writer waits for it."""
+        files = sorted(self._files.values(), key=lambda file: file.path)
         if everything:
-            return [files] if len(files) > 1 else []
-        for top in (2, 1, 0):
+            return _portions([file for file in files if file.level < _FULL_LEVEL])
+        for top in reversed(range(_FULL_LEVEL)):
             if sum(file.level == top for file in files) >= _COMPACT_FANOUT:
-                return [[file for file in files if file.level <= top]]
+                return _portions([file for file in files if file.level <= top])[:1]
         return []
 
     def _compact(self, files: list[DataFile]) -> bool:
@@ -234,3 +239,20 @@ class DeltaTable(DeltaLog):
         self.store.put(f"{prefix}/{self.version:020d}.checkpoint.parquet", body)
         self.store.put(f"{prefix}/_last_checkpoint", to_pointer(self.version, body, len(self._files), size))
         self.checkpoint_version = self.version
+
+
+def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:
+    """Cut files that are not large into lists that may be merged at once; one is never left alone with nothing to do.
+
+    A large file has half of what a portion may have, so that what a whole portion makes is large, and left alone.
+    """
+    portions: list[list[DataFile]] = [[]]
+    row_count = size_bytes = 0
+    for file in files:
+        row_count += file.row_count
+        size_bytes += file.size_bytes
+        if row_count > _MOST_ROWS or size_bytes > _MOST_BYTES:
+            portions.append([])
+            row_count, size_bytes = file.row_count, file.size_bytes
+        portions[-1].append(file)
+    return [portion for portion in portions if len(portion) > 1]

@@ -25,6 +25,7 @@ from lakefolio.rows import rows_of, to_micros
 __all__ = ["DataFile", "LogEntry"]
 
 _LEVELS = (50, 2_500, 125_000)
+_FULL_BYTES = 32 << 20
 _SMALL_ROWS = 100
 _SHA256 = "lakefolio.sha256"
 _SEAL = b'{"commitInfo":{"lakefolio":{"sha256":"'
@@ -50,8 +51,8 @@ class DataFile:
 
     @property
     def level(self) -> int:
-        """The size class for compaction: 0 for the files of single small commits."""
-        return sum(self.row_count >= bound for bound in _LEVELS)
+        """The size class for compaction: 0 for the files of single small commits, 3 for those that are left alone."""
+        return len(_LEVELS) if self.size_bytes >= _FULL_BYTES else sum(self.row_count >= bound for bound in _LEVELS)
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""

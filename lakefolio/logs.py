@@ -114,7 +114,7 @@ class LogTable:
             return self._table.data_files()
 
     def compact(self) -> dict[str, int] | None:
-        """Merge the table's files into one and write a checkpoint; None if the lake lacks the table."""
+        """Merge the table's small files and write a checkpoint; None if the lake lacks the table."""
         with self._lock:
             self._open(create=False)
             if self._table.version < 0:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.delta import DeltaTable
 from lakefolio.doctor import doctor, judge_rules
 from lakefolio.layout import blob_key, log_key
 from lakefolio.repair import repair
@@ -307,6 +308,38 @@ def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
     assert one.check().ok
     report = one.compact()
     assert report["manifests"]["files_after"] == 1
+
+
+def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most so many rows at once, and never again what is large."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(90):
+        lake.folio("f").add_json("x", number, overwrite=True)
+    wanted = lake.scan("manifests").collect()
+    monkeypatch.setattr("lakefolio.delta_actions._LEVELS", (4, 8, 12))
+    monkeypatch.setattr("lakefolio.delta._MOST_ROWS", 24)
+    merged: list[int] = []
+    compact = DeltaTable._compact
+
+    def counted(table: DeltaTable, files: Any) -> bool:
+        merged.append(sum(file.row_count for file in files))
+        return compact(table, files)
+
+    monkeypatch.setattr(DeltaTable, "_compact", counted)
+    lake = lf.open(tmp_path / "lake")
+    table = lake._session.journal.manifests_table
+    assert sorted(file.row_count for file in table.known_files) == [1] * 40 + [50]
+    lake.compact()
+    assert merged == [24, 16]
+    assert sorted(file.row_count for file in table.known_files) == [16, 24, 50]
+    version = lake.version
+    lake.compact()
+    assert (lake.version, merged) == (version, [24, 16])
+    for number in range(60):
+        lake.folio("g").add_json("y", number, overwrite=True)
+    assert merged == [24, 16, 24]
+    assert lake.scan("manifests").collect().head(90).equals(wanted)
+    assert lf.open(tmp_path / "lake").check(read_data=True).ok
 
 
 # -- other tools ------------------------------------------------------------------------------------------------
