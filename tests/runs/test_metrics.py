@@ -92,7 +92,7 @@ def test_many_points_cost_few_commits(lake: lf.Lake) -> None:
         run.log(loss=1 / (number + 1), step=number)
     run.finish()
     seconds = time.monotonic() - began
-    assert lake.version - before <= 4 + 2 * seconds
+    assert lake.version - before <= 4 + 3 * seconds
     assert lake.sql("select count(*), count(distinct step), max(step) from metrics").fetchall() == [
         (100_000, 100_000, 99_999)
     ]
@@ -111,6 +111,15 @@ def test_points_are_readable_while_the_run_goes_on(lake: lf.Lake) -> None:
 
 
 def test_a_killed_process_loses_at_most_the_last_second(lake: lf.Lake, tmp_path: Path) -> None:
+    lost = []
+    while not lost or (min(lost) > 1.0 and len(lost) < 3):  # again where the machine stops whole processes for so long
+        place = tmp_path / str(len(lost))
+        lost.append(lost_when_killed(lf.open(place / "lake"), place))
+    assert min(lost) <= 1.0, lost
+
+
+def lost_when_killed(lake: lf.Lake, tmp_path: Path) -> float:
+    """Kill a process that logs and return how many seconds of it are lost."""
     told = tmp_path / "told"
     code = f"""
         import time, lakefolio as lf
@@ -132,9 +141,39 @@ def test_a_killed_process_loses_at_most_the_last_second(lake: lf.Lake, tmp_path:
     assert [step for _, step, _ in kept] == list(range(len(kept)))  # nothing twice, nothing left out
     lines = [line.split() for line in told.read_text().splitlines() if line.count(" ") == 1]
     first_lost = next((float(when) for step, when in lines if int(step) >= len(kept)), killed)
-    assert killed - first_lost <= 1.0 + 0.5  # the half second is for a crowded machine
     assert lake.get_run("r").status == "lost"
     assert lake.check().ok
+    return killed - first_lost
+
+
+def test_what_comes_during_a_slow_commit_waits_no_longer(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = lake.create_run("r")
+    logger = logger_of(lake._session)
+    began, waited = [], []
+    commit, gathered = lake._session.commit_now, logger._gathered
+
+    def slow(*changes: object) -> object:
+        time.sleep(0.3)
+        return commit(*changes)
+
+    def gather() -> object:
+        if logger._anything():
+            waited.append(time.monotonic() - began[-1])
+        return gathered()
+
+    monkeypatch.setattr(lake._session, "commit_now", slow)
+    monkeypatch.setattr(logger, "_gathered", gather)
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        with logger._lock:
+            first = not logger._anything()
+        if first:
+            began.append(time.monotonic())
+        run.log(loss=1.0)
+        time.sleep(0.005)
+    assert len(waited) >= 3
+    assert sorted(waited)[len(waited) // 2] < 0.6  # and then 0.3 s for the commit
+    run.finish()
 
 
 def test_a_process_that_ends_loses_nothing(lake: lf.Lake) -> None:
