@@ -37,7 +37,9 @@ class BlobSource:
         *,
         verify: bool,
         given_up: Callable[[Entry, bool], None],
+        on_read: Callable[[int, int], None],
     ) -> None:
+        self._on_read = on_read
         self._given_up = given_up
         self._store = store
         self._cache = cache
@@ -130,6 +132,7 @@ class BlobSource:
                 hasher.update(piece)
                 size_bytes += len(piece)
                 write(piece)
+                self._on_read(size_bytes, self.size_bytes)
         except NotFoundError as exc:
             self._given_up(self._entry, True)
             raise self._damage("is missing", "blob-missing") from exc
@@ -150,7 +153,7 @@ class BlobSource:
         return IntegrityError(
             f"{where} of item {one_line(entry.ref, 60)} ({self._digest}) {what}",
             kind=kind if self._key else kind.replace("blob", "inline"),
-            hint=f"restore it from a copy of the lake, or {lost} the item again from its source",
+            hint=f"bring it back from a copy: lakefolio repair --from URI; or {lost} the item again from its source",
             folio=entry.folio,
             item=entry.item,
             version=entry.version,

@@ -65,6 +65,7 @@ class Blobs:
         self._cache = cache
         self._given_up = given_up or (lambda entry, missing: None)
         self.on_upload: Callable[[int, int], None] | None = None
+        self.on_download: Callable[[int, int], None] | None = None
 
     def put(self, encoded: Encoded, view: View, kept: Kept | None = None) -> Stored:
         """Make sure content is stored, and say where.
@@ -244,7 +245,11 @@ class Blobs:
             NotFoundError: kind ``content-purged``, if gc gave the content up.
         """
         self._given_up(entry, False)
-        return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up)
+        return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up, on_read=self._read)
+
+    def _read(self, count: int, size_bytes: int) -> None:
+        if self.on_download is not None:
+            self.on_download(count, size_bytes)
 
 
 def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:

@@ -20,6 +20,7 @@ from lakefolio.entries import Entry, content_from_row
 from lakefolio.errors import IntegrityError, LakefolioError, one_line
 from lakefolio.layout import BLOBS, LOG_TABLES, MARKER, README, TABLES, blob_key, check_digest, table_prefix
 from lakefolio.reach import Keep, Reach
+from lakefolio.reports import counted
 
 if TYPE_CHECKING:
     from lakefolio.session import Session
@@ -72,7 +73,8 @@ class CheckReport:
     def __str__(self) -> str:
         """Lines for people."""
         looked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts.items())
-        head = f"version {self.version}: {'no problems' if self.ok else f'{len(self.problems)} problems'} ({looked})"
+        found = "no problems" if self.ok else counted(len(self.problems), "problem")
+        head = f"version {self.version}: {found} ({looked})"
         return "\n".join([head, *(f"  {one.kind}: {one.message}" for one in self.problems)])
 
     def __bool__(self) -> bool:

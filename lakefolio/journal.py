@@ -368,7 +368,7 @@ class Journal:
                     except LakefolioError:
                         continue
 
-    def compact(self) -> dict[str, dict[str, int]]:
+    def compact(self, progress: Callable[[str], None] = lambda table: None) -> dict[str, dict[str, int]]:
         """Merge each table's files into one and write checkpoints. Changes no row; safe beside any writer.
 
         Returns:
@@ -380,8 +380,12 @@ class Journal:
                 self._side_seen[name] = -1
                 self._sync(name)
             tables = (self._manifests_table, *self._side_tables.values())
-            counts = {table.name: self._upkeep(table, everything=True) for table in tables}
+            counts = {}
+            for table in tables:
+                progress(table.name)
+                counts[table.name] = self._upkeep(table, everything=True)
         for name in LOG_SCHEMAS:
+            progress(name)
             if (done := self.logs[name].compact()) is not None:
                 counts[name] = done
         return counts

@@ -137,6 +137,7 @@ class Reader:
             pinned=version,
             deduplicate=self.deduplicate,
         )
+        found.blobs.on_download = self.blobs.on_download
         found._tables = self._tables  # and with them the views that are bound to them
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
 __all__ = ["repair"]
 
 
-def repair(store: Store, source: Store, *, read_data: bool = True, dry_run: bool = False) -> RepairReport:
+def repair(
+    store: Store,
+    source: Store,
+    *,
+    read_data: bool = True,
+    dry_run: bool = False,
+    progress: Callable[[str, int], None] | None = None,
+) -> RepairReport:
     """Repair the lake in ``store`` from the copy in ``source``. Idempotent; run it again after any failure.
 
     Args:
@@ -52,12 +60,13 @@ def repair(store: Store, source: Store, *, read_data: bool = True, dry_run: bool
         source: Another copy of the same lake (the same ``lake_id``); only read.
         read_data: Read every blob, to find those that are damaged within; without it only missing and truncated ones.
         dry_run: Only say what would be brought back.
+        progress: Called with the object that is looked at, and how many were before it.
 
     Raises:
         LakeNotFoundError: ``source`` is no lake.
         InvalidInputError: It is not a copy of this one (kind ``other-lake``), or this one itself (``same-lake``).
     """
-    run = _Repair(store, source, dry_run)
+    run = _Repair(store, source, dry_run, progress or (lambda key, count: None))
     run.identity()
     for table in (*TABLES, *LOG_TABLES):
         run.log(table)
@@ -68,13 +77,18 @@ def repair(store: Store, source: Store, *, read_data: bool = True, dry_run: bool
 
 
 class _Repair:
-    def __init__(self, store: Store, source: Store, dry_run: bool) -> None:
+    def __init__(self, store: Store, source: Store, dry_run: bool, progress: Callable[[str, int], None]) -> None:
         self._store = store
         self._source = source
         self._dry_run = dry_run
         self.repaired: list[dict[str, str]] = []
         self.left: list[dict[str, str]] = []
         self.looked_at = 0
+        self._progress = progress
+
+    def _look(self, key: str) -> None:
+        self._progress(key, self.looked_at)
+        self.looked_at += 1
 
     def _done(self, kind: str, key: str) -> None:
         self.repaired.append({"kind": kind, "object": key})
@@ -165,7 +179,7 @@ class _Repair:
         within = table_prefix(table)
         for file in self._active(table):
             key = f"{within}/{file.path}"
-            self.looked_at += 1
+            self._look(key)
             if _is(self._store.find(key), file):
                 continue
             other = self._source.find(key)
@@ -210,7 +224,7 @@ class _Repair:
             if key in seen or (entry.generation or 0) < state.generation(digest):
                 continue
             seen.add(key)
-            self.looked_at += 1
+            self._look(key)
             if sizes.get(key) != entry.stored_bytes or (read_data and not _verified(self._store, key, digest)):
                 self._fetch(key, digest, entry.stored_bytes or 0)
 

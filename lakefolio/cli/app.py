@@ -60,6 +60,8 @@ COMMANDS: Final = {
     "doctor": "Examine whether a place can hold a lake safely.",
     "compact": "Merge the small files of the tables.",
     "stats": "Show what the lake holds, and what it takes to store.",
+    "query": "Find items by what is known about them; all conditions must hold.",
+    "datasets": "List and show datasets: collections of items under one name.",
     "runs": "List runs, newest first, or walk them like folders.",
     "run": "Show what is recorded of a run.",
     "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",

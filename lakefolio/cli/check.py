@@ -19,8 +19,10 @@ def check(app: App, read_data: bool, sample: int | None) -> None:
     Looks at every row of the tables and at whether each object is there in its size. Changes nothing.
     """
     lake = app.open()
-    with app.output.working("reading all content" if read_data else "checking"):
-        report = lake.check(read_data=read_data, sample=sample)
+    with app.output.working("reading all content" if read_data else "checking") as say:
+        report = lake.check(
+            read_data, sample, progress=lambda done, all_of_them: say(f"read {done:,} of {all_of_them:,}")
+        )
     app.output.emit(report)
     if not report.ok:
         click.get_current_context().exit(IntegrityError.exit_code)

@@ -14,6 +14,6 @@ def compact(app: App) -> None:
     Makes opening and reading faster after many commits. Changes no row and removes no history; safe beside any writer.
     """
     lake = app.open(writing=True)
-    with app.output.working("compacting"):
-        report = lake.compact()
+    with app.output.working("compacting") as say:
+        report = lake.compact(progress=lambda table: say(f"compacting {table}"))
     app.output.emit(report)

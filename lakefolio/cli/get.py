@@ -17,6 +17,7 @@ from lakefolio.cli.files import publish
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import plain
 from lakefolio.errors import InvalidInputError
+from lakefolio.reports import format_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,20 +62,31 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
             hint="leave --format out",
             item=entry.item,
         )
-    if target is None or str(target) == "-":
+    doing = f"getting {entry.ref}"
+    with app.output.working(doing) as say:
+        lake.on_download = lambda count, size: say(f"{doing}: {format_bytes(count)} of {format_bytes(size)}")
+        written = (
+            None if target is None or str(target) == "-" else _to_file(app, lake, entry, target, form, force=force)
+        )
+    if written is None:
         _to_stdout(app, lake, entry, form)
         return
+    done = {"ref": entry.ref, "path": str(written), "kind": entry.kind, "digest": entry.digest}
+    app.output.emit(done, f"wrote {written} ({entry.kind} {entry.ref})")
+
+
+def _to_file(app: App, lake: Lake, entry: Entry, target: Path, form: str | None, *, force: bool) -> Path:
+    """Write an item to a file or folder, and return which."""
     if target.is_dir():
         target = target / _natural_name(entry, form)
     chosen = form or _ENDINGS.get(target.suffix.lower(), "parquet")
     if entry.kind == "table" and (chosen != "parquet" or entry.storage == "reference"):
-        table = lake.get(ref, as_="arrow")
+        table = lake.get(entry.ref, as_="arrow")
         publish(target, lambda path: _write_table(app, table, path, chosen), force=force)
     else:
         content = _content(lake, entry)
         publish(target, lambda path: _copy(content, path), force=force)
-    done = {"ref": entry.ref, "path": str(target), "kind": entry.kind, "digest": entry.digest}
-    app.output.emit(done, f"wrote {target} ({entry.kind} {entry.ref})")
+    return target
 
 
 def _content(lake: Lake, entry: Entry) -> Path:

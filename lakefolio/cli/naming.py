@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from lakefolio.errors import LakefolioError
 
-__all__ = ["folders", "items", "runs"]
+__all__ = ["datasets", "folders", "items", "runs"]
 
 _LIMIT = 200
 
@@ -41,6 +41,12 @@ def runs(context: click.Context, param: click.Parameter, typed: str) -> list[Com
     """Complete run ids."""
     lake = _lake(context)
     return [] if lake is None else _beginning([run.run_id for run in lake.runs(limit=_LIMIT)], typed)
+
+
+def datasets(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete names of datasets."""
+    lake = _lake(context)
+    return [] if lake is None else _beginning([one["name"] for one in lake.datasets()], typed)
 
 
 def _lake(context: click.Context) -> Any:

@@ -25,8 +25,14 @@ def repair(app: App, source: str, skip_data: bool, dry_run: bool) -> None:
     from lakefolio.storage import open_store
 
     uri, options = place_of(app.lake_uri)
-    with app.output.working("comparing the copies"):
-        report = run(open_store(uri, options), open_store(source), read_data=not skip_data, dry_run=dry_run)
+    with app.output.working("comparing the copies") as say:
+        report = run(
+            open_store(uri, options),
+            open_store(source),
+            read_data=not skip_data,
+            dry_run=dry_run,
+            progress=lambda key, count: say(f"looked at {count:,} objects, now {key}"),
+        )
     app.output.emit(report)
     if not report.ok:
         click.get_current_context().exit(IntegrityError.exit_code)

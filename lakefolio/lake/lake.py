@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -118,15 +118,6 @@ class Lake(LakeRuns, LakeUpkeep):
     def author(self) -> str | None:
         """Who is noted as the author of commits."""
         return self._session.author
-
-    @property
-    def on_upload(self) -> Callable[[int, int], None] | None:
-        """Called with (bytes sent, bytes in all) while content is uploaded; None, the default, for nobody."""
-        return self._session.blobs.on_upload
-
-    @on_upload.setter
-    def on_upload(self, watcher: Callable[[int, int], None] | None) -> None:
-        self._session.blobs.on_upload = watcher
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What keeps a lake well: check, repair, gc and why, doctor, compact."""
+"""What keeps a lake well: check, repair, gc and why, doctor, compact; and who watches long transfers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,40 @@ class LakeUpkeep:
 
     _session: Session
 
-    def check(self, read_data: bool = False, sample: int | None = None) -> CheckReport:
+    @property
+    def on_upload(self) -> Callable[[int, int], None] | None:
+        """Called with (bytes sent, bytes in all) while content is uploaded; None, the default, for nobody."""
+        return self._session.blobs.on_upload
+
+    @on_upload.setter
+    def on_upload(self, watcher: Callable[[int, int], None] | None) -> None:
+        self._session.blobs.on_upload = watcher
+
+    @property
+    def on_download(self) -> Callable[[int, int], None] | None:
+        """Called with (bytes read, bytes in all) while content is read into a file; None, the default, for nobody."""
+        return self._session.blobs.on_download
+
+    @on_download.setter
+    def on_download(self, watcher: Callable[[int, int], None] | None) -> None:
+        self._session.blobs.on_download = watcher
+
+    def check(
+        self,
+        read_data: bool = False,
+        sample: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CheckReport:
         """Verify the lake's invariants; never changes anything.
 
         Args:
             read_data: Also read and verify every stored byte, not only that each object is there in its size.
             sample: Read and verify so many objects, chosen at random each time.
+            progress: Called with (objects read, objects in all) while content is read.
         """
         from lakefolio.check import check
 
-        return check(self._session, read_data=read_data, sample=sample)
+        return check(self._session, read_data=read_data, sample=sample, progress=progress)
 
     def gc(
         self,
@@ -97,6 +121,7 @@ class LakeUpkeep:
         storage_options: Mapping[str, Any] | None = None,
         read_data: bool = True,
         dry_run: bool = False,
+        progress: Callable[[str, int], None] | None = None,
     ) -> RepairReport:
         """Bring back what is missing or damaged, object by object and verified, from a second copy of this lake.
 
@@ -105,6 +130,7 @@ class LakeUpkeep:
             storage_options: Options of the copy's store.
             read_data: Read every blob, to find those that are damaged within.
             dry_run: Only say what would be brought back.
+            progress: Called with the object that is looked at, and how many were before it.
 
         Raises:
             FormatError: ``source`` is no copy of this lake.
@@ -114,7 +140,7 @@ class LakeUpkeep:
 
         self._session.check_writable()
         place = source._session.store if isinstance(source, LakeUpkeep) else open_store(source, storage_options)
-        return repair(self._session.store, place, read_data=read_data, dry_run=dry_run)
+        return repair(self._session.store, place, read_data=read_data, dry_run=dry_run, progress=progress)
 
     def doctor(self) -> DoctorReport:
         """Examine whether the place of this lake keeps the promises that lakefolio rests on; see the command."""
@@ -122,7 +148,11 @@ class LakeUpkeep:
 
         return doctor(self._session.uri, self._session.store.options, write=not self._session.read_only)
 
-    def compact(self) -> CompactReport:
-        """Merge the small files of the tables and write checkpoints. Changes no row; safe beside any writer."""
+    def compact(self, progress: Callable[[str], None] | None = None) -> CompactReport:
+        """Merge the small files of the tables and write checkpoints. Changes no row; safe beside any writer.
+
+        Args:
+            progress: Called with the name of each table before its turn.
+        """
         self._session.check_writable()
-        return CompactReport(self._session.journal.compact())
+        return CompactReport(self._session.journal.compact(progress or (lambda table: None)))

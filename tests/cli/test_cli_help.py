@@ -54,6 +54,8 @@ def test_every_example_runs(run, stocked: str, example: str) -> None:
         shutil.copytree(stocked, Path(stocked).parent / "copy")
     if example.startswith("lakefolio add"):
         lakefolio.open(stocked).folio("experiments/clf").delete("scores", warn_dependents=False)
+    if example.startswith("lakefolio datasets show"):
+        lakefolio.open(stocked).create_dataset("paper", ["experiments/clf:scores"])
     if "runs" in example or "run " in example or "compare" in example:
         for number in ("prod_001", "prod_002"):
             lakefolio.open(stocked).create_run(run_id=number, run_type="production", status="done")

@@ -1,0 +1,68 @@
+"""``lakefolio datasets list | show``."""
+
+from __future__ import annotations
+
+import click
+
+from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.naming import datasets as complete
+from lakefolio.cli.query import found_items
+from lakefolio.reports import counted, format_bytes
+
+__all__ = ["datasets"]
+
+
+class _Datasets(Command, click.Group):
+    """The two commands."""
+
+
+@click.group(cls=_Datasets, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio datasets list")
+@shared_options
+def datasets() -> None:
+    """List and show datasets: collections of items under one name."""
+
+
+@command(example="lakefolio datasets list", light=True)
+def list_datasets(app: App) -> None:
+    """List the datasets there are."""
+    found = app.open().datasets()
+    app.output.rows(
+        list(found),
+        ("dataset", "items", "size", "version", "tags", "description"),
+        [
+            (
+                one["name"],
+                f"{one['items']:,}",
+                format_bytes(one["size_bytes"]),
+                str(one["version"]),
+                ", ".join(one["tags"]),
+                one["description"] or "",
+            )
+            for one in found
+        ],
+        right=("items", "size", "version"),
+        empty="no datasets; lake.create_dataset(name, items) keeps one",
+    )
+
+
+@command(example="lakefolio datasets show paper", light=True)
+@click.argument("name", shell_complete=complete)
+def show(app: App, name: str) -> None:
+    """Show what a dataset has, and which items exactly that was taken from."""
+    found = app.open().get_dataset(name)
+    sources = found.sources
+    if app.as_json:
+        members = [{**row, "source": sources.get(row["name"])} for row in found.to_arrow().to_pylist()]
+        facts = {"name": found.name, "version": found.version, "metadata": found.metadata, "members": members}
+        app.output.emit(facts)
+        return
+    said = {"description": found.description, "tags": ", ".join(found.tags)}
+    lines = [f"{found.name}: {counted(len(found), 'item')} at version {found.version}"]
+    lines += [f"{key}: {value}" for key, value in said.items() if value]
+    lines += [f"{member} is {source}" for member, source in sources.items()]
+    app.output.emit(None, "\n".join(lines))
+    found_items(app, found, "no items")
+
+
+datasets.add_command(list_datasets, "list")
+datasets.add_command(show, "show")
