@@ -276,7 +276,9 @@ def to_checkpoint(
             }
         )
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA), sink, compression="snappy")
+    # names are all different and it is read as a whole: dictionaries and statistics would be two fifths of it
+    table = pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA)
+    pq.write_table(table, sink, compression="snappy", use_dictionary=False, write_statistics=False)
     return sink.getvalue()
 
 
