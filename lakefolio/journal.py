@@ -369,7 +369,7 @@ class Journal:
                         continue
 
     def compact(self, progress: Callable[[str], None] = lambda table: None) -> dict[str, dict[str, int]]:
-        """Merge each table's files into one and write checkpoints. Changes no row; safe beside any writer.
+        """Merge each table's small files and write checkpoints. Changes no row; safe beside any writer.
 
         Returns:
             For each table: ``files_before``, ``files_after``, ``checkpoint_version``.

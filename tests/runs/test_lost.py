@@ -187,7 +187,7 @@ def test_signs_of_life_of_other_hosts_are_seen(lake: lf.Lake, monkeypatch: pytes
     monkeypatch.setattr(
         lost, "_last_commits", lambda session, ids: looked_up.append(list(ids)) or look_up(session, ids)
     )
-    monkeypatch.setattr(lost, "SILENT_S", 0.8)
+    monkeypatch.setattr(lost, "SILENT_S", 60.0)
     for _ in range(3):
         run.log(loss=1.0)
         run.flush()
