@@ -245,6 +245,7 @@ LAKE_READS = {
     "lineage",
     "log",
     "metadata",
+    "on_download",
     "on_upload",
     "read_only",
     "scan",
