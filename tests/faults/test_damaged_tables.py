@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import deltalake
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.errors import FormatError, IntegrityError, LakefolioError, LakeNotFoundError
+from lakefolio.errors import FormatError, IntegrityError, LakefolioError
 from lakefolio.layout import MARKER, log_key, log_prefix, table_prefix
 from lakefolio.storage import Store, open_store
 
@@ -398,8 +399,9 @@ def test_another_digest_algorithm(lake: lf.Lake) -> None:
 
 def test_a_marker_that_is_gone(lake: lf.Lake) -> None:
     open_store(lake.uri).delete([MARKER])
-    refused(LakeNotFoundError, "lake-not-found", lambda: lf.open(lake.uri, create=False), lake.uri, MARKER)
-    refused(LakeNotFoundError, "lake-not-found", lambda: lf.open(lake.uri, read_only=True), lake.uri, MARKER)
+    for options in ({}, {"create": False}, {"read_only": True}):
+        refused(FormatError, "marker-missing", partial(lf.open, lake.uri, **options), lake.uri, MARKER)
+    assert open_store(lake.uri).find(MARKER) is None
 
 
 @pytest.mark.parametrize("table", TABLES)
