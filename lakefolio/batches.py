@@ -10,7 +10,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.kept import Kept
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.writer import Writer
 
 __all__ = ["PURGED_MEANWHILE", "Batch"]
 
@@ -21,30 +21,30 @@ PURGED_MEANWHILE = "purged-meanwhile"
 class Batch:
     """The changes of an open block, already planned once, so that mistakes are told where they are made."""
 
-    def __init__(self, session: Session, message: str | None) -> None:
+    def __init__(self, writer: Writer, message: str | None) -> None:
         self.message = message
         self.changes: list[Change] = []
-        self.overlay = session._overlay()
+        self.overlay = writer._overlay()
         self.kept = Kept(whole=False)
-        self._session = session
+        self._writer = writer
 
     def add(self, changes: Sequence[Change]) -> None:
         """Lay changes over the batch's view; refuse what could not be committed now."""
         change = changes[0] if len(changes) == 1 else None
         if isinstance(change, Put) and self._is_plain(change):
-            self.overlay.put_later(change, lambda: self._session._row_of(change))
+            self.overlay.put_later(change, lambda: self._writer._row_of(change))
             self.changes += changes
             return
         try:
-            plan = self._session._planned(changes, self.overlay)
+            plan = self._writer._planned(changes, self.overlay)
         except LakefolioError as exc:
-            if not self._session._moved() and exc.kind != PURGED_MEANWHILE:
+            if not self._writer._moved() and exc.kind != PURGED_MEANWHILE:
                 raise
-            self.changes = self._session._renewed(self.changes, self.kept)
-            changes = self._session._renewed(changes, self.kept)
-            self.overlay = self._session._overlay()
-            self.overlay.absorb(self._session._planned(self.changes, self.overlay).overlay)
-            plan = self._session._planned(changes, self.overlay)
+            self.changes = self._writer._renewed(self.changes, self.kept)
+            changes = self._writer._renewed(changes, self.kept)
+            self.overlay = self._writer._overlay()
+            self.overlay.absorb(self._writer._planned(self.changes, self.overlay).overlay)
+            plan = self._writer._planned(changes, self.overlay)
         self.overlay.absorb(plan.overlay)
         self.changes += changes
 

@@ -38,7 +38,7 @@ for number, names in enumerate(
         "query query.conditions query.compiler",
         "history diff lineage_drawing openlineage lineage table_files table_import",
         # facade and upkeep
-        "words reader reads batches creating",
+        "words reader reads batches writer creating",
         "query.result query.dataset browse session check gc why repair doctor",
         "runs runs.*",
         "compare",
