@@ -35,10 +35,10 @@ from lakefolio.delta_actions import (
 from lakefolio.delta_log import DeltaLog, log_problem
 from lakefolio.errors import AlreadyExistsError
 from lakefolio.layout import log_key, log_prefix, table_prefix
-from lakefolio.small_parquet import small_parquet
 
 if TYPE_CHECKING:
-    pass
+    import threading
+    from collections.abc import Callable
 
 __all__ = ["DataFile", "DeltaTable", "LogEntry", "log_problem"]
 
@@ -99,16 +99,13 @@ class DeltaTable(DeltaLog):
         Args:
             rows: The rows.
             version: The version whose log entry is to name the file.
-            values: The same rows as Python values, if the caller has them; small commits are written from these, and
-                their log entry carries a copy.
+            values: The same rows as Python values, if the caller has them: the log entry of a small commit carries a
+                copy.
         """
-        body = (small_parquet(self.schema, values) if 0 < len(values) <= _COPIED_ROWS else None) or to_parquet(rows)
-        path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
-        stats = stats_of(rows)
-        sha256 = hashlib.sha256(body).hexdigest()
+        body = to_parquet(rows)
         copy = rows_to_plain(values) if 0 < len(values) <= _COPIED_ROWS else None
-        file = DataFile(path, len(body), rows.num_rows, stats, now_ms(), sha256, rows, copy)
-        return file, f"{table_prefix(self.name)}/{path}", body
+        file = replace(_described(rows, body), path=_new_path(version), rows=rows, copy=copy)
+        return file, f"{table_prefix(self.name)}/{file.path}", body
 
     def commit(
         self,
@@ -162,21 +159,33 @@ class DeltaTable(DeltaLog):
         """
         return self._due
 
-    def upkeep(self, *, everything: bool = False) -> dict[str, int]:
+    def upkeep(
+        self, lock: threading.RLock, *, everything: bool = False, moved: Callable[[], None] = lambda: None
+    ) -> dict[str, int]:
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
 
         Args:
+            lock: That of this handle's owner, who does not hold it: it is taken to choose what is merged and to create
+                the log entry; what takes long goes on without it. One thread at a time calls this.
             everything: Merge all files, as far as they are not large, instead of only those of a full size class.
+            moved: Called with the lock held when the table is at a new version.
 
         Returns:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
         """
-        before = len(self._files)
-        self._due = False
-        for chosen in self._candidates(everything=everything):
-            if not self._compact(chosen):
-                break
-        self._write_checkpoint()
+        with lock:
+            before = len(self._files)
+            self._due = False
+            portions = self._candidates(everything=everything)
+        for chosen in portions:
+            rows = self._ordered(self._rows_of(chosen)).combine_chunks()
+            body = to_parquet(rows)
+            merged = _described(rows, body)
+            with lock:
+                if not self._replace_by(merged, body, chosen):
+                    break
+                moved()
+        self._write_checkpoint(lock)
         return {
             "files_before": before,
             "files_after": len(self._files),
@@ -193,11 +202,14 @@ class DeltaTable(DeltaLog):
                 return _portions([file for file in files if file.level <= top])[:1]
         return []
 
-    def _compact(self, files: list[DataFile]) -> bool:
-        rows = self._ordered(self._rows_of(files)).combine_chunks()
+    def _replace_by(self, merged: DataFile, body: bytes, files: list[DataFile]) -> bool:
+        """Create the version at which one file stands for others that have the same rows; say whether it was."""
+        if any(file.path not in self._files for file in files):
+            return False  # another writer has merged them meanwhile
         version = self.version + 1
-        merged, key, body = self.encode(rows, version=version)
-        self.store.create_if_absent(key, body)  # nobody else uses this key: one that is there is this very file
+        merged = replace(merged, path=_new_path(version))
+        # nobody else uses this key: one that is there is this very file
+        self.store.create_if_absent(f"{table_prefix(self.name)}/{merged.path}", body)
         now = now_ms()
         removes = [
             {
@@ -223,22 +235,35 @@ class DeltaTable(DeltaLog):
             self.store.create(log_key(self.name, version), sealed(info, {}, actions))
         except AlreadyExistsError:
             return False
-        self._replay(LogEntry(version, (), (), (replace(merged, rows=None),), tuple(file.path for file in files)))
+        self._replay(LogEntry(version, (), (), (merged,), tuple(file.path for file in files)))
         return True
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, lock: threading.RLock) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
 
         Safe at any time and by anyone: what it says is a function of the log up to its version.
         """
-        if self.version <= self.checkpoint_version or not self._table_metadata:
+        with lock:
+            version, metadata = self.version, self._table_metadata
+            files, tombstones = list(self._files.values()), list(self._tombstones.values())
+        if version <= self.checkpoint_version or not metadata:
             return
-        body = to_checkpoint(self._table_metadata, list(self._files.values()), list(self._tombstones.values()))
-        size = 2 + len(self._files) + len(self._tombstones)
+        body = to_checkpoint(metadata, files, tombstones)
+        size = 2 + len(files) + len(tombstones)
         prefix = log_prefix(self.name)
-        self.store.put(f"{prefix}/{self.version:020d}.checkpoint.parquet", body)
-        self.store.put(f"{prefix}/_last_checkpoint", to_pointer(self.version, body, len(self._files), size))
-        self.checkpoint_version = self.version
+        self.store.put(f"{prefix}/{version:020d}.checkpoint.parquet", body)
+        self.store.put(f"{prefix}/_last_checkpoint", to_pointer(version, body, len(files), size))
+        self.checkpoint_version = version
+
+
+def _new_path(version: int) -> str:
+    """Return a path that nobody else uses, for a data file that the log entry of a version is to name."""
+    return f"{version:020d}-{uuid.uuid4().hex}.parquet"
+
+
+def _described(rows: pa.Table, body: bytes) -> DataFile:
+    """Return what a log entry says of a file with these rows and bytes, but for its path."""
+    return DataFile("", len(body), rows.num_rows, stats_of(rows), now_ms(), hashlib.sha256(body).hexdigest())
 
 
 def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:

@@ -11,7 +11,6 @@ files of all three tables, the log entries of ``lineage`` and ``metadata``, the 
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -25,15 +24,16 @@ import pyarrow as pa
 from lakefolio.changes import Commit
 from lakefolio.committing import Committer
 from lakefolio.delta import DataFile, DeltaTable
-from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
+from lakefolio.errors import AlreadyExistsError, FormatError
 from lakefolio.handing import Answer, answers_of
 from lakefolio.log_writing import Committed, LogWriter, Waiting
 from lakefolio.logs import LogTables
 from lakefolio.neighbours import Neighbours
 from lakefolio.refs import new_id
-from lakefolio.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, MANIFESTS_SCHEMA, METADATA_SCHEMA
+from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
 from lakefolio.side import LineageRows, MetadataRows
 from lakefolio.state import State
+from lakefolio.tidying import Tidying
 from lakefolio.turns import Turns
 
 if TYPE_CHECKING:
@@ -65,12 +65,13 @@ class Journal:
             "metadata": DeltaTable(store, "metadata", METADATA_SCHEMA, ("txn_id", "ordinal")),
         }
         self._side_seen = {"lineage": -1, "metadata": -1}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # held by whoever reads or writes its tables
         self._past: dict[int, State] = {}
         self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
         self._log = LogWriter(self)
         self._committer = Committer(self, self._log)
         self._turns = Turns(self._commit_all, self._committer.leave)
+        self._tidying = Tidying(self, self.settle)
 
     @property
     def manifests_table(self) -> DeltaTable:
@@ -95,7 +96,7 @@ class Journal:
 
     def load(self) -> State:
         """Read the journal; the side tables are read when they are first asked for."""
-        with self._lock:
+        with self.lock:
             rows = self._manifests_table.load()
             self.known.extend(rows, self._manifests_table.version)
             self._log.start(self.known.version)
@@ -103,7 +104,7 @@ class Journal:
 
     def refresh(self) -> State:
         """Return the newest state. One request when nothing is new."""
-        with self._lock:
+        with self.lock:
             self.poll(skip=True)
             return self.known
 
@@ -126,7 +127,7 @@ class Journal:
 
     def at(self, version: int) -> State:
         """Return the state at a version that exists. A few are kept."""
-        with self._lock:
+        with self.lock:
             if version == self.state.version:
                 return self.known
             if version not in self._past:
@@ -137,26 +138,26 @@ class Journal:
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """Return key -> JSON text of a subject as of ``version`` or the head (see Side)."""
-        with self._lock:
+        with self.lock:
             state = self._synced("metadata")
             return self._metadata.values(kind, subject_id, state.txns, state.version if version is None else version)
 
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running`` at the head: run id -> key -> JSON text."""
-        with self._lock:
+        with self.lock:
             self._sync("metadata")
             return self._metadata.running(self.state.txns, self.state.version)
 
     def edges_of(self, output_id: str) -> list[dict[str, Any]]:
         """Return the visible lineage rows of one output (see Side)."""
-        with self._lock:
+        with self.lock:
             return self._lineage.edges_of(output_id, self._synced("lineage").txns)
 
     def side_table(self, name: str, version: int | None = None) -> pa.Table:
         """Return the rows of ``lineage`` or ``metadata`` that are visible at ``version`` or the head."""
         import pyarrow.compute as pc
 
-        with self._lock:
+        with self.lock:
             state = self._synced(name)
             rows = (self._lineage if name == "lineage" else self._metadata).rows.table()
             limit = state.version if version is None else version
@@ -196,10 +197,10 @@ class Journal:
         """Return the data files of a table that this handle knows: path in the table -> size in bytes."""
         if name in self.logs:
             return self.logs[name].data_files()
-        with self._lock:
+        with self.lock:
             if name != "manifests":
                 self._sync(name)
-            return self._table(name).data_files()
+            return self.table(name).data_files()
 
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""
@@ -223,10 +224,11 @@ class Journal:
     def _anew(self, name: str) -> DeltaTable:
         if name in self.logs:
             return self.logs[name].anew()
-        table = self._table(name)
+        table = self.table(name)
         return DeltaTable(self.store, name, table.schema, table.order)
 
-    def _table(self, name: str) -> DeltaTable:
+    def table(self, name: str) -> DeltaTable:
+        """Return one of the three tables."""
         return self._manifests_table if name == "manifests" else self._side_tables[name]
 
     # -- committing ----------------------------------------------------------------------------------------
@@ -249,7 +251,7 @@ class Journal:
         waiting = Waiting(commit, new_id())
         mine = self._turns.bring(waiting)
         if mine:
-            self.keep_up()
+            self._tidying.when_due()
         if waiting.error is not None:
             raise waiting.error
         assert waiting.outcome is not None
@@ -267,14 +269,14 @@ class Journal:
 
     def _landed(self, commit_id: str) -> Committed | None:
         """Return what came of an earlier attempt, if it is in the log."""
-        with self._lock:
+        with self.lock:
             self.poll()
             version = self.known.version_of(commit_id)
             at = None if version is None else self.known.time_of(version)
             return None if version is None or at is None else Committed(version, at)
 
     def _commit_all(self, take: Callable[[], list[Waiting]]) -> None:
-        with self._lock:
+        with self.lock:
             batch = take()
             try:
                 self._committer.run(batch)
@@ -293,7 +295,7 @@ class Journal:
         if identity is not None:
             serve = partial(answers_of, serve=self.commit_for)
             self._committer.neighbours = Neighbours(
-                f"{lake_id}\n{identity}", serve, after=self.keep_up, waiting=lambda: self._turns.waiting
+                f"{lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._turns.waiting
             )
 
     def acknowledge(self, version: int) -> None:
@@ -310,7 +312,7 @@ class Journal:
 
         One LIST when there are none. Safe beside any writer.
         """
-        with self._lock:
+        with self.lock:
             return self._committer.settle()
 
     def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
@@ -352,46 +354,21 @@ class Journal:
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
-    def keep_up(self) -> None:
-        """Merge small files and write a checkpoint once enough commits have gathered; a failure waits for the next.
-
-        That is also when a writer that nobody disturbs looks for tickets that were left or are never heard.
-        """
-        with self._lock:
-            if self._manifests_table.due():
-                with contextlib.suppress(LakefolioError):
-                    self._committer.settle()
-            for table in (self._manifests_table, *self._side_tables.values()):
-                if table.version >= 0 and table.due():
-                    try:
-                        self._upkeep(table, everything=False)
-                    except LakefolioError:
-                        continue
-
     def compact(self, progress: Callable[[str], None] = lambda table: None) -> dict[str, dict[str, int]]:
         """Merge each table's small files and write checkpoints. Changes no row; safe beside any writer.
 
         Returns:
             For each table: ``files_before``, ``files_after``, ``checkpoint_version``.
         """
-        with self._lock:
+        with self.lock:
             self.poll()
             for name in self._side_tables:
                 self._side_seen[name] = -1
                 self._sync(name)
-            tables = (self._manifests_table, *self._side_tables.values())
-            counts = {}
-            for table in tables:
-                progress(table.name)
-                counts[table.name] = self._upkeep(table, everything=True)
-        for name in LOG_SCHEMAS:
-            progress(name)
-            if (done := self.logs[name].compact()) is not None:
-                counts[name] = done
-        return counts
+        return self._tidying.compact(progress)
 
-    def _upkeep(self, table: DeltaTable, *, everything: bool) -> dict[str, int]:
-        counts = table.upkeep(everything=everything)
-        if table is self._manifests_table and table.version > self.known.version:
-            self.extend(MANIFESTS_SCHEMA.empty_table(), table.version)
-        return counts
+    def moved(self) -> None:
+        """Take note of a version of ``manifests`` without rows. The caller holds the lock."""
+        version = self._manifests_table.version
+        if version > self.known.version:
+            self.extend(MANIFESTS_SCHEMA.empty_table(), version)

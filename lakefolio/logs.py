@@ -39,6 +39,7 @@ class LogTable:
         self._table = DeltaTable(store, name, LOG_SCHEMAS[name], ("batch_id", "ordinal"))
         self._rows = RowLog(LOG_SCHEMAS[name])
         self._lock = threading.RLock()
+        self._busy = threading.Lock()  # of whoever does the upkeep
         self._unsure: set[str] = set()
         self._read = False
         self._seen = -1
@@ -74,9 +75,12 @@ class LogTable:
                 self._take(rows)
                 self._unsure.discard(batch_id)
                 break
-            if self._table.due():
+        if self._table.due() and self._busy.acquire(blocking=False):
+            try:
                 with contextlib.suppress(LakefolioError):  # the creator of the next multiple makes up for it
-                    self._table.upkeep()
+                    self._table.upkeep(self._lock)
+            finally:
+                self._busy.release()
 
     def _landed(self, batch_id: str) -> bool:
         """Look at what is new; say whether a batch whose answer was lost is among it."""
@@ -120,7 +124,8 @@ class LogTable:
             if self._table.version < 0:
                 return None
             self._sync()
-            return self._table.upkeep(everything=True)
+        with self._busy:
+            return self._table.upkeep(self._lock, everything=True)
 
     def anew(self) -> DeltaTable:
         """Return the table as another handle, to be read from its log."""

@@ -86,7 +86,7 @@ class Ticket:
 
 
 class Tickets:
-    """The tickets that lie in a lake. Every method costs one request, :meth:`read` one per ticket."""
+    """The tickets that lie in a lake. Every method costs one request, those for many tickets one for each."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -123,8 +123,12 @@ class Tickets:
         return found
 
     def remove(self, ticket_ids: Sequence[str]) -> None:
-        """Take tickets away. Idempotent."""
-        self.store.delete([pending_key(ticket_id) for ticket_id in ticket_ids])
+        """Take tickets away. Idempotent.
+
+        One request for each, all at once: whoever combines waits for it, and some stores take a second for a request
+        that deletes many (SeaweedFS beside 32 writers: 1 to 2 s for 20, 14 ms one by one).
+        """
+        self.store.parallel([partial(self.store.delete, [pending_key(ticket_id)]) for ticket_id in ticket_ids])
 
 
 def ticket_bytes(ticket: Ticket) -> bytes:

@@ -202,7 +202,7 @@ def test_one_objection_does_not_spoil_what_is_combined_with_it(tmp_path) -> None
         except AlreadyExistsError as exc:
             outcomes[item] = exc
 
-    with journal._lock:  # all of them queue up behind this lock
+    with journal.lock:  # all of them queue up behind this lock
         threads = [threading.Thread(target=work, args=(item,)) for item in ("x", "taken", "y")]
         for thread in threads:
             thread.start()
@@ -250,7 +250,7 @@ def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> Non
         Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"a": "1", "b": "1", "c": '"early"'})]),
         Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"c": '"late"'})]),
     ]
-    with journal._lock:
+    with journal.lock:
         threads = []
         for one in both:
             threads.append(threading.Thread(target=journal.commit, args=(one,)))

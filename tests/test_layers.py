@@ -17,7 +17,7 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors ending layout schema refs digest rows marker reports delta_actions small_parquet",
+        "errors ending layout schema refs digest rows marker reports delta_actions",
         "faces faces.html faces.curves faces.notebook",
         "items.base items.library items.nested",
         "items.parquet",
@@ -31,7 +31,7 @@ for number, names in enumerate(
         # domain
         "items items.* cache",
         "blob_source",
-        "tickets logs log_writing turns handing committing journal blobs references kept purging marking "
+        "tickets logs log_writing turns handing committing tidying journal blobs references kept purging marking "
         "probe eventtext",
         # read
         "nodes viewfiles run_columns statements viewmaking kept_runs limits frames views ownviews",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.delta import DeltaTable
+from lakefolio.delta_actions import to_parquet
 from lakefolio.doctor import doctor, judge_rules
 from lakefolio.layout import blob_key, log_key
 from lakefolio.repair import repair
@@ -310,6 +313,62 @@ def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
     assert report["manifests"]["files_after"] == 1
 
 
+def test_threads_commit_while_one_of_them_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even so many that it is due again: one thread at a time does it, and the others leave it to the next commit."""
+    lake = lf.open(tmp_path / "lake")
+    merging: list[int] = []
+
+    def slow(rows: pa.Table) -> bytes:
+        if rows.num_rows >= 50 and threading.current_thread() is threading.main_thread():
+            merging.append(rows.num_rows)
+            if len(merging) == 1:
+                others = [threading.Thread(target=add_some, args=(n,)) for n in range(4)]
+                for one in others:
+                    one.start()
+                for one in others:
+                    one.join(60)
+                    assert not one.is_alive(), "a commit waits for a compaction"
+        return to_parquet(rows)
+
+    def add_some(number: int) -> None:
+        for n in range(60):
+            lake.folio("f").add_json(f"{number}-{n}", n)
+
+    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    for number in range(50):
+        lake.folio("f").add_json(f"i{number}", number)
+    table = lake._session.journal.manifests_table
+    assert merging == [50]
+    assert sum(file.row_count for file in table.known_files) == 290
+    assert max(file.row_count for file in table.known_files) == 50
+    lake.folio("f").add_json("next", 1)
+    assert (len(merging), len(table.known_files)) == (2, 2)
+    assert len(lf.open(tmp_path / "lake").folio("f").list_contents()["json_data"]) == 291
+    assert lake.check(read_data=True).ok
+
+
+def test_files_that_another_writer_has_merged_meanwhile_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
+    for number in range(20):
+        one.folio("f").add_json(f"i{number}", number)
+    versions = []
+
+    def slow(rows: pa.Table) -> bytes:
+        monkeypatch.undo()
+        other.compact()
+        one._session.journal.refresh()  # as any thread of this handle may
+        versions.append(one.version)
+        return to_parquet(rows)
+
+    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    one.compact()
+    assert versions == [one.version]
+    assert len(one._session.journal.manifests_table.known_files) == 1
+    assert lf.open(tmp_path / "lake").check(read_data=True).ok
+
+
 def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most so many rows at once, and never again what is large."""
     lake = lf.open(tmp_path / "lake")
@@ -319,13 +378,13 @@ def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("lakefolio.delta_actions._LEVELS", (4, 8, 12))
     monkeypatch.setattr("lakefolio.delta._MOST_ROWS", 24)
     merged: list[int] = []
-    compact = DeltaTable._compact
+    replace_by = DeltaTable._replace_by
 
-    def counted(table: DeltaTable, files: Any) -> bool:
+    def counted(table: DeltaTable, new: Any, body: bytes, files: Any) -> bool:
         merged.append(sum(file.row_count for file in files))
-        return compact(table, files)
+        return replace_by(table, new, body, files)
 
-    monkeypatch.setattr(DeltaTable, "_compact", counted)
+    monkeypatch.setattr(DeltaTable, "_replace_by", counted)
     lake = lf.open(tmp_path / "lake")
     table = lake._session.journal.manifests_table
     assert sorted(file.row_count for file in table.known_files) == [1] * 40 + [50]

@@ -255,6 +255,9 @@ class RemoteStore(Store):
         paths = [self._path(key) for key in keys]
         for start in range(0, len(paths), _MOST_DELETED):
             some = paths[start : start + _MOST_DELETED]
+            if len(some) == 1:
+                self._delete_one(some[0])
+                continue
             try:
                 with self._translated("delete", some[0].removeprefix(self._prefix)):
                     self._vendor.delete(some)

@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
 from lakefolio import neighbours
+from lakefolio.delta_actions import to_parquet
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.handing import Answer, answer_bytes, read_answer
 from lakefolio.log_writing import Committed
@@ -199,6 +201,32 @@ def test_threads_of_who_leads_and_of_others_share_log_entries(tmp_path: Path) ->
         thread.join()
     assert len(lakes[0]._session.state().names("f")) == 160
     assert lakes[3].check().ok
+
+
+def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, other = leading(lf.open(tmp_path / "lake")), following(lf.open(tmp_path / "lake"))
+    answered, merging = [], threading.Event()
+
+    def slow(rows: pa.Table) -> bytes:
+        if rows.num_rows >= 50:
+            merging.set()
+            before = leader._session.journal.manifests_table.version
+            other.folio("f").add_json("meanwhile", 1)
+            answered.append(leader._session.journal.manifests_table.version - before)
+        return to_parquet(rows)
+
+    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    for number in range(50):
+        other.folio("f").add_json(f"i{number}", number)
+    assert merging.wait(60)
+    for thread in threading.enumerate():
+        if thread.name == "lakefolio-upkeep":
+            thread.join(60)
+            assert not thread.is_alive()
+    assert answered == [1]
+    assert meeting(leader).leading
+    assert len(leader._session.journal.manifests_table.known_files) == 2
+    assert other.check(read_data=True).ok
 
 
 def test_where_other_hosts_are_faster_everybody_goes_by_ticket(tmp_path: Path) -> None:
