@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lakefolio.digest import sha256_of_file
+from lakefolio.forking import at_forks
 
 __all__ = ["FileCache"]
 
@@ -35,6 +36,15 @@ class FileCache:
         self._limit_bytes = limit_bytes or int(os.environ.get("LAKEFOLIO_CACHE_BYTES") or _LIMIT_BYTES)
         self._given: set[Path] = set()
         self._lock = threading.Lock()
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end: files appear whole."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Give a child a lock that no other thread holds."""
+        if child:
+            self._lock = threading.Lock()
 
     def file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
         """Return a read-only file of the content with this digest.

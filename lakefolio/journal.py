@@ -25,6 +25,7 @@ from lakefolio.changes import Commit
 from lakefolio.committing import Committer
 from lakefolio.delta import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError
+from lakefolio.forking import at_forks
 from lakefolio.handing import Answer, answers_of
 from lakefolio.log_writing import Committed, LogWriter, Waiting
 from lakefolio.logs import LogTables
@@ -45,6 +46,7 @@ __all__ = ["Committed", "Journal"]
 _FIRST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.5
 _CACHED_STATES = 8
+_FORK_S = 10.0
 
 
 class Journal:
@@ -72,6 +74,23 @@ class Journal:
         self._committer = Committer(self, self._log)
         self._turns = Turns(self._commit_all, self._committer.leave)
         self._tidying = Tidying(self, self.settle)
+        self._held = False  # by a thread that is about to fork
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Let whoever commits or reads come to an end first: a child has what is known as a whole, or not at all."""
+        self._held = self.store.scheme in ("file", "memory") and self.lock.acquire(timeout=_FORK_S)
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on. A child has none of the threads that commit, nor what they had under way."""
+        if self._held:
+            self._held = False
+            self.lock.release()
+        if child:
+            self.lock = threading.RLock()
+            self.logs = LogTables(self.store)
+            self._turns = Turns(self._commit_all, self._committer.leave)
+            self._tidying = Tidying(self, self.settle)
 
     @property
     def manifests_table(self) -> DeltaTable:

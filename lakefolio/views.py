@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.forking import at_forks
 from lakefolio.frames import scan
 from lakefolio.kept_runs import KeptRuns, gathered, renewed
 from lakefolio.limits import Limits, answered, limit_memory, within
@@ -82,6 +83,17 @@ class Views:
         self._extra = tuple(extra)
         self._lock = threading.Lock()
         self._bindings: dict[tuple[Any, ...], _Binding] = {}
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end: a child begins anew."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child begin without connections: the threads that answer on them are its parent's."""
+        if child:
+            _inherited.extend(self._bindings.values())
+            self._lock = threading.Lock()
+            self._bindings = {}
 
     @cached_property
     def files(self) -> tuple[View, ...]:
@@ -341,6 +353,10 @@ class _Binding:
 
 _bindings: weakref.WeakSet[_Binding] = weakref.WeakSet()
 """Those that keep runs: what one has, the next version's begins with, whichever views it is of."""
+
+
+_inherited: list[_Binding] = []
+"""What a forked child has of its parent; never closed, as that waits for threads that are not there."""
 
 
 def _has_runs(metadata: pa.Table) -> bool:

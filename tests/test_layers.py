@@ -17,7 +17,7 @@ LAYERS: dict[str, int] = {}
 for number, names in enumerate(
     [
         # pure: no I/O
-        "errors ending layout schema refs digest rows marker reports delta_actions",
+        "errors ending forking layout schema refs digest rows marker reports delta_actions",
         "faces faces.html faces.curves faces.notebook",
         "items.base items.library items.nested",
         "items.parquet",
