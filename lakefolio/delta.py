@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -25,6 +24,7 @@ from lakefolio.delta_actions import (
     DataFile,
     LogEntry,
     now_ms,
+    quoted_path,
     rows_to_plain,
     sealed,
     stats_of,
@@ -197,9 +197,10 @@ class DeltaTable(DeltaLog):
         files = sorted(self._files.values(), key=lambda file: file.path)
         if everything:
             return _portions([file for file in files if file.level < _FULL_LEVEL])
+        levels = [file.level for file in files]
         for top in reversed(range(_FULL_LEVEL)):
-            if sum(file.level == top for file in files) >= _COMPACT_FANOUT:
-                return _portions([file for file in files if file.level <= top])[:1]
+            if levels.count(top) >= _COMPACT_FANOUT:
+                return _portions([file for file, level in zip(files, levels, strict=True) if level <= top])[:1]
         return []
 
     def _replace_by(self, merged: DataFile, body: bytes, files: list[DataFile]) -> bool:
@@ -214,7 +215,7 @@ class DeltaTable(DeltaLog):
         removes = [
             {
                 "remove": {
-                    "path": quote(file.path, safe="/=-_.~"),
+                    "path": quoted_path(file.path),
                     "deletionTimestamp": now,
                     "dataChange": False,
                     "extendedFileMetadata": True,

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakefolio.delta_actions import from_parquet, to_parquet
@@ -39,6 +39,7 @@ def a_row(schema: pa.Schema) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("table", SCHEMAS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_row_comes_back(table: str, data: st.DataObject) -> None:
     schema = SCHEMAS[table]
