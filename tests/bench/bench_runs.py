@@ -91,8 +91,6 @@ if which == "sqlite" and runs:
         hits = client.search_runs([experiment], query, max_results=1000, order_by=["metrics.auc DESC"])
         found["hits"] = len(hits)
     search()
-    many.create_run(status="done", params={"lr": 0.01}, metrics={"auc": 0.999})
-    found["next_search_s"] = spent(lambda: many.sql(query).fetchall())
     found["search_s"] = min(spent(search) for _ in range(5))
     frame = lambda: mlflow.search_runs([experiment], query, max_results=50000)
     found["search_all_s"] = min(spent(frame) for _ in range(3))
@@ -160,6 +158,8 @@ def ours(points: int, runs: int, folder: Path) -> dict[str, Any]:
     whole = "select * from runs where auc > 0.99 and lr = 0.01"
     found["search_all_s"] = min(spent(lambda: many.sql(whole).pl()) for _ in range(3))
     found["hits"] = len(many.sql(query).fetchall())
+    many.create_run(status="done", params={"lr": 0.01}, metrics={"auc": 0.999})
+    found["next_search_s"] = spent(lambda: many.sql(query).fetchall())
     return found
 
 

@@ -1,0 +1,26 @@
+"""The scripts of ``tests/bench`` run: what they measure is looked at by people, that they still work is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent / "bench"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bench_commits.py", "--places", "local", "--writers", "1", "2", "--seconds", "0.1"], "two bare requests"),
+        (["bench_runs.py", "--points", "100", "--runs", "30", "--mlflow", "none"], "the first after a commit"),
+    ],
+    ids=lambda value: value[0].removesuffix(".py") if isinstance(value, list) else "",
+)
+def test_a_bench_runs_to_its_end(tmp_path: Path, arguments: list[str], said: str) -> None:
+    command = [sys.executable, str(BENCH / arguments[0]), *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert said in done.stdout
