@@ -7,6 +7,7 @@ child locks of its own. Remote stores refuse to work in a child anyway (see ``st
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -23,22 +24,28 @@ class Forked(Protocol):
         """Go on; called by the same thread, in both processes."""
 
 
+_lock = threading.Lock()
 _members: weakref.WeakSet[Forked] = weakref.WeakSet()
 _ready: list[Forked] = []
 
 
 def at_forks(member: Forked) -> None:
     """Give a say to something, for as long as it exists."""
-    _members.add(member)
+    with _lock:
+        _members.add(member)
 
 
 def _before() -> None:
-    _ready[:] = _members
+    with _lock:
+        _ready[:] = _members
     for member in _ready:
         member.before_fork()
 
 
 def _after(*, child: bool) -> None:
+    global _lock
+    if child:
+        _lock = threading.Lock()
     for member in reversed(_ready):
         member.after_fork(child=child)
     _ready.clear()
