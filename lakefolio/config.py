@@ -205,36 +205,33 @@ def _views_folder() -> str:
 
 def _of_text(variable: str, name: str, key: _Key, text: str) -> Any:
     if key.kind == "number":
-        return _number_of(variable, name, text)
+        number = _number(text)
+        if not 0 < number < _LARGEST:
+            raise _bad_variable(variable, name, text, "a number above 0", key.default)
+        return number
     if key.kind != "switch":
         return os.path.expanduser(text) if name == "views" else text
     if text.lower() not in (*_YES, *_NO):
-        raise InvalidInputError(
-            f"environment variable {variable} is {text!r}, expected true or false",
-            kind="bad-config",
-            hint=f"write {variable}=true, or unset it",
-            path=None,
-            line=None,
-            key=name,
-        )
+        raise _bad_variable(variable, name, text, "true or false", "true")
     return text.lower() in _YES
 
 
-def _number_of(variable: str, name: str, text: str) -> float:
+def _number(text: str) -> float:
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
-        number = 0
-    if not 0 < number < _LARGEST:
-        raise InvalidInputError(
-            f"environment variable {variable} is {text!r}, expected a number above 0",
-            kind="bad-config",
-            hint=f"write {variable}={KEYS[name].default}, or unset it",
-            path=None,
-            line=None,
-            key=name,
-        )
-    return number
+        return 0
+
+
+def _bad_variable(variable: str, name: str, text: str, expected: str, example: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"environment variable {variable} is {text!r}, expected {expected}",
+        kind="bad-config",
+        hint=f"write {variable}={example}, or unset it",
+        path=None,
+        line=None,
+        key=name,
+    )
 
 
 def _check(file: ConfigFile) -> None:
