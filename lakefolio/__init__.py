@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry, Snapshot
+    from lakefolio.capture.decorator import capture
     from lakefolio.errors import (
         AlreadyExistsError,
         ConflictError,
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from lakefolio.folio import Folio as DataFolio
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
+    from lakefolio.model.entries import Entry, Snapshot
     from lakefolio.query.conditions import Q, all_of, any_of, not_
-    from lakefolio.runs.capture import capture
-    from lakefolio.runs.manifest import RunManifest
+    from lakefolio.runs.record import RunManifest
     from lakefolio.runs.run import Run
-    from lakefolio.runs.words import RunType, StorageMode
+    from lakefolio.runs.validation import RunType, StorageMode
 
 __all__ = [
     "AlreadyExistsError",
@@ -73,19 +73,19 @@ __all__ = [
 
 _HOMES = {
     "DataFolio": ("lakefolio.folio", "Folio"),
-    "Entry": ("lakefolio.entries", "Entry"),
+    "Entry": ("lakefolio.model.entries", "Entry"),
     "Folio": ("lakefolio.folio", "Folio"),
     "Lake": ("lakefolio.lake", "Lake"),
     "Run": ("lakefolio.runs.run", "Run"),
-    "RunManifest": ("lakefolio.runs.manifest", "RunManifest"),
-    "RunType": ("lakefolio.runs.words", "RunType"),
-    "Snapshot": ("lakefolio.entries", "Snapshot"),
+    "RunManifest": ("lakefolio.runs.record", "RunManifest"),
+    "RunType": ("lakefolio.runs.validation", "RunType"),
+    "Snapshot": ("lakefolio.model.entries", "Snapshot"),
     "Q": ("lakefolio.query.conditions", "Q"),
     "all_of": ("lakefolio.query.conditions", "all_of"),
     "any_of": ("lakefolio.query.conditions", "any_of"),
     "not_": ("lakefolio.query.conditions", "not_"),
-    "StorageMode": ("lakefolio.runs.words", "StorageMode"),
-    "capture": ("lakefolio.runs.capture", "capture"),
+    "StorageMode": ("lakefolio.runs.validation", "StorageMode"),
+    "capture": ("lakefolio.capture.decorator", "capture"),
     "open": ("lakefolio.lake", "open_lake"),
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,8 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.errors import LakefolioError
-from lakefolio.refs import new_id
-from lakefolio.schema import MANIFESTS_SCHEMA
+from lakefolio.format.names import new_id
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.storage import open_store
 
 SECRETS = ("s3cr3t",)

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lakefolio import aws
 from lakefolio.errors import InvalidInputError, StorageError
-from lakefolio.storage import open_store
+from lakefolio.storage import aws, open_store
 
 
 @pytest.fixture

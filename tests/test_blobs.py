@@ -7,7 +7,7 @@ import os
 import pytest
 
 import lakefolio as lf
-from lakefolio.layout import blob_key
+from lakefolio.format.layout import blob_key
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_adding_again_mends_a_lost_blob(lake: lf.Lake, damage: str) -> None:
 
 
 def test_a_file_that_changes_while_it_is_added_is_refused(lake: lf.Lake, tmp_path, monkeypatch) -> None:
-    from lakefolio import blobs
+    from lakefolio.content import blobs
 
     path = tmp_path / "growing.bin"
     path.write_bytes(b"a" * 100_000)

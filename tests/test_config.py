@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.config import KEYS, default_author, default_lake_uri, found, place_of, setting
+from lakefolio.config.settings import KEYS, default_author, default_lake_uri, found, place_of, setting
 from lakefolio.errors import InvalidInputError
 
 
@@ -291,7 +291,7 @@ def test_with_and_without_deduplication_equal_bytes_share_one_object(tmp_path, m
     import pyarrow as pa
 
     import lakefolio as lf
-    from lakefolio.blobs import Blobs
+    from lakefolio.content.blobs import Blobs
 
     asked = []
     real = Blobs._known

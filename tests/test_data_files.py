@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakefolio.delta_actions import from_parquet, to_parquet
-from lakefolio.rows import rows_of
-from lakefolio.schema import MANIFESTS_SCHEMA, SCHEMAS
+from lakefolio.delta.actions import from_parquet, to_parquet
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.schema import MANIFESTS_SCHEMA, SCHEMAS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=200)
 VALUES = {

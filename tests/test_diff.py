@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sql.lake_tables import Rows, empty_tables, small_lake
 
 import lakefolio as lf
-from lakefolio.diff import diff, history, log
 from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.history.diff import diff, history, log
 
 
 def journal(lake, **options):

@@ -42,7 +42,7 @@ def test_every_section_of_the_format_that_is_cited_exists() -> None:
 
 
 def test_the_format_names_every_column() -> None:
-    from lakefolio.schema import SCHEMAS
+    from lakefolio.format.schema import SCHEMAS
 
     text = (Path(lakefolio.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
     for table, schema in SCHEMAS.items():

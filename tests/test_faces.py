@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lakefolio as lf
-from lakefolio.faces import curves, html
+from lakefolio.render import curves, html
 
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"&\x1b[31m"
 

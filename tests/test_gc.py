@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.layout import blob_key, log_key
-from lakefolio.storage.base import Store
+from lakefolio.format.layout import blob_key, log_key
 from lakefolio.storage.local import LocalStore
+from lakefolio.storage.store import Store
 
 
 @pytest.fixture
@@ -229,8 +229,8 @@ def test_what_was_replaced_long_ago_is_told_from_what_was_never_named(
     import deltalake
     import polars as pl
 
-    monkeypatch.setattr("lakefolio.delta_log._KEPT_TOMBSTONES", 3)
-    monkeypatch.setattr("lakefolio.delta_dead._AT_ONCE", 3)
+    monkeypatch.setattr("lakefolio.delta.log._KEPT_TOMBSTONES", 3)
+    monkeypatch.setattr("lakefolio.delta.orphans._AT_ONCE", 3)
     lake = lf.open(tmp_path / "lake")
     for number in range(140):
         lake.folio("f").add_json("x", number, overwrite=True)
@@ -264,7 +264,7 @@ def test_what_was_replaced_long_ago_is_told_from_what_was_never_named(
 
 
 def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
-    from lakefolio import aws
+    from lakefolio.storage import aws
 
     lake = lf.open(s3_uri)
     bucket, _, prefix = s3_uri.removeprefix("s3://").partition("/")
@@ -316,14 +316,14 @@ def test_new_content_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -
 def test_content_of_a_batch_that_can_not_be_held_comes_from_the_old_object_or_not_at_all(
     lake: lf.Lake, other: lf.Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lakefolio.kept._BATCH_MEMORY_BYTES", 0)
+    monkeypatch.setattr("lakefolio.content.reupload_buffer._BATCH_MEMORY_BYTES", 0)
     monkeypatch.setattr(type(other._session.store), "delete", lambda self, keys: list(keys))
     with lake.batch():
         lake.folio("f").add_artifact("y", content(1))
         purge_everything(other)()  # killed before it deleted anything
     assert lake.folio("f").get("y") == content(1)
     monkeypatch.undo()
-    monkeypatch.setattr("lakefolio.kept._BATCH_MEMORY_BYTES", 0)
+    monkeypatch.setattr("lakefolio.content.reupload_buffer._BATCH_MEMORY_BYTES", 0)
     with pytest.raises(lf.LakefolioError) as caught:  # noqa: PT012, SIM117 - raised at the end of the block
         with lake.batch():
             lake.folio("f").add_artifact("z", content(2))

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import lakefolio as lf
-from lakefolio.changes import Commit, Put, Stored
-from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import AlreadyExistsError, StorageError
-from lakefolio.journal import Journal
-from lakefolio.refs import new_id
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import new_id
+from lakefolio.journal.journal import Journal
+from lakefolio.model.changes import Commit, Put, Stored
 from lakefolio.storage import Store, open_store
 from lakefolio.testing import CountingProxy
 
@@ -243,7 +243,7 @@ def test_processes_lose_nothing(lake_uri: str) -> None:
 
 def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> None:
     """The ordinal of a metadata row counts within its transaction only."""
-    from lakefolio.changes import Annotate
+    from lakefolio.model.changes import Annotate
 
     journal = opened(str(tmp_path / "lake"))
     both = [

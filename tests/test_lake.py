@@ -10,7 +10,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.errors import FormatError
-from lakefolio.repair import repair
+from lakefolio.maintenance.repair import repair
 from lakefolio.storage import open_store
 
 

@@ -1,10 +1,11 @@
-"""Imports go down the layers only, and each third-party library lives behind one adapter."""
+"""Packages use each other one way, through public names, and each third-party library lives behind one adapter."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,65 +14,47 @@ import pytest
 import lakefolio
 
 PACKAGE = Path(lakefolio.__file__).parent
-LAYERS: dict[str, int] = {}
-for number, names in enumerate(
-    [
-        # pure: no I/O
-        "errors ending forking layout schema refs digest rows marker reports delta_actions",
-        "faces faces.html faces.curves faces.notebook",
-        "items.base items.library items.nested",
-        "items.parquet",
-        "entries",
-        "state side",
-        "changes overlay lookup reach",
-        "plan_rows",
-        "planner",
-        # adapters
-        "configfiles config aws aws_upload storage storage.* delta_log delta delta_scan delta_dead neighbours",
-        # domain
-        "items items.* cache",
-        "blob_source",
-        "tickets logs log_writing turns handing committing tidying journal blobs references kept purging marking "
-        "probe eventtext",
-        # read
-        "nodes viewfiles run_columns statements viewmaking kept_runs limits frames views ownviews",
-        "query query.conditions query.compiler",
-        "history diff lineage_drawing openlineage lineage table_files table_import",
-        # facade and upkeep
-        "words reader reads batches writer creating",
-        "query.result query.dataset browse session check gc why repair doctor",
-        "runs runs.*",
-        "compare",
-        "surroundings folio.* lake.*",
-        "folio folio.folio lake lake.lake",
-        # edge
-        "demo cli cli.* __main__",
-        "testing testing.*",
-    ]
-):
-    for name in names.split():
-        LAYERS[name] = number
+
+ORDER = [
+    *("errors", "_version"),
+    *("process", "config", "format", "render"),
+    *("storage", "model", "items", "history", "lineage"),
+    *("delta", "content", "views"),
+    *("journal", "session"),
+    *("runs", "query", "maintenance", "folio"),
+    *("capture", "lake", "demo"),
+    *("cli", "__main__"),
+]
+"""Each package uses only what stands left of it. Imports for types and imports inside of functions count."""
+
+BESIDE = {"testing": {"errors", "storage"}}
+"""What other projects import stands beside the order, and uses these packages only."""
 
 HOMES = {
-    "obstore": {"storage.*", "aws", "testing.*"},
-    "boto3": {"aws", "aws_upload", "testing.*"},
-    "botocore": {"aws", "aws_upload", "testing.*"},
+    "obstore": {"storage", "testing"},
+    "boto3": {"storage", "testing"},
+    "botocore": {"storage", "testing"},
     "deltalake": {"delta"},
-    "duckdb": {"views", "viewmaking", "limits", "statements", "testing.*"},
-    "click": {"cli", "cli.*"},
-    "rich": {"cli", "cli.*"},
-    "pytest": {"testing", "testing.*"},
-    "hypothesis": {"testing", "testing.*"},
-    "sklearn": {"items.*", "demo"},
-    "skops": {"items.*"},
-    "torch": {"items.*"},
-    "safetensors": {"items.*"},
+    "duckdb": {"views", "testing"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "pytest": {"testing"},
+    "hypothesis": {"testing"},
+    "sklearn": {"items", "demo"},
+    "skops": {"items"},
+    "torch": {"items"},
+    "safetensors": {"items"},
+    "matplotlib": {"render", "demo"},
 }
+"""Third-party library -> the packages that import it when they run; types may be named anywhere."""
+
+FLAT = {"errors", "demo", "__main__"}
+"""The modules that lie in no package."""
 
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Return the name below the package -> syntax tree of every module."""
+    """Return the name below ``lakefolio`` -> syntax tree of every module but ``lakefolio`` itself."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
@@ -80,60 +63,82 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def layer(module: str) -> int | None:
-    """Return the layer of a module: its own, or that of the nearest pattern."""
-    if module in LAYERS:
-        return LAYERS[module]
-    for pattern, number in LAYERS.items():
-        if pattern.endswith("*") and module.startswith(pattern[:-1]):
-            return number
-    return None
+def package(module: str) -> str:
+    return module.split(".")[0]
 
 
-def belongs(module: str, homes: set[str]) -> bool:
-    return any(module == home or (home.endswith("*") and module.startswith(home[:-1])) for home in homes)
+def imports(tree: ast.Module, *, types: bool) -> Iterator[tuple[str, str | None]]:
+    """Give (module, name) of everything a module imports, at any depth; with ``types`` for type checkers too."""
 
-
-def imports(tree: ast.Module) -> set[str]:
-    """Return what a module imports when it runs, anywhere in it; what only types need does not count."""
-    found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+    def visit(node: ast.AST) -> Iterator[tuple[str, str | None]]:
+        if not types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             return
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "lakefolio":
-                found.update(f"lakefolio.{alias.name}" for alias in node.names)
-            else:
-                found.add(node.module)
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
         for child in ast.iter_child_nodes(node):
-            visit(child)
+            yield from visit(child)
 
-    visit(tree)
-    return found
+    yield from visit(tree)
+
+
+def own_imports(module: str) -> Iterator[tuple[str, str | None]]:
+    """Give (module below ``lakefolio``, name or None for the module itself) of what a module imports of the library."""
+    for imported, name in imports(modules()[module], types=True):
+        below = imported.removeprefix("lakefolio").removeprefix(".")
+        if package(imported) != "lakefolio" or name is None:
+            assert package(imported) != "lakefolio" or module in {"demo"}, f"write from … import in {module}"
+        elif (full := f"{below}.{name}".removeprefix(".")) in modules():
+            yield full, None
+        elif below:
+            yield below, name
+
+
+@cache
+def exported(module: str) -> frozenset[str]:
+    for node in modules()[module].body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == "__all__":
+            return frozenset(ast.literal_eval(node.value))  # type: ignore[attr-defined]  # an assignment has a value
+    return frozenset()
+
+
+def test_every_module_has_its_place() -> None:
+    known = {*ORDER, *BESIDE}
+    assert {package(module) for module in modules()} <= known
+    assert {module for module in modules() if "." not in module and not (PACKAGE / module).is_dir()} <= FLAT | {
+        "_version"
+    }
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
-def test_imports_go_down(module: str) -> None:
-    own = layer(module)
-    assert own is not None, f"{module} has no layer: say in this test where it belongs"
-    for imported in imports(modules()[module]):
-        if not imported.startswith("lakefolio."):
+def test_packages_use_each_other_one_way(module: str) -> None:
+    own = package(module)
+    for imported, _ in own_imports(module):
+        other = package(imported)
+        if other == own:
             continue
-        below = imported.removeprefix("lakefolio.")
-        number = layer(below)
-        if number is None:  # a name of the package itself, such as __version__
-            continue
-        assert number <= own, f"{module} (layer {own}) imports {below} (layer {number})"
+        if own in BESIDE:
+            assert other in BESIDE[own], f"{module} imports {imported}: {own} uses {sorted(BESIDE[own])} only"
+        else:
+            assert other in ORDER, f"{module} imports {imported}, which is for other projects and tests"
+            assert ORDER.index(other) < ORDER.index(own), f"{module} imports {imported}: {other} stands above {own}"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_packages_import_public_names_of_others(module: str) -> None:
+    for imported, name in own_imports(module):
+        if name is not None and package(imported) != package(module):
+            assert name in exported(imported), f"{module} imports {name}, which __all__ of {imported} does not show"
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_third_party_libraries_live_behind_one_adapter(module: str) -> None:
-    for imported in imports(modules()[module]):
-        homes = HOMES.get(imported.split(".")[0])
-        assert homes is None or belongs(module, homes), f"{module} imports {imported}, which belongs in {homes}"
+    for imported, _ in imports(modules()[module], types=False):
+        homes = HOMES.get(package(imported))
+        assert homes is None or package(module) in homes, f"{module} imports {imported}, which belongs in {homes}"
 
 
 def test_importing_lakefolio_imports_nothing_heavy() -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from sql.lake_tables import Rows, small_lake
 
-from lakefolio.lineage import Lineage, graph
-from lakefolio.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA
+from lakefolio.format.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA
+from lakefolio.lineage.graph import Lineage, graph
 
 
 def lineage(lake, *roots):

@@ -83,7 +83,7 @@ def test_many_connections_and_large_bodies_pass_unchanged(s3_server, s3_proxy):
 
 def test_bodies_in_chunks_and_expect_continue_pass(s3_server, s3_proxy):
     """boto3 sends both: chunked bodies with trailing checksums, and Expect: 100-continue with every upload."""
-    from lakefolio import aws
+    from lakefolio.storage import aws
 
     client = aws.client("s3", s3_proxy.storage_options)
     seen = []

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
-from lakefolio.changes import (
+from lakefolio.errors import AlreadyExistsError, IntegrityError
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import new_id
+from lakefolio.journal.tickets import Ticket, Tickets, parse_ticket, ticket_bytes
+from lakefolio.model.changes import (
     KEEP,
     Annotate,
     Change,
@@ -26,12 +30,8 @@ from lakefolio.changes import (
     TakeSnapshot,
     Update,
 )
-from lakefolio.digest import sha256_of_bytes
-from lakefolio.entries import Entry
-from lakefolio.errors import AlreadyExistsError, IntegrityError
-from lakefolio.refs import new_id
+from lakefolio.model.entries import Entry
 from lakefolio.testing import CountingProxy
-from lakefolio.tickets import Ticket, Tickets, parse_ticket, ticket_bytes
 
 INLINE = Stored(kind="json", storage="inline", format="json", content=b"1", digest=sha256_of_bytes(b"1"), size_bytes=1)
 BLOB = Stored(

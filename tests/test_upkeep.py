@@ -15,11 +15,11 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.delta import DeltaTable
-from lakefolio.delta_actions import to_parquet
-from lakefolio.doctor import doctor, judge_rules
-from lakefolio.layout import blob_key, log_key
-from lakefolio.repair import repair
+from lakefolio.delta.actions import to_parquet
+from lakefolio.delta.table import DeltaTable
+from lakefolio.format.layout import blob_key, log_key
+from lakefolio.maintenance.doctor import doctor, judge_rules
+from lakefolio.maintenance.repair import repair
 from lakefolio.storage import open_store
 from lakefolio.storage.local import LocalStore
 from lakefolio.testing import S3Server
@@ -334,7 +334,7 @@ def test_threads_commit_while_one_of_them_merges(tmp_path: Path, monkeypatch: py
         for n in range(60):
             lake.folio("f").add_json(f"{number}-{n}", n)
 
-    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     for number in range(50):
         lake.folio("f").add_json(f"i{number}", number)
     table = lake._session.journal.manifests_table
@@ -362,7 +362,7 @@ def test_files_that_another_writer_has_merged_meanwhile_are_left(
         versions.append(one.version)
         return to_parquet(rows)
 
-    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     one.compact()
     assert versions == [one.version]
     assert len(one._session.journal.manifests_table.known_files) == 1
@@ -375,8 +375,8 @@ def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch:
     for number in range(90):
         lake.folio("f").add_json("x", number, overwrite=True)
     wanted = lake.scan("manifests").collect()
-    monkeypatch.setattr("lakefolio.delta_actions._LEVELS", (4, 8, 12))
-    monkeypatch.setattr("lakefolio.delta._MOST_ROWS", 24)
+    monkeypatch.setattr("lakefolio.delta.actions._LEVELS", (4, 8, 12))
+    monkeypatch.setattr("lakefolio.delta.table._MOST_ROWS", 24)
     merged: list[int] = []
     replace_by = DeltaTable._replace_by
 
@@ -414,7 +414,7 @@ def test_what_deltalake_cleans_up_breaks_no_promised_version(
     """
     from deltalake import DeltaTable
 
-    monkeypatch.setattr("lakefolio.delta_log._KEPT_TOMBSTONES", tombstones)
+    monkeypatch.setattr("lakefolio.delta.log._KEPT_TOMBSTONES", tombstones)
     lake = lf.open(tmp_path / "lake")
     for number in range(60):
         lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})

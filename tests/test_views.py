@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from sql.lake_tables import Rows, empty_tables, small_lake
 
-from lakefolio import views as views_module
 from lakefolio.errors import InvalidInputError
-from lakefolio.schema import SCHEMAS
-from lakefolio.views import RUN_COLUMNS_LIMIT, Views, connect, query, scan
+from lakefolio.format.schema import SCHEMAS
+from lakefolio.views import engine as views_module
+from lakefolio.views.engine import RUN_COLUMNS_LIMIT, Views, connect, query, scan
 
 
 @pytest.fixture
@@ -304,6 +304,6 @@ def test_scan_reads_in_pieces_and_counts_a_limit_before_a_filter():
 
 
 def test_the_engines_are_imported_when_they_are_needed():
-    code = "import sys, lakefolio.views; print([one for one in ('duckdb', 'polars') if one in sys.modules])"
+    code = "import sys, lakefolio.views.engine; print([one for one in ('duckdb', 'polars') if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.folio import Folio
@@ -110,7 +110,7 @@ def add(
 
 
 def _named(ref: str) -> tuple[str, str]:
-    from lakefolio.refs import parse_ref
+    from lakefolio.format.names import parse_ref
 
     parsed = parse_ref(ref)
     if parsed.folio is None or parsed.at is not None:

@@ -134,9 +134,9 @@ class App:
 
     def place(self, *, writing: bool) -> Store:
         """Return where the lake lies, which must exist; its marker is looked at, its journal is not read."""
-        from lakefolio.config import place_of
-        from lakefolio.creating import find_marker
-        from lakefolio.marker import read_marker
+        from lakefolio.config.settings import place_of
+        from lakefolio.format.marker import read_marker
+        from lakefolio.session.create import find_marker
         from lakefolio.storage import open_store
 
         store = open_store(*place_of(self.lake_uri))

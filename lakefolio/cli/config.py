@@ -17,7 +17,7 @@ def config(app: App) -> None:
     Arguments win over the environment (LAKEFOLIO_LAKE, LAKEFOLIO_AUTHOR, …), that over [tool.lakefolio] of
     pyproject.toml and lakefolio.toml, searched upwards from here. Secrets are masked.
     """
-    from lakefolio.config import KEYS, found
+    from lakefolio.config.settings import KEYS, found
 
     settings = [found(name, app.lake_uri if name == "lake" else None, said="--lake") for name in KEYS]
     app.output.rows(

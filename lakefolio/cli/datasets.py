@@ -7,7 +7,7 @@ import click
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import datasets as complete
 from lakefolio.cli.query import found_items
-from lakefolio.reports import counted, format_bytes
+from lakefolio.render.text import counted, format_bytes
 
 __all__ = ["datasets"]
 

@@ -19,8 +19,8 @@ def doctor(app: App, no_write: bool) -> None:
     or the kind of file system. What it creates lies under doctor/ and is removed. Exits with 7 if the
     place must not be written to.
     """
-    from lakefolio.config import place_of
-    from lakefolio.doctor import doctor as examine
+    from lakefolio.config.settings import place_of
+    from lakefolio.maintenance.doctor import doctor as examine
 
     uri, options = place_of(app.lake_uri)
     with app.output.working("examining"):

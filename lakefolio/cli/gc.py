@@ -20,8 +20,8 @@ def gc(app: App, dry_run: bool, grace: float | None, keep_days: float | None, ke
     By default all history stays, and only what killed writers left goes. The content of live items and of
     snapshots always stays. Safe beside any writers; killed, it is resumed by the next one.
     """
-    from lakefolio.config import default_author
-    from lakefolio.gc import collect
+    from lakefolio.config.settings import default_author
+    from lakefolio.maintenance.gc import collect
 
     if app.at is not None:
         app.open().gc()  # refused: the past has nothing to give up

@@ -17,13 +17,13 @@ from lakefolio.cli.files import publish
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import plain
 from lakefolio.errors import InvalidInputError
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakefolio.entries import Entry
     from lakefolio.lake import Lake
+    from lakefolio.model.entries import Entry
 
 __all__ = ["get"]
 

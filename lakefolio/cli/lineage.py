@@ -12,7 +12,7 @@ from lakefolio.cli.files import publish
 from lakefolio.cli.naming import items
 
 if TYPE_CHECKING:
-    from lakefolio.lineage import Graph, Lineage
+    from lakefolio.lineage.graph import Graph, Lineage
 
 __all__ = ["lineage"]
 
@@ -75,7 +75,7 @@ def _part(found: Lineage, upstream: bool, downstream: bool, depth: int | None) -
 
 
 def _both(up: Graph, down: Graph) -> Graph:
-    from lakefolio.lineage import Graph
+    from lakefolio.lineage.graph import Graph
 
     nodes = {node.key: node for node in (*up.nodes, *down.nodes)}
     return Graph(nodes, list(dict.fromkeys([*up.edges, *down.edges])), up.roots, "both")

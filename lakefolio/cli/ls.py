@@ -11,11 +11,11 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folders
 from lakefolio.cli.output import when
 from lakefolio.errors import NotFoundError, nearest
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
-    from lakefolio.browse import Folder
-    from lakefolio.entries import Entry
+    from lakefolio.model.entries import Entry
+    from lakefolio.query.browse import Folder
 
 __all__ = ["folder", "ls"]
 

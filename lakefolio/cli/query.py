@@ -10,7 +10,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.output import when
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 __all__ = ["found_items", "query"]
 

@@ -20,8 +20,8 @@ def repair(app: App, source: str, skip_data: bool, dry_run: bool) -> None:
     Works on a lake that can't be opened any more. Each object is verified; nothing is repaired by forgetting it.
     Exits with 8 if something stays lost.
     """
-    from lakefolio.config import place_of
-    from lakefolio.repair import repair as run
+    from lakefolio.config.settings import place_of
+    from lakefolio.maintenance.repair import repair as run
     from lakefolio.storage import open_store
 
     uri, options = place_of(app.lake_uri)

@@ -11,7 +11,7 @@ from lakefolio.cli.naming import runs
 from lakefolio.cli.output import when
 
 if TYPE_CHECKING:
-    from lakefolio.runs.manifest import RunManifest
+    from lakefolio.runs.record import RunManifest
 
 __all__ = ["run"]
 

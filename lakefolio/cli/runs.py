@@ -19,7 +19,7 @@ def runs(app: App, path: str | None) -> None:
     by_model, flat, and view files of one's own; a path that begins with none of them is one of default_organisation.
     """
     from lakefolio.cli.ls import folder
-    from lakefolio.config import blamed, setting
+    from lakefolio.config.settings import blamed, setting
     from lakefolio.errors import InvalidInputError, nearest
 
     lake = app.open()

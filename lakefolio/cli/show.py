@@ -11,12 +11,12 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import when
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry
-    from lakefolio.history import History
+    from lakefolio.history.log import History
     from lakefolio.lake import Lake
+    from lakefolio.model.entries import Entry
 
 __all__ = ["show"]
 

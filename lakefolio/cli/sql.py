@@ -72,7 +72,7 @@ def _unique(names: list[str]) -> list[str]:
 
 def _views(app: App, output: Output) -> None:
     """List the library's views, and if there is a lake the view files of the user and of the lake."""
-    from lakefolio.views import described
+    from lakefolio.views.engine import described
 
     problems: tuple[str, ...] = ()
     try:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.folio.info import info_of, item_type, same_content
 from lakefolio.folio.places import path_of
-from lakefolio.lookup import item_not_found
-from lakefolio.overlay import Overlay
-from lakefolio.refs import parse_ref
+from lakefolio.format.names import parse_ref
+from lakefolio.model.pending_state import Overlay
+from lakefolio.model.resolve import item_not_found
 
 if TYPE_CHECKING:
-    from lakefolio.changes import Change
-    from lakefolio.entries import Entry
-    from lakefolio.session import Session
+    from lakefolio.model.changes import Change
+    from lakefolio.model.entries import Entry
+    from lakefolio.session.session import Session
 
 __all__ = ["At", "FolioBase"]
 

@@ -11,8 +11,8 @@ from lakefolio.folio.copying import copy_items, with_their_inputs
 from lakefolio.folio.curating import Curating
 from lakefolio.folio.places import is_location, with_suffix
 from lakefolio.folio.snapshots import Snapshots
-from lakefolio.refs import check_folio
-from lakefolio.session import Session
+from lakefolio.format.names import check_folio
+from lakefolio.session.session import Session
 
 __all__ = ["Copies"]
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.changes import Change, Put, SetArchived, Stored
-from lakefolio.items.base import Encoded, FilePayload
-from lakefolio.refs import new_id
-from lakefolio.words import metadata_texts
+from lakefolio.format.names import new_id
+from lakefolio.items.handler import Encoded, FilePayload
+from lakefolio.model.changes import Change, Put, SetArchived, Stored
+from lakefolio.session.annotations import metadata_texts
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry
-    from lakefolio.session import Session
+    from lakefolio.model.entries import Entry
+    from lakefolio.session.session import Session
 
 __all__ = ["copy_items", "with_their_inputs"]
 

@@ -8,11 +8,11 @@ from fnmatch import filter as matching
 from operator import itemgetter
 from typing import Any, Self
 
-from lakefolio.changes import KEEP, Delete, SetArchived, Update
 from lakefolio.folio.base import FolioBase
 from lakefolio.folio.putting import Inputs, Tags, as_list
-from lakefolio.lookup import item_not_found
-from lakefolio.words import check_inputs, check_tags, check_text, metadata_texts
+from lakefolio.model.changes import KEEP, Delete, SetArchived, Update
+from lakefolio.model.resolve import item_not_found
+from lakefolio.session.annotations import check_inputs, check_tags, check_text, metadata_texts
 
 __all__ = ["Curating"]
 

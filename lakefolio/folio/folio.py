@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from lakefolio.changes import Annotate
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.folio.accessors import DataAccessor
 from lakefolio.folio.adding import Adding
@@ -21,12 +20,13 @@ from lakefolio.folio.describe import describe_folio, describe_snapshot, snapshot
 from lakefolio.folio.metadata import FolioMetadata
 from lakefolio.folio.places import is_location, open_place, with_suffix
 from lakefolio.folio.reading import Reading
-from lakefolio.refs import check_folio
-from lakefolio.session import Session
-from lakefolio.words import metadata_texts
+from lakefolio.format.names import check_folio
+from lakefolio.model.changes import Annotate
+from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry
+    from lakefolio.model.entries import Entry
 
 __all__ = ["Folio"]
 
@@ -181,7 +181,7 @@ class Folio(Adding, Reading, Copies):
         return text + (f" [snapshot: {self._snapshot}]" if self._snapshot else "")
 
     def _repr_html_(self) -> str:
-        from lakefolio.faces.notebook import folio_html
+        from lakefolio.render.notebook import folio_html
 
         return folio_html(self, [one for one in self._reading.state().entries(self._name) if not one.archived])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from lakefolio.entries import Entry
+from lakefolio.model.entries import Entry
 
 __all__ = [
     "SECTIONS",

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, LakeNotFoundError, PlaceTakenError
-from lakefolio.layout import MARKER, PENDING, README
-from lakefolio.refs import check_folio
+from lakefolio.format.layout import MARKER, PENDING, README
+from lakefolio.format.names import check_folio
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
 __all__ = ["is_location", "open_place", "path_of", "with_suffix"]
 
@@ -67,8 +67,8 @@ def open_place(
         LakeNotFoundError: No lake is there, and none may be created.
         PlaceTakenError: A folder with other things in it, or a file, lies there.
     """
-    from lakefolio.config import place_of
-    from lakefolio.session import Session
+    from lakefolio.config.settings import place_of
+    from lakefolio.session.session import Session
 
     options: dict[str, Any] = {"storage_options": storage_options, "read_only": read_only, "author": author}
     may_create = create and not read_only

@@ -15,8 +15,8 @@ from lakefolio.folio.base import At, FolioBase
 from lakefolio.folio.info import SECTIONS, section_of
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry
-    from lakefolio.session import Session
+    from lakefolio.model.entries import Entry
+    from lakefolio.session.session import Session
 
 __all__ = ["Reading"]
 
@@ -294,11 +294,11 @@ def _found_path(reader: Session, entry: Entry) -> str:
 
 
 def _is_good(reader: Session, entry: Entry) -> bool:
-    from lakefolio import references
+    from lakefolio.content import external
 
     try:
         if entry.storage == "reference":
-            references.check(entry, reader.store.options)
+            external.check(entry, reader.store.options)
         elif (entry.size_bytes or 0) <= _IN_MEMORY_BYTES:
             reader.blobs.source(entry).read()
         else:

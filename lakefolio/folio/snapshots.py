@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.base import FolioBase
 from lakefolio.folio.putting import Tags
-from lakefolio.lookup import snapshot_not_found
-from lakefolio.refs import check_snapshot
-from lakefolio.surroundings import environment, execution, git_state, reproduction_steps
-from lakefolio.words import check_tags, check_text
+from lakefolio.format.names import check_snapshot
+from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
+from lakefolio.model.resolve import snapshot_not_found
+from lakefolio.process.provenance import environment, execution, git_state, reproduction_steps
+from lakefolio.session.annotations import check_tags, check_text
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Snapshot
     from lakefolio.folio import Folio
-    from lakefolio.session import Session
+    from lakefolio.model.entries import Snapshot
+    from lakefolio.session.session import Session
 
 __all__ = ["SnapshotAccessor", "SnapshotView", "Snapshots"]
 

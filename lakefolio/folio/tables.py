@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.putting import Inputs, Putting, Tags, as_list, check_is_text, with_words
-from lakefolio.table_import import open_table_file
+from lakefolio.items.table_import import open_table_file
 
 __all__ = ["AddingTables"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest
 
 if TYPE_CHECKING:
-    from lakefolio.items.base import Handler
+    from lakefolio.items.handler import Handler
 
 __all__ = ["ENTRY_POINT_GROUP", "handler_for", "handler_of", "handlers", "register"]
 
@@ -31,8 +31,8 @@ _BUILT_IN: Final = {
     "table": "table:TableHandler",
     "array": "array:ArrayHandler",
     "sparse": "sparse:SparseHandler",
-    "torch": "torch_model:TorchHandler",
-    "model": "sklearn_model:SklearnHandler",
+    "torch": "torch:TorchHandler",
+    "model": "sklearn:SklearnHandler",
     "timestamp": "timestamp:TimestampHandler",
     "directory": "directory:DirectoryHandler",
     "artifact": "artifact:ArtifactHandler",

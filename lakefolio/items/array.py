@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source
 
 __all__ = ["ArrayHandler"]
 

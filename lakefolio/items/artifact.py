@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError, UnsupportedTypeError
-from lakefolio.items.base import Buffers, Encoded, FilePayload, Source
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source
 
 __all__ = ["ArtifactHandler", "existing_path"]
 

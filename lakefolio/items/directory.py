@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError
 from lakefolio.items.artifact import existing_path
-from lakefolio.items.base import Encoded, FilePayload, Source
+from lakefolio.items.handler import Encoded, FilePayload, Source
 
 __all__ = ["DirectoryHandler"]
 

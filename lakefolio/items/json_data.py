@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from lakefolio.items.base import Buffers, Encoded, Source
-from lakefolio.items.json_decode import loads
-from lakefolio.items.json_encode import dumps
+from lakefolio.format.json_decode import loads
+from lakefolio.format.json_encode import dumps
+from lakefolio.items.handler import Buffers, Encoded, Source
 
 __all__ = ["JsonHandler"]
 

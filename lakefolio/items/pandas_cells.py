@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.items.json_decode import zone_of
-from lakefolio.items.json_encode import name_of_zone
+from lakefolio.format.json_decode import zone_of
+from lakefolio.format.json_encode import name_of_zone
 
 __all__ = ["Cells", "cells_of", "values_of"]
 

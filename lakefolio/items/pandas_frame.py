@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.items.json_decode import decode
-from lakefolio.items.json_encode import encode
+from lakefolio.format.json_decode import decode
+from lakefolio.format.json_encode import encode
 from lakefolio.items.pandas_cells import Cells, cells_of, values_of
 
 __all__ = ["PLAN_KEY", "footer", "from_arrow", "index_names", "names_by_label", "plan_of", "to_arrow", "without_plan"]

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.digest import grow_dictionary
 from lakefolio.errors import InvalidInputError
-from lakefolio.items.nested import children, leaves, rebuilt
+from lakefolio.format.digest import grow_dictionary
+from lakefolio.items.arrow_nested import children, leaves, rebuilt
 
 __all__ = ["FOOTER_KEY", "check_schema", "read_table", "schema_of", "write_batches", "write_table"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.items.base import Buffers, Encoded, Source
-from lakefolio.items.library import imported, need
+from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.items.optional_imports import imported, need
 
 __all__ = ["SparseHandler"]
 

@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
-from lakefolio.digest import TableDigest
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.format.digest import TableDigest
 from lakefolio.items import pandas_frame, parquet
-from lakefolio.items.base import Buffers, Encoded, FilePayload, Payload, Source
-from lakefolio.items.library import imported, need
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.optional_imports import imported, need
 
 __all__ = ["TableHandler"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.items.base import Buffers, Encoded, Source
-from lakefolio.items.json_decode import zone_of
-from lakefolio.items.json_encode import name_of_zone
-from lakefolio.items.library import imported, need
+from lakefolio.format.json_decode import zone_of
+from lakefolio.format.json_encode import name_of_zone
+from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.items.optional_imports import imported, need
 
 __all__ = ["TimestampHandler"]
 

@@ -9,29 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
-from lakefolio.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.config import blamed, place_of
-from lakefolio.entries import Entry, Snapshot
+from lakefolio.config.settings import blamed, place_of
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.lake.running import LakeRuns
-from lakefolio.lake.upkeep import LakeUpkeep
-from lakefolio.lookup import item_not_found
-from lakefolio.refs import check_folio, check_snapshot, parse_ref
-from lakefolio.reports import (
-    Info,
-    RestoreReport,
-    Stats,
-)
-from lakefolio.session import Session
-from lakefolio.words import check_tags, check_text
+from lakefolio.format.names import check_folio, check_snapshot, parse_ref
+from lakefolio.lake.maintenance_api import LakeUpkeep
+from lakefolio.lake.reports import Info, RestoreReport, Stats
+from lakefolio.lake.runs_api import LakeRuns
+from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
+from lakefolio.model.entries import Entry, Snapshot
+from lakefolio.model.resolve import item_not_found
+from lakefolio.session.annotations import check_tags, check_text
+from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from lakefolio.diff import Diff, History, Log
     from lakefolio.folio import Folio
-    from lakefolio.lineage import Lineage
+    from lakefolio.history.diff import Diff, History, Log
+    from lakefolio.lineage.graph import Lineage
 
 __all__ = ["Lake", "open_lake"]
 
@@ -88,7 +84,7 @@ class Lake(LakeRuns, LakeUpkeep):
         return f"<Lake {self.uri}{pinned}>"
 
     def _repr_html_(self) -> str:
-        from lakefolio.faces.notebook import lake_html
+        from lakefolio.render.notebook import lake_html
 
         return lake_html(self)
 
@@ -193,7 +189,7 @@ class Lake(LakeRuns, LakeUpkeep):
 
     def log(self, limit: int | None = 20, *, folio: str | None = None) -> Log:
         """Return the commits, newest first; all of them if ``limit`` is None."""
-        from lakefolio import diff
+        from lakefolio.history import diff
 
         return diff.log(self._session.committed().table(), limit, folio=folio)
 
@@ -203,7 +199,7 @@ class Lake(LakeRuns, LakeUpkeep):
         Raises:
             NotFoundError: If there never was such an item.
         """
-        from lakefolio import diff
+        from lakefolio.history import diff
 
         folio, item = self._named(ref)
         state = self._session.committed()
@@ -213,7 +209,7 @@ class Lake(LakeRuns, LakeUpkeep):
 
     def diff(self, a: At, b: At | None = None, folio: str | None = None) -> Diff:
         """Return what changed from ``a`` to ``b`` (by default, until now)."""
-        from lakefolio import diff
+        from lakefolio.history import diff
 
         newer = self._session.committed().version if b is None else self._session.resolve(b, folio)
         older = self._session.resolve(a, folio)
@@ -350,12 +346,12 @@ class Lake(LakeRuns, LakeUpkeep):
         self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
     ) -> pl.LazyFrame:
         """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
-        from lakefolio import views
+        from lakefolio.views import engine
 
         tables = self._session.tables()
         if table not in tables:
             raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
-        return views.scan(tables[table])
+        return engine.scan(tables[table])
 
     def lineage(self, ref: str) -> Lineage:
         """Return the lineage of an item's entry: ``.upstream()``, ``.downstream()``, and ways to draw it.
@@ -363,7 +359,7 @@ class Lake(LakeRuns, LakeUpkeep):
         Raises:
             NotFoundError: If there is no such item.
         """
-        from lakefolio.lineage import Lineage
+        from lakefolio.lineage.graph import Lineage
 
         entry = self._entry(ref)
         return Lineage(self._session.edges(), self._session.committed().table(), [entry.entry_id])
@@ -393,4 +389,4 @@ class Lake(LakeRuns, LakeUpkeep):
 
     def stats(self) -> Stats:
         """Return what the lake holds and what it costs, in all and by folio."""
-        return Stats.of(self)
+        return Stats.of(self.sql, self.version)

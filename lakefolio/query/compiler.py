@@ -14,9 +14,9 @@ from datetime import date
 from typing import Any, Final
 
 from lakefolio.errors import LakefolioError, nearest
-from lakefolio.items import json_encode
+from lakefolio.format import json_encode
+from lakefolio.format.names import parse_time
 from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
-from lakefolio.refs import parse_time
 
 __all__ = ["FIELDS", "Compiler"]
 

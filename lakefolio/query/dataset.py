@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.changes import Annotate, Change, Delete, Put, Stored
-from lakefolio.entries import Entry
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
-from lakefolio.faces import html
+from lakefolio.format.names import check_folio, check_item, new_id, parse_ref
+from lakefolio.model.changes import Annotate, Change, Delete, Put, Stored
+from lakefolio.model.entries import Entry
 from lakefolio.query.compiler import Compiler
 from lakefolio.query.conditions import Q
 from lakefolio.query.result import QueryResult
-from lakefolio.refs import check_folio, check_item, new_id, parse_ref
-from lakefolio.reports import counted, format_bytes
-from lakefolio.words import check_tags, check_text, metadata_texts
+from lakefolio.render import html
+from lakefolio.render.text import counted, format_bytes
+from lakefolio.session.annotations import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakefolio.reader import Reader
-    from lakefolio.session import Session
+    from lakefolio.session.reader import Reader
+    from lakefolio.session.session import Session
 
 __all__ = ["PREFIX", "Dataset", "Datasets", "create", "get", "listed"]
 

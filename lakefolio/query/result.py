@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.faces import html
-from lakefolio.reports import counted, format_bytes
+from lakefolio.render import html
+from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from lakefolio.entries import Entry
-    from lakefolio.reader import Reader
+    from lakefolio.model.entries import Entry
+    from lakefolio.session.reader import Reader
 
 __all__ = ["Content", "QueryResult"]
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from lakefolio.changes import Change, LogBatch
-from lakefolio.refs import new_id
-from lakefolio.runs.words import metric_text
-from lakefolio.schema import EVENT_ROWS_SCHEMA, METRIC_ROWS_SCHEMA
+from lakefolio.format.names import new_id
+from lakefolio.format.schema import EVENT_ROWS_SCHEMA, METRIC_ROWS_SCHEMA
+from lakefolio.model.changes import Change, LogBatch
+from lakefolio.runs.validation import metric_text
 
 __all__ = ["Batches", "Point", "add_events", "add_points", "last_of", "point_table"]
 

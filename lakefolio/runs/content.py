@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
-from lakefolio.blobs import digest_of
+from lakefolio.content.blobs import digest_of
 from lakefolio.errors import InvalidInputError, LakefolioError
-from lakefolio.reader import about
-from lakefolio.refs import check_item, is_uri, parse_ref
-from lakefolio.words import Words
+from lakefolio.format.names import check_item, is_uri, parse_ref
+from lakefolio.session.annotations import Words
+from lakefolio.session.reader import about
 
 if TYPE_CHECKING:
-    from lakefolio.entries import Entry
-    from lakefolio.session import Session
+    from lakefolio.model.entries import Entry
+    from lakefolio.session.session import Session
 
 __all__ = ["INPUTS", "digest_of_object", "find_or_put", "reference_of"]
 

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.changes import Change, LogBlob
-from lakefolio.digest import sha256_of_bytes
+from lakefolio.content.event_text import CODEC, INLINE_EVENT_BYTES, blob_entries, compressed, short, store, text_of
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError
-from lakefolio.eventtext import CODEC, INLINE_EVENT_BYTES, blob_entries, compressed, short, store, text_of
-from lakefolio.items import json_decode, json_encode
-from lakefolio.refs import check_run_id, new_id
-from lakefolio.reports import format_bytes
-from lakefolio.rows import from_micros
-from lakefolio.runs.buffer import logger_of
-from lakefolio.words import check_text
+from lakefolio.format import json_decode, json_encode
+from lakefolio.format.arrow_rows import from_micros
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import check_run_id, new_id
+from lakefolio.model.changes import Change, LogBlob
+from lakefolio.render.text import format_bytes
+from lakefolio.runs.log_buffer import logger_of
+from lakefolio.session.annotations import check_text
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
 __all__ = ["Event", "EventStats", "event_stats", "get_event", "log_event"]
 

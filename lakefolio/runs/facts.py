@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.runs.manifest import RunInput, RunManifest, RunOutput, manifest_of
+from lakefolio.runs.record import RunInput, RunManifest, RunOutput, manifest_of
 
 if TYPE_CHECKING:
-    from lakefolio.runs.buffer import Logger
-    from lakefolio.session import Session
+    from lakefolio.runs.log_buffer import Logger
+    from lakefolio.session.session import Session
 
 __all__ = ["RunFacts"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.runs.manifest import RunManifest, manifest_of
-from lakefolio.runs.words import check_status
+from lakefolio.runs.record import RunManifest, manifest_of
+from lakefolio.runs.validation import check_status
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
 __all__ = ["listed"]
 

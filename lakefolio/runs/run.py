@@ -10,18 +10,17 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lakefolio.changes import RUN_OVER, SetRun
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
-from lakefolio.lookup import check_run
-from lakefolio.reads import ActiveRun, Reads, enter, leave
-from lakefolio.refs import check_item, parse_ref
+from lakefolio.format.names import check_item, parse_ref
+from lakefolio.model.changes import RUN_OVER, SetRun
+from lakefolio.model.resolve import check_run
 from lakefolio.runs import events
 from lakefolio.runs.batches import Point, point_table
-from lakefolio.runs.buffer import Logger, logger_of
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.facts import RunFacts
-from lakefolio.runs.manifest import RunInput, RunOutput, logged, manifest_of, values_of
-from lakefolio.runs.words import (
+from lakefolio.runs.log_buffer import Logger, logger_of
+from lakefolio.runs.record import RunInput, RunOutput, logged, manifest_of, values_of
+from lakefolio.runs.validation import (
     check_facts,
     check_metric_name,
     check_status,
@@ -31,10 +30,11 @@ from lakefolio.runs.words import (
     param_texts,
     step_of,
 )
-from lakefolio.words import check_tags, metadata_texts
+from lakefolio.session.annotations import check_tags, metadata_texts
+from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
 __all__ = ["Run", "current_run"]
 

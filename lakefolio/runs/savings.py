@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.reports import format_bytes
+from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
 __all__ = ["Savings", "savings_of"]
 

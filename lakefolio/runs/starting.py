@@ -7,25 +7,25 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.changes import Change, Put, SetRun
-from lakefolio.config import blamed, setting
-from lakefolio.digest import sha256_of_bytes
+from lakefolio.config.settings import blamed, setting
 from lakefolio.errors import InvalidInputError, NotFoundError
-from lakefolio.items import json_encode
-from lakefolio.lookup import check_run
-from lakefolio.refs import check_folio, check_item, check_run_id, new_id, parse_time
+from lakefolio.format import json_encode
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import check_folio, check_item, check_run_id, new_id, parse_time
+from lakefolio.model.changes import Change, Put, SetRun
+from lakefolio.model.resolve import check_run
+from lakefolio.process.identity import environment, process, surroundings
 from lakefolio.runs.content import reference_of
-from lakefolio.runs.environment import environment, process, surroundings
-from lakefolio.runs.lost import notice
-from lakefolio.runs.manifest import manifest_of
+from lakefolio.runs.liveness import notice
+from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run import Run, current_run
-from lakefolio.runs.words import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
-from lakefolio.words import check_tags, check_text, metadata_texts
+from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
+from lakefolio.session.annotations import check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
-    from lakefolio.session import Session
+    from lakefolio.session.session import Session
 
-__all__ = ["RUN_TYPES_KEY", "resume", "start"]
+__all__ = ["RUN_TYPES_KEY", "resume", "start", "types_of"]
 
 RUN_TYPES_KEY: Final = "run_types"
 """The lake's metadata that lists the types its users added."""

@@ -22,7 +22,7 @@ from lakefolio.errors import (
 )
 
 if TYPE_CHECKING:
-    from lakefolio.storage.base import Store
+    from lakefolio.storage.store import Store
 
 __all__ = ["KINDS", "VENDOR_ERRORS", "cause", "is_broken", "is_missing", "status_of", "translate"]
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError
-from lakefolio.storage.base import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
 from lakefolio.storage.errors import translate
+from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
 
 __all__ = ["LocalStore"]
 

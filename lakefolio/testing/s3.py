@@ -19,9 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lakefolio import aws
 from lakefolio.errors import LakefolioError
-from lakefolio.storage import Store, open_store
+from lakefolio.storage import Store, aws, open_store
 
 __all__ = ["S3Server"]
 

@@ -11,9 +11,9 @@ import sys
 import time
 
 import lakefolio as lf
-from lakefolio.changes import Put, Stored
-from lakefolio.layout import blob_key
-from lakefolio.refs import new_id
+from lakefolio.format.layout import blob_key
+from lakefolio.format.names import new_id
+from lakefolio.model.changes import Put, Stored
 from lakefolio.testing import CountingProxy, S3Server
 
 AT_ONCE = 2_000

@@ -123,7 +123,7 @@ def typical(rates: list[Rate]) -> Rate:
 def in_processes(target: Any, uri: str, options: Options, writers: int, seconds: float) -> Rate:
     """Measure writers that are processes, each with a handle of its own."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lakefolio.journal", "deltalake", "obstore.store", "pyarrow.compute"])
+    context.set_forkserver_preload(["lakefolio.journal.journal", "deltalake", "obstore.store", "pyarrow.compute"])
     ready, results = context.Barrier(writers), context.Queue()
     processes = [
         context.Process(target=target, args=(uri, options, n, seconds, ready, results)) for n in range(writers)

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.delta import DeltaTable
-from lakefolio.gc import collect
-from lakefolio.journal import Journal
-from lakefolio.schema import MANIFESTS_SCHEMA
-from lakefolio.storage.base import ObjectInfo
+from lakefolio.delta.table import DeltaTable
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.journal.journal import Journal
+from lakefolio.maintenance.gc import collect
 from lakefolio.storage.local import LocalStore
+from lakefolio.storage.store import ObjectInfo
 
 FILE_ROWS = 200_000
 GOLDEN = 0x9E3779B97F4A7C15

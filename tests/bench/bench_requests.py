@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 import lakefolio as lf
-from lakefolio.delta import DeltaTable
+from lakefolio.delta.table import DeltaTable
 from lakefolio.testing import CountingProxy, S3Server
 
 
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def lf_schema() -> pa.Schema:
-    from lakefolio.schema import MANIFESTS_SCHEMA
+    from lakefolio.format.schema import MANIFESTS_SCHEMA
 
     return MANIFESTS_SCHEMA
 

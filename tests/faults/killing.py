@@ -27,7 +27,7 @@ PROGRAM = """
 import json, os, sys, traceback
 sys.path.insert(0, "tests/faults")
 import importlib
-import lakefolio as lf, lakefolio.gc, lakefolio.session, lakefolio.lake, lakefolio.items
+import lakefolio as lf, lakefolio.maintenance.gc, lakefolio.session.session, lakefolio.lake, lakefolio.items
 module, uri, options = sys.argv[1], None, json.loads(sys.argv[2])
 actions = importlib.import_module(module).CHILDREN
 print("born", flush=True)

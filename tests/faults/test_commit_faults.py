@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import lakefolio as lf
-from lakefolio import committing
-from lakefolio.changes import Commit, Put, Stored
-from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import ConflictError
-from lakefolio.refs import new_id
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import new_id
+from lakefolio.journal import committer
+from lakefolio.journal.tickets import Ticket, Tickets
+from lakefolio.model.changes import Commit, Put, Stored
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
-from lakefolio.tickets import Ticket, Tickets
 
 ARRAY = np.random.default_rng(7).integers(0, 255, 6000, dtype=np.uint8)
 FAULTS = {
@@ -128,12 +128,12 @@ def test_any_request_may_fail(
 
 
 FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload([__name__, "lakefolio.journal", "obstore.store", "pyarrow.compute"])
+FORKSERVER.set_forkserver_preload([__name__, "lakefolio.journal.journal", "obstore.store", "pyarrow.compute"])
 
 
 def child(uri: str, options: dict[str, str], name: str, talk: Connection) -> None:
     # A child waits for a dead writer too. One look proves as much as thirty, each of which would be a place to die.
-    committing._SLOW_COMBINER_S, committing._SLOW_COMBINER_LOOKS = 0.0, 1
+    committer._SLOW_COMBINER_S, committer._SLOW_COMBINER_LOOKS = 0.0, 1
     lake = lf.open(uri, storage_options=options)
     lake._session.journal.side_table("lineage"), lake._session.journal.side_table("metadata")
     talk.send("ready")
@@ -229,7 +229,7 @@ def test_a_combiner_may_be_killed_at_any_request(
 ) -> None:
     """The tickets it held are not lost, not doubled, and taken away; a writer that waits behind them is served."""
     options = s3_server.storage_options
-    monkeypatch.setattr("lakefolio.committing._SLOW_COMBINER_S", 0.05)  # the one who waits is in this process
+    monkeypatch.setattr("lakefolio.journal.committer._SLOW_COMBINER_S", 0.05)  # the one who waits is in this process
 
     def judged(uri: str, finished: bool, what: str) -> None:
         lake = lf.open(uri, storage_options=options)
@@ -256,7 +256,7 @@ def test_a_writer_that_always_loses_gives_up(
     s3_proxy: CountingProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rival that is always faster: the error says so, nothing of the commit is there, nor will it ever be."""
-    monkeypatch.setattr("lakefolio.committing._PATIENCE_S", 0.3)
+    monkeypatch.setattr("lakefolio.journal.committer._PATIENCE_S", 0.3)
     lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
     rival = lf.open(s3_uri)
     numbers = itertools.count()

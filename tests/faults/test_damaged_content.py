@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import IntegrityError
-from lakefolio.layout import blob_key
+from lakefolio.format.layout import blob_key
 from lakefolio.storage import Store, open_store
 from lakefolio.testing import need
 

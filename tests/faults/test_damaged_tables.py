@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError
-from lakefolio.layout import MARKER, log_key, log_prefix, table_prefix
+from lakefolio.format.layout import MARKER, log_key, log_prefix, table_prefix
 from lakefolio.storage import Store, open_store
 
 TABLES = ("manifests", "lineage", "metadata")

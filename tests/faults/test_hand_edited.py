@@ -23,7 +23,6 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.digest import sha256_of_bytes
 from lakefolio.errors import (
     FormatError,
     IntegrityError,
@@ -32,7 +31,8 @@ from lakefolio.errors import (
     UnsupportedTypeError,
     UntrustedContentError,
 )
-from lakefolio.layout import blob_key, log_key, table_prefix
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.layout import blob_key, log_key, table_prefix
 from lakefolio.storage import open_store
 from lakefolio.testing import need
 
@@ -577,9 +577,9 @@ def test_torch_details_that_name_something_else(local: lf.Lake, canary: Path, tm
     (tmp_path / "trap_torch.py").write_text(f"open({str(canary)!r}, 'w')\nclass Net: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     header = json.dumps({"object": "module", "order": ["a"], "tied": {}})
-    from lakefolio.items import torch_model
+    from lakefolio.items.torch import _KEY
 
-    content = safetensors.save({"a": torch.zeros(3)}, {torch_model._KEY: header})
+    content = safetensors.save({"a": torch.zeros(3)}, {_KEY: header})
     for number, name in enumerate(
         [
             "os:system",

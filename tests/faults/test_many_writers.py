@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
-from lakefolio.changes import Commit, Put, Stored
-from lakefolio.digest import sha256_of_bytes
-from lakefolio.refs import new_id
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import new_id
+from lakefolio.model.changes import Commit, Put, Stored
 
 
 def write(uri: str, number: int, count: int, ready: Any, done: Any) -> None:

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio import neighbours
-from lakefolio.delta_actions import to_parquet
+from lakefolio.delta.actions import to_parquet
 from lakefolio.errors import AlreadyExistsError, NotFoundError
-from lakefolio.handing import Answer, answer_bytes, read_answer
-from lakefolio.log_writing import Committed
-from lakefolio.neighbours import Neighbours
+from lakefolio.journal import host_leader
+from lakefolio.journal.handoff_protocol import Answer, answer_bytes, read_answer
+from lakefolio.journal.host_leader import Neighbours
+from lakefolio.journal.log_writer import Committed
+from lakefolio.journal.tickets import Tickets
 from lakefolio.testing import CountingProxy
-from lakefolio.tickets import Tickets
 
 CONTEXT = multiprocessing.get_context("spawn")
 FOREVER = float("inf")
@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """A short path of each test's own to meet at; nobody leads on when the test is over."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     yield
-    neighbours._resign_all()
+    host_leader._resign_all()
 
 
 # -- real processes ------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def write(uri: str, folder: str, number: int, count: int, ready: Any) -> None:
     """Commit one by one; note in a file what was acknowledged, and in another who leads."""
-    neighbours._ANSWER_S = 0.5
+    host_leader._ANSWER_S = 0.5
     lake = following(lf.open(uri))
     folio = lake.folio("f")
     ready.wait(120)
@@ -215,7 +215,7 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
             answered.append(leader._session.journal.manifests_table.version - before)
         return to_parquet(rows)
 
-    monkeypatch.setattr("lakefolio.delta.to_parquet", slow)
+    monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     for number in range(50):
         other.folio("f").add_json(f"i{number}", number)
     assert merging.wait(60)
@@ -334,7 +334,7 @@ def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path, monkeypatch:
 
 
 def test_who_is_asked_nothing_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_IDLE_S", 0.05)
+    monkeypatch.setattr(host_leader, "_IDLE_S", 0.05)
     first, second = (lf.open(str(tmp_path / "lake")) for _ in range(2))
     leading(first)
     until = time.monotonic() + 10

@@ -9,8 +9,8 @@ from killing import Nursery, killed_at_each_request
 
 import lakefolio as lf
 from lakefolio.errors import ConflictError
-from lakefolio.layout import blob_key
-from lakefolio.purging import Purger
+from lakefolio.format.layout import blob_key
+from lakefolio.maintenance.purge import Purger
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
 
@@ -176,7 +176,7 @@ def test_gc_beside_a_writer_who_is_faster(losses: int, tmp_path: Path, monkeypat
     store = lake._session.store
     for number in range(120):
         store.create(blob_key(f"sha256:{number:064x}"), b"stray")
-    monkeypatch.setattr("lakefolio.purging._PATIENCE_S", 0.5)
+    monkeypatch.setattr("lakefolio.maintenance.purge._PATIENCE_S", 0.5)
     agreed, sizes = Purger._agreed, []
 
     def overtaken(self: Purger, some: list[object]) -> list[object]:

@@ -112,7 +112,7 @@ def _encoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             encoded.indices.cast(kind.index_type), encoded.dictionary, ordered=kind.ordered
         )
-    from lakefolio.items.nested import rebuilt
+    from lakefolio.items.arrow_nested import rebuilt
 
     return array if array.type == kind else rebuilt(array, kind, _encoded)
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.base import Buffers, Encoded
+from lakefolio.items.handler import Buffers, Encoded
 
 _FILES = tempfile.TemporaryDirectory(prefix="lakefolio-test-")
 

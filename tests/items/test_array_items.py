@@ -12,7 +12,7 @@ from items_support import MemorySource, roundtrip, store
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.base import Buffers
+from lakefolio.items.handler import Buffers
 from lakefolio.testing.need import need
 
 dtypes = (

@@ -22,7 +22,7 @@ from lakefolio.errors import (
     UnsupportedTypeError,
 )
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.base import FilePayload
+from lakefolio.items.handler import FilePayload
 from lakefolio.testing.need import need
 
 

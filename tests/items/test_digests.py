@@ -12,8 +12,8 @@ from arrow_strategies import rechunked, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakefolio.digest import TableDigest, sha256_of_bytes, sha256_of_file, sha256_of_parts, table_digest
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.digest import TableDigest, sha256_of_bytes, sha256_of_file, sha256_of_parts, table_digest
 from lakefolio.testing.need import need
 
 EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from items_support import MemorySource, roundtrip, store
 
 from lakefolio.errors import FormatError, IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.format.json_decode import loads
+from lakefolio.format.json_encode import MAX_DEPTH, dumps
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.json_decode import loads
-from lakefolio.items.json_encode import MAX_DEPTH, dumps
 from lakefolio.testing.need import need
 
 

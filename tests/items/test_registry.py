@@ -11,7 +11,7 @@ import pytest
 
 from lakefolio import items
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError
-from lakefolio.items.base import Buffers, Encoded
+from lakefolio.items.handler import Buffers, Encoded
 
 
 class Song:

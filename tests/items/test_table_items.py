@@ -18,10 +18,10 @@ from items_support import MemorySource, roundtrip, store
 from polars.testing import assert_frame_equal as assert_polars_equal
 from polars.testing.parametric import dataframes
 
-from lakefolio.digest import table_digest
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.format.digest import table_digest
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.base import FilePayload
+from lakefolio.items.handler import FilePayload
 from lakefolio.testing.need import need
 
 pd = need("pandas", "pandas")

@@ -9,7 +9,7 @@ from items_support import MemorySource, roundtrip, store
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UntrustedContentError
 from lakefolio.items import handler_for, handler_of
-from lakefolio.items.base import FilePayload
+from lakefolio.items.handler import FilePayload
 from lakefolio.testing.need import need
 
 torch = need("torch", "torch")

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.runs import recording
+from lakefolio.capture import recorder
 from lakefolio.testing import CountingProxy
 
 
 @pytest.fixture(autouse=True)
 def _forgotten_warnings() -> None:
-    recording._warned.clear()
+    recorder._warned.clear()
 
 
 def the_run(lake: lf.Lake) -> lf.RunManifest:
@@ -289,7 +289,7 @@ def test_a_failure_inside_capture_never_breaks_the_function(lake: lf.Lake, monke
         assert f(1) is not None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        recording._warned.clear()
+        recorder._warned.clear()
         assert f(1) is not None  # also where warnings are errors
 
 

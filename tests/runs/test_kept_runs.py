@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
-from lakefolio import kept_runs, views
-from lakefolio.side import MetadataRows
-from lakefolio.views import Views
+from lakefolio.model.side import MetadataRows
+from lakefolio.views import engine, runs_cache
+from lakefolio.views.engine import Views
 
 _ALL = "select * from runs order by run_id"
 
@@ -22,13 +22,13 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def gather(*given: Any) -> Any:
-        found = kept_runs.gathered(*given)
+        found = runs_cache.gathered(*given)
         counts.append(found.rows.num_rows)
         return found
 
-    monkeypatch.setattr(views, "_MANY_FACTS", 0)
-    monkeypatch.setattr(views, "gathered", gather)
-    monkeypatch.setattr(kept_runs, "_LARGE_PART", 1)
+    monkeypatch.setattr(engine, "_MANY_FACTS", 0)
+    monkeypatch.setattr(engine, "gathered", gather)
+    monkeypatch.setattr(runs_cache, "_LARGE_PART", 1)
     return counts
 
 
@@ -40,7 +40,7 @@ def answers(lake: lf.Lake) -> tuple[list[tuple[str, str]], list[Any]]:
 def anew(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, str]], list[Any]]:
     """Ask the views themselves, without anything kept."""
     with monkeypatch.context() as patched:
-        patched.setattr(views, "_MANY_FACTS", 10**9)
+        patched.setattr(engine, "_MANY_FACTS", 10**9)
         fresh = Views()
         found = fresh.query(lake._session.tables(), _ALL)
         return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()
@@ -107,7 +107,7 @@ def test_another_lake_and_the_past_are_gathered_for_themselves(
 
 
 def test_many_changes_are_gathered_anew(lake: lf.Lake, gathered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_runs, "_LARGE_PART", 4)
+    monkeypatch.setattr(runs_cache, "_LARGE_PART", 4)
     for number in range(4):
         lake.create_run(f"r{number}", status="done")
     answers(lake)
@@ -141,7 +141,7 @@ def test_many_rows_of_metadata_are_found_as_few_are(monkeypatch: pytest.MonkeyPa
     raw = session.journal.side_table("metadata")
     state = session.journal.state
     for many in (1, 10**9):
-        monkeypatch.setattr("lakefolio.side._MANY", many)
+        monkeypatch.setattr("lakefolio.model.side._MANY", many)
         found = MetadataRows()
         found.extend(raw.slice(0, 9))
         found.extend(raw.slice(9))

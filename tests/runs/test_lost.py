@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import lakefolio as lf
-from lakefolio.changes import SetRun
-from lakefolio.runs import environment, lost
+from lakefolio.model.changes import SetRun
+from lakefolio.process import identity
+from lakefolio.runs import liveness
 from lakefolio.testing import CountingProxy
 
 
@@ -157,9 +158,9 @@ def test_a_run_that_was_resumed_meanwhile_is_not_marked(lake: lf.Lake) -> None:
     die(lake)
     session = lake._session
     session.journal.refresh()
-    found = lost._dead(session, lost.SILENT_S)
+    found = liveness._dead(session, liveness.SILENT_S)
     assert list(found) == ["doomed"]
-    changes = lost._changes(session, found)
+    changes = liveness._changes(session, found)
     run = lf.open(lake.uri).resume_run("doomed")
     session.commit_now(*changes)  # concluded from what is no longer true
     assert recorded(lake) == "running"
@@ -168,7 +169,7 @@ def test_a_run_that_was_resumed_meanwhile_is_not_marked(lake: lf.Lake) -> None:
 
 
 def test_of_other_hosts_silence_tells(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.socket, "gethostname", lambda: "far-away")
+    monkeypatch.setattr(identity.socket, "gethostname", lambda: "far-away")
     run = lake.create_run("remote")
     monkeypatch.undo()
     assert lake.get_run("remote").status == "running"
@@ -179,35 +180,35 @@ def test_of_other_hosts_silence_tells(lake: lf.Lake, monkeypatch: pytest.MonkeyP
 
 
 def test_signs_of_life_of_other_hosts_are_seen(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.socket, "gethostname", lambda: "far-away")
+    monkeypatch.setattr(identity.socket, "gethostname", lambda: "far-away")
     run = lf.open(lake.uri).create_run("remote")
     monkeypatch.undo()
     looked_up = []
-    look_up = lost._last_commits
+    look_up = liveness._last_commits
     monkeypatch.setattr(
-        lost, "_last_commits", lambda session, ids: looked_up.append(list(ids)) or look_up(session, ids)
+        liveness, "_last_commits", lambda session, ids: looked_up.append(list(ids)) or look_up(session, ids)
     )
-    monkeypatch.setattr(lost, "SILENT_S", 60.0)
+    monkeypatch.setattr(liveness, "SILENT_S", 60.0)
     for _ in range(3):
         run.log(loss=1.0)
         run.flush()
         for _ in range(3):
             assert lake.get_run("remote").status == "running"
     assert [one for one in looked_up if one] == [["remote"]]  # known to have committed just now: not looked up again
-    monkeypatch.setattr(lost, "SILENT_S", 0.0)
+    monkeypatch.setattr(liveness, "SILENT_S", 0.0)
     assert lake.get_run("remote").status == "lost"
 
 
 def test_a_process_number_given_to_another_is_told_apart() -> None:
-    own = environment.process()
+    own = identity.process()
     host = socket.gethostname()
-    assert environment.alive(host, own) is True
-    assert environment.alive(host, {**own, "started": 1}) is False
-    assert environment.alive(host, {**own, "boot": "before"}) is False
-    assert environment.alive(host, {**own, "pid": 2**22 + 1}) is False
-    assert environment.alive("elsewhere", own) is None
-    assert environment.alive(host, {**own, "namespace": "pid:[1]"}) is None
-    assert environment.alive(host, {"pid": "1; rm"}) is None
+    assert identity.alive(host, own) is True
+    assert identity.alive(host, {**own, "started": 1}) is False
+    assert identity.alive(host, {**own, "boot": "before"}) is False
+    assert identity.alive(host, {**own, "pid": 2**22 + 1}) is False
+    assert identity.alive("elsewhere", own) is None
+    assert identity.alive(host, {**own, "namespace": "pid:[1]"}) is None
+    assert identity.alive(host, {"pid": "1; rm"}) is None
 
 
 def test_what_was_edited_by_hand_harms_nobody(lake: lf.Lake) -> None:

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import pytest
 
 import lakefolio as lf
-from lakefolio.eventtext import INLINE_EVENT_BYTES
-from lakefolio.layout import log_key
-from lakefolio.runs.buffer import HEARTBEAT_S, logger_of
+from lakefolio.content.event_text import INLINE_EVENT_BYTES
+from lakefolio.format.layout import log_key
+from lakefolio.runs.log_buffer import HEARTBEAT_S, logger_of
 from lakefolio.testing import CountingProxy, Fault, Request
 
 

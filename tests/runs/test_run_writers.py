@@ -11,10 +11,10 @@ import threading
 import pytest
 
 import lakefolio as lf
-from lakefolio.changes import Commit, LogBatch, LogBlob, Put, SetRun, Stored
 from lakefolio.errors import IntegrityError
-from lakefolio.refs import new_id
-from lakefolio.tickets import Ticket, parse_ticket, ticket_bytes
+from lakefolio.format.names import new_id
+from lakefolio.journal.tickets import Ticket, parse_ticket, ticket_bytes
+from lakefolio.model.changes import Commit, LogBatch, LogBlob, Put, SetRun, Stored
 
 DIGEST = "sha256:" + "a" * 64
 BLOB = Stored(kind="event", storage="blob", codec="zstd", digest=DIGEST, blob_digest=DIGEST, generation=0, size_bytes=9)

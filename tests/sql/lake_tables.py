@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from lakefolio.schema import SCHEMAS
+from lakefolio.format.schema import SCHEMAS
 
 START = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 

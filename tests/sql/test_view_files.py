@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lake_tables import START, Rows, empty_tables, sha, small_lake
 
-from lakefolio.schema import SCHEMAS
-from lakefolio.viewfiles import load_views
-from lakefolio.views import Views, scan
+from lakefolio.format.schema import SCHEMAS
+from lakefolio.views.engine import Views, scan
+from lakefolio.views.view_files import load_views
 
 HERE = Path(__file__).parent
 
@@ -622,7 +622,7 @@ OUTSIDE = """
 import json, sys
 from pathlib import Path
 import duckdb
-from lakefolio.views import Views
+from lakefolio.views.engine import Views
 
 root, extension = Path(sys.argv[1]), sys.argv[2]
 connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})

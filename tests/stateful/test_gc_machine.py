@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import lakefolio as lf
-from lakefolio.entries import Entry
-from lakefolio.layout import blob_key
+from lakefolio.format.layout import blob_key
+from lakefolio.model.entries import Entry
 
 FOLIOS = st.sampled_from(["a", "b"])
 ITEMS = st.sampled_from(["x", "y"])

@@ -1,0 +1,298 @@
+"""One captured call: a run that begins, takes what the function gives, and ends. If it fails, the function does not."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio.capture.call_arguments import call_of, is_data, is_read_once, item_name, memo_key, parts_of
+from lakefolio.capture.fingerprint import Reads, reads_of
+from lakefolio.config.settings import setting
+from lakefolio.errors import LakefolioError
+from lakefolio.runs.content import reference_of
+from lakefolio.runs.record import manifest_of
+from lakefolio.runs.starting import start
+
+if TYPE_CHECKING:
+    from lakefolio.runs.run import Run
+    from lakefolio.session.session import Session
+
+__all__ = ["MISSING", "Options", "Recording", "begin"]
+
+MISSING: Final[Any] = object()
+_INSIDE: Final = (str(Path(__file__).parents[1]), contextlib.__file__)
+_MOST_YIELDS: Final = 10_000
+_warned: set[tuple[str, str]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the decorator was given."""
+
+    session: Callable[[], Session]
+    words: Mapping[str, Any]
+    cache: bool
+    version: str | None
+
+
+class Recording:
+    """The run of one call; without one (it could not begin) every method does nothing."""
+
+    def __init__(self, function: Callable[..., Any], run: Run | None) -> None:
+        self._name = function_name(function)
+        self._run = run
+        self._entered = False
+        self._yielded: list[Any] = []
+        self._count = 0
+        self._reads: Callable[[], Reads] | None = None
+        self._before: Reads | None = None
+        self.answer: Any = MISSING
+
+    def enter(self) -> None:
+        """Make it the current run of this thread or task."""
+        if self._run is not None:
+            self._run.__enter__()
+            self._entered = True
+
+    def leave(self) -> None:
+        """Make it so no longer; it goes on."""
+        if self._run is not None and self._entered:
+            self._entered = False
+            self._run._leave()
+
+    def yielded(self, value: Any) -> None:
+        """Take what a generator yields: data is stored at once, the rest with the end."""
+        self._count += 1
+        if self._run is None or value is None:
+            return
+        if is_read_once(value):
+            self._warn("what it yields", "it can be read only once, which is left to the caller")
+            return
+        if self._count > _MOST_YIELDS:
+            if self._count == _MOST_YIELDS + 1:
+                self._warn("what it yields", f"it yields more than {_MOST_YIELDS:,} values")
+            return
+        if is_data(value) or parts_of(value) is not None:
+            self._keep(f"yield.{self._count - 1}", value)
+        else:
+            self._yielded.append(value)
+
+    def done(self, value: Any) -> None:
+        """Store what the function returned, and end the run."""
+        if self._run is None:
+            return
+        form = "none"
+        if self._yielded:
+            self._keep("yields", self._yielded)
+        if type(value) is tuple and value:
+            form = f"tuple:{len(value)}"
+            for number, one in enumerate(value):
+                self._keep(f"return.{number}", one)
+            if any(parts_of(one) is not None for one in value):
+                form = "parts"
+        elif value is not None:
+            form = _form(value)
+            self._keep("return", value)
+        with self._guarded("its end"):
+            facts: dict[str, Any] = {"returns": form}
+            if self._reads is not None and self._before is not None:
+                facts["memo_values"] = self._before.unchanged(self._reads())
+            self._run._finish("done", facts)
+
+    def failed(self, error: BaseException) -> None:
+        """End the run as failed."""
+        if self._run is not None:
+            with self._guarded("its failure"):
+                self._run.fail(error)
+
+    def _keep(self, name: str, value: Any) -> None:
+        """Store an output; of a container that holds data each member by itself."""
+        assert self._run is not None
+        if is_read_once(value):
+            self._warn(f"its output {name!r}", "it can be read only once, which is left to the caller")
+            return
+        parts = None if is_data(value) else parts_of(value)
+        if parts is not None:
+            for part, (_, one) in zip(_part_names(name, parts), parts, strict=True):
+                self._keep(part, one)
+            return
+        with self._guarded(f"its output {name!r}"):
+            self._run.add_output(name, value)
+
+    def _guarded(self, what: str) -> _Guard:
+        return _Guard(self._name, what)
+
+    def _warn(self, what: str, why: str) -> None:
+        warn(self._name, what, why)
+
+
+def _form(value: Any) -> str:
+    """Return how what a function returned is put together again from its outputs; ``parts`` if it can't be."""
+    parts = None if is_data(value) else parts_of(value)
+    if parts is None:
+        return "one"
+    if any(parts_of(one) is not None and not is_data(one) for _, one in parts):
+        return "parts"
+    if type(value) is list:
+        return f"list:{len(value)}"
+    if type(value) is dict and all(type(key) is str for key in value):
+        return f"dict:{json.dumps(list(value))}"
+    return "parts"
+
+
+def _part_names(name: str, parts: Sequence[tuple[str, Any]]) -> list[str]:
+    """Return what the members of a container are called as outputs: all different."""
+    found: dict[str, None] = {}
+    for key, _ in parts:
+        free = wanted = item_name(f"{name}.{key}")
+        number = 1
+        while free in found:
+            number += 1
+            free = f"{wanted}_{number}"
+        found[free] = None
+    return list(found)
+
+
+class _Guard(suppress):
+    """Let nothing but the end of the process through; warn once of what was not kept."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(Exception)
+        self._name = name
+        self._what = what
+
+    def __exit__(self, kind: Any, exc: Any, tb: Any) -> bool:
+        caught = bool(super().__exit__(kind, exc, tb))
+        if caught and exc is not None:
+            warn(self._name, self._what, str(exc) or kind.__name__)
+        return caught
+
+
+def warn(name: str, what: str, why: str) -> None:
+    """Say once for each function what capture did not keep, and why."""
+    if (name, what) not in _warned:
+        _warned.add((name, what))
+        with suppress(Warning):  # also where warnings are errors, the user's function goes on
+            text = f"lakefolio.capture: of {name} {what} was not kept: {why}"
+            warnings.warn(text, RuntimeWarning, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """Return the ``stacklevel``, for who calls this, of the nearest code that is not this library's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Return a function's name with its module."""
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
+
+
+def begin(
+    function: Callable[..., Any], options: Options, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Recording:
+    """Begin the run of a call: one commit, with its inputs; or find the stored answer of an earlier one.
+
+    Records nothing where the setting ``capture`` is off.
+    """
+    name = function_name(function)
+    recording = Recording(function, None)
+    with _Guard(name, "a call"):
+        if not setting("capture"):
+            return recording
+        session = options.session()
+        call = call_of(function, args, kwargs)
+        for left_out in call.left_out:
+            warn(name, *left_out.split(": ", 1))
+        refs: dict[str, str] = {}
+        for key, data in call.inputs.items():
+            with _Guard(name, f"its input {key!r}"):
+                refs[key] = reference_of(session, key, data) if not isinstance(data, str) else _text(session, key, data)
+        memo = None
+        if options.cache:
+            reads = reads_of(function)
+            memo = memo_key(reads.code, call, refs, session) if len(refs) == len(call.inputs) else None
+            if memo is None:
+                warn(name, "the use of its cache", "an argument is not known well enough")
+            else:
+                recording._reads, recording._before = functools.partial(reads_of, function), reads
+                memo = f"{memo}:{options.version}" if options.version else memo
+                recording.answer = _answer(session, memo, reads.values)
+                if recording.answer is not MISSING:
+                    return recording
+        words = dict(options.words)
+        words.setdefault("name", getattr(function, "__qualname__", None))
+        metadata = {"function": name, **(words.pop("metadata", None) or {})}
+        if options.version:
+            metadata["function_version"] = options.version
+        params = {**(words.pop("params", None) or {}), **call.params}
+        recording._run = start(session, params=params, inputs=refs, metadata=metadata, memo=memo, **words)
+    return recording
+
+
+def _text(session: Session, key: str, data: str) -> str:
+    """A text that is too long for a parameter is data, not a reference."""
+    from lakefolio.runs.content import find_or_put
+
+    return find_or_put(session, key, data).ref
+
+
+def _answer(session: Session, memo: str, values: Mapping[str, str]) -> Any:
+    """Return what an earlier call of the same code with the same arguments returned, or MISSING.
+
+    Args:
+        session: The lake.
+        memo: What is equal for such calls.
+        values: What the code reads besides: where the earlier call read it, it was the same.
+    """
+    import pyarrow.compute as pc
+
+    session.journal.refresh()
+    rows = session.journal.side_table("metadata")
+    mask = pc.and_(pc.equal(rows.column("key"), "memo"), pc.equal(rows.column("value"), json.dumps(memo)))
+    for run_id in reversed(rows.filter(mask).column("subject_id").to_pylist()):
+        facts = session.metadata_known("run", run_id)
+        read = facts.get("memo_values")
+        if facts.get("status") != "done" or not isinstance(read, dict):
+            continue
+        if any(values.get(name) != digest for name, digest in read.items()):
+            continue
+        outputs = {one.name: one.ref for one in manifest_of(session, run_id).outputs}
+        with suppress(KeyError, ValueError, LakefolioError):  # its outputs are not all there: the function is called
+            return _put_together(str(facts.get("returns", "")), lambda name: _loaded(session, outputs[name]))  # noqa: B023
+    return MISSING
+
+
+def _loaded(session: Session, ref: str) -> Any:
+    folio, _, rest = ref.partition(":")
+    item, _, version = rest.rpartition("@")
+    return session.load(session.entry(folio, item, int(version)))
+
+
+def _put_together(form: str, load: Callable[[str], Any]) -> Any:
+    """Return what a call returned, from its outputs; KeyError or ValueError if they don't say."""
+    kind, _, rest = form.partition(":")
+    match kind:
+        case "none":
+            return None
+        case "one":
+            return load("return")
+        case "tuple":
+            return tuple(load(f"return.{number}") for number in range(int(rest)))
+        case "list":
+            return [load(f"return.{number}") for number in range(int(rest))]
+        case "dict":
+            keys = json.loads(rest)
+            names = _part_names("return", [(key, None) for key in keys])
+            return {key: load(name) for key, name in zip(keys, names, strict=True)}
+    raise ValueError(form)

@@ -1,0 +1,283 @@
+"""What can be configured, and what is: arguments, then the environment, then configuration files, then defaults.
+
+The files are ``lakefolio.toml`` and the table ``[tool.lakefolio]`` of ``pyproject.toml``, searched upwards from the
+current folder. The nearer file wins; of two in one folder ``[tool.lakefolio]`` does.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from lakefolio.config.files import ConfigFile, config_files
+from lakefolio.errors import InvalidInputError, nearest
+
+__all__ = [
+    "KEYS",
+    "Setting",
+    "blamed",
+    "default_author",
+    "default_fsync",
+    "default_lake_uri",
+    "found",
+    "place_of",
+    "setting",
+]
+
+_DEFAULT: Final = "default"
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("0", "false", "no", "off")
+_SECRET: Final = re.compile(r"secret|token|password|sas|(?<!public_)key(?!_id)|credential|authorization", re.IGNORECASE)
+_IN_ADDRESS: Final = re.compile(
+    r"(?<=://)[^/@:]*:[^/@]*@|(?<=[?&])(sig|[\w-]*(?:token|key|secret|signature))=[^&]*", re.IGNORECASE
+)
+_LARGEST: Final = 1_000_000
+_MASK: Final = "••••"
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    kind: Literal["text", "place", "switch", "number", "table"]
+    default: Any
+    about: str
+
+
+KEYS: Final[Mapping[str, _Key]] = {
+    "lake": _Key("place", "./lake", "where the lake is"),
+    "author": _Key("text", None, "who is noted as the author of commits; by default user@host"),
+    "default_run_type": _Key("text", "experiment", "the type of runs that are given none"),
+    "default_organisation": _Key("text", "by_project", "how runs are listed: by_project, by_date, by_type, …"),
+    "deduplication": _Key("switch", True, "whether content that the lake holds is referred to rather than sent again"),
+    "fsync": _Key("switch", False, "whether writes to local folders wait for the disk"),
+    "combine": _Key("switch", True, "whether processes of one computer that write at once commit through one of them"),
+    "capture": _Key("switch", True, "whether captured functions record runs, and runs what they read"),
+    "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
+    "view_seconds": _Key(
+        "number", 30, "how long a question may take that reads a view file of one's own or of the lake"
+    ),
+    "view_memory_mib": _Key("number", 1024, "how much memory such a question may use"),
+    "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
+}
+"""Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
+
+
+_PLACES: Final = {
+    "tool": "in lakefolio.toml the keys stand at the top, without [tool.lakefolio]",
+    "enable_flexible_storage": "leave it out: every lake works so; capture = false switches capturing off",
+    "s3_bucket": 'write lake = "s3://bucket/prefix"',
+    "default_storage_mode": 'write default_organisation = "by_type"',
+    "data_deduplication": "write deduplication = true",
+}
+"""Where keys belong that people bring along, those of MLtrack among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a key is set to.
+
+    Attributes:
+        name: The key.
+        value: Its value.
+        source: Where it is set: ``argument …``, the environment variable, ``<file>, line <n>``, or ``default``.
+    """
+
+    name: str
+    value: Any
+    source: str
+
+    @property
+    def shown(self) -> Any:
+        """The value without secrets."""
+        return _masked(self.value)
+
+
+def setting(name: str, argument: Any = None, *, start: Path | None = None) -> Any:
+    """Return what a key is set to; see :func:`found`."""
+    return found(name, argument, start=start).value
+
+
+def found(name: str, argument: Any = None, *, said: str = "", start: Path | None = None) -> Setting:
+    """Return what a key is set to, and where.
+
+    An argument wins over the environment, that over files, those over the default; an empty variable says
+    nothing.
+    A relative path in a file is relative to that file, anywhere else to the current folder.
+
+    Args:
+        name: One of ``KEYS``.
+        argument: What the caller was given, if it was given something.
+        said: What the argument is called, for people.
+        start: Where to start looking for files; the current folder if None.
+
+    Raises:
+        InvalidInputError: kind ``bad-config``: a file or variable that can't be accepted, or a key there is not; names
+            file, line and key.
+    """
+    key = KEYS.get(name)
+    if key is None:
+        raise InvalidInputError(
+            f"there is no setting {name!r}", kind="bad-config", hint=nearest(name, KEYS), path=None, line=None, key=name
+        )
+    if argument is not None:
+        return Setting(name, argument, f"argument {said}".strip())
+    variable = f"LAKEFOLIO_{name.upper()}"
+    text = "" if key.kind == "table" else os.environ.get(variable, "").strip()
+    if text:
+        return Setting(name, _of_text(variable, name, key, text), variable)
+    for file in config_files(start):
+        _check(file)
+        if name in file.values:
+            return Setting(name, _of_file(file, name, key), file.place(name))
+    computed = {"author": _user, "views": _views_folder}.get(name)
+    return Setting(name, key.default if computed is None else computed(), _DEFAULT)
+
+
+def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
+    """Return the address of the default lake and where it was said (the variable, the file, or ``default``).
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    lake = found("lake", start=start)
+    return lake.value, re.sub(r", line \d+$", "", lake.source)
+
+
+def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the lake meant by an address that may be missing, and the options of its store.
+
+    Configured options are for the configured lake only: they may be keys, which are nobody else's business.
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    if uri is not None:
+        return str(uri), options
+    return default_lake_uri()[0], options or setting("storage_options") or None
+
+
+def blamed(name: str, exc: InvalidInputError) -> InvalidInputError:
+    """Return the error of a setting that turned out wrong where it was used, with where it was set."""
+    source = found(name).source
+    if source == _DEFAULT:
+        return exc
+    return InvalidInputError(f"{source} sets {name}: {exc.message}", kind=exc.kind, hint=exc.hint, **exc.objects)
+
+
+def default_author(start: Path | None = None) -> str:
+    """Return who writes: as configured, else user@host.
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    return str(setting("author", start=start))
+
+
+def default_fsync(start: Path | None = None) -> bool:
+    """Say whether writes to local folders wait for the disk (FORMAT.md, "Power cuts").
+
+    Raises:
+        InvalidInputError: As :func:`found`.
+    """
+    return bool(setting("fsync", start=start))
+
+
+def _user() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _views_folder() -> str:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "lakefolio", "views")
+
+
+# -- reading values ----------------------------------------------------------------------------------------
+
+
+def _of_text(variable: str, name: str, key: _Key, text: str) -> Any:
+    if key.kind == "number":
+        number = _number(text)
+        if not 0 < number < _LARGEST:
+            raise _bad_variable(variable, name, text, "a number above 0", key.default)
+        return number
+    if key.kind != "switch":
+        return os.path.expanduser(text) if name == "views" else text
+    if text.lower() not in (*_YES, *_NO):
+        raise _bad_variable(variable, name, text, "true or false", "true")
+    return text.lower() in _YES
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0
+
+
+def _bad_variable(variable: str, name: str, text: str, expected: str, example: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"environment variable {variable} is {text!r}, expected {expected}",
+        kind="bad-config",
+        hint=f"write {variable}={example}, or unset it",
+        path=None,
+        line=None,
+        key=name,
+    )
+
+
+def _check(file: ConfigFile) -> None:
+    """Refuse a file with a key that there is not, or a value of the wrong type, whichever key is asked for."""
+    for name in file.values:
+        if name not in KEYS:
+            raise file.bad(name, f"has an unknown key {name!r}", _PLACES.get(name) or nearest(name, KEYS))
+    for name, value in file.values.items():
+        kind = KEYS[name].kind
+        if kind == "switch" and not isinstance(value, bool):
+            raise file.bad(name, f"needs true or false for {name!r}, not {value!r}", f"write {name} = true")
+        if kind == "number" and (type(value) not in (int, float) or not 0 < value < _LARGEST):
+            raise file.bad(name, f"needs a number above 0 for {name!r}, not {value!r}", f"write {name} = 30")
+        if kind in ("text", "place") and (not isinstance(value, str) or not value.strip()):
+            raise file.bad(name, f"needs text for {name!r}, not {value!r}", f'write {name} = "…"')
+        if kind == "table":
+            _check_table(file, name, value)
+
+
+def _check_table(file: ConfigFile, name: str, value: Any) -> None:
+    if not isinstance(value, dict):  # it may hold a secret, which no message repeats
+        raise file.bad(name, f"needs a table for {name!r}", f'write [{name}] and below it endpoint = "…"')
+    for option, one in value.items():
+        if not isinstance(one, str | bool | int):
+            raise file.bad(name, f"needs a text, number or switch for {option!r} of {name!r}", 'write it in "quotes"')
+
+
+def _of_file(file: ConfigFile, name: str, key: _Key) -> Any:
+    value = file.values[name]
+    if key.kind == "table":
+        return {option: str(one).lower() if isinstance(one, bool) else str(one) for option, one in value.items()}
+    if key.kind in ("switch", "number"):
+        return value
+    text = value.strip()
+    if name == "views":
+        text = os.path.expanduser(text)
+    if key.kind != "place" or "://" in text or text.startswith("~") or os.path.isabs(text):
+        return text
+    return str(file.path.parent / text)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _MASK if _SECRET.search(name) else _masked(one) for name, one in value.items()}
+    return _IN_ADDRESS.sub(_mask_part, value) if isinstance(value, str) else value
+
+
+def _mask_part(match: re.Match[str]) -> str:
+    return f"{match[1]}={_MASK}" if match[1] else f"{_MASK}@"

@@ -1,0 +1,306 @@
+"""Content on its way in: inline, or in content-addressed objects that verify by their name (FORMAT.md, "Blobs").
+
+Nothing is stored twice: content that an entry of the lake holds already is referred to, not written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakefolio.content.blob_reader import BlobSource
+from lakefolio.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+)
+from lakefolio.format.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
+from lakefolio.format.layout import blob_key, check_digest
+from lakefolio.format.schema import INLINE_LIMIT_BYTES
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload
+from lakefolio.model.changes import Stored
+
+if TYPE_CHECKING:
+    from lakefolio.content.file_cache import FileCache
+    from lakefolio.content.reupload_buffer import Kept
+    from lakefolio.model.entries import Entry, View
+    from lakefolio.storage import Store
+
+__all__ = ["Blobs", "digest_of", "discard"]
+
+_PIECE_BYTES = 8 * 2**20
+
+
+class Blobs:
+    """The content of one lake. Safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        cache: FileCache,
+        given_up: Callable[[Entry, bool], None] | None = None,
+        *,
+        deduplicate: bool = True,
+    ) -> None:
+        """Serve the content in a store.
+
+        Args:
+            store: The store of the lake.
+            cache: Where callers that need a file find one.
+            given_up: Called with an entry before it is read, and again with True if its object is missing; raises if
+                gc gave the content up.
+            deduplicate: Whether content that an entry holds already is referred to. If not it is sent again; equal
+                bytes still share one object, since that is called by its digest.
+        """
+        self._deduplicate = deduplicate
+        self._store = store
+        self._cache = cache
+        self._given_up = given_up or (lambda entry, missing: None)
+        self.on_upload: Callable[[int, int], None] | None = None
+        self.on_download: Callable[[int, int], None] | None = None
+
+    def put(self, encoded: Encoded, view: View, kept: Kept | None = None) -> Stored:
+        """Make sure content is stored, and say where.
+
+        Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already.
+        What it stored becomes reachable only with the commit that refers to it.
+
+        Args:
+            encoded: The content.
+            view: The newest state known; it says what is stored, and which generation a purged blob gets.
+            kept: Where to keep the content until its commit has landed, so that :meth:`renew` can store it again.
+
+        Raises:
+            InvalidInputError: If a file changes while it is read.
+            StorageError: If the store fails.
+        """
+        payload = None if encoded.digest else _made(encoded)
+        try:
+            own_digest = None if payload is None else _digest_of(payload)
+            if self._deduplicate and (payload is None or payload.size_bytes > INLINE_LIMIT_BYTES):
+                known = self._known(encoded, own_digest, view)
+                if known is not None:
+                    if kept is not None and known.storage == "blob" and known.blob_digest:
+                        source = payload if payload is not None else lambda: _made(encoded)
+                        payload = kept.hold(known.blob_digest, source, known.stored_bytes or 0)
+                    return self._reuse(encoded, known)
+            if payload is None or own_digest is None:
+                payload = _made(encoded)
+                own_digest = _digest_of(payload)
+            stored = self._store_payload(encoded, payload, own_digest, view)
+            if kept is not None and stored.storage == "blob":
+                payload = kept.hold(own_digest, payload, payload.size_bytes)
+            return stored
+        finally:
+            discard(payload)
+
+    def put_object(self, body: bytes, view: View) -> tuple[str, int]:
+        """Make sure that bytes are stored as a blob, and return its digest and generation. Idempotent."""
+        payload = Buffers((body,))
+        digest = _digest_of(payload)
+        generation = view.generation(digest)
+        self._upload(blob_key(digest, generation), payload, digest)
+        return digest, generation
+
+    def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
+        """Store content again whose blob was given up by gc before the commit that refers to it, and say where.
+
+        From what is kept of it, or from the old object if that is still there. Idempotent.
+
+        Raises:
+            ConflictError: kind ``purged-meanwhile``, if neither is there any more.
+        """
+        digest = check_digest(stored.blob_digest or "")
+        first, generation = stored.generation or 0, view.generation(digest)
+        key = blob_key(digest, generation)
+        payload = None if kept is None else kept.payload(digest)
+        if payload is not None and _digest_of(payload) == digest:
+            self._upload(key, payload, digest)
+        elif not self._same_size(key, stored.stored_bytes) and not any(
+            self._copy(blob_key(digest, older), key, digest) for older in range(first, generation)
+        ):
+            raise ConflictError(
+                f"blob {digest} was purged while it was being added, and its content is no longer at hand",
+                kind="purged-meanwhile",
+                hint="add it again; gc with a grace longer than a batch lasts avoids this",
+                digest=digest,
+            )
+        return dataclasses.replace(stored, generation=generation)
+
+    def _same_size(self, key: str, size_bytes: int | None) -> bool:
+        try:
+            return self._store.head(key).size_bytes == size_bytes
+        except NotFoundError:
+            return False
+
+    def _copy(self, source: str, target: str, digest: str) -> bool:
+        """Copy a blob within the lake if it is there and what its name says."""
+        with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+            path = Path(folder) / "content"
+            try:
+                self._store.fetch_to(source, path)
+            except NotFoundError:
+                return False
+            payload = FilePayload(path)
+            if _digest_of(payload) != digest:
+                return False
+            self._upload(target, payload, digest)
+        return True
+
+    def _known(self, encoded: Encoded, own_digest: str | None, view: View) -> Entry | None:
+        """Return an entry that holds the content already, if one does.
+
+        One look whether its object is still there in its size, so that adding again mends a loss. An entry that was
+        edited by hand is no reason to fail, nor to be believed.
+        """
+        try:
+            known = view.content(encoded.digest or own_digest or "", encoded.kind)
+            if known is None or known.format != encoded.format or known.blob_digest is None:
+                return None
+            if own_digest is not None and known.blob_digest != own_digest:
+                return None
+            if known.storage == "inline":
+                return known if sha256_of_bytes(known.content or b"") == known.blob_digest else None
+            if known.storage != "blob":
+                return None
+            found = self._store.head(blob_key(known.blob_digest, known.generation or 0))
+        except (NotFoundError, IntegrityError):
+            return None
+        return known if found.size_bytes == known.stored_bytes else None
+
+    def _reuse(self, encoded: Encoded, known: Entry) -> Stored:
+        return Stored(
+            kind=encoded.kind,
+            storage=known.storage,
+            format=known.format,
+            media_type=encoded.media_type,
+            codec=known.codec,
+            digest=known.digest,
+            blob_digest=known.blob_digest,
+            generation=known.generation,
+            size_bytes=known.size_bytes,
+            stored_bytes=known.stored_bytes,
+            row_count=encoded.row_count,
+            content=known.content,
+            details=encoded.details,
+        )
+
+    def _store_payload(self, encoded: Encoded, payload: Payload, own_digest: str, view: View) -> Stored:
+        size_bytes = payload.size_bytes
+        content: bytes | None = None
+        generation: int | None = None
+        if size_bytes <= INLINE_LIMIT_BYTES:
+            content = b"".join(_pieces(payload))
+        else:
+            generation = view.generation(own_digest)
+            self._upload(blob_key(own_digest, generation), payload, own_digest)
+        return Stored(
+            kind=encoded.kind,
+            storage="blob" if content is None else "inline",
+            format=encoded.format,
+            media_type=encoded.media_type,
+            codec="none",
+            digest=encoded.digest or own_digest,
+            blob_digest=own_digest,
+            generation=generation,
+            size_bytes=size_bytes,
+            stored_bytes=size_bytes if content is None else 0,
+            row_count=encoded.row_count,
+            content=content,
+            details=encoded.details,
+        )
+
+    def _upload(self, key: str, payload: Payload, digest: str) -> None:
+        def pieces() -> Iterator[bytes | memoryview]:
+            return _checked_pieces(payload, digest)
+
+        def sent(count: int) -> None:
+            if self.on_upload is not None:
+                self.on_upload(count, payload.size_bytes)
+
+        try:
+            self._store.upload(key, pieces, payload.size_bytes, sent)
+        except AlreadyExistsError:
+            # what lies there has another size and can't be this content: damage, which the right bytes mend
+            self._store.delete([key])
+            self._store.upload(key, pieces, payload.size_bytes, sent)
+
+    def verify(self, entry: Entry) -> int:
+        """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
+        return self.source(entry).verify()
+
+    def source(self, entry: Entry, *, verify: bool = True) -> BlobSource:
+        """Return the content of an entry, to be read.
+
+        Raises:
+            IntegrityError: If the row says something that can't be (a bad digest, a storage without content).
+            NotFoundError: kind ``content-purged``, if gc gave the content up.
+        """
+        self._given_up(entry, False)
+        return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up, on_read=self._read)
+
+    def _read(self, count: int, size_bytes: int) -> None:
+        if self.on_download is not None:
+            self.on_download(count, size_bytes)
+
+
+def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:
+    if isinstance(payload, Buffers):
+        for part in payload.parts:
+            view = memoryview(part).cast("B")
+            for start in range(0, len(view), _PIECE_BYTES):
+                yield view[start : start + _PIECE_BYTES]
+        return
+    with payload.path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+def _checked_pieces(payload: Payload, digest: str) -> Iterator[bytes | memoryview]:
+    """Give a file's bytes for upload, and refuse at the end if they are no longer those that were digested."""
+    if isinstance(payload, Buffers):
+        yield from _pieces(payload)
+        return
+    hasher = hashlib.sha256()
+    for piece in _pieces(payload):
+        hasher.update(piece)
+        yield piece
+    if f"sha256:{hasher.hexdigest()}" != digest:
+        raise InvalidInputError(
+            f"file {str(payload.path)!r} changed while it was being added",
+            kind="file-changed",
+            hint="add it again when nothing writes to it",
+            path=str(payload.path),
+        )
+
+
+def _digest_of(payload: Payload) -> str:
+    if isinstance(payload, FilePayload):
+        return sha256_of_file(payload.path)
+    return sha256_of_parts(payload.parts)
+
+
+def digest_of(encoded: Encoded) -> str:
+    """Return the digest of the bytes of content that has no identity but these; makes them if need be."""
+    return _digest_of(_made(encoded))
+
+
+def _made(encoded: Encoded) -> Payload:
+    return encoded.payload() if callable(encoded.payload) else encoded.payload
+
+
+def discard(payload: Payload | None) -> None:
+    """Remove a payload's file if the library made it."""
+    if isinstance(payload, FilePayload) and payload.temporary:
+        if payload.path.is_dir():
+            shutil.rmtree(payload.path, ignore_errors=True)
+        elif payload.path.exists():
+            os.unlink(payload.path)

@@ -1,0 +1,110 @@
+"""The text of events: inline in their row, or compressed in a blob (FORMAT.md, "Events")."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.errors import IntegrityError
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.model.changes import Stored
+from lakefolio.model.entries import Entry, content_from_row
+
+if TYPE_CHECKING:
+    from lakefolio.content.blobs import Blobs
+    from lakefolio.model.entries import View
+
+__all__ = ["CODEC", "INLINE_EVENT_BYTES", "blob_entries", "compressed", "short", "store", "text_of", "whole"]
+
+INLINE_EVENT_BYTES: Final = 65_536
+CODEC: Final = "zstd"
+_SHORT_BYTES: Final = 1_024
+_MOST_BYTES: Final = 1 << 30
+"""A text that says to be longer is damage, or bait."""
+
+
+def compressed(text: bytes) -> bytes:
+    """Return a text as it lies in a blob."""
+    done: bytes = pa.compress(text, codec=CODEC, asbytes=True)
+    return done
+
+
+def short(document: Any) -> str:
+    """Return the members of a large document that are short, as JSON text: what readers of the table alone see."""
+    kept: dict[str, Any] = {}
+    room = INLINE_EVENT_BYTES // 4
+    if isinstance(document, dict):
+        for key, value in document.items():
+            size = len(json.dumps([key, value]))
+            if size <= min(_SHORT_BYTES, room):
+                kept[key] = value
+                room -= size
+    return json.dumps(kept, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def store(text: bytes, body: bytes, blobs: Blobs, view: View) -> Stored:
+    """Store a large text as a blob; idempotent."""
+    blob_digest, generation = blobs.put_object(body, view)
+    return Stored(
+        kind="event",
+        storage="blob",
+        format="json",
+        media_type="application/json",
+        codec=CODEC,
+        digest=sha256_of_bytes(text),
+        blob_digest=blob_digest,
+        generation=generation,
+        size_bytes=len(text),
+        stored_bytes=len(body),
+    )
+
+
+def text_of(entry: Entry, blobs: Blobs) -> bytes:
+    """Return the text of an event whose blob ``entry`` names, verified.
+
+    Raises:
+        IntegrityError: If the blob, or the text in it, is not what was written.
+    """
+    size_bytes = entry.size_bytes if entry.size_bytes is not None else -1
+    body = blobs.source(entry).read()
+    try:
+        if not 0 <= size_bytes <= _MOST_BYTES:
+            raise ValueError(f"its size is said to be {size_bytes}")
+        text: bytes = pa.decompress(body, decompressed_size=size_bytes, codec=CODEC, asbytes=True)
+        if sha256_of_bytes(text) != entry.digest:
+            raise ValueError("its text has another digest")
+    except (ValueError, OSError, pa.ArrowException) as exc:
+        raise IntegrityError(
+            f"event {entry.item} can't be read: {str(exc)[:100]}",
+            kind="event-damaged",
+            hint="restore its row in tables/manifests from a copy of the lake",
+            event_id=entry.item,
+        ) from exc
+    return text
+
+
+def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
+    """Return ``event_rows`` with the whole text in ``metadata``, also of those that lie in blobs."""
+    large = pc.equal(rows.column("storage"), "blob").to_pylist()
+    if not any(large):
+        return rows
+    entries = blob_entries(manifests)
+    texts = rows.column("metadata").to_pylist()
+    ids = rows.column("event_id").to_pylist()
+    for number, is_large in enumerate(large):
+        entry = entries.get(ids[number]) if is_large else None
+        if entry is not None:
+            texts[number] = text_of(entry, blobs).decode()
+    return rows.set_column(rows.schema.get_field_index("metadata"), rows.schema.field("metadata"), [pa.array(texts)])
+
+
+def blob_entries(manifests: pa.Table, event_id: str | None = None) -> dict[str, Entry]:
+    """Return what the journal says of the blobs of events: event id -> entry."""
+    wanted = pc.and_(pc.equal(manifests.column("op"), "log"), pc.is_valid(manifests.column("storage")))
+    if event_id is not None:
+        wanted = pc.and_(wanted, pc.equal(manifests.column("entry_id"), event_id))
+    found = (content_from_row(row) for row in manifests.filter(wanted).to_pylist())
+    return {entry.entry_id: entry for entry in found if entry is not None}

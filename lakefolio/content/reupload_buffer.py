@@ -1,0 +1,73 @@
+"""Content of a commit on its way, kept until it has landed: gc may give its blob up before.
+
+A commit whose blob was purged meanwhile is made again with the blob under its next generation (FORMAT.md,
+"Garbage collection"). The object may be gone by then, so what was added is held: for a single add all of it, for a
+batch what fits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lakefolio.content.blobs import discard
+from lakefolio.items.handler import Buffers, FilePayload, Payload
+
+__all__ = ["Kept"]
+
+_BATCH_MEMORY_BYTES = 64 * 2**20
+_BATCH_FILE_BYTES = 2**30
+
+
+class Kept:
+    """Payloads by the digest of their bytes; closed when the commit has landed or failed. Belongs to one thread."""
+
+    def __init__(self, *, whole: bool) -> None:
+        """Keep everything (``whole``), or what fits 64 MiB of memory and 1 GiB of temporary files."""
+        self._memory_bytes = float("inf") if whole else _BATCH_MEMORY_BYTES
+        self._file_bytes = float("inf") if whole else _BATCH_FILE_BYTES
+        self._held: dict[str, Payload | Callable[[], Payload]] = {}
+        self._folders: list[Path] = []
+
+    def hold(self, digest: str, source: Payload | Callable[[], Payload], size_bytes: int) -> Payload | None:
+        """Keep a payload, or a function that makes it, if there is room; return what the caller has to discard."""
+        left_over = None if callable(source) else source
+        if digest in self._held:
+            return left_over
+        if isinstance(source, FilePayload) and not source.temporary:
+            self._held[digest] = source  # the user's own file: it costs nothing, and is verified when it is read again
+        elif isinstance(source, FilePayload):
+            if size_bytes > self._file_bytes:
+                return left_over
+            self._file_bytes -= size_bytes
+            self._held[digest] = source
+        else:
+            if size_bytes > self._memory_bytes:
+                return left_over
+            self._memory_bytes -= size_bytes
+            self._held[digest] = source
+        return None
+
+    def payload(self, digest: str) -> Payload | None:
+        """Return what was kept of a blob, made if need be, or None. Its bytes may have changed since: verify them."""
+        found = self._held.get(digest)
+        if callable(found):
+            found = self._held[digest] = found()
+        if isinstance(found, FilePayload) and not found.path.is_file():
+            return None
+        return found
+
+    def own(self, folder: Path) -> None:
+        """Remove a folder of temporary files when this is closed."""
+        self._folders.append(folder)
+
+    def close(self) -> None:
+        """Let everything go. Idempotent."""
+        for payload in self._held.values():
+            if isinstance(payload, Buffers | FilePayload):
+                discard(payload)
+        self._held.clear()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()

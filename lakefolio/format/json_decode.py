@@ -1,0 +1,314 @@
+"""Strict JSON text back to the Python values that ``json_encode`` wrote (FORMAT.md, "Kind json").
+
+**Classes.** A stored Enum member, dataclass or namedtuple comes back as its class if the reader's process has
+the class's module imported already, or if the reader names the module or class in ``trusted`` (then it is
+imported).
+Otherwise, and when the class no longer fits what is stored, it comes back as the plain value: an Enum member
+    as its
+value, a dataclass as a dict, a namedtuple as a tuple. So the content of a bucket never makes a reader import
+anything, and no method of a class runs: fields are set directly, the way ``copy`` and pickle do it.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import importlib
+import json
+import pathlib
+import sys
+import uuid
+import zoneinfo
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from lakefolio.errors import FormatError, IntegrityError, InvalidInputError
+from lakefolio.format.json_encode import FACTORIES, TYPE
+
+__all__ = ["decode", "find_class", "is_trusted", "loads", "trusted_names", "zone_of"]
+
+
+def loads(text: bytes | memoryview, *, trusted: Iterable[Any] = ()) -> Any:
+    """Return the object that ``dumps`` was given.
+
+    Args:
+        text: JSON text in UTF-8.
+        trusted: Modules or classes that may be imported, see :func:`find_class`.
+
+    Raises:
+        IntegrityError: If the text is not what ``dumps`` writes.
+        FormatError: If it holds a type that only a newer library knows.
+    """
+    data = bytes(text)
+    try:
+        document = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise IntegrityError(f"the stored JSON can't be read: {exc}", kind="bad-content") from exc
+    return decode(document, trusted=trusted) if b'"$type"' in data else document
+
+
+def decode(document: Any, *, trusted: Iterable[Any] = ()) -> Any:
+    """Return the object of a document that ``encode`` made; raises like :func:`loads`."""
+    try:
+        return _Decoder(trusted_names(trusted)).value(document)
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as exc:
+        if isinstance(exc, InvalidInputError):
+            raise
+        raise IntegrityError(f"the stored JSON holds a value that can't be read: {exc}", kind="bad-content") from exc
+
+
+def trusted_names(trusted: Iterable[Any]) -> frozenset[str]:
+    """Return the reader's trust list as names.
+
+    Raises:
+        InvalidInputError: If it is no list of names or classes. ``True`` is refused: it would trust whatever
+            the file happens to hold.
+    """
+    if isinstance(trusted, (str, bytes, bool)) or not isinstance(trusted, Iterable):
+        raise InvalidInputError(
+            f"trusted is {trusted!r}, expected a list of module or class names",
+            kind="bad-trust-list",
+            hint='name what you have reviewed: trusted=["mypackage.models"]',
+        )
+    names = set()
+    for one in trusted:
+        if isinstance(one, str):
+            names.add(one.replace(":", "."))
+        elif hasattr(one, "__qualname__") and hasattr(one, "__module__"):
+            names.add(f"{one.__module__}.{one.__qualname__}")
+        elif hasattr(one, "__name__"):
+            names.add(one.__name__)
+        else:
+            raise InvalidInputError(f"trusted holds {one!r}, expected names, classes or modules", kind="bad-trust-list")
+    return frozenset(names)
+
+
+def find_class(name: str, trusted: frozenset[str]) -> type | None:
+    """Return the class ``module:qualname`` if the reader has its module, or None.
+
+    Never imports a module that ``trusted`` doesn't name (itself, a package around it, or the class), and
+    never runs a module's ``__getattr__``.
+    """
+    module_name, _, qualname = name.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None and is_trusted(f"{module_name}.{qualname}", trusted):
+        with contextlib.suppress(ImportError):
+            module = importlib.import_module(module_name)
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    return found if isinstance(found, type) else None
+
+
+def is_trusted(name: str, trusted: frozenset[str]) -> bool:
+    """Say whether ``trusted`` names ``package.module.Class``, its module, or a package around it."""
+    parts = name.split(".")
+    return any(".".join(parts[:count]) in trusted for count in range(1, len(parts) + 1))
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Decoder:
+    def __init__(self, trusted: frozenset[str]) -> None:
+        self._trusted = trusted
+
+    def value(self, document: Any) -> Any:
+        """Return the object of a document."""
+        if type(document) is list:
+            return [self.value(one) for one in document]
+        if type(document) is not dict:
+            return document
+        name = document.get(TYPE)
+        if name is None:
+            return {key: self.value(value) for key, value in document.items()}
+        scalar = _SCALARS.get(name)
+        if scalar is not None:
+            return scalar(document["value"])
+        compound = getattr(self, f"_{name}".replace(".", "_"), None) if name in _COMPOUNDS else None
+        if compound is None:
+            raise FormatError(
+                f"the stored JSON holds a value of the type {str(name)[:80]!r}, unknown to this library",
+                kind="unknown-type",
+                hint="read it with a newer lakefolio",
+            )
+        return compound(document)
+
+    def _pairs(self, document: Any) -> dict[Any, Any]:
+        return {self.value(key): self.value(value) for key, value in document["value"]}
+
+    _dict = _pairs
+
+    def _tuple(self, document: Any) -> Any:
+        return tuple(self.value(document["value"]))
+
+    def _set(self, document: Any) -> Any:
+        return set(self.value(document["value"]))
+
+    def _frozenset(self, document: Any) -> Any:
+        return frozenset(self.value(document["value"]))
+
+    def _deque(self, document: Any) -> Any:
+        return collections.deque(self.value(document["value"]), document.get("maxlen"))
+
+    def _OrderedDict(self, document: Any) -> Any:  # noqa: N802
+        return collections.OrderedDict(self._pairs(document))
+
+    def _Counter(self, document: Any) -> Any:  # noqa: N802
+        return collections.Counter(self._pairs(document))
+
+    def _defaultdict(self, document: Any) -> Any:
+        return collections.defaultdict(FACTORIES[document["factory"]], self._pairs(document))
+
+    def _enum(self, document: Any) -> Any:
+        value, found = self.value(document["value"]), find_class(document["class"], self._trusted)
+        if found is None or not issubclass(found, enum.Enum):
+            return value
+        member = found.__members__.get(document.get("name") or "")
+        if member is not None and (member.value == value or member.value != member.value):
+            return member
+        if document.get("name") is None and issubclass(found, enum.Flag) and type(value) is int:
+            with contextlib.suppress(ValueError):
+                return found(value)
+        return value
+
+    def _dataclass(self, document: Any) -> Any:
+        fields = {str(name): self.value(value) for name, value in document["value"]}
+        found = find_class(document["class"], self._trusted)
+        if found is None or not dataclasses.is_dataclass(found):
+            return fields
+        if not fields.keys() <= {field.name for field in dataclasses.fields(found)}:
+            return fields
+        made = object.__new__(found)
+        for field in dataclasses.fields(found):
+            if field.name in fields:
+                object.__setattr__(made, field.name, fields[field.name])
+            elif field.default is not dataclasses.MISSING:
+                object.__setattr__(made, field.name, field.default)  # a field that the class got since
+            elif field.init:
+                return fields
+        return made
+
+    def _namedtuple(self, document: Any) -> Any:
+        values = tuple(self.value(document["value"]))
+        found = find_class(document["class"], self._trusted)
+        if found is None or not issubclass(found, tuple) or len(getattr(found, "_fields", ())) != len(values):
+            return values
+        return tuple.__new__(found, values)
+
+    def _datetime(self, document: Any) -> dt.datetime:
+        found = dt.datetime.fromisoformat(document["value"])
+        zone = document.get("zone")
+        if isinstance(zone, str) and (named := zone_of(zone)) is not None:
+            found = found.astimezone(named)
+        return found.replace(fold=1) if document.get("fold") else found
+
+    def _time(self, document: Any) -> dt.time:
+        zone = document.get("zone")
+        found = dt.time.fromisoformat(document["value"])
+        tzinfo = None if zone is None else zone_of(zone) or dt.UTC
+        return found.replace(tzinfo=tzinfo, fold=1 if document.get("fold") else 0)
+
+    def _numpy(self, document: Any) -> Any:
+        import numpy as np
+
+        dtype, value = np.dtype(document["dtype"]), document["value"]
+        if dtype.kind in "biuf" and dtype.itemsize <= 8:
+            return np.array(self.value(value), dtype)[()]
+        if dtype.kind in "mMcfS":
+            return np.frombuffer(base64.b64decode(value).ljust(dtype.itemsize, b"\0"), dtype)[0]
+        if dtype.kind == "U":
+            return np.str_(value)
+        raise ValueError(f"numpy dtype {dtype}")
+
+    def _pandas(self, document: Any) -> Any:
+        import pandas as pd
+
+        return {"NaT": pd.NaT, "NA": pd.NA}[document["value"]]
+
+    def _pandas_Timestamp(self, document: Any) -> Any:  # noqa: N802
+        import numpy as np
+        import pandas as pd
+
+        found = pd.Timestamp(np.datetime64(int(document["value"]), document["unit"]))
+        zone = document.get("zone")
+        return found if zone is None else found.tz_localize("UTC").tz_convert(zone_of(zone) or dt.UTC)
+
+    def _pandas_Timedelta(self, document: Any) -> Any:  # noqa: N802
+        import numpy as np
+        import pandas as pd
+
+        return pd.Timedelta(np.timedelta64(int(document["value"]), document["unit"]))
+
+
+_COMPOUNDS: Final = frozenset(
+    [
+        "dict",
+        "tuple",
+        "set",
+        "frozenset",
+        "deque",
+        "OrderedDict",
+        "Counter",
+        "defaultdict",
+        "enum",
+        "dataclass",
+        "namedtuple",
+        "datetime",
+        "time",
+        "numpy",
+        "pandas",
+        "pandas.Timestamp",
+        "pandas.Timedelta",
+    ]
+)
+
+
+def zone_of(zone: Any) -> dt.tzinfo | None:
+    """Return the time zone of a key or an offset in seconds; None if this machine doesn't know the key."""
+    if isinstance(zone, (int, float)):
+        return dt.timezone(dt.timedelta(seconds=zone)) if zone else dt.UTC
+    try:
+        return zoneinfo.ZoneInfo(str(zone))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _integer(value: str) -> int:
+    return int(value, 16)
+
+
+def _complex(value: Any) -> complex:
+    real, imaginary = (decode(part) for part in value)
+    return complex(real, imaginary)
+
+
+def _fraction(value: Any) -> fractions.Fraction:
+    numerator, denominator = (decode(part) for part in value)
+    return fractions.Fraction(numerator, denominator)
+
+
+_SCALARS: Final[dict[Any, Callable[[Any], Any]]] = {
+    "int": _integer,
+    "float": float,
+    "bytes": base64.b64decode,
+    "bytearray": lambda value: bytearray(base64.b64decode(value)),
+    "complex": _complex,
+    "decimal": decimal.Decimal,
+    "fraction": _fraction,
+    "uuid": uuid.UUID,
+    "range": lambda value: range(*(decode(part) for part in value)),
+    "date": dt.date.fromisoformat,
+    "timedelta": lambda value: dt.timedelta(*value),
+    "timezone": lambda value: zone_of(value) or dt.UTC,
+    "path": pathlib.Path,
+    "pure_posix_path": pathlib.PurePosixPath,
+    "pure_windows_path": pathlib.PureWindowsPath,
+}

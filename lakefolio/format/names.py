@@ -1,0 +1,200 @@
+"""Names and references: ``[folio:]name[@version-or-snapshot]``, everywhere a user names an item (pure: no I/O).
+
+Names are checked once, on their way in. They must be usable as a path, a file name and a word in a terminal, on every
+system and for ever (FORMAT.md, "Names").
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from lakefolio.errors import InvalidInputError
+
+__all__ = [
+    "ItemRef",
+    "as_time",
+    "check_folio",
+    "check_item",
+    "check_run_id",
+    "check_snapshot",
+    "is_uri",
+    "new_id",
+    "parse_ref",
+    "parse_time",
+]
+
+NAME_LIMIT_BYTES = 255
+FOLIO_LIMIT_BYTES = 512
+_SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRef:
+    """A parsed reference.
+
+    Attributes:
+        folio: The folio, or None for the one at hand.
+        item: The name of the item.
+        at: A version number, or the name of a snapshot or a time as written, or None for the head.
+    """
+
+    folio: str | None
+    item: str
+    at: int | str | None = None
+
+
+def _check(name: object, what: str, limit: int) -> str:
+    if isinstance(name, str) and len(name) <= limit and _SIMPLE.fullmatch(name):
+        return name
+    problem = None
+    if not isinstance(name, str):
+        problem = f"is of type {type(name).__name__}, expected str"
+    elif not name:
+        problem = "is empty"
+    elif any(0xD800 <= ord(one) <= 0xDFFF for one in name):
+        problem = "holds a lone surrogate, which no UTF-8 text can"
+    elif any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in name):
+        problem = "holds a control character"
+    elif unicodedata.normalize("NFC", name) != name:
+        problem = "is not in Unicode normal form NFC"
+    elif len(name.encode()) > limit:
+        problem = f"has {len(name.encode())} bytes, at most {limit} are allowed"
+    elif any(part != part.strip() for part in name.split("/")):
+        problem = "has white space at an end"
+    elif name.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[\\/]", name):
+        problem = "is an absolute path"
+    elif any(part in ("", ".", "..") for part in name.replace("\\", "/").split("/")):
+        problem = "has an empty, '.' or '..' part"
+    else:
+        bad = [one for one in ':@\\"<>|?*' if one in name]
+        if bad:
+            problem = f"holds {bad[0]!r}"
+    if problem is None:
+        return str(name)
+    shown = repr(name) if len(repr(name)) <= 80 else repr(name)[:77] + "…"
+    raise InvalidInputError(
+        f"{what} name {shown} {problem}",
+        kind="bad-name",
+        hint="use letters, digits, '-', '_', '.', spaces inside, and '/' between parts",
+        name=name,
+    )
+
+
+def check_item(name: object) -> str:
+    """Return ``name`` if an item may be called so; raise InvalidInputError (kind ``bad-name``) otherwise."""
+    return _check(name, "item", NAME_LIMIT_BYTES)
+
+
+def check_folio(name: object) -> str:
+    """Return ``name`` if a folio may be called so; raise InvalidInputError (kind ``bad-name``) otherwise."""
+    return _check(name, "folio", FOLIO_LIMIT_BYTES)
+
+
+def check_run_id(name: object) -> str:
+    """Return ``name`` if a run may have this id: as an item's name, without ``/``."""
+    checked = _check(name, "run", NAME_LIMIT_BYTES)
+    if "/" in checked:
+        raise InvalidInputError(
+            f"run name {checked!r} holds '/'", kind="bad-name", hint="use '-' or '_' instead", name=checked
+        )
+    return checked
+
+
+def check_snapshot(name: object) -> str:
+    """Return ``name`` if a snapshot may be called so: as an item, and not to be taken for a version or a time."""
+    checked = _check(name, "snapshot", NAME_LIMIT_BYTES)
+    if checked.isdecimal() or _time(checked) is not None:
+        raise InvalidInputError(
+            f"snapshot name {checked!r} could be taken for a version or a time",
+            kind="bad-name",
+            hint="put a word before it, such as 'v" + checked + "'",
+            name=checked,
+        )
+    return checked
+
+
+def is_uri(text: str) -> bool:
+    """Say whether ``text`` is an absolute URI (``scheme://…``) or an absolute path: an external input."""
+    return bool(_URI.fullmatch(text)) or text.startswith("/")
+
+
+def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
+    """Parse ``[folio:]name[@version-or-snapshot]``.
+
+    Args:
+        text: What the user wrote.
+        folio: The folio to assume if the reference names none.
+
+    Raises:
+        InvalidInputError: If a part of it can't be a name.
+    """
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"item reference {text!r} is of type {type(text).__name__}, expected str",
+            kind="bad-ref",
+            hint="write folio:name, or folio:name@version",
+            ref=text,
+        )
+    body, mark, at = text.rpartition("@")
+    if not mark:
+        body, at = text, ""
+    elif not at:
+        raise InvalidInputError(
+            f"item reference {text!r} ends with '@'",
+            kind="bad-ref",
+            hint="name a version or snapshot after it",
+            ref=text,
+        )
+    head, mark, item = body.rpartition(":")
+    named = check_folio(head) if mark else folio
+    return ItemRef(named, check_item(item), int(at) if at.isdecimal() and len(at) < 19 else at or None)
+
+
+def parse_time(value: str | date | datetime) -> datetime:
+    """Return a point in time in UTC.
+
+    Args:
+        value: An ISO 8601 text, a datetime or a date. Without a zone, UTC is meant; a date means its first instant.
+
+    Raises:
+        InvalidInputError: If it is none of these.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    found = _time(value)
+    if found is None:
+        raise InvalidInputError(
+            f"time {value!r} is not ISO 8601",
+            kind="bad-time",
+            hint="write it like 2026-11-01T10:00Z",
+            time=value,
+        )
+    return found
+
+
+def _time(text: str) -> datetime | None:
+    if not re.match(r"\d{4}-?\d\d", text):
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def as_time(text: str) -> datetime | None:
+    """Return the time that ``text`` writes in ISO 8601, or None."""
+    return _time(text)
+
+
+def new_id() -> str:
+    """Return a fresh identifier: 32 hex digits, 12 of them milliseconds since 1970, so that ids sort by time."""
+    return f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}"

@@ -1,0 +1,79 @@
+"""Nested Arrow types and arrays, walked and rebuilt: what pyarrow's casts don't do for every kind of list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.format.digest import map_as_list
+
+__all__ = ["children", "leaves", "rebuilt"]
+
+
+def children(kind: pa.DataType) -> list[pa.Field]:
+    """Return the fields of a nested type, none of any other."""
+    return [kind.field(index) for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
+    """Give the path of each Parquet column below an Arrow column, and its type."""
+    types = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from leaves(kind.storage_type, path)
+    elif types.is_struct(kind):
+        for field in kind:
+            yield from leaves(field.type, f"{path}.{field.name}")
+    elif types.is_map(kind):
+        yield from leaves(kind.key_type, f"{path}.key_value.key")
+        yield from leaves(kind.item_type, f"{path}.key_value.value")
+    elif types.is_nested(kind):
+        yield from leaves(kind.value_type, f"{path}.list.element")
+    else:
+        yield path, kind
+
+
+def rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:
+    """Return a nested array with its children converted to those of ``kind``."""
+    types = pa.types
+    if types.is_struct(kind):
+        parts = [convert(child, field.type) for child, field in zip(array.flatten(), kind, strict=True)]
+        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=_mask(array))
+    if types.is_map(kind):
+        lists = map_as_list(array)
+        entries = lists.flatten()
+        keys, items = (
+            convert(entries.field(index), field.type) for index, field in enumerate((kind.key_field, kind.item_field))
+        )
+        offsets = _list_offsets(lists, np.int32)
+        return pa.MapArray.from_arrays(pa.array(offsets, mask=_offset_mask(lists)), keys, items, type=kind)
+    if types.is_fixed_size_list(kind):
+        # with what lies under nulls: leaving it out would shift the items behind
+        items = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
+        return pa.FixedSizeListArray.from_arrays(convert(items, kind.value_type), type=kind, mask=_mask(array))
+    items = convert(pc.list_flatten(array), kind.value_type)
+    large = types.is_large_list(kind) or types.is_large_list_view(kind)
+    maker: Any
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        maker = pa.LargeListViewArray if large else pa.ListViewArray
+        bounds = _list_offsets(array, np.int64 if large else np.int32)
+        return maker.from_arrays(bounds[:-1], np.diff(bounds), items, type=kind, mask=_mask(array))
+    maker = pa.LargeListArray if large else pa.ListArray
+    offsets = pa.array(_list_offsets(array, np.int64 if large else np.int32), mask=_offset_mask(array))
+    return maker.from_arrays(offsets, items, type=kind)
+
+
+def _mask(array: pa.Array) -> pa.Array | None:
+    return array.is_null() if array.null_count else None
+
+
+def _list_offsets(array: pa.Array, dtype: Any) -> np.ndarray[Any, Any]:
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(dtype)
+
+
+def _offset_mask(array: pa.Array) -> np.ndarray[Any, Any] | None:
+    return np.append(np.asarray(array.is_null()), False) if array.null_count else None

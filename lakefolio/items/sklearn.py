@@ -1,0 +1,234 @@
+"""Kind ``model``: scikit-learn estimators as skops, never pickle (FORMAT.md, "Kind model").
+
+The bytes are a skops file made reproducible: the numbers it takes from memory addresses are counted instead,
+    times
+and padding are zero, so the same model stored twice is stored once.
+
+Loading builds only types that skops trusts, trees whose nodes have been checked, and what the reader names.
+What a file says about itself never widens that.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from lakefolio.errors import (
+    IntegrityError,
+    InvalidInputError,
+    LakefolioError,
+    UnsupportedTypeError,
+    UntrustedContentError,
+)
+from lakefolio.format.json_decode import is_trusted, trusted_names
+from lakefolio.format.json_encode import encode
+from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_trees
+
+__all__ = ["SklearnHandler"]
+
+_ERRORS: Final = (TypeError, ValueError, AttributeError, KeyError, NotImplementedError, RecursionError, OSError)
+_MOST_NAMES: Final = 200
+
+
+class SklearnHandler:
+    """Stores estimators of scikit-learn and of libraries that follow its interface."""
+
+    kind: ClassVar[str] = "model"
+    uses_scratch: ClassVar[bool] = False
+
+    def accepts(self, obj: object) -> bool:
+        """Say whether ``obj`` is an estimator: of scikit-learn's base class, or with ``fit`` and what it is for."""
+        base = imported("sklearn.base")
+        if base is not None and isinstance(obj, base.BaseEstimator):
+            return True
+        kind = type(obj)
+        uses = ("predict", "transform", "predict_proba")
+        return callable(getattr(kind, "fit", None)) and any(callable(getattr(kind, use, None)) for use in uses)
+
+    def encode(
+        self,
+        obj: Any,
+        *,
+        scratch: Path,
+        hyperparameters: Mapping[str, Any] | None = None,
+        custom: bool | None = None,
+    ) -> Encoded:
+        """Turn an estimator into a skops file.
+
+        Args:
+            obj: The estimator; any object that skops can write is taken.
+            scratch: Not used.
+            hyperparameters: What to remember about the training.
+            custom: Accepted for code written for DataFolio, where it chose skops; here it always is.
+
+        Raises:
+            InvalidInputError: If it holds a lambda or a class that can't be found again by its name.
+            UnsupportedTypeError: If skops can't write it.
+        """
+        skops = need("skops.io", "storing a model")
+        kind = type(obj)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(obj, type):
+            raise UnsupportedTypeError(
+                f"expected an estimator, got the class {obj.__qualname__}", hint="make an instance of it"
+            )
+        try:
+            data = skops.dumps(obj)
+        except _ERRORS as exc:
+            raise UnsupportedTypeError(
+                f"skops can't store this {name}: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}",
+                kind="unsupported-model",
+                hint="export it in a format of its own library and add the file with add_artifact",
+                type=name,
+            ) from exc
+        content = _reproducible(data, name)
+        details: dict[str, Any] = {
+            "class": name,
+            "model_type": kind.__name__,
+            "params": _params(obj),
+            "versions": {one: sys.modules[one].__version__ for one in ("sklearn", "skops") if one in sys.modules},
+        }
+        if hyperparameters is not None:
+            details["hyperparameters"] = encode(dict(hyperparameters))
+        if isinstance(width := getattr(obj, "n_features_in_", None), (int, np.integer)):
+            details["n_features_in"] = int(width)
+        if (names := getattr(obj, "feature_names_in_", None)) is not None:
+            details["feature_names_in"] = [str(one) for one in names[:_MOST_NAMES]]
+        return Encoded(
+            kind=self.kind,
+            format="skops",
+            media_type="application/x-skops",
+            payload=Buffers((content,)),
+            details=details,
+        )
+
+    def decode(self, source: Source, details: Mapping[str, Any], *, trusted: Iterable[Any] = ()) -> Any:
+        """Return the estimator.
+
+        Args:
+            source: The skops file.
+            details: Not used: they come from the bucket.
+            trusted: Types that may be built besides those of scikit-learn, numpy and scipy that skops trusts:
+                ``"package.module.Class"``, a module or package (everything in it), or the classes themselves.
+
+        Raises:
+            UntrustedContentError: If the file holds a type that is not trusted; ``types`` lists them.
+            IntegrityError: If it is no skops file, or its trees are malformed.
+        """
+        names = trusted_names(trusted)
+        skops = need("skops.io", "loading a model")
+        data = bytes(source.read())
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise IntegrityError(
+                "the stored model is no skops file",
+                kind="bad-content",
+                hint="a pickle is never loaded; whoever stored it should add the model again",
+            )
+        try:
+            unknown = set(skops.get_untrusted_types(data=data))
+            refused = sorted(one for one in unknown - TREE_TYPES if not is_trusted(one, names))
+            if refused:
+                raise UntrustedContentError(
+                    f"the model holds types that are not trusted: {', '.join(refused)}",
+                    hint=f"if you know where it comes from, load it with trusted={refused}",
+                    types=refused,
+                )
+            model = skops.loads(data, trusted=sorted(unknown))
+            check_trees(model)
+        except LakefolioError:
+            raise
+        except (ImportError, AttributeError) as exc:
+            raise UnsupportedTypeError(
+                f"the model needs a class that isn't there: {exc}",
+                kind="missing-class",
+                hint="install or define it, in the version the model was made with",
+            ) from exc
+        except (*_ERRORS, zipfile.BadZipFile) as exc:
+            raise IntegrityError(f"the stored model can't be read: {exc}", kind="bad-content") from exc
+        return model
+
+
+def _params(obj: Any) -> dict[str, Any]:
+    try:
+        found = obj.get_params(deep=False)
+    except _ERRORS:
+        return {}
+    return {str(key): _shown(value) for key, value in found.items()}
+
+
+def _shown(value: Any) -> Any:
+    try:
+        return encode(value)
+    except InvalidInputError:
+        return repr(value)[:200]
+
+
+def _reproducible(data: bytes, name: str) -> bytes:
+    """Return a skops file that depends on the model only."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(target, "w") as made:
+        schema = json.loads(archive.read("schema.json"))
+        files: dict[str, str] = {}
+        ids: dict[int, int] = {}
+        for node in _nodes(schema):
+            _check_findable(node, name)
+            if "__id__" in node:
+                if node.get("__loader__") in ("JsonNode", "TypeNode"):
+                    del node["__id__"]  # sharing a number or a type means nothing, and differs from run to run
+                else:
+                    node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+            file = node.get("file")
+            if isinstance(file, str) and file in archive.NameToInfo:
+                node["file"] = files.setdefault(file, f"{len(files) + 1}{Path(file).suffix}")
+        for file, short in files.items():
+            made.writestr(zipfile.ZipInfo(short), _without_padding(archive.read(file)))
+        made.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema, separators=(",", ":")))
+    return target.getvalue()
+
+
+def _nodes(document: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(document, dict):
+        if "__class__" in document:
+            yield document
+        for value in list(document.values()):
+            yield from _nodes(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _nodes(value)
+
+
+def _check_findable(node: Mapping[str, Any], name: str) -> None:
+    module, wanted = node.get("__module__"), str(node["__class__"])
+    known = sys.modules.get(str(module))
+    if module == "builtins" or known is None or hasattr(known, wanted.partition(".")[0]):
+        return
+    raise InvalidInputError(
+        f"this {name} holds {module}.{wanted}, which can't be found again by that name",
+        kind="unreachable-class",
+        hint="define functions and classes at the top of a module, not as a lambda or inside a function",
+        type=f"{module}.{wanted}",
+    )
+
+
+def _without_padding(content: bytes) -> bytes:
+    """Zero the bytes between the fields of records, which hold whatever the memory held."""
+    if not content.startswith(b"\x93NUMPY"):
+        return content
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, array.dtype)
+    for field in array.dtype.names:
+        clean[field] = array[field]
+    target = io.BytesIO()
+    np.save(target, clean, allow_pickle=False)
+    return target.getvalue()

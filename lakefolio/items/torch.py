@@ -1,0 +1,280 @@
+"""Kind ``torch``: modules, state dicts and tensors as safetensors, never pickle (FORMAT.md, "Kind torch").
+
+The file holds each tensor once. Its one metadata entry ``lakefolio`` is JSON: ``{"object": …, "order":
+[names], "tied": {name: stored name}}`` with the order of the state dict and the names that share one tensor.
+
+A module comes back in one of three ways: as its state dict; with a class the reader gives; or with the class
+    named
+when it was added, if the reader's process has that class imported or the reader trusts it. A bucket never
+makes a reader import anything, and only subclasses of ``torch.nn.Module`` are ever called.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError, UntrustedContentError
+from lakefolio.format.json_decode import decode, find_class, trusted_names
+from lakefolio.format.json_encode import encode
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.optional_imports import imported, need
+
+__all__ = ["TorchHandler"]
+
+_IN_MEMORY_BYTES: Final = 16 << 20
+_KEY: Final = "lakefolio"
+
+
+class TorchHandler:
+    """Stores ``torch.nn.Module``, dicts of tensors by name, and single tensors."""
+
+    kind: ClassVar[str] = "torch"
+
+    def accepts(self, obj: object) -> bool:
+        """Say whether ``obj`` is a module, a tensor, or a non-empty dict of tensors."""
+        torch = imported("torch")
+        if torch is None:
+            return False
+        if isinstance(obj, (torch.nn.Module, torch.Tensor)):
+            return True
+        return isinstance(obj, Mapping) and bool(obj) and all(isinstance(one, torch.Tensor) for one in obj.values())
+
+    def encode(
+        self,
+        obj: Any,
+        *,
+        scratch: Path,
+        init_args: Mapping[str, Any] | None = None,
+        save_class: bool = False,
+        hyperparameters: Mapping[str, Any] | None = None,
+    ) -> Encoded:
+        """Turn tensors into a safetensors file.
+
+        Args:
+            obj: A module, a state dict, or a tensor.
+            scratch: Gets a large file.
+            init_args: The arguments by name with which the module's class makes one like it.
+            save_class: Keep the source text of the class, for people and for ``trust_source``.
+            hyperparameters: What to remember about the training.
+
+        Raises:
+            InvalidInputError: If a value is no plain tensor, or the source of the class can't be found.
+        """
+        torch = need("torch", "storing a torch model")
+        need("safetensors.torch", "storing a torch model")
+        details: dict[str, Any] = {
+            "versions": {"python": ".".join(map(str, sys.version_info[:3])), "torch": str(torch.__version__)}
+        }
+        if isinstance(obj, torch.nn.Module):
+            cls = type(obj)
+            details |= {
+                "object": "module",
+                "class": f"{cls.__module__}:{cls.__qualname__}",
+                "model_type": cls.__name__,
+                "init_args": encode(dict(init_args or {})),
+                "parameter_count": sum(one.numel() for one in obj.parameters()),
+            }
+            if save_class:
+                details["class_source"] = _source(cls)
+            state: Mapping[Any, Any] = obj.state_dict()
+        elif isinstance(obj, torch.Tensor):
+            details |= {"object": "tensor", "shape": list(obj.shape), "dtype": str(obj.dtype)}
+            state = {"tensor": obj}
+        elif isinstance(obj, Mapping):
+            details |= {"object": "state_dict"}
+            state = obj
+        else:
+            name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+            raise UnsupportedTypeError(f"expected a torch module or state dict, got a {name}", type=name)
+        if hyperparameters is not None:
+            details["hyperparameters"] = encode(dict(hyperparameters))
+        for name, value in state.items():
+            _check_tensor(name, value)
+        details["tensor_count"] = len(state)
+        tensors, tied = _distinct(state)
+        header = {"object": details["object"], "order": list(state), "tied": tied}
+        metadata = {_KEY: json.dumps(header, sort_keys=True)}
+
+        def payload() -> Payload:
+            from safetensors.torch import save, save_file
+
+            if sum(one.numel() * one.element_size() for one in tensors.values()) <= _IN_MEMORY_BYTES:
+                return Buffers((save(tensors, metadata),))
+            target = scratch / "content.safetensors"
+            save_file(tensors, str(target), metadata)
+            return FilePayload(target, temporary=True)
+
+        return Encoded(
+            kind=self.kind,
+            format="safetensors",
+            media_type="application/vnd.safetensors",
+            payload=payload,
+            details=details,
+        )
+
+    def decode(
+        self,
+        source: Source,
+        details: Mapping[str, Any],
+        *,
+        reconstruct: bool = True,
+        model_class: Any = None,
+        init_args: Mapping[str, Any] | None = None,
+        trusted: Iterable[Any] = (),
+        trust_source: bool = False,
+        device: Any = "cpu",
+        strict: bool = True,
+    ) -> Any:
+        """Return the module, or the state dict or tensor that was added.
+
+        Args:
+            source: The safetensors file.
+            details: Names the class of a module and its arguments.
+            reconstruct: False returns the state dict of a module.
+            model_class: The class (or a function) that makes the module from ``init_args``.
+            init_args: Used instead of those that were stored.
+            trusted: Modules or classes that may be imported to make the module.
+            trust_source: Run the stored source text of the class. That is code from the bucket: only for
+                lakes whose writers you trust.
+            device: Where to put the tensors.
+            strict: Whether the names of the tensors must be exactly those of the module.
+
+        Raises:
+            UntrustedContentError: If the class is neither imported nor trusted; the hint names the ways out.
+            InvalidInputError: If the module can't be made or doesn't fit its tensors.
+            IntegrityError: If the file can't be read.
+        """
+        torch = need("torch", "loading a torch model")
+        need("safetensors.torch", "loading a torch model")
+        names = trusted_names(trusted)
+        kind, state = _load(source, device)
+        if kind == "tensor":
+            return state["tensor"]
+        if kind != "module" or not reconstruct:
+            return state
+        made_by = model_class if model_class is not None else _find(details, names, torch, trust_source=trust_source)
+        arguments = dict(init_args) if init_args is not None else decode(details.get("init_args") or {}, trusted=names)
+        try:
+            module = made_by(**arguments)
+            module.load_state_dict(state, strict=strict)
+        except Exception as exc:  # the user's own constructor may raise anything
+            raise InvalidInputError(
+                f"{getattr(made_by, '__qualname__', made_by)} with the arguments {sorted(arguments)} doesn't give "
+                f"the module that was stored: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}",
+                kind="model-mismatch",
+                hint="pass init_args=…, another model_class=…, or reconstruct=False for the state dict",
+            ) from exc
+        return module.to(device)
+
+
+def _check_tensor(name: Any, value: Any) -> None:
+    import torch
+
+    problem = None
+    if not isinstance(name, str):
+        problem = f"its name is a {type(name).__qualname__}, expected text"
+    elif not isinstance(value, torch.Tensor):
+        problem = f"it is a {type(value).__module__}.{type(value).__qualname__}, expected a tensor"
+    elif value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
+        problem = f"it is a {value.layout} tensor of {value.dtype} on {value.device}, expected a dense one"
+    elif value.dtype not in _stored_dtypes():
+        problem = f"its dtype {value.dtype} is none that safetensors holds"
+    if problem:
+        raise InvalidInputError(
+            f"the entry {str(name)!r} of the state dict can't be stored: {problem}",
+            kind="unsupported-tensor",
+            hint="add optimizer states and the like as items of their own, and convert tensors to a plain dtype",
+            entry=str(name),
+        )
+
+
+def _stored_dtypes() -> frozenset[Any]:
+    from safetensors import torch as tensors
+
+    return frozenset(tensors._TYPES.values())
+
+
+def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return each tensor once, dense and in memory of its own, and which names share one."""
+    first: dict[Any, str] = {}
+    tensors: dict[str, Any] = {}
+    tied: dict[str, str] = {}
+    for name, value in state.items():
+        tensor = value.detach().to("cpu")
+        place = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
+        if tensor.numel() and place in first:
+            tied[name] = first[place]
+            continue
+        first[place] = name
+        whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+        # safetensors refuses views; .contiguous() alone would keep one that is a dense part of a larger tensor
+        tensors[name] = tensor if whole else tensor.contiguous().clone()
+    pointers: set[int] = set()
+    for name, tensor in tensors.items():  # two shapes over the same memory
+        if tensor.numel() and tensor.data_ptr() in pointers:
+            tensors[name] = tensor.clone()
+        pointers.add(tensor.data_ptr())
+    return tensors, tied
+
+
+def _source(cls: type) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError) as exc:
+        raise InvalidInputError(
+            f"the source of the class {cls.__qualname__} can't be found: {exc}",
+            kind="no-source",
+            hint="define it in a file or notebook cell, or leave save_class out",
+        ) from exc
+
+
+def _load(source: Source, device: Any) -> tuple[str, dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(source.path()), framework="pt", device=str(device)) as file:
+            header = json.loads((file.metadata() or {}).get(_KEY) or "{}")
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        order, tied = header.get("order", list(stored)), header.get("tied", {})
+        return header.get("object", "state_dict"), {name: stored[tied.get(name, name)] for name in order}
+    except (SafetensorError, ValueError, KeyError, AttributeError, OSError) as exc:
+        raise IntegrityError(f"the stored tensors can't be read: {exc}", kind="bad-content") from exc
+
+
+def _find(details: Mapping[str, Any], names: frozenset[str], torch: Any, *, trust_source: bool) -> Any:
+    name = str(details.get("class", ""))
+    found = _from_source(details, torch) if trust_source else find_class(name, names)
+    if found is None:
+        module, _, qualname = name.partition(":")
+        raise UntrustedContentError(
+            f"the model is a {module}.{qualname}, which this process has not imported",
+            hint=f"import it first, or pass model_class=…, trusted=[{module!r}], or reconstruct=False",
+            types=[f"{module}.{qualname}"],
+        )
+    if not issubclass(found, torch.nn.Module):
+        raise UntrustedContentError(
+            f"{name} is no torch.nn.Module, so it is not called",
+            hint="pass model_class=… if you know what it is, or reconstruct=False for the tensors",
+            types=[name],
+        )
+    return found
+
+
+def _from_source(details: Mapping[str, Any], torch: Any) -> type | None:
+    text = details.get("class_source")
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            "the model was stored without the source of its class",
+            kind="no-source",
+            hint="pass model_class=…, or reconstruct=False",
+        )
+    namespace: dict[str, Any] = {"__name__": "lakefolio_trusted_source", "torch": torch, "nn": torch.nn}
+    namespace["F"] = torch.nn.functional
+    exec(inspect.cleandoc(text) if text[:1].isspace() else text, namespace)
+    found = namespace.get(str(details.get("class", "")).rpartition(":")[2].rpartition(".")[2])
+    return found if isinstance(found, type) else None

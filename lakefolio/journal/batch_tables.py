@@ -1,0 +1,169 @@
+"""Metric points and events: rows stored in batches beside the journal (FORMAT.md, "Metrics", "Events").
+
+A batch is stored first, under an id of its own; it counts from the version whose ``log`` row names the id. So losing a
+race for the journal never stores a point twice, and a batch whose commit never came is rows that nobody counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.delta.table import DeltaTable
+from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
+from lakefolio.format.arrow_rows import RowLog
+from lakefolio.format.schema import LOG_SCHEMAS
+
+if TYPE_CHECKING:
+    from lakefolio.storage import Store
+
+__all__ = ["LogTable", "LogTables"]
+
+_FIRST_WAIT_S = 0.002
+_LONGEST_WAIT_S = 0.5
+
+
+class LogTable:
+    """One of the two tables, through one handle. Safe to share between threads."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._table = DeltaTable(store, name, LOG_SCHEMAS[name], ("batch_id", "ordinal"))
+        self._rows = RowLog(LOG_SCHEMAS[name])
+        self._lock = threading.RLock()
+        self._busy = threading.Lock()  # of whoever does the upkeep
+        self._unsure: set[str] = set()
+        self._read = False
+        self._seen = -1
+
+    def append(self, batch_ids: Sequence[str], rows: pa.Table, at: datetime) -> None:
+        """Store batches. They count for nothing until a commit names them.
+
+        Exactly once, however often its log entry races others or an answer is lost: its log entry tells the ids.
+        Creates the table if the lake lacks it.
+
+        Raises:
+            StorageError: If the store failed; then it is unknown whether they are stored. Give them again, same ids.
+        """
+        with self._lock:
+            self._open(create=True)
+            batch_id = batch_ids[0]
+            if batch_id in self._unsure and self._landed(batch_id):
+                return
+            self._unsure.add(batch_id)
+            wait_s = _FIRST_WAIT_S
+            while True:
+                file, key, body = self._table.encode(rows, version=self._table.version + 1)
+                with contextlib.suppress(AlreadyExistsError):  # nobody else uses this key: its answer was lost
+                    self._store.create(key, body)
+                try:
+                    self._table.commit(self._table.version + 1, file, batch_ids, at)
+                except AlreadyExistsError:
+                    if self._landed(batch_id):
+                        return
+                    time.sleep(wait_s * random.random())
+                    wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+                    continue
+                self._take(rows)
+                self._unsure.discard(batch_id)
+                break
+        if self._table.due() and self._busy.acquire(blocking=False):
+            try:
+                with contextlib.suppress(LakefolioError):  # the creator of the next multiple makes up for it
+                    self._table.upkeep(self._lock)
+            finally:
+                self._busy.release()
+
+    def _landed(self, batch_id: str) -> bool:
+        """Look at what is new; say whether a batch whose answer was lost is among it."""
+        entries, rows = self._table.poll()
+        self._take(rows)
+        found = any(batch_id in entry.commit_ids for entry in entries)
+        if found:
+            self._unsure.discard(batch_id)
+        return found
+
+    def rows(self, version: int, batch_ids: Callable[[], pa.Array]) -> pa.Table:
+        """Return the rows that count, in no order.
+
+        Args:
+            version: The lake version that is asked for; no request if it was asked for before.
+            batch_ids: Gives the ids of the batches that count there, each once.
+        """
+        with self._lock:
+            if version > self._seen or not self._read:
+                self._open(create=False)
+                self._sync()
+                self._seen = max(version, self._seen)
+            known = self._rows.table()
+        if not known.num_rows:
+            return known
+        ids = batch_ids()
+        at = pc.index_in(known.column("batch_id"), value_set=ids)
+        return known.filter(pc.is_valid(at))
+
+    def data_files(self) -> dict[str, int]:
+        """Return the active data files: path in the table -> size in bytes."""
+        with self._lock:
+            self._open(create=False)
+            self._sync()
+            return self._table.data_files()
+
+    def compact(self) -> dict[str, int] | None:
+        """Merge the table's small files and write a checkpoint; None if the lake lacks the table."""
+        with self._lock:
+            self._open(create=False)
+            if self._table.version < 0:
+                return None
+            self._sync()
+        with self._busy:
+            return self._table.upkeep(self._lock, everything=True)
+
+    def anew(self) -> DeltaTable:
+        """Return the table as another handle, to be read from its log."""
+        return DeltaTable(self._store, self._table.name, self._table.schema, self._table.order)
+
+    def _open(self, *, create: bool) -> None:
+        if self._table.version >= 0:
+            return
+        try:
+            rows = self._table.load()
+        except FormatError as exc:
+            if exc.kind != "table-missing":
+                raise
+            if not create:
+                return
+            self._table.create()
+            rows = self._table.load()
+        self._take(rows)
+
+    def _sync(self) -> None:
+        if self._table.version >= 0:
+            self._take(self._table.poll()[1])
+            self._read = True
+
+    def _take(self, rows: pa.Table) -> None:
+        self._rows.append(rows)
+
+
+class LogTables:
+    """The two tables of a lake."""
+
+    def __init__(self, store: Store) -> None:
+        self._tables = {name: LogTable(store, name) for name in LOG_SCHEMAS}
+
+    def __getitem__(self, name: str) -> LogTable:
+        """Return ``metric_rows`` or ``event_rows``."""
+        return self._tables[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether it is one of them."""
+        return name in self._tables

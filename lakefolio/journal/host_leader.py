@@ -1,0 +1,356 @@
+"""The processes of one host that write to one lake: one of them commits for the others (FORMAT.md, "On one host").
+
+What is sent is bytes, one message and one answer at a time, through a socket in a folder that only this user may enter.
+Who leads is who holds a file lock; the operating system takes it from a process that dies. Nothing here decides what
+happens to a lake: an answer that does not come means that its writer finds out by itself, as after any lost answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import selectors
+import socket
+import stat
+import struct
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakefolio.process.exit import at_exit
+
+try:
+    import fcntl
+except ImportError:  # Windows: every process is for itself
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Neighbours"]
+
+_MOST_BYTES = 64 << 10
+"""What is longer goes to the store by itself: it takes longer to write than to wait for."""
+_ANSWER_S = 2.0
+_AVOIDED_S = 10.0
+"""So long nobody is asked after an answer that did not come in time: who leads is stopped, or busy otherwise."""
+_TAKEOVER_S = 1.0
+_PAUSE_S = 0.002
+_IDLE_S = 5.0
+_GATHERED = 0.25
+_LONGEST_GATHERED_S = 0.01
+_HEAD = struct.Struct(">I")
+_registered = False
+_everyone: weakref.WeakSet[Neighbours] = weakref.WeakSet()
+
+
+class Neighbours:
+    """The other processes of this host that write to the same lake, as one handle sees them.
+
+    Its owner calls it from one thread at a time; ``serve`` is called from a thread of its own.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        serve: Callable[[Sequence[bytes]], Sequence[bytes]],
+        *,
+        after: Callable[[], None] = lambda: None,
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Say who is a neighbour; nothing is opened before it is needed.
+
+        Args:
+            identity: What neighbours have in common: the lake, where it is, and the rights to write there.
+            serve: Answers messages, in order, if this process leads. If it raises, those who asked get no answer.
+            after: What to do after answers were sent.
+            waiting: How much waits in this process itself, to be done along with the messages.
+        """
+        self._path = _socket_path(identity)
+        self._duties = _Duties(serve, after, waiting)
+        self._link: socket.socket | None = None
+        self._server: _Server | None = None
+        self._avoid_until = 0.0
+        _everyone.add(self)
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process answers the others."""
+        return self._server is not None and self._server.alive
+
+    def nudge(self) -> bool:
+        """Let the thread that answers others do what waits here along with that; say whether there is one, and others.
+
+        Safe to call from any thread.
+        """
+        server = self._server
+        return server is not None and server.alive and server.asked_lately() > 0 and server.wake()
+
+    @property
+    def count(self) -> int:
+        """How many others have asked this process within the last second."""
+        return self._server.asked_lately() if self._server is not None and self._server.alive else 0
+
+    def ask_or_lead(self, message: bytes) -> bytes | None:
+        """Give a message to whoever leads and return the answer; lead, if nobody does.
+
+        None: this process leads now, or nobody answered; what came of the message is open then.
+        """
+        until = time.monotonic() + _TAKEOVER_S
+        while self._path is not None and len(message) <= _MOST_BYTES and time.monotonic() >= self._avoid_until:
+            answer = self._ask(self._path, message)
+            if answer is not None:
+                return answer
+            if self._lead(self._path) or time.monotonic() > until:
+                break
+            time.sleep(_PAUSE_S)  # one that has just died still has its lock, one that has just got it does not listen
+        return None
+
+    def _ask(self, path: str, message: bytes) -> bytes | None:
+        try:
+            if self._link is None:
+                self._link = _connected(path)
+            self._link.sendall(_HEAD.pack(len(message)) + message)
+            return _received(self._link)
+        except TimeoutError:
+            self._avoid_until = time.monotonic() + _AVOIDED_S
+        except OSError:
+            pass
+        self.leave()
+        return None
+
+    def _lead(self, path: str) -> bool:
+        global _registered
+        if not self.leading:
+            if not _registered:
+                _registered = True
+                at_exit(_resign_all)
+            with contextlib.suppress(OSError):
+                self._server = _Server(path, self._duties)
+        return self.leading
+
+    def leave(self) -> None:
+        """Let go of the one who leads."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def resign(self) -> None:
+        """Stop answering, once what is being done is done; wait for that a few seconds at most."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def _forget(self) -> None:
+        """In a forked child: what is open is its parent's."""
+        self.leave()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Duties:
+    serve: Callable[[Sequence[bytes]], Sequence[bytes]]
+    after: Callable[[], None]
+    waiting: Callable[[], int]
+
+
+class _Server:
+    """Answers messages until nobody has asked for a while. Its lock lasts as long as its files are open."""
+
+    def __init__(self, path: str, duties: _Duties) -> None:
+        """Take the lock and start to listen.
+
+        Raises:
+            OSError: If another process has it.
+        """
+        self._duties = duties
+        self._took_s = 0.0
+        self._path = path
+        self._asked: dict[int, float] = {}
+        self._buffers: dict[socket.socket, bytearray] = {}
+        self._stopping = False
+        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # of one that died
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(path)
+            self._listener.listen(256)
+        except OSError:
+            os.close(self._lock)
+            raise
+        self._listener.setblocking(False)
+        self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self.alive = True
+        self._thread = threading.Thread(target=self._run, name="lakefolio-neighbours", daemon=True)
+        self._thread.start()
+
+    def asked_lately(self) -> int:
+        since = time.monotonic() - 1.0
+        return sum(1 for at in list(self._asked.values()) if at > since)
+
+    def wake(self) -> bool:
+        try:
+            self._waker.send(b"x")
+        except BlockingIOError:
+            pass  # it has enough to wake up from
+        except OSError:
+            return False
+        return not self._stopping
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.wake()
+        self._thread.join(_IDLE_S)
+
+    def close(self) -> None:
+        """Close all files, which frees the lock if no forked process has them too."""
+        self.alive = False
+        for one in (self._listener, self._waker, self._woken, *self._buffers):
+            one.close()
+        self._selector.close()
+        os.close(self._lock)
+
+    def _run(self) -> None:
+        try:
+            while ready := self._selector.select(0.0 if self._stopping else _IDLE_S):  # who waits is not sent away
+                asked = self._gathered(ready)
+                if asked or self._duties.waiting():
+                    began = time.monotonic()
+                    self._answer(asked)
+                    self._took_s = time.monotonic() - began
+                    self._duties.after()
+        finally:
+            # no socket without its lock: the next one to lead would find it in its way
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            self.close()
+
+    def _gathered(self, ready: list[Any]) -> list[tuple[socket.socket, bytes]]:
+        """Read what there is, and what comes within a moment: those who were just answered are about to ask again.
+
+        As in any group commit, to wait for a small part of what a commit takes saves the next one for most.
+        """
+        until = time.monotonic() + min(_GATHERED * self._took_s, _LONGEST_GATHERED_S)
+        asked = [one for key, _ in ready for one in self._read(key.fileobj)]
+        expected = self.asked_lately()
+        while len(asked) < expected and (left := until - time.monotonic()) > 0:
+            asked += [one for key, _ in self._selector.select(left) for one in self._read(key.fileobj)]
+        return asked
+
+    def _read(self, ready: Any) -> list[tuple[socket.socket, bytes]]:
+        """Accept who comes, or return the messages that are complete."""
+        try:
+            if ready is self._woken:
+                ready.recv(4096)
+                return []
+            if ready is self._listener:
+                link, _ = self._listener.accept()
+                link.setblocking(False)
+                self._buffers[link] = bytearray()
+                self._selector.register(link, selectors.EVENT_READ)
+                return []
+            data = ready.recv(_MOST_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        buffer = self._buffers[ready]
+        buffer += data
+        if len(buffer) < _HEAD.size:
+            if not data:
+                self._drop(ready)
+            return []
+        (size,) = _HEAD.unpack_from(buffer)
+        if not data or size > _MOST_BYTES:
+            self._drop(ready)
+            return []
+        if len(buffer) < _HEAD.size + size:
+            return []
+        self._buffers[ready] = buffer[_HEAD.size + size :]  # empty: who asks waits for the answer
+        self._asked[ready.fileno()] = time.monotonic()
+        return [(ready, bytes(buffer[_HEAD.size : _HEAD.size + size]))]
+
+    def _answer(self, asked: list[tuple[socket.socket, bytes]]) -> None:
+        try:
+            answers = self._duties.serve([message for _, message in asked])
+        except Exception:  # whoever asked finds out what happened, and meets the error by itself
+            for link, _ in asked:
+                self._drop(link)
+            return
+        for (link, _), answer in zip(asked, answers, strict=True):
+            try:
+                link.sendall(_HEAD.pack(len(answer)) + answer)
+            except OSError:
+                self._drop(link)
+
+    def _drop(self, link: socket.socket) -> None:
+        self._asked.pop(link.fileno(), None)
+        self._buffers.pop(link, None)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(link)
+        link.close()
+
+
+def _connected(path: str) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(_ANSWER_S)
+        link.connect(path)
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _received(link: socket.socket) -> bytes:
+    until = time.monotonic() + _ANSWER_S
+    data = bytearray()
+    while len(data) < _HEAD.size or len(data) < _HEAD.size + _HEAD.unpack_from(data)[0]:
+        link.settimeout(max(until - time.monotonic(), 0.001))
+        more = link.recv(_MOST_BYTES)
+        if not more:
+            raise ConnectionResetError
+        data += more
+    return bytes(data[_HEAD.size :])
+
+
+def _socket_path(identity: str) -> str | None:
+    """Return where neighbours meet; None where there are no such sockets, or no folder that is this user's alone."""
+    if fcntl is None or not hasattr(socket, "AF_UNIX"):
+        return None
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"lakefolio-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        return None
+    path = str(folder / hashlib.sha256(identity.encode()).hexdigest()[:32])
+    return path if len(os.fsencode(path)) < 100 else None
+
+
+def _forget_all() -> None:
+    for one in list(_everyone):
+        one._forget()
+
+
+def _resign_all() -> None:
+    for one in list(_everyone):
+        one.resign()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,277 @@
+"""One log entry and the commits in it: planned on the newest state known, written, and told to who waits.
+
+Below the question of who writes for whom (``committing``), above the tables (``delta``). A writer here also keeps the
+fate of every commit that the log entries it has read decided, so that a commit is never decided twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefolio.delta.table import DataFile, LogEntry
+from lakefolio.errors import AlreadyExistsError, LakefolioError, StorageError
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.names import new_id
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.model.changes import Commit
+from lakefolio.model.pending_state import Overlay
+from lakefolio.model.planner import Plan, plan_commit
+
+if TYPE_CHECKING:
+    from lakefolio.journal.journal import Journal
+    from lakefolio.storage import Store
+
+__all__ = ["Committed", "Layout", "LogWriter", "Waiting"]
+
+_MOST_FATES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An acknowledged commit: the lake version it made (shared with others that were combined), and when."""
+
+    version: int
+    committed_at: datetime
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A commit on its way: who waits for it, and which side rows are already written under which ``txn_id``.
+
+    A ``foreign`` one comes from a ticket: nobody in this process waits for it. One of a neighbour has as its ``base``
+    the version up to which it has not been decided, and may end with neither outcome nor error: it is handed back.
+    """
+
+    commit: Commit
+    txn_id: str
+    foreign: bool = False
+    base: int | None = None
+    written: tuple[Any, Any] | None = None
+    outcome: Committed | None = None
+    error: BaseException | None = None
+    done: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    def end(self) -> None:
+        """Let the one who waits go on: there is an outcome or an error."""
+        self.done = True
+        self.woken.set()
+
+
+@dataclass(slots=True)
+class Layout:
+    """What a list of commits means on the newest state known, each planned on what its predecessors leave."""
+
+    version: int
+    at: datetime
+    plans: list[tuple[Waiting, Plan]] = field(default_factory=list)
+    refused: list[tuple[Waiting, Exception]] = field(default_factory=list)
+    empty: list[Waiting] = field(default_factory=list)
+
+
+class LogWriter:
+    """Plans and writes log entries of one journal, whose lock its owner holds.
+
+    Attributes:
+        fates: Commit id -> the version that decided it, and whether that version carries it (or refuses it). Of every
+            commit decided above a version that :meth:`know_from` can lower.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._known_from = 0
+        self.fates: dict[str, tuple[int, bool]] = {}
+
+    def start(self, version: int) -> None:
+        """Forget all fates; those above ``version`` will be told to :meth:`note`."""
+        self.fates.clear()
+        self._known_from = version
+
+    def note(self, entries: Iterable[LogEntry]) -> None:
+        """Take note of log entries, in order."""
+        for entry in entries:
+            for commit_id in entry.commit_ids:
+                self.fates.setdefault(commit_id, (entry.version, True))
+            for commit_id in entry.refused:
+                self.fates.setdefault(commit_id, (entry.version, False))
+
+    def forget_some(self) -> None:
+        """Forget all fates if they are many. Only where no commit is under way."""
+        if len(self.fates) > _MOST_FATES:
+            self.start(self._journal.known.version)
+
+    def know_from(self, base: int) -> bool:
+        """Read what is missing for the fates of all commits decided above ``base``, which must not lie ahead."""
+        table = self._journal.manifests_table
+        if base > table.version:
+            return False
+        if base < self._known_from:
+            entries = table.entries(base + 1, self._known_from)
+            known, self.fates = self.fates, {}
+            self.note(entries)
+            self.fates |= {one: fate for one, fate in known.items() if one not in self.fates}
+            self._known_from = base
+        return True
+
+    def plan(self, batch: list[Waiting]) -> Layout:
+        """Plan all on the newest state known, and end those that are refused or have nothing to do.
+
+        An objection counts only on the newest state there is.
+        """
+        layout = self.lay_out(batch)
+        if layout.refused and self._journal.poll():
+            layout = self.lay_out(self.told(batch))
+        for waiting, error in layout.refused:
+            waiting.error = error
+            waiting.end()
+        for waiting in layout.empty:
+            waiting.outcome = Committed(self._journal.known.version, layout.at)
+            waiting.end()
+        return layout
+
+    def lay_out(self, batch: Sequence[Waiting]) -> Layout:
+        """Plan all on the newest state known; what is objected to is noted, not ended."""
+        state = self._journal.known
+        version, now = state.version + 1, datetime.now(UTC)
+        last = state.committed_at
+        layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
+        overlay = Overlay(state, self._journal, version)
+        count = 0
+        for waiting in batch:
+            try:
+                plan = plan_commit(
+                    waiting.commit,
+                    state,
+                    overlay,
+                    overlay,
+                    first_ordinal=count,
+                    txn_id=waiting.txn_id,
+                    version=version,
+                    committed_at=layout.at,
+                )
+            except StorageError:
+                raise
+            except Exception as exc:
+                # What another writer's commit runs into, whatever it is, that writer is to find out by itself.
+                if not (waiting.foreign or waiting.base is not None or isinstance(exc, LakefolioError)):
+                    raise
+                layout.refused.append((waiting, exc))
+                continue
+            if not plan.manifests:
+                layout.empty.append(waiting)
+                continue
+            overlay.absorb(plan.overlay)
+            count += len(plan.manifests)
+            layout.plans.append((waiting, plan))
+        return layout
+
+    def told(self, batch: Iterable[Waiting]) -> list[Waiting]:
+        """End those whose commit is in the log; return the others. What was refused there becomes a new commit.
+
+        A neighbour's is ended in both cases, so that it makes the new commit.
+        """
+        left = []
+        state = self._journal.known
+        for waiting in batch:
+            version, carried = self.fates.get(waiting.commit.commit_id, (-1, False))
+            if carried and not waiting.done:
+                at = state.time_of(version)
+                assert at is not None
+                waiting.outcome = Committed(version, at)
+                waiting.end()
+            elif version >= 0 and waiting.base is not None:
+                waiting.end()
+            elif not waiting.done:
+                if version >= 0:
+                    waiting.commit = replace(waiting.commit, commit_id=new_id())
+                left.append(waiting)
+        return left
+
+    def write(self, layout: Layout, refused: Sequence[str] = ()) -> None:
+        """Store the files and create the log entries. What has come of it, won or lost, is noted when this returns.
+
+        Raises:
+            StorageError: If the store failed and nothing of it is known to have been decided.
+        """
+        try:
+            self._store(layout, refused)
+        except StorageError as failure:
+            try:
+                self._journal.poll()
+            except StorageError:
+                raise failure from None
+            ours = {waiting.commit.commit_id for waiting, _ in layout.plans}.union(refused)
+            if ours.isdisjoint(self.fates):
+                raise
+
+    def _store(self, layout: Layout, refused: Sequence[str]) -> None:
+        journal, plans, version = self._journal, layout.plans, layout.version
+        calls: list[Callable[[], Any]] = []
+        side_rows: dict[str, list[dict[str, Any]]] = {"lineage": [], "metadata": []}
+        for waiting, plan in plans:
+            new = _unwritten(waiting, plan)
+            side_rows["lineage"] += new[0]
+            side_rows["metadata"] += new[1]
+        values = [row for _, plan in plans for row in plan.manifests]
+        rows = rows_of(MANIFESTS_SCHEMA, values)
+        file = None
+        if plans:
+            file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
+            calls.append(partial(_store_once, journal.store, key, body))
+        sides: list[tuple[str, DataFile, pa.Table]] = []
+        for name, wanted in side_rows.items():
+            if wanted:
+                table = journal.side(name)
+                side = rows_of(table.schema, wanted)
+                side_file, side_key, side_body = table.encode(side, version=table.version + 1, values=wanted)
+                calls.append(partial(_store_once, journal.store, side_key, side_body))
+                sides.append((name, side_file, side))
+        journal.store.parallel(calls)
+        if sides:
+            journal.store.parallel([partial(journal.append_side, *side, layout.at) for side in sides])
+            for waiting, plan in plans:
+                waiting.written = _side_rows(plan)
+        commit_ids = [waiting.commit.commit_id for waiting, _ in plans]
+        try:
+            journal.manifests_table.commit(version, file, commit_ids, layout.at, refused)
+        except AlreadyExistsError:
+            journal.poll()
+            return
+        journal.extend(rows, version, values)
+        self.note([LogEntry(version, tuple(commit_ids), (), (), (), tuple(refused))])
+        for waiting, _ in plans:
+            waiting.outcome = Committed(version, layout.at)
+            waiting.end()
+
+
+def _store_once(store: Store, key: str, body: bytes) -> None:
+    """Store a file under a key that nobody else uses: one that is there is this very file, its answer was lost."""
+    with contextlib.suppress(AlreadyExistsError):
+        store.create(key, body)
+
+
+def _unwritten(waiting: Waiting, plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the side rows still to be written; rows of an attempt that planned otherwise are left dead."""
+    if waiting.written is None:
+        return plan.lineage, plan.metadata
+    if waiting.written == _side_rows(plan):
+        return [], []
+    waiting.txn_id = new_id()
+    for row in (*plan.manifests, *plan.lineage, *plan.metadata):
+        row["txn_id"] = waiting.txn_id
+    return plan.lineage, plan.metadata
+
+
+def _side_rows(plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def bare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in row.items() if name != "txn_id"} for row in rows]
+
+    return bare(plan.lineage), bare(plan.metadata)

@@ -1,0 +1,79 @@
+"""Upkeep of a journal's tables: when it is due, who does it, and that nobody waits for it (FORMAT.md, "Upkeep").
+
+Files are merged and checkpoints made while others commit through the same handle; its lock is held only to choose the
+files and to create the log entry. Where a handle commits for its neighbours, a thread of its own does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lakefolio.errors import LakefolioError
+from lakefolio.format.layout import TABLES
+from lakefolio.format.schema import LOG_SCHEMAS
+
+if TYPE_CHECKING:
+    from lakefolio.delta.table import DeltaTable
+    from lakefolio.journal.journal import Journal
+
+__all__ = ["Tidying"]
+
+
+class Tidying:
+    """The upkeep of one journal. Safe to call from many threads: one at a time does it."""
+
+    def __init__(self, journal: Journal, settle: Callable[[], int]) -> None:
+        self._journal = journal
+        self._settle = settle
+        self._busy = threading.Lock()
+
+    def when_due(self) -> None:
+        """Merge small files and write a checkpoint once enough commits have gathered; a failure waits for the next.
+
+        That is also when a writer that nobody disturbs looks for tickets that were left or are never heard.
+        """
+        tables = [self._journal.table(name) for name in TABLES]
+        if not any(table.due() for table in tables) or not self._busy.acquire(blocking=False):
+            return
+        try:
+            if tables[0].due():
+                with contextlib.suppress(LakefolioError):
+                    self._settle()
+            for table in tables:
+                if table.version >= 0 and table.due():
+                    with contextlib.suppress(LakefolioError):
+                        self._tidy(table, everything=False)
+        finally:
+            self._busy.release()
+
+    def beside(self) -> None:
+        """Do what is due in a thread of its own, which the process waits for at its end."""
+        if any(self._journal.table(name).due() for name in TABLES):
+            thread = threading.Thread(target=self.when_due, name="lakefolio-upkeep", daemon=False)
+            try:
+                thread.start()
+            except RuntimeError:  # the process is ending: no thread can be started any more
+                self.when_due()
+
+    def compact(self, progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
+        """Merge the small files of all tables, whether due or not; the journal has read them up to now.
+
+        Returns:
+            For each table: ``files_before``, ``files_after``, ``checkpoint_version``.
+        """
+        counts = {}
+        with self._busy:
+            for name in TABLES:
+                progress(name)
+                counts[name] = self._tidy(self._journal.table(name), everything=True)
+        for name in LOG_SCHEMAS:
+            progress(name)
+            if (done := self._journal.logs[name].compact()) is not None:
+                counts[name] = done
+        return counts
+
+    def _tidy(self, table: DeltaTable, *, everything: bool) -> dict[str, int]:
+        return table.upkeep(self._journal.lock, everything=everything, moved=self._journal.moved)

@@ -1,0 +1,90 @@
+"""What a lake says of itself, and what a restore returns: dicts that print as text for people (pure: no I/O)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.render.report import Report
+from lakefolio.render.text import counted, format_bytes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+__all__ = ["Info", "RestoreReport", "Stats"]
+
+
+class Info(Report):
+    """What a lake is; see ``Lake.info``."""
+
+
+class RestoreReport(Report):
+    """What a restore brought back (or, as a dry run, would): ``version``, ``changed``, ``dry_run``."""
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: int | str | datetime
+    ) -> RestoreReport:
+        """Make the report of the ``manifests`` rows of a restore."""
+        changed = [
+            {
+                "folio": row["folio"],
+                "item": row["item"],
+                "action": "removed" if row["op"] == "delete" else "brought back",
+            }
+            for row in rows
+            if row["op"] in ("put", "delete")
+        ]
+        return cls(
+            at=str(at),
+            version=version,
+            dry_run=dry_run,
+            changed=changed,
+            metadata_changes=sum(row.get("metadata_count") or 0 for row in rows if row["op"] == "annotate"),
+        )
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        counts = Counter(one["action"] for one in self["changed"])
+        what = ", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing to change"
+        would = "would restore" if self["dry_run"] else "restored"
+        named = "" if str(self["version"]) == self["at"] else f" ({self['at']})"
+        head = f"{would} to version {self['version']}{named}: {what}"
+        lines = [f"  {one['action']:<13} {one['folio']}:{one['item']}" for one in self["changed"][:20]]
+        more = len(self["changed"]) - 20
+        return "\n".join([head, *lines, *([f"  … and {more} more"] if more > 0 else [])])
+
+
+class Stats(Report):
+    """What a lake holds and costs; see ``Lake.stats``."""
+
+    @classmethod
+    def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int) -> Stats:
+        """Collect the numbers; the views ``storage_savings``, ``entries`` and ``commits`` say the same."""
+        folios = query("select * from storage_savings order by folio nulls first").pl().to_dicts()
+        totals = query(
+            "select (select count(*) from items) as items, (select count(*) from entries) as entries, "
+            "(select count(*) from commits) as commits, (select count(*) from snapshots) as snapshots, "
+            "(select count(*) from lineage_edges) as lineage_edges"
+        ).fetchone()
+        assert totals is not None
+        names = ("item_count", "entry_count", "commit_count", "snapshot_count", "lineage_edge_count")
+        return cls(**dict(zip(names, totals, strict=True)), version=version, folios=folios)
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        lines = [
+            f"version {self['version']:,}: "
+            + ", ".join(
+                counted(self[f"{what}_count"], what.replace("_", " "))
+                for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
+            )
+        ]
+        for row in self["folios"]:
+            logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
+            name = row.get("folio") or "(whole lake)"
+            lines.append(f"  {name:<30} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
+        return "\n".join(lines)

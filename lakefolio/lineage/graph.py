@@ -1,0 +1,341 @@
+"""What was made of what: walks through the lineage edges around some entries (pure: no I/O).
+
+An edge leads from an output to one input of it. Nodes are entries, runs and external URIs; the graph may have
+cycles only if someone wrote them there by hand, and every walk ends on those too. Nothing recurses, so depth
+has no limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.lineage.nodes import Edge, Node, NodeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["Edge", "Graph", "Lineage", "Node", "graph"]
+
+Direction = Literal["upstream", "downstream", "both"]
+
+_TREE_LINES = 200
+_ENTRY_COLUMNS = (
+    "entry_id",
+    "folio",
+    "item",
+    "version",
+    "committed_at",
+    "kind",
+    "digest",
+    "size_bytes",
+    "row_count",
+    "description",
+    "author",
+    "uri",
+)
+
+
+class Graph:
+    """Nodes and edges around some roots. Iterable over its nodes, nearest first; prints as a tree.
+
+    Attributes:
+        nodes: Every node reached, the roots first, then by distance.
+        edges: The edges between them.
+        roots: The nodes the walk began at.
+        direction: Which way it went.
+    """
+
+    def __init__(
+        self, nodes: Mapping[NodeId, Node], edges: list[Edge], roots: list[Node], direction: Direction
+    ) -> None:
+        self._nodes = nodes
+        self.nodes = list(nodes.values())
+        self.edges = edges
+        self.roots = roots
+        self.direction: Direction = direction
+
+    def __iter__(self) -> Iterator[Node]:
+        """The nodes other than the roots, nearest first."""
+        roots = {root.key for root in self.roots}
+        return (node for key, node in self._nodes.items() if key not in roots)
+
+    def __len__(self) -> int:
+        return len(self.nodes) - len(self.roots)
+
+    def __contains__(self, what: object) -> bool:
+        """Say whether a node, or one of that ``folio:item``, ``folio:item@version`` or URI, was reached."""
+        if isinstance(what, Node):
+            return what.key in self._nodes
+        return any(what in (node.ref, node.id, node.ref.rpartition("@")[0]) for node in self)
+
+    def node(self, key: NodeId) -> Node:
+        """Return the node of a key."""
+        return self._nodes[key]
+
+    @cached_property
+    def inputs(self) -> dict[NodeId, list[NodeId]]:
+        """Output -> its inputs, each once, in the order of the edges."""
+        found: dict[NodeId, dict[NodeId, None]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.output, {})[edge.input] = None
+        return {key: list(values) for key, values in found.items()}
+
+    @cached_property
+    def outputs(self) -> dict[NodeId, list[NodeId]]:
+        """Input -> what was made of it, each once, in the order of the edges."""
+        found: dict[NodeId, dict[NodeId, None]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.input, {})[edge.output] = None
+        return {key: list(values) for key, values in found.items()}
+
+    def tree(self, *, limit: int | None = None) -> str:
+        """Return the walk as an indented tree; a node that was drawn above is named again but not opened.
+
+        Args:
+            limit: The number of lines at most; the last says how many nodes are left.
+        """
+        lines: list[str] = []
+        parts: list[tuple[str, dict[NodeId, list[NodeId]]]] = []
+        if self.direction in ("upstream", "both"):
+            parts.append(("made of", self.inputs))
+        if self.direction in ("downstream", "both"):
+            parts.append(("used by", self.outputs))
+        for root in self.roots:
+            lines.append(_label(root))
+            for title, children in parts:
+                if len(parts) > 1:
+                    lines.append(f"  {title}" if children.get(root.key) else f"  {title} nothing")
+                elif not children.get(root.key):
+                    lines.append(f"  {title} nothing")
+                if not self._branches(root.key, children, lines, limit):
+                    lines.append(f"… {len(self.nodes):,} nodes in all")
+                    return "\n".join(lines)
+        return "\n".join(lines)
+
+    def _branches(
+        self, root: NodeId, children: dict[NodeId, list[NodeId]], lines: list[str], limit: int | None
+    ) -> bool:
+        shown = {root}
+        margin = "  " if self.direction == "both" else ""
+        stack = [(key, margin, index == 0) for index, key in enumerate(reversed(children.get(root, [])))]
+        while stack:
+            if limit is not None and len(lines) >= limit:
+                return False
+            key, indent, last = stack.pop()
+            below = children.get(key, [])
+            again = key in shown
+            note = "  (see above)" if again and below else ""
+            lines.append(f"{indent}{'└─' if last else '├─'} {_label(self._nodes[key])}{note}")
+            if again:
+                continue
+            shown.add(key)
+            deeper = indent + ("   " if last else "│  ")
+            stack += [(one, deeper, index == 0) for index, one in enumerate(reversed(below))]
+        return True
+
+    def __str__(self) -> str:
+        return self.tree(limit=_TREE_LINES)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from lakefolio.lineage.drawing import svg
+
+        return svg(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as JSON-able values: ``roots``, ``nodes`` and ``edges`` (by ref)."""
+        return {
+            "direction": self.direction,
+            "roots": [root.ref for root in self.roots],
+            "nodes": [node.to_dict() for node in self.nodes],
+            "edges": [
+                {
+                    "output": self._nodes[edge.output].ref,
+                    "input": self._nodes[edge.input].ref,
+                    "run_id": edge.run_id,
+                    "role": edge.role,
+                }
+                for edge in self.edges
+            ],
+        }
+
+    def to_mermaid(self) -> str:
+        """Return the graph as Mermaid text, inputs on the left."""
+        from lakefolio.lineage.drawing import mermaid
+
+        return mermaid(self)
+
+    def to_html(self, title: str | None = None) -> str:
+        """Return a page of its own that shows the graph: no script, nothing loaded from elsewhere."""
+        from lakefolio.lineage.drawing import html_page
+
+        return html_page(self, title)
+
+    def to_openlineage(self, namespace: str = "lakefolio") -> list[dict[str, Any]]:
+        """Return OpenLineage run events, one for each run, and for each entry made outside of any.
+
+        Args:
+            namespace: The namespace of the lake's jobs and datasets, its URI best.
+
+        Source: OpenLineage specification 2-0-2.
+        """
+        from lakefolio.lineage.openlineage import run_events
+
+        return run_events(self, namespace)
+
+
+def _label(node: Node) -> str:
+    return f"{node.ref}  {node.kind}" if node.kind else node.ref
+
+
+class Lineage(Graph):
+    """Everything that some entries were made of, and everything that was made of them.
+
+    Made of the whole lake's edges; only what is reached is looked up and kept.
+    """
+
+    def __init__(self, edges: pa.Table, manifests: pa.Table, roots: Iterable[str]) -> None:
+        """Walk both ways from the roots.
+
+        Args:
+            edges: The visible rows of ``lineage``.
+            manifests: The rows of ``manifests``, in which the entries are looked up.
+            roots: The ids of the entries to begin at.
+        """
+        self._links = _Links(edges)
+        self._manifests = manifests
+        self._root_keys: list[NodeId] = [("entry", root) for root in roots]
+        reached, found = self._links.walk(self._root_keys, "both", None)
+        nodes = _look_up(reached, manifests, self._links, found)
+        links = [self._links.edge(number) for number in found]
+        super().__init__(nodes, links, [nodes[key] for key in self._root_keys], "both")
+
+    def upstream(self, depth: int | None = None) -> Graph:
+        """Return what the roots were made of, directly and indirectly.
+
+        Args:
+            depth: How many steps to go at most; all the way if None.
+        """
+        return self._part("upstream", depth)
+
+    def downstream(self, depth: int | None = None) -> Graph:
+        """Return what was made of the roots, directly and indirectly.
+
+        Args:
+            depth: How many steps to go at most; all the way if None.
+        """
+        return self._part("downstream", depth)
+
+    def _part(self, direction: Direction, depth: int | None) -> Graph:
+        reached, found = self._links.walk(self._root_keys, direction, depth)
+        nodes = {key: self._nodes[key] for key in reached}
+        return Graph(nodes, [self._links.edge(number) for number in found], self.roots, direction)
+
+
+class _Links:
+    """The edges of a lake as columns, with the positions of each node's edges in both directions."""
+
+    def __init__(self, edges: pa.Table) -> None:
+        names = ("output_kind", "output_id", "input_kind", "input_id", "input_uri", "run_id", "role")
+        out_kind, out_id, in_kind, in_id, in_uri, self._runs, self._roles = (
+            edges.column(name).to_pylist() for name in names
+        )
+        self.table = edges
+        self.outputs: list[NodeId] = list(zip(out_kind, out_id, strict=True))
+        self.inputs: list[NodeId] = [
+            (kind, (one or uri or "?") if kind != "external" else (uri or one or "?"))
+            for kind, one, uri in zip(in_kind, in_id, in_uri, strict=True)
+        ]
+        self._by_output: dict[NodeId, list[int]] = {}
+        self._by_input: dict[NodeId, list[int]] = {}
+        for number, (output, source) in enumerate(zip(self.outputs, self.inputs, strict=True)):
+            self._by_output.setdefault(output, []).append(number)
+            self._by_input.setdefault(source, []).append(number)
+
+    def edge(self, number: int) -> Edge:
+        return Edge(self.outputs[number], self.inputs[number], self._runs[number], self._roles[number])
+
+    def walk(self, roots: list[NodeId], direction: Direction, depth: int | None) -> tuple[list[NodeId], list[int]]:
+        """Return the nodes reached, by distance, and the positions of the edges taken, in order."""
+        reached: dict[NodeId, int] = dict.fromkeys(roots, 0)
+        taken: set[int] = set()
+        for way, numbers, ends in (
+            ("upstream", self._by_output, self.inputs),
+            ("downstream", self._by_input, self.outputs),
+        ):
+            if direction not in (way, "both"):
+                continue
+            seen = set(roots)
+            queue = deque((root, 0) for root in seen)
+            while queue:
+                key, distance = queue.popleft()
+                if depth is not None and distance >= depth:
+                    continue
+                for number in numbers.get(key, ()):
+                    taken.add(number)
+                    end = ends[number]
+                    if end not in seen:
+                        seen.add(end)
+                        reached[end] = min(reached.get(end, distance + 1), distance + 1)
+                        queue.append((end, distance + 1))
+        return sorted(reached, key=reached.__getitem__), sorted(taken)
+
+
+def _look_up(keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: list[int]) -> dict[NodeId, Node]:
+    """Make the nodes; an entry that no row puts is still told by the edges that name it."""
+    wanted = pa.array([one for kind, one in keys if kind == "entry"], pa.string())
+    chosen = pc.and_(pc.equal(manifests.column("op"), "put"), pc.is_in(manifests.column("entry_id"), value_set=wanted))
+    rows = manifests.select(_ENTRY_COLUMNS).filter(chosen).to_pylist()
+    known: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        known.setdefault(row["entry_id"], row)
+    missing = {key for key in keys if key[0] == "entry" and key[1] not in known}
+    if missing:
+        for number in numbers:
+            for key, end in ((links.outputs[number], "output"), (links.inputs[number], "input")):
+                if key in missing:
+                    folio, item = (links.table.column(f"{end}_{name}")[number].as_py() for name in ("folio", "item"))
+                    known.setdefault(key[1], {"folio": folio, "item": item})
+    nodes = {}
+    for key in keys:
+        values = dict(known.get(key[1], {})) if key[0] == "entry" else {}
+        values.pop("entry_id", None)
+        nodes[key] = Node(key[0], key[1], **values)
+    return nodes
+
+
+def graph(edges: pa.Table, entries: pa.Table) -> dict[str, list[str]]:
+    """Return item -> the names of its inputs, for the items of one folio (one pass over the edges).
+
+    Args:
+        edges: The visible rows of ``lineage``.
+        entries: The live entries: ``folio``, ``item`` and ``entry_id``. All of them get a key.
+
+    An input in the same folio is named by its item, another by ``folio:item``, an external one by its URI, a
+    run by its id. Inputs keep the order they were given in; each is named once.
+    """
+    ids, items, folios = (entries.column(name).to_pylist() for name in ("entry_id", "item", "folio"))
+    found: dict[str, dict[str, None]] = {}
+    where = dict(zip(ids, zip(folios, items, strict=True), strict=True))
+    wanted = pc.and_(
+        pc.equal(edges.column("output_kind"), "entry"),
+        pc.is_in(edges.column("output_id"), value_set=pa.array(ids, pa.string())),
+    )
+    names = ["output_id", "input_kind", "input_id", "input_folio", "input_item", "input_uri"]
+    chosen = edges.filter(wanted).sort_by("ordinal").select(names)
+    columns = [column.to_pylist() for column in chosen.columns]
+    for output_id, kind, input_id, folio, item, uri in zip(*columns, strict=True):
+        own_folio, own_item = where[output_id]
+        if kind == "entry":
+            name = item if folio == own_folio else f"{folio}:{item}"
+        else:
+            name = uri or input_id or "?"
+        found.setdefault(own_item, {})[name] = None
+    return {item: list(found.get(item, ())) for item in items}

@@ -1,0 +1,238 @@
+"""Every invariant of FORMAT.md, verified; the oracle of the tests.
+
+Structure by default: the marker, the tables, the audits in ``sql/90_audits``, and each object that a row refers to, by
+one listing of the blobs instead of a request per blob. With ``read_data`` also every stored byte, with ``sample`` those
+of some blobs chosen at random. Nothing is changed, and nothing is believed because another part of the lake says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefolio.content import external
+from lakefolio.errors import IntegrityError, LakefolioError, one_line
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.layout import BLOBS, LOG_TABLES, MARKER, README, TABLES, blob_key, check_digest, table_prefix
+from lakefolio.maintenance.reachability import Keep, Reach
+from lakefolio.model.entries import Entry, content_from_row
+from lakefolio.render.text import counted
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+
+__all__ = ["CheckReport", "Problem", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it must be.
+
+    Attributes:
+        kind: A stable name of what is wrong, such as ``blob-missing``.
+        object: What it is about: a key, an item reference, a row.
+        message: One line for people.
+    """
+
+    kind: str
+    object: str
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "object", one_line(self.object, 200))
+        object.__setattr__(self, "message", one_line(self.message, 300))
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        version: The lake version that was checked.
+        problems: What is wrong; empty for a healthy lake.
+        counts: What was looked at: rows, entries, blobs, bytes, orphans (objects that no entry refers to; harmless).
+    """
+
+    version: int
+    problems: list[Problem] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        return {"ok": self.ok, **asdict(self)}
+
+    def __str__(self) -> str:
+        """Lines for people."""
+        looked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts.items())
+        found = "no problems" if self.ok else counted(len(self.problems), "problem")
+        head = f"version {self.version}: {found} ({looked})"
+        return "\n".join([head, *(f"  {one.kind}: {one.message}" for one in self.problems)])
+
+    def __bool__(self) -> bool:
+        """A report is true when the lake is healthy."""
+        return self.ok
+
+
+def check(
+    session: Session,
+    *,
+    read_data: bool = False,
+    sample: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Verify a lake at its newest version. Changes nothing; safe beside any writer.
+
+    Args:
+        session: The lake.
+        read_data: Also read and verify every stored byte, and every reference.
+        sample: Read and verify so many objects, chosen at random each time, instead of all.
+        progress: Called with (entries read, entries in all) while data is read.
+    """
+    report = CheckReport(session.committed().version)
+    tables = session.bare_tables()
+    report.counts["rows"] = sum(table.num_rows for table in tables.values())
+    _check_files(session, report)
+    for audit, named, message in session.audit():
+        report.problems.append(Problem(audit.replace("_", "-"), named, message))
+    entries = _entries(tables["manifests"], report)
+    report.counts["entries"] = len(entries)
+    _check_blobs(session, entries, report)
+    _check_inline(entries, report)
+    _check_snapshots(session, tables["manifests"], report)
+    if read_data or sample is not None:
+        _check_data(session, _stored_once(session, entries, sample), report, progress)
+    return report
+
+
+def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
+    import pyarrow.compute as pc
+
+    entries = []
+    keeping = pc.is_in(manifests.column("op"), value_set=pa.array(["put", "log"]))
+    for row in manifests.filter(keeping).to_pylist():
+        try:
+            if (entry := content_from_row(row)) is not None:
+                entries.append(entry)
+        except IntegrityError as exc:
+            report.problems.append(Problem(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message))
+    return entries
+
+
+def _check_files(session: Session, report: CheckReport) -> None:
+    for key in (MARKER, README):
+        if session.store.find(key) is None:
+            report.problems.append(Problem("file-missing", key, f"{key} is missing"))
+    for table in (*TABLES, *LOG_TABLES):
+        listed = {info.key: info.size_bytes for info in session.store.list(table_prefix(table) + "/")}
+        for path, size_bytes in session.journal.data_files(table).items():
+            key = f"{table_prefix(table)}/{path}"
+            if key not in listed:
+                report.problems.append(Problem("table-file-missing", key, f"data file {key} is missing"))
+            elif listed[key] != size_bytes:
+                report.problems.append(
+                    Problem(
+                        "table-file-damaged",
+                        key,
+                        f"data file {key} has {listed[key]} bytes, expected {size_bytes}",
+                    )
+                )
+        try:
+            session.journal.reread(table)
+        except LakefolioError as exc:
+            report.problems.append(Problem(exc.kind, str(exc.objects.get("key", table)), exc.message))
+
+
+def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport) -> None:
+    state = session.committed()
+    found = {info.key: info.size_bytes for info in session.store.list(BLOBS + "/")}
+    expected: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.storage != "blob":
+            continue
+        try:
+            key = blob_key(check_digest(entry.blob_digest or ""), entry.generation or 0)
+        except IntegrityError as exc:
+            report.problems.append(Problem("bad-digest", entry.ref, f"{entry.ref}: {exc.message}"))
+            continue
+        if (entry.generation or 0) >= state.generation(entry.blob_digest or ""):
+            expected.setdefault(key, entry)
+    if any(key not in found for key in expected):  # a gc beside this check may have given them up since
+        newest = session.journal.refresh()
+        expected = {
+            key: entry
+            for key, entry in expected.items()
+            if (entry.generation or 0) >= newest.generation(entry.blob_digest or "")
+        }
+    for key, entry in expected.items():
+        if key not in found:
+            report.problems.append(Problem("blob-missing", key, f"blob {key} of {entry.ref} is missing"))
+        elif found[key] != entry.stored_bytes:
+            message = f"blob {key} of {entry.ref} has {found[key]} bytes, expected {entry.stored_bytes}"
+            report.problems.append(Problem("blob-truncated", key, message))
+    report.counts["blobs"] = len(expected)
+    report.counts["blob_bytes"] = sum(found.get(key, 0) for key in expected)
+    report.counts["orphans"] = len(found.keys() - expected.keys())
+
+
+def _check_inline(entries: Iterable[Entry], report: CheckReport) -> None:
+    for entry in entries:
+        if entry.storage == "inline" and sha256_of_bytes(entry.content or b"") != (entry.blob_digest or entry.digest):
+            report.problems.append(
+                Problem("inline-damaged", entry.ref, f"inline content of {entry.ref} does not match its digest")
+            )
+
+
+def _stored_once(session: Session, entries: list[Entry], sample: int | None) -> list[Entry]:
+    """Return an entry for each object and reference that is to be read."""
+    state = session.committed()
+    found = {
+        (entry.uri, entry.blob_digest, entry.generation): entry
+        for entry in reversed(entries)
+        if entry.storage != "inline" and (entry.generation or 0) >= state.generation(entry.blob_digest or "")
+    }
+    chosen = list(found.values())
+    return chosen if sample is None else random.sample(chosen, min(sample, len(chosen)))
+
+
+def _check_data(
+    session: Session, entries: list[Entry], report: CheckReport, progress: Callable[[int, int], None] | None
+) -> None:
+    report.counts["objects_read"] = len(entries)
+    for number, entry in enumerate(entries):
+        if progress is not None:
+            progress(number, len(entries))
+        try:
+            if entry.storage == "reference":
+                external.check(entry, session.store.options)
+            else:
+                report.counts["bytes_read"] = report.counts.get("bytes_read", 0) + session.blobs.verify(entry)
+        except LakefolioError as exc:
+            problem = Problem(exc.kind, str(exc.objects.get("key") or entry.ref), exc.message)
+            known = exc.kind in ("blob-missing", "blob-truncated", "content-purged")
+            if problem not in report.problems and not known:
+                report.problems.append(problem)
+    if progress is not None:
+        progress(len(entries), len(entries))
+
+
+def _check_snapshots(session: Session, manifests: pa.Table, report: CheckReport) -> None:
+    """A snapshot's content is never given up (that of heads is for an audit)."""
+    state = session.committed()
+    if not state.purged:
+        return
+    rows = Reach(manifests, Keep()).protected().select(["folio", "item", "version", "blob_digest", "generation"])
+    for row in rows.to_pylist():
+        if (row["generation"] or 0) < state.generation(row["blob_digest"]):
+            ref = f"{row['folio']}:{row['item']}@{row['version']}"
+            report.problems.append(
+                Problem("protected-purged", ref, f"{ref} is protected, but gc gave up {row['blob_digest']}")
+            )

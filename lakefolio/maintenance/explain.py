@@ -1,0 +1,103 @@
+"""What keeps a blob alive, and what giving up an item would free."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.format.layout import blob_key
+from lakefolio.format.names import parse_ref
+from lakefolio.maintenance.reachability import Keep, Reach
+from lakefolio.maintenance.reports import WhyReport
+from lakefolio.model.resolve import item_not_found
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+
+__all__ = ["why"]
+
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+
+
+def why(session: Session, ref: str) -> WhyReport:
+    """Say what keeps the content that a digest or an item reference names.
+
+    Args:
+        session: The lake.
+        ref: ``sha256:<hex>``, or ``folio:name`` for all entries the item ever had, or with ``@version`` for one.
+
+    Raises:
+        NotFoundError: No entry ever had that digest, or there never was such an item.
+        InvalidInputError: No digest (kind ``bad-digest``) and no reference.
+    """
+    state = session.committed()
+    reach = Reach(state.table(), Keep())
+    named = _DIGEST.fullmatch(ref.strip())
+    folio: str | None = None
+    item: str | None = None
+    if named:
+        digests = ["sha256:" + named[1]]
+    elif ref.strip().startswith("sha256:"):
+        raise InvalidInputError(
+            f"{ref!r} is no digest", kind="bad-digest", hint="write sha256: and all 64 hex digits", digest=ref
+        )
+    else:
+        parsed = parse_ref(ref)
+        folio, item = parsed.folio, parsed.item
+        if folio is None:
+            raise InvalidInputError(f"item reference {ref!r} names no folio", kind="bad-ref", hint="write folio:name")
+        if parsed.at is not None:
+            entries = [session.entry(folio, item, parsed.at)]
+        elif state.known(folio, item):
+            entries = state.history(folio, item)
+        else:
+            raise item_not_found(state, folio, item)
+        digests = list(dict.fromkeys(one.blob_digest for one in entries if one.storage == "blob" and one.blob_digest))
+    blobs = [blob for digest in digests for blob in _blobs(reach, digest, folio, item)]
+    if named and not blobs:
+        raise NotFoundError(
+            f"no entry ever referred to blob {digests[0]}",
+            kind="blob-not-found",
+            hint="an object of that name is an orphan, which gc removes; inline content has no object",
+            digest=digests[0],
+        )
+    alive = [blob for blob in blobs if not blob["purged"]]
+    return WhyReport(
+        ref=ref,
+        version=state.version,
+        blobs=blobs,
+        stored_bytes=sum(blob["stored_bytes"] for blob in alive),
+        exclusive_bytes=sum(blob["stored_bytes"] for blob in alive if blob["exclusive"]),
+        shared_bytes=sum(blob["stored_bytes"] for blob in alive if not blob["exclusive"]),
+    )
+
+
+def _blobs(reach: Reach, digest: str, folio: str | None, item: str | None) -> list[dict[str, Any]]:
+    by_generation: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in reach.keepers(digest):
+        by_generation[row["generation"]].append(row)
+    blobs = []
+    for generation, rows in sorted(by_generation.items()):
+        owners = {(row["folio"], row["item"]) for row in rows}
+        blobs.append(
+            {
+                "digest": digest,
+                "generation": generation,
+                "key": blob_key(digest, generation),
+                "stored_bytes": max(row["stored_bytes"] for row in rows),
+                "purged": rows[0]["purged"],
+                "exclusive": len(owners) == 1 if item is None else owners == {(folio, item)},
+                "heads": sorted(f"{row['folio']}:{row['item']}" for row in rows if row["head"]),
+                "snapshots": sorted({name for row in rows for name in row["snapshots"]}),
+                "runs": sorted({row["run_id"] for row in rows if row["run_id"]}),
+                "events": sorted({row["event_id"] for row in rows if row["event_id"]}),
+                "history": [
+                    f"{row['folio']}:{row['item']}@{row['version']}"
+                    for row in rows
+                    if not (row["head"] or row["snapshots"] or row["run_id"] or row["event_id"])
+                ],
+            }
+        )
+    return blobs

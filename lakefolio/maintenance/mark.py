@@ -1,0 +1,214 @@
+"""What a journal of any length does for each blob, out of core: the mark half of gc.
+
+Rows are read once, some columns of them, and dealt out to shards by the name of their item; each shard is marked by
+itself (``reach``), and what it refers to is dealt out again, by the first two digits of the digest. So memory is that
+of one shard, and cost grows with the rows. Beyond half a million rows the shards lie in temporary files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.delta.scan import scan
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.maintenance.reachability import Keep, Reach, judge, live_snapshots
+
+if TYPE_CHECKING:
+    from lakefolio.delta.table import DeltaTable
+
+__all__ = ["Marks"]
+
+_COLUMNS: Final = (
+    *("version", "ordinal", "committed_at", "op", "folio", "item", "entry_id"),
+    *("storage", "blob_digest", "generation", "run_id", "snapshot", "target_version"),
+)
+_ITEM_COLUMNS: Final = _COLUMNS[:11]
+_IN_MEMORY_ROWS: Final = 500_000
+_SHARD_ROWS: Final = 200_000
+_MOST_SHARDS: Final = 256
+_REFERENCES: Final = pa.schema([("digest", pa.string()), ("generation", pa.int32()), ("needed", pa.bool_())])
+_PURGES: Final = _REFERENCES.remove(2)
+_WEIGHTS: Final = np.random.default_rng(0).integers(0, 2**32, 1024, np.uint32) | np.uint32(1)
+
+
+class Marks:
+    """What the journal at one version says of blobs, to be asked shard by shard; a context manager.
+
+    Attributes:
+        version: The version that was looked at.
+        row_count: The rows of the journal.
+        committed_at: When that version was committed, or None for an empty lake.
+    """
+
+    def __init__(self, table: DeltaTable, keep: Keep, progress: Callable[[int], None] = lambda count: None) -> None:
+        """Read and mark a journal whose log has been read.
+
+        Args:
+            table: The journal's table; it is at the version that is looked at.
+            keep: What retention keeps.
+            progress: Called with the number of rows read so far.
+        """
+        self.version = table.version
+        self.row_count = 0
+        self.committed_at: Any = None
+        expected = sum(file.row_count for file in table.known_files)
+        self._folder = None if expected <= _IN_MEMORY_ROWS else Path(tempfile.mkdtemp(prefix="lakefolio-gc-"))
+        shards = 1 if self._folder is None else min(_MOST_SHARDS, -(-expected // _SHARD_ROWS))
+        self._by_digest = _Shards(_REFERENCES, self._folder, "references")
+        self._purges = _Shards(_PURGES, self._folder, "purges")
+        try:
+            self._read(table, keep, shards, progress)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, table: DeltaTable, keep: Keep, shards: int, progress: Callable[[int], None]) -> None:
+        schema = pa.schema([MANIFESTS_SCHEMA.field(name) for name in _ITEM_COLUMNS])
+        by_name = _Shards(schema, self._folder, "items")
+        about_snapshots = []
+        for rows in scan(table, _COLUMNS):
+            op = rows.column("op")
+            about_snapshots.append(rows.filter(_one_of(op, "snapshot", "drop_snapshot")))
+            purges = rows.filter(pc.equal(op, "purge")).select(["blob_digest", "generation"])
+            self._deal(self._purges, purges.rename_columns(["digest", "generation"]))
+            of_items = rows.filter(_one_of(op, "put", "delete", "pin", "log")).select(_ITEM_COLUMNS)
+            by_name.deal(of_items, _spread(of_items, shards))
+            if rows.num_rows:
+                latest = pc.max(rows.column("committed_at")).as_py()
+                self.committed_at = max(latest, self.committed_at or latest)
+            self.row_count += rows.num_rows
+            progress(self.row_count)
+        order = [("version", "ascending"), ("ordinal", "ascending")]
+        snapshots = live_snapshots(pa.concat_tables(about_snapshots).sort_by(order)) if about_snapshots else []
+        for shard in range(shards):
+            reach = Reach(by_name.take(shard).sort_by(order), keep, snapshots)
+            self._deal(self._by_digest, reach.references())
+
+    def _deal(self, shards: _Shards, rows: pa.Table) -> None:
+        """Deal out rows by the first two digits of their digest; what is no digest names no object."""
+        digits = pc.utf8_slice_codeunits(pc.fill_null(rows.column("digest"), ""), 7, 9).combine_chunks()
+        numbers = pc.fill_null(pc.index_in(digits, value_set=_PREFIXES), -1).to_numpy(zero_copy_only=False)
+        rows = rows.set_column(1, "generation", pc.fill_null(rows.column("generation"), 0))
+        if (numbers < 0).any():
+            rows, numbers = rows.filter(pa.array(numbers >= 0)), numbers[numbers >= 0]
+        shards.deal(rows, numbers)
+
+    def judge(self, prefix: str, digests: pa.Array, generations: Any) -> Any:
+        """Say of each object of a shard what it is, see :func:`reach.judge`. Each shard can be asked once.
+
+        Args:
+            prefix: The first two hex digits of all the digests.
+            digests: ``sha256:<hex>`` of the objects.
+            generations: Their generations, as a NumPy array.
+        """
+        number = int(prefix, 16)
+        return judge(self._by_digest.take(number), self._purges.take(number), digests, generations)
+
+    def close(self) -> None:
+        """Remove the temporary files. Idempotent."""
+        for shards in (self._by_digest, self._purges):
+            shards.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Marks:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+_PREFIXES: Final = pa.array([f"{number:02x}" for number in range(256)])
+
+
+class _Shards:
+    """Rows dealt out to numbered shards, in memory or each in a temporary file."""
+
+    def __init__(self, schema: pa.Schema, folder: Path | None, name: str) -> None:
+        self._schema = schema
+        self._folder = folder
+        self._name = name
+        self._held: dict[int, list[pa.Table]] = defaultdict(list)
+        self._writers: dict[int, tuple[Any, Any]] = {}
+
+    def _path(self, shard: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{self._name}-{shard}"
+
+    def deal(self, rows: pa.Table, numbers: Any) -> None:
+        """Give each row to the shard of its number."""
+        if not rows.num_rows:
+            return
+        rows = rows.cast(self._schema).combine_chunks()
+        order = np.argsort(numbers, kind="stable")
+        present, starts = np.unique(numbers[order], return_index=True)
+        rows = rows.take(pa.array(order)) if len(present) > 1 else rows
+        for shard, start, end in zip(present.tolist(), starts, [*starts[1:], len(order)], strict=True):
+            some = rows.slice(start, end - start)
+            if self._folder is None:
+                self._held[shard].append(some)
+                continue
+            if shard not in self._writers:
+                sink = pa.OSFile(str(self._path(shard)), "wb")
+                self._writers[shard] = (sink, pa.ipc.new_stream(sink, self._schema))
+            self._writers[shard][1].write_table(some)
+
+    def take(self, shard: int) -> pa.Table:
+        """Return the rows of a shard and forget them."""
+        if self._folder is None:
+            parts = self._held.pop(shard, [])
+            return pa.concat_tables(parts).combine_chunks() if parts else self._schema.empty_table()
+        if shard not in self._writers:
+            return self._schema.empty_table()
+        self._end(shard)
+        with pa.OSFile(str(self._path(shard)), "rb") as source:
+            rows = pa.ipc.open_stream(source).read_all().combine_chunks()
+        self._path(shard).unlink()
+        return rows
+
+    def _end(self, shard: int) -> None:
+        sink, writer = self._writers.pop(shard)
+        writer.close()
+        sink.close()
+
+    def close(self) -> None:
+        """Close what is open."""
+        for shard in list(self._writers):
+            self._end(shard)
+        self._held.clear()
+
+
+def _one_of(column: pa.ChunkedArray, *values: str) -> pa.ChunkedArray:
+    return pc.is_in(column, value_set=pa.array(values))
+
+
+def _spread(rows: pa.Table, shards: int) -> Any:
+    """Return a shard for each row, the same for all rows of an item."""
+    if shards == 1:
+        return np.zeros(rows.num_rows, np.int64)
+    mixed = _sums(rows.column("folio")) * np.uint32(31) + _sums(rows.column("item"))
+    return ((mixed * np.uint32(0x9E3779B1)) >> np.uint32(8)) % np.uint32(shards)
+
+
+def _sums(column: pa.ChunkedArray) -> Any:
+    """Return a number for each text, made of its bytes; it only has to spread, so that equal numbers harm nobody."""
+    texts = pc.fill_null(column, "").combine_chunks()
+    texts = pa.concat_arrays([texts]) if isinstance(texts, pa.Array) else pa.array([], pa.string())
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    data = texts.buffers()[2]
+    if not len(texts) or data is None:
+        return np.zeros(len(texts), np.uint32)
+    raw = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    starts, lengths = ends[:-1] - ends[0], np.diff(ends)
+    places = np.arange(len(raw)) - np.repeat(starts, lengths)
+    products = np.append(raw * _WEIGHTS[places & 1023], np.uint32(0))
+    return np.where(lengths > 0, np.add.reduceat(products, starts, dtype=np.uint32), np.uint32(0))

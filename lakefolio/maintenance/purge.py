@@ -1,0 +1,159 @@
+"""Committing ``purge`` rows, knowing of the journal only what happened since the collector looked.
+
+The conditions of a purge (FORMAT.md, "Garbage collection") are about what came after the version that was looked at,
+and what lay before it was judged then: so a collector need not hold the journal. It commits directly, and never takes
+anybody's ticket, which it could not plan. Where others are faster it asks for less at a time.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+import pyarrow as pa
+
+from lakefolio.errors import AlreadyExistsError, ConflictError, StorageError
+from lakefolio.format.names import new_id
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.model.state import State
+
+if TYPE_CHECKING:
+    from lakefolio.delta.table import DeltaTable
+
+__all__ = ["PurgedBlob", "Purger"]
+
+_AT_ONCE: Final = 10_000
+_FEWEST: Final = 50
+_PATIENCE_S: Final = 60.0
+_PAUSE_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedBlob:
+    """A blob that a collector found nothing to need: ``reason`` is ``orphan`` or ``history``."""
+
+    digest: str
+    generation: int
+    reason: Literal["orphan", "history"]
+    stored_bytes: int | None = None
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Digest and generation."""
+        return self.digest, self.generation
+
+
+class Purger:
+    """Gives up blobs that nothing needed at the version that ``table`` is at."""
+
+    def __init__(self, table: DeltaTable, committed_at: datetime | None, author: str | None) -> None:
+        self._table = table
+        self._author = author
+        self._seen = table.version
+        self._since = State(table.version)  # what happened after `seen`; below that the collector has judged
+        self._since.committed_at = committed_at
+        self._size = _AT_ONCE
+
+    def purge(self, blobs: Sequence[PurgedBlob]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+        """Commit the rows that give blobs up, in as many commits as it takes.
+
+        Each commit is atomic and exact: at its very version nothing needs what it names.
+
+        Returns:
+            The (digest, generation) pairs that are given up now by this, and those that others gave up since.
+
+        Raises:
+            ConflictError: kind ``gc-outdated``, if a snapshot of an older version was taken since; kind
+                ``contention``, if other writers won for a minute on end. What was committed before stays committed.
+        """
+        agreed: set[tuple[str, int]] = set()
+        start, patient_until = 0, time.monotonic() + _PATIENCE_S
+        while start < len(blobs):
+            some = blobs[start : start + self._size]
+            given_up = self._attempt(some)
+            if given_up is not None:
+                agreed |= given_up
+                start += len(some)
+                self._size = min(2 * self._size, _AT_ONCE)
+                patient_until = time.monotonic() + _PATIENCE_S
+                continue
+            self._size = max(len(some) // 4, _FEWEST)
+            if time.monotonic() > patient_until:
+                raise ConflictError(
+                    f"gc lost to other writers for {_PATIENCE_S:.0f} s",
+                    kind="contention",
+                    hint="run it again when fewer writers are at work; what it gave up so far stays given up",
+                    version=self._since.version,
+                )
+            time.sleep(random.uniform(0, _PAUSE_S))
+        named = {blob.identity for blob in blobs}
+        others = {one for one in named - agreed if one[1] < self._since.generation(one[0])}
+        return agreed, others
+
+    def _attempt(self, some: Sequence[PurgedBlob]) -> set[tuple[str, int]] | None:
+        """Try once; return what is given up, or None if somebody else was faster."""
+        table, version, commit_id = self._table, self._since.version + 1, new_id()
+        last, now = self._since.committed_at, datetime.now(UTC)
+        at = now if last is None or now > last else last + timedelta(microseconds=1)
+        agreed = self._agreed(some)
+        if not agreed:
+            return set()  # what is needed, or given up, stays so at every later version
+        common = {"version": version, "committed_at": at, "commit_id": commit_id, "txn_id": new_id(), "op": "purge"}
+        common |= {"author": self._author, "message": "gc"}
+        rows = pa.Table.from_pylist(
+            [
+                {
+                    **common,
+                    "ordinal": ordinal,
+                    "reason": blob.reason,
+                    "blob_digest": blob.digest,
+                    "generation": blob.generation,
+                    "stored_bytes": blob.stored_bytes,
+                }
+                for ordinal, blob in enumerate(agreed)
+            ],
+            schema=MANIFESTS_SCHEMA,
+        )
+        file, key, body = table.encode(rows, version=version)
+        table.store.create_if_absent(key, body)
+        try:
+            table.commit(version, file, [commit_id], at)
+        except AlreadyExistsError:
+            if not self._landed(commit_id):
+                return None
+        except StorageError as failure:
+            try:
+                landed = self._landed(commit_id)
+            except StorageError:
+                raise failure from None
+            if not landed:
+                raise
+        else:
+            self._since.extend(rows, version)
+        return {blob.identity for blob in agreed}
+
+    def _agreed(self, some: Sequence[PurgedBlob]) -> list[PurgedBlob]:
+        """Leave out what came to be needed, or was given up, since the collector looked."""
+        if any(blob.reason == "history" for blob in some):
+            for snapshot in self._since.snapshots():
+                if snapshot.target_version < self._seen:
+                    raise ConflictError(
+                        f"snapshot {snapshot.name!r} of version {snapshot.target_version} was taken while gc looked",
+                        kind="gc-outdated",
+                        hint="look again from the newest version",
+                        snapshot=snapshot.name,
+                        version=snapshot.version,
+                    )
+        needed = self._since.blobs_put_since(self._seen)
+        purged = self._since.generation
+        return [blob for blob in some if blob.identity not in needed and blob.generation >= purged(blob.digest)]
+
+    def _landed(self, commit_id: str) -> bool:
+        """Read what is new and say whether a commit is in it."""
+        entries, rows = self._table.poll()
+        self._since.extend(rows, self._table.version)
+        return any(commit_id in entry.commit_ids for entry in entries)

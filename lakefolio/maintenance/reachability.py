@@ -1,0 +1,296 @@
+"""What keeps a blob: the head, a snapshot, a run, or the history that retention keeps (pure: no I/O).
+
+The mark half of gc, on whole Arrow columns instead of entries. What it says of an item depends on the rows of that item
+and on the snapshots alone, so that a large journal can be marked in parts (see ``marking``); objects are then judged
+shard by shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.format.arrow_rows import to_micros
+
+__all__ = [
+    "AHEAD",
+    "HISTORY",
+    "NEEDED",
+    "ORPHAN",
+    "PURGED",
+    "Keep",
+    "Reach",
+    "Snap",
+    "judge",
+    "live_snapshots",
+]
+
+ORPHAN: Final = 0
+"""No row refers to the object: a writer was killed before its commit, or is still at work."""
+HISTORY: Final = 1
+"""Only entries that retention gives up refer to the object."""
+PURGED: Final = 2
+"""The object was given up before and not deleted yet."""
+NEEDED: Final = 3
+"""The head, a snapshot or kept history refers to the object."""
+AHEAD: Final = 4
+"""The object is of a generation that no row explains: a writer knows a newer version than this one."""
+
+_GIVEN_UP, _KEPT, _SNAPSHOT, _HEAD = range(4)
+_NEVER: Final = np.iinfo(np.int64).max
+_SCOPE: Final = 1 << 40
+_KEEPING: Final = ("put", "pin", "log")
+_OBJECTS: Final = ("blob", "chunked", "packed")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which superseded entries keep their content; with neither, all of them. Heads and snapshots always do.
+
+    Attributes:
+        since: Entries that were live at or after this time, so that every as-of question from then on is answered.
+        last: So many entries of each item, the newest ones, whether the item still exists or not.
+        runs: What runs used and made.
+    """
+
+    since: datetime | None = None
+    last: int | None = None
+    runs: bool = True
+
+    @property
+    def everything(self) -> bool:
+        """Whether all history is kept."""
+        return self.since is None and self.last is None
+
+
+@dataclass(frozen=True, slots=True)
+class Snap:
+    """A live snapshot, as far as gc needs to know it."""
+
+    name: str
+    folio: str | None
+    target_version: int
+
+
+class Reach:
+    """What a journal keeps, from its rows in order.
+
+    Attributes:
+        next_version: For each row, the version that superseded it; a huge number for the newest row of an item.
+        snapshots: The live snapshots.
+    """
+
+    def __init__(self, rows: pa.Table, keep: Keep, snapshots: list[Snap] | None = None) -> None:
+        """Mark rows.
+
+        Args:
+            rows: ``manifests`` rows in order: all of a journal, or all of some items.
+            keep: What retention keeps.
+            snapshots: The live snapshots; by default those that the rows tell of.
+        """
+        self._rows = rows
+        self._keep = keep
+        self.snapshots = live_snapshots(rows) if snapshots is None else snapshots
+        self._versions = _ints(rows.column("version"))
+        self._puts = _mask(pc.equal(rows.column("op"), "put"))
+        self._stored = _mask(pc.is_in(rows.column("op"), value_set=pa.array(_KEEPING)))
+        self._stored &= _mask(pc.is_in(rows.column("storage"), value_set=pa.array(_OBJECTS)))
+        self._stored &= _mask(pc.is_valid(rows.column("blob_digest")))
+        self.next_version = np.full(rows.num_rows, _NEVER, np.int64)
+        self._why = np.full(rows.num_rows, _KEPT, np.uint8)  # a row that says nothing of an item keeps its blob
+        self._mark()
+
+    # -- mark ----------------------------------------------------------------------------------------------
+
+    def _mark(self) -> None:
+        rows = self._rows
+        if not self._keep.runs:
+            self._why[_mask(pc.equal(rows.column("op"), "pin"))] = _GIVEN_UP
+        folios, folio_names = _codes(rows.column("folio"))
+        items, item_names = _codes(rows.column("item"))
+        of_item = self._puts | _mask(pc.equal(rows.column("op"), "delete"))
+        numbers = np.flatnonzero(of_item & (folios >= 0) & (items >= 0))
+        if not len(numbers):
+            return
+        names = folios[numbers] * max(len(item_names), 1) + items[numbers]
+        del items, item_names
+        order = np.argsort(names, kind="stable")
+        numbers, names = numbers[order], names[order]
+        del order
+        superseded = np.zeros(len(numbers), bool)
+        superseded[:-1] = names[1:] == names[:-1]
+        following = np.zeros(len(numbers), np.int64)
+        following[:-1] = numbers[1:]
+        puts, versions = self._puts[numbers], self._versions[numbers]
+        ends = np.where(superseded, self._versions[following], _NEVER)
+        self.next_version[numbers] = ends
+        why = np.full(len(numbers), _KEPT if self._keep.everything else _GIVEN_UP, np.uint8)
+        if self._keep.since is not None:
+            times = _ints(rows.column("committed_at").cast("int64"))
+            why[times[following] >= to_micros(self._keep.since)] = _KEPT
+        if self._keep.last is not None:
+            why[self._newer_entries(numbers, names, puts) < self._keep.last] = _KEPT
+        if self._keep.runs and not self._keep.everything:
+            made = _mask(pc.is_valid(rows.column("run_id")))
+            why[made[numbers]] = _KEPT
+        why[self._in_snapshot(folios[numbers], folio_names.to_pylist(), versions, ends)] = _SNAPSHOT
+        why[~superseded] = _HEAD
+        self._why[numbers[puts]] = why[puts]
+
+    def _newer_entries(self, numbers: Any, names: Any, puts: Any) -> Any:
+        """Return for each row how many entries its item got after it; the same entry put again counts once."""
+        rows, owners = numbers[puts], names[puts]
+        ids = self._rows.column("entry_id").take(pa.array(rows))
+        same = np.zeros(len(rows), bool)
+        if len(rows) > 1:
+            equal = _mask(pc.fill_null(pc.equal(ids[1:], ids[:-1]), False))
+            same[1:] = equal & (owners[1:] == owners[:-1])
+        counted = np.zeros(len(numbers), np.int64)
+        counted[puts] = ~same
+        total = np.cumsum(counted)
+        last = np.append(np.flatnonzero(names[1:] != names[:-1]), len(names) - 1)
+        return total[last][np.searchsorted(last, np.arange(len(names)))] - total
+
+    def _in_snapshot(self, folios: Any, folio_names: list[Any], versions: Any, ends: Any) -> Any:
+        """Say for each row whether it was live at the version that a snapshot of its scope protects."""
+        code = {name: number for number, name in enumerate(folio_names)}
+        whole = np.unique([one.target_version for one in self.snapshots if one.folio is None]).astype(np.int64)
+        scoped = np.unique(
+            [
+                code[one.folio] * _SCOPE + one.target_version
+                for one in self.snapshots
+                if one.folio is not None and one.folio in code
+            ]
+        ).astype(np.int64)
+        found = np.zeros(len(versions), bool)
+        for targets, base in ((whole, 0), (scoped, folios * _SCOPE)):
+            if len(targets):
+                first = np.searchsorted(targets, base + versions)
+                inside = first < len(targets)
+                target = targets[np.minimum(first, len(targets) - 1)]
+                found |= inside & (target < base + np.minimum(ends, _SCOPE - 1))
+        return found
+
+    # -- questions about few rows --------------------------------------------------------------------------
+
+    def keepers(self, blob_digest: str) -> list[dict[str, Any]]:
+        """Return each row that refers to a blob, with what it does for it, oldest first.
+
+        Columns: ``folio``, ``item``, ``version``, ``until`` (the version that superseded it, or None), ``generation``,
+        ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``run_id`` (the run that uses it),
+        ``event_id`` (the event it is of), ``purged`` (bool).
+        """
+        mask = pc.equal(self._rows.column("blob_digest"), blob_digest)
+        numbers = np.flatnonzero(_mask(pc.fill_null(mask, False)))
+        wanted = ["op", "folio", "item", "version", "generation", "stored_bytes", "run_id", "entry_id"]
+        rows = self._rows.select(wanted).take(pa.array(numbers)).to_pylist()
+        gone = max((row["generation"] or 0 for row in rows if row["op"] == "purge"), default=-1)
+        found = []
+        for number, row in zip(numbers, rows, strict=True):
+            if not self._stored[number]:
+                continue
+            end = int(self.next_version[number])
+            names = [
+                one.name if one.folio is None else f"{one.folio}@{one.name}"
+                for one in self.snapshots
+                if one.folio in (None, row["folio"]) and row["version"] <= one.target_version < end
+            ]
+            found.append(
+                {
+                    "folio": row["folio"],
+                    "item": row["item"],
+                    "version": row["version"],
+                    "until": None if end == _NEVER else end,
+                    "generation": row["generation"] or 0,
+                    "stored_bytes": row["stored_bytes"] or 0,
+                    "head": bool(self._puts[number]) and end == _NEVER,
+                    "run_id": row["run_id"] if row["op"] == "pin" else None,
+                    "event_id": row["entry_id"] if row["op"] == "log" else None,
+                    "snapshots": names,
+                    "purged": (row["generation"] or 0) <= gone,
+                }
+            )
+        return found
+
+    def references(self) -> pa.Table:
+        """Return what the rows do for blobs: ``digest``, ``generation``, ``needed`` (bool); one row per reference."""
+        stored = pa.array(self._stored)
+        return pa.table(
+            {
+                "digest": self._rows.column("blob_digest").filter(stored),
+                "generation": pc.fill_null(self._rows.column("generation"), 0).filter(stored),
+                "needed": pa.chunked_array([pa.array(self._why[self._stored] > _GIVEN_UP)]),
+            }
+        )
+
+    def protected(self) -> pa.Table:
+        """Return the rows whose blob a head or a snapshot needs."""
+        return self._rows.filter(pa.array(self._stored & (self._why >= _SNAPSHOT)))
+
+
+def live_snapshots(rows: pa.Table) -> list[Snap]:
+    """Return the snapshots that are live after the rows, which are in order."""
+    wanted = rows.select(["op", "folio", "snapshot", "target_version"])
+    wanted = wanted.filter(pc.is_in(rows.column("op"), value_set=pa.array(["snapshot", "drop_snapshot"])))
+    live: dict[tuple[str | None, str], Snap] = {}
+    for row in wanted.to_pylist():
+        key = (row["folio"], row["snapshot"])
+        if row["op"] == "drop_snapshot":
+            live.pop(key, None)
+        elif row["snapshot"] is not None and row["target_version"] is not None:
+            live[key] = Snap(row["snapshot"], row["folio"], row["target_version"])
+    return list(live.values())
+
+
+def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: Any) -> Any:
+    """Say of each object of a shard what it is: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
+
+    Args:
+        references: What :meth:`Reach.references` says of the digests of the shard.
+        purges: ``digest`` and ``generation`` of the ``purge`` rows about them.
+        digests: ``sha256:<hex>`` of the objects.
+        generations: Their generations, as a NumPy array.
+    """
+    given_up = np.full(len(digests), -1, np.int64)
+    if purges.num_rows:
+        latest = purges.group_by("digest").aggregate([("generation", "max")])
+        at = pc.index_in(digests, value_set=latest.column("digest").combine_chunks())
+        given_up = _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
+    referred = _identities(references.column("digest"), references.column("generation"))
+    objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
+    verdicts = np.full(len(digests), ORPHAN, np.int8)
+    verdicts[_mask(pc.is_in(objects, value_set=referred.combine_chunks()))] = HISTORY
+    needed = referred.filter(references.column("needed"))
+    verdicts[_mask(pc.is_in(objects, value_set=needed.combine_chunks()))] = NEEDED
+    verdicts[(verdicts != NEEDED) & (generations > given_up + 1)] = AHEAD
+    verdicts[generations <= given_up] = PURGED
+    return verdicts
+
+
+def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = pc.cast(pc.fill_null(generations, 0), pa.string())
+    return pc.binary_join_element_wise(digests, texts, ".")
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[Any, pa.Array]:
+    """Return a number for each distinct value (-1 for null) and the values."""
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return np.zeros(0, np.int64), pa.array([], pa.string())
+    parts = [pc.fill_null(chunk.indices, -1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    return np.concatenate(parts).astype(np.int64), encoded.chunk(0).dictionary
+
+
+def _ints(column: Any) -> Any:
+    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+
+
+def _mask(column: Any) -> Any:
+    filled = pc.fill_null(column, False)
+    whole = filled.to_numpy() if isinstance(filled, pa.ChunkedArray) else filled.to_numpy(zero_copy_only=False)
+    return whole.astype(bool)

@@ -1,0 +1,273 @@
+"""Bring back what a lake lost, object by object, from a second copy of it.
+
+Nothing is taken on trust and nothing is repaired by forgetting it: what neither copy has stays a problem. Log entries
+come back only where the copies tell the same history; data files and blobs only with the digest they must have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.delta.table import log_problem
+from lakefolio.errors import (
+    AlreadyExistsError,
+    FormatError,
+    IntegrityError,
+    InvalidInputError,
+    LakefolioError,
+    LakeNotFoundError,
+    NotFoundError,
+)
+from lakefolio.format.layout import (
+    LOG_TABLES,
+    MARKER,
+    README,
+    TABLES,
+    blob_key,
+    log_key,
+    log_prefix,
+    log_version,
+    table_prefix,
+)
+from lakefolio.format.marker import parse_marker
+from lakefolio.journal.journal import Journal
+from lakefolio.maintenance.reports import RepairReport
+from lakefolio.model.entries import content_from_row
+
+if TYPE_CHECKING:
+    from lakefolio.delta.table import DataFile
+    from lakefolio.storage import Store
+
+__all__ = ["repair"]
+
+
+def repair(
+    store: Store,
+    source: Store,
+    *,
+    read_data: bool = True,
+    dry_run: bool = False,
+    progress: Callable[[str, int], None] | None = None,
+) -> RepairReport:
+    """Repair the lake in ``store`` from the copy in ``source``. Idempotent; run it again after any failure.
+
+    Args:
+        store: The lake with losses; it need not be openable.
+        source: Another copy of the same lake (the same ``lake_id``); only read.
+        read_data: Read every blob, to find those that are damaged within; without it only missing and truncated ones.
+        dry_run: Only say what would be brought back.
+        progress: Called with the object that is looked at, and how many were before it.
+
+    Raises:
+        LakeNotFoundError: ``source`` is no lake.
+        InvalidInputError: It is not a copy of this one (kind ``other-lake``), or this one itself (``same-lake``).
+    """
+    run = _Repair(store, source, dry_run, progress or (lambda key, count: None))
+    run.identity()
+    for table in (*TABLES, *LOG_TABLES):
+        run.log(table)
+    for table in (*TABLES, *LOG_TABLES):
+        run.data_files(table)
+    run.blobs(read_data=read_data)
+    return RepairReport(dry_run=dry_run, ok=not run.left, repaired=run.repaired, left=run.left, looked_at=run.looked_at)
+
+
+class _Repair:
+    def __init__(self, store: Store, source: Store, dry_run: bool, progress: Callable[[str, int], None]) -> None:
+        self._store = store
+        self._source = source
+        self._dry_run = dry_run
+        self.repaired: list[dict[str, str]] = []
+        self.left: list[dict[str, str]] = []
+        self.looked_at = 0
+        self._progress = progress
+
+    def _look(self, key: str) -> None:
+        self._progress(key, self.looked_at)
+        self.looked_at += 1
+
+    def _done(self, kind: str, key: str) -> None:
+        self.repaired.append({"kind": kind, "object": key})
+
+    def _lost(self, kind: str, key: str, message: str) -> None:
+        self.left.append({"kind": kind, "object": key, "message": message})
+
+    def _write(self, key: str, body: bytes, kind: str) -> None:
+        if not self._dry_run:
+            self._store.put(key, body)
+        self._done(kind, key)
+
+    # -- which lake it is ----------------------------------------------------------------------------------
+
+    def identity(self) -> None:
+        """Make sure that both are copies of one lake, and bring back the marker and the readme."""
+        if self._source.uri == self._store.uri:
+            raise InvalidInputError(
+                f"{self._source.uri} is the lake itself, not a copy of it",
+                kind="same-lake",
+                hint="name another place that holds a copy",
+            )
+        theirs = self._source.find(MARKER)
+        if theirs is None:
+            raise LakeNotFoundError(
+                f"{self._source.uri} is no lake: it has no {MARKER}",
+                kind="no-lake",
+                hint="name a whole copy of this lake",
+                key=MARKER,
+            )
+        marker = parse_marker(theirs, self._source.uri, writing=False)
+        ours = self._store.find(MARKER)
+        try:
+            own = None if ours is None else parse_marker(ours, self._store.uri, writing=True)
+        except FormatError as exc:
+            if exc.kind != "marker-damaged":
+                raise
+            own = None
+        if own is None:
+            # without a marker the first log entry tells: it holds a number made at random when the lake was created
+            key = log_key(TABLES[0], 0)
+            first = self._store.find(key)
+            if first is None or first != self._source.find(key):
+                raise self._other()
+            self._write(MARKER, theirs, "marker")
+        elif own.lake_id != marker.lake_id:
+            raise self._other()
+        if self._store.find(README) is None and (readme := self._source.find(README)) is not None:
+            self._write(README, readme, "readme")
+
+    def _other(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"{self._source.uri} is not a copy of the lake {self._store.uri}",
+            kind="other-lake",
+            hint="name a copy of this lake: its lakefolio.json has the same lake_id",
+        )
+
+    # -- the tables ----------------------------------------------------------------------------------------
+
+    def log(self, table: str) -> None:
+        """Bring back log entries that are missing or damaged, as far as the copies tell the same history."""
+        ours, theirs = _versions(self._store, table), _versions(self._source, table)
+        for version in range(max([*ours, *theirs], default=-1) + 1):
+            key = log_key(table, version)
+            own = self._store.find(key) if version in ours else None
+            problem = "is missing" if own is None else log_problem(own)
+            other = self._source.find(key) if version in theirs else None
+            good = other is not None and log_problem(other) is None
+            if problem is None:
+                if good and own != other:
+                    self._lost("diverged", key, f"the copies differ from version {version} of {table!r} on")
+                    return  # what follows in the source belongs to another history
+            elif good and other is not None:
+                if own is None and not self._dry_run:
+                    try:
+                        self._store.create(key, other)
+                    except AlreadyExistsError:  # a writer was quicker: look again
+                        self._lost("diverged", key, f"version {version} of {table!r} was just written by somebody")
+                        return
+                    self._done("log-entry", key)
+                else:
+                    self._write(key, other, "log-entry")
+            else:
+                self._lost("log-gap", key, f"log entry {key} {problem}, and the source has no good one")
+
+    def data_files(self, table: str) -> None:
+        """Bring back data files that log entries name and that are missing or not what was written."""
+        within = table_prefix(table)
+        for file in self._active(table):
+            key = f"{within}/{file.path}"
+            self._look(key)
+            if _is(self._store.find(key), file):
+                continue
+            other = self._source.find(key)
+            if other is not None and _is(other, file):
+                self._write(key, other, "table-file")
+            else:
+                self._lost("table-file-missing", key, f"data file {key} is lost, and the source has no good one")
+
+    def _active(self, table: str) -> list[DataFile]:
+        for place in (self._store, self._source):  # in a dry run the own log may still have gaps
+            try:
+                return Journal(place).files_of(table)
+            except (IntegrityError, FormatError):
+                continue
+        self._lost("log-damaged", log_prefix(table), f"the log of {table!r} can't be read in either copy")
+        return []
+
+    # -- blobs ---------------------------------------------------------------------------------------------
+
+    def blobs(self, *, read_data: bool) -> None:
+        """Bring back blobs that are missing, truncated or damaged."""
+        try:
+            state = Journal(self._store).load()
+        except LakefolioError as exc:
+            if not self._dry_run:
+                self._lost(exc.kind, str(exc.objects.get("key") or TABLES[0]), exc.message)
+                return
+            state = Journal(self._source).load()
+        sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
+        seen: set[str] = set()
+        for row in state.table().to_pylist():
+            if row["storage"] != "blob":
+                continue
+            try:
+                if (entry := content_from_row(row)) is None:
+                    continue
+                digest = entry.blob_digest or ""
+                key = blob_key(digest, entry.generation or 0)
+            except IntegrityError as exc:
+                self._lost(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message)
+                continue
+            if key in seen or (entry.generation or 0) < state.generation(digest):
+                continue
+            seen.add(key)
+            self._look(key)
+            if sizes.get(key) != entry.stored_bytes or (read_data and not _verified(self._store, key, digest)):
+                self._fetch(key, digest, entry.stored_bytes or 0)
+
+    def _fetch(self, key: str, digest: str, size_bytes: int) -> None:
+        with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+            path = Path(folder) / "content"
+            hasher = hashlib.sha256()
+            try:
+                self._source.fetch_to(key, path, on_chunk=hasher.update)
+                good = "sha256:" + hasher.hexdigest() == digest and path.stat().st_size == size_bytes
+            except NotFoundError:
+                good = False
+            if not good:
+                self._lost("blob-missing", key, f"blob {key} is lost, and the source has no good one")
+                return
+            if not self._dry_run:
+
+                def pieces() -> Any:
+                    with path.open("rb") as file:
+                        while piece := file.read(8 << 20):
+                            yield piece
+
+                self._store.delete([key])  # what lies there, if anything, is not this content
+                self._store.upload(key, pieces, size_bytes)
+        self._done("blob", key)
+
+
+def _versions(store: Store, table: str) -> set[int]:
+    listed = (log_version(info.key) for info in store.list(log_prefix(table) + "/"))
+    return {version for version in listed if version is not None}
+
+
+def _is(body: bytes | None, file: DataFile) -> bool:
+    if body is None or len(body) != file.size_bytes:
+        return False
+    return not file.sha256 or hashlib.sha256(body).hexdigest() == file.sha256
+
+
+def _verified(store: Store, key: str, digest: str) -> bool:
+    hasher = hashlib.sha256()
+    try:
+        for piece in store.get_stream(key):
+            hasher.update(piece)
+    except NotFoundError:
+        return False
+    return "sha256:" + hasher.hexdigest() == digest

@@ -1,0 +1,200 @@
+"""A state with changes laid over it that are not committed yet (pure: no I/O).
+
+Used twice: while a commit is planned, so that its later changes see its earlier ones, and by an open batch, so that
+reads in the block see what the block wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from lakefolio.model.changes import Put
+from lakefolio.model.entries import Entry, Snapshot, View, entry_from_row
+
+__all__ = ["Overlay", "Side"]
+
+
+class Side(Protocol):
+    """What the side tables say about one subject; a reader of committed rows, or an Overlay over it."""
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """Return key -> JSON text, as of ``version`` or the head."""
+        ...
+
+    def edges_of(self, output_id: str) -> list[dict[str, Any]]:
+        """Return the lineage rows whose output is ``output_id``."""
+        ...
+
+
+class _Pending:
+    """A row that is not committed yet; made an Entry only if somebody asks."""
+
+    __slots__ = ("_entry", "_make", "_row")
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]], row: Mapping[str, Any] | None = None) -> None:
+        self._make = make
+        self._row = row
+        self._entry: Entry | None = None
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        if self._row is None:
+            self._row = self._make()
+        return self._row
+
+    @property
+    def entry(self) -> Entry:
+        if self._entry is None:
+            self._entry = entry_from_row(self.row)
+        return self._entry
+
+
+class Overlay:
+    """A View and a Side over another View and Side. Cheap to make; merged into its base or thrown away."""
+
+    def __init__(self, base: View, side: Side, version: int) -> None:
+        self.base = base
+        self.side = side
+        self.version = version
+        self._heads: dict[str, dict[str, _Pending | None]] = {}
+        self._entries: list[_Pending] = []
+        self._contents: dict[tuple[str, str], _Pending] = {}
+        self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
+        self._metadata: dict[tuple[str, str], dict[str, str]] = {}
+        self._edges: dict[str, list[dict[str, Any]]] = {}
+
+    # -- laying changes over ------------------------------------------------------------------------------
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """Make the entry of a ``put`` row the head of its item."""
+        self._pend(_Pending(dict, row), row["folio"], row["item"], row["kind"], row.get("digest"))
+
+    def put_later(self, change: Put, make: Callable[[], Mapping[str, Any]]) -> None:
+        """Make the entry of a change the head of its item; ``make`` gives its row if somebody reads it."""
+        self._pend(_Pending(make), change.folio, change.item, change.stored.kind, change.stored.digest)
+
+    def _pend(self, pending: _Pending, folio: str, item: str, kind: str, digest: str | None) -> None:
+        self._heads.setdefault(folio, {})[item] = pending
+        self._entries.append(pending)
+        if digest:
+            self._contents[kind, digest] = pending
+
+    def delete(self, folio: str, item: str) -> None:
+        """Take an item from the head."""
+        self._heads.setdefault(folio, {}).pop(item, None)
+        self._heads[folio][item] = None
+
+    def set_snapshot(self, folio: str | None, name: str, snapshot: Snapshot | None) -> None:
+        """Add a snapshot, or drop it (None)."""
+        self._snapshots[folio, name] = snapshot
+
+    def set_metadata(self, kind: str, subject_id: str, values: Mapping[str, str]) -> None:
+        """Make ``values`` the whole metadata of a subject."""
+        self._metadata[kind, subject_id] = dict(values)
+
+    def set_edges(self, output_id: str, edges: list[dict[str, Any]]) -> None:
+        """Make ``edges`` the lineage of an output."""
+        self._edges[output_id] = edges
+
+    def absorb(self, other: Overlay) -> None:
+        """Take over everything that was laid over this overlay in ``other``."""
+        for folio, items in other._heads.items():
+            mine = self._heads.setdefault(folio, {})
+            for item, pending in items.items():
+                if pending is None:
+                    mine.pop(item, None)
+                mine[item] = pending
+        self._entries += other._entries
+        self._contents |= other._contents
+        self._snapshots |= other._snapshots
+        self._metadata |= other._metadata
+        self._edges |= other._edges
+
+    # -- View ----------------------------------------------------------------------------------------------
+
+    def entry(self, folio: str, item: str) -> Entry | None:
+        """See View."""
+        items = self._heads.get(folio)
+        if items is not None and item in items:
+            pending = items[item]
+            return None if pending is None else pending.entry
+        return self.base.entry(folio, item)
+
+    def live(self, folio: str, item: str) -> bool:
+        """See View."""
+        items = self._heads.get(folio)
+        if items is not None and item in items:
+            return items[item] is not None
+        return self.base.live(folio, item)
+
+    def names(self, folio: str) -> list[str]:
+        """See View."""
+        items = self._heads.get(folio, {})
+        kept = [name for name in self.base.names(folio) if items.get(name, _BELOW) is not None]
+        known = set(kept)
+        return kept + [name for name, pending in items.items() if pending is not None and name not in known]
+
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """See View."""
+        return [tuple(getattr(entry, name) for name in columns) for entry in self.entries(folio)]
+
+    def entries(self, folio: str) -> list[Entry]:
+        """See View."""
+        found = [self.entry(folio, name) for name in self.names(folio)]
+        return [entry for entry in found if entry is not None]
+
+    def folios(self) -> list[str]:
+        """See View."""
+        return sorted(folio for folio in {*self.base.folios(), *self._heads} if self.names(folio))
+
+    def content(self, digest: str, kind: str) -> Entry | None:
+        """See View."""
+        pending = self._contents.get((kind, digest))
+        return self.base.content(digest, kind) if pending is None else pending.entry
+
+    def generation(self, blob_digest: str) -> int:
+        """See View."""
+        return self.base.generation(blob_digest)
+
+    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
+        """See View; pending entries have no version yet and are not seen."""
+        return self.base.entry_at(folio, item, version)
+
+    def history(self, folio: str, item: str) -> list[Entry]:
+        """See View."""
+        pending = [one for one in self._entries if (one.row["folio"], one.row["item"]) == (folio, item)]
+        return [*self.base.history(folio, item), *(one.entry for one in pending)]
+
+    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
+        """See View."""
+        if (folio, name) in self._snapshots:
+            return self._snapshots[folio, name]
+        return self.base.snapshot(folio, name)
+
+    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
+        """See View."""
+        kept = [one for one in self.base.snapshots(folio) if (one.folio, one.name) not in self._snapshots]
+        new = [one for one in self._snapshots.values() if one is not None]
+        return kept + [one for one in new if folio is None or one.folio == folio]
+
+    # -- Side ----------------------------------------------------------------------------------------------
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """See Side."""
+        if version is None and (kind, subject_id) in self._metadata:
+            return dict(self._metadata[kind, subject_id])
+        return self.side.metadata(kind, subject_id, version)
+
+    def edges_of(self, output_id: str) -> list[dict[str, Any]]:
+        """See Side."""
+        if output_id in self._edges:
+            return list(self._edges[output_id])
+        return self.side.edges_of(output_id)
+
+    def pending_edges(self) -> list[dict[str, Any]]:
+        """Return the lineage rows laid over, in no particular order."""
+        return [edge for edges in self._edges.values() for edge in edges]
+
+
+_BELOW: Any = object()

@@ -1,0 +1,256 @@
+"""The rows of a planned commit: how they are made, and what must hold for them (pure: no I/O).
+
+``planner`` says which change makes which rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
+from lakefolio.format.names import is_uri, parse_ref
+from lakefolio.model.changes import Commit, Stored
+from lakefolio.model.entries import Entry
+from lakefolio.model.pending_state import Overlay
+from lakefolio.model.resolve import item_not_found, resolve_at
+from lakefolio.model.state import State
+
+__all__ = ["EDGE_KEPT", "STORED", "PlanRows", "json_text"]
+
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+STORED = tuple(Stored.__dataclass_fields__)
+"""The content columns of a ``put`` row."""
+EDGE_KEPT = (
+    "input_kind",
+    "input_id",
+    "input_folio",
+    "input_item",
+    "input_uri",
+    "input_digest",
+    "run_id",
+    "role",
+    "details",
+)
+"""What a lineage row says of its input."""
+
+
+class PlanRows:
+    """The rows of one commit on one state, to be added to.
+
+    Attributes:
+        manifests: Rows of the journal, as dicts; ``version``, ``ordinal`` and ``committed_at`` included.
+        lineage: Rows of ``lineage``.
+        metadata: Rows of ``metadata``.
+        overlay: The state with the commit laid over it.
+    """
+
+    def __init__(
+        self,
+        commit: Commit,
+        state: State,
+        overlay: Overlay,
+        *,
+        version: int,
+        committed_at: datetime,
+        first_ordinal: int,
+        txn_id: str,
+    ) -> None:
+        self.commit = commit
+        self.state = state
+        self.overlay = overlay
+        self.manifests: list[dict[str, Any]] = []
+        self.lineage: list[dict[str, Any]] = []
+        self.metadata: list[dict[str, Any]] = []
+        self._first_ordinal = first_ordinal
+        self._common: dict[str, Any] = {
+            "version": version,
+            "committed_at": committed_at,
+            "commit_id": commit.commit_id,
+            "txn_id": txn_id,
+            "author": commit.author,
+            "message": commit.message,
+        }
+
+    # -- rows ----------------------------------------------------------------------------------------------
+
+    def _row(self, op: str, reason: str, **values: Any) -> dict[str, Any]:
+        row = {
+            **self._common,
+            "ordinal": self._first_ordinal + len(self.manifests),
+            "op": op,
+            "reason": reason,
+            "run_id": self.commit.run_id,
+            **values,
+        }
+        self.manifests.append(row)
+        return row
+
+    def _put_row(self, folio: str, item: str, reason: str, content: Mapping[str, Any], **values: Any) -> None:
+        kept = {name: content[name] for name in STORED}
+        kept["details"] = json_text(content["details"])
+        values["tags"] = list(values.get("tags") or ()) or None
+        self.overlay.put(self._row("put", reason, folio=folio, item=item, **kept, **values))
+
+    def _delete(self, folio: str, item: str, reason: str) -> None:
+        self._row("delete", reason, folio=folio, item=item)
+        self.overlay.delete(folio, item)
+
+    def _metadata_rows(
+        self,
+        kind: str,
+        subject_id: str,
+        folio: str | None,
+        item: str | None,
+        values: Mapping[str, str | None],
+    ) -> int:
+        for key, value in values.items():
+            self.metadata.append(
+                {
+                    "txn_id": self._common["txn_id"],
+                    "ordinal": len(self.metadata),
+                    "subject_kind": kind,
+                    "subject_id": subject_id,
+                    "folio": folio,
+                    "item": item,
+                    "key": key,
+                    "value": value,
+                    "value_number": _number(value),
+                }
+            )
+        return len(values)
+
+    def _edge_rows(self, entry_id: str, folio: str, item: str, edges: Iterable[Mapping[str, Any]]) -> int:
+        rows = [
+            {
+                "txn_id": self._common["txn_id"],
+                "ordinal": len(self.lineage) + number,
+                "output_kind": "entry",
+                "output_id": entry_id,
+                "output_folio": folio,
+                "output_item": item,
+                **{name: edge.get(name) for name in EDGE_KEPT},
+            }
+            for number, edge in enumerate(edges)
+        ]
+        self.lineage += rows
+        self.overlay.set_edges(entry_id, rows)
+        return len(rows)
+
+    # -- changes -------------------------------------------------------------------------------------------
+
+    def _head(self, folio: str, item: str) -> Entry:
+        entry = self.overlay.entry(folio, item)
+        if entry is None:
+            raise item_not_found(self.overlay, folio, item)
+        return entry
+
+    def _free(self, folio: str, item: str, *, overwrite: bool) -> str:
+        if not self.overlay.live(folio, item):
+            return "add"
+        if not overwrite:
+            current = self._head(folio, item)
+            raise AlreadyExistsError(
+                f"item {item!r} already exists in folio {folio!r} (since version {current.version})",
+                kind="item-exists",
+                hint="choose another name or pass overwrite=True; the old entry stays in the history",
+                folio=folio,
+                item=item,
+                version=current.version,
+            )
+        return "overwrite"
+
+    def _check_not_purged_meanwhile(self, stored: Stored) -> None:
+        if (
+            stored.storage == "blob"
+            and stored.blob_digest
+            and (stored.generation or 0) < self.overlay.generation(stored.blob_digest)
+        ):
+            raise ConflictError(
+                f"blob {stored.blob_digest} was purged while it was being added",
+                kind="purged-meanwhile",
+                hint="add it again",
+                digest=stored.blob_digest,
+            )
+
+    def _entry_metadata(self, entry_id: str, folio: str, item: str, values: Mapping[str, str]) -> int:
+        if not values:
+            return 0
+        self.overlay.set_metadata("entry", entry_id, values)
+        return self._metadata_rows("entry", entry_id, folio, item, values)
+
+    def _check_not_purged(self, entry: Entry, what: str) -> None:
+        if (
+            entry.storage == "blob"
+            and entry.blob_digest
+            and (entry.generation or 0) < self.overlay.generation(entry.blob_digest)
+        ):
+            raise NotFoundError(
+                f"content of {entry.ref} was given up by gc and can't be {what}",
+                kind="content-purged",
+                hint="choose a later version, or items whose content is still kept",
+                item=entry.item,
+                version=entry.version,
+                digest=entry.digest,
+            )
+
+    # -- inputs --------------------------------------------------------------------------------------------
+
+    def _entry_of(self, text: str) -> Entry:
+        """Return the entry that a reference means; one that does not exist was refused before."""
+        ref = parse_ref(text, folio="")
+        if ref.at is None:
+            return self._head(ref.folio or "", ref.item)
+        version = resolve_at(self.overlay, self.state, ref.at, ref.folio)
+        entry = self.overlay.entry_at(ref.folio or "", ref.item, version)
+        if entry is None:
+            raise item_not_found(self.overlay, ref.folio or "", ref.item)
+        return entry
+
+    def _resolve(self, text: str, folio: str) -> dict[str, Any]:
+        if is_uri(text):
+            return {"input_kind": "external", "input_uri": text}
+        ref = parse_ref(text, folio=folio)
+        where = ref.folio or folio
+        try:
+            if ref.at is None:
+                entry = self.overlay.entry(where, ref.item)
+            else:
+                version = resolve_at(self.overlay, self.state, ref.at, where)
+                entry = self.overlay.entry_at(where, ref.item, version)
+            if entry is None:
+                raise item_not_found(self.overlay, where, ref.item)
+        except NotFoundError as exc:
+            raise NotFoundError(
+                f"input {text!r}: {exc.message}", kind="input-not-found", hint=exc.hint, input=text
+            ) from exc
+        return {
+            "input_kind": "entry",
+            "input_id": entry.entry_id,
+            "input_folio": where,
+            "input_item": ref.item,
+            "input_digest": entry.digest,
+        }
+
+
+def json_text(value: Mapping[str, Any]) -> str | None:
+    """Return details as a row holds them, None for none; InvalidInputError (kind ``bad-details``) if they can't be."""
+    if not value:
+        return None
+    try:
+        return _ENCODER.encode(dict(value))
+    except (TypeError, ValueError) as exc:
+        raise InvalidInputError(
+            f"details can't be written as JSON: {exc}", kind="bad-details", hint="keep to plain values"
+        ) from exc
+
+
+def _number(value: str | None) -> float | None:
+    if value is None or not value.removeprefix("-")[:1].isdigit():
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

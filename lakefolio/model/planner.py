@@ -1,0 +1,380 @@
+"""From changes to rows: what a commit means on one exact state (pure: no I/O).
+
+The planner checks every condition of every change against the state it is given and writes the rows of the three
+tables. Nothing here is a guess about a later moment: the rows are committed only if that state is still the newest
+(FORMAT.md, "Journal protocol"), and planned again otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from lakefolio.errors import AlreadyExistsError
+from lakefolio.format.names import new_id
+from lakefolio.model.changes import (
+    KEEP,
+    Annotate,
+    Change,
+    Commit,
+    CopyItem,
+    Delete,
+    DropSnapshot,
+    LogBatch,
+    LogBlob,
+    Put,
+    Restore,
+    SetArchived,
+    SetRun,
+    TakeSnapshot,
+    Update,
+)
+from lakefolio.model.entries import Entry, Snapshot, View
+from lakefolio.model.pending_state import Overlay, Side
+from lakefolio.model.plan_builder import EDGE_KEPT, STORED, PlanRows, json_text
+from lakefolio.model.resolve import check_run, check_side_rows, item_not_found, snapshot_not_found
+from lakefolio.model.state import State
+
+__all__ = ["Plan", "plan_commit"]
+
+
+class Plan(PlanRows):
+    """The rows of one commit on one state.
+
+    Attributes:
+        manifests: Rows of the journal, as dicts; ``version``, ``ordinal`` and ``committed_at`` included.
+        lineage: Rows of ``lineage``.
+        metadata: Rows of ``metadata``.
+        overlay: The state with the commit laid over it.
+    """
+
+    def __init__(
+        self,
+        commit: Commit,
+        state: State,
+        base: View,
+        side: Side,
+        *,
+        version: int,
+        committed_at: datetime,
+        first_ordinal: int,
+        txn_id: str,
+    ) -> None:
+        super().__init__(
+            commit,
+            state,
+            Overlay(base, side, version),
+            version=version,
+            committed_at=committed_at,
+            first_ordinal=first_ordinal,
+            txn_id=txn_id,
+        )
+        for change in commit.changes:
+            self._add(change)
+
+    def _add(self, change: Change) -> None:
+        match change:
+            case Put():
+                self._put(change)
+            case Update():
+                self._update(change)
+            case Delete():
+                self._head(change.folio, change.item)
+                self._delete(change.folio, change.item, "delete")
+            case SetArchived():
+                entry = self._head(change.folio, change.item)
+                if entry.archived != change.archived:
+                    reason = "archive" if change.archived else "unarchive"
+                    self._reput(entry, reason, archived=change.archived)
+            case Annotate():
+                self._annotate(change)
+            case TakeSnapshot():
+                self._snapshot(change)
+            case DropSnapshot():
+                self._drop_snapshot(change)
+            case Restore():
+                self._restore(change)
+            case CopyItem():
+                self._copy(change)
+            case SetRun():
+                self._set_run(change)
+            case LogBatch():
+                self._row(
+                    "log",
+                    change.reason,
+                    entry_id=change.batch_id,
+                    run_id=change.run_id,
+                    row_count=change.row_count,
+                    details=json_text(change.details),
+                )
+            case LogBlob():
+                self._log_blob(change)
+
+    def _put(self, change: Put) -> None:
+        reason = self._free(change.folio, change.item, overwrite=change.overwrite)
+        stored = change.stored
+        self._check_not_purged_meanwhile(stored)
+        run_id = change.run_id or self.commit.run_id
+        edges = [self._resolve(text, change.folio) for text in change.inputs]
+        if change.run_id is not None:
+            edges.append({"input_kind": "run", "input_id": change.run_id, "run_id": change.run_id})
+        lineage_count = self._edge_rows(change.entry_id, change.folio, change.item, edges) if edges else 0
+        metadata_count = self._entry_metadata(change.entry_id, change.folio, change.item, change.metadata)
+        self._put_row(
+            change.folio,
+            change.item,
+            reason,
+            {name: getattr(stored, name) for name in STORED},
+            entry_id=change.entry_id,
+            description=change.description,
+            tags=change.tags,
+            lineage_count=lineage_count,
+            metadata_count=metadata_count,
+            run_id=run_id,
+        )
+
+    def _reput(self, entry: Entry, reason: str, *, archived: bool) -> None:
+        """Make an entry that exists the head again, under its own id: its lineage and metadata come with it."""
+        self._put_row(
+            entry.folio,
+            entry.item,
+            reason,
+            {name: getattr(entry, name) for name in STORED},
+            entry_id=entry.entry_id,
+            description=entry.description,
+            tags=entry.tags,
+            archived=archived or None,
+            lineage_count=entry.lineage_count,
+            metadata_count=entry.metadata_count,
+        )
+
+    def _successor(
+        self,
+        entry: Entry,
+        reason: str,
+        *,
+        folio: str,
+        item: str,
+        entry_id: str,
+        description: str | None,
+        tags: tuple[str, ...],
+        metadata: Mapping[str, str],
+        edges: list[dict[str, Any]],
+        archived: bool,
+    ) -> None:
+        lineage_count = self._edge_rows(entry_id, folio, item, edges) if edges else 0
+        metadata_count = self._entry_metadata(entry_id, folio, item, metadata)
+        self._put_row(
+            folio,
+            item,
+            reason,
+            {name: getattr(entry, name) for name in STORED},
+            entry_id=entry_id,
+            description=description,
+            tags=tags,
+            archived=archived or None,
+            lineage_count=lineage_count,
+            metadata_count=metadata_count,
+        )
+
+    def _words(self, entry: Entry) -> tuple[dict[str, str], list[dict[str, Any]]]:
+        metadata = self.overlay.metadata("entry", entry.entry_id) if entry.metadata_count else {}
+        edges = self.overlay.edges_of(entry.entry_id) if entry.lineage_count else []
+        check_side_rows(entry, "metadata", len(metadata))
+        check_side_rows(entry, "lineage", len(edges))
+        return metadata, edges
+
+    def _update(self, change: Update) -> None:
+        entry = self._head(change.folio, change.item)
+        metadata, edges = self._words(entry)
+        if change.metadata is not KEEP:
+            merged: dict[str, str | None] = {**metadata, **change.metadata}
+            metadata = {key: value for key, value in merged.items() if value is not None}
+        if change.inputs is not KEEP:
+            edges = [self._resolve(text, change.folio) for text in change.inputs]
+        self._successor(
+            entry,
+            "update",
+            folio=change.folio,
+            item=change.item,
+            entry_id=new_id(),
+            description=entry.description if change.description is KEEP else change.description,
+            tags=entry.tags if change.tags is KEEP else change.tags,
+            metadata=metadata,
+            edges=edges,
+            archived=entry.archived,
+        )
+
+    def _copy(self, change: CopyItem) -> None:
+        self._free(change.folio, change.item, overwrite=change.overwrite)
+        self._check_not_purged(change.source, "copied")
+        metadata, edges = self._words(change.source)
+        self._successor(
+            change.source,
+            "copy",
+            folio=change.folio,
+            item=change.item,
+            entry_id=change.entry_id,
+            description=change.source.description,
+            tags=change.source.tags,
+            metadata=metadata,
+            edges=edges,
+            archived=False,
+        )
+
+    def _annotate(self, change: Annotate) -> None:
+        before = self.overlay.metadata(change.subject_kind, change.subject_id)
+        values = {key: None for key in before if change.clear and key not in change.values} | dict(change.values)
+        changed = {key: value for key, value in values.items() if before.get(key) != value}
+        if not changed:
+            return
+        folio = change.subject_id if change.subject_kind == "folio" else None
+        count = self._metadata_rows(change.subject_kind, change.subject_id, folio, None, changed)
+        merged = {key: value for key, value in (before | changed).items() if value is not None}
+        self.overlay.set_metadata(change.subject_kind, change.subject_id, merged)
+        self._row("annotate", "metadata", folio=folio, metadata_count=count)
+
+    def _snapshot(self, change: TakeSnapshot) -> None:
+        taken = self.overlay.snapshot(change.folio, change.name)
+        if taken is not None:
+            raise AlreadyExistsError(
+                f"snapshot {change.name!r} already exists (of version {taken.target_version})",
+                kind="snapshot-exists",
+                hint="choose another name, or drop the old one first",
+                snapshot=change.name,
+                version=taken.target_version,
+            )
+        version = self._common["version"]
+        target = version if change.target_version is None else change.target_version
+        if target < version and self.state.purged:
+            past = self.state.at(target)
+            for folio in past.folios() if change.folio is None else [change.folio]:
+                for entry in past.entries(folio):
+                    self._check_not_purged(entry, "protected by a snapshot")
+        row = self._row(
+            "snapshot",
+            "snapshot",
+            folio=change.folio,
+            snapshot=change.name,
+            target_version=target,
+            description=change.message,
+            tags=list(change.tags) or None,
+            extra=json_text(change.extra) if change.extra else None,
+        )
+        snapshot = Snapshot(
+            name=change.name,
+            folio=change.folio,
+            target_version=target,
+            version=version,
+            committed_at=row["committed_at"],
+            author=self.commit.author,
+            message=change.message,
+            tags=change.tags,
+            extra=change.extra,
+        )
+        self.overlay.set_snapshot(change.folio, change.name, snapshot)
+
+    def _drop_snapshot(self, change: DropSnapshot) -> None:
+        if self.overlay.snapshot(change.folio, change.name) is None:
+            raise snapshot_not_found(self.overlay, change.folio, change.name)
+        self._row("drop_snapshot", "drop_snapshot", folio=change.folio, snapshot=change.name)
+        self.overlay.set_snapshot(change.folio, change.name, None)
+
+    def _restore(self, change: Restore) -> None:
+        past = self.state.at(change.target_version)
+        folios = [change.folio] if change.folio is not None else sorted({*past.folios(), *self.overlay.folios()})
+        for folio in folios:
+            then, now = past.names(folio), self.overlay.names(folio)
+            names = list(dict.fromkeys([*then, *now])) if change.items is None else list(change.items)
+            for name in names:
+                old, new = past.entry(folio, name), self.overlay.entry(folio, name)
+                if old is None and new is None:
+                    raise item_not_found(past, folio, name)
+                if old is None:
+                    self._delete(folio, name, "restore")
+                elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):
+                    self._check_not_purged(old, "restored")
+                    self._reput(old, "restore", archived=old.archived)
+        if change.items is None:
+            self._restore_words(change.target_version, change.folio, folios)
+
+    def _restore_words(self, version: int, folio: str | None, folios: list[str]) -> None:
+        subjects: list[tuple[Any, str]] = [("folio", one) for one in folios]
+        if folio is None:
+            subjects.append(("lake", ""))
+        for kind, subject_id in subjects:
+            then = self.overlay.metadata(kind, subject_id, version)
+            self._annotate(Annotate(kind, subject_id, then, clear=True))
+
+    # -- runs and what they log ----------------------------------------------------------------------------
+
+    def _set_run(self, change: SetRun) -> None:
+        before = self.overlay.metadata("run", change.run_id)
+        if any(before.get(key) != value for key, value in change.only_if.items()):
+            return
+        check_run(change, before)
+        changed = {key: value for key, value in change.values.items() if before.get(key) != value}
+        pins, edges = [], []
+        for name, text in zip(change.input_names, change.input_refs, strict=True):
+            edge = self._resolve(text, "")
+            edges.append({**edge, "run_id": change.run_id, "role": name})
+            if edge["input_kind"] == "entry":
+                pins.append((name, self._entry_of(text)))
+        if not changed and not edges:
+            return
+        count = self._metadata_rows("run", change.run_id, None, None, changed)
+        merged = {key: value for key, value in (before | changed).items() if value is not None}
+        self.overlay.set_metadata("run", change.run_id, merged)
+        lineage_count = self._run_edges(change.run_id, edges) if edges else 0
+        self._row("annotate", "run", run_id=change.run_id, metadata_count=count, lineage_count=lineage_count or None)
+        for name, entry in pins:
+            self._pin(change.run_id, name, entry)
+
+    def _run_edges(self, run_id: str, edges: list[dict[str, Any]]) -> int:
+        before = self.overlay.edges_of(run_id)
+        rows = [
+            {
+                "txn_id": self._common["txn_id"],
+                "ordinal": len(self.lineage) + number,
+                "output_kind": "run",
+                "output_id": run_id,
+                **{name: edge.get(name) for name in EDGE_KEPT},
+            }
+            for number, edge in enumerate(edges)
+        ]
+        self.lineage += rows
+        self.overlay.set_edges(run_id, [*before, *rows])
+        return len(rows)
+
+    def _pin(self, run_id: str, name: str, entry: Entry) -> None:
+        self._check_not_purged(entry, "used by a run")
+        kept = {column: getattr(entry, column) for column in STORED if column not in ("content", "details")}
+        self._row(
+            "pin",
+            "input",
+            run_id=run_id,
+            folio=entry.folio,
+            item=entry.item,
+            entry_id=entry.entry_id,
+            description=name,
+            **kept,
+        )
+
+    def _log_blob(self, change: LogBlob) -> None:
+        self._check_not_purged_meanwhile(change.stored)
+        kept = {column: getattr(change.stored, column) for column in STORED if column not in ("content", "details")}
+        self._row("log", "event", entry_id=change.event_id, run_id=change.run_id, **kept)
+
+
+def plan_commit(
+    commit: Commit, state: State, base: View, side: Side, *, first_ordinal: int, txn_id: str, **when: Any
+) -> Plan:
+    """Plan one commit on ``state`` with the changes in ``base`` already laid over it.
+
+    Raises:
+        AlreadyExistsError: A name is taken.
+        NotFoundError: An item, input or snapshot does not exist.
+        ConflictError: A blob was purged meanwhile.
+    """
+    return Plan(commit, state, base, side, first_ordinal=first_ordinal, txn_id=txn_id, **when)

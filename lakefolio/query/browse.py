@@ -1,0 +1,234 @@
+"""Walking organisations like folders. An organisation is a view with a text column ``path``; nothing is ever moved.
+
+``by_project`` is the view ``runs_by_project``; a view file of one's own called ``by_team`` is one if it has a ``path``.
+What lies in the folders are runs if the view has a ``run_id``, items if it has ``folio`` and ``item``, else its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.render import html
+from lakefolio.render.text import counted
+from lakefolio.views.engine import described, described_view
+from lakefolio.views.view_files import quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lakefolio.session.reader import Reader
+    from lakefolio.views.engine import Views
+    from lakefolio.views.user_views import OwnViews
+    from lakefolio.views.view_files import View
+
+__all__ = ["Folder", "all_views", "browse", "organisations"]
+
+_PREFIX: Final = "runs_"
+_LIMIT: Final = 1000
+_PREFERRED: Final = {
+    "run": ("run_id", "name", "type", "project", "model", "status", "started_at", "duration_s", "author"),
+    "item": ("folio", "item", "version", "kind", "committed_at", "size_bytes", "description"),
+}
+_KNOWN_FROM: Final = {
+    "run": "left join (select run_id as of_run{} from runs) on of_run = cast(run_id as varchar)",
+    "item": "left join (select folio as of_folio, item as of_item{} from items)"
+    " on of_folio = cast(folio as varchar) and of_item = cast(item as varchar)",
+}
+_PLACED: Final = (
+    "(select *, list_filter(string_split(coalesce(path, ''), '/'), lambda one: one <> '') as segments from {})"
+)
+
+
+class Folder:
+    """One folder of an organisation, at one version of the lake. ``folder / "churn"`` goes on; iterating gives names.
+
+    Attributes:
+        path: Its path, such as ``by_project/churn``; empty for the folder of all organisations.
+        folders: The folders in it with how many runs (or items) lie below each.
+        rows: What lies directly in it, newest first; at most 1,000.
+        count: How many lie directly in it.
+        holds: What they are: ``run``, ``item`` or ``row``.
+        problems: View files that can't be used, each with the reason; only of the folder of all organisations.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        path: str,
+        folders: dict[str, int | None],
+        rows: pa.Table,
+        *,
+        count: int = 0,
+        holds: str = "run",
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        self._reader = reader
+        self.path = path
+        self.folders = folders
+        self.rows: list[dict[str, Any]] = rows.to_pylist()
+        self.count = count
+        self.holds = holds
+        self.problems = problems
+        self._table = rows
+
+    def __truediv__(self, name: str) -> Folder:
+        """Return a folder in this one."""
+        return browse(self._reader, f"{self.path}/{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.folders
+        yield from self.names
+
+    def __len__(self) -> int:
+        return len(self.folders) + len(self.rows)
+
+    @property
+    def names(self) -> list[str]:
+        """What lies directly in it, by name: run ids, or references of items; empty for other rows."""
+        if self.holds == "run":
+            return [str(row["run_id"]) for row in self.rows]
+        return [f"{row['folio']}:{row['item']}" for row in self.rows] if self.holds == "item" else []
+
+    def to_arrow(self) -> pa.Table:
+        """Return what lies directly in it as a pyarrow table."""
+        return self._table
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return what lies directly in it as a polars frame."""
+        import polars as pl
+
+        return pl.DataFrame(pl.from_arrow(self._table))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        folders = [{"name": name, "count": count} for name, count in self.folders.items()]
+        return {"path": self.path, "holds": self.holds, "folders": folders, "rows": self.rows, "count": self.count}
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        lines = [f"{self.path or 'organisations'}/"]
+        for name, count in self.folders.items():
+            lines.append(f"  {name + '/':<{width + 1}}  {'' if count is None else counted(count, self.holds)}".rstrip())
+        lines += [f"  {name}" for name in self.names[:50]]
+        more = self.count - len(self.names[:50])
+        return "\n".join([*lines, *([f"  … and {counted(more, self.holds)} more"] if more > 0 else []), *self.problems])
+
+    def _repr_html_(self) -> str:
+        parts = [html.heading("folder", self.path or "organisations")]
+        if self.folders:
+            counted_folders = [(f"{name}/", count) for name, count in self.folders.items()]
+            parts.append(html.row_table(("folder", f"{self.holds}s"), counted_folders, right=(f"{self.holds}s",)))
+        if self.rows:
+            parts.append(
+                html.row_table(list(self.rows[0]), [list(row.values()) for row in self.rows], total=self.count)
+            )
+        return html.block(*parts, *map(html.muted, self.problems))
+
+
+def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the ways of organising (name -> view), and the view files that can't be used."""
+    own = reader.own_views()
+    views = own.all()
+    found = {
+        view.name.removeprefix(_PREFIX): view.name
+        for view in views.files
+        if view.own and view.name.startswith(_PREFIX) and view.folder.endswith("_runs") and view.folder[:2] == "40"
+    }
+    usable, unusable = _usable(reader, own, views)
+    problems = [*own.problems, *unusable]
+    for view, columns in usable:
+        name = view.name.removeprefix(_PREFIX)
+        if columns.get("path") == "VARCHAR":
+            if name in found:
+                problems.append(f"view file {view.path} is left out: there is {name} already")
+            else:
+                found[name] = view.name
+    return found, tuple(problems)
+
+
+def all_views(reader: Reader) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """See ``Lake.views``; ``reader`` is fixed to a version."""
+    own = reader.own_views()
+    usable, unusable = _usable(reader, own, own.all())
+    listed = [*described(), *(described_view(view, list(columns.items())) for view, columns in usable)]
+    return listed, (*own.problems, *unusable)
+
+
+def _usable(reader: Reader, own: OwnViews, views: Views) -> tuple[list[tuple[View, dict[str, str]]], list[str]]:
+    """Return the view files that can be asked, with their columns, and of the others why not."""
+    usable, unusable = [], []
+    for view in own.views:
+        try:
+            usable.append((view, _columns(reader, views, view.name)))
+        except InvalidInputError as exc:
+            reason = exc.message.replace(f"view file {view.path} ", "it ", 1)
+            unusable.append(f"view file {view.path} is left out: {reason}")
+    return usable, unusable
+
+
+def browse(reader: Reader, path: str = "") -> Folder:
+    """See ``Lake.browse``; ``reader`` is fixed to a version."""
+    if not isinstance(path, str) or any(0xD800 <= ord(one) <= 0xDFFF for one in path):
+        raise InvalidInputError(
+            f"path {path!r} is not a text", kind="bad-path", hint="write it like 'by_project/churn'", path=path
+        )
+    known, problems = organisations(reader)
+    first, *segments = [one for one in path.split("/") if one] or [""]
+    if not first:
+        return Folder(reader, "", dict.fromkeys(known), pa.table({}), problems=problems)
+    if first not in known:
+        raise NotFoundError(
+            f"there is no organisation {first!r}",
+            kind="organisation-not-found",
+            hint=next((one for one in problems if f"/{first}.sql" in one), None) or nearest(first, known),
+            organisation=first,
+        )
+    return _folder(reader, first, known[first], segments)
+
+
+def _columns(reader: Reader, views: Views, view: str) -> dict[str, str]:
+    relation = views.query(reader.tables(), f"select * from {quoted(view)} limit 0", lost=reader.lost)
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
+    tables, views = reader.tables(), reader.own_views().all()
+    columns = list(_columns(reader, views, view))
+    holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
+    placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
+    inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"
+    folders = views.query(
+        tables,
+        f"select segments[$depth + 1] as name, count(*) {inside} and len(segments) > $depth group by 1 order by 1",
+        here,
+        lost=reader.lost,
+    ).fetchall()
+    shown = list(_PREFERRED[holds]) if holds in _PREFERRED else [one for one in columns if one != "path"][:20]
+    time = next((one for one in ("started_at", "committed_at") if one in (*columns, *shown)), None)
+    order = f"{quoted(time)} desc nulls last, " if time else ""
+    known = _KNOWN_FROM.get(holds, "").format(
+        "".join(f", {quoted(one)}" for one in shown if one not in columns)
+    )  # what the view itself does not say of its runs
+    inside = f"from {placed} {known} where segments[1:$depth] = cast($here as varchar[])"
+    leaves = views.query(
+        tables,
+        f"select {', '.join(map(quoted, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"
+        f" order by {order}{quoted(shown[0])} limit {_LIMIT}",
+        here,
+        lost=reader.lost,
+    ).to_arrow_table()
+    if segments and not folders and not leaves.num_rows:
+        above = _folder(reader, organisation, view, segments[:-1])
+        raise NotFoundError(
+            f"folder {'/'.join([organisation, *segments])!r} is empty or not there",
+            kind="folder-not-found",
+            hint=nearest(segments[-1], above.folders),
+            path="/".join([organisation, *segments]),
+        )
+    count = leaves.column("count_of_all")[0].as_py() if leaves.num_rows else 0
+    rows = leaves.drop_columns(["count_of_all"])
+    return Folder(reader, "/".join([organisation, *segments]), dict(folders), rows, count=count, holds=holds)

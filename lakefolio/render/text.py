@@ -1,0 +1,25 @@
+"""Amounts as text for people (pure: no I/O)."""
+
+from __future__ import annotations
+
+__all__ = ["counted", "counted_as", "format_bytes"]
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(count) < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with its word: ``1 item``, ``2,000 entries``."""
+    many = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count:,} {what if count == 1 else many}"
+
+
+def counted_as(count: float, unit: str) -> str:
+    """Return an amount with its unit: ``1 day``, ``1.5 hours``."""
+    return f"{count:,.3g} {unit}" + ("" if count == 1 else "s")

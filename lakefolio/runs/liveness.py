@@ -1,0 +1,151 @@
+"""Runs whose process died: told wherever runs are looked at, and marked by whoever may write.
+
+On this host the process is looked for; of others silence tells. Looking asks nothing of the store: what a run noted of
+its process is known with the rest of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format import json_decode
+from lakefolio.model.changes import SetRun
+from lakefolio.process.identity import alive
+from lakefolio.runs.record import logged
+from lakefolio.runs.validation import final_metrics
+from lakefolio.session.annotations import metadata_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lakefolio.session.session import Session
+
+__all__ = ["SILENT_S", "mark_lost", "notice"]
+
+SILENT_S: Final = 900.0
+"""A run elsewhere that committed nothing for so long is taken for dead: three signs of life were missed."""
+_CONCLUDED_FROM: Final = ("status", "host", "process")
+
+
+class _Watch:
+    """What one handle of a lake knows of the runs that go on.
+
+    Attributes:
+        last: When each run elsewhere was last seen to commit: before ``SILENT_S`` have passed since, it need not be
+            looked up again.
+        refused: The runs that could not be marked; it is not tried again for them alone.
+    """
+
+    def __init__(self) -> None:
+        self.last: dict[str, datetime] = {}
+        self.refused: frozenset[str] = frozenset()
+
+
+def mark_lost(session: Session, silent_s: float = SILENT_S) -> list[str]:
+    """Mark as lost the runs whose process died, and return their ids. One commit for all.
+
+    On this host the process is looked for; of others silence tells. A run that is marked wrongly ends like any other.
+    """
+    session.check_writable()
+    if not silent_s >= 0:
+        raise InvalidInputError(f"silent_s is {silent_s!r}, expected 0 or more", kind="bad-limit", hint="give seconds")
+    session.journal.refresh()
+    found = _dead(session, silent_s)
+    if found:
+        session.apply(*_changes(session, found))
+    return list(found)
+
+
+def notice(session: Session) -> bool:
+    """Mark as lost the runs of the state that is known whose process died, and say whether anything is new by that.
+
+    Where nothing can be written (a read-only lake, a batch that is open, a store that refuses) ``session.lost`` names
+    them instead, so that what is read calls them lost. The past is left as it was recorded. Nothing is asked of the
+    store unless there is something to mark; never raises.
+    """
+    if session.pinned is not None:
+        return False
+    known = session.lost
+    found = _dead(session, SILENT_S)
+    lost = frozenset(found)
+    if lost and not session.read_only and not session.in_batch and not lost <= _watch(session).refused:
+        try:
+            session.commit_now(*_changes(session, found))
+        except LakefolioError:
+            _watch(session).refused = lost
+        else:
+            session.lost = frozenset()
+            return True
+    session.lost = lost
+    return lost != known
+
+
+def _watch(session: Session) -> _Watch:
+    if session.journal.watch is None:
+        session.journal.watch = _Watch()
+    found = session.journal.watch
+    assert isinstance(found, _Watch)
+    return found
+
+
+def _dead(session: Session, silent_s: float) -> dict[str, Mapping[str, str]]:
+    """Return the runs that are recorded as running though their process died, with what is recorded of them."""
+    running = session.journal.running()
+    dead: dict[str, Mapping[str, str]] = {}
+    elsewhere = []
+    for run_id, facts in running.items():
+        lives = alive(_value(facts, "host"), _value(facts, "process"))
+        if lives is None:
+            elsewhere.append(run_id)
+        elif not lives:
+            dead[run_id] = facts
+    if not elsewhere:
+        return dead
+    last, now = _watch(session).last, datetime.now(UTC)
+    silent = timedelta(seconds=silent_s)
+    for run_id in last.keys() - running.keys():
+        last.pop(run_id, None)
+    unsure = [run_id for run_id in elsewhere if run_id not in last or now - last[run_id] >= silent]
+    last |= _last_commits(session, unsure)
+    for run_id in unsure:
+        if run_id not in last or now - last[run_id] >= silent:
+            dead[run_id] = running[run_id]
+    return dead
+
+
+def _changes(session: Session, found: Mapping[str, Mapping[str, str]]) -> list[SetRun]:
+    last = _last_commits(session, found)
+    changes = []
+    for run_id, facts in found.items():
+        ended = last.get(run_id, datetime.now(UTC))
+        texts = metadata_texts({"status": "lost", "ended_at": ended.isoformat()})
+        with suppress(LakefolioError):  # a name edited by hand: its value stays with what was logged
+            texts |= final_metrics(logged(session.journal.state, run_id))
+        # whoever resumed it meanwhile is another process
+        only_if = {key: facts.get(key) for key in _CONCLUDED_FROM}
+        changes.append(SetRun(run_id=run_id, values=texts, only_if=only_if))
+    return changes
+
+
+def _last_commits(session: Session, run_ids: Iterable[str]) -> dict[str, datetime]:
+    ids = list(run_ids)
+    if not ids:
+        return {}
+    rows = session.journal.state.table().select(["run_id", "committed_at"])
+    rows = rows.filter(pc.is_in(rows.column("run_id"), value_set=pa.array(ids, pa.string())))
+    found = rows.group_by("run_id").aggregate([("committed_at", "max")])
+    times = found.column("committed_at_max").to_pylist()
+    return dict(zip(found.column("run_id").to_pylist(), times, strict=True))
+
+
+def _value(facts: Mapping[str, str], key: str) -> Any:
+    try:
+        return json_decode.loads(facts[key].encode()) if key in facts else None
+    except LakefolioError:
+        return None  # edited by hand

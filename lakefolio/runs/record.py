@@ -1,0 +1,322 @@
+"""What is recorded of a run, gathered from the rows of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import LakefolioError, NotFoundError, nearest
+from lakefolio.format import json_decode
+
+if TYPE_CHECKING:
+    from lakefolio.model.state import State
+    from lakefolio.session.session import Session
+
+__all__ = ["RunInput", "RunManifest", "RunOutput", "logged", "manifest_of", "run_ids", "time_of", "values_of"]
+
+_KNOWN = [
+    "type",
+    "status",
+    "name",
+    "project",
+    "model",
+    "description",
+    "author",
+    "folio",
+    "parent",
+    "started_at",
+    "ended_at",
+    "tags",
+    "organisation",
+    "error_type",
+    "error",
+    "host",
+    "user",
+    "command",
+    "directory",
+    "git_commit",
+    "git_dirty",
+    "git_branch",
+    "git_remote",
+    "environment",
+    "process",
+    "memo",
+    "memo_values",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """What a run uses: a reference, never a copy.
+
+    Attributes:
+        name: The input's name in the run.
+        ref: ``folio:item@version``, or the URI of something outside.
+        digest: Identity of the content; None for what lies outside.
+        size_bytes: Size of the content.
+        entry_id: The exact entry.
+    """
+
+    name: str
+    ref: str
+    digest: str | None = None
+    size_bytes: int | None = None
+    entry_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutput:
+    """What a run made; attributes as of RunInput, ``name`` is the item's."""
+
+    name: str
+    ref: str
+    digest: str | None = None
+    size_bytes: int | None = None
+    entry_id: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunManifest:
+    """What is recorded of a run at one version of the lake. Light: references to data, never data.
+
+    Attributes:
+        run_id: The run.
+        status: ``running``, ``done``, ``failed`` or ``lost``.
+        metrics: The last value of each metric.
+        error: The traceback of a failed run.
+        parent: The run around this one.
+        children: The runs in it.
+        metadata: Further facts its user noted.
+        version: The lake version this was read at.
+    """
+
+    run_id: str
+    type: str | None
+    status: str | None
+    name: str | None = None
+    project: str | None = None
+    model: str | None = None
+    description: str | None = None
+    author: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    tags: list[str] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    inputs: list[RunInput] = field(default_factory=list)
+    outputs: list[RunOutput] = field(default_factory=list)
+    parent: str | None = None
+    children: list[str] = field(default_factory=list)
+    error_type: str | None = None
+    error: str | None = None
+    host: str | None = None
+    user: str | None = None
+    command: str | None = None
+    directory: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    git_branch: str | None = None
+    git_remote: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    packages: dict[str, str] = field(default_factory=dict, repr=False)
+    storage_modes: list[str] = field(default_factory=list)
+    folio: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    version: int = 0
+
+    @property
+    def run_type(self) -> str | None:
+        """``type`` under the name that MLtrack users know."""
+        return self.type
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from start to end; None while it runs."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+    def _repr_html_(self) -> str:
+        from lakefolio.render.notebook import run_html
+
+        return run_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-able values; times as ISO 8601 texts."""
+        found = asdict(self)
+        for key in ("started_at", "ended_at"):
+            found[key] = None if found[key] is None else found[key].isoformat()
+        return {**found, "duration_s": self.duration_s}
+
+
+def manifest_of(session: Session, run_id: str) -> RunManifest:
+    """Return what is recorded of a run at the session's version; in a batch, what it says of it by then.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``; the hint names the nearest.
+    """
+    state = session.committed()
+    texts = session.metadata_texts("run", run_id)
+    if not texts:
+        raise NotFoundError(
+            f"run {run_id!r} not found",
+            kind="run-not-found",
+            hint=nearest(run_id, run_ids(session)) or "no run has been recorded yet",
+            run_id=run_id,
+        )
+    facts = {key: _value(text) for key, text in texts.items()}
+    rows = _rows_of(state, run_id)
+    metrics = {key.removeprefix("metrics."): value for key, value in facts.items() if key.startswith("metrics.")}
+    own = {key: facts[key] for key in _KNOWN if key in facts}
+    environment = _environment(session, own.pop("environment", None))
+    for key in ("process", "memo", "memo_values"):
+        own.pop(key, None)
+    others = {
+        key: value for key, value in facts.items() if key not in _KNOWN and not key.startswith(("params.", "metrics."))
+    }
+    return RunManifest(
+        run_id=run_id,
+        type=own.pop("type", None),
+        status=_status(session, run_id, own.pop("status", None)),
+        started_at=time_of(own.pop("started_at", None)),
+        ended_at=time_of(own.pop("ended_at", None)),
+        storage_modes=own.pop("organisation", []),
+        params={key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")},
+        metrics=metrics | last_logged(rows),
+        inputs=_inputs(session, state, run_id),
+        outputs=_outputs(rows),
+        children=_children(session, run_id),
+        metadata=others,
+        version=state.version,
+        **own,
+        **environment,
+    )
+
+
+def _status(session: Session, run_id: str, recorded: Any) -> Any:
+    return "lost" if recorded == "running" and run_id in session.lost else recorded
+
+
+def last_logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the last value of each metric that the ``log`` rows of a run tell, in their order."""
+    found: dict[str, float] = {}
+    seen: set[str] = set()
+    for row in rows:
+        if row["op"] != "log" or row["reason"] != "metrics" or row["entry_id"] in seen:
+            continue
+        seen.add(row["entry_id"])
+        details = _value(row["details"] or "{}")
+        found |= values_of(details.get("last") if isinstance(details, dict) else None)
+    return found
+
+
+def values_of(last: Any) -> dict[str, float]:
+    """Return name -> value of what a ``log`` row says is last; what is no number is left out."""
+    found = {}
+    for name, pair in last.items() if isinstance(last, Mapping) else ():
+        try:
+            found[name] = float(pair[0])
+        except (TypeError, ValueError, IndexError, KeyError):
+            continue
+    return found
+
+
+def logged(state: State, run_id: str) -> dict[str, float]:
+    """Return the last value of each metric of a run that is committed in a state."""
+    return last_logged(_rows_of(state, run_id))
+
+
+def run_ids(session: Session) -> list[str]:
+    """Return the ids of all runs, in the order they began."""
+    import pyarrow.compute as pc
+
+    rows = session.tables()["metadata"]
+    mask = pc.and_(pc.equal(rows.column("subject_kind"), "run"), pc.equal(rows.column("key"), "status"))
+    found: list[str] = rows.filter(mask).column("subject_id").unique().to_pylist()
+    return found
+
+
+def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    rows = state.table()
+    found: list[dict[str, Any]] = rows.filter(pc.equal(rows.column("run_id"), run_id)).drop(["content"]).to_pylist()
+    return found
+
+
+def _inputs(session: Session, state: State, run_id: str) -> list[RunInput]:
+    found = []
+    for edge in session.edges_out_of(run_id):
+        # what an open batch holds has no version yet
+        at = session.journal.state.txns.get(edge["txn_id"], (state.version, 0))
+        if edge["output_kind"] != "run" or at[0] > state.version:
+            continue
+        if edge["input_kind"] != "entry":
+            found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))
+            continue
+        entry = next(
+            (one for one in state.history(edge["input_folio"], edge["input_item"]) if one.entry_id == edge["input_id"]),
+            None,
+        )
+        ref = f"{edge['input_folio']}:{edge['input_item']}"
+        if entry is None:
+            found.append(RunInput(edge["role"] or "", ref, edge["input_digest"], None, edge["input_id"]))
+        else:
+            ref = f"{ref}@{entry.version}"
+            found.append(RunInput(edge["role"] or "", ref, entry.digest, entry.size_bytes, entry.entry_id))
+    return found
+
+
+def _outputs(rows: Sequence[Mapping[str, Any]]) -> list[RunOutput]:
+    found: dict[str, RunOutput] = {}
+    for row in rows:
+        if row["op"] == "put" and row["entry_id"] is not None:
+            ref = f"{row['folio']}:{row['item']}@{row['version']}"
+            found.setdefault(
+                row["entry_id"],
+                RunOutput(row["item"], ref, row["digest"], row["size_bytes"], row["entry_id"], row["kind"]),
+            )
+    return list(found.values())
+
+
+def _children(session: Session, run_id: str) -> list[str]:
+    import json
+
+    import pyarrow.compute as pc
+
+    rows = session.tables()["metadata"]
+    mask = pc.and_(pc.equal(rows.column("key"), "parent"), pc.equal(rows.column("value"), json.dumps(run_id)))
+    found: list[str] = rows.filter(mask).column("subject_id").unique().to_pylist()
+    return found
+
+
+def _environment(session: Session, name: Any) -> dict[str, Any]:
+    """Return Python, platform and packages; nothing if the item is gone: a run is more than where it ran."""
+    if not isinstance(name, str):
+        return {}
+    try:
+        found = session.load(session.entry("environments", name))
+    except LakefolioError:
+        return {}
+    known = ("python", "platform", "packages")
+    return {key: found[key] for key in known if key in found} if isinstance(found, dict) else {}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json_decode.loads(text.encode())
+    except LakefolioError:
+        return text  # edited by hand: shown as it is, as the views do
+
+
+def time_of(text: Any) -> datetime | None:
+    """Return a time that a run noted, in UTC, or None."""
+    try:
+        when = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,218 @@
+"""What may be said of a run: its type, state, parameters and metrics, checked before anything is recorded."""
+
+from __future__ import annotations
+
+import math
+import operator
+import traceback
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import InvalidInputError, LakefolioError, nearest
+from lakefolio.format import json_encode
+from lakefolio.format.names import check_item
+from lakefolio.session.annotations import check_text, metadata_texts
+
+__all__ = [
+    "ENDED",
+    "RUN_TYPES",
+    "STATUSES",
+    "RunType",
+    "StorageMode",
+    "check_facts",
+    "check_metric_name",
+    "check_modes",
+    "check_status",
+    "check_type",
+    "error_facts",
+    "final_metrics",
+    "metric_text",
+    "metric_value",
+    "param_texts",
+    "step_of",
+]
+
+
+class RunType(StrEnum):
+    """The types of runs that every lake knows; ``lake.add_run_type`` adds others."""
+
+    EXPERIMENT = "experiment"
+    PRODUCTION = "production"
+    EVALUATION = "evaluation"
+    DEVELOPMENT = "development"
+    ANALYSIS = "analysis"
+
+
+class StorageMode(StrEnum):
+    """By what people look for a run. A view each: nothing is stored differently."""
+
+    BY_PROJECT = "by_project"
+    BY_DATE = "by_date"
+    BY_TYPE = "by_type"
+    BY_MODEL = "by_model"
+    FLAT = "flat"
+
+
+RUN_TYPES: Final = tuple(str(one) for one in RunType)
+STATUSES: Final = ("running", "done", "failed", "lost")
+ENDED: Final = ("done", "failed", "lost")
+_INSIDE: Final = str(Path(__file__).parents[1])
+_LONGEST_ERROR: Final = 16_384
+_RESERVED: Final = (
+    "type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo", "memo_values",
+)  # fmt: skip
+_LONGEST_PARAM_BYTES: Final = 65_536
+
+
+def check_type(value: object, known: Iterable[str]) -> str:
+    """Return a run type that the lake knows; InvalidInputError (kind ``bad-run-type``) otherwise."""
+    names = [*RUN_TYPES, *known]
+    if not isinstance(value, str) or value not in names:
+        close = nearest(str(value), names)
+        raise InvalidInputError(
+            f"run type {value!r} is not known",
+            kind="bad-run-type",
+            hint=f"{close}; lake.add_run_type(name) adds one",
+            run_type=value,
+        )
+    return str(value)
+
+
+def check_status(value: object, allowed: Iterable[str] = STATUSES) -> str:
+    """Return a state of a run; InvalidInputError (kind ``bad-run-status``) otherwise."""
+    names = list(allowed)
+    if not isinstance(value, str) or value not in names:
+        raise InvalidInputError(
+            f"run status {value!r} is not known",
+            kind="bad-run-status",
+            hint=f"use one of {', '.join(names)}",
+            status=value,
+        )
+    return str(value)
+
+
+def check_modes(values: Iterable[object] | str | None) -> list[str]:
+    """Return by which views a run wants to be found, as names."""
+    given = [values] if isinstance(values, str) else list(values or ())
+    return [check_item(str(one)) for one in given]
+
+
+def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return parameters as metadata: ``params.<name>`` -> JSON text.
+
+    Raises:
+        InvalidInputError: kind ``bad-params``, naming the parameter, if one can't be kept; then none is.
+    """
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise InvalidInputError(
+            f"params is of type {type(params).__name__}, expected a dict",
+            kind="bad-params",
+            hint="write params={'lr': 0.1}",
+        )
+    texts = {}
+    for key, value in params.items():
+        if not isinstance(key, str) or not check_text(key, "parameter name"):
+            raise InvalidInputError(f"parameter name {key!r} is not a text", kind="bad-params", hint="use words")
+        try:
+            text = json_encode.dumps(value).decode()
+        except LakefolioError as exc:
+            raise InvalidInputError(
+                f"parameter {key!r} can't be kept: {exc.message}",
+                kind="bad-params",
+                hint="parameters are plain values; data goes into add_input",
+                name=key,
+            ) from exc
+        if len(text) > _LONGEST_PARAM_BYTES:
+            raise InvalidInputError(
+                f"parameter {key!r} has {len(text):,} bytes, at most {_LONGEST_PARAM_BYTES:,} are kept",
+                kind="bad-params",
+                hint="data goes into add_input",
+                name=key,
+            )
+        texts[f"params.{key}"] = text
+    return texts
+
+
+def check_metric_name(name: object) -> str:
+    """Return a metric's name; InvalidInputError (kind ``bad-metric``) if it is none."""
+    if not isinstance(name, str) or not check_text(name, "metric name") or len(name.encode()) > 255:
+        raise InvalidInputError(
+            f"metric name {name!r} is not a text of 1 to 255 bytes", kind="bad-metric", hint="use a word", name=name
+        )
+    return name
+
+
+def metric_value(name: str, value: Any) -> float:
+    """Return a metric as a float: any real number, a numpy scalar, a tensor of one element.
+
+    Raises:
+        InvalidInputError: kind ``bad-metric``, if it is none.
+    """
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        pass
+    raise InvalidInputError(
+        f"metric {name!r} is {value!r}, expected a number",
+        kind="bad-metric",
+        hint="texts are parameters, larger things outputs",
+        name=name,
+    )
+
+
+def step_of(step: Any) -> int | None:
+    """Return a step as an int; InvalidInputError (kind ``bad-metric``) if it is not a whole number of 64 bits."""
+    if step is None:
+        return None
+    try:
+        number = operator.index(step)
+        if -(2**63) <= number < 2**63:
+            return number
+    except TypeError:
+        pass
+    raise InvalidInputError(f"step {step!r} is not a whole number", kind="bad-metric", hint="count steps from 0")
+
+
+def metric_text(value: float) -> str:
+    """Return a metric as the JSON text of its last value."""
+    return repr(value) if math.isfinite(value) else metadata_texts({"value": value})["value"]
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse facts under names that the library itself writes."""
+    for key in facts:
+        if key in _RESERVED or str(key).startswith(("params.", "metrics.")):
+            raise InvalidInputError(
+                f"fact {key!r} of a run is written by the library",
+                kind="bad-metadata",
+                hint="use another name; parameters are set by set_params, metrics by log",
+                key=key,
+            )
+
+
+def error_facts(error: BaseException | str) -> dict[str, Any]:
+    """Return what a failed run notes of its error: class and traceback, the end of it if it is long."""
+    if isinstance(error, str):
+        return {"error": _storable(error)}
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None and tb.tb_frame.f_code.co_filename.startswith(_INSIDE):
+        tb = tb.tb_next  # the user's traceback does not begin in capture
+    text = "".join(traceback.format_exception(type(error), error, tb))
+    return {"error_type": type(error).__qualname__, "error": _storable(text)}
+
+
+def _storable(text: str) -> str:
+    cut = text if len(text) <= _LONGEST_ERROR else "…" + text[-_LONGEST_ERROR:]
+    return cut.encode(errors="replace").decode()
+
+
+def final_metrics(values: Mapping[str, float]) -> dict[str, str]:
+    """Return metrics as metadata: ``metrics.<name>`` -> JSON text."""
+    return {
+        f"metrics.{check_metric_name(name)}": metric_text(metric_value(name, value)) for name, value in values.items()
+    }

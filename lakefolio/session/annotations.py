@@ -1,0 +1,105 @@
+"""What people say of an entry - description, inputs, tags, metadata - checked and in the form that rows take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format import json_encode
+from lakefolio.model.entries import Entry
+
+__all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts"]
+
+
+class Words:
+    """See the module; InvalidInputError where something can't be stored."""
+
+    def __init__(
+        self,
+        description: str | None,
+        inputs: str | Iterable[Any] | None,
+        tags: str | Iterable[str] | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        self.description = check_text(description, "description")
+        self.inputs = check_inputs(inputs)
+        self.tags = check_tags(tags)
+        self.metadata = metadata_texts(metadata or {})
+
+
+def check_text(text: object, what: str) -> str | None:
+    """Return a text that can be stored, or None; InvalidInputError (kind ``bad-text``) otherwise."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"{what} is of type {type(text).__name__}, expected str",
+            kind="bad-text",
+            hint="give a text; facts of other types go into metadata",
+        )
+    if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
+        raise InvalidInputError(
+            f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can",
+            kind="bad-text",
+            hint="decode the bytes it came from with errors='replace'",
+        )
+    return text
+
+
+def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return tags without repetition; a single text is one tag."""
+    if tags is None:
+        return ()
+    if not isinstance(tags, Iterable):
+        raise InvalidInputError(
+            f"tags is of type {type(tags).__name__}, expected a list of texts",
+            kind="bad-text",
+            hint="write tags=['draft', 'paper']",
+        )
+    found = [tags] if isinstance(tags, str) else list(tags)
+    for tag in found:
+        if check_text(tag, "tag") in (None, ""):
+            raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
+    return tuple(dict.fromkeys(found))
+
+
+def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
+    """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
+    if inputs is None:
+        return ()
+    found = [inputs] if isinstance(inputs, str | Entry) or not isinstance(inputs, Iterable) else list(inputs)
+    texts = [one if isinstance(one, str) else getattr(one, "ref", None) for one in found]
+    for text, one in zip(texts, found, strict=True):
+        if not isinstance(text, str) or not text:
+            raise InvalidInputError(
+                f"input {one!r} is neither a reference, a URI nor an entry",
+                kind="bad-input",
+                hint="name an item, as in inputs=['raw', 'other/folio:item@3']",
+            )
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return metadata as JSON texts; InvalidInputError if a key or value can't be stored."""
+    if not isinstance(values, Mapping):
+        raise InvalidInputError(
+            f"metadata is of type {type(values).__name__}, expected a dict",
+            kind="bad-metadata",
+            hint="write metadata={'source': 'survey 3'}",
+        )
+    for key in values:
+        if not isinstance(key, str) or check_text(key, "metadata key") == "":
+            raise InvalidInputError(
+                f"metadata key {key!r} is not a text", kind="bad-metadata", hint="use words as keys", key=key
+            )
+    return {key: _metadata_text(key, value) for key, value in values.items()}
+
+
+def _metadata_text(key: str, value: Any) -> str:
+    try:
+        return json_encode.dumps(value).decode()
+    except LakefolioError as exc:
+        raise type(exc)(
+            f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
+        ) from exc

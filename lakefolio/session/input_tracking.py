@@ -1,0 +1,167 @@
+"""What the code of a run reads: gathered as it reads, and noted as the run's inputs by the run's next commit.
+
+An input that was noted so is called by its reference, ``folio:item`` (and ``folio:item@version`` if the run read
+another version of it before), which no input that somebody named can be called.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lakefolio.config.settings import setting
+from lakefolio.errors import ConflictError, LakefolioError, StorageError
+from lakefolio.model.changes import Change, SetRun
+
+if TYPE_CHECKING:
+    from lakefolio.journal.journal import Committed
+    from lakefolio.model.entries import Entry
+
+__all__ = ["ActiveRun", "Place", "Reads", "active_run", "commit_with", "enter", "leave", "reads_of"]
+
+Place = tuple[str, str]
+"""Which lake it is, through whichever handle: its id and its address."""
+
+
+class Reads:
+    """The items that one run has read. Safe to share between threads."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self._lock = threading.Lock()
+        self._refs: set[str] = set()
+        self._names: set[str] = set()
+        self._waiting: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something that no commit has taken yet."""
+        return bool(self._waiting)
+
+    def know(self, name: str, ref: str) -> None:
+        """Take an input for noted: its run was given it, or was when it began."""
+        with self._lock:
+            self._refs.add(ref)
+            self._names.add(name)
+            self._waiting.pop(ref, None)
+
+    def read(self, entry: Entry) -> None:
+        """Take note of an entry whose content was read, once; nothing is committed by this.
+
+        What the run made itself is no input, and nothing is noted where the setting ``capture`` is off.
+        """
+        ref = entry.ref
+        if ref in self._refs or entry.run_id == self.run_id or not setting("capture"):
+            return
+        with self._lock:
+            if ref not in self._refs:
+                name = f"{entry.folio}:{entry.item}"
+                name = ref if name in self._names else name
+                self._refs.add(ref)
+                self._names.add(name)
+                self._waiting[ref] = name
+
+    def take(self) -> SetRun | None:
+        """Return the change that notes what was read since the last time, if anything was."""
+        with self._lock:
+            taken, self._waiting = self._waiting, {}
+        if not taken:
+            return None
+        return SetRun(run_id=self.run_id, values={}, input_names=tuple(taken.values()), input_refs=tuple(taken))
+
+    def give_back(self, change: SetRun) -> None:
+        """Let what :meth:`take` gave wait for another commit: that one failed."""
+        with self._lock:
+            self._waiting = dict(zip(change.input_refs, change.input_names, strict=True)) | self._waiting
+
+
+def commit_with(
+    reads: Iterable[Reads], changes: Sequence[Change], commit: Callable[[Sequence[Change]], Committed]
+) -> Committed:
+    """Commit changes, and with them what was read; if it can't be noted, the changes are committed without it."""
+    taken = [(one, change) for one in reads if (change := one.take()) is not None]
+    if not taken:
+        return commit(changes)
+    try:
+        return commit([*changes, *(change for _, change in taken)])
+    except (StorageError, ConflictError):
+        _give_back(taken)
+        raise
+    except LakefolioError as exc:
+        try:
+            done = commit(changes)
+        except BaseException:
+            _give_back(taken)
+            raise
+        if exc.kind == "run-not-found":  # the batch that starts the run is not committed yet
+            _give_back(taken)
+        else:
+            refs = [ref for _, change in taken for ref in change.input_refs]
+            said = f"of what the run read was not noted: {', '.join(refs)[:300]}: {exc.message}"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+        return done
+    except BaseException:
+        _give_back(taken)
+        raise
+
+
+def _give_back(taken: Iterable[tuple[Reads, SetRun]]) -> None:
+    for one, change in taken:
+        one.give_back(change)
+
+
+# -- the run in whose block a thread or task is ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """A run that code belongs to.
+
+    Attributes:
+        run_id: The run.
+        reads: Where its reads gather; None if they are nobody's business.
+    """
+
+    run_id: str
+    reads: Reads | None = None
+
+
+_RUNS: ContextVar[Mapping[Place, ActiveRun]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
+Entered = Token[Mapping[Place, ActiveRun]]
+
+
+def active_run(place: Place) -> ActiveRun | None:
+    """Return the innermost run of a lake in whose block this thread or task is."""
+    return _RUNS.get().get(place)
+
+
+def enter(place: Place, run: ActiveRun | None) -> Entered:
+    """Make a run that one, until :func:`leave` is given what this returns."""
+    others = {key: one for key, one in _RUNS.get().items() if key != place}
+    return _RUNS.set(others if run is None else {**others, place: run})
+
+
+def leave(entered: Entered) -> None:
+    """Undo :func:`enter`."""
+    _RUNS.reset(entered)
+
+
+def reads_of(place: Place, known: Mapping[str, Reads], changes: Iterable[Change]) -> list[Reads]:
+    """Return where the reads gather of the runs that a commit is of: the active one, and those its changes name.
+
+    Args:
+        place: The lake.
+        known: Those of the runs that go on here, by run id.
+        changes: What is to be committed.
+    """
+    active = active_run(place)
+    found = {} if active is None or active.reads is None else {active.run_id: active.reads}
+    for run_id in {getattr(change, "run_id", None) for change in changes} if known else ():
+        if run_id is not None and run_id in known:
+            found.setdefault(run_id, known[run_id])
+    return list(found.values())

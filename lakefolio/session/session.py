@@ -1,0 +1,235 @@
+"""One open lake as one author sees it: how it is opened, and how objects become items.
+
+Lake and Folio are faces of a session and share it. What is about neither bytes, rows nor keys lives here and in what it
+is made of: what a name, a tag and a piece of metadata may be, how an object finds its handler (``reader``, ``writer``).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from lakefolio import items
+from lakefolio.config.settings import default_author, setting
+from lakefolio.content import external
+from lakefolio.content.reupload_buffer import Kept
+from lakefolio.errors import LakefolioError
+from lakefolio.format.marker import read_marker
+from lakefolio.format.names import check_folio, check_item, new_id
+from lakefolio.items.handler import Encoded
+from lakefolio.journal.journal import Journal
+from lakefolio.model.changes import Change, Put, Stored
+from lakefolio.session.annotations import Words
+from lakefolio.session.create import create_lake, find_marker
+from lakefolio.session.reader import about
+from lakefolio.session.writer import Writer
+from lakefolio.storage import open_store
+
+__all__ = ["HasSession", "Session"]
+
+_NOWHERE = Path()
+
+
+class HasSession(Protocol):
+    """A handle on an open lake, such as ``Lake``."""
+
+    _session: Session
+
+
+class Session(Writer):
+    """See the module. Safe to share between threads."""
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | Path,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        create: bool = True,
+        read_only: bool = False,
+        author: str | None = None,
+    ) -> Session:
+        """Open a lake; create it if it is absent. Creating is idempotent and safe to do from many processes.
+
+        Raises:
+            LakeNotFoundError: If there is no lake and ``create`` is False or ``read_only`` is True.
+            FormatError: If the lake needs a newer library, or its marker was lost or damaged.
+            StorageError: If the store can't be reached.
+        """
+        store = open_store(str(uri), storage_options)
+        journal = Journal(store)
+        body = find_marker(store)
+        if body is None and create and not read_only:
+            body = create_lake(store, journal)
+        marker = read_marker(body, store.uri, writing=not read_only)
+        journal.load()
+        if not read_only and setting("combine"):
+            journal.has_neighbours(marker.lake_id)
+        return cls(
+            store,
+            journal,
+            marker,
+            author=author or default_author(),
+            read_only=read_only,
+            pinned=None,
+            deduplicate=setting("deduplication"),
+        )
+
+    # -- putting -------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        folio: str,
+        item: str,
+        obj: Any,
+        *,
+        kind: str | None = None,
+        description: str | None = None,
+        inputs: str | Iterable[Any] | None = None,
+        tags: str | Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        options: Mapping[str, Any] | None = None,
+        provided: Change | None = None,
+    ) -> None:
+        """Store an object as an item.
+
+        Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
+        holds already is referred to, not stored.
+
+        Args:
+            folio: The folio; it exists from its first item on.
+            item: The name in it.
+            obj: Any object that a handler stores.
+            kind: The handler to use; by default the one that accepts the object's type.
+            description: One sentence on what it is.
+            inputs: What it was made from: references, URIs, or entries.
+            tags: Words to find it by.
+            metadata: Facts to note of it; any JSON-able values.
+            overwrite: Whether to replace an item of that name; its old entry stays in the history.
+            options: What the handler takes besides.
+            provided: A change of the same commit that comes first: if it is refused, so is all.
+
+        Raises:
+            AlreadyExistsError: The name is taken and ``overwrite`` is False.
+            InvalidInputError: A name, tag or value that can't be stored.
+            UnsupportedTypeError: No handler stores such objects.
+            NotFoundError: An input does not exist.
+        """
+        self._admit(folio, item, overwrite=overwrite)
+        words = Words(description, inputs, tags, metadata)
+        try:
+            handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
+        except LakefolioError as exc:
+            raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+        try:
+            encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
+        except BaseException as exc:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+            if isinstance(exc, LakefolioError):
+                raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+            raise
+        self.put_encoded(folio, item, encoded, scratch, words=words, overwrite=overwrite, provided=provided)
+
+    def put_encoded(
+        self,
+        folio: str,
+        item: str,
+        encoded: Encoded,
+        scratch: Path | None,
+        *,
+        words: Words,
+        overwrite: bool = False,
+        provided: Change | None = None,
+    ) -> None:
+        """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
+        self.check_writable()
+        try:
+            with self._keeping() as kept:
+                if scratch is not None:
+                    kept.own(scratch)
+                stored = self.blobs.put(encoded, self._known(), kept)
+                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)
+        except BaseException:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise
+
+    def put_reference(
+        self,
+        folio: str,
+        item: str,
+        uri: str | Path,
+        *,
+        kind: str | None = None,
+        description: str | None = None,
+        inputs: str | Iterable[Any] | None = None,
+        tags: str | Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
+
+        Raises:
+            AlreadyExistsError: The name is taken and ``overwrite`` is False.
+            InvalidInputError: A name or address that can't be used.
+        """
+        self._admit(folio, item, overwrite=overwrite)
+        words = Words(description, inputs, tags, metadata)
+        stored = external.register(uri, self.store.options, kind=kind, **(options or {}))
+        self._put(folio, item, stored, words, overwrite=overwrite)
+
+    def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:
+        """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
+        self.check_writable()
+        check_folio(folio)
+        check_item(item)
+        if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
+            # a change whose only use is to be refused, so that the refusal is worded in one place
+            nothing = Stored(kind="", storage="inline")
+            self._planned([Put(folio=folio, item=item, stored=nothing, entry_id="")], self._view())
+
+    @contextmanager
+    def _keeping(self) -> Iterator[Kept]:
+        """Give the open batch's store of content on its way, or one of its own for a single commit."""
+        batch = self._batch()
+        if batch is not None:
+            yield batch.kept
+            return
+        kept = Kept(whole=True)
+        try:
+            yield kept
+        finally:
+            kept.close()
+
+    def _put(
+        self,
+        folio: str,
+        item: str,
+        stored: Stored,
+        words: Words,
+        *,
+        overwrite: bool,
+        kept: Kept | None = None,
+        provided: Change | None = None,
+    ) -> None:
+        put = Put(
+            folio=folio,
+            item=item,
+            stored=stored,
+            entry_id=new_id(),
+            description=words.description,
+            tags=words.tags,
+            inputs=words.inputs,
+            metadata=words.metadata,
+            overwrite=overwrite,
+            run_id=self.run_id,
+        )
+        self.apply(*(() if provided is None else (provided,)), put, kept=kept)

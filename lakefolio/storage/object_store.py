@@ -1,0 +1,351 @@
+"""A bucket, a container, a web server or this process's memory as a store, through obstore.
+
+What each method guarantees is said by :class:`Store`.
+"""
+
+# ruff: noqa: D102 - the docstrings are those of Store
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, TypeVar
+
+from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
+from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, is_missing, status_of, translate
+from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
+
+__all__ = ["RemoteStore"]
+
+T = TypeVar("T")
+
+_SINGLE_BYTES = 16 << 20
+"""Content up to this size goes up in one request; larger content in parts."""
+_IN_FLIGHT_BYTES = 24 << 20
+_RESUMED_BYTES = 64 << 20
+"""From this size on it is worth a request to look whether an upload was begun before and can be finished."""
+_MOST_PARTS = 9000  # S3 allows 10,000
+_MOST_DELETED = 1000  # by one request of S3
+_THREADS = 32
+_CREATE_TRIES = 5
+_BROKEN_S = 10.0
+"""A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
+
+
+class RemoteStore(Store):
+    """Any store that obstore knows."""
+
+    def __init__(
+        self,
+        scheme: str,
+        uri: str,
+        vendor_store: Any,
+        *,
+        prefix: str = "",
+        delta_options: Callable[[], dict[str, str]] = dict,
+        given: dict[str, str] | None = None,
+    ) -> None:
+        """Wrap a store of obstore.
+
+        Args:
+            scheme: The kind of store.
+            uri: The address of bucket and prefix, without credentials.
+            vendor_store: The obstore object for the bucket.
+            prefix: What all keys start with in the bucket, without slashes around it.
+            delta_options: Gives the options that reach the same place through deltalake.
+            given: The user's options, for references to other places of the same kind.
+        """
+        self.scheme = scheme
+        self.uri = uri
+        self._vendor = vendor_store
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._delta_options = delta_options
+        self._given = dict(given or {})
+
+    @property
+    def options(self) -> dict[str, str]:
+        return dict(self._given)
+
+    def identity(self) -> str | None:
+        if self.scheme == "memory":
+            return None
+        around = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "GOOGLE_", "AZURE_"))}
+        return json.dumps([self.uri, self._given, around], sort_keys=True)
+
+    def options_for_delta(self) -> dict[str, str]:
+        return self._delta_options()
+
+    def _path(self, key: str) -> str:
+        if self.scheme != "memory":
+            _same_process(self.uri)
+        return self._prefix + check_plain(key)
+
+    @contextlib.contextmanager
+    def _translated(self, action: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except VENDOR_ERRORS as exc:
+            raise translate(exc, action, key, self) from cause(exc)
+
+    def get(self, key: str) -> memoryview:
+        path = self._path(key)
+        with self._translated("read", key):
+            return memoryview(self._vendor.get(path).bytes())
+
+    def find(self, key: str) -> bytes | None:
+        path = self._path(key)
+        try:
+            return bytes(memoryview(self._vendor.get(path).bytes()))
+        except VENDOR_ERRORS as exc:
+            if is_missing(exc):
+                return None
+            raise translate(exc, "read", key, self) from cause(exc)
+
+    def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
+        path = self._path(key)
+        with self._translated("read", key):
+            stream = iter(self._vendor.get(path).stream(min_chunk_size=chunk_bytes))
+        while True:
+            with self._translated("read", key):
+                piece = next(stream, None)
+            if piece is None:
+                return
+            whole = memoryview(piece)
+            for start in range(0, len(whole), chunk_bytes):  # memory gives all at once
+                yield whole[start : start + chunk_bytes]
+
+    def get_many(self, keys: Sequence[str]) -> builtins.list[bytes | None]:
+        return self.parallel([lambda key=key: self.find(key) for key in keys])  # type: ignore[misc]
+
+    def head(self, key: str) -> ObjectInfo:
+        path = self._path(key)
+        with self._translated("look at", key):
+            return self._info(self._vendor.head(path))
+
+    def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
+        base = prefix.rstrip("/")
+        path = self._path(base) if base else self._prefix.rstrip("/")
+        offset = self._prefix + after if after else None
+        with self._translated("list", prefix):
+            pages = iter(self._vendor.list(path or None, offset=offset, chunk_size=1000))
+        while True:
+            with self._translated("list", prefix):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from map(self._info, page)
+
+    def _info(self, found: Any) -> ObjectInfo:
+        return ObjectInfo(
+            key=found["path"].removeprefix(self._prefix),
+            size_bytes=found["size"],
+            etag=found["e_tag"],
+            modified_at=found["last_modified"],
+            version=found["version"],
+        )
+
+    def create(self, key: str, data: Buffer) -> None:
+        path, body = self._path(key), flat(data)
+        began = time.monotonic()
+        for attempt in range(_CREATE_TRIES):
+            try:
+                self._vendor.put(path, body, mode="create", use_multipart=False)
+                return
+            except VENDOR_ERRORS as exc:
+                error = translate(exc, "create", key, self)
+                # 412 says that an object is there. 409 says only that another request on the key was under way,
+                # which may have been a deletion or may fail itself: look, and try again if nothing is there.
+                # A connection that broke says nothing at all; obstore tries such again only where it is harmless to
+                # act twice. It is here: who is told that the object exists looks whether it is its own.
+                last = attempt == _CREATE_TRIES - 1
+                broken = is_broken(exc, error.kind) and not last and time.monotonic() - began < _BROKEN_S
+                conflict = error.kind == "object-exists" and status_of(exc) == 409
+                if not broken and (not conflict or self._exists(key)):
+                    raise error from cause(exc)
+            time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
+        raise StorageError(
+            f"could not create {key!r} in {self.uri}: other requests on it were under way {_CREATE_TRIES} times",
+            kind="throttled",
+            hint="try again",
+            key=key,
+            uri=self.uri,
+        )
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except NotFoundError:
+            return False
+        return True
+
+    def put(self, key: str, data: Buffer) -> None:
+        path = self._path(key)
+        with self._translated("write", key):
+            self._vendor.put(path, flat(data), use_multipart=False)
+
+    def upload(self, key: str, parts: Parts, size_bytes: int, on_progress: Callable[[int], None] | None = None) -> bool:
+        if size_bytes <= _SINGLE_BYTES:
+            pieces = list(counted(parts, size_bytes, key, on_progress))
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            while True:
+                try:
+                    self.create(key, body)
+                    return True
+                except AlreadyExistsError:
+                    if self._present(key, size_bytes):
+                        return False
+        if self._present(key, size_bytes):
+            return False
+        path = self._path(key)
+        part_bytes = max(CHUNK_BYTES, -(-size_bytes // _MOST_PARTS))
+        if self.scheme == "s3" and size_bytes >= _RESUMED_BYTES and callable(parts):
+            self._upload_long(key, parts, size_bytes, part_bytes, on_progress)
+            return True
+        source = _Remembering(counted(parts, size_bytes, key, on_progress))
+        try:
+            self._vendor.put(
+                path,
+                source,
+                use_multipart=True,
+                chunk_size=part_bytes,
+                max_concurrency=_parts_at_once(part_bytes),
+            )
+        except BaseException as exc:
+            if source.failure is not None:
+                if exc is source.failure:
+                    raise
+                raise source.failure from None
+            if isinstance(exc, VENDOR_ERRORS):
+                raise translate(exc, "upload", key, self) from cause(exc)
+            raise
+        return True
+
+    def _upload_long(
+        self, key: str, parts: Parts, size_bytes: int, part_bytes: int, on_progress: Callable[[int], None] | None
+    ) -> None:
+        """Upload what is worth to be gone on with: whatever ends it, the parts that are there stay for the next try.
+
+        (obstore's own upload takes them away after an error, its writer does not; gc does, after a day.)
+        """
+        import obstore
+
+        from lakefolio.storage import multipart_resume
+
+        path, bucket = self._path(key), self.uri.removeprefix("s3://").partition("/")[0]
+        content = counted(parts, size_bytes, key, on_progress)
+        if multipart_resume.resume(bucket, path, self.options_for_delta(), content, part_bytes):
+            return
+        writer = obstore.open_writer(
+            self._vendor, path, buffer_size=part_bytes, max_concurrency=_parts_at_once(part_bytes)
+        )
+        for piece in counted(parts, size_bytes, key, on_progress):
+            with self._translated("upload", key):
+                writer.write(piece)
+        with self._translated("upload", key):
+            writer.close()  # only now there is an object
+
+    def delete(self, keys: Iterable[str]) -> None:
+        paths = [self._path(key) for key in keys]
+        for start in range(0, len(paths), _MOST_DELETED):
+            some = paths[start : start + _MOST_DELETED]
+            if len(some) == 1:
+                self._delete_one(some[0])
+                continue
+            try:
+                with self._translated("delete", some[0].removeprefix(self._prefix)):
+                    self._vendor.delete(some)
+            except NotFoundError as missing:
+                if missing.kind != "object-not-found":
+                    raise
+                # GCS and Azure refuse a missing one and may leave the rest of the batch.
+                self.parallel([lambda path=path: self._delete_one(path) for path in some])  # type: ignore[misc]
+
+    def _delete_one(self, path: str) -> None:
+        try:
+            with self._translated("delete", path.removeprefix(self._prefix)):
+                self._vendor.delete(path)
+        except NotFoundError as missing:
+            if missing.kind != "object-not-found":
+                raise
+
+    def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
+        if self.scheme != "s3":
+            return 0  # the others drop unfinished uploads by themselves, after a week at most
+        from lakefolio.storage import aws
+
+        bucket = self.uri.removeprefix("s3://").partition("/")[0]
+        return aws.discard_uploads(bucket, self._prefix, self.options_for_delta(), before, dry_run=dry_run)
+
+    def parallel(self, calls: Sequence[Callable[[], T]]) -> builtins.list[T]:
+        if len(calls) < 2 or self.scheme == "memory" or getattr(_in_pool, "yes", False):
+            return super().parallel(calls)
+        _same_process(self.uri)
+        futures = [_pool().submit(call) for call in calls]
+        failures = [failure for future in futures if (failure := future.exception()) is not None]
+        if failures:
+            raise failures[0]
+        return [future.result() for future in futures]
+
+
+def _parts_at_once(part_bytes: int) -> int:
+    return max(1, min(6, _IN_FLIGHT_BYTES // part_bytes))
+
+
+class _Remembering(Iterator[Buffer]):
+    """Passes an iterator on and keeps what it raises, so that it is not taken for an error of the store."""
+
+    def __init__(self, inner: Iterator[Buffer]) -> None:
+        self._inner = inner
+        self.failure: BaseException | None = None
+
+    def __next__(self) -> Buffer:
+        try:
+            return next(self._inner)
+        except StopIteration:
+            raise
+        except BaseException as exc:
+            self.failure = exc
+            raise
+
+
+_lock = threading.Lock()
+_executor: ThreadPoolExecutor | None = None
+_in_pool = threading.local()
+_process: int | None = None
+
+
+def _mark_thread() -> None:
+    _in_pool.yes = True  # a call that runs calls at once again does so by itself: waiting for its own pool could hang
+
+
+def _pool() -> ThreadPoolExecutor:
+    global _executor
+    with _lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(_THREADS, "lakefolio-store", initializer=_mark_thread)
+        return _executor
+
+
+def _same_process(uri: str) -> None:
+    """Refuse to work in a forked child: obstore's threads exist in the parent only, so any request would hang.
+
+    Raises:
+        StorageError: kind ``forked-process``.
+    """
+    global _process
+    if _process is None:
+        _process = os.getpid()
+    elif _process != os.getpid():
+        raise StorageError(
+            f"{uri} was already used by the process this one was forked from",
+            kind="forked-process",
+            hint="start worker processes with the 'spawn' or 'forkserver' method of multiprocessing",
+            uri=uri,
+        )

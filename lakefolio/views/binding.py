@@ -1,0 +1,97 @@
+"""DuckDB connections over the tables of a lake, and views made in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from lakefolio.errors import InvalidInputError
+from lakefolio.format.schema import SCHEMAS
+from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, KeyCounts, called_lost, new_columns
+from lakefolio.views.sql_guard import check_select, first_line
+from lakefolio.views.view_files import View, create_view, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["NONE_LOST", "count_keys", "describe", "lock", "make_view", "open_tables", "relation_exists"]
+
+NONE_LOST: Final[frozenset[str]] = frozenset()
+_OFFLINE: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+
+def open_tables(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
+    """Return a new connection with tables as relations of their names, read in place."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
+    connection.execute("set TimeZone = 'UTC'")
+    for name in names:
+        connection.from_arrow(tables[name]).create_view(name)
+    return connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep the SQL of a connection from files, the network, Python variables and settings."""
+    connection.execute(
+        "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
+    )
+
+
+def relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Say whether a connection has a relation of that name."""
+    import duckdb
+
+    try:
+        connection.execute(f"describe {quoted(name)}")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def make_view(
+    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], lost: frozenset[str] = NONE_LOST
+) -> None:
+    """Make a view, with a column for each parameter and metric if it is one of runs.
+
+    Raises:
+        InvalidInputError: kind ``bad-view``, if its file is not one valid SELECT over the views before it.
+    """
+    import duckdb
+
+    try:
+        if not view.own:
+            check_select(connection, view.sql)
+        if lost and view.own and view.name == "runs":
+            view = replace(view, sql=called_lost(view.sql, lost))
+        connection.execute(create_view(view))
+        if keys and "metrics" in (view.words if view.own else {"metrics"}):
+            described = {column.lower() for column, _ in describe(connection, view.name)}
+            if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
+                connection.execute(create_view(view, columns))
+    except (duckdb.Error, InvalidInputError) as exc:
+        raise InvalidInputError(
+            f"view file {view.path} can't be made a view: {first_line(exc)}",
+            kind="bad-view",
+            hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
+            path=str(view.path),
+        ) from exc
+
+
+def describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
+    """Return the columns of a relation as (name, type)."""
+    return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
+
+
+def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> dict[str, KeyCounts]:
+    """Return what parameters and metrics the runs of a connection have, and of what sort their values are."""
+    for view in files:
+        if view.name in KEY_VIEWS:
+            make_view(connection, view, [])
+    return {
+        key: (rows, numbers, values, switches)
+        for key, rows, numbers, values, switches in connection.execute(KEYS_OF_RUNS).fetchall()
+    }

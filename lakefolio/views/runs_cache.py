@@ -1,0 +1,173 @@
+"""The rows of the view ``runs``, kept and brought from one version of a lake to the next.
+
+They are gathered from many facts, which takes a second for 30,000 runs. What a later version says of a run differs only
+if a row since then is about it, so only those are asked for again: by the same view, over the rows about them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.views.binding import NONE_LOST, count_keys, describe, make_view, open_tables
+from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
+from lakefolio.views.view_files import View, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["KeptRuns", "gathered", "renewed"]
+
+_KEPT: Final = "runs as they are"
+_READ: Final = ("manifests", "lineage", "metadata")
+_LARGE_PART: Final = 4
+"""If one run in so many is touched, all are gathered anew: that takes no longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRuns:
+    """What the view ``runs`` gives over some rows of the tables.
+
+    Attributes:
+        tables: The rows of ``manifests``, ``lineage`` and ``metadata``.
+        counts: The parameters and metrics there are.
+        columns: The columns of the view as (name, type), those of parameters and metrics included.
+        plain_count: How many of the columns are not of parameters and metrics: they come first.
+        rows: What it gives.
+    """
+
+    tables: Mapping[str, pa.Table]
+    counts: Mapping[str, KeyCounts]
+    columns: tuple[tuple[str, str], ...]
+    plain_count: int
+    rows: pa.Table
+
+    def make(self, connection: duckdb.DuckDBPyConnection, view: View, lost: frozenset[str] = NONE_LOST) -> None:
+        """Make the view of these rows in a connection."""
+        _bind_rows(connection, self.rows, self.columns, view, lost)
+
+    def precedes(self, tables: Mapping[str, pa.Table]) -> bool:
+        """Say whether the journal it is of is the beginning of another, or all of it."""
+        old, new = self.tables["manifests"], tables["manifests"]
+        count = old.num_rows
+        if not 0 < count <= new.num_rows:
+            return False
+        names = ("version", "ordinal", "txn_id")
+        return all(old.column(name)[count - 1] == new.column(name)[count - 1] for name in names)
+
+
+def gathered(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], files: Sequence[View]) -> KeptRuns:
+    """Gather all runs of a connection over ``tables``, making the views that takes."""
+    counts = count_keys(connection, files)
+    view = _make_runs(connection, files)
+    plain = len(describe(connection, view.name))
+    columns, rows = _with_keys(connection, view.name, counts)
+    return KeptRuns({name: tables[name] for name in _READ}, counts, columns, plain, rows)
+
+
+def renewed(old: KeptRuns, tables: Mapping[str, pa.Table], files: Sequence[View]) -> KeptRuns | None:
+    """Return the runs over ``tables``, which ``old`` precedes; None if all must be gathered anew."""
+    touched = _touched(old, tables)
+    if touched is None or len(touched) * _LARGE_PART > old.rows.num_rows:
+        return None
+    kept = {name: tables[name] for name in _READ}
+    if not touched:
+        return replace(old, tables=kept)
+    ids = pa.array(touched, pa.string())
+    there = pc.is_in(old.rows.column("run_id"), value_set=ids)
+    others = old.rows.filter(pc.invert(there))
+    with open_tables({}, ()) as connection:
+        less: Mapping[str, KeyCounts] = {}
+        if others.num_rows < old.rows.num_rows:
+            _bind_tables(connection, _about(old.tables, ids))
+            less = count_keys(connection, files)
+        _bind_tables(connection, _about(kept, ids))
+        counts = changed_counts(old.counts, less, count_keys(connection, files))
+        view = _make_runs(connection, files)
+        if run_columns(counts) == run_columns(old.counts):
+            _, rows = _with_keys(connection, view.name, counts)
+            return KeptRuns(kept, counts, old.columns, old.plain_count, _joined(others, rows))
+        rows = _joined(others, connection.sql(f"from {quoted(view.name)}").to_arrow_table())
+        _bind_rows(connection, rows, old.columns[: old.plain_count], view, NONE_LOST)
+        columns, rows = _with_keys(connection, view.name, counts)
+    return KeptRuns(kept, counts, columns, old.plain_count, rows)
+
+
+def _touched(old: KeptRuns, tables: Mapping[str, pa.Table]) -> list[str] | None:
+    """Return the runs that rows since ``old`` are about; None if other rows came to count than those."""
+    rows = tables["manifests"].slice(old.tables["manifests"].num_rows)
+    txns = rows.column("txn_id").unique()
+    found = set(rows.column("run_id").unique().to_pylist())
+    for name, kind, subject in (("metadata", "subject_kind", "subject_id"), ("lineage", "output_kind", "output_id")):
+        since = _among(tables[name], "txn_id", txns)
+        if tables[name].num_rows != old.tables[name].num_rows + since.num_rows:
+            return None
+        found |= set(since.filter(pc.equal(since.column(kind), "run")).column(subject).to_pylist())
+    return sorted(found - {None})
+
+
+def _about(tables: Mapping[str, pa.Table], ids: pa.Array) -> dict[str, pa.Table]:
+    """Return the rows of the tables that what the views say of some runs depends on."""
+    metadata = _among(tables["metadata"], "subject_id", ids)
+    metadata = metadata.filter(pc.equal(metadata.column("subject_kind"), "run"))
+    lineage = _among(tables["lineage"], "output_id", ids)
+    manifests = tables["manifests"]
+    txns = pa.chunked_array([*metadata.column("txn_id").chunks, *lineage.column("txn_id").chunks], pa.string())
+    about = pc.is_in(manifests.column("run_id"), value_set=ids)
+    about = pc.or_(about, pc.is_in(manifests.column("txn_id"), value_set=txns.unique()))
+    return {"manifests": manifests.filter(about), "lineage": lineage, "metadata": metadata}
+
+
+def _among(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return table.filter(pc.is_in(table.column(column), value_set=values))
+
+
+def _joined(others: pa.Table, rows: pa.Table) -> pa.Table:
+    return pa.concat_tables([others.select(rows.column_names), rows]).combine_chunks()
+
+
+def _with_keys(
+    connection: duckdb.DuckDBPyConnection, name: str, counts: Mapping[str, KeyCounts]
+) -> tuple[tuple[tuple[str, str], ...], pa.Table]:
+    """Return the rows of the view of runs, and its columns, with one for each parameter and metric."""
+    columns = new_columns(run_columns(counts), {column.lower() for column, _ in describe(connection, name)})
+    found = connection.sql(f"select *{', ' * bool(columns)}{columns} from {quoted(name)}")
+    return tuple(zip(found.columns, map(str, found.types), strict=True)), found.to_arrow_table()
+
+
+def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> View:
+    own = [view for view in files if view.own]
+    wanted = {"runs"}
+    for view in reversed(own):
+        if view.name in wanted:
+            wanted |= view.reads
+    for view in own:
+        if view.name in wanted:
+            make_view(connection, view, [])
+            if view.name == "runs":
+                return view
+    raise AssertionError("there is no view of runs")
+
+
+def _bind_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    for name, table in tables.items():
+        connection.from_arrow(table).create_view(name, replace=True)
+
+
+def _bind_rows(
+    connection: duckdb.DuckDBPyConnection,
+    rows: pa.Table,
+    columns: Iterable[tuple[str, str]],
+    view: View,
+    lost: frozenset[str],
+) -> None:
+    """Make the view over rows; what Arrow has no type for (JSON) gets its own again."""
+    connection.from_arrow(rows).create_view(_KEPT)
+    there = dict(describe(connection, _KEPT))
+    casts = [f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if there[name] != kind]
+    typed = f" replace ({', '.join(casts)})" if casts else ""
+    make_view(connection, replace(view, sql=f"select *{typed} from {quoted(_KEPT)}"), [], lost)

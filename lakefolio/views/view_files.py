@@ -1,0 +1,166 @@
+"""The SQL files of the views: where they lie and what their headers say (no SQL is run here).
+
+A file is ``sql/<layer>_<topic>/<view>.sql``: a header of ``-- description:``, ``-- grain:`` and
+``-- source:``, each of which may go on in further comment lines, then one bare SELECT.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakefolio.errors import FormatError, InvalidInputError
+from lakefolio.format.schema import SCHEMAS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "parse_view", "quoted"]
+
+STAGING = "10_staging"
+AUDITS = "90_audits"
+_MARKER = Path(STAGING, "stg_manifests.sql")
+_HEADER = re.compile(r"--\s*(description|grain|source):\s*(.*)")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class View:
+    """One SQL file.
+
+    Attributes:
+        name: The name of the view: the file's stem.
+        folder: The folder it lies in, ``"20_content"``, or the name of a user's folder.
+        description: What it says, in a sentence or two.
+        grain: What one row is.
+        source: The relations it reads.
+        sql: One bare SELECT.
+        path: The file.
+    """
+
+    name: str
+    folder: str
+    description: str
+    grain: str
+    source: str
+    sql: str
+    path: Path
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of the SQL, in lower case: every relation that it reads is one of them."""
+        return frozenset(_WORD.findall(self.sql.lower()))
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The relations that one of the library's own reads, as its header says."""
+        return frozenset(_WORD.findall(self.source.lower()))
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the library's own, not a user's."""
+        return self.folder[:2].isdigit()
+
+    @property
+    def public(self) -> bool:
+        """Whether people are meant to query it: neither staging nor an audit."""
+        return self.folder not in (STAGING, AUDITS)
+
+
+def load_views(extra: Sequence[Path] = (), given: Sequence[View] = ()) -> tuple[View, ...]:
+    """Return every view, in the order they build on one another.
+
+    Args:
+        extra: Folders with further files (not searched deeper), which come after the library's own.
+        given: Further views, which come last.
+
+    Raises:
+        FormatError: If the library's files are missing: a broken installation.
+        InvalidInputError: If a user's file takes a name that is taken.
+    """
+    root = _sql_root()
+    views = [_load(path, path.parent.name) for path in sorted(root.glob("*/*.sql"))]
+    taken = {view.name for view in views} | set(SCHEMAS)
+    own = [_load(path, "user:" + Path(folder).name) for folder in extra for path in _files(folder)]
+    for view in (*own, *given):
+        if view.name in taken:
+            raise InvalidInputError(
+                f"view file {view.path} has the name of another view, {view.name!r}",
+                kind="view-exists",
+                hint="rename the file",
+                path=str(view.path),
+            )
+        taken.add(view.name)
+        views.append(view)
+    return tuple(views)
+
+
+def create_view(view: View, columns: str = "") -> str:
+    """Return the statement that makes a view, with further ``columns`` computed from its own."""
+    body = f"select *, {columns} from (\n{view.sql}\n)" if columns else view.sql
+    return f"create or replace view {quoted(view.name)} as\n{body}\n"
+
+
+def comment_view(view: View) -> str:
+    """Return the statement that keeps a view's header in the database."""
+    parts = [
+        view.description,
+        f"Grain: {view.grain}." if view.grain else "",
+        f"Source: {view.source}." if view.source else "",
+    ]
+    text = " ".join(part for part in parts if part).replace("'", "''")
+    return f"comment on view {quoted(view.name)} is '{text}'"
+
+
+def quoted(name: str) -> str:
+    """Return ``name`` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(Path(folder).glob("*.sql"))
+
+
+def _sql_root() -> Path:
+    """Return the checkout's ``sql/`` if this is one, else the installed copy."""
+    package = Path(__file__).resolve().parents[1]
+    for root in (package.parent / "sql", package / "sql"):
+        if (root / _MARKER).is_file():
+            return root
+    raise FormatError(
+        "the views of this installation are missing", kind="views-missing", hint="install lakefolio again"
+    )
+
+
+def _load(path: Path, folder: str) -> View:
+    return parse_view(path, path.read_text(encoding="utf-8"), folder)
+
+
+def parse_view(path: Path, text: str, folder: str) -> View:
+    """Return the view that a file's text describes; its SQL is looked at when the view is made."""
+    lines = text.splitlines()
+    header: dict[str, str] = {}
+    current = ""
+    body = 0
+    for body, line in enumerate(lines):  # noqa: B007
+        if not line.startswith("--"):
+            break
+        match = _HEADER.match(line)
+        if match:
+            current = match[1]
+            header[current] = match[2].strip()
+        elif current:
+            header[current] += " " + line.lstrip("- ").strip()
+    sql = "\n".join(lines[body:]).strip().rstrip(";")
+    return View(
+        name=path.stem,
+        folder=folder,
+        description=header.get("description", ""),
+        grain=header.get("grain", ""),
+        source=header.get("source", ""),
+        sql=sql,
+        path=path,
+    )
