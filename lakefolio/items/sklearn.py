@@ -1,8 +1,7 @@
 """Kind ``model``: scikit-learn estimators as skops, never pickle (FORMAT.md, "Kind model").
 
-The bytes are a skops file made reproducible: the numbers it takes from memory addresses are counted instead,
-    times
-and padding are zero, so the same model stored twice is stored once.
+The bytes are a skops file made reproducible: the numbers it takes from memory addresses are counted instead, times and
+padding are zero, so the same model stored twice is stored once. Before it is stored the file is loaded and compared.
 
 Loading builds only types that skops trusts, trees whose nodes have been checked, and what the reader names.
 What a file says about itself never widens that.
@@ -14,7 +13,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -31,11 +30,12 @@ from lakefolio.format.json_decode import is_trusted, trusted_names
 from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.round_trip import walk
+from lakefolio.items.sklearn_round_trip import SKOPS_ERRORS, check_comes_back, culprit, refusal, schema_nodes
 from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_trees
 
 __all__ = ["SklearnHandler"]
 
-_ERRORS: Final = (TypeError, ValueError, AttributeError, KeyError, NotImplementedError, RecursionError, OSError)
 _MOST_NAMES: Final = 200
 
 
@@ -72,7 +72,8 @@ class SklearnHandler:
 
         Raises:
             InvalidInputError: If it holds a lambda or a class that can't be found again by its name.
-            UnsupportedTypeError: If skops can't write it.
+            UnsupportedTypeError: If skops can't write it, or would not give the same model back; ``path`` and
+                ``type`` name the part that is at fault.
         """
         skops = need("skops.io", "storing a model")
         kind = type(obj)
@@ -83,14 +84,11 @@ class SklearnHandler:
             )
         try:
             data = skops.dumps(obj)
-        except _ERRORS as exc:
-            raise UnsupportedTypeError(
-                f"skops can't store this {name}: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}",
-                kind="unsupported-model",
-                hint="export it in a format of its own library and add the file with add_artifact",
-                type=name,
-            ) from exc
-        content = _reproducible(data, name)
+        except SKOPS_ERRORS as exc:
+            reason = f"can't be written: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}"
+            raise refusal(obj, culprit(obj), reason) from exc
+        content, schema = _reproducible(data, obj)
+        check_comes_back(obj, content, schema)
         details: dict[str, Any] = {
             "class": name,
             "model_type": kind.__name__,
@@ -152,7 +150,7 @@ class SklearnHandler:
                 kind="missing-class",
                 hint="install or define it, in the version the model was made with",
             ) from exc
-        except (*_ERRORS, zipfile.BadZipFile) as exc:
+        except (*SKOPS_ERRORS, zipfile.BadZipFile) as exc:
             raise IntegrityError(f"the stored model can't be read: {exc}", kind="bad-content") from exc
         return model
 
@@ -160,7 +158,7 @@ class SklearnHandler:
 def _params(obj: Any) -> dict[str, Any]:
     try:
         found = obj.get_params(deep=False)
-    except _ERRORS:
+    except SKOPS_ERRORS:
         return {}
     return {str(key): _shown(value) for key, value in found.items()}
 
@@ -172,15 +170,17 @@ def _shown(value: Any) -> Any:
         return repr(value)[:200]
 
 
-def _reproducible(data: bytes, name: str) -> bytes:
-    """Return a skops file that depends on the model only."""
+def _reproducible(data: bytes, obj: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return a skops file that depends on the model only, and the document in its ``schema.json``."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(target, "w") as made:
         schema = json.loads(archive.read("schema.json"))
         files: dict[str, str] = {}
         ids: dict[int, int] = {}
-        for node in _nodes(schema):
-            _check_findable(node, name)
+        for node in schema_nodes(schema):
+            _check_findable(node, obj)
+            if (node.get("__module__"), node["__class__"]) == ("numpy", "memmap"):
+                node["__class__"] = "ndarray"  # skops can't make a memmap, and the file that it maps stays here
             if "__id__" in node:
                 if node.get("__loader__") in ("JsonNode", "TypeNode"):
                     del node["__id__"]  # sharing a number or a type means nothing, and differs from run to run
@@ -192,30 +192,30 @@ def _reproducible(data: bytes, name: str) -> bytes:
         for file, short in files.items():
             made.writestr(zipfile.ZipInfo(short), _without_padding(archive.read(file)))
         made.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema, separators=(",", ":")))
-    return target.getvalue()
+    return target.getvalue(), schema
 
 
-def _nodes(document: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(document, dict):
-        if "__class__" in document:
-            yield document
-        for value in list(document.values()):
-            yield from _nodes(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _nodes(value)
-
-
-def _check_findable(node: Mapping[str, Any], name: str) -> None:
+def _check_findable(node: Mapping[str, Any], obj: Any) -> None:
     module, wanted = node.get("__module__"), str(node["__class__"])
     known = sys.modules.get(str(module))
     if module == "builtins" or known is None or hasattr(known, wanted.partition(".")[0]):
         return
+    path = next((part.path for part in walk(obj) if _is_named(part.value, module, wanted)), "")
+    kind = type(obj)
     raise InvalidInputError(
-        f"this {name} holds {module}.{wanted}, which can't be found again by that name",
+        f"this {kind.__module__}.{kind.__qualname__} holds {module}.{wanted}{f' at {path}' if path else ''}, which "
+        "can't be found again by that name",
         kind="unreachable-class",
         hint="define functions and classes at the top of a module, not as a lambda or inside a function",
         type=f"{module}.{wanted}",
+        path=path,
+    )
+
+
+def _is_named(value: Any, module: Any, name: str) -> bool:
+    return any(
+        getattr(one, "__name__", None) == name and getattr(one, "__module__", None) == module
+        for one in (value, type(value))
     )
 
 

@@ -253,10 +253,17 @@ def test_histogram_trees_with_wild_indices_are_refused(field: str, value: int) -
 
 def test_a_forest_that_promises_fewer_features_than_its_trees_use_is_refused() -> None:
     model = RandomForestClassifier(2, random_state=0).fit(X, Y)
-    model.n_features_in_ = 1
+    source, _ = store(model)
+    schema = json.loads(zipfile.ZipFile(io.BytesIO(source.content)).read("schema.json"))
+    schema["content"]["content"]["n_features_in_"]["content"] = "1"
+    evil = rewritten(source.content, lambda text: json.dumps(schema))
     with pytest.raises(IntegrityError) as caught:
-        roundtrip(model)
+        handler_of("model").decode(MemorySource(evil), {})
     assert caught.value.kind == "unsafe-tree"
+    model.n_features_in_ = 1
+    with pytest.raises(UnsupportedTypeError) as refused:
+        store(model)
+    assert refused.value.kind == "unsupported-model"
 
 
 def test_what_cannot_come_back_is_refused_when_it_is_added() -> None:
