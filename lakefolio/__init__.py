@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lakefolio.capture.decorator import capture
     from lakefolio.errors import (
         AlreadyExistsError,
         ConflictError,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from lakefolio.lake import open_lake as open
     from lakefolio.model.entries import Entry, Snapshot
     from lakefolio.query.conditions import Q, all_of, any_of, not_
+    from lakefolio.recording.decorator import capture
     from lakefolio.runs.record import RunManifest
     from lakefolio.runs.run import Run
     from lakefolio.runs.validation import RunType, StorageMode
@@ -85,7 +85,7 @@ _HOMES = {
     "any_of": ("lakefolio.query.conditions", "any_of"),
     "not_": ("lakefolio.query.conditions", "not_"),
     "StorageMode": ("lakefolio.runs.validation", "StorageMode"),
-    "capture": ("lakefolio.capture.decorator", "capture"),
+    "capture": ("lakefolio.recording.decorator", "capture"),
     "open": ("lakefolio.lake", "open_lake"),
 }
 

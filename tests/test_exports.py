@@ -32,3 +32,8 @@ def test_public_names() -> None:
     assert lakefolio.DataFolio is lakefolio.Folio
     with pytest.raises(AttributeError):
         lakefolio.nothing  # noqa: B018
+
+
+def test_no_package_hides_a_public_name() -> None:
+    packages = {found.name for found in pkgutil.iter_modules(lakefolio.__path__)}
+    assert packages & set(lakefolio.__all__) == set()

@@ -22,7 +22,7 @@ ORDER = [
     *("delta", "content", "views"),
     *("journal", "session"),
     *("runs", "query", "maintenance", "folio"),
-    *("capture", "lake", "demo"),
+    *("recording", "lake", "demo"),
     *("cli", "__main__"),
 ]
 """Each package uses only what stands left of it. Imports for types and imports inside of functions count."""

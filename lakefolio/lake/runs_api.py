@@ -322,6 +322,6 @@ class LakeRuns(LakeQuestions):
 
     def capture(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Decorate a function so that each call is a run of this lake; see ``lakefolio.capture``."""
-        from lakefolio.capture.decorator import capture
+        from lakefolio.recording.decorator import capture
 
         return capture(function, lake=self, **options)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.capture import recorder
+from lakefolio.recording import recorder
 from lakefolio.testing import CountingProxy
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.capture.recorder import MISSING, Options, Recording, begin
 from lakefolio.config.settings import place_of
 from lakefolio.errors import InvalidInputError
+from lakefolio.recording.recorder import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
 from lakefolio.runs.validation import check_modes, param_texts
 from lakefolio.session.annotations import check_tags, check_text, metadata_texts

@@ -20,8 +20,8 @@ from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
-from lakefolio.capture.call_arguments import is_read_once
 from lakefolio.format import json_encode
+from lakefolio.recording.call_arguments import is_read_once
 from lakefolio.runs.content import digest_of_object
 
 __all__ = ["Reads", "reads_of"]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.capture.call_arguments import call_of, is_data, is_read_once, item_name, memo_key, parts_of
-from lakefolio.capture.fingerprint import Reads, reads_of
 from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError
+from lakefolio.recording.call_arguments import call_of, is_data, is_read_once, item_name, memo_key, parts_of
+from lakefolio.recording.fingerprint import Reads, reads_of
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.starting import start
