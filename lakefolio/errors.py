@@ -2,13 +2,16 @@
 
 One line says what failed, on which object, what was expected and what was found; ``hint`` says what to do.
 Errors also inherit from the builtin that code written for a plain folder library expects: a missing item is a
-``KeyError``, an existing name a ``ValueError``, a write to a read-only lake a ``RuntimeError``.
+``KeyError``, an existing name a ``ValueError``, a write to a read-only lake a ``RuntimeError``. Messages, hints and
+objects hold no secrets, whatever they were made from.
 """
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from lakefolio.redaction import scrub, scrub_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,12 +55,12 @@ class LakefolioError(Exception):
     default_kind: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
-        message = one_line(message, _MESSAGE_LIMIT)
+        message = one_line(scrub(message), _MESSAGE_LIMIT)
         super().__init__(message)
         self.message = message
         self.kind = kind or self.default_kind
-        self.hint = None if hint is None else one_line(hint, _LINE_LIMIT - len(message))
-        self.objects = objects
+        self.hint = None if hint is None else one_line(scrub(hint), _LINE_LIMIT - len(message))
+        self.objects = {key: scrub_shapes(one) if type(one) is str else one for key, one in objects.items()}
 
     def __str__(self) -> str:
         """The message and the hint on one line (KeyError would quote it, OSError would show errno)."""

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.config.settings import KEYS, default_author, default_lake_uri, found, place_of, setting
+from lakefolio.config.trust import trust
 from lakefolio.errors import InvalidInputError
 
 
@@ -249,6 +250,7 @@ def test_storage_options_belong_to_the_configured_lake_and_hide_their_secrets(tm
         'access_key_id = "me"\nallow_http = true\n'
     )
     assert place_of("s3://other/lake") == ("s3://other/lake", None)
+    trust(tmp_path)
     uri, options = place_of(None)
     assert uri == "s3://b/p"
     assert options == {"endpoint": "http://x", "secret_access_key": "hush", "access_key_id": "me", "allow_http": "true"}
@@ -262,6 +264,7 @@ def test_whatever_opens_the_configured_lake_takes_its_options(tmp_path, monkeypa
     options = "".join(f'{name} = "{value}"\n' for name, value in s3_server.storage_options.items())
     uri = s3_server.uri("lakes/configured")
     (tmp_path / "lakefolio.toml").write_text(f'lake = "{uri}"\n[storage_options]\n{options}')
+    trust(tmp_path)
 
     @lf.capture
     def double(x):

@@ -60,10 +60,12 @@ def with_section(text: str) -> str:
 
 def _leaves(title: str, found: click.Command) -> Iterator[tuple[str, click.Command]]:
     if isinstance(found, click.Group):
+        if found.invoke_without_command:
+            yield title, found
         for name, one in found.commands.items():
             yield from _leaves(f"{title} {name}", one)
-    else:
-        yield title, found
+        return
+    yield title, found
 
 
 def _described(title: str, found: click.Command) -> Iterator[str]:

@@ -5,14 +5,16 @@ Touches nothing but these files: those of a folder and of the folders above it.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.process.places import working_directory
 
 __all__ = ["ConfigFile", "bad_config", "config_files"]
 
@@ -36,7 +38,7 @@ class ConfigFile:
     """
 
     path: Path
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     lines: Mapping[str, int]
 
     def place(self, key: str) -> str:
@@ -53,12 +55,15 @@ def config_files(start: Path | None = None) -> Iterator[ConfigFile]:
     """Find the files that say something, those that win first: the nearest folder's, ``[tool.lakefolio]`` first.
 
     Args:
-        start: Where to start looking; the current folder if None.
+        start: Where to start looking; the current folder if None. There are no files where that was deleted.
 
     Raises:
         InvalidInputError: kind ``bad-config``, naming the file and, if known, the line.
     """
-    folder = (start or Path.cwd()).absolute()
+    here = start or working_directory()
+    if here is None:
+        return
+    folder = Path(os.path.abspath(here))
     for place in (folder, *folder.parents):
         for name in (_PROJECT, _FILE):
             found = _read(place / name)

@@ -1,22 +1,27 @@
 """What can be configured, and what is: arguments, then the environment, then configuration files, then defaults.
 
 The files are ``lakefolio.toml`` and the table ``[tool.lakefolio]`` of ``pyproject.toml``, searched upwards from the
-current folder. The nearer file wins; of two in one folder ``[tool.lakefolio]`` does.
+current folder. The nearer file wins; of two in one folder ``[tool.lakefolio]`` does. A folder that somebody else filled
+may hold such a file, so what could direct credentials elsewhere has no effect before the folder is trusted.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
+import shlex
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lakefolio.config.files import ConfigFile, config_files
+from lakefolio.config.trust import LIMITS, is_trusted, needs_trust
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.process.places import printable, user_folder
+from lakefolio.process.provenance import user_name
+from lakefolio.redaction import scrub_value
 
 __all__ = [
     "KEYS",
@@ -33,12 +38,7 @@ __all__ = [
 _DEFAULT: Final = "default"
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
-_SECRET: Final = re.compile(r"secret|token|password|sas|(?<!public_)key(?!_id)|credential|authorization", re.IGNORECASE)
-_IN_ADDRESS: Final = re.compile(
-    r"(?<=://)[^/@:]*:[^/@]*@|(?<=[?&])(sig|[\w-]*(?:token|key|secret|signature))=[^&]*", re.IGNORECASE
-)
 _LARGEST: Final = 1_000_000
-_MASK: Final = "••••"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,11 @@ KEYS: Final[Mapping[str, _Key]] = {
     "capture": _Key("switch", True, "whether captured functions record runs, and runs what they read"),
     "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
     "view_seconds": _Key(
-        "number", 30, "how long a question may take that reads a view file of one's own or of the lake"
+        "number",
+        LIMITS["view_seconds"],
+        "how long a question may take that reads a view file of one's own or of the lake",
     ),
-    "view_memory_mib": _Key("number", 1024, "how much memory such a question may use"),
+    "view_memory_mib": _Key("number", LIMITS["view_memory_mib"], "how much memory such a question may use"),
     "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
 }
 """Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
@@ -85,21 +87,40 @@ class Setting:
         name: The key.
         value: Its value.
         source: Where it is set: ``argument …``, the environment variable, ``<file>, line <n>``, or ``default``.
+        folder: The folder of the file that sets it; "" if no file does.
+        needs_trust: What of it has no effect before its folder is trusted, in words; None if it may be acted upon.
     """
 
     name: str
-    value: Any
+    value: Any = field(repr=False)
     source: str
+    folder: str = ""
+    needs_trust: str | None = None
 
     @property
     def shown(self) -> Any:
         """The value without secrets."""
-        return _masked(self.value)
+        return scrub_value(self.value)
 
 
 def setting(name: str, argument: Any = None, *, start: Path | None = None) -> Any:
-    """Return what a key is set to; see :func:`found`."""
-    return found(name, argument, start=start).value
+    """Return what a key is set to, to be acted upon; see :func:`found`.
+
+    Raises:
+        InvalidInputError: As :func:`found`; kind ``untrusted-config``: a file says something that needs trust, and its
+            folder has none; names file and line.
+    """
+    one = found(name, argument, start=start)
+    if one.needs_trust is not None:
+        raise InvalidInputError(
+            f"{one.source} sets {name} ({one.needs_trust}), which could send your credentials elsewhere or run SQL of "
+            "others, and you have not trusted its folder",
+            kind="untrusted-config",
+            hint=f"look at it, then: lakefolio config trust {shlex.quote(printable(one.folder))}",
+            path=one.source,
+            key=name,
+        )
+    return one.value
 
 
 def found(name: str, argument: Any = None, *, said: str = "", start: Path | None = None) -> Setting:
@@ -133,7 +154,10 @@ def found(name: str, argument: Any = None, *, said: str = "", start: Path | None
     for file in config_files(start):
         _check(file)
         if name in file.values:
-            return Setting(name, _of_file(file, name, key), file.place(name))
+            wary = needs_trust(name, file.values[name])
+            if wary is not None and is_trusted(file):
+                wary = None
+            return Setting(name, _of_file(file, name, key), file.place(name), str(file.path.parent), wary)
     computed = {"author": _user, "views": _views_folder}.get(name)
     return Setting(name, key.default if computed is None else computed(), _DEFAULT)
 
@@ -154,7 +178,7 @@ def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -
     Configured options are for the configured lake only: they may be keys, which are nobody else's business.
 
     Raises:
-        InvalidInputError: As :func:`found`.
+        InvalidInputError: As :func:`setting`.
     """
     if uri is not None:
         return str(uri), options
@@ -188,16 +212,12 @@ def default_fsync(start: Path | None = None) -> bool:
 
 
 def _user() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in some containers
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user_name()}@{socket.gethostname()}"
 
 
-def _views_folder() -> str:
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.path.join(home, "lakefolio", "views")
+def _views_folder() -> str | None:
+    folder = user_folder("XDG_CONFIG_HOME", ".config")
+    return None if folder is None else str(folder / "lakefolio" / "views")
 
 
 # -- reading values ----------------------------------------------------------------------------------------
@@ -271,13 +291,3 @@ def _of_file(file: ConfigFile, name: str, key: _Key) -> Any:
     if key.kind != "place" or "://" in text or text.startswith("~") or os.path.isabs(text):
         return text
     return str(file.path.parent / text)
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _MASK if _SECRET.search(name) else _masked(one) for name, one in value.items()}
-    return _IN_ADDRESS.sub(_mask_part, value) if isinstance(value, str) else value
-
-
-def _mask_part(match: re.Match[str]) -> str:
-    return f"{match[1]}={_MASK}" if match[1] else f"{_MASK}@"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.base import FolioBase
 from lakefolio.folio.putting import Tags
+from lakefolio.folio.reproduction import reproduction_steps
 from lakefolio.format.names import check_snapshot
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.resolve import snapshot_not_found
-from lakefolio.process.provenance import environment, execution, git_state, reproduction_steps
+from lakefolio.process.provenance import snapshot_environment, snapshot_execution, snapshot_git
 from lakefolio.session.annotations import check_tags, check_text
 
 if TYPE_CHECKING:
@@ -66,12 +67,12 @@ class Snapshots(FolioBase):
                 name=name,
             )
         extra: dict[str, Any] = {}
-        if capture_git and (git := git_state()):
+        if capture_git and (git := snapshot_git()):
             extra["git"] = git
         if capture_environment:
-            extra["environment"] = environment()
+            extra["environment"] = snapshot_environment()
         if capture_execution:
-            extra["execution"] = execution()
+            extra["execution"] = snapshot_execution()
         self._apply(
             TakeSnapshot(
                 name=check_snapshot(name),

@@ -1,150 +1,131 @@
-"""What code runs here and where: the git state, the Python environment, the command line.
+"""What is recorded of the code that runs here: host, user, command line, git state, Python and its packages.
 
-Only what is asked for is looked at, and never the environment variables, where credentials live.
+Runs and snapshots record the same facts. Nothing is read from environment variables, where credentials live, and all
+texts are scrubbed: what is recorded is there for ever, for everyone who may read the lake.
 """
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import platform
-import subprocess
+import socket
 import sys
-from collections.abc import Mapping
+import threading
+import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Final
 
-__all__ = ["environment", "execution", "git_state", "reproduction_steps", "without_credentials"]
+from lakefolio.process.git import GitState, git_state
+from lakefolio.process.places import printable, working_directory
+from lakefolio.redaction import scrub, scrub_command
 
-_GIT_TIMEOUT_S = 5
+__all__ = ["packages", "run_facts", "snapshot_environment", "snapshot_execution", "snapshot_git", "user_name"]
+
+_GIT_KEPT_S: Final = 5.0
+_LONGEST_COMMAND: Final = 2_000
+_lock: Final = threading.Lock()
+_git: dict[str, tuple[float, GitState | None]] = {}
 
 
-def git_state(folder: Path | None = None) -> dict[str, Any] | None:
-    """Return the state of the git work tree around ``folder``, or None outside of one or without git.
+def run_facts() -> dict[str, Any]:
+    """Return the facts a run records of the process it starts in; costs a few milliseconds, for git."""
+    folder = working_directory()
+    found: dict[str, Any] = {"host": socket.gethostname(), "user": user_name(), "command": _command()}
+    if folder is None:
+        return found
+    found["directory"] = printable(folder)
+    state = _recent_git(folder)
+    if state is None or not state.commit:
+        return found
+    found |= {"git_commit": state.commit, "git_dirty": state.dirty, "git_branch": state.branch}
+    return found | ({"git_remote": state.remote} if state.remote else {})
 
-    The names of changed files are left out on purpose: they may tell more than the author meant to share.
+
+@cache
+def packages() -> dict[str, Any]:
+    """Return Python, platform and the versions of the installed distributions; looked up once per process."""
+    from importlib.metadata import distributions
+
+    found: dict[str, str] = {}
+    for one in distributions():
+        try:
+            found.setdefault(one.name, one.version)
+        except (KeyError, TypeError, AttributeError):
+            continue  # a broken installation of somebody else
+    known = {str(name): str(version) for name, version in found.items() if name and version}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": dict(sorted(known.items(), key=lambda one: one[0].lower())),
+    }
+
+
+def snapshot_git(folder: Path | None = None) -> dict[str, Any] | None:
+    """Return the state of the git work tree around a folder, None outside of one: untracked files make it dirty.
 
     Args:
-        folder: Where to look; the current directory if None.
+        folder: Where to look; the working directory if None.
 
     Returns:
-        ``commit``, ``commit_short``, ``branch``, ``dirty`` and, if there is one, ``remote`` without
-        credentials.
+        ``commit``, ``commit_short``, ``branch``, ``dirty`` and, if there is one, ``remote`` without credentials.
     """
-    status = _git(folder, "status", "--porcelain=v2", "--branch")
-    if status is None:
+    place = folder or working_directory()
+    state = None if place is None else git_state(place, untracked=True)
+    if state is None:
         return None
-    lines = status.splitlines()
-    head = {line.split()[1]: line.split(" ", 2)[2] for line in lines if line.startswith("# branch.")}
-    commit = head.get("branch.oid", "")
-    commit = "" if commit.startswith("(") else commit
-    branch = head.get("branch.head", "")
-    state: dict[str, Any] = {
-        "commit": commit,
-        "commit_short": commit[:7],
-        "branch": "HEAD" if branch == "(detached)" else branch,
-        "dirty": any(not line.startswith("#") for line in lines),
+    found = {
+        "commit": state.commit,
+        "commit_short": state.commit[:7],
+        "branch": "HEAD" if state.branch == "(detached)" else state.branch,
+        "dirty": state.dirty,
     }
-    remote = without_credentials((_git(folder, "config", "--get", "remote.origin.url") or "").strip())
-    if remote:
-        state["remote"] = remote
-    return state
+    return found | ({"remote": state.remote} if state.remote else {})
 
 
-def _git(folder: Path | None, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def without_credentials(url: str) -> str | None:
-    """Return a git remote without user name, password or token, or None if there is nothing safe to return."""
-    if not url:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https"):
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def environment(folder: Path | None = None) -> dict[str, Any]:
-    """Return the Python version, the platform, and what ``uv.lock`` and ``requirements.txt`` of ``folder`` pin."""
-    root = folder or Path.cwd()
+def snapshot_environment(folder: Path | None = None) -> dict[str, Any]:
+    """Return the Python version, the platform, and what ``uv.lock`` and ``requirements.txt`` of a folder pin."""
     found: dict[str, Any] = {"python_version": platform.python_version(), "platform": platform.platform()}
+    root = folder or working_directory()
+    if root is None:
+        return found
     with suppress(OSError):
-        found["uv_lock_hash"] = "sha256:" + hashlib.sha256((root / "uv.lock").read_bytes()).hexdigest()
+        found["uv_lock_hash"] = "sha256:" + hashlib.sha256((Path(root) / "uv.lock").read_bytes()).hexdigest()
     with suppress(OSError):
-        found["requirements"] = (root / "requirements.txt").read_text(encoding="utf-8", errors="replace")
+        found["requirements"] = scrub((Path(root) / "requirements.txt").read_text(encoding="utf-8", errors="replace"))
     return found
 
 
-def execution() -> dict[str, Any]:
+def snapshot_execution() -> dict[str, Any]:
     """Return the working directory and the command line of this process."""
-    found: dict[str, Any] = {"working_dir": str(Path.cwd())}
+    folder = working_directory()
+    found: dict[str, Any] = {} if folder is None else {"working_dir": printable(folder)}
     if sys.argv:
-        found["entry_point"] = " ".join(sys.argv)
+        found["entry_point"] = printable(scrub_command(sys.argv))[:_LONGEST_COMMAND]
     return found
 
 
-def reproduction_steps(snapshot: Mapping[str, Any]) -> str:
-    """Return the steps, to be read by a person, that lead back to a snapshot's code, environment and results.
+def user_name() -> str:
+    """Return the name of the account, ``unknown`` for one without a name, as in some containers."""
+    try:
+        return printable(getpass.getuser()) or "unknown"
+    except (KeyError, OSError, ImportError):
+        return "unknown"
 
-    Args:
-        snapshot: What ``Folio.get_snapshot_info`` gives.
-    """
-    steps: list[tuple[str, list[str]]] = []
-    git = snapshot.get("git")
-    if git:
-        body = [f"git clone {git['remote']}", "cd <repository>"] if git.get("remote") else []
-        body.append(f"git checkout {git.get('commit_short') or git.get('commit', '')[:7]}")
-        if git.get("dirty"):
-            body.append("Note: the work tree had uncommitted changes")
-        steps.append(("Restore code:", body))
-    around = snapshot.get("environment")
-    if around:
-        steps.append(
-            (
-                "Restore environment:",
-                [
-                    f"python --version  # Should be {around.get('python_version', 'unknown')}",
-                    "uv sync  # Or: pip install -r requirements.txt",
-                ],
-            )
-        )
-    ran = snapshot.get("execution")
-    if ran:
-        body = [ran["entry_point"]] if ran.get("entry_point") else []
-        if ran.get("working_dir"):
-            body.append(f"# Working directory: {ran['working_dir']}")
-        steps.append(("Run:", body))
-    results = {
-        key: value
-        for key, value in snapshot.get("metadata_snapshot", {}).items()
-        if key not in ("created_at", "updated_at")
-    }
-    if results:
-        body = [f"- {key}: {value}" for key, value in list(results.items())[:5]]
-        if len(results) > 5:
-            body.append(f"... and {len(results) - 5} more fields")
-        steps.append(("Expected results:", body))
 
-    lines = [f"To reproduce snapshot '{snapshot['name']}':"]
-    if snapshot.get("description"):
-        lines.append(f"Description: {snapshot['description']}")
-    lines.append("")
-    for number, (heading, body) in enumerate(steps, 1):
-        lines += [f"{number}. {heading}", *(f"   {line}" for line in body), ""]
-    return "\n".join(lines)
+def _command() -> str:
+    return printable(scrub_command(getattr(sys, "orig_argv", sys.argv)))[:_LONGEST_COMMAND]
+
+
+def _recent_git(folder: str) -> GitState | None:
+    with _lock:
+        kept = _git.get(folder)
+        if kept is not None and time.monotonic() - kept[0] < _GIT_KEPT_S:
+            return kept[1]
+    found = git_state(folder, untracked=False)
+    with _lock:
+        _git.clear()
+        _git[folder] = (time.monotonic(), found)
+    return found

@@ -14,7 +14,8 @@ from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import check_folio, check_item, check_run_id, new_id, parse_time
 from lakefolio.model.changes import Change, Put, SetRun
 from lakefolio.model.resolve import check_run
-from lakefolio.process.identity import environment, process, surroundings
+from lakefolio.process.identity import process
+from lakefolio.process.provenance import packages, run_facts
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import manifest_of
@@ -85,7 +86,7 @@ def start(
                 kind="bad-run-status",
                 hint="log metrics with run.log, or give the status it ended with",
             )
-        facts |= surroundings() | {"process": process()}
+        facts |= run_facts() | {"process": process()}
     else:
         ended = (max(began, now) if started_at is None else began) if ended_at is None else parse_time(ended_at)
         if ended < began:
@@ -127,7 +128,7 @@ def resume(session: Session, run_id: str) -> Run:
     """
     session.check_writable()
     known = manifest_of(session, run_id)
-    texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **surroundings(), "process": process()}))
+    texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **run_facts(), "process": process()}))
     texts |= {"ended_at": None, "error": None, "error_type": None}
     session.apply(SetRun(run_id=run_id, values=texts))
     run = Run(session, run_id, known.folio or f"runs/{run_id}")
@@ -161,7 +162,7 @@ def _parent(session: Session, parent: str | Run | None) -> str | None:
 
 def _environment(session: Session, changes: list[Change]) -> str:
     """Return the name of the item that describes Python and its packages, and what adds it if the lake lacks it."""
-    found = environment()
+    found = packages()
     name = sha256_of_bytes(json_encode.dumps(found)).removeprefix("sha256:")[:12]
     if not session.journal.state.live(_ENVIRONMENTS, name):
         changes.append(_put(session, name, found))

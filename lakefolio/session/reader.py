@@ -318,7 +318,8 @@ class Reader:
         """Return the view files of the user and of the lake, as they are now."""
         from lakefolio.views.user_views import own_views
 
-        return own_views(self.store, Path(setting("views")))
+        folder = setting("views")
+        return own_views(self.store, None if folder is None else Path(folder))
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the views bound at this session's version."""

@@ -20,11 +20,22 @@ from lakefolio.errors import (
     NotFoundError,
     StorageError,
 )
+from lakefolio.redaction import scrub
 
 if TYPE_CHECKING:
     from lakefolio.storage.store import Store
 
-__all__ = ["KINDS", "VENDOR_ERRORS", "cause", "is_broken", "is_missing", "status_of", "translate"]
+__all__ = [
+    "KINDS",
+    "VENDOR_ERRORS",
+    "cause",
+    "is_broken",
+    "is_missing",
+    "is_panic",
+    "is_vendor_error",
+    "status_of",
+    "translate",
+]
 
 KINDS: Final[dict[type[BaseException], str]] = {
     vendor.AlreadyExistsError: "object-exists",
@@ -109,9 +120,11 @@ _WHAT: Final = {
     "bad-key": "the store can't use this key",
     "unknown-option": "an option is not known",
     "storage": "the store failed",
+    "panic": "its client failed in a way that it does not foresee",
 }
 
 _CLOUD_HINTS: Final = {
+    "panic": "check storage_options and the environment (keys, endpoint) for odd characters",
     "s3": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), AWS_PROFILE, or storage_options",
     "gs": "check GOOGLE_APPLICATION_CREDENTIALS or storage_options",
     "az": "check AZURE_STORAGE_ACCOUNT_NAME and its key, SAS token or client secret, or storage_options",
@@ -119,6 +132,7 @@ _CLOUD_HINTS: Final = {
 }
 
 _HINTS: Final = {
+    "panic": "check storage_options and the environment (keys, endpoint) for odd characters",
     "bucket-not-found": "check its name and region, or create it first",
     "not-a-directory": "choose another path for the lake",
     "no-space": "free some space, then try again; nothing was stored",
@@ -131,12 +145,19 @@ _HINTS: Final = {
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
-_SECRET = re.compile(
-    r"""(?ix)
-    (?: [?&](?:sig|se|sp|sv|x-amz-[a-z-]+|x-goog-[a-z-]+|awsaccesskeyid|signature|token|access_token)=[^&\s"']* )
-    | (?: (?:secret|token|password|credential|authorization|account_key|access_key)[a-z_]*"?\s*[:=]\s*"?[^\s",}&]+ )
-    | (?: (?<=://)[^/\s@]+@ ) """
-)
+
+
+def is_panic(exc: BaseException) -> bool:
+    """Say whether a Rust library panicked: such an exception is no Exception, and each library has a class of its own.
+
+    Source: PyO3, ``pyo3::panic::PanicException``.
+    """
+    return type(exc).__name__ == "PanicException" and type(exc).__module__ == "pyo3_runtime"
+
+
+def is_vendor_error(exc: BaseException) -> bool:
+    """Say whether an exception comes from a call of obstore; anything else is not to be caught."""
+    return isinstance(exc, VENDOR_ERRORS) or is_panic(exc)
 
 
 def status_of(exc: BaseException) -> int | None:
@@ -163,7 +184,9 @@ def is_broken(exc: BaseException, kind: str) -> bool:
 def cause(exc: BaseException) -> BaseException:
     """Return ``exc``, or a copy of it without the secrets its text holds, to be kept as the cause."""
     text = str(exc)
-    clean = _SECRET.sub("[removed]", text)
+    clean = scrub(text)
+    if is_panic(exc):
+        return RuntimeError(f"the client of the store panicked: {clean}")
     if clean == text or isinstance(exc, LakefolioError):
         return exc
     try:
@@ -176,6 +199,8 @@ def _kind_of(exc: BaseException) -> tuple[str, str]:
     """Return the kind of an error and, for the message, a harmless word on where it comes from."""
     kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), "storage")
     text = str(exc)
+    if is_panic(exc):
+        return "panic", ""
     if isinstance(exc, OSError) and exc.errno is not None:
         kind = _ERRNO.get(exc.errno, kind)
         return kind, "" if kind.startswith("object-") else errno.errorcode.get(exc.errno, "")

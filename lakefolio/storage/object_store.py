@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
-from lakefolio.storage.errors import VENDOR_ERRORS, cause, is_broken, is_missing, status_of, translate
+from lakefolio.storage.errors import cause, is_broken, is_missing, is_vendor_error, status_of, translate
 from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
 
 __all__ = ["RemoteStore"]
@@ -91,7 +91,9 @@ class RemoteStore(Store):
     def _translated(self, action: str, key: str) -> Iterator[None]:
         try:
             yield
-        except VENDOR_ERRORS as exc:
+        except BaseException as exc:
+            if not is_vendor_error(exc):
+                raise
             raise translate(exc, action, key, self) from cause(exc)
 
     def get(self, key: str) -> memoryview:
@@ -103,7 +105,9 @@ class RemoteStore(Store):
         path = self._path(key)
         try:
             return bytes(memoryview(self._vendor.get(path).bytes()))
-        except VENDOR_ERRORS as exc:
+        except BaseException as exc:
+            if not is_vendor_error(exc):
+                raise
             if is_missing(exc):
                 return None
             raise translate(exc, "read", key, self) from cause(exc)
@@ -158,7 +162,9 @@ class RemoteStore(Store):
             try:
                 self._vendor.put(path, body, mode="create", use_multipart=False)
                 return
-            except VENDOR_ERRORS as exc:
+            except BaseException as exc:
+                if not is_vendor_error(exc):
+                    raise
                 error = translate(exc, "create", key, self)
                 # 412 says that an object is there. 409 says only that another request on the key was under way,
                 # which may have been a deletion or may fail itself: look, and try again if nothing is there.
@@ -222,7 +228,7 @@ class RemoteStore(Store):
                 if exc is source.failure:
                     raise
                 raise source.failure from None
-            if isinstance(exc, VENDOR_ERRORS):
+            if is_vendor_error(exc):
                 raise translate(exc, "upload", key, self) from cause(exc)
             raise
         return True

@@ -7,15 +7,26 @@ Options are named as deltalake, object_store and AWS users know them, in any cas
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 from lakefolio.errors import InvalidInputError, nearest
 
-__all__ = ["CLIENT", "RETRY", "Location", "normalise", "parse_uri", "refuse_unsafe", "truthy"]
+__all__ = [
+    "CLIENT",
+    "RETRY",
+    "Location",
+    "check_host_part",
+    "normalise",
+    "parse_uri",
+    "refuse_odd",
+    "refuse_unsafe",
+    "truthy",
+]
 
 _SCHEMES: Final = {
     "file": "file",
@@ -147,6 +158,24 @@ _KNOWN: Final = {
 }
 
 
+_FREE: Final = frozenset(
+    [
+        "service_account",
+        "service_account_key",
+        "application_credentials",
+        "federated_token_file",
+        "root_certificate",
+        "proxy_ca_certificate",
+        "profile",
+    ]
+)
+"""Options whose values are paths, names or texts of many lines."""
+
+_ACCOUNT_HINT: Final = "write abfss://container@account.dfs.core.windows.net/prefix"
+_HOST: Final = re.compile(r"[A-Za-z0-9_$.-]{1,255}")
+"""Of what a bucket, account or region may consist: the client puts it into the name of a host as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """Where a URI points to.
@@ -163,7 +192,7 @@ class Location:
     bucket: str
     prefix: str
     account: str | None = None
-    query: str = ""
+    query: str = field(default="", repr=False)
 
     @property
     def uri(self) -> str:
@@ -208,9 +237,13 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
         before, _, host = bucket.rpartition("@")
         if known != "az" or ":" in before:
             raise _bad(f"{scheme}://…@…", "holds credentials", "give them as storage_options or in the environment")
+        if not _HOST.fullmatch(host):
+            raise _bad(f"{scheme}://{before}@…", "names an account that can't be", _ACCOUNT_HINT)
         bucket, account = before, host.partition(".")[0]
     if known != "memory" and not bucket:
         raise _bad(text, "names no bucket", f"write {scheme}://bucket/prefix")
+    if known in ("s3", "gs", "az") and not _HOST.fullmatch(bucket):
+        raise _bad(f"{scheme}://{bucket}", "names a bucket that can't be", "use letters, digits, '-', '_' and '.'")
     segments = prefix.split("/")
     if ".." in segments or "." in segments:
         raise _bad(text.partition("?")[0], "climbs out of its prefix", "write it without . and ..")
@@ -315,3 +348,43 @@ def refuse_unsafe(options: Mapping[str, str], environment: Mapping[str, str]) ->
                 hint="remove it from the environment and storage_options; lakefolio needs no lock",
                 option=name,
             )
+
+
+def refuse_odd(options: Mapping[str, str], environment: Mapping[str, str], scheme: str) -> None:
+    """Refuse values that no request can carry, as a key read from a file with its final line break.
+
+    Raises:
+        InvalidInputError: kind ``bad-option``, naming the option or the environment variable, never its value.
+    """
+    given = [(f"option {name!r}", name, value) for name, value in options.items()]
+    for variable, value in environment.items() if scheme in _KNOWN else ():
+        if variable.lower().startswith(_KNOWN[scheme][1]) and (name := _canonical(variable, scheme)) is not None:
+            given.append((f"environment variable {variable}", name, value))
+    for said, name, value in given:
+        wrong = None if name in _FREE else _oddity(value)
+        if wrong is not None:
+            raise InvalidInputError(f"{said} {wrong}", kind="bad-option", hint="set it again without that", option=name)
+
+
+def _oddity(value: str) -> str | None:
+    for end, place in ((value[-1:], "ends"), (value[:1], "begins")):
+        if end.isspace():
+            return f"{place} with a {'space' if end == ' ' else 'line break'}"
+    if value.isascii() and value.isprintable():
+        return None
+    return "holds control characters" if value.isascii() else "holds characters that are not ASCII"
+
+
+def check_host_part(option: str, value: str) -> None:
+    """Refuse a region or account that would lead requests to another host.
+
+    Raises:
+        InvalidInputError: kind ``bad-option``.
+    """
+    if not _HOST.fullmatch(value):
+        raise InvalidInputError(
+            f"option {option} is {value[:60]!r}, which is no name of a region or account",
+            kind="bad-option",
+            hint="use letters, digits and '-'",
+            option=option,
+        )

@@ -15,17 +15,19 @@ from urllib.parse import unquote, urlsplit
 from obstore import store as vendor
 
 from lakefolio.config.settings import default_fsync
-from lakefolio.errors import InvalidInputError, PlaceTakenError
+from lakefolio.errors import InvalidInputError, LakefolioError, PlaceTakenError
 from lakefolio.storage import aws
-from lakefolio.storage.errors import VENDOR_ERRORS, cause
+from lakefolio.storage.errors import cause, is_vendor_error
 from lakefolio.storage.local import LocalStore
 from lakefolio.storage.object_store import RemoteStore
 from lakefolio.storage.options import (
     CLIENT,
     RETRY,
     Location,
+    check_host_part,
     normalise,
     parse_uri,
+    refuse_odd,
     refuse_unsafe,
     truthy,
 )
@@ -68,6 +70,7 @@ def open_store(uri: str | Path, storage_options: Mapping[str, Any] | None = None
     location = parse_uri(uri)
     options = normalise(storage_options, location.scheme)
     refuse_unsafe(options, os.environ)
+    refuse_odd(options, os.environ, location.scheme)
     if location.scheme == "file" and os.path.exists(location.prefix) and not os.path.isdir(location.prefix):
         raise PlaceTakenError(
             f"{location.prefix!r} is a file, not the folder of a lake",
@@ -97,6 +100,7 @@ def resolve_uri(uri: str | Path, storage_options: Mapping[str, Any] | None = Non
     if location.scheme == "file":
         return _cached(Location("file", "", "/"), ()), (location.prefix.lstrip("/") + slash).lstrip("/")
     refuse_unsafe(options, os.environ)
+    refuse_odd(options, os.environ, location.scheme)
     key = unquote(location.prefix) + slash if location.scheme == "http" else location.prefix.lstrip("/")
     root = Location(location.scheme, location.bucket, "", location.account, location.query)
     return _cached(root, tuple(sorted(options.items()))), key
@@ -114,8 +118,8 @@ def _open(location: Location, options: dict[str, str]) -> Store:
     client, retry = _client_options(options), _retry_options(options)
     try:
         return _OPENERS[location.scheme](location, options, client, retry)
-    except VENDOR_ERRORS as exc:
-        if isinstance(exc, InvalidInputError) or hasattr(exc, "exit_code"):
+    except BaseException as exc:
+        if not is_vendor_error(exc) or isinstance(exc, LakefolioError):
             raise
         raise InvalidInputError(
             f"{location.uri} can't be opened with these options",
@@ -193,6 +197,7 @@ def _open_s3(location: Location, options: dict[str, str], client: Any, retry: An
         from_environment = settings_endpoint = None
     else:
         settings_endpoint = settings.endpoint
+    check_host_part("aws_region", region)
     endpoint = (rest.pop("endpoint", None) or from_environment or settings_endpoint or "").rstrip("/")
     if endpoint and not urlsplit(endpoint).netloc:
         raise InvalidInputError(
@@ -319,6 +324,8 @@ def _open_az(location: Location, options: dict[str, str], client: Any, retry: An
             "or write abfss://container@account.dfs.core.windows.net/prefix",
             option="azure_storage_account_name",
         )
+    if account:
+        check_host_part("azure_storage_account_name", account)
     named = {**options, "account_name": account} if account else dict(options)
     config: Any = {name: value for name, value in named.items() if name not in CLIENT | RETRY}
     if emulated:

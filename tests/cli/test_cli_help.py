@@ -56,6 +56,8 @@ def test_every_example_runs(run, stocked: str, example: str) -> None:
         lakefolio.open(stocked).folio("experiments/clf").delete("scores", warn_dependents=False)
     if example.startswith("lakefolio datasets show"):
         lakefolio.open(stocked).create_dataset("paper", ["experiments/clf:scores"])
+    if "trust" in example:
+        (Path(stocked).parent / "lakefolio.toml").write_text('author = "ada"\n')
     if "runs" in example or "run " in example or "compare" in example:
         for number in ("prod_001", "prod_002"):
             lakefolio.open(stocked).create_run(run_id=number, run_type="production", status="done")

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.process import identity
+from lakefolio.process import provenance
+from lakefolio.redaction import scrub_command
 
 
 def test_a_run_records_who_made_what_from_what(lake: lf.Lake) -> None:
@@ -79,7 +80,7 @@ def test_git_commit_and_dirty_state_are_recorded(lake: lf.Lake, tmp_path: Path, 
     with lake.run() as clean:
         pass
     (tmp_path / "code.py").write_text("x = 2")
-    identity._git.clear()
+    provenance._git.clear()
     with lake.run() as dirty:
         pass
     found = lake.get_run(clean.run_id)
@@ -95,7 +96,7 @@ def test_nothing_of_the_environment_and_no_secret_of_the_command_is_recorded(lak
     texts = lake.sql("select value from metadata").fetchall()
     assert not any("hunter2" in (text or "") for (text,) in texts)
     argv = ["train.py", "--password", "hunter2", "--api-key=hunter2", "https://u:hunter2@host/x", "--lr", "0.1"]
-    shown = identity.command(argv)
+    shown = scrub_command(argv)
     assert "hunter2" not in shown
     assert "--lr 0.1" in shown
     assert "https://***@host/x" in shown

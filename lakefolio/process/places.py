@@ -1,0 +1,43 @@
+"""Folders of this process and its user: where it works, and where settings and copies of its user may lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["printable", "user_folder", "working_directory"]
+
+
+def working_directory() -> str | None:
+    """Return the working directory; None if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def user_folder(variable: str, below_home: str) -> Path | None:
+    """Return a base folder of this user as the XDG specification places it; None for a user without a home.
+
+    Args:
+        variable: The variable that names the folder, such as ``XDG_CACHE_HOME``; a relative path in it is ignored.
+        below_home: Where it lies otherwise, below the home folder.
+
+    Source: XDG Base Directory Specification 0.8.
+    """
+    named = os.environ.get(variable, "")
+    if os.path.isabs(named):
+        return Path(named)
+    try:
+        home = Path.home()
+    except (RuntimeError, KeyError):  # neither HOME nor an account
+        return None
+    return home / below_home if home.is_absolute() else None
+
+
+def printable(path: str) -> str:
+    r"""Return a path, name or command as text that UTF-8 can hold: bytes that are no UTF-8 are shown as ``\xff``."""
+    try:
+        return os.fsencode(path).decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return path.encode(errors="backslashreplace").decode()
