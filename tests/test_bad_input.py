@@ -152,7 +152,7 @@ NOT_THERE: dict[str, tuple[str, Callable[[lf.Lake], Any], str]] = {
     "diff": ("snapshot-not-found", lambda lake: lake.diff("paper-v1", "paper-v3"), "'paper-v1'"),
     "version": ("version-not-found", lambda lake: lake.at(99), "0 to 5"),
     "version as text": ("version-not-found", lambda lake: lake.at("99"), "0 to 5"),
-    "version below zero": ("version-not-found", lambda lake: lake.at(-1), "0 to 5"),
+    "version below zero": ("version-not-found", lambda lake: lake.at(-6), "the oldest is -5"),
     "version of an item": ("version-not-found", lambda lake: lake.get("experiments/clf:config@99"), "0 to 5"),
     "a huge version": ("snapshot-not-found", lambda lake: lake.at("9" * 5000), "paper-v1"),
     "time": ("version-not-found", lambda lake: lake.at("2001-01-01"), "the first commit was at 20"),

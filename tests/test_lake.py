@@ -85,7 +85,7 @@ def test_as_of_version_time_and_snapshot(lake: lf.Lake) -> None:
         lake.at(times[0] - timedelta(seconds=1))
     assert caught.value.kind == "version-not-found"
     assert "first commit" in caught.value.hint
-    for wrong in (99, "nope", -1):
+    for wrong in (99, "nope", -99):
         with pytest.raises(lf.NotFoundError):
             lake.at(wrong)
     with pytest.raises(lf.ReadOnlyError):

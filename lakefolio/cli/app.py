@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -94,6 +95,7 @@ _HINTS: Final = {
 }
 """What to do in the words of the command line, where the library speaks of Python."""
 
+_BACK: Final = re.compile(r"-\d+")
 SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 F = TypeVar("F", bound=Callable[..., Any])
@@ -180,12 +182,20 @@ class Command(Shared):
     Attributes:
         example: The example.
         light: Whether it never touches the content of an item.
+        whens: Whether its arguments are versions and times, so that ``-1`` is one of them and no option.
     """
 
-    def __init__(self, *args: Any, example: str = "", light: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, example: str = "", light: bool = False, whens: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
         self.light = light
+        self.whens = whens
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; what counts back is written with the ``@`` that may stand before any version."""
+        if self.whens:
+            args = [f"@{one}" if _BACK.fullmatch(one) else one for one in args]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
@@ -304,7 +314,8 @@ def shared_options(function: F) -> F:
         click.option(
             "--at",
             metavar="WHEN",
-            help="Read the lake as of a version, a time or a snapshot.",
+            help="Read the lake as of a version (17, -1 is the one before), a time ('2026-11-25 21:27', yesterday, "
+            "'2 days ago'; local unless it names a zone) or a snapshot.",
             expose_value=False,
             callback=_keep,
         ),
@@ -321,16 +332,17 @@ def shared_options(function: F) -> F:
     return function
 
 
-def command(*, example: str, light: bool = False) -> Callable[[Callable[..., Any]], Command]:
+def command(*, example: str, light: bool = False, whens: bool = False) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command: it gets the App, then its own arguments.
 
     Args:
         example: A command line that works, shown in the help.
         light: Whether it never touches the content of an item.
+        whens: Whether its arguments are versions and times.
     """
 
     def made(function: Callable[..., Any]) -> Command:
-        found = click.command(cls=Command, example=example, light=light, context_settings=SETTINGS)(
+        found = click.command(cls=Command, example=example, light=light, whens=whens, context_settings=SETTINGS)(
             shared_options(click.pass_obj(function))
         )
         assert isinstance(found, Command)

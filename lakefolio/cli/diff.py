@@ -9,13 +9,14 @@ from lakefolio.cli.app import App, command
 __all__ = ["diff"]
 
 
-@command(example="lakefolio diff paper-v1", light=True)
+@command(example="lakefolio diff paper-v1", light=True, whens=True)
 @click.argument("a")
 @click.argument("b", required=False)
 @click.option("--folio", metavar="FOLIO", help="Compare this folio only.")
 def diff(app: App, a: str, b: str | None, folio: str | None) -> None:
     """Show what changed between two versions.
 
-    A and B are versions, times or snapshots; without B, the newest version. + was added, - was removed, ~ was changed.
+    A and B are versions, times or snapshots, as for --at; without B, the newest version.
+    + was added, - was removed, ~ was changed.
     """
     app.output.emit(app.open().diff(a, b, folio=folio))

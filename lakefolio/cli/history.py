@@ -15,6 +15,6 @@ __all__ = ["history"]
 def history(app: App, ref: str) -> None:
     """List every change of an item, newest first.
 
-    REF is FOLIO:NAME; an item that was deleted has its history still. Times are UTC.
+    REF is FOLIO:NAME; an item that was deleted has its history still.
     """
     app.output.emit(app.open().history(ref))

@@ -15,7 +15,7 @@ __all__ = ["log"]
 def log(app: App, limit: int, folio: str | None) -> None:
     """List commits, newest first.
 
-    Each line has the version, the time (UTC), the author, the message and what was changed:
+    Each line has the version, the time, the author, the message and what was changed:
     + added, ~ changed, - removed.
     """
     lines = app.open().log(limit or None, folio=folio)

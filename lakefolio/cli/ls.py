@@ -9,8 +9,8 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folders
-from lakefolio.cli.output import when
 from lakefolio.errors import NotFoundError, nearest
+from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -73,21 +73,21 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return when(value)
+        return shown_time(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _items(app: App, entries: list[Entry]) -> None:
     app.output.rows(
         entries,
-        ("name", "kind", "size", "version", "when (UTC)", "description"),
+        ("name", "kind", "size", "version", "when", "description"),
         [
             (
                 one.item + (" (archived)" if one.archived else ""),
                 one.kind + (" (reference)" if one.storage == "reference" else ""),
                 "?" if one.size_bytes is None else format_bytes(one.size_bytes),
                 str(one.version),
-                when(one.committed_at),
+                shown_time(one.committed_at),
                 one.description or "",
             )
             for one in entries
@@ -112,14 +112,14 @@ def _folios(app: App, folios: dict[str, list[Entry]]) -> None:
         )
     app.output.rows(
         found,
-        ("folio", "items", "size", "version", "when (UTC)"),
+        ("folio", "items", "size", "version", "when"),
         [
             (
                 one["folio"],
                 f"{one['items']:,}",
                 format_bytes(one["size_bytes"]),
                 str(one["version"] or ""),
-                when(one["committed_at"]) if one["committed_at"] else "",
+                shown_time(one["committed_at"]) if one["committed_at"] else "",
             )
             for one in found
         ],

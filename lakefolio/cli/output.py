@@ -20,7 +20,7 @@ import click
 
 from lakefolio.errors import LakefolioError
 
-__all__ = ["Output", "clean", "plain", "when"]
+__all__ = ["Output", "clean", "plain"]
 
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _LEFT_OUT = ("content",)
@@ -146,11 +146,6 @@ class Output:
 def clean(text: str) -> str:
     """Return ``text`` with control characters written out; newlines and tabs stay."""
     return text.translate(_CONTROLS)
-
-
-def when(moment: datetime) -> str:
-    """Return a time in UTC for people."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.output import when
+from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 
 __all__ = ["found_items", "query"]
@@ -64,14 +64,14 @@ def found_items(app: App, found: Any, empty: str) -> None:
     rows = found.to_arrow().to_pylist()
     app.output.rows(
         rows,
-        ("item", "kind", "size", "rows", "when (UTC)", "tags", "description"),
+        ("item", "kind", "size", "rows", "when", "tags", "description"),
         [
             (
                 row["ref"],
                 row["kind"],
                 "" if row["size_bytes"] is None else format_bytes(row["size_bytes"]),
                 "" if row["row_count"] is None else f"{row['row_count']:,}",
-                when(row["created_at"]),
+                shown_time(row["created_at"]),
                 ", ".join(row["tags"] or ()),
                 row["description"] or "",
             )

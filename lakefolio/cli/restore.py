@@ -16,7 +16,7 @@ def asked() -> bool:
     return sys.stdin.isatty()
 
 
-@command(example="lakefolio restore paper-v1 --folio experiments/clf --yes", light=True)
+@command(example="lakefolio restore paper-v1 --folio experiments/clf --yes", light=True, whens=True)
 @click.argument("when", metavar="WHEN")
 @click.option("--folio", metavar="FOLIO", help="Only this folio.")
 @click.option(
@@ -31,8 +31,8 @@ def asked() -> bool:
 def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_run: bool, yes: bool) -> None:
     """Bring a lake, a folio or some items back to what they were.
 
-    WHEN is a version, a time or a snapshot. It is a new commit: nothing of the history is lost,
-    and it can be undone the same way. Asks first, unless --yes.
+    WHEN is a version (-1 is the one before the newest), a time or a snapshot, as for --at. It is a new commit:
+    nothing of the history is lost, and it can be undone the same way. Asks first, unless --yes.
     """
     lake = app.open(writing=True)
     chosen = items or None

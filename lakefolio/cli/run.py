@@ -8,7 +8,7 @@ import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import runs
-from lakefolio.cli.output import when
+from lakefolio.format.times import shown_time
 
 if TYPE_CHECKING:
     from lakefolio.runs.record import RunManifest
@@ -46,8 +46,8 @@ def _text(run: RunManifest) -> str:
         "project": run.project,
         "model": run.model,
         "description": run.description,
-        "started (UTC)": run.started_at and when(run.started_at),
-        "ended (UTC)": run.ended_at and when(run.ended_at),
+        "started": run.started_at and shown_time(run.started_at),
+        "ended": run.ended_at and shown_time(run.ended_at),
         "author": run.author,
         "tags": ", ".join(run.tags),
         "part of": run.parent,

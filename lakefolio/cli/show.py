@@ -10,7 +10,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
-from lakefolio.cli.output import when
+from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _text(found: Mapping[str, Any]) -> str:
 
 
 def _moment(iso: str) -> str:
-    return f"{when(datetime.fromisoformat(iso))} UTC"
+    return shown_time(datetime.fromisoformat(iso))
 
 
 def _size(info: Mapping[str, Any]) -> str | None:

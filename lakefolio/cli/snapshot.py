@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, UnknownCommand, command, shared_options
-from lakefolio.cli.output import when
+from lakefolio.format.times import shown_time
 
 __all__ = ["snapshot"]
 
@@ -57,13 +57,13 @@ def list_(app: App, folio: str | None) -> None:
     found = app.open().snapshots(folio)
     app.output.rows(
         found,
-        ("name", "folio", "version", "taken (UTC)", "author", "tags", "message"),
+        ("name", "folio", "version", "taken", "author", "tags", "message"),
         [
             (
                 one.name,
                 one.folio or "(whole lake)",
                 str(one.target_version),
-                when(one.committed_at),
+                shown_time(one.committed_at),
                 one.author or "",
                 ", ".join(one.tags),
                 one.message or "",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.output import Output, plain, when
+from lakefolio.cli.output import Output, plain
 from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.format.times import shown_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,7 +113,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bytes):
         return f"({len(value):,} bytes)"
     if isinstance(value, datetime) and value.tzinfo is not None:
-        return when(value)
+        return shown_time(value)
     text = _text(value)
     return text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
@@ -13,7 +12,8 @@ from lakefolio.folio.info import info_of, item_type, same_content
 from lakefolio.folio.places import path_of
 from lakefolio.format.names import parse_ref
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.resolve import item_not_found
+from lakefolio.model.resolve import At as When
+from lakefolio.model.resolve import item_not_found, said_twice
 
 if TYPE_CHECKING:
     from lakefolio.model.changes import Change
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["At", "FolioBase"]
 
-At = int | str | datetime | None
+At = When | None
 """A lake version, a time, or the name of a snapshot; None is now."""
 
 
@@ -92,11 +92,7 @@ class FolioBase:
         if isinstance(name, str) and ("@" in name or ":" in name):
             ref = parse_ref(name, folio=folio)
             if ref.at is not None and at is not None:
-                raise InvalidInputError(
-                    f"reference {name!r} and at={at!r} both say as of when",
-                    kind="bad-ref",
-                    hint="give one of them",
-                )
+                raise said_twice(name, at)
             folio, name, at = ref.folio or folio, ref.item, at if ref.at is None else ref.at
         reader = self._reading if at is None else self._reading.at(at, folio)
         view = reader.state()

@@ -10,6 +10,8 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from lakefolio.format.times import shown_time
+
 __all__ = ["describe_folio", "describe_snapshot", "format_size", "format_time", "format_value", "snapshot_lines"]
 
 Info = Mapping[str, Any]
@@ -210,16 +212,11 @@ def format_size(size_bytes: int) -> str:
 
 
 def format_time(iso: str) -> str:
-    """Return an ISO 8601 time in the local zone, for people: ``Today at 2:34 PM CET``."""
+    """Return an ISO 8601 time for people, in the local zone; a text that is none as it is."""
     try:
-        local = datetime.fromisoformat(iso).astimezone()
+        return shown_time(datetime.fromisoformat(iso))
     except ValueError:
         return iso
-    clock = local.strftime("%I:%M %p %Z").lstrip("0")
-    days = (datetime.now().astimezone().date() - local.date()).days
-    if days in (0, 1):
-        return f"{'Yesterday' if days else 'Today'} at {clock}"
-    return f"{local.strftime('%B')} {local.day}, {local.year} at {clock}"
 
 
 def format_value(value: Any, limit: int = 60) -> str:

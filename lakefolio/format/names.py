@@ -11,13 +11,12 @@ import re
 import time
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.times import is_time
 
 __all__ = [
     "ItemRef",
-    "as_time",
     "check_folio",
     "check_item",
     "check_run_id",
@@ -25,7 +24,6 @@ __all__ = [
     "is_uri",
     "new_id",
     "parse_ref",
-    "parse_time",
 ]
 
 NAME_LIMIT_BYTES = 255
@@ -109,11 +107,11 @@ def check_run_id(name: object) -> str:
 def check_snapshot(name: object) -> str:
     """Return ``name`` if a snapshot may be called so: as an item, and not to be taken for a version or a time."""
     checked = _check(name, "snapshot", NAME_LIMIT_BYTES)
-    if checked.isdecimal() or _time(checked) is not None:
+    if re.fullmatch(r"-?\d+", checked) or is_time(checked):
         raise InvalidInputError(
             f"snapshot name {checked!r} could be taken for a version or a time",
             kind="bad-name",
-            hint="put a word before it, such as 'v" + checked + "'",
+            hint=f"put a word before it, such as 'paper {checked.lstrip('-')}'",
             name=checked,
         )
     return checked
@@ -154,45 +152,6 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
     head, mark, item = body.rpartition(":")
     named = check_folio(head) if mark else folio
     return ItemRef(named, check_item(item), int(at) if at.isdecimal() and len(at) < 19 else at or None)
-
-
-def parse_time(value: str | date | datetime) -> datetime:
-    """Return a point in time in UTC.
-
-    Args:
-        value: An ISO 8601 text, a datetime or a date. Without a zone, UTC is meant; a date means its first instant.
-
-    Raises:
-        InvalidInputError: If it is none of these.
-    """
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    found = _time(value)
-    if found is None:
-        raise InvalidInputError(
-            f"time {value!r} is not ISO 8601",
-            kind="bad-time",
-            hint="write it like 2026-11-01T10:00Z",
-            time=value,
-        )
-    return found
-
-
-def _time(text: str) -> datetime | None:
-    if not re.match(r"\d{4}-?\d\d", text):
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def as_time(text: str) -> datetime | None:
-    """Return the time that ``text`` writes in ISO 8601, or None."""
-    return _time(text)
 
 
 def new_id() -> str:

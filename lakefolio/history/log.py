@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.times import shown_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -142,7 +143,7 @@ class History(_Lines[Event]):
         rows = [
             (
                 f"@{one.version}",
-                _when(one.committed_at),
+                shown_time(one.committed_at),
                 one.reason or one.op,
                 _line(one.author),
                 "" if one.size_bytes is None else f"{one.size_bytes:,} B",
@@ -161,7 +162,7 @@ class Log(_Lines[CommitLine]):
         if not self:
             return "no commits"
         rows = [
-            (f"@{one.version}", _when(one.committed_at), _line(one.author), _line(one.message), _named(one))
+            (f"@{one.version}", shown_time(one.committed_at), _line(one.author), _line(one.message), _named(one))
             for one in self
         ]
         return "\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows)))
@@ -170,10 +171,6 @@ class Log(_Lines[CommitLine]):
 def _line(text: str | None) -> str:
     """Return what somebody wrote as one line: a second one could be taken for another commit."""
     return " ".join((text or "").splitlines())
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _named(one: CommitLine) -> str:

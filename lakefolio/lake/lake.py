@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from lakefolio.lake.reports import Info, RestoreReport, Stats
 from lakefolio.lake.runs_api import LakeRuns
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import Entry, Snapshot
-from lakefolio.model.resolve import item_not_found
+from lakefolio.model.resolve import At, item_not_found, said_twice
 from lakefolio.session.annotations import check_tags, check_text
 from lakefolio.session.session import Session
 
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from lakefolio.lineage.graph import Lineage
 
 __all__ = ["Lake", "open_lake"]
-
-At = int | str | datetime
-"""A lake version, an ISO 8601 time, or the name of a snapshot."""
 
 
 def open_lake(
@@ -181,6 +177,13 @@ class Lake(LakeRuns, LakeUpkeep):
 
     def at(self, at: At) -> Lake:
         """Return a read-only lake at a version, a time or a snapshot.
+
+        Args:
+            at: A version (``17``, ``"@17"``; ``-1`` is the state before the newest commit), the name of a snapshot, or
+                a time: a datetime, a date, or a text such as ``"2026-11-25 21:27"``, ``"21:27"``, ``"yesterday"`` or
+                ``"2 days ago"``. The local zone is meant unless another is named. A text means the period that it
+                names, and the state is that of its end: of a day, a minute, a second. Every time that lakefolio prints
+                leads back to the commit that it stands beside.
 
         Raises:
             NotFoundError: If there is no such version or snapshot, or the time precedes the first commit.
@@ -372,20 +375,29 @@ class Lake(LakeRuns, LakeUpkeep):
             )
         return parsed.folio, parsed.item
 
-    def _entry(self, ref: str) -> Entry:
+    def _entry(self, ref: str, at: At | None = None) -> Entry:
         folio, item = self._named(ref)
-        return self._session.entry(folio, item, parse_ref(ref).at)
+        within = parse_ref(ref).at
+        if within is not None and at is not None:
+            raise said_twice(ref, at)
+        return self._session.entry(folio, item, at if within is None else within)
 
-    def get(self, ref: str, **options: Any) -> Any:
-        """Return the object that ``folio:name[@version-or-snapshot]`` names, verified."""
-        entry = self._entry(ref)
+    def get(self, ref: str, *, at: At | None = None, **options: Any) -> Any:
+        """Return the object that ``folio:name[@version-or-snapshot]`` names, verified.
+
+        Args:
+            ref: The item.
+            at: As of when, if the reference does not say it: a version, a time or a snapshot, see :meth:`at`.
+            **options: What the handler of the item's kind takes besides (``as_``, ``columns``, ``trusted``, …).
+        """
+        entry = self._entry(ref, at)
         found = self._session.load(entry, **options)
         self._session.was_read(entry)
         return found
 
-    def item(self, ref: str) -> Entry:
+    def item(self, ref: str, *, at: At | None = None) -> Entry:
         """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""
-        return self._entry(ref)
+        return self._entry(ref, at)
 
     def stats(self) -> Stats:
         """Return what the lake holds and what it costs, in all and by folio."""

@@ -10,6 +10,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
+    from lakefolio.model.resolve import At
     from lakefolio.query.browse import Folder
     from lakefolio.query.conditions import Condition
     from lakefolio.query.dataset import Dataset, Datasets
@@ -186,7 +187,7 @@ class LakeQuestions:
             overwrite=overwrite,
         )
 
-    def get_dataset(self, name: str, *, at: int | str | datetime | None = None) -> Dataset:
+    def get_dataset(self, name: str, *, at: At | None = None) -> Dataset:
         """Return a dataset, as of now or of a version, a time or a snapshot.
 
         Raises:

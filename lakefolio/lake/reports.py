@@ -10,9 +10,9 @@ from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import duckdb
+
+    from lakefolio.model.resolve import At
 
 __all__ = ["Info", "RestoreReport", "Stats"]
 
@@ -25,9 +25,7 @@ class RestoreReport(Report):
     """What a restore brought back (or, as a dry run, would): ``version``, ``changed``, ``dry_run``."""
 
     @classmethod
-    def of(
-        cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: int | str | datetime
-    ) -> RestoreReport:
+    def of(cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: At) -> RestoreReport:
         """Make the report of the ``manifests`` rows of a restore."""
         changed = [
             {

@@ -2,67 +2,130 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from numbers import Integral
+from typing import TypeGuard
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, nearest
-from lakefolio.format.names import as_time, parse_time
+from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.entries import Entry, View
 from lakefolio.model.state import State
 
-__all__ = ["check_run", "check_side_rows", "item_not_found", "resolve_at", "snapshot_not_found"]
+__all__ = [
+    "At",
+    "check_run",
+    "check_side_rows",
+    "is_relative",
+    "item_not_found",
+    "resolve_at",
+    "said_twice",
+    "snapshot_not_found",
+]
 
+At = int | str | date | datetime
+"""A lake version, a time, or the name of a snapshot; see :func:`resolve_at`."""
+
+_VERSION = re.compile(r"[vV]?(\d+)|(-\d+)")
+_LIKE_A_TIME = re.compile(r".*:.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday) .*", re.IGNORECASE | re.DOTALL)
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
+_FORMS = "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', '2 days ago') or a snapshot's name ('paper-v1')"
 
 
-def resolve_at(view: View, state: State, at: int | str | datetime, folio: str | None) -> int:
+def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int | None = None) -> int:
     """Return the version that a version number, a time or a snapshot's name means.
 
-    A name is looked up among the folio's snapshots first, then among the lake's.
+    A text is looked up as a snapshot's name first, among the folio's and then the lake's; then it is read as a version
+    (``17``, ``@17``, ``v17``; ``-1`` is the state before the newest commit), then as a time, which means the end of
+    the period that it names (``lakefolio.format.times``).
+
+    Args:
+        view: What is there, pending changes included: where snapshots are looked up.
+        state: The committed state whose versions and times count.
+        at: What the user gave; integers and times of numpy and pandas are taken too.
+        folio: The folio whose snapshots come first.
+        head: The version that ``-1`` counts back from; by default that of ``state``.
 
     Raises:
-        NotFoundError: If there is no such version or snapshot, or the time precedes the first commit.
+        InvalidInputError: kind ``bad-at``: it is none of these, NaT and NaN among them.
+        NotFoundError: There is no such version or snapshot, or the time precedes the first commit.
     """
-    if isinstance(at, bool) or not isinstance(at, int | str | date):
-        raise InvalidInputError(
-            f"at={at!r} is neither a version, a time nor a snapshot's name",
-            kind="bad-at",
-            hint="give a number, a datetime, or a text such as '17', '2026-11-01T10:00Z' or 'paper-v1'",
-            at=at,
-        )
-    if isinstance(at, str):
-        snapshot = (view.snapshot(folio, at) if folio is not None else None) or view.snapshot(None, at)
+    found = _plain(at)
+    if isinstance(found, str):
+        name = found.removeprefix("@")
+        snapshot = (view.snapshot(folio, name) if folio is not None else None) or view.snapshot(None, name)
         if snapshot is not None:
             return snapshot.target_version
-        if at.isdecimal() and len(at) < _DIGITS:
-            at = int(at)
+        match = _VERSION.fullmatch(name) if len(name) < _DIGITS else None
+        if match is not None:
+            found = int(match[1] or match[2])
+        elif not is_time(name):
+            raise _no_time(at) if _LIKE_A_TIME.fullmatch(name) else snapshot_not_found(view, folio, name)
         else:
-            when = as_time(at)
-            if when is None:
-                raise snapshot_not_found(view, folio, at)
-            at = when
-    if isinstance(at, int):
-        if not 0 <= at <= state.version:
-            raise NotFoundError(
-                f"version {at} does not exist",
-                kind="version-not-found",
-                hint=f"the versions are 0 to {state.version}",
-                version=at,
-            )
-        return at
-    at = parse_time(at)
-    version = state.version_at(at)
-    if version is None:
+            found = name
+    if isinstance(found, int):
+        version = found if found >= 0 else state.back(state.version if head is None else head, -found)
+        if version is None or version > state.version:
+            raise _no_version(found, state, head)
+        return version
+    moment = last_instant(found)
+    assert moment is not None
+    before = state.version_at(moment)
+    if before is None:
         first = state.first_at()
         raise NotFoundError(
-            f"nothing was committed at or before {at.isoformat()}",
+            f"nothing was committed at or before {shown_time(moment)}",
             kind="version-not-found",
-            hint="the lake is empty" if first is None else f"the first commit was at {first.isoformat()}",
+            hint="the lake is empty"
+            if first is None
+            else f"the first commit was at {shown_time(first)}: @{state.version_at(first)}",
             at=at,
         )
-    return version
+    return before
+
+
+def said_twice(ref: str, at: object) -> InvalidInputError:
+    """Make the error for a reference with a version where ``at`` is given too."""
+    return InvalidInputError(
+        f"reference {ref!r} and at={at!r} both say as of when", kind="bad-ref", hint="give one of them"
+    )
+
+
+def is_relative(at: int | str | None) -> TypeGuard[str]:
+    """Say whether what stands behind ``@`` may mean another version tomorrow or elsewhere: a time, or counting back."""
+    return isinstance(at, str) and (is_time(at) or bool(re.fullmatch(r"-\d+", at)))
+
+
+def _plain(at: object) -> int | str | date:
+    """Return what the user gave as one of Python's own types; InvalidInputError (kind ``bad-at``) for anything else."""
+    if isinstance(at, Integral) and not isinstance(at, bool):
+        return int(at)
+    if isinstance(at, str) and at.strip(" @"):
+        return at.strip()
+    if type(at).__module__ == "numpy" and type(at).__name__ == "datetime64":
+        value = at.item()  # type: ignore[attr-defined]  # numpy's; it may not be there
+        at = at.astype("datetime64[us]").item() if isinstance(value, int) else value  # type: ignore[attr-defined]
+    if isinstance(at, date) and at == at:  # NaT is a datetime that equals nothing
+        return at
+    raise _no_time(at)
+
+
+def _no_time(at: object) -> InvalidInputError:
+    return InvalidInputError(
+        f"at={at!r} is neither a version, a time nor a snapshot's name", kind="bad-at", hint=_FORMS, at=at
+    )
+
+
+def _no_version(given: int | str, state: State, head: int | None = None) -> NotFoundError:
+    if isinstance(given, int) and given < 0:
+        newest = state.version if head is None else head
+        hint = f"the oldest is -{state.versions_up_to(newest)}, the empty lake"
+    else:
+        hint = f"the versions are 0 to {state.version}"
+    return NotFoundError(f"version {given} does not exist", kind="version-not-found", hint=hint, version=given)
 
 
 def item_not_found(view: View, folio: str, item: str) -> NotFoundError:

@@ -204,6 +204,15 @@ class State:
         index = bisect_right(self._times, to_micros(when)) - 1
         return None if index < 0 else self._versions[index]
 
+    def versions_up_to(self, version: int) -> int:
+        """Return how many versions up to ``version`` have a commit."""
+        return bisect_right(self._versions, version)
+
+    def back(self, version: int, count: int) -> int | None:
+        """Return the version ``count`` steps before ``version``, counting those with a commit, or None."""
+        left = self.versions_up_to(version) - count
+        return None if left < 0 else self._versions[left - 1] if left else 0
+
     def time_of(self, version: int) -> datetime | None:
         """Return when the state at ``version`` was last changed."""
         index = bisect_right(self._versions, version) - 1

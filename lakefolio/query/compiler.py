@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lakefolio.errors import LakefolioError, nearest
 from lakefolio.format import json_encode
-from lakefolio.format.names import parse_time
+from lakefolio.format.times import parse_time
 from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
 
 __all__ = ["FIELDS", "Compiler"]

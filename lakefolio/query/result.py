@@ -182,7 +182,7 @@ class QueryResult(Sequence["Entry"]):
         return html.block(
             html.heading(self._what, counted(len(self), "item"), f"version {self.version}"),
             html.row_table(
-                ("item", "kind", "created (UTC)", "size", "rows", "tags", "description"),
+                ("item", "kind", "created", "size", "rows", "tags", "description"),
                 self._cells(),
                 right=("size", "rows"),
                 total=len(self),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
+from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 
 __all__ = ["Markup", "block", "facts", "heading", "muted", "page", "row_table", "shown"]
@@ -34,7 +35,7 @@ def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
     if value is None:
         return Markup('<span style="opacity:.5">–</span>')
     if isinstance(value, datetime):
-        text = f"{value:%Y-%m-%d %H:%M:%S}"
+        text = shown_time(value)
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, int):

@@ -31,7 +31,7 @@ def lake_html(lake: Any) -> str:
     ]
     said = f"version {version:,}, {counted(len(rows), 'folio')}, {counted(len(entries), 'item')}"
     said += f", {counted(snapshots, 'snapshot')}" if snapshots else ""
-    table = html.row_table(("folio", "items", "size", "changed (UTC)"), rows, right=("items", "size"))
+    table = html.row_table(("folio", "items", "size", "changed"), rows, right=("items", "size"))
     return html.block(html.heading("lake", lake.uri, said), table if rows else html.muted("nothing in it yet"))
 
 
@@ -50,7 +50,7 @@ def folio_html(folio: Any, entries: Any) -> str:
         )
         for one in entries
     ]
-    headings = ("item", "kind", "size", "rows", "version", "changed (UTC)", "tags", "description")
+    headings = ("item", "kind", "size", "rows", "version", "changed", "tags", "description")
     said = counted(len(rows), "item") + (", read-only" if folio.read_only else "")
     table = html.row_table(headings, rows, right=("size", "rows", "version")) if rows else html.muted("no items yet")
     return html.block(html.heading("folio", folio.name, said), table)

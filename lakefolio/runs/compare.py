@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
@@ -149,6 +151,7 @@ def _marked(row: Sequence[Any]) -> Callable[[Any], Any]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return shown_time(value)
     text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    text = f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else text
     return text if len(text) <= 40 else text[:39] + "…"

@@ -11,7 +11,8 @@ from lakefolio.config.settings import blamed, setting
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format import json_encode
 from lakefolio.format.digest import sha256_of_bytes
-from lakefolio.format.names import check_folio, check_item, check_run_id, new_id, parse_time
+from lakefolio.format.names import check_folio, check_item, check_run_id, new_id
+from lakefolio.format.times import parse_time
 from lakefolio.model.changes import Change, Put, SetRun
 from lakefolio.model.resolve import check_run
 from lakefolio.process.identity import process

@@ -6,7 +6,6 @@ Objects come from verified bytes only; a version, a time or a snapshot's name gi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +25,7 @@ from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Stored
 from lakefolio.model.entries import Entry
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.resolve import check_side_rows, item_not_found, resolve_at
+from lakefolio.model.resolve import At, check_side_rows, item_not_found, resolve_at
 from lakefolio.model.state import State
 from lakefolio.storage import Store
 
@@ -109,10 +108,10 @@ class Reader:
         """Return the newest committed state, or the pinned one, whatever batch is open."""
         return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
 
-    def resolve(self, at: int | str | datetime, folio: str | None = None) -> int:
+    def resolve(self, at: At, folio: str | None = None) -> int:
         """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
         newest = self.journal.refresh()
-        version = resolve_at(newest, newest, at, folio)
+        version = resolve_at(newest, newest, at, folio, head=self.pinned)
         if self.pinned is not None and version > self.pinned:
             raise NotFoundError(
                 f"version {version} lies after version {self.pinned}, which this lake is opened at",
@@ -122,7 +121,7 @@ class Reader:
             )
         return version
 
-    def at(self, at: int | str | datetime, folio: str | None = None) -> Self:
+    def at(self, at: At, folio: str | None = None) -> Self:
         """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
         return self.fixed(self.resolve(at, folio))
 
@@ -150,7 +149,7 @@ class Reader:
         found.lost = self.lost
         return found
 
-    def entry(self, folio: str, item: str, at: int | str | datetime | None = None) -> Entry:
+    def entry(self, folio: str, item: str, at: At | None = None) -> Entry:
         """Return the live entry of an item, now or as of ``at``.
 
         Raises:

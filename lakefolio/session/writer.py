@@ -14,13 +14,14 @@ from types import MappingProxyType
 from typing import Any
 
 from lakefolio.content.reupload_buffer import Kept
-from lakefolio.errors import ConflictError, ReadOnlyError
-from lakefolio.format.names import new_id
+from lakefolio.errors import ConflictError, NotFoundError, ReadOnlyError
+from lakefolio.format.names import is_uri, new_id, parse_ref
 from lakefolio.journal.journal import Committed
-from lakefolio.model.changes import Annotate, Change, Commit, LogBlob, Put
+from lakefolio.model.changes import KEEP, Annotate, Change, Commit, LogBlob, Put, Update
 from lakefolio.model.entries import Entry
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.model.resolve import is_relative
 from lakefolio.model.state import State
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.batches import PURGED_MEANWHILE, Batch
@@ -97,11 +98,31 @@ class Writer(Reader):
             LakefolioError: Whatever the planner objects to; then nothing has happened.
         """
         self.check_writable()
+        changes = tuple(map(self._with_exact_inputs, changes))
         batch = self._batch()
         if batch is None:
             self._commit(changes, message, kept)
         else:
             batch.add(changes)
+
+    def _with_exact_inputs(self, change: Change) -> Change:
+        """Return a change whose inputs are the same whenever, and by whichever host, it is planned."""
+        if (
+            not isinstance(change, Put | Update)
+            or change.inputs is KEEP
+            or not any("@" in one for one in change.inputs)
+        ):
+            return change
+        return replace(change, inputs=tuple(self._exact(text, change.folio) for text in change.inputs))
+
+    def _exact(self, text: str, folio: str) -> str:
+        ref = None if is_uri(text) else parse_ref(text, folio=folio)
+        if ref is None or not is_relative(ref.at):
+            return text
+        try:
+            return f"{ref.folio}:{ref.item}@{self.resolve(ref.at, ref.folio)}"
+        except NotFoundError:  # the planner refuses it, as an input
+            return text
 
     @property
     def in_batch(self) -> bool:

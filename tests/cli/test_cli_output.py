@@ -63,7 +63,7 @@ def test_options_may_stand_before_or_after(run, stocked: str) -> None:
 
 def test_tables_are_aligned_and_never_cut(run, stocked: str) -> None:
     lines = run("ls", "experiments/clf").stdout.splitlines()
-    assert lines[0].split() == ["name", "kind", "size", "version", "when", "(UTC)", "description"]
+    assert lines[0].split() == ["name", "kind", "size", "version", "when", "description"]
     assert len({line.index("2026") if "2026" in line else line.index("20") for line in lines[1:]}) == 1
     assert lines[1].endswith("Hyperparameters")
 
