@@ -1,0 +1,36 @@
+"""Items as somebody with another tool could write them: any bytes, under any kind, with any facts about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lakefolio as lf
+from lakefolio.items.base import Buffers, Encoded
+from lakefolio.words import Words
+
+__all__ = ["forge"]
+
+
+def forge(
+    lake: lf.Lake,
+    name: str,
+    kind: str,
+    format: str,
+    content: bytes,
+    *,
+    details: Mapping[str, Any] | None = None,
+    row_count: int | None = None,
+    digest: str | None = None,
+) -> None:
+    """Store ``content`` as item ``name`` of folio ``f``."""
+    encoded = Encoded(
+        kind=kind,
+        format=format,
+        media_type="application/octet-stream",
+        payload=Buffers((content,)),
+        details=dict(details or {}),
+        digest=digest,
+        row_count=row_count,
+    )
+    lake._session.put_encoded("f", name, encoded, None, words=Words(None, None, None, None), overwrite=True)
