@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import lakefolio as lf
-from lakefolio.items.base import Buffers, Encoded
-from lakefolio.words import Words
+from lakefolio.items.handler import Buffers, Encoded
+from lakefolio.session.annotations import Words
 
 __all__ = ["forge"]
 

@@ -11,6 +11,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from lakefolio.errors import (
 from lakefolio.format.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
 from lakefolio.format.layout import blob_key, check_digest
 from lakefolio.format.schema import INLINE_LIMIT_BYTES
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, changed
 from lakefolio.model.changes import Stored
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class Blobs:
             kept: Where to keep the content until its commit has landed, so that :meth:`renew` can store it again.
 
         Raises:
-            InvalidInputError: If a file changes while it is read.
+            InvalidInputError: If a file or an object changes meanwhile; nothing was stored.
             StorageError: If the store fails.
         """
         payload = None if encoded.digest else _made(encoded)
@@ -97,7 +99,7 @@ class Blobs:
                 own_digest = _digest_of(payload)
             stored = self._store_payload(encoded, payload, own_digest, view)
             if kept is not None and stored.storage == "blob":
-                payload = kept.hold(own_digest, payload, payload.size_bytes)
+                payload = kept.hold(own_digest, payload, stored.stored_bytes or 0)
             return stored
         finally:
             discard(payload)
@@ -121,12 +123,9 @@ class Blobs:
         digest = check_digest(stored.blob_digest or "")
         first, generation = stored.generation or 0, view.generation(digest)
         key = blob_key(digest, generation)
-        payload = None if kept is None else kept.payload(digest)
-        if payload is not None and _digest_of(payload) == digest:
-            self._upload(key, payload, digest)
-        elif not self._same_size(key, stored.stored_bytes) and not any(
-            self._copy(blob_key(digest, older), key, digest) for older in range(first, generation)
-        ):
+        if not (
+            (kept is not None and self._upload_kept(key, kept, digest)) or self._same_size(key, stored.stored_bytes)
+        ) and not any(self._copy(blob_key(digest, older), key, digest) for older in range(first, generation)):
             raise ConflictError(
                 f"blob {digest} was purged while it was being added, and its content is no longer at hand",
                 kind="purged-meanwhile",
@@ -134,6 +133,17 @@ class Blobs:
                 digest=digest,
             )
         return dataclasses.replace(stored, generation=generation)
+
+    def _upload_kept(self, key: str, kept: Kept, digest: str) -> bool:
+        """Store what was kept of a blob, unless it has changed since; say whether it is stored."""
+        try:
+            payload = kept.payload(digest)
+            if payload is None or _digest_of(payload) != digest:
+                return False
+            self._upload(key, payload, digest)
+        except InvalidInputError:  # its owner changes it at this moment
+            return False
+        return True
 
     def _same_size(self, key: str, size_bytes: int | None) -> bool:
         try:
@@ -198,7 +208,7 @@ class Blobs:
         content: bytes | None = None
         generation: int | None = None
         if size_bytes <= INLINE_LIMIT_BYTES:
-            content = b"".join(_pieces(payload))
+            content = b"".join(_proven(payload, own_digest, size_bytes))
         else:
             generation = view.generation(own_digest)
             self._upload(blob_key(own_digest, generation), payload, own_digest)
@@ -219,19 +229,21 @@ class Blobs:
         )
 
     def _upload(self, key: str, payload: Payload, digest: str) -> None:
+        size_bytes = payload.size_bytes
+
         def pieces() -> Iterator[bytes | memoryview]:
-            return _checked_pieces(payload, digest)
+            return _proven(payload, digest, size_bytes)
 
         def sent(count: int) -> None:
             if self.on_upload is not None:
-                self.on_upload(count, payload.size_bytes)
+                self.on_upload(count, size_bytes)
 
         try:
-            self._store.upload(key, pieces, payload.size_bytes, sent)
+            self._store.upload(key, pieces, size_bytes, sent)
         except AlreadyExistsError:
             # what lies there has another size and can't be this content: damage, which the right bytes mend
             self._store.delete([key])
-            self._store.upload(key, pieces, payload.size_bytes, sent)
+            self._store.upload(key, pieces, size_bytes, sent)
 
     def verify(self, entry: Entry) -> int:
         """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
@@ -264,22 +276,49 @@ def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:
             yield piece
 
 
-def _checked_pieces(payload: Payload, digest: str) -> Iterator[bytes | memoryview]:
-    """Give a file's bytes for upload, and refuse at the end if they are no longer those that were digested."""
-    if isinstance(payload, Buffers):
+def _proven(payload: Payload, digest: str, size_bytes: int) -> Iterator[bytes | memoryview]:
+    """Give the bytes to be written, and raise at the end unless exactly these are what was digested.
+
+    The memory of an object, and a user's file, belong to others, who may write to them at any moment. So each piece is
+    copied, and the copy is both hashed (while the store writes it) and given. What the library made itself lies in
+    immutable bytes or in a private file, and is given as it is.
+
+    Raises:
+        InvalidInputError: kind ``content-changed`` or ``file-changed``.
+    """
+    if isinstance(payload, FilePayload):
+        own = payload.temporary
+    else:
+        own = all(isinstance(part, bytes) for part in payload.parts)
+    if own:
         yield from _pieces(payload)
         return
-    hasher = hashlib.sha256()
-    for piece in _pieces(payload):
-        hasher.update(piece)
-        yield piece
-    if f"sha256:{hasher.hexdigest()}" != digest:
-        raise InvalidInputError(
+    hasher, done = hashlib.sha256(), 0
+    with ThreadPoolExecutor(1, "lakefolio-digest") if size_bytes > _PIECE_BYTES else nullcontext() as pool:
+        for piece in _pieces(payload):
+            copy = bytes(piece)
+            done += len(copy)
+            if done > size_bytes:
+                break
+            hashed = None if pool is None else pool.submit(hasher.update, copy)
+            if hashed is None:
+                hasher.update(copy)
+            yield copy
+            if hashed is not None:
+                hashed.result()
+    if done != size_bytes or f"sha256:{hasher.hexdigest()}" != digest:
+        raise _changed(payload)
+
+
+def _changed(payload: Payload) -> InvalidInputError:
+    if isinstance(payload, FilePayload):
+        return InvalidInputError(
             f"file {str(payload.path)!r} changed while it was being added",
             kind="file-changed",
             hint="add it again when nothing writes to it",
             path=str(payload.path),
         )
+    return changed("its content")
 
 
 def _digest_of(payload: Payload) -> str:

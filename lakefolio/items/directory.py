@@ -11,13 +11,15 @@ from __future__ import annotations
 import atexit
 import os
 import posixpath
+import re
 import shutil
 import stat
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import IO, Any, ClassVar, Final
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError
 from lakefolio.items.artifact import existing_path
@@ -26,6 +28,12 @@ from lakefolio.items.handler import Encoded, FilePayload, Source
 __all__ = ["DirectoryHandler"]
 
 _MODE_BITS: Final = 0o777
+_NAME_BYTES: Final = 4096
+_PIECE_BYTES: Final = 1 << 20
+_FOREIGN: Final = re.compile(
+    r'[<>:"|?*\x01-\x1f]|[. ](/|$)|(^|/)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|/|$)', re.IGNORECASE
+)
+"""What Windows has no files of."""
 
 
 class DirectoryHandler:
@@ -47,23 +55,23 @@ class DirectoryHandler:
 
         Raises:
             LocalFileNotFoundError: If there is no such folder.
-            InvalidInputError: If it is no folder, or holds a device, a link that leaves it, or a name that is
-                not UTF-8.
+            InvalidInputError: If it is no folder, changes meanwhile, or holds a device, a link that leaves it, or a
+                name that could not be unpacked (with a backslash, or not UTF-8).
         """
         root = existing_path(obj)
         if not root.is_dir():
             raise InvalidInputError(f"{str(root)!r} is not a directory", kind="not-a-directory", path=str(root))
         target = scratch / "content.tar"
-        files = size = 0
-        with tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
-            for name, path, status in _walk(root, ""):
-                member = _member(root, name, path, status)
-                if member.isreg():
-                    files, size = files + 1, size + member.size
-                    with path.open("rb") as file:
-                        archive.addfile(member, file)
-                else:
-                    archive.addfile(member)
+        members = _packed(root, target)
+        _check_unchanged(root, target, members)
+        foreign = next((one.name for one in members if _FOREIGN.search(one.name)), None) or _twin(members)
+        if foreign is not None:
+            warnings.warn(
+                f"folder {str(root)!r} holds {foreign!r}, a name that Windows and some other systems can't unpack",
+                UserWarning,
+                stacklevel=6,
+            )
+        files = [one for one in members if one.isreg()]
         return Encoded(
             kind=self.kind,
             format="tar",
@@ -73,8 +81,8 @@ class DirectoryHandler:
                 "source": "directory",
                 "filename": filename or root.name,
                 "original_path": str(obj),
-                "file_count": files,
-                "size_bytes": size,
+                "file_count": len(files),
+                "size_bytes": sum(one.size for one in files),
             },
         )
 
@@ -106,12 +114,83 @@ class DirectoryHandler:
         with source.open() as file:
             try:
                 with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as archive:
-                    members = _checked(archive.getmembers())
+                    members = _checked(archive.getmembers(), source.size_bytes)
                     root = _target(to, str(details.get("filename") or "directory"))
                     _unpack(archive, members, root)
             except tarfile.TarError as exc:
                 raise IntegrityError(f"the stored tar can't be read: {exc}", kind="bad-content") from exc
         return root
+
+
+def _packed(root: Path, target: Path) -> list[tarfile.TarInfo]:
+    """Write a folder as a tar and return its members."""
+    members = []
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
+        for name, path, status in _walk(root, ""):
+            member = _member(root, name, path, status)
+            members.append(member)
+            if not member.isreg():
+                archive.addfile(member)
+                continue
+            try:
+                with path.open("rb") as file:
+                    archive.addfile(member, file)
+            except (FileNotFoundError, tarfile.TarError, OSError) as exc:
+                if isinstance(exc, PermissionError) or not _is_shorter(path, member.size):
+                    raise
+                raise _changed(path) from exc
+    return members
+
+
+def _is_shorter(path: Path, size_bytes: int) -> bool:
+    return not path.is_file() or path.stat().st_size < size_bytes
+
+
+def _check_unchanged(root: Path, target: Path, members: list[tarfile.TarInfo]) -> None:
+    """Raise InvalidInputError unless a folder still is what was packed: the same members, and byte by byte the same.
+
+    Times say too little: a file may be written twice within one tick of the file system's clock.
+    """
+    packed = {member.name: member for member in members}
+    try:
+        with tarfile.open(target, "r:", encoding="utf-8") as archive:
+            stored = {member.name: member for member in archive.getmembers()}
+            for name, path, status in _walk(root, ""):
+                was, found = packed.pop(name, None), _member(root, name, path, status)
+                if was is None or (was.type, was.mode, was.size, was.linkname) != (
+                    found.type,
+                    found.mode,
+                    found.size,
+                    found.linkname,
+                ):
+                    raise _changed(path)
+                if found.isreg():
+                    content = archive.extractfile(stored[name])
+                    with path.open("rb", buffering=0) as file:
+                        if content is None or not _same(file, content):
+                            raise _changed(path)
+    except FileNotFoundError as exc:
+        raise _changed(Path(exc.filename or root)) from exc
+    if packed:
+        raise _changed(root / next(iter(packed)))
+
+
+def _same(one: IO[bytes], other: IO[bytes]) -> bool:
+    while True:
+        left, right = one.read(_PIECE_BYTES), other.read(_PIECE_BYTES)
+        if left != right:
+            return False
+        if not left:
+            return True
+
+
+def _changed(path: Path) -> InvalidInputError:
+    return InvalidInputError(
+        f"{str(path)!r} changed while it was being added",
+        kind="file-changed",
+        hint="add the folder again when nothing writes to it",
+        path=str(path),
+    )
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path, os.stat_result]]:
@@ -125,11 +204,29 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path, os.stat_result
             yield from _walk(path, f"{name}/")
 
 
+def _twin(members: list[tarfile.TarInfo]) -> str | None:
+    """Return a name that differs from another one in its case alone."""
+    seen: set[str] = set()
+    for member in members:
+        plain = member.name.casefold()
+        if plain in seen:
+            return member.name
+        seen.add(plain)
+    return None
+
+
 def _member(root: Path, name: str, path: Path, status: os.stat_result) -> tarfile.TarInfo:
     try:
         name.encode()
     except UnicodeEncodeError:
         raise InvalidInputError(f"the name {name!r} in {str(root)!r} is not UTF-8", kind="bad-path") from None
+    if (problem := _problem(name)) is not None:
+        raise InvalidInputError(
+            f"the name {name!r} in {str(root)!r} could not be unpacked again: {problem}",
+            kind="bad-path",
+            hint="rename it",
+            path=str(path),
+        )
     member = tarfile.TarInfo(name)
     member.mode = status.st_mode & _MODE_BITS
     if stat.S_ISREG(status.st_mode):
@@ -152,6 +249,18 @@ def _member(root: Path, name: str, path: Path, status: os.stat_result) -> tarfil
     return member
 
 
+def _problem(name: str) -> str | None:
+    """Say why a name is not unpacked, here or elsewhere."""
+    parts = name.split("/")
+    if len(name.encode(errors="replace")) > _NAME_BYTES:
+        return f"it is longer than {_NAME_BYTES:,} bytes"
+    if not all(parts) or any(part in (".", "..") or "\\" in part or "\0" in part for part in parts):
+        return "its name leaves the directory, or does on other systems"
+    if os.name == "nt" and any(":" in part for part in parts):
+        return "its name leaves the directory"
+    return None
+
+
 def _leaves(name: str, link: str) -> bool:
     """Say whether a link might lead out of the tree; going up is allowed at its start only, before other links."""
     parts = link.split("/")
@@ -162,24 +271,23 @@ def _leaves(name: str, link: str) -> bool:
     return inside == ".." or inside.startswith("../")
 
 
-def _checked(members: list[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
-    """Return the members if each stays inside and none is written through a link."""
+def _checked(members: list[tarfile.TarInfo], size_bytes: int) -> list[tarfile.TarInfo]:
+    """Return the members if each stays inside, none is written through a link, and all fit into the tar's size."""
     kinds = {member.name: member for member in members}
     seen: set[str] = set()
+    left = size_bytes
     for member in members:
-        parts = member.name.split("/")
-        problem = None
-        if (
-            not all(parts)
-            or any(part in (".", "..") or "\\" in part or "\0" in part for part in parts)
-            or (os.name == "nt" and any(":" in part for part in parts))
-        ):
-            problem = "its name leaves the directory"
+        left -= member.size if member.isreg() else 0
+        problem = _problem(member.name)
+        if problem is not None:
+            pass
         elif not (member.isreg() or member.isdir() or member.issym()):
             problem = "it is no file, directory or symbolic link"
+        elif member.issparse() or left < 0:
+            problem = "it is larger than the tar it lies in"
         elif member.name in seen:
             problem = "it is there twice"
-        elif any((up := kinds.get("/".join(parts[:count]))) and not up.isdir() for count in range(1, len(parts))):
+        elif any((up := kinds.get(above)) and not up.isdir() for above in _above(member.name)):
             problem = "it lies below something that is no directory"
         elif member.issym() and _leaves(member.name, member.linkname):
             problem = f"it links to {member.linkname!r}, outside the directory"
@@ -191,6 +299,11 @@ def _checked(members: list[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
             )
         seen.add(member.name)
     return members
+
+
+def _above(name: str) -> Iterator[str]:
+    parts = name.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def _target(to: str | Path | None, name: str) -> Path:

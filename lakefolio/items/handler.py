@@ -12,16 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol
 
-__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source"]
+from lakefolio.errors import InvalidInputError
+
+__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Buffers:
-    """Content that lies in memory in one or more pieces (so that a large array is never copied).
+    """Content that lies in memory in one or more pieces (so that a large array is never copied whole).
 
     Attributes:
-        parts: Contiguous one-dimensional byte buffers (``bytes`` or ``memoryview`` of format ``B``), in
-            order.
+        parts: Contiguous one-dimensional byte buffers in order: ``bytes`` for what the handler made, ``memoryview``
+            of format ``B`` for memory that others may change. It is read twice (digest, then upload), and content
+            that is not the same both times is refused.
     """
 
     parts: tuple[bytes | memoryview, ...]
@@ -37,8 +40,8 @@ class FilePayload:
     """Content that lies in a local file.
 
     Attributes:
-        path: The file. It is read twice (digest, then upload), in pieces.
-        temporary: Whether the library made the file and removes it after the upload.
+        path: The file. It is read twice (digest, then upload), in pieces, and refused if it changed in between.
+        temporary: Whether the library made the file in a private folder, and removes it after the upload.
     """
 
     path: Path
@@ -51,6 +54,16 @@ class FilePayload:
 
 
 Payload = Buffers | FilePayload
+
+
+def changed(what: str, **objects: Any) -> InvalidInputError:
+    """Make the error for content that changed between being digested and being written (kind ``content-changed``)."""
+    return InvalidInputError(
+        f"{what} changed while it was being added",
+        kind="content-changed",
+        hint="add it again when nothing changes it, or add a copy",
+        **objects,
+    )
 
 
 @dataclass(slots=True)

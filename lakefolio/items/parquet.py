@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.digest import grow_dictionary
+from lakefolio.format.digest import TableDigest, grow_dictionary
 from lakefolio.items.arrow_nested import children, leaves, rebuilt
 
-__all__ = ["FOOTER_KEY", "check_schema", "read_table", "schema_of", "write_batches", "write_table"]
+__all__ = ["FOOTER_KEY", "check_schema", "is_composite", "logical_digest", "read_table", "schema_of", "write_batches"]
 
 FOOTER_KEY: Final = b"lakefolio:table"
 _OURS: Final = (b"lakefolio:", b"ARROW:schema")
@@ -74,13 +74,6 @@ def _unsupported(kind: pa.DataType) -> str | None:
     return next((found for child in children(kind) if (found := _unsupported(child.type))), None)
 
 
-def write_table(
-    table: pa.Table, target: Any, dictionaries: Mapping[str, pa.Array], extra: Mapping[bytes, bytes]
-) -> None:
-    """Write a table in memory; arguments as for :func:`write_batches`."""
-    write_batches([table], table.schema, target, lambda: dictionaries, extra)
-
-
 def write_batches(
     batches: Iterable[pa.Table],
     schema: pa.Schema,
@@ -113,7 +106,7 @@ def write_batches(
     dense = set() if first is None else {name for name in first.column_names if not _shrinks(first[name])}
     squeezed = {path: name not in dense for path, (name, _) in below.items()}
     with pq.ParquetWriter(
-        target,
+        str(target) if isinstance(target, Path) else target,
         stored,
         # level 1 is as fast as snappy here and a tenth smaller
         compression={path: "zstd" if worth else "none" for path, worth in squeezed.items()},
@@ -279,16 +272,49 @@ def read_table(
             table = table.select(list(columns))
     if footer is None:
         return table, table.num_rows
-    schema = schema_of(footer)
-    dictionaries = {path: _unpacked(text) for path, text in footer["dictionaries"].items()}
+    stored = _Footer(footer)
+    schema = stored.schema
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
-    restored = [
-        _restored(column, field.type, field.name, dictionaries)
-        for column, field in zip(table.select(schema.names).columns, schema, strict=True)
-    ]
-    rows = table.num_rows if restored or filters is not None else footer["rows"]
-    return pa.Table.from_arrays(restored, schema=schema), rows
+    restored = stored.restored(table, schema)
+    return restored, table.num_rows if schema.names or filters is not None else footer["rows"]
+
+
+def logical_digest(source: Path | pa.Buffer) -> str:
+    """Return the digest of the table in a file, row group by row group.
+
+    Raises:
+        pa.ArrowException, OSError: If the file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
+    text = (file.metadata.metadata or {}).get(FOOTER_KEY)
+    stored = None if text is None else _Footer(json.loads(text))
+    digest = TableDigest(file.schema_arrow if stored is None else stored.schema)
+    groups = (file.read_row_group(number, use_threads=False) for number in range(file.num_row_groups))
+    for table in groups if file.num_row_groups else (file.read(use_threads=False),):
+        digest.update(table if stored is None else stored.restored(table, stored.schema))
+    if stored is not None and not stored.schema.names:
+        digest.row_count = stored.rows
+    return digest.digest()
+
+
+class _Footer:
+    """What lies under ``FOOTER_KEY``: what Parquet loses of Arrow."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.schema = schema_of(document)
+        self.rows: int = document["rows"]
+        self._dictionaries = {path: _unpacked(text) for path, text in document["dictionaries"].items()}
+
+    def restored(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Return a table of the file, or a part of it, as the columns of ``schema`` that it was."""
+        columns = [
+            _restored(column, field.type, field.name, self._dictionaries)
+            for column, field in zip(table.select(schema.names).columns, schema, strict=True)
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
 
 
 def schema_of(footer: Mapping[str, Any]) -> pa.Schema:
@@ -307,6 +333,15 @@ def _has_dictionary(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.BaseExtensionType):
         return _has_dictionary(kind.storage_type)
     return pa.types.is_dictionary(kind) or any(_has_dictionary(child.type) for child in children(kind))
+
+
+def is_composite(kind: pa.DataType) -> bool:
+    """Say whether a type holds a dictionary or is an extension, at any depth."""
+    return (
+        isinstance(kind, pa.BaseExtensionType)
+        or pa.types.is_dictionary(kind)
+        or any(is_composite(child.type) for child in children(kind))
+    )
 
 
 def _restored_array(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:

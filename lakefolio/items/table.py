@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -17,15 +17,18 @@ from typing import Any, ClassVar, Final
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.format.digest import TableDigest
+from lakefolio.format.digest import TableDigest, table_digest
 from lakefolio.items import pandas_frame, parquet
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 
 __all__ = ["TableHandler"]
 
 _IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
 _MAP_BYTES: Final = 32 << 20
+_SLICE_BYTES: Final = 64 << 20
+_DAMAGE: Final = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+"""What reading bytes that are no such file may raise."""
 _SOURCES: Final = ("pandas", "polars", "arrow")
 
 
@@ -85,39 +88,27 @@ class TableHandler:
         return self._whole(_polars_to_arrow(obj), facts, {}, scratch)
 
     def _whole(self, table: pa.Table, facts: dict[str, Any], extra: Mapping[bytes, bytes], scratch: Path) -> Encoded:
+        """Describe a table in memory. Its digest is taken twice: to look for equal content, and of what is written."""
         parquet.check_schema(table.schema)
-        digest = TableDigest(table.schema)
-        digest.update(table)
+        digest = table_digest(table)
 
         def payload() -> Payload:
-            if table.nbytes <= _IN_MEMORY_BYTES:
-                sink = pa.BufferOutputStream()
-                parquet.write_table(table, sink, digest.dictionaries(), extra)
-                return Buffers((memoryview(sink.getvalue()).cast("B"),))
-            target = scratch / "content.parquet"
-            parquet.write_table(table, str(target), digest.dictionaries(), extra)
-            return FilePayload(target, temporary=True)
+            small = table.nbytes <= _IN_MEMORY_BYTES
+            sink: Any = pa.BufferOutputStream() if small else scratch / "content.parquet"
+            written, _ = _write(_slices(table), table.schema, sink, extra)
+            if written != digest:
+                raise changed("the table")
+            return Buffers((sink.getvalue().to_pybytes(),)) if small else FilePayload(sink, temporary=True)
 
-        return self._encoded(table.schema, facts.pop("rows", table.num_rows), payload, digest.digest(), facts)
+        return self._encoded(table.schema, facts.pop("rows", table.num_rows), payload, digest, facts)
 
     def _streamed(
         self, schema: pa.Schema, batches: Iterator[pa.Table], facts: dict[str, Any], scratch: Path
     ) -> Encoded:
         parquet.check_schema(schema)
-        digest = TableDigest(schema, threads=1)
         target = scratch / "content.parquet"
-        with ThreadPoolExecutor(1) as pool:  # hashes a batch while the writer compresses it
-
-            def hashed() -> Iterator[pa.Table]:
-                for batch in batches:
-                    running = pool.submit(digest.update, batch)
-                    try:
-                        yield batch
-                    finally:
-                        running.result()
-
-            rows = parquet.write_batches(hashed(), schema, str(target), digest.dictionaries)
-        return self._encoded(schema, rows, FilePayload(target, temporary=True), digest.digest(), facts)
+        digest, rows = _write(batches, schema, target, {})
+        return self._encoded(schema, rows, FilePayload(target, temporary=True), digest, facts)
 
     def _encoded(self, schema: pa.Schema, rows: int, payload: Any, digest: str, facts: dict[str, Any]) -> Encoded:
         hidden = facts.pop("hidden", ())
@@ -178,10 +169,89 @@ class TableHandler:
             names, picked = _projection(file, columns)
             table, rows = parquet.read_table(file, columns=names, filters=filters)
             return _converted(table, rows, wanted, details, picked, changed=filters is not None)
-        except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as exc:
+        except _DAMAGE as exc:
             if isinstance(exc, (InvalidInputError, UnsupportedTypeError)) or filters is not None:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+
+    def check(self, source: Source, digest: str) -> None:
+        """Verify that the stored table is the one that a digest names, which no digest of its bytes says.
+
+        Raises:
+            IntegrityError: kind ``table-digest`` if it is another one, ``bad-content`` if it can't be read.
+        """
+        try:
+            found = parquet.logical_digest(_file(source))
+        except _DAMAGE as exc:
+            raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+        if found != digest:
+            raise IntegrityError(
+                f"the stored table has the logical digest {found[:23]}…, expected {digest[:23]}…",
+                kind="table-digest",
+                hint="it was changed while it was added, or forged; add it again from its source",
+                digest=digest,
+            )
+
+
+def _write(
+    batches: Iterable[pa.Table], schema: pa.Schema, target: Any, extra: Mapping[bytes, bytes]
+) -> tuple[str, int]:
+    """Write batches as Parquet and return the digest of exactly what was written, and the number of rows.
+
+    Their memory belongs to others, who may write to it at any moment. So each batch is copied, and the copy is both
+    hashed and encoded, at the same time.
+    """
+    digest = TableDigest(schema, threads=1)
+    with ThreadPoolExecutor(1, "lakefolio-digest") as pool:
+
+        def hashed() -> Iterator[pa.Table]:
+            for batch in batches:
+                copy = _copied(batch)
+                running = pool.submit(digest.update, copy)
+                try:
+                    yield copy
+                finally:
+                    running.result()
+
+        rows = parquet.write_batches(hashed(), schema, target, digest.dictionaries, extra)
+    return digest.digest(), rows
+
+
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
+    """Cut a table into pieces of about the size of a row group."""
+    rows = max(1, table.num_rows * _SLICE_BYTES // max(table.nbytes, 1))
+    if not table.num_columns or rows >= table.num_rows:
+        yield table
+        return
+    for start in range(0, table.num_rows, rows):
+        yield table.slice(start, rows)
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """Return the same table in memory of its own: by way of Arrow IPC, because pyarrow has no plain copy."""
+    simple = [place for place, kind in enumerate(table.schema.types) if not parquet.is_composite(kind)]
+    columns = dict(zip(simple, _through_ipc(table.select(simple)).columns, strict=True)) if table.num_rows else {}
+    for place, column in enumerate(table.columns):
+        if place not in columns:  # by chunk: a stream of a whole table leaves out empty chunks with their dictionaries
+            columns[place] = pa.chunked_array(map(_copied_array, column.chunks), column.type)
+    return pa.Table.from_arrays([columns[place] for place in range(table.num_columns)], schema=table.schema)
+
+
+def _copied_array(array: pa.Array) -> pa.Array:
+    if isinstance(array, pa.ExtensionArray):
+        return pa.ExtensionArray.from_storage(array.type, _copied_array(array.storage))
+    batch = pa.record_batch([array], names=["values"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return pa.ipc.open_stream(sink.getvalue()).read_next_batch().column(0)
+
+
+def _through_ipc(table: pa.Table) -> pa.Table:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def _library(obj: object) -> str | None:

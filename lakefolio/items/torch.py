@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError, UntrustedContentError
 from lakefolio.format.json_decode import decode, find_class, trusted_names
 from lakefolio.format.json_encode import encode
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 
 __all__ = ["TorchHandler"]
@@ -101,12 +101,15 @@ class TorchHandler:
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
 
         def payload() -> Payload:
-            from safetensors.torch import save, save_file
+            from safetensors.torch import load, load_file, save, save_file
 
             if sum(one.numel() * one.element_size() for one in tensors.values()) <= _IN_MEMORY_BYTES:
-                return Buffers((save(tensors, metadata),))
+                content = save(tensors, metadata)
+                _check_unchanged(state, load(content))
+                return Buffers((content,))
             target = scratch / "content.safetensors"
             save_file(tensors, str(target), metadata)
+            _check_unchanged(state, load_file(str(target)))
             return FilePayload(target, temporary=True)
 
         return Encoded(
@@ -191,6 +194,16 @@ def _check_tensor(name: Any, value: Any) -> None:
             hint="add optimizer states and the like as items of their own, and convert tensors to a plain dtype",
             entry=str(name),
         )
+
+
+def _check_unchanged(state: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError if a tensor is no longer what was saved of it, bit by bit."""
+    import torch
+
+    for name, tensor in saved.items():
+        live = state[name].detach().to("cpu").contiguous()
+        if not torch.equal(live.reshape(-1).view(torch.uint8), tensor.reshape(-1).view(torch.uint8)):
+            raise changed(f"tensor {name!r}", entry=name)
 
 
 def _stored_dtypes() -> frozenset[Any]:

@@ -17,7 +17,7 @@ from lakefolio import items
 from lakefolio.config.settings import default_author, setting
 from lakefolio.content import external
 from lakefolio.content.reupload_buffer import Kept
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.marker import read_marker
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded
@@ -154,7 +154,10 @@ class Session(Writer):
             with self._keeping() as kept:
                 if scratch is not None:
                     kept.own(scratch)
-                stored = self.blobs.put(encoded, self._known(), kept)
+                try:
+                    stored = self.blobs.put(encoded, self._known(), kept)
+                except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
+                    raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
                 self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)
         except BaseException:
             if scratch is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.handler import Buffers, Encoded
+from lakefolio.items.table import TableHandler
 
 _FILES = tempfile.TemporaryDirectory(prefix="lakefolio-test-")
 
@@ -50,7 +51,10 @@ def store(obj: object, kind: str | None = None, **options: object) -> tuple[Memo
         content = content_of(encoded)
     assert encoded.kind == handler.kind
     encoded.details = json.loads(json.dumps(encoded.details, allow_nan=False))
-    return MemorySource(content), encoded
+    source = MemorySource(content)
+    if encoded.kind == "table":  # what is stored has the digest of what was added
+        TableHandler().check(source, encoded.digest or "")
+    return source, encoded
 
 
 def roundtrip(obj: object, kind: str | None = None, **options: object) -> object:
