@@ -86,7 +86,6 @@ def append_row(lake: lf.Lake, **values: Any) -> dict[str, Any]:
         "ordinal": 0,
         "committed_at": datetime.now(UTC),
         "commit_id": new_id(),
-        "txn_id": new_id(),
         "op": "put",
         "folio": "f",
         "item": "forged",

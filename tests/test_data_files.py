@@ -57,7 +57,6 @@ def test_every_reader_agrees(tmp_path: Path, count: int) -> None:
             "ordinal": n % 3,
             "committed_at": datetime(2026, 11, 21, 12, 0, n % 60, 123456, UTC),
             "commit_id": f"{n:032x}",
-            "txn_id": "t",
             "op": "put",
             "item": "ünï" * n if n % 2 else None,
             "content": bytes(range(n)) if n % 3 else None,
@@ -71,7 +70,7 @@ def test_every_reader_agrees(tmp_path: Path, count: int) -> None:
     path = tmp_path / "rows.parquet"
     path.write_bytes(body)
     expected = rows_of(MANIFESTS_SCHEMA, rows).select(pq.read_schema(path).names)
-    assert expected.num_columns >= 8
+    assert expected.num_columns >= 7
     assert pq.read_table(path).cast(expected.schema).equals(expected)
     wanted = [tuple(row.values()) for row in expected.to_pylist()]
     assert pl.read_parquet(path).rows() == wanted
@@ -84,7 +83,7 @@ def test_every_reader_agrees(tmp_path: Path, count: int) -> None:
 
 
 def test_columns_that_are_null_throughout_are_left_out() -> None:
-    row = {"version": 1, "ordinal": 0, "committed_at": datetime.now(UTC), "commit_id": "c", "txn_id": "t", "op": "put"}
+    row = {"version": 1, "ordinal": 0, "committed_at": datetime.now(UTC), "commit_id": "c", "op": "put"}
     rows = rows_of(MANIFESTS_SCHEMA, [row, row | {"tags": ["one"]}])
     assert pq.read_schema(io.BytesIO(to_parquet(rows))).names == [*row, "tags"]
     assert pq.read_schema(io.BytesIO(to_parquet(rows.slice(0, 1)))).names == list(row)

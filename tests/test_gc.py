@@ -203,7 +203,7 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     lake.folio("f").add_json("x", 1, metadata={"a": 1})
     lake.folio("f").add_json("y", 1, inputs=["x"])
     store, root = lake._session.store, tmp_path / "lake"
-    never = [f"tables/{name}/{1:020d}-{'a' * 32}.parquet" for name in ("manifests", "metadata", "lineage")]
+    never = [f"tables/{name}/{1:020d}-{'a' * 32}.parquet" for name in ("manifests",)]
     still = f"tables/manifests/{lake.version + 9:020d}-{'b' * 32}.parquet"  # a commit under way may name it yet
     for key in (*never, still, "pending/" + "c" * 32, "pending/" + "d" * 32):
         store.create(key, b"left")
@@ -214,7 +214,7 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     (root / "blobs" / ".tmp-new").write_bytes(b"x")
     lake.compact()
     report = lake.gc(grace=0)
-    assert (report.table_files, report.tickets, report.unfinished_uploads) == (3, 1, 1)
+    assert (report.table_files, report.tickets, report.unfinished_uploads) == (1, 1, 1)
     lake.gc(dry_run=False, grace=0)
     left = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert not left & {*never, "tables/.tmp-old", "pending/" + "c" * 32}

@@ -55,10 +55,10 @@ def test_the_proxy_counts_by_operation_and_kind(s3_server, s3_proxy):
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
-        ("p/tables/lineage/_delta_log/00000000000000000010.json", "log"),
-        ("p/tables/lineage/_delta_log/_last_checkpoint", "checkpoint"),
-        ("p/tables/lineage/_delta_log/00000000000000000010.checkpoint.parquet", "checkpoint"),
-        ("tables/lineage/part-1.parquet", "data"),
+        ("p/tables/manifests/_delta_log/00000000000000000010.json", "log"),
+        ("p/tables/manifests/_delta_log/_last_checkpoint", "checkpoint"),
+        ("p/tables/manifests/_delta_log/00000000000000000010.checkpoint.parquet", "checkpoint"),
+        ("tables/manifests/part-1.parquet", "data"),
         ("p/blobs/sha256/ab/cd", "blob"),
         ("p/pending/1", "pending"),
         ("p/lakefolio.json", "marker"),

@@ -14,6 +14,7 @@ import lakefolio as lf
 from lakefolio.errors import AlreadyExistsError, IntegrityError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
+from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.journal.tickets import Ticket, Tickets, parse_ticket, ticket_bytes
 from lakefolio.model.changes import (
     KEEP,
@@ -42,7 +43,6 @@ ENTRY = Entry(
     ordinal=0,
     committed_at=datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
     commit_id=new_id(),
-    txn_id=new_id(),
     reason=None,
     author="Ünal",
     message=None,
@@ -54,6 +54,8 @@ ENTRY = Entry(
     content=b"1",
     digest=sha256_of_bytes(b"1"),
     tags=("a",),
+    inputs=(dict.fromkeys(INPUT_TYPE.names) | {"input_kind": "external", "input_uri": "s3://a/b"},),
+    facts={"k": "1"},
 )
 EVERY: list[Change] = [
     Put(
@@ -118,7 +120,7 @@ def changed(**values: Any) -> Any:
         (EVERY[7], changed(subject_kind="entry")),
         (EVERY[11], changed(target_version="3")),
         (EVERY[0], lambda value: value.update(base=-1)),
-        (EVERY[0], lambda value: value.update(format=2)),
+        (EVERY[0], lambda value: value.update(format=1)),
         (EVERY[0], lambda value: value.update(commits=[])),
         (EVERY[0], lambda value: value["commits"][0].update(commit_id=new_id())),
         (EVERY[0], lambda value: value["commits"][0].update(author=3)),

@@ -134,8 +134,8 @@ class App:
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
 
-    def place(self, *, writing: bool) -> Store:
-        """Return where the lake lies, which must exist; its marker is looked at, its journal is not read."""
+    def place(self, *, writing: bool) -> tuple[Store, str]:
+        """Return where the lake lies, which must exist, and its id; its journal is not read."""
         from lakefolio.config.settings import place_of
         from lakefolio.format.marker import read_marker
         from lakefolio.session.create import find_marker
@@ -143,8 +143,8 @@ class App:
 
         store = open_store(*place_of(self.lake_uri))
         with self._hints():
-            read_marker(find_marker(store), store.uri, writing=writing)
-        return store
+            marker = read_marker(find_marker(store), store.uri, writing=writing)
+        return store, marker.lake_id
 
     @contextmanager
     def _hints(self) -> Iterator[None]:

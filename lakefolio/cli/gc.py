@@ -27,7 +27,7 @@ def gc(app: App, dry_run: bool, grace: float | None, keep_days: float | None, ke
         app.open().gc()  # refused: the past has nothing to give up
     with app.output.working("looking for what nothing needs") as say:
         report = collect(
-            app.place(writing=not dry_run),  # a journal of any length is not held for this
+            *app.place(writing=not dry_run),  # a journal of any length is not held for this
             author=default_author(),
             dry_run=dry_run,
             grace=grace,

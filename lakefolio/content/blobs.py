@@ -49,6 +49,7 @@ class Blobs:
         store: Store,
         cache: FileCache,
         given_up: Callable[[Entry, bool], None] | None = None,
+        inline: Callable[[Entry], bytes] | None = None,
         *,
         deduplicate: bool = True,
     ) -> None:
@@ -59,6 +60,7 @@ class Blobs:
             cache: Where callers that need a file find one.
             given_up: Called with an entry before it is read, and again with True if its object is missing; raises if
                 gc gave the content up.
+            inline: Gives the inline content of an entry that does not have it at hand.
             deduplicate: Whether content that an entry holds already is referred to. If not it is sent again; equal
                 bytes still share one object, since that is called by its digest.
         """
@@ -66,6 +68,7 @@ class Blobs:
         self._store = store
         self._cache = cache
         self._given_up = given_up or (lambda entry, missing: None)
+        self._inline = inline
         self.on_upload: Callable[[int, int], None] | None = None
         self.on_download: Callable[[int, int], None] | None = None
 
@@ -113,7 +116,7 @@ class Blobs:
         return digest, generation
 
     def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
-        """Store content again whose blob was given up by gc before the commit that refers to it, and say where.
+        """Store content again that was purged before the commit that refers to it, and say where.
 
         From what is kept of it, or from the old object if that is still there. Idempotent.
 
@@ -122,6 +125,8 @@ class Blobs:
         """
         digest = check_digest(stored.blob_digest or "")
         first, generation = stored.generation or 0, view.generation(digest)
+        if stored.storage == "inline":
+            return dataclasses.replace(stored, generation=generation)
         key = blob_key(digest, generation)
         if not (
             (kept is not None and self._upload_kept(key, kept, digest)) or self._same_size(key, stored.stored_bytes)
@@ -206,11 +211,10 @@ class Blobs:
     def _store_payload(self, encoded: Encoded, payload: Payload, own_digest: str, view: View) -> Stored:
         size_bytes = payload.size_bytes
         content: bytes | None = None
-        generation: int | None = None
+        generation = view.generation(own_digest)
         if size_bytes <= INLINE_LIMIT_BYTES:
             content = b"".join(_proven(payload, own_digest, size_bytes))
         else:
-            generation = view.generation(own_digest)
             self._upload(blob_key(own_digest, generation), payload, own_digest)
         return Stored(
             kind=encoded.kind,
@@ -220,7 +224,7 @@ class Blobs:
             codec="none",
             digest=encoded.digest or own_digest,
             blob_digest=own_digest,
-            generation=generation,
+            generation=generation if content is None else generation or None,
             size_bytes=size_bytes,
             stored_bytes=size_bytes if content is None else 0,
             row_count=encoded.row_count,
@@ -253,10 +257,13 @@ class Blobs:
         """Return the content of an entry, to be read.
 
         Raises:
-            IntegrityError: If the row says something that can't be (a bad digest, a storage without content).
+            IntegrityError: If the row says something that can't be (a bad digest, a storage without content), or
+                inline content can't be read.
             NotFoundError: kind ``content-purged``, if gc gave the content up.
         """
         self._given_up(entry, False)
+        if entry.storage == "inline" and entry.content is None and self._inline is not None:
+            entry = dataclasses.replace(entry, content=self._inline(entry))
         return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up, on_read=self._read)
 
     def _read(self, count: int, size_bytes: int) -> None:

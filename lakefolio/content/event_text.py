@@ -103,7 +103,7 @@ def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
 
 def blob_entries(manifests: pa.Table, event_id: str | None = None) -> dict[str, Entry]:
     """Return what the journal says of the blobs of events: event id -> entry."""
-    wanted = pc.and_(pc.equal(manifests.column("op"), "log"), pc.is_valid(manifests.column("storage")))
+    wanted = pc.equal(manifests.column("op"), "event_blob")
     if event_id is not None:
         wanted = pc.and_(wanted, pc.equal(manifests.column("entry_id"), event_id))
     found = (content_from_row(row) for row in manifests.filter(wanted).to_pylist())

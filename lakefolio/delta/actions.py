@@ -29,17 +29,25 @@ _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
 _SMALL_ROWS = 100
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._=/-]+")
-_SHA256 = "lakefolio.sha256"
-_SEAL = b'{"commitInfo":{"lakefolio":{"sha256":"'
-_ZEROS = "0" * 64
+_SEAL = "lakefolio.seal"
+_VERSIONS = "lakefolio.versions"
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """A Parquet file of a table, as its ``add`` action describes it.
 
-    ``path`` is relative to the table. ``sha256`` is the digest of its bytes, empty for files of other writers.
-    ``rows`` holds its rows where they are known without a request, ``copy`` what a log entry says of them.
+    Attributes:
+        path: Relative to the table.
+        size_bytes: Its size.
+        row_count: How many rows it has.
+        stats: What is said of its rows for other readers, JSON.
+        modified_ms: When it was written.
+        seal: What it is and its bytes, see ``seal``; empty for files of other writers.
+        versions: The first and the last version of its rows, if those carry one.
+        rows: Its rows where they are known without a request.
+        lacks: The columns of ``rows`` that are known from the file alone.
+        copy: What a log entry says of its rows.
     """
 
     path: str
@@ -47,9 +55,17 @@ class DataFile:
     row_count: int
     stats: str
     modified_ms: int
-    sha256: str = ""
+    seal: str = ""
+    versions: tuple[int, int] | None = None
     rows: pa.Table | None = field(default=None, compare=False, repr=False)
+    lacks: tuple[str, ...] = field(default=(), compare=False)
     copy: list[dict[str, Any]] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def mark(self) -> int:
+        """A number made of what the log says of the file; the marks of a table's files make its digest."""
+        text = f"{self.path}\n{self.size_bytes}\n{self.row_count}\n{self.seal}\n"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest())
 
     @property
     def level(self) -> int:
@@ -58,6 +74,9 @@ class DataFile:
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""
+        tags = {_SEAL: self.seal} if self.seal else {}
+        if self.versions is not None:
+            tags[_VERSIONS] = f"{self.versions[0]}-{self.versions[1]}"
         return {
             "path": quoted_path(self.path),
             "partitionValues": {},
@@ -65,14 +84,14 @@ class DataFile:
             "modificationTime": self.modified_ms,
             "dataChange": data_change,
             "stats": self.stats,
-        } | ({"tags": {_SHA256: self.sha256}} if self.sha256 else {})
+        } | ({"tags": tags} if tags else {})
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """A log entry that was read: the version it creates, the commits it carries, what it adds and removes.
 
-    ``refused`` are the commits of tickets that it decided not to carry.
+    ``refused`` are the commits of tickets that it decided not to carry, ``total`` is what the table is from then on.
     """
 
     version: int
@@ -81,6 +100,39 @@ class LogEntry:
     compacted: tuple[DataFile, ...]
     removed: tuple[str, ...]
     refused: tuple[str, ...] = ()
+    total: Total | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All files of a table at one version: how many they and their rows are, and one digest over all of them.
+
+    Every log entry holds it, so that a checkpoint is compared with one log entry instead of all of them.
+    """
+
+    files: int = 0
+    rows: int = 0
+    digest: int = 0
+
+    def with_changes(self, added: Iterable[DataFile], removed: Iterable[DataFile]) -> Total:
+        """Return the total after some files came and others went."""
+        files, rows, digest = self.files, self.rows, self.digest
+        for sign, some in ((1, added), (-1, removed)):
+            for file in some:
+                files, rows, digest = files + sign, rows + sign * file.row_count, digest ^ file.mark
+        return Total(files, rows, digest)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as a log entry holds it."""
+        return {"files": self.files, "rows": self.rows, "digest": f"{self.digest:064x}"}
+
+
+def total_of(value: Mapping[str, Any]) -> Total:
+    """Read what :meth:`Total.to_plain` wrote; ValueError, KeyError or TypeError for anything else."""
+    digest = value["digest"]
+    if not (type(value["files"]) is type(value["rows"]) is int and isinstance(digest, str) and len(digest) == 64):
+        raise ValueError("its total is none")
+    return Total(value["files"], value["rows"], int(digest, 16))
 
 
 def quoted_path(path: str) -> str:
@@ -88,18 +140,24 @@ def quoted_path(path: str) -> str:
     return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/=-_.~")
 
 
-def rows_to_plain(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970."""
-    plain = []
-    for row in rows:
-        kept = {name: value for name, value in row.items() if value is not None}
-        for name, value in kept.items():
-            if isinstance(value, bytes):
-                kept[name] = base64.b64encode(value).decode()
-            elif isinstance(value, datetime):
-                kept[name] = to_micros(value)
-        plain.append(kept)
-    return plain
+def rows_to_plain(rows: Iterable[Mapping[str, Any]], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970.
+
+    Args:
+        rows: The rows.
+        without: Columns to leave out.
+    """
+    return [_plain({name: value for name, value in row.items() if name not in without}) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return to_micros(value) if isinstance(value, datetime) else value
 
 
 def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -165,24 +223,48 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def same_rows(some: pa.Table, others: pa.Table) -> bool:
+    """Say whether two tables have the same rows, bit by bit, so that NaN is NaN."""
+
+    def columns(rows: pa.Table) -> list[pa.Array]:
+        whole = [pa.concat_arrays(column.chunks) if column.num_chunks else None for column in rows.columns]
+        return [one.view(pa.int64()) if one is not None and pa.types.is_float64(one.type) else one for one in whole]
+
+    return some.schema.equals(others.schema) and columns(some) == columns(others)
+
+
 def stats_of(rows: pa.Table) -> str:
-    stats: dict[str, Any] = {"numRecords": rows.num_rows}
-    if rows.num_rows and "version" in rows.schema.names:
-        # rows come in their order, so the bounds are at the ends
-        versions = rows.column("version")
-        stats |= {
-            "minValues": {"version": versions[0].as_py()},
-            "maxValues": {"version": versions[-1].as_py()},
-            "nullCount": {"version": 0},
-        }
-    return json.dumps(stats)
+    """Return what other readers are told of a file's rows: how many there are, nothing else.
+
+    With bounds of some columns and none of others deltalake's dataset finds nothing under any filter on the others.
+    """
+    return json.dumps({"numRecords": rows.num_rows})
+
+
+def versions_of(rows: pa.Table) -> tuple[int, int] | None:
+    """Return the first and the last version of rows that carry one."""
+    if "version" not in rows.schema.names or not rows.num_rows:
+        return None
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(rows.column("version")).as_py()
+    return bounds["min"], bounds["max"]
 
 
 def file_of(add: Mapping[str, Any]) -> DataFile:
     stats = add.get("stats") or ""
     count = json.loads(stats).get("numRecords", 0) if stats else 0
-    sha256 = dict(add.get("tags") or {}).get(_SHA256) or ""
-    return DataFile(unquote(add["path"]), add["size"], count, stats, add.get("modificationTime") or 0, sha256)
+    tags = dict(add.get("tags") or {})
+    first, _, last = (tags.get(_VERSIONS) or "").partition("-")
+    return DataFile(
+        unquote(add["path"]),
+        add["size"],
+        count,
+        stats,
+        add.get("modificationTime") or 0,
+        tags.get(_SEAL) or "",
+        (int(first), int(last)) if last else None,
+    )
 
 
 def check_protocol(protocol: Mapping[str, Any], table: str) -> None:
@@ -289,49 +371,19 @@ def to_checkpoint(
     return sink.getvalue()
 
 
-def to_lines(actions: Sequence[Mapping[str, Any]]) -> bytes:
-    return ("\n".join(json.dumps(action, separators=(",", ":")) for action in actions) + "\n").encode()
-
-
-def sealed(info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return a log entry that holds the SHA-256 of its own bytes, taken with zeros in the digest's place.
-
-    Args:
-        info: The ``commitInfo``, for every reader.
-        ours: What lakefolio notes in it.
-        actions: The other actions.
-    """
-    first = {"commitInfo": {"lakefolio": {"sha256": _ZEROS, **ours}, **info}}
-    body = to_lines([first, *actions])
-    start = len(_SEAL)
-    return b"".join((body[:start], hashlib.sha256(body).hexdigest().encode(), body[start + len(_ZEROS) :]))
-
-
-def check_seal(body: bytes) -> None:
-    """Raise ValueError if a log entry is not what was written. Those of other writers can't tell."""
-    if not body.strip():
-        raise ValueError("it is empty")
-    if not body.startswith(_SEAL):
-        return
-    start, end = len(_SEAL), len(_SEAL) + len(_ZEROS)
-    found = hashlib.sha256(body[:start] + _ZEROS.encode() + body[end:]).hexdigest()
-    if found.encode() != body[start:end]:
-        raise ValueError(f"it has the digest {found[:16]}…, expected {body[start : start + 16].decode('latin1')}…")
-
-
-def to_pointer(version: int, checkpoint: bytes, files: int, size: int) -> bytes:
-    """Return the content of ``_last_checkpoint``; the digest in it tells a damaged checkpoint from a whole one."""
+def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int) -> bytes:
+    """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage."""
     pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
-    return json.dumps(pointer | {"tags": {_SHA256: hashlib.sha256(checkpoint).hexdigest()}}).encode()
+    return json.dumps(pointer | {"tags": {_SEAL: seal}}).encode()
 
 
 def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
-    """Return the version of the checkpoint and its digest ("" if not noted); None if there is none to be used."""
+    """Return the version of the checkpoint and its seal ("" if not noted); None if there is none to be used."""
     try:
         value = json.loads(body or b"null")
         version, tags = value["version"], value.get("tags") or {}
         usable = type(version) is int and version >= 0 and not value.get("parts")
-        return (version, str(tags.get(_SHA256) or "")) if usable else None
+        return (version, str(tags.get(_SEAL) or "")) if usable else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # a damaged pointer costs time, nothing else: the log is read from its start
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,20 +13,32 @@ import pyarrow as pa
 from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
+    Total,
     brief,
     check_protocol,
-    check_seal,
     file_of,
     from_parquet,
     now_ms,
     parse_pointer,
     plain_metadata,
     rows_from_plain,
+    total_of,
+    versions_of,
 )
+from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError, IntegrityError
-from lakefolio.format.layout import check_key, data_file_version, log_key, log_prefix, log_version, table_prefix
+from lakefolio.format.layout import (
+    check_key,
+    checkpoint_name,
+    data_file_version,
+    log_key,
+    log_prefix,
+    log_version,
+    table_prefix,
+)
 
 if TYPE_CHECKING:
+    from lakefolio.format.schema import TableSpec
     from lakefolio.storage import Store
 
 __all__ = ["DeltaLog", "log_problem"]
@@ -40,13 +51,13 @@ _KEPT_TOMBSTONES = 500
 """A checkpoint with all of them would be as large as the history is long."""
 
 
-def log_problem(body: bytes) -> str | None:
-    """Return what is wrong with the bytes of a log entry, or None."""
+def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
+    """Return what is wrong with the bytes of the log entry of a version, or None."""
     try:
-        check_seal(body)
+        seals.is_sealed(version, body)
         if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
             return "is truncated or damaged"
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         return f"is truncated or damaged: {brief(exc)}"
     return None
 
@@ -55,19 +66,22 @@ class DeltaLog:
     """One Delta table below a lake, as far as this handle has read it. Not thread-safe: its owner holds a lock.
 
     Attributes:
-        name: The table's name, ``"manifests"``.
+        spec: What the table is like.
+        name: Its name, ``"manifests"``.
         version: The newest version read, -1 before :meth:`load`.
     """
 
-    def __init__(self, store: Store, name: str, schema: pa.Schema, order: Sequence[str]) -> None:
+    def __init__(self, store: Store, lake_id: str, spec: TableSpec) -> None:
         self.store = store
-        self.name = name
-        self.schema = schema
+        self.spec = spec
+        self.name = spec.name
+        self.schema = spec.schema
+        self.seals = Seals(lake_id, spec.name)
         self.version = -1
         self.checkpoint_version = -1
         self._due = False
-        self.order = tuple(order)
-        self._nothing = schema.empty_table()  # made once: it takes as long as 40 looks at the log
+        self._nothing = spec.schema.empty_table()  # made once: it takes as long as 40 looks at the log
+        self._total = Total()
         self._files: dict[str, DataFile] = {}
         self._tombstones: dict[str, tuple[DataFile, int]] = {}
         self._table_metadata: dict[str, Any] = {}
@@ -87,6 +101,52 @@ class DeltaLog:
         for entry in self._read_entries(self._list_versions(None)):
             self._replay(entry)
         return list(self._files.values())
+
+    def audit(self) -> None:
+        """Read the log from its start and compare all that is said of it elsewhere; the data files are not read.
+
+        Raises:
+            FormatError: If the table is missing.
+            IntegrityError: kind ``log-differs``, if a log entry says of the table what does not follow from the log;
+                kind ``checkpoint-differs``, if the checkpoint holds other files than the log.
+        """
+        pointer = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        claimed = type(self)(self.store, self.seals.lake_id, self.spec)
+        if pointer is not None:
+            claimed._load_checkpoint(*pointer)
+        self._forget()
+        for entry in self._read_entries(self._list_versions(None)):
+            self._replay(entry)
+            if entry.total is not None and entry.total != self._total:
+                raise self._differs(log_key(self.name, entry.version), "log-differs", entry.total)
+            if entry.version == claimed.version and claimed._total != self._total:
+                key = f"{log_prefix(self.name)}/{checkpoint_name(entry.version)}"
+                raise self._differs(key, "checkpoint-differs", claimed._total)
+        if self.version < 0:
+            raise self._missing()
+
+    def _differs(self, key: str, kind: str, found: Total) -> IntegrityError:
+        expected = self._total
+        return IntegrityError(
+            f"{key} says that table {self.name!r} has {found.files:,} files with {found.rows:,} rows, "
+            f"by the log it has {expected.files:,} with {expected.rows:,}"
+            + ("" if found.digest == expected.digest else ", not all the same"),
+            kind=kind,
+            hint="delete the checkpoint, the log tells all"
+            if kind == "checkpoint-differs"
+            else "restore the table from a copy",
+            key=key,
+            table=self.name,
+        )
+
+    def with_version(self, version: int) -> list[DataFile]:
+        """Return the data files that may hold rows of a version, those that hold no others first.
+
+        Files that were replaced not long ago are among them: they are smaller than what replaced them.
+        """
+        known = [*(file for file, _ in self._tombstones.values() if file.versions), *self._files.values()]
+        found = [file for file in known if file.versions is None or file.versions[0] <= version <= file.versions[1]]
+        return sorted(found, key=lambda file: (file.versions or (-1, -1)) != (version, version))
 
     def load(self, *, trust_copies: bool = True) -> pa.Table:
         """Read the table from its newest checkpoint on and return all its rows, in order.
@@ -120,6 +180,7 @@ class DeltaLog:
         self.version = self.checkpoint_version = -1
         self._files.clear()
         self._tombstones.clear()
+        self._total = Total()
 
     def follow(self) -> None:
         """Read the log, from its newest checkpoint on, and no data file: ``delta_scan`` reads those part by part.
@@ -143,13 +204,18 @@ class DeltaLog:
             self._forget()
             raise
 
-    def read(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
+    def read(self, files: Sequence[DataFile], schema: pa.Schema | None = None, *, whole: bool = False) -> pa.Table:
         """Return the rows of data files, in no order; only the columns of ``schema`` if it is given.
+
+        Args:
+            files: Which; rows that are known without a request are taken as they are.
+            schema: The columns wanted.
+            whole: Read also files whose rows are known but for what lies in the file alone.
 
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
-        return self._rows_of(files, schema)
+        return self._rows_of(files, schema, whole=whole)
 
     @property
     def known_files(self) -> list[DataFile]:
@@ -168,22 +234,40 @@ class DeltaLog:
         return self._ordered(rows)
 
     def _catch_up(self) -> None:
-        """Read the log entries above this handle's version."""
-        after = log_key(self.name, self.version) if self.version >= 0 else None
-        entries = self._read_entries(self._list_versions(after))
+        """Read the log entries above this handle's version, which is that of a checkpoint, or none."""
+        entries = self._entries_since_checkpoint()
         if self.version < 0 and not entries:
-            raise FormatError(
-                f"table {self.name!r} of {self.store.uri} has no log",
-                kind="table-missing",
-                hint="the lake was copied or deleted in part; restore it from a copy",
-                table=self.name,
-            )
+            raise self._missing()
         for entry in entries:
             self._replay(entry)
 
+    def _missing(self) -> FormatError:
+        return FormatError(
+            f"table {self.name!r} of {self.store.uri} has no log",
+            kind="table-missing",
+            hint="the lake was copied or deleted in part; restore it from a copy",
+            table=self.name,
+        )
+
+    def _entries_since_checkpoint(self) -> list[LogEntry]:
+        """Return the log entries above this handle's version, once that of the checkpoint has confirmed it.
+
+        Raises:
+            IntegrityError: If the checkpoint says anything else than the log entry of its version.
+        """
+        first = max(self.version, 0)
+        after = log_key(self.name, first - 1) if first else None
+        entries = self._read_entries(self._list_versions(after), first=first)
+        if self.version < 0:
+            return entries
+        if not entries or entries[0].total != self._total:
+            raise self._differs(log_key(self.name, first), "checkpoint-differs", self._total)
+        return entries[1:]
+
     def _compare(self, file: DataFile) -> None:
         assert file.rows is not None
-        if not self._rows_of([replace(file, rows=None)]).equals(file.rows):
+        found = self._rows_of([replace(file, rows=None)])
+        if not found.drop(list(file.lacks)).equals(file.rows.drop(list(file.lacks))):
             raise IntegrityError(
                 f"data file {file.path!r} of table {self.name!r} differs from the copy of its rows in the log",
                 kind="table-copy-differs",
@@ -224,7 +308,7 @@ class DeltaLog:
     def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
         """Catch up by way of the newest checkpoint; None if that is not worth it. Changes nothing in that case."""
         found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
-        ahead = type(self)(self.store, self.name, self.schema, self.order)
+        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
         if found is not None:
             ahead._load_checkpoint(*found)
         # no data file holds rows later than the version in its name
@@ -235,17 +319,19 @@ class DeltaLog:
             return None
         import pyarrow.compute as pc
 
+        try:
+            entries = ahead._entries_since_checkpoint()
+        except IntegrityError:
+            return None  # a checkpoint saves time, nothing else
         rows = self._rows_of(merged)
         rows = rows.filter(pc.greater(rows.column("version"), self.version))
-        after = log_key(self.name, ahead.version)
-        entries = ahead._read_entries(ahead._list_versions(after))
         rows = self._ordered(
             pa.concat_tables([rows, ahead._rows_of([one for entry in entries for one in entry.added])])
         )
         for entry in entries:
             ahead._replay(entry)
         self.version, self.checkpoint_version = ahead.version, ahead.checkpoint_version
-        self._files, self._tombstones = ahead._files, ahead._tombstones
+        self._files, self._tombstones, self._total = ahead._files, ahead._tombstones, ahead._total
         return entries, rows
 
     def entries(self, first: int, last: int) -> list[LogEntry]:
@@ -281,8 +367,10 @@ class DeltaLog:
         compacted: list[DataFile] = []
         removed: list[str] = []
         info: Mapping[str, Any] = {}
+        total: Total | None = None
         try:
-            check_seal(bytes(body))
+            if not self.seals.is_sealed(version, bytes(body)):
+                self._confirm(key, body)
             for line in bytes(body).splitlines():
                 action = json.loads(line)
                 if "add" in action:
@@ -298,7 +386,11 @@ class DeltaLog:
                     info = action["commitInfo"].get("lakefolio") or {}
             if added and info.get("rows") is not None and len(added) == 1:
                 rows = rows_from_plain(info["rows"], self.schema)
-                added = [replace(added[0], rows=rows)]
+                if rows.num_rows != added[0].row_count:
+                    raise ValueError(f"it has {rows.num_rows} rows of {added[0].row_count}")
+                lacks = tuple(name for name in self.spec.apart if name in info.get("apart", ()))
+                added = [replace(added[0], rows=rows, lacks=lacks)]
+            total = total_of(info["total"]) if "total" in info else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
             raise IntegrityError(
                 f"log entry {key!r} is truncated or damaged: {brief(exc)}",
@@ -308,17 +400,23 @@ class DeltaLog:
                 version=version,
             ) from exc
         commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
-        return LogEntry(version, commits, tuple(added), tuple(compacted), tuple(removed), refused)
+        return LogEntry(version, commits, tuple(added), tuple(compacted), tuple(removed), refused, total)
+
+    def _confirm(self, key: str, body: bytes | memoryview) -> None:
+        """Read again what has no seal to tell it from other objects; ValueError if it is not the same."""
+        if self.store.find(key) != bytes(body):
+            raise ValueError("the store gave two different answers")
 
     def _replay(self, entry: LogEntry) -> None:
-        for path in entry.removed:
-            gone = self._files.pop(path, None)
-            if gone is not None:
-                self._tombstones[path] = (gone, now_ms())
+        removed = [gone for path in entry.removed if (gone := self._files.pop(path, None)) is not None]
+        for gone in removed:
+            self._tombstones[gone.path] = (gone, now_ms())
         if len(self._tombstones) > _KEPT_TOMBSTONES:
             self._forget_tombstones()
-        for file in (*entry.added, *entry.compacted):
+        added = (*entry.added, *entry.compacted)
+        for file in added:
             self._files[file.path] = file
+        self._total = self._total.with_changes(added, removed)
         self.version = entry.version
 
     def _forget_tombstones(self) -> None:
@@ -326,12 +424,13 @@ class DeltaLog:
         for path in list(self._tombstones)[: max(0, len(self._tombstones) - _KEPT_TOMBSTONES)]:
             del self._tombstones[path]
 
-    def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None) -> pa.Table:
+    def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None, *, whole: bool = False) -> pa.Table:
         schema = schema or self.schema
+        files = [replace(file, rows=None) if whole and file.lacks else file for file in files]
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
-        tables = [file.rows for file in files if file.rows is not None]
+        tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
         for file, key, body in zip(wanted, keys, bodies, strict=True):
             tables.append(self._read_parquet(file, key, body, schema))
         if tables:
@@ -342,11 +441,18 @@ class DeltaLog:
         problem = "is missing"
         if body is not None and len(body) != file.size_bytes:
             problem = f"has {len(body)} bytes, expected {file.size_bytes}"
-        elif body is not None and file.sha256 and file.sha256 != (found := hashlib.sha256(body).hexdigest()):
-            problem = f"has the digest {found[:16]}…, expected {file.sha256[:16]}…"
+        elif body is not None and file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
+            problem = f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
         elif body is not None:
             try:
-                return from_parquet(body, schema)
+                if not file.seal:
+                    self._confirm(key, body)
+                rows = from_parquet(body, schema)
+                if file.seal and rows.num_rows != file.row_count:
+                    raise ValueError(f"it has {rows.num_rows} rows, expected {file.row_count}")
+                if file.versions is not None and "version" in schema.names and versions_of(rows) != file.versions:
+                    raise ValueError("its rows are of other versions than the log says")
+                return rows
             except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
                 problem = f"is truncated or damaged: {brief(exc)}"
         raise self.damaged(key, problem)
@@ -363,17 +469,17 @@ class DeltaLog:
 
     def _ordered(self, rows: pa.Table) -> pa.Table:
         if rows.num_rows <= _COPIED_ROWS:  # they nearly always are in order: looking costs a tenth of sorting
-            keys = list(zip(*(rows.column(column).to_pylist() for column in self.order), strict=True))
+            keys = list(zip(*(rows.column(column).to_pylist() for column in self.spec.order), strict=True))
             if keys == sorted(keys):
                 return rows
-        return rows.sort_by([(column, "ascending") for column in self.order])
+        return rows.sort_by([(column, "ascending") for column in self.spec.order])
 
-    def _load_checkpoint(self, version: int, sha256: str) -> None:
+    def _load_checkpoint(self, version: int, seal: str) -> None:
         import pyarrow.parquet as pq
 
-        key = f"{log_prefix(self.name)}/{version:020d}.checkpoint.parquet"
-        body = self.store.find(key)
-        if body is None or (sha256 and hashlib.sha256(body).hexdigest() != sha256):
+        name = checkpoint_name(version)
+        body = self.store.find(f"{log_prefix(self.name)}/{name}")
+        if body is None or (seal and self.seals.of_bytes(name, body) != seal):
             return  # the log itself is complete: a lost checkpoint costs time, nothing else
         try:
             actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False).to_pylist()
@@ -390,6 +496,7 @@ class DeltaLog:
                     file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
                     self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
             self._forget_tombstones()
+            self._total = Total().with_changes(self._files.values(), ())
         except (pa.ArrowException, FormatError, KeyError, ValueError, TypeError, AttributeError, OSError):
             self._forget()
             return

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from lakefolio.delta.actions import check_seal
 from lakefolio.format.layout import data_file_version, log_key, table_prefix
 
 if TYPE_CHECKING:
@@ -75,14 +74,17 @@ def _dead(table: DeltaTable, window: dict[str, ObjectInfo], named: set[str]) -> 
 
 def _names(table: DeltaTable, paths: Sequence[str]) -> list[set[str] | None]:
     """Return what the log entries that may name some files add or remove; None for an entry that can't be read."""
-    keys = [log_key(table.name, int(path.partition("-")[0])) for path in paths]
-    return [_names_in(body) for body in table.store.get_many(keys)]
+    versions = [int(path.partition("-")[0]) for path in paths]
+    keys = [log_key(table.name, version) for version in versions]
+    bodies = table.store.get_many(keys)
+    return [_names_in(table, version, body) for version, body in zip(versions, bodies, strict=True)]
 
 
-def _names_in(body: bytes | None) -> set[str] | None:
+def _names_in(table: DeltaTable, version: int, body: bytes | None) -> set[str] | None:
     try:
-        check_seal(body or b"")
+        if not table.seals.is_sealed(version, body or b""):
+            return None
         actions = [json.loads(line) for line in (body or b"").splitlines()]
         return {unquote(one[kind]["path"]) for one in actions for kind in ("add", "remove") if kind in one}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

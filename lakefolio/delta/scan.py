@@ -36,7 +36,7 @@ def scan(table: DeltaTable, columns: Sequence[str]) -> Iterator[pa.Table]:
     small: list[DataFile] = []
     size_bytes = 0
     for file in table.known_files:
-        if file.rows is not None:
+        if file.rows is not None and not set(columns) & set(file.lacks):
             copies.append(file.rows.select(columns))
         elif file.size_bytes > _PART_BYTES:
             yield from _large(table, file, schema)
@@ -63,7 +63,7 @@ def _large(table: DeltaTable, file: DataFile, schema: pa.Schema) -> Iterator[pa.
             found_bytes = table.store.fetch_to(key, path, on_chunk=hasher.update)
         except NotFoundError:
             raise table.damaged(key, "is missing") from None
-        if found_bytes != file.size_bytes or (file.sha256 and hasher.hexdigest() != file.sha256):
+        if found_bytes != file.size_bytes or (file.seal and table.seals.of(file.path, hasher.hexdigest()) != file.seal):
             raise table.damaged(key, "is not what was written")
         try:
             with pq.ParquetFile(path) as opened:

@@ -11,7 +11,9 @@ Log entries are never deleted: a writer that slept could otherwise create an ent
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,24 +25,30 @@ import pyarrow as pa
 from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
+    Total,
+    from_parquet,
     now_ms,
     quoted_path,
     rows_to_plain,
-    sealed,
+    same_rows,
     stats_of,
     to_checkpoint,
     to_parquet,
     to_pointer,
+    versions_of,
 )
 from lakefolio.delta.log import DeltaLog, log_problem
-from lakefolio.errors import AlreadyExistsError
-from lakefolio.format.layout import log_key, log_prefix, table_prefix
+from lakefolio.delta.seal import Seals
+from lakefolio.errors import AlreadyExistsError, IntegrityError
+from lakefolio.format.layout import JOURNAL, checkpoint_name, log_key, log_prefix, table_prefix
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-__all__ = ["DataFile", "DeltaTable", "LogEntry", "log_problem"]
+    from lakefolio.storage import Store
+
+__all__ = ["DataFile", "DeltaTable", "LogEntry", "lake_id_of", "log_problem"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
@@ -63,8 +71,8 @@ class DeltaTable(DeltaLog):
 
     # -- creation ------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
-        """Create the table as version 0. Idempotent: a table that exists is left as it is."""
+    def create(self) -> bool:
+        """Create the table as version 0, and say whether it was. Idempotent: one that exists is left as it is."""
         import deltalake
 
         now = now_ms()
@@ -85,9 +93,11 @@ class DeltaTable(DeltaLog):
             },
         ]
         try:
-            self.store.create(log_key(self.name, 0), sealed(info, {}, actions))
+            ours = {"lake_id": self.seals.lake_id, "total": Total().to_plain()}
+            self.store.create(log_key(self.name, 0), self.seals.entry(0, info, ours, actions))
         except AlreadyExistsError:
-            return
+            return False
+        return True
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -103,8 +113,9 @@ class DeltaTable(DeltaLog):
                 copy.
         """
         body = to_parquet(rows)
-        copy = rows_to_plain(values) if 0 < len(values) <= _COPIED_ROWS else None
-        file = replace(_described(rows, body), path=_new_path(version), rows=rows, copy=copy)
+        copy = rows_to_plain(values, self.spec.apart) if 0 < len(values) <= _COPIED_ROWS else None
+        lacks = tuple(name for name in self.spec.apart if any(row.get(name) is not None for row in values))
+        file = replace(self._described(rows, body, _new_path(version)), rows=rows, copy=copy, lacks=lacks)
         return file, f"{table_prefix(self.name)}/{file.path}", body
 
     def commit(
@@ -128,11 +139,13 @@ class DeltaTable(DeltaLog):
             AlreadyExistsError: If the version exists: somebody committed meanwhile, or this very commit landed and
                 its answer was lost. The caller polls and looks for its own commit id.
         """
-        ours: dict[str, Any] = {"commits": list(commit_ids)}
+        added = () if file is None else (replace(file, copy=None, lacks=()),)
+        total = self._total.with_changes(added, ())
+        ours: dict[str, Any] = {"commits": list(commit_ids), "total": total.to_plain()}
         if refused:
             ours["refused"] = list(refused)
         if file is not None and file.copy is not None:
-            ours["rows"] = file.copy
+            ours |= ({"apart": list(file.lacks)} if file.lacks else {}) | {"rows": file.copy}
         info = {
             "timestamp": int(at.timestamp() * 1000),
             "operation": "WRITE",
@@ -141,13 +154,12 @@ class DeltaTable(DeltaLog):
             "isBlindAppend": True,
         }
         actions = [] if file is None else [{"add": file.add(data_change=True)}]
-        body = sealed(info, ours, actions)
+        body = self.seals.entry(version, info, ours, actions)
         if len(body) > _COPIED_BYTES and "rows" in ours:
             del ours["rows"]
-            body = sealed(info, ours, actions)
+            body = self.seals.entry(version, info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        added = () if file is None else (replace(file, copy=None),)
         self._replay(LogEntry(version, tuple(commit_ids), added, (), ()))
 
     # -- upkeep --------------------------------------------------------------------------------------------
@@ -160,15 +172,25 @@ class DeltaTable(DeltaLog):
         return self._due
 
     def upkeep(
-        self, lock: threading.RLock, *, everything: bool = False, moved: Callable[[], None] = lambda: None
+        self,
+        lock: threading.RLock,
+        *,
+        everything: bool = False,
+        moved: Callable[[], None] = lambda: None,
+        erase: Callable[[pa.Table], pa.Table] = lambda rows: rows,
     ) -> dict[str, int]:
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
+
+        What is merged is verified before it is committed: each source by its seal, its row count and its versions, and
+        the result by reading it back.
 
         Args:
             lock: That of this handle's owner, who does not hold it: it is taken to choose what is merged and to create
                 the log entry; what takes long goes on without it. One thread at a time calls this.
             everything: Merge all files, as far as they are not large, instead of only those of a full size class.
             moved: Called with the lock held when the table is at a new version.
+            erase: Takes the values of columns that lie apart (see TableSpec) out of rows that must not have them any
+                more.
 
         Returns:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
@@ -178,12 +200,9 @@ class DeltaTable(DeltaLog):
             self._due = False
             portions = self._candidates(everything=everything)
         for chosen in portions:
-            rows = self._ordered(self._rows_of(chosen)).combine_chunks()
-            body = to_parquet(rows)
-            merged = _described(rows, body)
+            if not self.merge(chosen, lock, erase):
+                break
             with lock:
-                if not self._replace_by(merged, body, chosen):
-                    break
                 moved()
         self._write_checkpoint(lock)
         return {
@@ -191,6 +210,24 @@ class DeltaTable(DeltaLog):
             "files_after": len(self._files),
             "checkpoint_version": self.checkpoint_version,
         }
+
+    def merge(self, files: Sequence[DataFile], lock: threading.RLock, erase: Callable[[pa.Table], pa.Table]) -> bool:
+        """Replace files by one with the same rows, see :meth:`upkeep`; False if another writer was faster.
+
+        Raises:
+            IntegrityError: If a source is not what the log says, or the result is not what was to be written.
+        """
+        rows = self._ordered(self._rows_of(files, whole=True)).combine_chunks()
+        expected = sum(file.row_count for file in files)
+        if rows.num_rows != expected:
+            raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", f"and others have {rows.num_rows} rows")
+        rows = erase(rows)
+        body = to_parquet(rows)
+        merged = self._described(rows, body, "")
+        if rows.num_rows != expected or not same_rows(from_parquet(body, self.schema), rows):
+            raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", "can't be merged: other rows came out")
+        with lock:
+            return self._replace_by(merged, body, files)
 
     def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
         """Return lists of files to be merged, of neighbouring versions; only the first if a writer waits for it."""
@@ -203,12 +240,13 @@ class DeltaTable(DeltaLog):
                 return _portions([file for file, level in zip(files, levels, strict=True) if level <= top])[:1]
         return []
 
-    def _replace_by(self, merged: DataFile, body: bytes, files: list[DataFile]) -> bool:
+    def _replace_by(self, merged: DataFile, body: bytes, files: Sequence[DataFile]) -> bool:
         """Create the version at which one file stands for others that have the same rows; say whether it was."""
         if any(file.path not in self._files for file in files):
             return False  # another writer has merged them meanwhile
         version = self.version + 1
-        merged = replace(merged, path=_new_path(version))
+        path = _new_path(version)
+        merged = replace(merged, path=path, seal=self.seals.of(path, merged.seal))
         # nobody else uses this key: one that is there is this very file
         self.store.create_if_absent(f"{table_prefix(self.name)}/{merged.path}", body)
         now = now_ms()
@@ -233,11 +271,20 @@ class DeltaTable(DeltaLog):
         }
         actions = [*removes, {"add": merged.add(data_change=False)}]
         try:
-            self.store.create(log_key(self.name, version), sealed(info, {}, actions))
+            total = self._total.with_changes((merged,), [self._files[file.path] for file in files])
+            self.store.create(
+                log_key(self.name, version), self.seals.entry(version, info, {"total": total.to_plain()}, actions)
+            )
         except AlreadyExistsError:
             return False
         self._replay(LogEntry(version, (), (), (merged,), tuple(file.path for file in files)))
         return True
+
+    def _described(self, rows: pa.Table, body: bytes, path: str) -> DataFile:
+        """Return what a log entry says of a file; of one without a path yet, the seal is the digest of its bytes."""
+        sha256 = hashlib.sha256(body).hexdigest()
+        seal = self.seals.of(path, sha256) if path else sha256
+        return DataFile(path, len(body), rows.num_rows, stats_of(rows), now_ms(), seal, versions_of(rows))
 
     def _write_checkpoint(self, lock: threading.RLock) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
@@ -251,20 +298,37 @@ class DeltaTable(DeltaLog):
             return
         body = to_checkpoint(metadata, files, tombstones)
         size = 2 + len(files) + len(tombstones)
-        prefix = log_prefix(self.name)
-        self.store.put(f"{prefix}/{version:020d}.checkpoint.parquet", body)
-        self.store.put(f"{prefix}/_last_checkpoint", to_pointer(version, body, len(files), size))
+        prefix, name = log_prefix(self.name), checkpoint_name(version)
+        self.store.put(f"{prefix}/{name}", body)
+        pointer = to_pointer(version, body, self.seals.of_bytes(name, body), len(files), size)
+        self.store.put(f"{prefix}/_last_checkpoint", pointer)
         self.checkpoint_version = version
+
+
+def lake_id_of(store: Store) -> str:
+    """Return the id of a lake from the first entry of its journal, which holds it before the marker does.
+
+    Raises:
+        IntegrityError: If that is not what lakefolio wrote.
+    """
+    key = log_key(JOURNAL, 0)
+    body = store.find(key) or b""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        lake_id = json.loads(body.partition(b"\n")[0])["commitInfo"]["lakefolio"]["lake_id"]
+        if isinstance(lake_id, str) and Seals(lake_id, JOURNAL).is_sealed(0, body):
+            return lake_id
+    raise IntegrityError(
+        f"log entry {key!r} of {store.uri} is truncated or damaged: it names no lake",
+        kind="log-damaged",
+        hint="restore this object from a copy of the lake",
+        key=key,
+        version=0,
+    )
 
 
 def _new_path(version: int) -> str:
     """Return a path that nobody else uses, for a data file that the log entry of a version is to name."""
     return f"{version:020d}-{uuid.uuid4().hex}.parquet"
-
-
-def _described(rows: pa.Table, body: bytes) -> DataFile:
-    """Return what a log entry says of a file with these rows and bytes, but for its path."""
-    return DataFile("", len(body), rows.num_rows, stats_of(rows), now_ms(), hashlib.sha256(body).hexdigest())
 
 
 def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:

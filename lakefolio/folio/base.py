@@ -121,7 +121,7 @@ class FolioBase:
 
     def _inputs_of(self, reader: Session, entry: Entry) -> list[str]:
         columns = ("input_id", "input_folio", "input_item", "input_uri")
-        return [self._input_name(*(edge[name] for name in columns)) for edge in reader.edges_of(entry)]
+        return [self._input_name(*(edge[name] for name in columns)) for edge in entry.inputs]
 
     def _input_name(self, input_id: str | None, folio: str | None, item: str | None, uri: str | None) -> str:
         """Return how an input is called here: a name of this folio, ``folio:name``, or a URI."""

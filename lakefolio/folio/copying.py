@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["copy_items", "with_their_inputs"]
 
 _THREADS = 8
-_STORED = tuple(Stored.__dataclass_fields__)
 
 
 def with_their_inputs(names: Iterable[str], graph: Mapping[str, list[str]]) -> set[str]:
@@ -67,7 +66,7 @@ def copy_items(
     with ThreadPoolExecutor(_THREADS) as pool:
         contents = list(pool.map(lambda entry: _content(entry, source, target, same_lake), entries))
     stored = dict(zip((entry.item for entry in entries), contents, strict=True))
-    edges = {entry.item: source.edges_of(entry) for entry in entries}
+    edges = {entry.item: entry.inputs for entry in entries}
     done: dict[str, Entry] = {}
     changes: list[Change] = []
     for entry in _inputs_first(entries, edges):
@@ -95,7 +94,7 @@ def copy_items(
 
 def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
     if same_lake or entry.storage == "reference":
-        return Stored(**{name: getattr(entry, name) for name in _STORED})
+        return source.stored(entry)
     encoded = Encoded(
         kind=entry.kind,
         format=entry.format or "",
@@ -108,7 +107,7 @@ def _content(entry: Entry, source: Session, target: Session, same_lake: bool) ->
     return target.blobs.put(encoded, target.committed())
 
 
-def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, list[dict[str, Any]]]) -> list[Entry]:
+def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Entry]:
     """Return the entries so that each comes after those it was made from (a circle is broken somewhere)."""
     by_name = {entry.item: entry for entry in entries}
     ordered: dict[str, Entry] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from fnmatch import filter as matching
-from operator import itemgetter
 from typing import Any, Self
 
 from lakefolio.folio.base import FolioBase
@@ -134,15 +133,11 @@ class Curating(FolioBase):
     def get_lineage_graph(self) -> dict[str, list[str]]:
         """Return, for every item, what it was made from."""
         reader = self._reading
-        listing = reader.state().listing(self._name, ("item", "entry_id", "lineage_count"))
-        inputs: dict[str, list[str]] = {entry_id: [] for _, entry_id, count in listing if count}
-        if inputs:
-            rows = reader.edges().select(["output_id", "ordinal", "input_id", "input_folio", "input_item", "input_uri"])
-            columns = [column.to_pylist() for column in rows.columns]
-            wanted = [row for row in zip(*columns, strict=True) if row[0] in inputs]
-            for entry_id, _, *edge in sorted(wanted, key=itemgetter(0, 1)):
-                inputs[entry_id].append(self._input_name(*edge))
-        return {item: inputs.get(entry_id, []) for item, entry_id, _ in listing}
+        names = ("input_id", "input_folio", "input_item", "input_uri")
+        return {
+            item: [self._input_name(*(edge[name] for name in names)) for edge in inputs or ()]
+            for item, inputs in reader.state().listing(self._name, ("item", "inputs"))
+        }
 
     def _dependents(self) -> dict[str, list[str]]:
         dependents: dict[str, list[str]] = {}

@@ -264,19 +264,18 @@ class Reading(FolioBase):
 
 
 def _load(reader: Session, entry: Entry, options: dict[str, Any]) -> Any:
-    if entry.kind == "table" and "as_" not in options and _has_no_library(reader, entry):
+    if entry.kind == "table" and "as_" not in options and _has_no_library(entry):
         options = {**options, "as_": "pandas"}
     found = reader.load(entry, **options)
     reader.was_read(entry)
     return str(found) if isinstance(found, Path) else found
 
 
-def _has_no_library(reader: Session, entry: Entry) -> bool:
+def _has_no_library(entry: Entry) -> bool:
     """Say whether a table came from a file, so that no library's type is the natural one, and pandas is there."""
-    if not entry.metadata_count or entry.details.get("source") != "arrow" or find_spec("pandas") is None:
+    if entry.details.get("source") != "arrow" or find_spec("pandas") is None:
         return False
-    noted = reader.journal.metadata("entry", entry.entry_id) or reader.metadata("entry", entry.entry_id)
-    return "imported_from" in noted
+    return "imported_from" in entry.facts
 
 
 def _path(reader: Session, entry: Entry) -> str:

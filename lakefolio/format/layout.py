@@ -13,10 +13,8 @@ from lakefolio.errors import IntegrityError
 __all__ = [
     "BLOBS",
     "JOURNAL",
-    "LINEAGE",
     "LOG_TABLES",
     "MARKER",
-    "METADATA",
     "PENDING",
     "README",
     "TABLES",
@@ -24,8 +22,10 @@ __all__ = [
     "blob_key",
     "check_digest",
     "check_key",
+    "checkpoint_name",
     "data_file_version",
     "log_key",
+    "log_name",
     "log_prefix",
     "log_version",
     "pending_key",
@@ -35,9 +35,7 @@ __all__ = [
 MARKER = "lakefolio.json"
 README = "README.txt"
 JOURNAL = "manifests"
-LINEAGE = "lineage"
-METADATA = "metadata"
-TABLES = (JOURNAL, LINEAGE, METADATA)
+TABLES = (JOURNAL,)
 LOG_TABLES = ("metric_rows", "event_rows")
 """Tables that the first writer in need of them creates."""
 BLOBS = "blobs/sha256"
@@ -102,7 +100,17 @@ def log_prefix(table: str) -> str:
 
 def log_key(table: str, version: int) -> str:
     """Return the key of the log entry that creates ``version``."""
-    return f"{log_prefix(table)}/{version:020d}.json"
+    return f"{log_prefix(table)}/{log_name(version)}"
+
+
+def log_name(version: int) -> str:
+    """Return what the log entry that creates ``version`` is called in its folder."""
+    return f"{version:020d}.json"
+
+
+def checkpoint_name(version: int) -> str:
+    """Return what the checkpoint of ``version`` is called in the folder of log entries."""
+    return f"{version:020d}.checkpoint.parquet"
 
 
 def log_version(key: str) -> int | None:

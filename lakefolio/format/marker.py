@@ -56,7 +56,8 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
     """Read a marker.
 
     Raises:
-        FormatError: If it is damaged, or the lake needs a newer library for what is asked.
+        FormatError: If it is damaged, the lake needs a newer library for what is asked (kind ``format-too-new``), or is
+            of a version that is not read any more (kind ``format-too-old``).
         StorageError: kind ``unsafe-store``, if doctor noted that the place must not be written to.
     """
     try:
@@ -74,6 +75,14 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
             hint="restore this object from a copy of the lake; everything else may be well",
             uri=uri,
         ) from exc
+    if marker.format_version < FORMAT_VERSION:
+        raise FormatError(
+            f"lake {uri} has format version {marker.format_version}, this library reads version {FORMAT_VERSION} on",
+            kind="format-too-old",
+            hint="export its items with the release of lakefolio that wrote it, and add them to a new lake",
+            uri=uri,
+            format_version=marker.format_version,
+        )
     needed = marker.min_writer_version if writing else marker.min_reader_version
     if needed > FORMAT_VERSION:
         raise FormatError(
@@ -139,8 +148,6 @@ Created {marker.created_at}, lake id {marker.lake_id}. Nothing else is needed to
 
   lakefolio.json      what wrote this, in which format
   tables/manifests/   Delta table, the journal: one row per change, never changed, only appended
-  tables/lineage/     Delta table: one row per edge, an output and one input of it
-  tables/metadata/    Delta table: one row per value that somebody noted of the lake, a folio or an entry
   tables/metric_rows/, tables/event_rows/   Delta tables, once something was logged: points of runs, and events
   blobs/sha256/       the contents; a file is named by the SHA-256 of its bytes: sha256sum verifies it
   pending/            commits on their way; empty when nobody writes
@@ -160,9 +167,9 @@ What was there at version 17: add "AND version <= 17" beside op. A row says wher
                        (with '.<generation>' behind it if generation is above 0)
   storage 'reference'  at the address in the column uri
 
-and what it is: column format ('parquet', 'npy', 'json', 'tar', 'safetensors', ...). Rows of lineage and
-metadata count only if a row of manifests carries the same txn_id; rows of metric_rows and event_rows only
-if a row of manifests with op 'log' has their batch_id as its entry_id.
+and what it is: column format ('parquet', 'npy', 'json', 'tar', 'safetensors', ...). The column inputs says what
+it was made from, facts what is noted of it. Rows of metric_rows and event_rows count only if a row of manifests
+with op 'metrics' or 'events' has their batch_id as its entry_id.
 
 Don't edit, move or delete anything here by hand, and never let a lifecycle rule expire objects.
 With lakefolio: pip install lakefolio; lakefolio --lake <this folder> ls

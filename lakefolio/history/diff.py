@@ -1,8 +1,7 @@
 """What changed between two versions (pure: no I/O); for one item or commit by commit, see ``history``.
 
 Everything is read off the ``manifests`` rows in their total order, so it holds for any version that ever was,
-whatever compaction and gc did since. Metadata lies in another table, but belongs to an entry: other metadata
-means another entry of the same content.
+whatever compaction and gc did since.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ _COMPARED = (
     "description",
     "tags",
     "archived",
-    "lineage_count",
-    "metadata_count",
+    "inputs",
+    "facts",
     "details",
 )
 
@@ -219,11 +218,14 @@ def _aspects(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, ...]:
     found += [name for name in ("description", "tags") if (old[name] or None) != (new[name] or None)]
     if bool(old["archived"]) != bool(new["archived"]):
         found.append("archived")
-    if old["lineage_count"] != new["lineage_count"]:
+    if (old["inputs"] or []) != (new["inputs"] or []):
         found.append("inputs")
-    if old["metadata_count"] != new["metadata_count"]:
+    if _facts(old) != _facts(new):
         found.append("metadata")
     if not found and old["entry_id"] != new["entry_id"]:
-        # the counts agree, so what differs is a value, or an input's version, or nothing
-        found.append("metadata" if new["metadata_count"] else "inputs" if new["lineage_count"] else "entry")
+        found.append("entry")
     return tuple(found)
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
+    return {fact["key"]: fact["value"] for fact in row["facts"] or ()}

@@ -1,6 +1,6 @@
 """Metric points and events: rows stored in batches beside the journal (FORMAT.md, "Metrics", "Events").
 
-A batch is stored first, under an id of its own; it counts from the version whose ``log`` row names the id. So losing a
+A batch is stored first, under an id of its own; it counts from the version whose row names the id. So losing a
 race for the journal never stores a point twice, and a batch whose commit never came is rows that nobody counts.
 """
 
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
 from lakefolio.format.arrow_rows import RowLog
-from lakefolio.format.schema import LOG_SCHEMAS
+from lakefolio.format.schema import LOG_SCHEMAS, SPECS
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -34,9 +34,9 @@ _LONGEST_WAIT_S = 0.5
 class LogTable:
     """One of the two tables, through one handle. Safe to share between threads."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, lake_id: str, name: str) -> None:
         self._store = store
-        self._table = DeltaTable(store, name, LOG_SCHEMAS[name], ("batch_id", "ordinal"))
+        self._table = DeltaTable(store, lake_id, SPECS[name])
         self._rows = RowLog(LOG_SCHEMAS[name])
         self._lock = threading.RLock()
         self._busy = threading.Lock()  # of whoever does the upkeep
@@ -129,7 +129,7 @@ class LogTable:
 
     def anew(self) -> DeltaTable:
         """Return the table as another handle, to be read from its log."""
-        return DeltaTable(self._store, self._table.name, self._table.schema, self._table.order)
+        return DeltaTable(self._store, self._table.seals.lake_id, self._table.spec)
 
     def _open(self, *, create: bool) -> None:
         if self._table.version >= 0:
@@ -157,8 +157,8 @@ class LogTable:
 class LogTables:
     """The two tables of a lake."""
 
-    def __init__(self, store: Store) -> None:
-        self._tables = {name: LogTable(store, name) for name in LOG_SCHEMAS}
+    def __init__(self, store: Store, lake_id: str) -> None:
+        self._tables = {name: LogTable(store, lake_id, name) for name in LOG_SCHEMAS}
 
     def __getitem__(self, name: str) -> LogTable:
         """Return ``metric_rows`` or ``event_rows``."""

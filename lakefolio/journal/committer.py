@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, LakefolioError
-from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.handoff_protocol import message_of, read_answer
 from lakefolio.journal.log_writer import LogWriter, Waiting
@@ -275,7 +274,7 @@ class Committer:
             if ticket is None:
                 gone.append(ticket_id)
             else:
-                self._held[ticket_id] = (ticket, [Waiting(commit, new_id(), foreign=True) for commit in ticket.commits])
+                self._held[ticket_id] = (ticket, [Waiting(commit, foreign=True) for commit in ticket.commits])
         return {ticket_id: self._held[ticket_id] for ticket_id in open_ids if ticket_id in self._held}, gone
 
     def _free(self, held: tuple[Ticket, list[Waiting]]) -> list[Waiting]:

@@ -6,67 +6,58 @@ planned on. Losing it means: read what happened, look for the own commit id (a l
 again (how: ``committing``). Threads that share a journal combine (``turns``).
 
 Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet
-files of all three tables, the log entries of ``lineage`` and ``metadata``, the log entry of ``manifests``.
+file of the commit, its log entry.
 """
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefolio.delta.table import DataFile, DeltaTable
-from lakefolio.errors import AlreadyExistsError, FormatError
-from lakefolio.format.names import new_id
-from lakefolio.format.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA, METADATA_SCHEMA
+from lakefolio.errors import FormatError
+from lakefolio.format.layout import JOURNAL
+from lakefolio.format.schema import BATCH_OPS, MANIFESTS_SCHEMA, SPECS
 from lakefolio.journal.batch_tables import LogTables
 from lakefolio.journal.commit_queue import Turns
 from lakefolio.journal.committer import Committer
 from lakefolio.journal.handoff_protocol import Answer, answers_of
 from lakefolio.journal.host_leader import Neighbours
+from lakefolio.journal.inline_content import InlineContents, without_purged
 from lakefolio.journal.log_writer import Committed, LogWriter, Waiting
 from lakefolio.journal.table_maintenance import Tidying
 from lakefolio.model.changes import Commit
-from lakefolio.model.side import LineageRows, MetadataRows
 from lakefolio.model.state import State
 from lakefolio.process.fork import at_forks
 
 if TYPE_CHECKING:
     from lakefolio.journal.tickets import Ticket
+    from lakefolio.model.entries import Entry
     from lakefolio.storage import Store
 
 __all__ = ["Committed", "Journal"]
 
-_FIRST_WAIT_S = 0.002
-_LONGEST_WAIT_S = 0.5
 _CACHED_STATES = 8
 _FORK_S = 10.0
 
 
 class Journal:
-    """The three tables of one lake through one handle. Safe to share between threads."""
+    """The journal of one lake through one handle. Safe to share between threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lake_id: str) -> None:
         self.store = store
+        self.lake_id = lake_id
         self.known = State()
-        self.logs = LogTables(store)
+        self.logs = LogTables(store, lake_id)
         self.logger: Any = None  # where what is logged gathers, see runs.buffer
         self.reads: dict[str, Any] = {}  # where the reads of the runs gather that go on here, see reads
         self.watch: Any = None  # what is known of the processes of runs, see runs.lost
-        self._lineage = LineageRows()
-        self._metadata = MetadataRows()
-        self._manifests_table = DeltaTable(store, "manifests", MANIFESTS_SCHEMA, ("version", "ordinal"))
-        self._side_tables = {
-            "lineage": DeltaTable(store, "lineage", LINEAGE_SCHEMA, ("txn_id", "ordinal")),
-            "metadata": DeltaTable(store, "metadata", METADATA_SCHEMA, ("txn_id", "ordinal")),
-        }
-        self._side_seen = {"lineage": -1, "metadata": -1}
+        self._manifests_table = DeltaTable(store, lake_id, SPECS[JOURNAL])
+        self._contents = InlineContents(self._manifests_table)
         self.lock = threading.RLock()  # held by whoever reads or writes its tables
         self._past: dict[int, State] = {}
         self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
@@ -88,7 +79,7 @@ class Journal:
             self.lock.release()
         if child:
             self.lock = threading.RLock()
-            self.logs = LogTables(self.store)
+            self.logs = LogTables(self.store, self.lake_id)
             self._turns = Turns(self._commit_all, self._committer.leave)
             self._tidying = Tidying(self, self.settle)
 
@@ -109,12 +100,8 @@ class Journal:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def create(self) -> None:
-        """Create the three tables. Idempotent."""
-        self.store.parallel([table.create for table in (self._manifests_table, *self._side_tables.values())])
-
     def load(self) -> State:
-        """Read the journal; the side tables are read when they are first asked for."""
+        """Read the journal."""
         with self.lock:
             rows = self._manifests_table.load()
             self.known.extend(rows, self._manifests_table.version)
@@ -156,32 +143,34 @@ class Journal:
             return self._past[version]
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """Return key -> JSON text of a subject as of ``version`` or the head (see Side)."""
+        """Return key -> JSON text of the lake, a folio or a run as of ``version`` or the head (see View)."""
         with self.lock:
-            state = self._synced("metadata")
-            return self._metadata.values(kind, subject_id, state.txns, state.version if version is None else version)
+            return self.state.metadata(kind, subject_id, version)
 
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running`` at the head: run id -> key -> JSON text."""
         with self.lock:
-            self._sync("metadata")
-            return self._metadata.running(self.state.txns, self.state.version)
+            return self.state.running()
 
-    def edges_of(self, output_id: str) -> list[dict[str, Any]]:
-        """Return the visible lineage rows of one output (see Side)."""
+    def content_of(self, entry: Entry) -> bytes:
+        """Return the inline content of an entry. No request if this handle has read it, else one.
+
+        Raises:
+            NotFoundError: kind ``content-purged``, if it was purged.
+            IntegrityError: If the data file is missing or damaged, or lacks it.
+        """
+        if entry.content is not None:
+            return entry.content
         with self.lock:
-            return self._lineage.edges_of(output_id, self._synced("lineage").txns)
+            return self._contents.of(entry, self.poll)
 
-    def side_table(self, name: str, version: int | None = None) -> pa.Table:
-        """Return the rows of ``lineage`` or ``metadata`` that are visible at ``version`` or the head."""
-        import pyarrow.compute as pc
+    def with_contents(self, rows: pa.Table) -> pa.Table:
+        """Return rows of ``manifests`` with the inline content that this handle has not read yet, but what was purged.
 
+        One request for each data file that holds some, all at once.
+        """
         with self.lock:
-            state = self._synced(name)
-            rows = (self._lineage if name == "lineage" else self._metadata).rows.table()
-            limit = state.version if version is None else version
-            seen = [txn_id for txn_id, (at, _) in state.txns.items() if at <= limit]
-            return rows.filter(pc.is_in(rows.column("txn_id"), value_set=pa.array(seen, pa.string())))
+            return self._contents.into(rows, self.poll)
 
     def log_rows(self, name: str, version: int | None = None) -> pa.Table:
         """Return the rows of ``metric_rows`` or ``event_rows`` that count at ``version`` or the head, in no order."""
@@ -192,34 +181,18 @@ class Journal:
 
         def batch_ids() -> pa.Array:
             rows = state.table().select(["version", "op", "entry_id"])
-            counted = pc.and_(pc.equal(rows.column("op"), "log"), pc.less_equal(rows.column("version"), limit))
+            counted = pc.is_in(rows.column("op"), value_set=pa.array(BATCH_OPS))
+            counted = pc.and_(counted, pc.less_equal(rows.column("version"), limit))
             return rows.filter(counted).column("entry_id").combine_chunks().drop_null()
 
         return self.logs[name].rows(limit, batch_ids)
-
-    def _synced(self, name: str) -> State:
-        """Return the newest state known (see ``state``), with a side table brought up to it."""
-        state = self.state
-        self._sync(name)
-        return state
-
-    def _sync(self, name: str) -> None:
-        """Bring a side table up to what is known. No request while the journal has not moved since the last time."""
-        if self._side_seen[name] >= self.known.version:
-            return
-        table = self._side_tables[name]
-        rows = table.load() if table.version < 0 else table.poll()[1]
-        (self._lineage if name == "lineage" else self._metadata).extend(rows)
-        self._side_seen[name] = self.known.version
 
     def data_files(self, name: str) -> dict[str, int]:
         """Return the data files of a table that this handle knows: path in the table -> size in bytes."""
         if name in self.logs:
             return self.logs[name].data_files()
         with self.lock:
-            if name != "manifests":
-                self._sync(name)
-            return self.table(name).data_files()
+            return self._manifests_table.data_files()
 
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""
@@ -243,12 +216,15 @@ class Journal:
     def _anew(self, name: str) -> DeltaTable:
         if name in self.logs:
             return self.logs[name].anew()
-        table = self.table(name)
-        return DeltaTable(self.store, name, table.schema, table.order)
+        return DeltaTable(self.store, self.lake_id, SPECS[name])
 
-    def table(self, name: str) -> DeltaTable:
-        """Return one of the three tables."""
-        return self._manifests_table if name == "manifests" else self._side_tables[name]
+    def audit_log(self, name: str) -> None:
+        """Compare what the log of a table, and its checkpoint, say of it, see ``DeltaLog.audit``."""
+        try:
+            self._anew(name).audit()
+        except FormatError as exc:
+            if name not in self.logs or exc.kind != "table-missing":
+                raise
 
     # -- committing ----------------------------------------------------------------------------------------
 
@@ -267,7 +243,7 @@ class Journal:
         tried, commit.tried = commit.tried, True
         if tried and (landed := self._landed(commit.commit_id)) is not None:
             return landed
-        waiting = Waiting(commit, new_id())
+        waiting = Waiting(commit)
         mine = self._turns.bring(waiting)
         if mine:
             self._tidying.when_due()
@@ -281,7 +257,7 @@ class Journal:
 
         What is not decided here (its planner objected, the store failed, other hosts were faster) is handed back.
         """
-        handed = [[Waiting(commit, new_id(), base=ticket.base) for commit in ticket.commits] for ticket in tickets]
+        handed = [[Waiting(commit, base=ticket.base) for commit in ticket.commits] for ticket in tickets]
         self._turns.bring_all([waiting for some in handed for waiting in some])
         crowded, beaten = self._committer.crowd()
         return [Answer(tuple(waiting.outcome for waiting in some), crowded, beaten) for some in handed]
@@ -308,13 +284,13 @@ class Journal:
                 for waiting in batch:
                     waiting.end()
 
-    def has_neighbours(self, lake_id: str) -> None:
+    def has_neighbours(self) -> None:
         """Let processes of this host that write to this lake here commit for one another from now on."""
         identity = self.store.identity()
         if identity is not None:
             serve = partial(answers_of, serve=self.commit_for)
             self._committer.neighbours = Neighbours(
-                f"{lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._turns.waiting
+                f"{self.lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._turns.waiting
             )
 
     def acknowledge(self, version: int) -> None:
@@ -336,40 +312,7 @@ class Journal:
 
     def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Take over rows that this handle has just committed itself (see State). The committer holds the lock."""
-        in_step = [name for name, seen in self._side_seen.items() if seen == self.known.version]
         self.known.extend(rows, version, values)
-        for name in in_step:
-            self._side_seen[name] = version
-
-    def side(self, name: str) -> DeltaTable:
-        """Return a side table that has been read. The committer holds the lock."""
-        table = self._side_tables[name]
-        if table.version < 0:
-            self._sync(name)
-        return table
-
-    def append_side(self, name: str, file: DataFile, rows: pa.Table, at: datetime) -> None:
-        """Append to a side table at whatever version is next: its order among other writers means nothing."""
-        table = self._side_tables[name]
-        txn_ids = sorted(set(rows.column("txn_id").to_pylist()))
-        log = self._lineage if name == "lineage" else self._metadata
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                table.commit(table.version + 1, file, txn_ids, at)
-            except AlreadyExistsError:
-                entries, others = table.poll()
-                log.extend(others)
-                if any(set(txn_ids) & set(entry.commit_ids) for entry in entries):
-                    return
-                time.sleep(wait_s * random.random())
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-                # a file is only ever named by the version in its name, so that gc can tell which are dead
-                file, key, body = table.encode(rows, version=table.version + 1, values=rows.to_pylist())
-                self.store.create(key, body)
-                continue
-            log.extend(rows)
-            return
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
@@ -381,10 +324,11 @@ class Journal:
         """
         with self.lock:
             self.poll()
-            for name in self._side_tables:
-                self._side_seen[name] = -1
-                self._sync(name)
         return self._tidying.compact(progress)
+
+    def erase(self, rows: pa.Table) -> pa.Table:
+        """Return rows of ``manifests`` without the inline content that was purged."""
+        return without_purged(rows, self.known)
 
     def moved(self) -> None:
         """Take note of a version of ``manifests`` without rows. The caller holds the lock."""

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from lakefolio.delta.table import DataFile, LogEntry
+from lakefolio.delta.table import LogEntry
 from lakefolio.errors import AlreadyExistsError, LakefolioError, StorageError
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.names import new_id
@@ -27,7 +24,6 @@ from lakefolio.model.planner import Plan, plan_commit
 
 if TYPE_CHECKING:
     from lakefolio.journal.journal import Journal
-    from lakefolio.storage import Store
 
 __all__ = ["Committed", "Layout", "LogWriter", "Waiting"]
 
@@ -44,17 +40,15 @@ class Committed:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A commit on its way: who waits for it, and which side rows are already written under which ``txn_id``.
+    """A commit on its way, and who waits for it.
 
     A ``foreign`` one comes from a ticket: nobody in this process waits for it. One of a neighbour has as its ``base``
     the version up to which it has not been decided, and may end with neither outcome nor error: it is handed back.
     """
 
     commit: Commit
-    txn_id: str
     foreign: bool = False
     base: int | None = None
-    written: tuple[Any, Any] | None = None
     outcome: Committed | None = None
     error: BaseException | None = None
     done: bool = False
@@ -143,7 +137,7 @@ class LogWriter:
         version, now = state.version + 1, datetime.now(UTC)
         last = state.committed_at
         layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
-        overlay = Overlay(state, self._journal, version)
+        overlay = Overlay(state, self._journal.content_of, version)
         count = 0
         for waiting in batch:
             try:
@@ -151,9 +145,7 @@ class LogWriter:
                     waiting.commit,
                     state,
                     overlay,
-                    overlay,
                     first_ordinal=count,
-                    txn_id=waiting.txn_id,
                     version=version,
                     committed_at=layout.at,
                 )
@@ -196,7 +188,7 @@ class LogWriter:
         return left
 
     def write(self, layout: Layout, refused: Sequence[str] = ()) -> None:
-        """Store the files and create the log entries. What has come of it, won or lost, is noted when this returns.
+        """Store the file and create the log entry. What has come of it, won or lost, is noted when this returns.
 
         Raises:
             StorageError: If the store failed and nothing of it is known to have been decided.
@@ -214,31 +206,13 @@ class LogWriter:
 
     def _store(self, layout: Layout, refused: Sequence[str]) -> None:
         journal, plans, version = self._journal, layout.plans, layout.version
-        calls: list[Callable[[], Any]] = []
-        side_rows: dict[str, list[dict[str, Any]]] = {"lineage": [], "metadata": []}
-        for waiting, plan in plans:
-            new = _unwritten(waiting, plan)
-            side_rows["lineage"] += new[0]
-            side_rows["metadata"] += new[1]
         values = [row for _, plan in plans for row in plan.manifests]
         rows = rows_of(MANIFESTS_SCHEMA, values)
         file = None
         if plans:
             file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
-            calls.append(partial(_store_once, journal.store, key, body))
-        sides: list[tuple[str, DataFile, pa.Table]] = []
-        for name, wanted in side_rows.items():
-            if wanted:
-                table = journal.side(name)
-                side = rows_of(table.schema, wanted)
-                side_file, side_key, side_body = table.encode(side, version=table.version + 1, values=wanted)
-                calls.append(partial(_store_once, journal.store, side_key, side_body))
-                sides.append((name, side_file, side))
-        journal.store.parallel(calls)
-        if sides:
-            journal.store.parallel([partial(journal.append_side, *side, layout.at) for side in sides])
-            for waiting, plan in plans:
-                waiting.written = _side_rows(plan)
+            with contextlib.suppress(AlreadyExistsError):  # nobody else uses this key: its answer was lost
+                journal.store.create(key, body)
         commit_ids = [waiting.commit.commit_id for waiting, _ in plans]
         try:
             journal.manifests_table.commit(version, file, commit_ids, layout.at, refused)
@@ -250,28 +224,3 @@ class LogWriter:
         for waiting, _ in plans:
             waiting.outcome = Committed(version, layout.at)
             waiting.end()
-
-
-def _store_once(store: Store, key: str, body: bytes) -> None:
-    """Store a file under a key that nobody else uses: one that is there is this very file, its answer was lost."""
-    with contextlib.suppress(AlreadyExistsError):
-        store.create(key, body)
-
-
-def _unwritten(waiting: Waiting, plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the side rows still to be written; rows of an attempt that planned otherwise are left dead."""
-    if waiting.written is None:
-        return plan.lineage, plan.metadata
-    if waiting.written == _side_rows(plan):
-        return [], []
-    waiting.txn_id = new_id()
-    for row in (*plan.manifests, *plan.lineage, *plan.metadata):
-        row["txn_id"] = waiting.txn_id
-    return plan.lineage, plan.metadata
-
-
-def _side_rows(plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    def bare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{name: value for name, value in row.items() if name != "txn_id"} for row in rows]
-
-    return bare(plan.lineage), bare(plan.metadata)

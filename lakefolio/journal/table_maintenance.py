@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import LakefolioError
-from lakefolio.format.layout import TABLES
+from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import LOG_SCHEMAS
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DeltaTable
     from lakefolio.journal.journal import Journal
 
 __all__ = ["Tidying"]
@@ -35,23 +34,21 @@ class Tidying:
 
         That is also when a writer that nobody disturbs looks for tickets that were left or are never heard.
         """
-        tables = [self._journal.table(name) for name in TABLES]
-        if not any(table.due() for table in tables) or not self._busy.acquire(blocking=False):
+        table = self._journal.manifests_table
+        if not table.due() or not self._busy.acquire(blocking=False):
             return
         try:
-            if tables[0].due():
+            with contextlib.suppress(LakefolioError):
+                self._settle()
+            if table.due():
                 with contextlib.suppress(LakefolioError):
-                    self._settle()
-            for table in tables:
-                if table.version >= 0 and table.due():
-                    with contextlib.suppress(LakefolioError):
-                        self._tidy(table, everything=False)
+                    self._tidy(everything=False)
         finally:
             self._busy.release()
 
     def beside(self) -> None:
         """Do what is due in a thread of its own, which the process waits for at its end."""
-        if any(self._journal.table(name).due() for name in TABLES):
+        if self._journal.manifests_table.due():
             thread = threading.Thread(target=self.when_due, name="lakefolio-upkeep", daemon=False)
             try:
                 thread.start()
@@ -66,14 +63,16 @@ class Tidying:
         """
         counts = {}
         with self._busy:
-            for name in TABLES:
-                progress(name)
-                counts[name] = self._tidy(self._journal.table(name), everything=True)
+            progress(JOURNAL)
+            counts[JOURNAL] = self._tidy(everything=True)
         for name in LOG_SCHEMAS:
             progress(name)
             if (done := self._journal.logs[name].compact()) is not None:
                 counts[name] = done
         return counts
 
-    def _tidy(self, table: DeltaTable, *, everything: bool) -> dict[str, int]:
-        return table.upkeep(self._journal.lock, everything=everything, moved=self._journal.moved)
+    def _tidy(self, *, everything: bool) -> dict[str, int]:
+        journal = self._journal
+        return journal.manifests_table.upkeep(
+            journal.lock, everything=everything, moved=journal.moved, erase=journal.erase
+        )

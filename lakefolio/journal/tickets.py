@@ -21,7 +21,7 @@ from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import PENDING, check_digest, pending_key
 from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot
-from lakefolio.format.schema import INLINE_LIMIT_BYTES, STORAGES
+from lakefolio.format.schema import INLINE_LIMIT_BYTES, INPUT_TYPE, STORAGES
 from lakefolio.model.changes import (
     KEEP,
     Annotate,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticket", "Tickets", "parse_ticket", "ticket_bytes"]
 
-_FORMAT = 1
+_FORMAT = 2
 _ID = re.compile(r"[0-9a-f]{32}")
 _CHANGES = {
     "put": Put,
@@ -65,6 +65,7 @@ _CHANGES = {
 }
 _OPS = {cls: op for op, cls in _CHANGES.items()}
 _KEPT = {"$keep": True}
+_INPUT_FIELDS = {field.name for field in INPUT_TYPE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,15 @@ def _json_object(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _edges(value: Any) -> tuple[dict[str, Any], ...]:
+    _need(type(value) is list, "a list is expected")
+    for edge in value:
+        _need(type(edge) is dict and edge.keys() == _INPUT_FIELDS, "an input is expected")
+        for text in edge.values():
+            _or_none(_text)(text)
+    return tuple(value)
+
+
 def _json_texts(value: Any) -> dict[str, str | None]:
     found = _json_object(value)
     for key, text in found.items():
@@ -283,6 +293,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...] | Keep": _or_kept(_texts),
     "str | Keep | None": _or_kept(_or_none(_text)),
     "Mapping[str, Any]": _json_object,
+    "tuple[Mapping[str, Any], ...]": _edges,
     "Mapping[str, str]": _json_texts_only,
     "Mapping[str, str | None]": _json_texts,
     "Mapping[str, str | None] | Keep": _or_kept(_json_texts),
@@ -308,6 +319,8 @@ def _content(stored: Any) -> Any:
     for count in (stored.size_bytes, stored.stored_bytes, stored.row_count):
         _need(count is None or count >= 0, "a size is negative")
     _need(stored.generation is None or 0 <= stored.generation < 2**31, "its generation is not one")
+    if stored.storage == "inline" and isinstance(stored, Entry) and stored.content is None:
+        return stored  # what is copied is in the lake: who commits the copy reads it there
     if stored.storage == "inline":
         content = stored.content or b""
         _need(len(content) <= INLINE_LIMIT_BYTES, "its inline content is too long")

@@ -351,7 +351,7 @@ class Lake(LakeRuns, LakeUpkeep):
         """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
         from lakefolio.views import engine
 
-        tables = self._session.tables()
+        tables = self._session.tables(content=table == "manifests")
         if table not in tables:
             raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
         return engine.scan(tables[table])

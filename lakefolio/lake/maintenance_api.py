@@ -92,6 +92,7 @@ class LakeUpkeep:
             session.check_writable()
         return collect(
             session.store,
+            session.marker.lake_id,
             author=session.author,
             dry_run=dry_run,
             grace=grace,

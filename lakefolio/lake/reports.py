@@ -41,7 +41,7 @@ class RestoreReport(Report):
             version=version,
             dry_run=dry_run,
             changed=changed,
-            metadata_changes=sum(row.get("metadata_count") or 0 for row in rows if row["op"] == "annotate"),
+            metadata_changes=sum(len(row.get("facts") or ()) for row in rows if row["op"] == "annotate"),
         )
 
     def __str__(self) -> str:

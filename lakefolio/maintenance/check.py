@@ -17,7 +17,17 @@ import pyarrow as pa
 from lakefolio.content import external
 from lakefolio.errors import IntegrityError, LakefolioError, one_line
 from lakefolio.format.digest import sha256_of_bytes
-from lakefolio.format.layout import BLOBS, LOG_TABLES, MARKER, README, TABLES, blob_key, check_digest, table_prefix
+from lakefolio.format.layout import (
+    BLOBS,
+    JOURNAL,
+    LOG_TABLES,
+    MARKER,
+    README,
+    TABLES,
+    blob_key,
+    check_digest,
+    table_prefix,
+)
 from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
@@ -103,14 +113,14 @@ def check(
     """
     report = CheckReport(session.committed().version)
     tables = session.bare_tables()
-    report.counts["rows"] = sum(table.num_rows for table in tables.values())
-    _check_files(session, report)
+    report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
+    read = _check_files(session, report)
     for audit, named, message in session.audit():
         report.problems.append(Problem(audit.replace("_", "-"), named, message))
     entries = _entries(tables["manifests"], report)
     report.counts["entries"] = len(entries)
     _check_blobs(session, entries, report)
-    _check_inline(entries, report)
+    _check_inline(session, entries, read, report)
     _check_snapshots(session, tables["manifests"], report)
     if read_data or sample is not None:
         _check_data(session, _stored_once(session, entries, sample), report, progress)
@@ -121,7 +131,7 @@ def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
     import pyarrow.compute as pc
 
     entries = []
-    keeping = pc.is_in(manifests.column("op"), value_set=pa.array(["put", "log"]))
+    keeping = pc.is_in(manifests.column("op"), value_set=pa.array(["put", "event_blob"]))
     for row in manifests.filter(keeping).to_pylist():
         try:
             if (entry := content_from_row(row)) is not None:
@@ -131,7 +141,9 @@ def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
     return entries
 
 
-def _check_files(session: Session, report: CheckReport) -> None:
+def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
+    """Read all tables anew, from their logs and files, and return the rows of the journal; None if they can't be."""
+    manifests = None
     for key in (MARKER, README):
         if session.store.find(key) is None:
             report.problems.append(Problem("file-missing", key, f"{key} is missing"))
@@ -149,10 +161,16 @@ def _check_files(session: Session, report: CheckReport) -> None:
                         f"data file {key} has {listed[key]} bytes, expected {size_bytes}",
                     )
                 )
-        try:
-            session.journal.reread(table)
-        except LakefolioError as exc:
-            report.problems.append(Problem(exc.kind, str(exc.objects.get("key", table)), exc.message))
+        for look in (session.journal.audit_log, session.journal.reread):
+            try:
+                rows = look(table)
+            except LakefolioError as exc:
+                problem = Problem(exc.kind, str(exc.objects.get("key", table)), exc.message)
+                if problem not in report.problems:
+                    report.problems.append(problem)
+            else:
+                manifests = rows if table == JOURNAL and isinstance(rows, pa.Table) else manifests
+    return manifests
 
 
 def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport) -> None:
@@ -187,12 +205,23 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
     report.counts["orphans"] = len(found.keys() - expected.keys())
 
 
-def _check_inline(entries: Iterable[Entry], report: CheckReport) -> None:
+def _check_inline(session: Session, entries: Iterable[Entry], read: pa.Table | None, report: CheckReport) -> None:
+    """Compare inline content, as the data files hold it, with its digests; what was purged may be there or not."""
+    if read is None:
+        return
+    state = session.committed()
+    columns = (read.column(name).to_pylist() for name in ("version", "ordinal", "content"))
+    contents = {(version, ordinal): content for version, ordinal, content in zip(*columns, strict=True)}
     for entry in entries:
-        if entry.storage == "inline" and sha256_of_bytes(entry.content or b"") != (entry.blob_digest or entry.digest):
-            report.problems.append(
-                Problem("inline-damaged", entry.ref, f"inline content of {entry.ref} does not match its digest")
-            )
+        content = contents.get((entry.version, entry.ordinal))
+        if entry.storage != "inline" or (content is None and state.is_purged(entry)):
+            continue
+        if content is None:
+            message = f"inline content of {entry.ref} is missing"
+            report.problems.append(Problem("inline-missing", entry.ref, message))
+        elif sha256_of_bytes(content) != (entry.blob_digest or entry.digest):
+            message = f"inline content of {entry.ref} does not match its digest"
+            report.problems.append(Problem("inline-damaged", entry.ref, message))
 
 
 def _stored_once(session: Session, entries: list[Entry], sample: int | None) -> list[Entry]:

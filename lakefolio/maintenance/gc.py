@@ -8,7 +8,7 @@ objects that the next one deletes. Any number of them may run at once, beside an
 
 A collector does not hold the journal: it marks out of core (``marking``), and commits knowing what came since
 (``purging``).
-Rows are never removed: dead ``lineage`` and ``metadata`` rows stay, the tables are append-only.
+Rows are never removed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import pyarrow as pa
 from lakefolio.delta.orphans import dead_files
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import ConflictError, FormatError, InvalidInputError, StorageError
-from lakefolio.format.layout import BLOBS, JOURNAL, LINEAGE, LOG_TABLES, METADATA, PENDING, TABLES, table_prefix
-from lakefolio.format.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, MANIFESTS_SCHEMA, METADATA_SCHEMA
+from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, PENDING, TABLES, table_prefix
+from lakefolio.format.schema import SPECS
 from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
@@ -50,13 +50,6 @@ _LOOKS: Final = 10
 _SHOWN: Final = 20
 _NAME: Final = re.compile(r"([0-9a-f]{64})(?:\.([1-9]\d{0,8}))?")
 _REASONS: Final = {ORPHAN: "orphan", HISTORY: "history", PURGED: "purged-before"}
-
-_TABLES: Final = {
-    JOURNAL: (MANIFESTS_SCHEMA, ("version", "ordinal")),
-    LINEAGE: (LINEAGE_SCHEMA, ("txn_id", "ordinal")),
-    METADATA: (METADATA_SCHEMA, ("txn_id", "ordinal")),
-    **{name: (schema, ("batch_id", "ordinal")) for name, schema in LOG_SCHEMAS.items()},
-}
 
 Progress = Callable[[str, int], None]
 """Called with what is being done and how far it is: ``read`` (rows), ``listed``, ``purging``, ``purged``, ``deleted``
@@ -100,6 +93,7 @@ class _Found:
 
 def collect(
     store: Store,
+    lake_id: str,
     *,
     author: str | None = None,
     dry_run: bool = True,
@@ -115,6 +109,7 @@ def collect(
 
     Args:
         store: The place of a lake; whoever calls has looked at its marker.
+        lake_id: What its marker says.
         author: Who is noted for the ``purge`` rows.
         dry_run: Only say what would be deleted.
         grace: Leave objects alone that were stored within so many seconds; default a day. An economy, not a safety
@@ -137,7 +132,7 @@ def collect(
     now = datetime.now(UTC)
     keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last, keep_runs)
     young = now - timedelta(seconds=grace_s)
-    run = _Run(store, author, keep, dry_run, young, progress or (lambda what, count: None))
+    run = _Run(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None))
     for look in range(_LOOKS):
         try:
             version = run.look()
@@ -146,7 +141,7 @@ def collect(
             if exc.kind != "gc-outdated" or look == _LOOKS - 1:
                 raise
             run.found.anew()
-    rest = _sweep_rest(store, now, grace_s, dry_run=dry_run)
+    rest = _sweep_rest(store, lake_id, now, grace_s, dry_run=dry_run)
     return _report(run.found, rest, version, dry_run=dry_run, grace_s=grace_s)
 
 
@@ -160,10 +155,18 @@ class _Run:
     """One gc: look over all objects, give up what nothing needs, delete what was given up."""
 
     def __init__(
-        self, store: Store, author: str | None, keep: Keep, dry_run: bool, young: datetime, progress: Progress
+        self,
+        store: Store,
+        lake_id: str,
+        author: str | None,
+        keep: Keep,
+        dry_run: bool,
+        young: datetime,
+        progress: Progress,
     ) -> None:
         self.found = _Found()
         self._store = store
+        self._lake_id = lake_id
         self._author = author
         self._keep = keep
         self._dry_run = dry_run
@@ -175,7 +178,7 @@ class _Run:
     def look(self) -> int:
         """Look once over all objects and return the version that was looked at."""
         self._waiting, self._dead = [], []
-        table = _table(self._store, JOURNAL)
+        table = _table(self._store, self._lake_id, JOURNAL)
         with Marks(table, self._keep, lambda rows: self._progress("read", rows)) as marks:
             purger = Purger(table, marks.committed_at, self._author)
             for prefix, infos in shards(self._store, many=marks.row_count > _MANY):
@@ -240,10 +243,9 @@ class _Run:
         self._progress("purged", self.found.purged.blobs)
 
 
-def _table(store: Store, name: str) -> DeltaTable:
+def _table(store: Store, lake_id: str, name: str) -> DeltaTable:
     """Return a table whose log has been read, and nothing else."""
-    schema, order = _TABLES[name]
-    table = DeltaTable(store, name, schema, order)
+    table = DeltaTable(store, lake_id, SPECS[name])
     table.follow()
     return table
 
@@ -268,7 +270,7 @@ def shards(store: Store, *, many: bool) -> Iterator[tuple[str, list[ObjectInfo]]
         yield from zip(some, listed, strict=True)
 
 
-def _sweep_rest(store: Store, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
+def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
     """Remove what killed writers leave beside blobs: tickets, unfinished writes, data files that no log entry names."""
 
     def older(infos: Iterator[ObjectInfo], age_s: float) -> Iterator[ObjectInfo]:
@@ -278,7 +280,7 @@ def _sweep_rest(store: Store, now: datetime, grace_s: float, *, dry_run: bool) -
     files: list[ObjectInfo] = []
     for table in (*TABLES, *LOG_TABLES):
         try:
-            read = _table(store, table)
+            read = _table(store, lake_id, table)
         except FormatError as exc:
             if table in TABLES or exc.kind != "table-missing":
                 raise

@@ -80,7 +80,8 @@ class Marks:
             about_snapshots.append(rows.filter(_one_of(op, "snapshot", "drop_snapshot")))
             purges = rows.filter(pc.equal(op, "purge")).select(["blob_digest", "generation"])
             self._deal(self._purges, purges.rename_columns(["digest", "generation"]))
-            of_items = rows.filter(_one_of(op, "put", "delete", "pin", "log")).select(_ITEM_COLUMNS)
+            telling = pc.or_(_one_of(op, "put", "delete"), pc.is_valid(rows.column("blob_digest")))
+            of_items = rows.filter(pc.and_(telling, pc.not_equal(op, "purge"))).select(_ITEM_COLUMNS)
             by_name.deal(of_items, _spread(of_items, shards))
             if rows.num_rows:
                 latest = pc.max(rows.column("committed_at")).as_py()

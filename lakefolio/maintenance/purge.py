@@ -102,7 +102,7 @@ class Purger:
         agreed = self._agreed(some)
         if not agreed:
             return set()  # what is needed, or given up, stays so at every later version
-        common = {"version": version, "committed_at": at, "commit_id": commit_id, "txn_id": new_id(), "op": "purge"}
+        common = {"version": version, "committed_at": at, "commit_id": commit_id, "op": "purge"}
         common |= {"author": self._author, "message": "gc"}
         rows = pa.Table.from_pylist(
             [

@@ -44,8 +44,7 @@ AHEAD: Final = 4
 _GIVEN_UP, _KEPT, _SNAPSHOT, _HEAD = range(4)
 _NEVER: Final = np.iinfo(np.int64).max
 _SCOPE: Final = 1 << 40
-_KEEPING: Final = ("put", "pin", "log")
-_OBJECTS: Final = ("blob", "chunked", "packed")
+_OBJECTS: Final = ("blob", "chunked", "packed", "inline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Reach:
         self.snapshots = live_snapshots(rows) if snapshots is None else snapshots
         self._versions = _ints(rows.column("version"))
         self._puts = _mask(pc.equal(rows.column("op"), "put"))
-        self._stored = _mask(pc.is_in(rows.column("op"), value_set=pa.array(_KEEPING)))
+        self._stored = _mask(pc.not_equal(rows.column("op"), "purge"))  # rows of ops that are not known keep, too
         self._stored &= _mask(pc.is_in(rows.column("storage"), value_set=pa.array(_OBJECTS)))
         self._stored &= _mask(pc.is_valid(rows.column("blob_digest")))
         self.next_version = np.full(rows.num_rows, _NEVER, np.int64)
@@ -210,7 +209,7 @@ class Reach:
                     "stored_bytes": row["stored_bytes"] or 0,
                     "head": bool(self._puts[number]) and end == _NEVER,
                     "run_id": row["run_id"] if row["op"] == "pin" else None,
-                    "event_id": row["entry_id"] if row["op"] == "log" else None,
+                    "event_id": row["entry_id"] if row["op"] == "event_blob" else None,
                     "snapshots": names,
                     "purged": (row["generation"] or 0) <= gone,
                 }

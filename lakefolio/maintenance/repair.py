@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.delta.table import log_problem
+from lakefolio.delta.seal import Seals
+from lakefolio.delta.table import lake_id_of, log_problem
 from lakefolio.errors import (
     AlreadyExistsError,
     FormatError,
@@ -84,6 +85,7 @@ class _Repair:
         self.repaired: list[dict[str, str]] = []
         self.left: list[dict[str, str]] = []
         self.looked_at = 0
+        self._lake_id = ""
         self._progress = progress
 
     def _look(self, key: str) -> None:
@@ -120,6 +122,7 @@ class _Repair:
                 key=MARKER,
             )
         marker = parse_marker(theirs, self._source.uri, writing=False)
+        self._lake_id = marker.lake_id
         ours = self._store.find(MARKER)
         try:
             own = None if ours is None else parse_marker(ours, self._store.uri, writing=True)
@@ -128,10 +131,8 @@ class _Repair:
                 raise
             own = None
         if own is None:
-            # without a marker the first log entry tells: it holds a number made at random when the lake was created
-            key = log_key(TABLES[0], 0)
-            first = self._store.find(key)
-            if first is None or first != self._source.find(key):
+            # without a marker the first log entry tells, which holds the lake's id
+            if lake_id_of(self._store) != marker.lake_id:
                 raise self._other()
             self._write(MARKER, theirs, "marker")
         elif own.lake_id != marker.lake_id:
@@ -151,12 +152,13 @@ class _Repair:
     def log(self, table: str) -> None:
         """Bring back log entries that are missing or damaged, as far as the copies tell the same history."""
         ours, theirs = _versions(self._store, table), _versions(self._source, table)
+        seals = Seals(self._lake_id, table)
         for version in range(max([*ours, *theirs], default=-1) + 1):
             key = log_key(table, version)
             own = self._store.find(key) if version in ours else None
-            problem = "is missing" if own is None else log_problem(own)
+            problem = "is missing" if own is None else log_problem(own, seals, version)
             other = self._source.find(key) if version in theirs else None
-            good = other is not None and log_problem(other) is None
+            good = other is not None and log_problem(other, seals, version) is None
             if problem is None:
                 if good and own != other:
                     self._lost("diverged", key, f"the copies differ from version {version} of {table!r} on")
@@ -180,10 +182,11 @@ class _Repair:
         for file in self._active(table):
             key = f"{within}/{file.path}"
             self._look(key)
-            if _is(self._store.find(key), file):
+            seals = Seals(self._lake_id, table)
+            if _is(self._store.find(key), file, seals):
                 continue
             other = self._source.find(key)
-            if other is not None and _is(other, file):
+            if other is not None and _is(other, file, seals):
                 self._write(key, other, "table-file")
             else:
                 self._lost("table-file-missing", key, f"data file {key} is lost, and the source has no good one")
@@ -191,7 +194,7 @@ class _Repair:
     def _active(self, table: str) -> list[DataFile]:
         for place in (self._store, self._source):  # in a dry run the own log may still have gaps
             try:
-                return Journal(place).files_of(table)
+                return Journal(place, self._lake_id).files_of(table)
             except (IntegrityError, FormatError):
                 continue
         self._lost("log-damaged", log_prefix(table), f"the log of {table!r} can't be read in either copy")
@@ -202,12 +205,12 @@ class _Repair:
     def blobs(self, *, read_data: bool) -> None:
         """Bring back blobs that are missing, truncated or damaged."""
         try:
-            state = Journal(self._store).load()
+            state = Journal(self._store, self._lake_id).load()
         except LakefolioError as exc:
             if not self._dry_run:
                 self._lost(exc.kind, str(exc.objects.get("key") or TABLES[0]), exc.message)
                 return
-            state = Journal(self._source).load()
+            state = Journal(self._source, self._lake_id).load()
         sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
         seen: set[str] = set()
         for row in state.table().to_pylist():
@@ -257,10 +260,10 @@ def _versions(store: Store, table: str) -> set[int]:
     return {version for version in listed if version is not None}
 
 
-def _is(body: bytes | None, file: DataFile) -> bool:
+def _is(body: bytes | None, file: DataFile, seals: Seals) -> bool:
     if body is None or len(body) != file.size_bytes:
         return False
-    return not file.sha256 or hashlib.sha256(body).hexdigest() == file.sha256
+    return not file.seal or seals.of_bytes(file.path, body) == file.seal
 
 
 def _verified(store: Store, key: str, digest: str) -> bool:

@@ -6,11 +6,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lakefolio.errors import IntegrityError
+from lakefolio.format.schema import INPUT_TYPE
 
-__all__ = ["Entry", "Snapshot", "View", "content_from_row", "entry_from_row", "snapshot_from_row"]
+if TYPE_CHECKING:
+    from lakefolio.model.changes import Stored
+
+__all__ = [
+    "Entry",
+    "Snapshot",
+    "View",
+    "content_from_row",
+    "edges_from_row",
+    "entry_from_row",
+    "facts_from_row",
+    "snapshot_from_row",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +31,15 @@ class Entry:
     """One version of an item: a ``put`` row of ``manifests``. The attributes are its columns.
 
     ``size_bytes`` is the content's logical size, ``stored_bytes`` what its object takes in the store (0 for inline
-    content and references). ``details`` is what the item's handler recorded.
+    content and references). ``content`` is None also where inline content has not been read yet. ``details`` is what
+    the item's handler recorded, ``inputs`` are the edges to what it was made from, ``facts`` is its metadata: key ->
+    JSON text.
     """
 
     version: int
     ordinal: int
     committed_at: datetime
     commit_id: str
-    txn_id: str
     reason: str | None
     author: str | None
     message: str | None
@@ -50,14 +64,24 @@ class Entry:
     tags: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     archived: bool = False
-    lineage_count: int = 0
-    metadata_count: int = 0
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ref(self) -> str:
         """The reference that names exactly this entry: ``folio:item@version``."""
         return f"{self.folio}:{self.item}@{self.version}"
+
+    @property
+    def lineage_count(self) -> int:
+        """How many inputs it was made from."""
+        return len(self.inputs)
+
+    @property
+    def metadata_count(self) -> int:
+        """How many facts are noted of it."""
+        return len(self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +109,7 @@ class Snapshot:
 
 _ENTRY_COLUMNS = tuple(Entry.__dataclass_fields__)
 _REQUIRED_BUT_NULLABLE = ("reason", "author", "message")
+_INPUT_FIELDS = tuple(field.name for field in INPUT_TYPE)
 
 
 def _decoded(text: Any) -> Mapping[str, Any]:
@@ -94,6 +119,16 @@ def _decoded(text: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{text[:20]!r} is not a JSON object")
     return value
+
+
+def edges_from_row(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what a row notes as inputs, in order; each has all the fields of ``INPUT_TYPE``."""
+    return tuple({name: edge.get(name) for name in _INPUT_FIELDS} for edge in row.get("inputs") or ())
+
+
+def facts_from_row(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Return what a row notes as facts, in order: (key, JSON text), None for a key that it removes."""
+    return [(fact["key"], fact.get("value")) for fact in row.get("facts") or () if fact.get("key") is not None]
 
 
 def entry_from_row(row: Mapping[str, Any]) -> Entry:
@@ -111,8 +146,12 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
                 values[name] = _decoded(values[name])
         if "tags" in values:
             values["tags"] = tuple(values["tags"])
+        if "inputs" in values:
+            values["inputs"] = edges_from_row(row)
+        if "facts" in values:
+            values["facts"] = {key: value for key, value in facts_from_row(row) if value is not None}
         return Entry(**values)
-    except (ValueError, TypeError, RecursionError) as exc:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as exc:
         ref = f"{row.get('folio')}:{row.get('item')}@{row.get('version')}"
         raise IntegrityError(
             f"row of item {ref} can't be read: {str(exc).removeprefix('Entry.__init__() ')}",
@@ -125,14 +164,14 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
 
 
 def content_from_row(row: Mapping[str, Any]) -> Entry | None:
-    """Make an Entry of a row that keeps content: a ``put``, or the ``log`` row of an event's blob; None of others.
+    """Make an Entry of a row that keeps content: a ``put``, or the ``event_blob`` row of an event; None of others.
 
     Raises:
         IntegrityError: See :func:`entry_from_row`.
     """
     if row["op"] == "put":
         return entry_from_row(row)
-    if row["op"] == "log" and row.get("storage") is not None:
+    if row["op"] == "event_blob":
         return entry_from_row({**row, "folio": "event", "item": row["entry_id"], "details": None})
     return None
 
@@ -190,7 +229,11 @@ class View(Protocol):
         ...
 
     def generation(self, blob_digest: str) -> int:
-        """Return the generation under which a blob must be stored now (0 unless it was purged before)."""
+        """Return the generation under which content must be stored now (0 unless it was purged before)."""
+        ...
+
+    def is_purged(self, stored: Stored | Entry) -> bool:
+        """Say whether the content of an entry, or of one to be, was purged."""
         ...
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
@@ -211,4 +254,18 @@ class View(Protocol):
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
         """Return the live snapshots of a folio, or of every scope when ``folio`` is None, oldest first."""
+        ...
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """Return key -> JSON text of the lake, a folio or a run, as of ``version`` or the head.
+
+        Args:
+            kind: ``lake``, ``folio`` or ``run``; what is noted of an entry is in its ``facts``.
+            subject_id: Empty, the folio's name, or the run's id.
+            version: What came later does not count.
+        """
+        ...
+
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the inputs of a run, oldest first: the fields of ``INPUT_TYPE``, and the ``version`` that tells."""
         ...

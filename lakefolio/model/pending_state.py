@@ -7,24 +7,12 @@ reads in the block see what the block wrote.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from lakefolio.model.changes import Put
+from lakefolio.model.changes import Put, Stored
 from lakefolio.model.entries import Entry, Snapshot, View, entry_from_row
 
-__all__ = ["Overlay", "Side"]
-
-
-class Side(Protocol):
-    """What the side tables say about one subject; a reader of committed rows, or an Overlay over it."""
-
-    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """Return key -> JSON text, as of ``version`` or the head."""
-        ...
-
-    def edges_of(self, output_id: str) -> list[dict[str, Any]]:
-        """Return the lineage rows whose output is ``output_id``."""
-        ...
+__all__ = ["Overlay"]
 
 
 class _Pending:
@@ -51,18 +39,25 @@ class _Pending:
 
 
 class Overlay:
-    """A View and a Side over another View and Side. Cheap to make; merged into its base or thrown away."""
+    """A View over another View. Cheap to make; merged into its base or thrown away."""
 
-    def __init__(self, base: View, side: Side, version: int) -> None:
+    def __init__(self, base: View, content: Callable[[Entry], bytes], version: int) -> None:
+        """Lay nothing over a view yet.
+
+        Args:
+            base: What is below.
+            content: Gives the inline content of a committed entry; it may have to be read.
+            version: The version that the changes are to have.
+        """
         self.base = base
-        self.side = side
+        self.content_of = content
         self.version = version
         self._heads: dict[str, dict[str, _Pending | None]] = {}
         self._entries: list[_Pending] = []
         self._contents: dict[tuple[str, str], _Pending] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
-        self._edges: dict[str, list[dict[str, Any]]] = {}
+        self._run_inputs: dict[str, list[dict[str, Any]]] = {}
 
     # -- laying changes over ------------------------------------------------------------------------------
 
@@ -90,12 +85,12 @@ class Overlay:
         self._snapshots[folio, name] = snapshot
 
     def set_metadata(self, kind: str, subject_id: str, values: Mapping[str, str]) -> None:
-        """Make ``values`` the whole metadata of a subject."""
+        """Make ``values`` the whole metadata of the lake, a folio or a run."""
         self._metadata[kind, subject_id] = dict(values)
 
-    def set_edges(self, output_id: str, edges: list[dict[str, Any]]) -> None:
-        """Make ``edges`` the lineage of an output."""
-        self._edges[output_id] = edges
+    def add_run_inputs(self, run_id: str, edges: list[dict[str, Any]]) -> None:
+        """Add to what a run uses."""
+        self._run_inputs.setdefault(run_id, []).extend(edges)
 
     def absorb(self, other: Overlay) -> None:
         """Take over everything that was laid over this overlay in ``other``."""
@@ -109,7 +104,8 @@ class Overlay:
         self._contents |= other._contents
         self._snapshots |= other._snapshots
         self._metadata |= other._metadata
-        self._edges |= other._edges
+        for run_id, edges in other._run_inputs.items():
+            self.add_run_inputs(run_id, edges)
 
     # -- View ----------------------------------------------------------------------------------------------
 
@@ -178,23 +174,28 @@ class Overlay:
         new = [one for one in self._snapshots.values() if one is not None]
         return kept + [one for one in new if folio is None or one.folio == folio]
 
-    # -- Side ----------------------------------------------------------------------------------------------
+    def is_purged(self, stored: Stored | Entry) -> bool:
+        """See View."""
+        return self.base.is_purged(stored)
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """See Side."""
+        """See View."""
         if version is None and (kind, subject_id) in self._metadata:
             return dict(self._metadata[kind, subject_id])
-        return self.side.metadata(kind, subject_id, version)
+        return self.base.metadata(kind, subject_id, version)
 
-    def edges_of(self, output_id: str) -> list[dict[str, Any]]:
-        """See Side."""
-        if output_id in self._edges:
-            return list(self._edges[output_id])
-        return self.side.edges_of(output_id)
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """See View; what is pending has the version that it is to have."""
+        pending = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]
+        return [*self.base.run_inputs(run_id), *pending]
 
-    def pending_edges(self) -> list[dict[str, Any]]:
-        """Return the lineage rows laid over, in no particular order."""
-        return [edge for edges in self._edges.values() for edge in edges]
+    def pending_rows(self) -> list[Mapping[str, Any]]:
+        """Return rows that say what entries and runs laid over were made from, as those of ``manifests`` do."""
+        runs = [
+            {"op": "run", "run_id": run_id, "inputs": edges, "version": self.version, "commit_id": ""}
+            for run_id, edges in self._run_inputs.items()
+        ]
+        return [*({**one.row, "version": self.version, "commit_id": ""} for one in self._entries), *runs]
 
 
 _BELOW: Any = object()

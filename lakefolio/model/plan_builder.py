@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,23 +19,13 @@ from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import item_not_found, resolve_at
 from lakefolio.model.state import State
 
-__all__ = ["EDGE_KEPT", "STORED", "PlanRows", "json_text"]
+__all__ = ["REFERRED", "STORED", "PlanRows", "facts_of", "json_text"]
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 STORED = tuple(Stored.__dataclass_fields__)
 """The content columns of a ``put`` row."""
-EDGE_KEPT = (
-    "input_kind",
-    "input_id",
-    "input_folio",
-    "input_item",
-    "input_uri",
-    "input_digest",
-    "run_id",
-    "role",
-    "details",
-)
-"""What a lineage row says of its input."""
+REFERRED = tuple(column for column in STORED if column not in ("content", "details"))
+"""The content columns of a row that needs content without being an entry."""
 
 
 class PlanRows:
@@ -42,8 +33,6 @@ class PlanRows:
 
     Attributes:
         manifests: Rows of the journal, as dicts; ``version``, ``ordinal`` and ``committed_at`` included.
-        lineage: Rows of ``lineage``.
-        metadata: Rows of ``metadata``.
         overlay: The state with the commit laid over it.
     """
 
@@ -56,20 +45,16 @@ class PlanRows:
         version: int,
         committed_at: datetime,
         first_ordinal: int,
-        txn_id: str,
     ) -> None:
         self.commit = commit
         self.state = state
         self.overlay = overlay
         self.manifests: list[dict[str, Any]] = []
-        self.lineage: list[dict[str, Any]] = []
-        self.metadata: list[dict[str, Any]] = []
         self._first_ordinal = first_ordinal
         self._common: dict[str, Any] = {
             "version": version,
             "committed_at": committed_at,
             "commit_id": commit.commit_id,
-            "txn_id": txn_id,
             "author": commit.author,
             "message": commit.message,
         }
@@ -98,46 +83,12 @@ class PlanRows:
         self._row("delete", reason, folio=folio, item=item)
         self.overlay.delete(folio, item)
 
-    def _metadata_rows(
-        self,
-        kind: str,
-        subject_id: str,
-        folio: str | None,
-        item: str | None,
-        values: Mapping[str, str | None],
-    ) -> int:
-        for key, value in values.items():
-            self.metadata.append(
-                {
-                    "txn_id": self._common["txn_id"],
-                    "ordinal": len(self.metadata),
-                    "subject_kind": kind,
-                    "subject_id": subject_id,
-                    "folio": folio,
-                    "item": item,
-                    "key": key,
-                    "value": value,
-                    "value_number": _number(value),
-                }
-            )
-        return len(values)
-
-    def _edge_rows(self, entry_id: str, folio: str, item: str, edges: Iterable[Mapping[str, Any]]) -> int:
-        rows = [
-            {
-                "txn_id": self._common["txn_id"],
-                "ordinal": len(self.lineage) + number,
-                "output_kind": "entry",
-                "output_id": entry_id,
-                "output_folio": folio,
-                "output_item": item,
-                **{name: edge.get(name) for name in EDGE_KEPT},
-            }
-            for number, edge in enumerate(edges)
-        ]
-        self.lineage += rows
-        self.overlay.set_edges(entry_id, rows)
-        return len(rows)
+    def _content_of(self, entry: Entry) -> dict[str, Any]:
+        """Return the content columns of an entry that is put again, inline content included."""
+        kept = {name: getattr(entry, name) for name in STORED}
+        if entry.storage == "inline" and entry.content is None:
+            kept["content"] = self.overlay.content_of(entry)
+        return kept
 
     # -- changes -------------------------------------------------------------------------------------------
 
@@ -163,30 +114,16 @@ class PlanRows:
         return "overwrite"
 
     def _check_not_purged_meanwhile(self, stored: Stored) -> None:
-        if (
-            stored.storage == "blob"
-            and stored.blob_digest
-            and (stored.generation or 0) < self.overlay.generation(stored.blob_digest)
-        ):
+        if self.overlay.is_purged(stored):
             raise ConflictError(
-                f"blob {stored.blob_digest} was purged while it was being added",
+                f"content {stored.blob_digest} was purged while it was being added",
                 kind="purged-meanwhile",
                 hint="add it again",
                 digest=stored.blob_digest,
             )
 
-    def _entry_metadata(self, entry_id: str, folio: str, item: str, values: Mapping[str, str]) -> int:
-        if not values:
-            return 0
-        self.overlay.set_metadata("entry", entry_id, values)
-        return self._metadata_rows("entry", entry_id, folio, item, values)
-
     def _check_not_purged(self, entry: Entry, what: str) -> None:
-        if (
-            entry.storage == "blob"
-            and entry.blob_digest
-            and (entry.generation or 0) < self.overlay.generation(entry.blob_digest)
-        ):
+        if self.overlay.is_purged(entry):
             raise NotFoundError(
                 f"content of {entry.ref} was given up by gc and can't be {what}",
                 kind="content-purged",
@@ -247,10 +184,17 @@ def json_text(value: Mapping[str, Any]) -> str | None:
         ) from exc
 
 
+def facts_of(values: Mapping[str, str | None]) -> list[dict[str, Any]] | None:
+    """Return metadata as a row holds it, None for none."""
+    return [{"key": key, "value": text, "value_number": _number(text)} for key, text in values.items()] or None
+
+
 def _number(value: str | None) -> float | None:
+    """Return the nearest double to a JSON number, None for everything else and for what no double is near to."""
     if value is None or not value.removeprefix("-")[:1].isdigit():
         return None
     try:
-        return float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None

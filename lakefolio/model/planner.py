@@ -1,13 +1,13 @@
 """From changes to rows: what a commit means on one exact state (pure: no I/O).
 
-The planner checks every condition of every change against the state it is given and writes the rows of the three
-tables. Nothing here is a guess about a later moment: the rows are committed only if that state is still the newest
+The planner checks every condition of every change against the state it is given and writes the rows of the journal.
+Nothing here is a guess about a later moment: the rows are committed only if that state is still the newest
 (FORMAT.md, "Journal protocol"), and planned again otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,10 +30,10 @@ from lakefolio.model.changes import (
     TakeSnapshot,
     Update,
 )
-from lakefolio.model.entries import Entry, Snapshot, View
-from lakefolio.model.pending_state import Overlay, Side
-from lakefolio.model.plan_builder import EDGE_KEPT, STORED, PlanRows, json_text
-from lakefolio.model.resolve import check_run, check_side_rows, item_not_found, snapshot_not_found
+from lakefolio.model.entries import Entry, Snapshot
+from lakefolio.model.pending_state import Overlay
+from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
+from lakefolio.model.resolve import check_run, item_not_found, snapshot_not_found
 from lakefolio.model.state import State
 
 __all__ = ["Plan", "plan_commit"]
@@ -44,8 +44,6 @@ class Plan(PlanRows):
 
     Attributes:
         manifests: Rows of the journal, as dicts; ``version``, ``ordinal`` and ``committed_at`` included.
-        lineage: Rows of ``lineage``.
-        metadata: Rows of ``metadata``.
         overlay: The state with the commit laid over it.
     """
 
@@ -53,22 +51,19 @@ class Plan(PlanRows):
         self,
         commit: Commit,
         state: State,
-        base: View,
-        side: Side,
+        base: Overlay,
         *,
         version: int,
         committed_at: datetime,
         first_ordinal: int,
-        txn_id: str,
     ) -> None:
         super().__init__(
             commit,
             state,
-            Overlay(base, side, version),
+            Overlay(base, base.content_of, version),
             version=version,
             committed_at=committed_at,
             first_ordinal=first_ordinal,
-            txn_id=txn_id,
         )
         for change in commit.changes:
             self._add(change)
@@ -101,7 +96,7 @@ class Plan(PlanRows):
                 self._set_run(change)
             case LogBatch():
                 self._row(
-                    "log",
+                    change.reason,
                     change.reason,
                     entry_id=change.batch_id,
                     run_id=change.run_id,
@@ -119,8 +114,6 @@ class Plan(PlanRows):
         edges = [self._resolve(text, change.folio) for text in change.inputs]
         if change.run_id is not None:
             edges.append({"input_kind": "run", "input_id": change.run_id, "run_id": change.run_id})
-        lineage_count = self._edge_rows(change.entry_id, change.folio, change.item, edges) if edges else 0
-        metadata_count = self._entry_metadata(change.entry_id, change.folio, change.item, change.metadata)
         self._put_row(
             change.folio,
             change.item,
@@ -129,24 +122,24 @@ class Plan(PlanRows):
             entry_id=change.entry_id,
             description=change.description,
             tags=change.tags,
-            lineage_count=lineage_count,
-            metadata_count=metadata_count,
+            inputs=edges or None,
+            facts=facts_of(change.metadata),
             run_id=run_id,
         )
 
     def _reput(self, entry: Entry, reason: str, *, archived: bool) -> None:
-        """Make an entry that exists the head again, under its own id: its lineage and metadata come with it."""
+        """Make an entry that exists the head again, under its own id and with all that is said of it."""
         self._put_row(
             entry.folio,
             entry.item,
             reason,
-            {name: getattr(entry, name) for name in STORED},
+            self._content_of(entry),
             entry_id=entry.entry_id,
             description=entry.description,
             tags=entry.tags,
             archived=archived or None,
-            lineage_count=entry.lineage_count,
-            metadata_count=entry.metadata_count,
+            inputs=list(entry.inputs) or None,
+            facts=facts_of(entry.facts),
         )
 
     def _successor(
@@ -160,34 +153,26 @@ class Plan(PlanRows):
         description: str | None,
         tags: tuple[str, ...],
         metadata: Mapping[str, str],
-        edges: list[dict[str, Any]],
+        edges: Sequence[Mapping[str, Any]],
         archived: bool,
     ) -> None:
-        lineage_count = self._edge_rows(entry_id, folio, item, edges) if edges else 0
-        metadata_count = self._entry_metadata(entry_id, folio, item, metadata)
         self._put_row(
             folio,
             item,
             reason,
-            {name: getattr(entry, name) for name in STORED},
+            self._content_of(entry),
             entry_id=entry_id,
             description=description,
             tags=tags,
             archived=archived or None,
-            lineage_count=lineage_count,
-            metadata_count=metadata_count,
+            inputs=list(edges) or None,
+            facts=facts_of(metadata),
         )
-
-    def _words(self, entry: Entry) -> tuple[dict[str, str], list[dict[str, Any]]]:
-        metadata = self.overlay.metadata("entry", entry.entry_id) if entry.metadata_count else {}
-        edges = self.overlay.edges_of(entry.entry_id) if entry.lineage_count else []
-        check_side_rows(entry, "metadata", len(metadata))
-        check_side_rows(entry, "lineage", len(edges))
-        return metadata, edges
 
     def _update(self, change: Update) -> None:
         entry = self._head(change.folio, change.item)
-        metadata, edges = self._words(entry)
+        metadata: Mapping[str, str] = entry.facts
+        edges: Sequence[Mapping[str, Any]] = entry.inputs
         if change.metadata is not KEEP:
             merged: dict[str, str | None] = {**metadata, **change.metadata}
             metadata = {key: value for key, value in merged.items() if value is not None}
@@ -209,7 +194,6 @@ class Plan(PlanRows):
     def _copy(self, change: CopyItem) -> None:
         self._free(change.folio, change.item, overwrite=change.overwrite)
         self._check_not_purged(change.source, "copied")
-        metadata, edges = self._words(change.source)
         self._successor(
             change.source,
             "copy",
@@ -218,8 +202,8 @@ class Plan(PlanRows):
             entry_id=change.entry_id,
             description=change.source.description,
             tags=change.source.tags,
-            metadata=metadata,
-            edges=edges,
+            metadata=change.source.facts,
+            edges=change.source.inputs,
             archived=False,
         )
 
@@ -230,10 +214,9 @@ class Plan(PlanRows):
         if not changed:
             return
         folio = change.subject_id if change.subject_kind == "folio" else None
-        count = self._metadata_rows(change.subject_kind, change.subject_id, folio, None, changed)
         merged = {key: value for key, value in (before | changed).items() if value is not None}
         self.overlay.set_metadata(change.subject_kind, change.subject_id, merged)
-        self._row("annotate", "metadata", folio=folio, metadata_count=count)
+        self._row("annotate", "metadata", folio=folio, facts=facts_of(changed))
 
     def _snapshot(self, change: TakeSnapshot) -> None:
         taken = self.overlay.snapshot(change.folio, change.name)
@@ -323,33 +306,16 @@ class Plan(PlanRows):
                 pins.append((name, self._entry_of(text)))
         if not changed and not edges:
             return
-        count = self._metadata_rows("run", change.run_id, None, None, changed)
         merged = {key: value for key, value in (before | changed).items() if value is not None}
         self.overlay.set_metadata("run", change.run_id, merged)
-        lineage_count = self._run_edges(change.run_id, edges) if edges else 0
-        self._row("annotate", "run", run_id=change.run_id, metadata_count=count, lineage_count=lineage_count or None)
+        self.overlay.add_run_inputs(change.run_id, edges)
+        self._row("run", "run", run_id=change.run_id, facts=facts_of(changed), inputs=edges or None)
         for name, entry in pins:
             self._pin(change.run_id, name, entry)
 
-    def _run_edges(self, run_id: str, edges: list[dict[str, Any]]) -> int:
-        before = self.overlay.edges_of(run_id)
-        rows = [
-            {
-                "txn_id": self._common["txn_id"],
-                "ordinal": len(self.lineage) + number,
-                "output_kind": "run",
-                "output_id": run_id,
-                **{name: edge.get(name) for name in EDGE_KEPT},
-            }
-            for number, edge in enumerate(edges)
-        ]
-        self.lineage += rows
-        self.overlay.set_edges(run_id, [*before, *rows])
-        return len(rows)
-
     def _pin(self, run_id: str, name: str, entry: Entry) -> None:
         self._check_not_purged(entry, "used by a run")
-        kept = {column: getattr(entry, column) for column in STORED if column not in ("content", "details")}
+        kept = {column: getattr(entry, column) for column in REFERRED}
         self._row(
             "pin",
             "input",
@@ -363,13 +329,11 @@ class Plan(PlanRows):
 
     def _log_blob(self, change: LogBlob) -> None:
         self._check_not_purged_meanwhile(change.stored)
-        kept = {column: getattr(change.stored, column) for column in STORED if column not in ("content", "details")}
-        self._row("log", "event", entry_id=change.event_id, run_id=change.run_id, **kept)
+        kept = {column: getattr(change.stored, column) for column in REFERRED}
+        self._row("event_blob", "event", entry_id=change.event_id, run_id=change.run_id, **kept)
 
 
-def plan_commit(
-    commit: Commit, state: State, base: View, side: Side, *, first_ordinal: int, txn_id: str, **when: Any
-) -> Plan:
+def plan_commit(commit: Commit, state: State, base: Overlay, *, first_ordinal: int, **when: Any) -> Plan:
     """Plan one commit on ``state`` with the changes in ``base`` already laid over it.
 
     Raises:
@@ -377,4 +341,4 @@ def plan_commit(
         NotFoundError: An item, input or snapshot does not exist.
         ConflictError: A blob was purged meanwhile.
     """
-    return Plan(commit, state, base, side, first_ordinal=first_ordinal, txn_id=txn_id, **when)
+    return Plan(commit, state, base, first_ordinal=first_ordinal, **when)

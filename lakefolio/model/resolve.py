@@ -8,16 +8,15 @@ from datetime import date, datetime
 from numbers import Integral
 from typing import TypeGuard
 
-from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
-from lakefolio.model.entries import Entry, View
+from lakefolio.model.entries import View
 from lakefolio.model.state import State
 
 __all__ = [
     "At",
     "check_run",
-    "check_side_rows",
     "is_relative",
     "item_not_found",
     "resolve_at",
@@ -147,21 +146,6 @@ def item_not_found(view: View, folio: str, item: str) -> NotFoundError:
         folio=folio,
         item=item,
     )
-
-
-def check_side_rows(entry: Entry, table: str, found: int) -> None:
-    """Raise IntegrityError if a side table has lost rows of an entry, so that less is never taken for all."""
-    expected = entry.lineage_count if table == "lineage" else entry.metadata_count
-    if found != expected:
-        raise IntegrityError(
-            f"item {entry.ref} has {found} rows in table {table!r}, expected {expected}",
-            kind="side-rows-missing",
-            hint=f"restore tables/{table} from a copy of the lake",
-            folio=entry.folio,
-            item=entry.item,
-            version=entry.version,
-            table=table,
-        )
 
 
 def check_run(change: SetRun, before: Mapping[str, str]) -> None:

@@ -9,18 +9,29 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefolio.format.arrow_rows import RowLog, from_micros, to_micros
-from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.model.entries import Entry, Snapshot, entry_from_row, snapshot_from_row
+from lakefolio.format.schema import MANIFESTS_SCHEMA, PURGEABLE
+from lakefolio.model.entries import (
+    Entry,
+    Snapshot,
+    edges_from_row,
+    entry_from_row,
+    facts_from_row,
+    snapshot_from_row,
+)
+
+if TYPE_CHECKING:
+    from lakefolio.model.changes import Stored
 
 __all__ = ["State"]
 
 
-_REPLAYED = ("version", "txn_id", "op", "folio", "item", "kind", "digest")
+_REPLAYED = ("version", "op", "folio", "item", "kind", "digest", "run_id")
+_RUNNING = '"running"'
 
 
 class State:
@@ -30,12 +41,13 @@ class State:
         self.version = version
         self.committed_at: datetime | None = None
         self.rows = RowLog(MANIFESTS_SCHEMA)
-        self.txns: dict[str, tuple[int, int]] = {}  # version and number of the first row of each transaction
         self._heads: dict[str, dict[str, int]] = {}
         self._past: dict[tuple[str, str], list[int]] = {}
         self._contents: dict[tuple[str, str], int] = {}
         self._purged: dict[str, int] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot] = {}
+        self._notes: dict[tuple[str, str], list[int]] = {}  # the rows about the lake, each folio and each run
+        self._started: dict[str, None] = {}  # the runs that may be running: they were, and no look found them ended
         self._versions: list[int] = []
         self._times: list[int] = []  # microseconds since 1970, for each of _versions
         self._row_counts: list[int] = []
@@ -56,8 +68,8 @@ class State:
         else:
             replayed = [tuple(map(row.get, _REPLAYED)) for row in values]
             times = [to_micros(row["committed_at"]) for row in values]
-        for number, (at, txn_id, op, folio, item, kind, digest) in enumerate(replayed, start=first):
-            self.txns.setdefault(txn_id, (at, number))
+        self._started |= dict.fromkeys(_noting(rows, "status", _RUNNING))
+        for number, (at, op, folio, item, kind, digest, run_id) in enumerate(replayed, start=first):
             if not self._versions or self._versions[-1] != at:
                 self._versions.append(at)
                 self._times.append(times[number - first])
@@ -78,6 +90,10 @@ class State:
                     self._snapshots[folio, row["snapshot"]] = snapshot_from_row(row)
             elif op == "drop_snapshot":
                 self._snapshots.pop((folio, self.rows.value(number, "snapshot")), None)
+            elif op == "annotate":
+                self._notes.setdefault(("lake", "") if folio is None else ("folio", folio), []).append(number)
+            elif op == "run" and run_id is not None:
+                self._notes.setdefault(("run", run_id), []).append(number)
             elif op == "purge":
                 blob = self.rows.value(number, "blob_digest")
                 generation = self.rows.value(number, "generation") or 0
@@ -128,21 +144,23 @@ class State:
         if number is None:
             return None
         entry = entry_from_row(self.rows.row(number))
-        if (
-            entry.storage == "blob"
-            and entry.blob_digest
-            and (entry.generation or 0) < self.generation(entry.blob_digest)
-        ):
-            return None
-        return entry
+        return None if self.is_purged(entry) else entry
 
     def generation(self, blob_digest: str) -> int:
         """See View."""
         return self._purged.get(blob_digest, -1) + 1
 
+    def is_purged(self, stored: Stored | Entry) -> bool:
+        """See View."""
+        return (
+            stored.storage in PURGEABLE
+            and stored.blob_digest is not None
+            and max(stored.generation or 0, 0) < self.generation(stored.blob_digest)  # a negative one was forged
+        )
+
     @property
     def purged(self) -> bool:
-        """Whether any blob was ever given up."""
+        """Whether any content was ever purged."""
         return bool(self._purged)
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
@@ -157,13 +175,13 @@ class State:
         return None
 
     def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
-        """Return (digest, generation) of every blob that a ``put`` above ``version`` refers to."""
+        """Return (digest, generation) of all content that rows above ``version`` need, whatever their op."""
         rows = self.rows.table().slice(self.row_count_at(version)).select(["op", "blob_digest", "generation"])
         columns = (column.to_pylist() for column in rows.columns)
         return {
             (digest, generation or 0)
             for op, digest, generation in zip(*columns, strict=True)
-            if op in ("put", "pin", "log") and digest
+            if op != "purge" and digest
         }
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
@@ -174,6 +192,44 @@ class State:
         """See View."""
         every = sorted(self._snapshots.values(), key=lambda one: (one.version, one.name))
         return [one for one in every if folio is None or one.folio == folio]
+
+    # -- what is noted of the lake, of folios and of runs ------------------------------------------------------
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """See View. Keys are in the order in which they were first set."""
+        values: dict[str, str] = {}
+        for number in self._notes.get((kind, subject_id), ()):
+            if version is not None and self.rows.value(number, "version") > version:
+                break
+            for key, value in facts_from_row({"facts": self.rows.value(number, "facts")}):
+                if value is None:
+                    values.pop(key, None)
+                else:
+                    values[key] = value
+        return values
+
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """See View."""
+        return [
+            {**edge, "version": self.rows.value(number, "version")}
+            for number in self._notes.get(("run", run_id), ())
+            for edge in edges_from_row({"inputs": self.rows.value(number, "inputs")})
+        ]
+
+    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
+        """Return the runs of which a fact was ever noted, in that order; ``text``: with this JSON text as its value."""
+        return _noting(self.rows.table(), key, text)
+
+    def running(self) -> dict[str, dict[str, str]]:
+        """Return the runs whose status is ``running``, each with its facts; the cost is that of those runs alone."""
+        found = {}
+        for run_id in list(self._started):
+            facts = self.metadata("run", run_id)
+            if facts.get("status") == _RUNNING:
+                found[run_id] = facts
+            else:
+                self._started.pop(run_id, None)
+        return found
 
     # -- the past -----------------------------------------------------------------------------------------
 
@@ -240,3 +296,19 @@ class State:
     def table(self) -> pa.Table:
         """Return the ``manifests`` rows in order, without copying."""
         return self.rows.table()
+
+
+def _noting(rows: pa.Table, key: str, text: str | None) -> list[str]:
+    """Return the runs of which rows note a fact, in order; those with one value of it only, if that is given."""
+    import pyarrow.compute as pc
+
+    rows = rows.select(["op", "run_id", "facts"]).filter(pc.equal(rows.column("op"), "run")).combine_chunks()
+    if not rows.num_rows:
+        return []
+    facts = rows.column("facts").chunk(0)
+    flat, of_row = pc.list_flatten(facts), pc.list_parent_indices(facts)
+    wanted = pc.equal(flat.field("key"), key)
+    if text is not None:
+        wanted = pc.and_(wanted, pc.equal(flat.field("value"), text))
+    found = rows.column("run_id").take(of_row.filter(pc.fill_null(wanted, False)))
+    return [run_id for run_id in found.unique().to_pylist() if run_id is not None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import check_folio, check_item, new_id, parse_ref
-from lakefolio.model.changes import Annotate, Change, Delete, Put, Stored
+from lakefolio.model.changes import Annotate, Change, Delete, Put
 from lakefolio.model.entries import Entry
 from lakefolio.query.compiler import Compiler
 from lakefolio.query.conditions import Q
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "Dataset", "Datasets", "create", "get", "listed"]
 
 PREFIX: Final = "datasets/"
-_STORED: Final = tuple(Stored.__dataclass_fields__)
 
 
 class Dataset(QueryResult):
@@ -69,7 +68,7 @@ class Dataset(QueryResult):
         """The members' names with the exact items they were taken from; those stored with the dataset are missing."""
         found = {}
         for entry in self:
-            for edge in self._reader.edges_of(entry):
+            for edge in entry.inputs:
                 if edge["role"] is None and edge["input_item"] is not None:
                     past = self._reader.state().history(edge["input_folio"], edge["input_item"])
                     version = next((one.version for one in past if one.entry_id == edge["input_id"]), None)
@@ -240,7 +239,7 @@ def _taken(session: Session, folio: str, member: str, source: Entry) -> Put:
     return Put(
         folio=folio,
         item=member,
-        stored=Stored(**{name: getattr(source, name) for name in _STORED}),
+        stored=session.stored(source),
         entry_id=new_id(),
         description=source.description,
         tags=source.tags,

@@ -255,12 +255,7 @@ def _answer(session: Session, memo: str, values: Mapping[str, str]) -> Any:
         memo: What is equal for such calls.
         values: What the code reads besides: where the earlier call read it, it was the same.
     """
-    import pyarrow.compute as pc
-
-    session.journal.refresh()
-    rows = session.journal.side_table("metadata")
-    mask = pc.and_(pc.equal(rows.column("key"), "memo"), pc.equal(rows.column("value"), json.dumps(memo)))
-    for run_id in reversed(rows.filter(mask).column("subject_id").to_pylist()):
+    for run_id in reversed(session.journal.refresh().runs_noting("memo", json.dumps(memo))):
         facts = session.metadata_known("run", run_id)
         read = facts.get("memo_values")
         if facts.get("status") != "done" or not isinstance(read, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -202,11 +203,11 @@ def _status(session: Session, run_id: str, recorded: Any) -> Any:
 
 
 def last_logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the last value of each metric that the ``log`` rows of a run tell, in their order."""
+    """Return the last value of each metric that the ``metrics`` rows of a run tell, in their order."""
     found: dict[str, float] = {}
     seen: set[str] = set()
     for row in rows:
-        if row["op"] != "log" or row["reason"] != "metrics" or row["entry_id"] in seen:
+        if row["op"] != "metrics" or row["entry_id"] in seen:
             continue
         seen.add(row["entry_id"])
         details = _value(row["details"] or "{}")
@@ -215,7 +216,7 @@ def last_logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def values_of(last: Any) -> dict[str, float]:
-    """Return name -> value of what a ``log`` row says is last; what is no number is left out."""
+    """Return name -> value of what a ``metrics`` row says is last; what is no number is left out."""
     found = {}
     for name, pair in last.items() if isinstance(last, Mapping) else ():
         try:
@@ -232,12 +233,7 @@ def logged(state: State, run_id: str) -> dict[str, float]:
 
 def run_ids(session: Session) -> list[str]:
     """Return the ids of all runs, in the order they began."""
-    import pyarrow.compute as pc
-
-    rows = session.tables()["metadata"]
-    mask = pc.and_(pc.equal(rows.column("subject_kind"), "run"), pc.equal(rows.column("key"), "status"))
-    found: list[str] = rows.filter(mask).column("subject_id").unique().to_pylist()
-    return found
+    return session.committed().runs_noting("status")
 
 
 def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
@@ -250,11 +246,7 @@ def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
 
 def _inputs(session: Session, state: State, run_id: str) -> list[RunInput]:
     found = []
-    for edge in session.edges_out_of(run_id):
-        # what an open batch holds has no version yet
-        at = session.journal.state.txns.get(edge["txn_id"], (state.version, 0))
-        if edge["output_kind"] != "run" or at[0] > state.version:
-            continue
+    for edge in session.run_inputs(run_id):
         if edge["input_kind"] != "entry":
             found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))
             continue
@@ -284,14 +276,7 @@ def _outputs(rows: Sequence[Mapping[str, Any]]) -> list[RunOutput]:
 
 
 def _children(session: Session, run_id: str) -> list[str]:
-    import json
-
-    import pyarrow.compute as pc
-
-    rows = session.tables()["metadata"]
-    mask = pc.and_(pc.equal(rows.column("key"), "parent"), pc.equal(rows.column("value"), json.dumps(run_id)))
-    found: list[str] = rows.filter(mask).column("subject_id").unique().to_pylist()
-    return found
+    return session.committed().runs_noting("parent", json.dumps(run_id))
 
 
 def _environment(session: Session, name: Any) -> dict[str, Any]:

@@ -17,15 +17,17 @@ from lakefolio.content.blobs import Blobs
 from lakefolio.content.file_cache import FileCache
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.format import json_decode
-from lakefolio.format.layout import LOG_TABLES, TABLES
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.layout import JOURNAL, LOG_TABLES, TABLES
 from lakefolio.format.marker import Marker
 from lakefolio.format.names import check_folio, check_item
-from lakefolio.format.schema import LINEAGE_SCHEMA
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Stored
+from lakefolio.model.derived import DERIVED, derive
 from lakefolio.model.entries import Entry
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.resolve import At, check_side_rows, item_not_found, resolve_at
+from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
 from lakefolio.storage import Store
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from lakefolio.views.engine import Views
     from lakefolio.views.user_views import OwnViews
 
-__all__ = ["Reader", "about", "is_purged"]
+__all__ = ["Reader", "about"]
 
 
 _KEPT_TABLES = 4
@@ -75,9 +77,9 @@ class Reader:
         self.read_only = read_only or pinned is not None
         self.pinned = pinned
         self.deduplicate = deduplicate
-        self.blobs = Blobs(store, FileCache(), self._given_up, deduplicate=deduplicate)
+        self.blobs = Blobs(store, FileCache(), self._given_up, journal.content_of, deduplicate=deduplicate)
         self.lost: frozenset[str] = frozenset()
-        self._tables: dict[int, Tables] = {}
+        self._tables: dict[tuple[int, bool], Tables] = {}
 
     @property
     def uri(self) -> str:
@@ -186,7 +188,7 @@ class Reader:
     def _given_up(self, entry: Entry, missing: bool) -> None:
         """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
         state = self.journal.refresh() if missing else self.journal.state
-        if not is_purged(entry, state):
+        if not state.is_purged(entry):
             return
         digest = entry.blob_digest or ""
         when = state.purge_of(digest, entry.generation or 0)
@@ -208,6 +210,13 @@ class Reader:
         if entry.storage == "reference":
             return external.local_path(entry, self.store.options)
         return self.blobs.source(entry).path()
+
+    def stored(self, entry: Entry) -> Stored:
+        """Return what an entry says of its content, for an entry of its own with the same; inline content included."""
+        kept = {name: getattr(entry, name) for name in Stored.__dataclass_fields__}
+        if entry.storage == "inline":
+            kept["content"] = self.journal.content_of(entry)
+        return Stored(**kept)
 
     def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
         """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
@@ -231,64 +240,53 @@ class Reader:
             return pending.metadata(kind, subject_id)
         return self.journal.metadata(kind, subject_id, self.pinned)
 
-    def edges_out_of(self, output_id: str) -> list[dict[str, Any]]:
-        """Return the lineage rows of one output, a run for instance, those of an open batch included."""
-        pending = self._pending()
-        return (self.journal if pending is None else pending).edges_of(output_id)
-
-    def edges_of(self, entry: Entry) -> list[dict[str, Any]]:
-        """Return the lineage rows of an entry: what it was made from."""
-        if not entry.lineage_count:
-            return []
-        pending = self._pending()
-        rows = (self.journal if pending is None else pending).edges_of(entry.entry_id)
-        check_side_rows(entry, "lineage", len(rows))
-        return rows
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the inputs of a run by this session's version (see View), those of an open batch included."""
+        view = self._pending() or self.journal.state
+        found = view.run_inputs(run_id)
+        return found if self.pinned is None else [one for one in found if one["version"] <= self.pinned]
 
     def metadata_of(self, entry: Entry) -> dict[str, Any]:
         """Return the metadata of an entry."""
-        if not entry.metadata_count:
-            return {}
-        found = self.metadata("entry", entry.entry_id)
-        check_side_rows(entry, "metadata", len(found))
-        return found
+        return {key: json_decode.loads(text.encode()) for key, text in entry.facts.items()}
 
     def edges(self) -> pa.Table:
-        """Return every visible lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""
+        """Return every lineage row (schema LINEAGE_SCHEMA), those of an open batch included."""
         import pyarrow as pa
 
-        rows = self.journal.side_table("lineage", self.pinned)
+        rows = self.tables()["lineage"]
         pending = self._pending()
-        if pending is not None and (new := pending.pending_edges()):
-            rows = pa.concat_tables([rows, pa.Table.from_pylist(new, schema=LINEAGE_SCHEMA)])
+        if pending is not None and (new := pending.pending_rows()):
+            rows = pa.concat_tables([rows, derive("lineage", rows_of(MANIFESTS_SCHEMA, new))])
         return rows
 
-    def tables(self) -> Tables:
+    def tables(self, *, content: bool = False) -> Tables:
         """Return the rows of the tables that count at this session's version, without copying.
 
-        Metric points and events are read when they are asked for. The same objects as last time if the lake has not
-        moved, so that what was bound to them can be used again.
+        Metric points and events are read when they are asked for, ``lineage`` and ``metadata`` derived. The same
+        objects as last time if the lake has not moved, so that what was bound to them can be used again.
+
+        Args:
+            content: Whether the inline content of all items is wanted too; what is not at hand is read from data files.
         """
         state = self.committed()
         version = state.version
-        kept = self._tables.get(version)
+        kept = self._tables.get((version, content))
         if kept is not None:
             return kept
-        core = {"manifests": state.table()} | {
-            name: self.journal.side_table(name, version) for name in TABLES if name != "manifests"
-        }
-        tables = Tables(core, lambda name: self._log_rows(name, version, texts=True))
-        self._tables[version] = tables
+        rows = self.tables()[JOURNAL] if content else state.table()
+        whole = self.journal.erase(self.journal.with_contents(rows)) if content else rows
+        tables = Tables(whole, lambda name: self._log_rows(name, version, texts=True))
+        self._tables[version, content] = tables
         for old in list(self._tables)[:-_KEPT_TABLES]:
             self._tables.pop(old, None)
         return tables
 
     def bare_tables(self) -> Tables:
         """Return the same without the texts of events that lie in blobs: for looking at what may be damaged."""
-        tables = self.tables()
-        core = {name: tables[name].slice(0) for name in TABLES}  # other objects: what is bound to them is bound apart
+        manifests = self.tables()["manifests"].slice(0)  # another object: what is bound to it is bound apart
         version = self.committed().version
-        return Tables(core, lambda name: self._log_rows(name, version, texts=False))
+        return Tables(manifests, lambda name: self._log_rows(name, version, texts=False))
 
     def _log_rows(self, name: str, version: int, *, texts: bool) -> pa.Table:
         rows = self.journal.log_rows(name, version)
@@ -303,15 +301,21 @@ class Reader:
 
         The view files of the user and of the lake are looked for only if it names a view that there is not.
         """
+        views = _views()
+        named = isinstance(sql, str) and "content" in sql.lower()
         try:
-            return _views().query(self.tables(), sql, params, lost=self.lost)
+            relation = views.query(self.tables(content=named), sql, params, lost=self.lost)
         except InvalidInputError as exc:
             if not exc.objects.get("unknown"):
                 raise
             own = self.own_views()
             if not any(view.name.lower() in sql.lower() for view in own.views):
                 raise
-            return own.all().query(self.tables(), sql, params, lost=self.lost)
+            views = own.all()
+            relation = views.query(self.tables(content=named), sql, params, lost=self.lost)
+        if named or "content" not in relation.columns:
+            return relation
+        return views.query(self.tables(content=True), sql, params, lost=self.lost)
 
     def own_views(self) -> OwnViews:
         """Return the view files of the user and of the lake, as they are now."""
@@ -322,7 +326,7 @@ class Reader:
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with the views bound at this session's version."""
-        return _views().connect(self.tables(), lost=self.lost)
+        return _views().connect(self.tables(content=True), lost=self.lost)
 
     def audit(self) -> list[tuple[str, str, str]]:
         """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
@@ -330,34 +334,28 @@ class Reader:
 
 
 class Tables(Mapping[str, "pa.Table"]):
-    """The tables of a lake at one version, by name; those of points and events are read when they are asked for."""
+    """The tables of a lake at one version, by name; what is not the journal is read or derived when it is asked for."""
 
-    def __init__(self, core: Mapping[str, pa.Table], load: Callable[[str], pa.Table]) -> None:
-        self._known = dict(core)
+    def __init__(self, manifests: pa.Table, load: Callable[[str], pa.Table]) -> None:
+        self._known = {JOURNAL: manifests}
         self._load = load
 
     def __getitem__(self, name: str) -> pa.Table:
         """Return the rows of a table."""
-        if name in LOG_TABLES and name not in self._known:
-            self._known[name] = self._load(name)
+        if name not in self._known:
+            if name in DERIVED:
+                self._known[name] = derive(name, self._known[JOURNAL])
+            elif name in LOG_TABLES:
+                self._known[name] = self._load(name)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         """Give the names."""
-        return iter((*TABLES, *LOG_TABLES))
+        return iter((*TABLES, *LOG_TABLES, *DERIVED))
 
     def __len__(self) -> int:
         """Say how many there are."""
-        return len(TABLES) + len(LOG_TABLES)
-
-
-def is_purged(stored: Stored | Entry, state: State) -> bool:
-    """Say whether gc gave up the content of an entry, or of one to be."""
-    return (
-        stored.storage == "blob"
-        and stored.blob_digest is not None
-        and max(stored.generation or 0, 0) < state.generation(stored.blob_digest)  # a negative one was forged
-    )
+        return len(TABLES) + len(LOG_TABLES) + len(DERIVED)
 
 
 @cache

@@ -61,14 +61,14 @@ class Session(Writer):
             StorageError: If the store can't be reached.
         """
         store = open_store(str(uri), storage_options)
-        journal = Journal(store)
         body = find_marker(store)
         if body is None and create and not read_only:
-            body = create_lake(store, journal)
+            body = create_lake(store)
         marker = read_marker(body, store.uri, writing=not read_only)
+        journal = Journal(store, marker.lake_id)
         journal.load()
         if not read_only and setting("combine"):
-            journal.has_neighbours(marker.lake_id)
+            journal.has_neighbours()
         return cls(
             store,
             journal,

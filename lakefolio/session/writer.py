@@ -26,7 +26,7 @@ from lakefolio.model.state import State
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.batches import PURGED_MEANWHILE, Batch
 from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
-from lakefolio.session.reader import Reader, is_purged
+from lakefolio.session.reader import Reader
 
 __all__ = ["Writer"]
 
@@ -150,7 +150,7 @@ class Writer(Reader):
         state = self.journal.state
         return [
             replace(change, stored=self.blobs.renew(change.stored, state, kept))
-            if isinstance(change, Put | LogBlob) and is_purged(change.stored, state)
+            if isinstance(change, Put | LogBlob) and state.is_purged(change.stored)
             else change
             for change in changes
         ]
@@ -201,7 +201,7 @@ class Writer(Reader):
         return self._overlay() if batch is None else batch.overlay
 
     def _overlay(self) -> Overlay:
-        return Overlay(self.journal.state, self.journal, self.journal.state.version + 1)
+        return Overlay(self.journal.state, self.journal.content_of, self.journal.state.version + 1)
 
     def _planned(self, changes: Sequence[Change], overlay: Overlay) -> Plan:
         state = self.journal.state
@@ -209,9 +209,7 @@ class Writer(Reader):
             Commit(commit_id="", changes=changes, author=self.author),
             state,
             overlay,
-            overlay,
             first_ordinal=0,
-            txn_id="",
             version=state.version + 1,
             committed_at=state.committed_at or datetime.now().astimezone(),
         )

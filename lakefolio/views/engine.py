@@ -48,8 +48,8 @@ __all__ = [
 ]
 
 _KEPT_BINDINGS = 4
-_MANY_FACTS = 500
-"""From so many rows of metadata on, the rows of the view ``runs`` are kept; see kept_runs."""
+_MANY_CHANGES = 60
+"""From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _POINTS = frozenset({"metrics", "events"})
 """Views that are also columns' names: a table of points is not read for the sake of a column."""
@@ -135,7 +135,7 @@ class Views:
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
         connection = open_tables(tables)
-        self.install(connection, run_keys=_has_runs(tables["metadata"]), lost=lost)
+        self.install(connection, run_keys=_run_changes(tables) > 0, lost=lost)
         if locked:
             lock(connection)
         return connection
@@ -143,10 +143,10 @@ class Views:
     def install(
         self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = NONE_LOST
     ) -> None:
-        """Make the views in a connection with relations named ``manifests``, ``lineage`` and ``metadata``.
+        """Make the views in a connection with a relation named ``manifests``.
 
         Args:
-            connection: Where; the relations may be anything, ``delta_scan`` views for instance. ``metric_rows`` and
+            connection: Where; the relation may be anything, a ``delta_scan`` view for instance. ``metric_rows`` and
                 ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
             lost: See :meth:`connect`.
@@ -284,9 +284,9 @@ class _Binding:
         self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
         self._core = {name: tables[name] for name in _CORE}
-        self._keys: list[tuple[str, str]] | None = None if _has_runs(tables["metadata"]) else []
+        self._keys: list[tuple[str, str]] | None = None if (changes := _run_changes(tables)) else []
         self.runs: KeptRuns | None = None
-        self._keeps = self._keys is None and tables["metadata"].num_rows > _MANY_FACTS
+        self._keeps = self._keys is None and changes > _MANY_CHANGES
 
     def require(self, names: Iterable[str]) -> None:
         """Make these views and those they read."""
@@ -369,8 +369,9 @@ _inherited: list[_Binding] = []
 """What a forked child has of its parent; never closed, as that waits for threads that are not there."""
 
 
-def _has_runs(metadata: pa.Table) -> bool:
-    return bool(pc.any(pc.equal(metadata.column("subject_kind"), "run")).as_py())
+def _run_changes(tables: Mapping[str, pa.Table]) -> int:
+    """Return how many rows of the journal are about runs."""
+    return int(pc.sum(pc.equal(tables["manifests"].column("op"), "run")).as_py() or 0)
 
 
 def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:

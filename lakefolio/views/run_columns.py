@@ -28,7 +28,7 @@ KEYS_OF_RUNS: Final = (
     "     where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
     "   union all select 'metrics.' || key, null, 0 from ("
     "     select distinct run_id, unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests"
-    "     where op = 'log' and reason = 'metrics' and run_id in (select subject_id from current_metadata"
+    "     where op = 'metrics' and run_id in (select subject_id from current_metadata"
     "       where subject_kind = 'run' and key = 'status' and value in ('\"running\"', '\"lost\"'))))"
     " group by key"
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["KeptRuns", "gathered", "renewed"]
 
 _KEPT: Final = "runs as they are"
-_READ: Final = ("manifests", "lineage", "metadata")
+_READ: Final = ("manifests",)
 _LARGE_PART: Final = 4
 """If one run in so many is touched, all are gathered anew: that takes no longer."""
 
@@ -33,7 +33,7 @@ class KeptRuns:
     """What the view ``runs`` gives over some rows of the tables.
 
     Attributes:
-        tables: The rows of ``manifests``, ``lineage`` and ``metadata``.
+        tables: The rows of ``manifests``.
         counts: The parameters and metrics there are.
         columns: The columns of the view as (name, type), those of parameters and metrics included.
         plain_count: How many of the columns are not of parameters and metrics: they come first.
@@ -56,7 +56,7 @@ class KeptRuns:
         count = old.num_rows
         if not 0 < count <= new.num_rows:
             return False
-        names = ("version", "ordinal", "txn_id")
+        names = ("version", "ordinal", "commit_id")
         return all(old.column(name)[count - 1] == new.column(name)[count - 1] for name in names)
 
 
@@ -72,7 +72,7 @@ def gathered(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Tabl
 def renewed(old: KeptRuns, tables: Mapping[str, pa.Table], files: Sequence[View]) -> KeptRuns | None:
     """Return the runs over ``tables``, which ``old`` precedes; None if all must be gathered anew."""
     touched = _touched(old, tables)
-    if touched is None or len(touched) * _LARGE_PART > old.rows.num_rows:
+    if len(touched) * _LARGE_PART > old.rows.num_rows:
         return None
     kept = {name: tables[name] for name in _READ}
     if not touched:
@@ -97,33 +97,16 @@ def renewed(old: KeptRuns, tables: Mapping[str, pa.Table], files: Sequence[View]
     return KeptRuns(kept, counts, columns, old.plain_count, rows)
 
 
-def _touched(old: KeptRuns, tables: Mapping[str, pa.Table]) -> list[str] | None:
-    """Return the runs that rows since ``old`` are about; None if other rows came to count than those."""
+def _touched(old: KeptRuns, tables: Mapping[str, pa.Table]) -> list[str]:
+    """Return the runs that rows since ``old`` are about."""
     rows = tables["manifests"].slice(old.tables["manifests"].num_rows)
-    txns = rows.column("txn_id").unique()
-    found = set(rows.column("run_id").unique().to_pylist())
-    for name, kind, subject in (("metadata", "subject_kind", "subject_id"), ("lineage", "output_kind", "output_id")):
-        since = _among(tables[name], "txn_id", txns)
-        if tables[name].num_rows != old.tables[name].num_rows + since.num_rows:
-            return None
-        found |= set(since.filter(pc.equal(since.column(kind), "run")).column(subject).to_pylist())
-    return sorted(found - {None})
+    return sorted(set(rows.column("run_id").unique().to_pylist()) - {None})
 
 
 def _about(tables: Mapping[str, pa.Table], ids: pa.Array) -> dict[str, pa.Table]:
     """Return the rows of the tables that what the views say of some runs depends on."""
-    metadata = _among(tables["metadata"], "subject_id", ids)
-    metadata = metadata.filter(pc.equal(metadata.column("subject_kind"), "run"))
-    lineage = _among(tables["lineage"], "output_id", ids)
     manifests = tables["manifests"]
-    txns = pa.chunked_array([*metadata.column("txn_id").chunks, *lineage.column("txn_id").chunks], pa.string())
-    about = pc.is_in(manifests.column("run_id"), value_set=ids)
-    about = pc.or_(about, pc.is_in(manifests.column("txn_id"), value_set=txns.unique()))
-    return {"manifests": manifests.filter(about), "lineage": lineage, "metadata": metadata}
-
-
-def _among(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
-    return table.filter(pc.is_in(table.column(column), value_set=values))
+    return {"manifests": manifests.filter(pc.is_in(manifests.column("run_id"), value_set=ids))}
 
 
 def _joined(others: pa.Table, rows: pa.Table) -> pa.Table:

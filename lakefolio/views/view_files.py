@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "parse_view", "quoted"]
 
-STAGING = "10_staging"
+STAGING = ("10_staging", "11_staging")
 AUDITS = "90_audits"
-_MARKER = Path(STAGING, "stg_manifests.sql")
+_MARKER = Path(STAGING[0], "stg_manifests.sql")
 _HEADER = re.compile(r"--\s*(description|grain|source):\s*(.*)")
 _WORD = re.compile(r"\w+")
 
@@ -67,7 +67,7 @@ class View:
     @property
     def public(self) -> bool:
         """Whether people are meant to query it: neither staging nor an audit."""
-        return self.folder not in (STAGING, AUDITS)
+        return self.folder not in (*STAGING, AUDITS)
 
 
 def load_views(extra: Sequence[Path] = (), given: Sequence[View] = ()) -> tuple[View, ...]:

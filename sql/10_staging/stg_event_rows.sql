@@ -4,7 +4,7 @@
 with batches as (
     select entry_id as batch_id, cast(min(version) as bigint) as version
     from manifests
-    where op = 'log' and entry_id is not null
+    where op = 'events' and entry_id is not null
     group by entry_id
 )
 

@@ -8,7 +8,7 @@ with batches as (
         cast(min(version) as bigint) as version,
         min(cast(version as bigint) * 4294967296 + cast(ordinal as bigint)) as position
     from manifests
-    where op = 'log' and entry_id is not null
+    where op = 'metrics' and entry_id is not null
     group by entry_id
 )
 

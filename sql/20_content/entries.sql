@@ -43,7 +43,6 @@ select
     message,
     run_id,
     commit_id,
-    txn_id,
     content
 from changes
 where op = 'put'

@@ -26,7 +26,7 @@ select
     stg_lineage.run_id,
     stg_lineage.role,
     stg_lineage.details,
-    stg_lineage.txn_id,
+    stg_lineage.commit_id,
     stg_lineage.ordinal
 from stg_lineage
 left join entries_first

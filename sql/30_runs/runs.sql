@@ -1,9 +1,8 @@
 -- description: The runs: who made what from what. params and metrics are JSON objects (metrics ->> 'auc'); lakefolio
 --   adds a column for each of their keys that no column here is called like (where auc > 0.9).
---   Written by runs: metadata rows of subject_kind 'run', subject_id the run's id, made visible by an 'annotate' row,
---   with the keys type, project, model, status (running, done, failed, lost), started_at and ended_at (ISO 8601 with
+--   Written by runs: facts of journal rows of op 'run' that carry the run's id, with the keys type, project, model, status (running, done, failed, lost), started_at and ended_at (ISO 8601 with
 --   zone), author, tags (a JSON list), params.<name>, metrics.<name> (the last value of each, written when the run
---   ends; of a run that goes on they come from the journal's log rows). Inputs are lineage edges of output_kind 'run';
+--   ends; of a run that goes on they come from the journal's rows of op 'metrics'). Inputs are lineage edges of output_kind 'run';
 --   outputs are entries whose run_id is the run's.
 -- grain: one row per run_id
 -- source: stg_metadata, stg_lineage, stg_manifests
@@ -48,7 +47,7 @@ logged as (
         -- text that is not JSON is taken for nothing
         unnest(map_entries(cast(coalesce(try_cast(details as json) -> '$.last', '{}') as map(varchar, json)))) as pair
     from stg_manifests
-    where op = 'log' and reason = 'metrics' and run_id in (select run_id from going_on)
+    where op = 'metrics' and run_id in (select run_id from going_on)
 ),
 
 live as (

@@ -2,9 +2,9 @@
 -- grain: one row per problem (object, message); none on a healthy lake
 -- source: stg_manifests, stg_metric_rows, stg_event_rows
 with batches as (
-    select entry_id as batch_id, min(version) as version, max(reason) as reason, max(row_count) as expected
+    select entry_id as batch_id, min(version) as version, max(op) as op, max(row_count) as expected
     from stg_manifests
-    where op = 'log' and reason in ('metrics', 'events') and entry_id is not null
+    where op in ('metrics', 'events') and entry_id is not null
     group by entry_id
 ),
 
@@ -22,7 +22,7 @@ found as (
 
 select
     'batch ' || batches.batch_id || ' of version ' || batches.version as object,
-    'should have ' || batches.expected || ' rows of ' || batches.reason || ', has ' || coalesce(found.found, 0) as message
+    'should have ' || batches.expected || ' rows of ' || batches.op || ', has ' || coalesce(found.found, 0) as message
 from batches
 left join found on batches.batch_id = found.batch_id
 where batches.expected <> coalesce(found.found, 0)

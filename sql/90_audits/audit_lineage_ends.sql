@@ -1,4 +1,4 @@
--- description: Lineage edges from or to an entry that no row of the journal puts.
+-- description: Inputs that are entries which no row of the journal puts, or only a later one.
 -- grain: one row per problem (object, message); none on a healthy lake
 -- source: stg_lineage, stg_manifests
 with puts as (
@@ -17,12 +17,3 @@ select
 from stg_lineage as edges
 left join puts on edges.input_id = puts.entry_id
 where edges.input_kind = 'entry' and (puts.entry_id is null or puts.version > edges.version)
-
-union all
-
-select
-    coalesce(edges.output_folio || ':' || edges.output_item, edges.output_id) || '@' || edges.version as object,
-    'has lineage, but its entry ' || edges.output_id || ' was never put' as message
-from stg_lineage as edges
-left join puts on edges.output_id = puts.entry_id
-where edges.output_kind = 'entry' and puts.entry_id is null

@@ -21,14 +21,14 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.delta.table import DeltaTable
-from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.journal.journal import Journal
+from lakefolio.format.schema import MANIFESTS_SCHEMA, SPECS
 from lakefolio.maintenance.gc import collect
 from lakefolio.storage.local import LocalStore
 from lakefolio.storage.store import ObjectInfo
 
 FILE_ROWS = 200_000
 GOLDEN = 0x9E3779B97F4A7C15
+LAKE_ID = "0" * 32
 
 
 def digests(numbers: np.ndarray, start: bytes = b"sha256:") -> pa.Array:
@@ -54,7 +54,6 @@ def rows(count: int, numbers: np.ndarray, version: int) -> pa.Table:
         "ordinal": pa.array(np.arange(size, dtype=np.int32)),
         "committed_at": pa.array(np.full(size, version), pa.timestamp("us", tz="UTC")),
         "commit_id": pa.array(["c" * 32] * size),
-        "txn_id": pa.array(["t" * 32] * size),
         "op": pa.array(np.full(size, "put"), pa.string()),
         "reason": pa.array(np.full(size, "add"), pa.string()),
         "author": pa.array(np.full(size, "ada@host"), pa.string()),
@@ -79,8 +78,8 @@ def rows(count: int, numbers: np.ndarray, version: int) -> pa.Table:
 def make(folder: str, count: int) -> None:
     """Write the tables of a lake with ``count`` entries."""
     store = LocalStore(Path(folder))
-    Journal(store).create()
-    table = DeltaTable(store, "manifests", MANIFESTS_SCHEMA, ("version", "ordinal"))
+    table = DeltaTable(store, LAKE_ID, SPECS["manifests"])
+    table.create()
     table.load()
     for version, start in enumerate(range(0, count, FILE_ROWS), 1):
         numbers = np.arange(start, min(start + FILE_ROWS, count))
@@ -130,7 +129,7 @@ def run(folder: str, count: int) -> None:
         if what == "read":
             phases["read"] = time.perf_counter() - began
 
-    report = collect(store, grace=0, keep_last=1, progress=progress)
+    report = collect(store, LAKE_ID, grace=0, keep_last=1, progress=progress)
     took, cpu = time.perf_counter() - began - store.spent_s, time.process_time() - began_cpu - store.spent_cpu_s
     history = report.reasons["history"]["blobs"]
     orphans = report.reasons["orphan"]["blobs"]

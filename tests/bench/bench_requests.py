@@ -13,6 +13,7 @@ import pyarrow as pa
 
 import lakefolio as lf
 from lakefolio.delta.table import DeltaTable
+from lakefolio.format.schema import SPECS
 from lakefolio.testing import CountingProxy, S3Server
 
 
@@ -60,7 +61,7 @@ def main() -> None:
         for number in range(48):
             lake.folio("f").add_json(f"i{number}", number)
         show("open before it: rows copied into the log entries", lambda: lf.open(uri, storage_options=options))
-        without = DeltaTable(lake._session.store, "manifests", lf_schema(), ("version", "ordinal"))
+        without = DeltaTable(lake._session.store, lake.lake_id, SPECS["manifests"])
         show("  reading the data files instead (all versions, both)", lambda: without.load(trust_copies=False))
         table = lake._session.journal._manifests_table
         show("our compaction and checkpoint", lambda: table.upkeep(everything=True))
@@ -81,12 +82,6 @@ def main() -> None:
         deltalake.write_deltalake(place, rows, storage_options=options)
         opened = deltalake.DeltaTable(place, storage_options=options)
         show("deltalake's append on a warm handle", lambda: deltalake.write_deltalake(opened, rows, mode="append"))
-
-
-def lf_schema() -> pa.Schema:
-    from lakefolio.format.schema import MANIFESTS_SCHEMA
-
-    return MANIFESTS_SCHEMA
 
 
 if __name__ == "__main__":

@@ -135,7 +135,6 @@ def child(uri: str, options: dict[str, str], name: str, talk: Connection) -> Non
     # A child waits for a dead writer too. One look proves as much as thirty, each of which would be a place to die.
     committer._SLOW_COMBINER_S, committer._SLOW_COMBINER_LOOKS = 0.0, 1
     lake = lf.open(uri, storage_options=options)
-    lake._session.journal.side_table("lineage"), lake._session.journal.side_table("metadata")
     talk.send("ready")
     talk.recv()
     CHILDREN[name](lake)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
-from lakefolio.model.side import MetadataRows
+from lakefolio.model.state import State
 from lakefolio.views import engine, runs_cache
 from lakefolio.views.engine import Views
 
@@ -26,7 +26,7 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(found.rows.num_rows)
         return found
 
-    monkeypatch.setattr(engine, "_MANY_FACTS", 0)
+    monkeypatch.setattr(engine, "_MANY_CHANGES", 0)
     monkeypatch.setattr(engine, "gathered", gather)
     monkeypatch.setattr(runs_cache, "_LARGE_PART", 1)
     return counts
@@ -40,7 +40,7 @@ def answers(lake: lf.Lake) -> tuple[list[tuple[str, str]], list[Any]]:
 def anew(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, str]], list[Any]]:
     """Ask the views themselves, without anything kept."""
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "_MANY_FACTS", 10**9)
+        patched.setattr(engine, "_MANY_CHANGES", 10**9)
         fresh = Views()
         found = fresh.query(lake._session.tables(), _ALL)
         return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()
@@ -129,7 +129,7 @@ def test_a_question_about_items_gathers_no_run(lake: lf.Lake, gathered: list[int
     assert gathered == []
 
 
-def test_many_rows_of_metadata_are_found_as_few_are(monkeypatch: pytest.MonkeyPatch, lake: lf.Lake) -> None:
+def test_what_is_noted_of_a_subject_is_found_however_the_rows_came(lake: lf.Lake) -> None:
     rows = []
     lake.annotate(description="d")
     lake.folio("f").add("x", 1, metadata={"k": 1})
@@ -137,21 +137,17 @@ def test_many_rows_of_metadata_are_found_as_few_are(monkeypatch: pytest.MonkeyPa
     lake.create_run("f", project="p", status="done")  # called like the folio
     going = lake.create_run("going")
     going.set_params(a=1)
-    session = lake._session
-    raw = session.journal.side_table("metadata")
-    state = session.journal.state
-    for many in (1, 10**9):
-        monkeypatch.setattr("lakefolio.model.side._MANY", many)
-        found = MetadataRows()
-        found.extend(raw.slice(0, 9))
-        found.extend(raw.slice(9))
-        subjects = list(
-            dict.fromkeys(zip(*(raw.column(n).to_pylist() for n in ("subject_kind", "subject_id")), strict=True))
-        )
-        rows.append([found.values(*subject, state.txns, state.version) for subject in subjects])
-        assert list(found.running(state.txns, state.version)) == ["going"]
-        assert found.values("run", "f", state.txns, state.version)["project"] == '"p"'
-        assert found.values("folio", "f", state.txns, state.version) == {"of": '"the folio"'}
-    assert rows[0] == rows[1]
+    raw = lake._session.committed().table()
+    for pieces in ([raw], [raw.slice(0, 3), raw.slice(3)], [raw.slice(at, 1) for at in range(raw.num_rows)]):
+        found = State()
+        for piece in pieces:
+            found.extend(piece, piece.column("version")[-1].as_py())
+        subjects = [("lake", ""), ("folio", "f"), ("run", "f"), ("run", "going")]
+        rows.append([found.metadata(*subject) for subject in subjects])
+        assert list(found.running()) == ["going"]
+        assert found.metadata("run", "f")["project"] == '"p"'
+        assert found.metadata("folio", "f") == {"of": '"the folio"'}
+        assert found.metadata("run", "going", found.version - 1).get("params.a") is None
+    assert rows[0] == rows[1] == rows[2]
     assert all(rows[0])
     going.finish()

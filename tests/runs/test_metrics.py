@@ -310,7 +310,7 @@ def test_a_run_gives_signs_of_life(lake: lf.Lake) -> None:
     logger._beat()
     assert lake.version == before + 1
     assert lake.sql(f"select op, reason, run_id from manifests where version = {before + 1}").fetchall() == [
-        ("log", "heartbeat", "r")
+        ("heartbeat", "heartbeat", "r")
     ]
     assert lake.check().ok
 

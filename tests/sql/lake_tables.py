@@ -1,4 +1,4 @@
-"""The three raw tables of a small lake, written row by row."""
+"""The raw tables of a small lake, written row by row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class Rows:
         self.version = 0
         self.heads = {}
         self._open = []
-        self._side = {"lineage": [], "metadata": []}
         self._ids = 0
 
     def change(self, op, **values):
@@ -49,13 +48,10 @@ class Rows:
             "size_bytes": len(body),
             "stored_bytes": 0,
             "content": body,
-            "lineage_count": len(inputs),
-            "metadata_count": len(metadata or {}),
+            "inputs": [self.edge_to(source) for source in inputs] or None,
+            "facts": facts(metadata or {}) or None,
             **values,
         }
-        for source in inputs:
-            self.edge(entry_id, source, folio=folio, item=item)
-        self.metadata("entry", entry_id, metadata or {}, folio=folio, item=item)
         self.heads[folio, item] = row
         return self.change("put", **row)
 
@@ -85,32 +81,27 @@ class Rows:
         self.heads.pop((folio, item), None)
         return self.change("delete", folio=folio, item=item, reason="delete", **values)
 
-    def edge(self, output_id, source, *, output_kind="entry", folio=None, item=None, **values):
-        """``source`` is an entry id known to the builder, a URI, or ``run:<id>``."""
-        row = {
-            "output_kind": output_kind,
-            "output_id": output_id,
-            "output_folio": folio,
-            "output_item": item,
-        }
+    def edge_to(self, source, **values):
+        """An edge to ``source``: an entry id known to the builder, a URI, or ``run:<id>``."""
         if "://" in source:
-            row |= {"input_kind": "external", "input_uri": source}
+            row = {"input_kind": "external", "input_uri": source}
         elif source.startswith("run:"):
-            row |= {"input_kind": "run", "input_id": source[4:]}
+            row = {"input_kind": "run", "input_id": source[4:]}
         else:
             known = {one["entry_id"]: one for one in [*self.heads.values(), *self._puts()]}
             entry = known.get(source, {})
-            row |= {
+            row = {
                 "input_kind": "entry",
                 "input_id": source,
                 "input_folio": entry.get("folio"),
                 "input_item": entry.get("item"),
                 "input_digest": entry.get("digest"),
             }
-        self._side["lineage"].append(row | values)
-        if output_kind == "run":
-            self.change("annotate", reason="run", run_id=output_id, metadata_count=0, lineage_count=1)
-        return self
+        return row | values
+
+    def uses(self, run_id, source, **values):
+        """An input of a run."""
+        return self.change("run", reason="run", run_id=run_id, inputs=[self.edge_to(source, **values)])
 
     def log(self, run_id, points, *, reason="metrics", batch_id=None, found=None, last=None):
         """A batch of metric points ``(name, step, value)`` or of events ``{column: value}``."""
@@ -124,31 +115,17 @@ class Rows:
                 self.rows["event_rows"].append(row | fixed | {"event_id": f"e{ordinal}"} | point)
         details = json.dumps({"last": last}) if last else None
         return self.change(
-            "log", reason=reason, run_id=run_id, entry_id=batch_id, row_count=len(points), details=details
+            reason, reason=reason, run_id=run_id, entry_id=batch_id, row_count=len(points), details=details
         )
 
     def _puts(self):
         return [row for row in [*self.rows["manifests"], *self._open] if row["op"] == "put"]
 
-    def metadata(self, kind, subject_id, values, *, folio=None, item=None):
-        for key, value in values.items():
-            self._side["metadata"].append(
-                {
-                    "subject_kind": kind,
-                    "subject_id": subject_id,
-                    "folio": folio,
-                    "item": item,
-                    "key": key,
-                    "value": None if value is None else json.dumps(value),
-                    "value_number": float(value) if type(value) in (int, float) else None,
-                }
-            )
-        return self
-
     def annotate(self, kind, subject_id, values):
-        self.metadata(kind, subject_id, values)
+        if kind == "run":
+            return self.change("run", run_id=subject_id, reason="run", facts=facts(values))
         folio = subject_id if kind == "folio" else None
-        return self.change("annotate", folio=folio, reason="metadata", metadata_count=len(values))
+        return self.change("annotate", folio=folio, reason="metadata", facts=facts(values))
 
     def run(self, run_id, **values):
         """A run, as the header of runs.sql expects it."""
@@ -158,25 +135,19 @@ class Rows:
         target = self.version + 1 if target is None else target
         return self.change("snapshot", snapshot=name, folio=folio, target_version=target, reason="snapshot", **values)
 
-    def commit(self, message=None, *, author="ada", versions=1, visible=True):
-        """Close the version. With ``visible=False`` only the side rows are written, as by a killed writer."""
+    def commit(self, message=None, *, author="ada", versions=1):
+        """Close the version."""
         self.version += versions
         common = {
             "version": self.version,
             "committed_at": START + timedelta(seconds=self.version),
             "commit_id": f"c{self.version}",
-            "txn_id": f"t{self.version}" if visible else f"dead{self.version}",
             "author": author,
             "message": message,
         }
-        if visible:
-            for ordinal, row in enumerate(self._open):
-                self.rows["manifests"].append({**common, "ordinal": ordinal, **row})
-        for name, rows in self._side.items():
-            for ordinal, row in enumerate(rows):
-                self.rows[name].append({"txn_id": common["txn_id"], "ordinal": ordinal, **row})
+        for ordinal, row in enumerate(self._open):
+            self.rows["manifests"].append({**common, "ordinal": ordinal, **row})
         self._open = []
-        self._side = {"lineage": [], "metadata": []}
         return self
 
     def tables(self, at=None):
@@ -187,12 +158,23 @@ class Rows:
         return {name: pa.Table.from_pylist(kept[name], schema=schema) for name, schema in SCHEMAS.items()}
 
 
+def facts(values):
+    return [
+        {
+            "key": key,
+            "value": None if value is None else json.dumps(value),
+            "value_number": float(value) if type(value) in (int, float) else None,
+        }
+        for key, value in values.items()
+    ]
+
+
 def empty_tables():
     return {name: schema.empty_table() for name, schema in SCHEMAS.items()}
 
 
 def small_lake():
-    """Two folios with an overwrite, a delete, an archive, metadata, lineage, snapshots, and a killed writer."""
+    """Two folios with an overwrite, a delete, an archive, metadata, lineage and snapshots."""
     lake = Rows()
     lake.put("a", "raw", content="raw", metadata={"rows": 3, "note": "x"}, inputs=["s3://bucket/raw.csv"])  # e1
     lake.commit("load")
@@ -200,9 +182,8 @@ def small_lake():
     lake.blob("a", "model", "m1", inputs=["e2"], kind="model").blob("b", "copy", "m1", kind="model")  # e3 e4
     lake.commit("train")
     lake.snapshot("paper", description="as printed", tags=["p"]).commit()
-    lake.put("a", "ghost", metadata={"never": 1}, inputs=["e1"]).commit(visible=False)  # e5
-    del lake.heads["a", "ghost"]
-    lake.put("a", "raw", content="raw2", reason="overwrite", metadata={"rows": 4}).commit("again")  # e6
+    lake.commit()  # a version without rows
+    lake.put("a", "raw", content="raw2", reason="overwrite", metadata={"rows": 4}).commit("again")  # e5
     lake.again("a", "clean", "archive", archived=True).commit()
     lake.delete("b", "copy").commit("tidy up")
     lake.annotate("lake", "", {"owner": "ada", "gone": 1}).annotate("folio", "a", {"topic": "x"}).commit()

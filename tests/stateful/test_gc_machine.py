@@ -181,13 +181,13 @@ class Collected(RuleBasedStateMachine):
             self.model |= values
         self.remember()
 
-    @rule(table=st.sampled_from(["manifests", "metadata"]), forced=st.booleans())
-    def vacuum(self, table: str, forced: bool) -> None:
+    @rule(forced=st.booleans())
+    def vacuum(self, forced: bool) -> None:
         """Deltalake's own, at any place: by the table's properties, or as somebody may force it."""
         from deltalake import DeltaTable
 
         options: dict[str, Any] = {"retention_hours": 0, "enforce_retention_duration": False} if forced else {}
-        DeltaTable(f"{self.uri}/tables/{table}").vacuum(dry_run=False, full=forced, **options)
+        DeltaTable(f"{self.uri}/tables/manifests").vacuum(dry_run=False, full=forced, **options)
         if forced:  # what a handle has read, it need not read again; one that is opened now must find everything
             self.handles[1] = lf.open(self.uri, author="two")
         self.remember()  # it notes in the log that it was there: versions without rows
