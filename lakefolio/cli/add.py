@@ -65,6 +65,7 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 )
 @click.option("-m", "--message", metavar="TEXT", help="Why, for the log.")
 @click.option("--overwrite", is_flag=True, help="Replace an item of that name; its old entry stays in the history.")
+@click.option("--keep", is_flag=True, help="Carry its description, tags and metadata over, where none are given here.")
 @click.option("--reference", is_flag=True, help="Register where it lies instead of copying it; PATH may be a URI.")
 def add(
     app: App,
@@ -77,6 +78,7 @@ def add(
     facts: tuple[str, ...],
     message: str | None,
     overwrite: bool,
+    keep: bool,
     reference: bool,
 ) -> None:
     """Add a file, a folder or stdin as an item.
@@ -91,6 +93,7 @@ def add(
         "tags": list(tags) or None,
         "metadata": _facts(facts) or None,
         "overwrite": overwrite,
+        "keep": keep,
     }
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)

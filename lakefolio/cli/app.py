@@ -17,7 +17,7 @@ import click
 
 from lakefolio import __version__
 from lakefolio.cli.output import Output
-from lakefolio.errors import LakefolioError, LakeNotFoundError, nearest
+from lakefolio.errors import LakefolioError, LakefolioWarning, LakeNotFoundError, nearest
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
@@ -91,6 +91,7 @@ DECLINED: Final = 130
 
 _HINTS: Final = {
     "item-exists": "choose another name, or give --overwrite; the old entry stays in the history",
+    "words-dropped": "--keep carries them over; lakefolio history shows the version that still has them",
     "read-only-version": "leave --at out; lakefolio restore brings the past back",
 }
 """What to do in the words of the command line, where the library speaks of Python."""
@@ -250,7 +251,8 @@ class Commands(Shared, click.Group):
         app = ctx.ensure_object(App)
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_, **__: app.output.warn(str(message))
+                warnings.simplefilter("always", LakefolioWarning)
+                warnings.showwarning = lambda message, *_, **__: app.output.warn(_worded(message))
                 return super().invoke(ctx)
         except LakefolioError as exc:
             exc.hint = _HINTS.get(exc.kind, exc.hint)
@@ -278,6 +280,13 @@ class Commands(Shared, click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _worded(message: Warning | str) -> str:
+    """Return a warning in the words of the command line."""
+    if isinstance(message, LakefolioWarning) and message.kind in _HINTS:
+        return f"{message.message} ({_HINTS[message.kind]})"
+    return str(message)
 
 
 class UnknownCommand(click.UsageError):

@@ -31,7 +31,10 @@ class Adding(AddingTables, AddingModels):
             the nearest item if there is none of that name.
         tags: Words to find it by.
         metadata: Facts to note of it; JSON values.
-        overwrite: Replace an item of that name. Its old entry stays in the history.
+        overwrite: Replace an item of that name. Its old entry stays in the history. A warning says which of
+            description, tags and metadata the old entry has and the new one lacks.
+        keep: Carry those over where none are given; metadata are merged. Inputs, which belong to the old content,
+            never are.
         code: The code that made it, for people to read.
 
     All of them raise AlreadyExistsError (a ValueError) for a name that is taken, InvalidInputError (a
@@ -50,6 +53,7 @@ class Adding(AddingTables, AddingModels):
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep: bool = False,
         **options: Any,
     ) -> Self:
         """Add any object; its type decides how it is stored.
@@ -67,8 +71,10 @@ class Adding(AddingTables, AddingModels):
                 outside.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
             overwrite: Replace an item of that name; its old entry stays in the history.
-            **options: What the method of that kind takes besides (``hyperparameters``, ``init_args``, …).
+            **options: What the method of that kind takes besides (``hyperparameters``, ``init_args``, …). One that it
+                does not take is a TypeError that names the nearest.
         """
         given = data is not _MISSING
         if reference is not None:
@@ -84,6 +90,7 @@ class Adding(AddingTables, AddingModels):
                 tags=tags,
                 metadata=metadata,
                 overwrite=overwrite,
+                keep=keep,
                 **options,
             )
         if not given:
@@ -95,11 +102,34 @@ class Adding(AddingTables, AddingModels):
         words = {word: options.pop(word) for word in WORDS if word in options}
         for ignored in _IGNORED:
             options.pop(ignored, None)
-        return self._put(name, data, None, description, inputs, tags, metadata, overwrite, options, **words)
+        return self._put(name, data, None, description, inputs, tags, metadata, overwrite, keep, options, **words)
 
-    def add(self, name: str, obj: Any, **options: Any) -> Self:
-        """Add any object: ``add_data`` under its shorter name."""
-        return self.add_data(name, obj, **options)
+    def add(
+        self,
+        name: str,
+        obj: Any,
+        description: str | None = None,
+        *,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        keep: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Add any object: ``add_data`` under its shorter name, which see."""
+        return self.add_data(
+            name,
+            obj,
+            None,
+            description,
+            inputs=inputs,
+            tags=tags,
+            metadata=metadata,
+            overwrite=overwrite,
+            keep=keep,
+            **options,
+        )
 
     def add_numpy(
         self,
@@ -112,11 +142,12 @@ class Adding(AddingTables, AddingModels):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back."""
         sparse = sys.modules.get("scipy.sparse")
         kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
-        return self._put(name, array, kind, description, inputs, tags, metadata, overwrite, code=code)
+        return self._put(name, array, kind, description, inputs, tags, metadata, overwrite, keep, code=code)
 
     def add_json(
         self,
@@ -129,9 +160,10 @@ class Adding(AddingTables, AddingModels):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass."""
-        return self._put(name, data, "json", description, inputs, tags, metadata, overwrite, code=code)
+        return self._put(name, data, "json", description, inputs, tags, metadata, overwrite, keep, code=code)
 
     def add_timestamp(
         self,
@@ -144,9 +176,10 @@ class Adding(AddingTables, AddingModels):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC."""
-        return self._put(name, timestamp, "timestamp", description, inputs, tags, metadata, overwrite, code=code)
+        return self._put(name, timestamp, "timestamp", description, inputs, tags, metadata, overwrite, keep, code=code)
 
     def add_artifact(
         self,
@@ -160,6 +193,7 @@ class Adding(AddingTables, AddingModels):
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
         code: str | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add a file as it is, or a folder with its tree.
 
@@ -173,6 +207,7 @@ class Adding(AddingTables, AddingModels):
                 outside.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
             code: The code that made it, for people to read.
 
         Raises:
@@ -182,7 +217,9 @@ class Adding(AddingTables, AddingModels):
         kind = "artifact"
         if not isinstance(path, bytes | bytearray | memoryview) and existing_path(path).is_dir():
             kind = "directory"
-        return self._put(name, path, kind, description, inputs, tags, metadata, overwrite, category=category, code=code)
+        return self._put(
+            name, path, kind, description, inputs, tags, metadata, overwrite, keep, category=category, code=code
+        )
 
     def add_file(
         self,
@@ -191,11 +228,26 @@ class Adding(AddingTables, AddingModels):
         category: str | None = None,
         description: str | None = None,
         overwrite: bool = False,
-        **options: Any,
+        *,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        code: str | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add a file under its own name (without extension) or another: ``add_artifact``, the file first."""
-        chosen = Path(path).stem if name is None else name
-        return self.add_artifact(chosen, path, category, description, overwrite, **options)
+        return self.add_artifact(
+            Path(path).stem if name is None else name,
+            path,
+            category,
+            description,
+            overwrite,
+            inputs=inputs,
+            tags=tags,
+            metadata=metadata,
+            code=code,
+            keep=keep,
+        )
 
     def add_reference(
         self,
@@ -208,6 +260,7 @@ class Adding(AddingTables, AddingModels):
         inputs: Inputs = None,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
         """Register a table, file or folder that lies elsewhere; nothing is copied.
 
@@ -223,6 +276,7 @@ class Adding(AddingTables, AddingModels):
                 outside.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
         """
         self._check_writable()
         check_is_text(name)
@@ -231,11 +285,12 @@ class Adding(AddingTables, AddingModels):
             name,
             uri,
             kind=kind,
-            description=description or None,
+            description=description,
             inputs=as_list(inputs),
             tags=tags,
             metadata=metadata,
             overwrite=overwrite,
+            keep=keep,
         )
         self._move_pin()
         return self

@@ -22,6 +22,7 @@ from lakefolio.folio.places import is_location, open_place, with_suffix
 from lakefolio.folio.reading import Reading
 from lakefolio.format.names import check_folio
 from lakefolio.model.changes import Annotate
+from lakefolio.process.keywords import explains_keywords
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.session import Session
 
@@ -33,6 +34,7 @@ __all__ = ["Folio"]
 _TIMES = ("created_at", "updated_at")
 
 
+@explains_keywords
 class Folio(Adding, Reading, Copies):
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 

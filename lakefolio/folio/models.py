@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
+from lakefolio.errors import UnsupportedTypeError
 from lakefolio.folio.putting import Inputs, Putting, Tags
 
 __all__ = ["AddingModels"]
@@ -27,7 +28,7 @@ class AddingModels(Putting):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
-        **options: Any,
+        keep: bool = False,
     ) -> Self:
         """Add a scikit-learn estimator or pipeline, in the skops format, which runs no code on loading.
 
@@ -43,7 +44,7 @@ class AddingModels(Putting):
             custom: Accepted for DataFolio, where it asks for skops.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
-            **options: What the handler of models takes besides.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
         """
         return self._put(
             name,
@@ -54,7 +55,7 @@ class AddingModels(Putting):
             tags,
             metadata,
             overwrite,
-            options,
+            keep,
             hyperparameters=dict(hyperparameters) if hyperparameters else None,
             code=code,
         )
@@ -66,13 +67,54 @@ class AddingModels(Putting):
         description: str | None = None,
         overwrite: bool = False,
         custom: bool = False,
-        **options: Any,
+        *,
+        inputs: Inputs = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        init_args: Mapping[str, Any] | None = None,
+        save_class: bool = False,
+        code: str | None = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
-        """Add a model, of torch or scikit-learn; which one is found out. Takes what those methods take."""
+        """Add a model, of torch or scikit-learn; which one is found out.
+
+        Args:
+            name: The name; ``/`` may group names.
+            model: The model.
+            description: One sentence on what it is.
+            overwrite: Replace an item of that name; its old entry stays in the history.
+            custom: Accepted for DataFolio, where it asks for skops.
+            inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+                outside.
+            hyperparameters: Parameters to note.
+            init_args: Of a torch module only; see ``add_pytorch``.
+            save_class: Of a torch module only; see ``add_pytorch``.
+            code: The code that made it, for people to read.
+            tags: Words to find it by.
+            metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+        """
+        said: dict[str, Any] = {
+            "inputs": inputs,
+            "hyperparameters": hyperparameters,
+            "code": code,
+            "tags": tags,
+            "metadata": metadata,
+            "keep": keep,
+        }
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(model, torch.nn.Module):
-            return self.add_pytorch(name, model, description, overwrite, **options)
-        return self.add_sklearn(name, model, description, overwrite, **options)
+            return self.add_pytorch(
+                name, model, description, overwrite, init_args=init_args, save_class=save_class, **said
+            )
+        if init_args or save_class:
+            raise UnsupportedTypeError(
+                f"init_args and save_class are for torch modules, got a {type(model).__qualname__}",
+                kind="wrong-kind",
+                hint="leave them out, or pass an instance of torch.nn.Module",
+            )
+        return self.add_sklearn(name, model, description, overwrite, **said)
 
     def add_pytorch(
         self,
@@ -88,6 +130,7 @@ class AddingModels(Putting):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> Self:
         """Add a torch module or a state dict: its tensors as safetensors, and how to build it again.
 
@@ -104,6 +147,7 @@ class AddingModels(Putting):
             code: The code that made it, for people to read.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
         """
         options = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}
         return self._put(
@@ -115,6 +159,7 @@ class AddingModels(Putting):
             tags,
             metadata,
             overwrite,
+            keep,
             {key: value for key, value in options.items() if value is not None},
             hyperparameters=dict(hyperparameters) if hyperparameters else None,
             code=code,

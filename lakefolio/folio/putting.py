@@ -8,7 +8,7 @@ from typing import Any, Self
 from lakefolio.errors import UnsupportedTypeError
 from lakefolio.folio.base import FolioBase
 
-__all__ = ["Inputs", "Putting", "Tags", "as_list", "check_is_text", "with_words"]
+__all__ = ["Inputs", "Putting", "Tags", "as_list", "check_is_text", "given"]
 
 Inputs = str | Iterable[Any] | None
 """What an item was made from: names, references ``[folio:]name[@version]``, URIs of things outside, proxies."""
@@ -28,8 +28,9 @@ class Putting(FolioBase):
         tags: Tags,
         metadata: Mapping[str, Any] | None,
         overwrite: bool,
+        keep: bool,
         options: Mapping[str, Any] | None = None,
-        **words: Any,
+        **facts: Any,
     ) -> Self:
         self._check_writable()
         check_is_text(name)
@@ -38,11 +39,13 @@ class Putting(FolioBase):
             name,
             obj,
             kind=kind,
-            description=description or None,
+            description=description,
             inputs=as_list(inputs),
             tags=tags,
-            metadata=with_words(metadata, words),
+            metadata=metadata,
+            facts=given(facts),
             overwrite=overwrite,
+            keep=keep,
             options=options,
         )
         self._move_pin()
@@ -68,9 +71,6 @@ def check_is_text(name: object) -> None:
         )
 
 
-def with_words(metadata: Mapping[str, Any] | None, words: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return metadata with the words (``code``, ``hyperparameters``, …) that were given."""
-    if metadata is not None and not isinstance(metadata, Mapping):
-        return metadata  # refused where metadata are checked
-    given = {word: value for word, value in words.items() if value not in (None, "")}
-    return {**metadata, **given} if metadata else given or None
+def given(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts (``code``, ``hyperparameters``, …) that were given."""
+    return {name: value for name, value in facts.items() if value not in (None, "")}

@@ -70,6 +70,8 @@ class Reading(FolioBase):
         wanted = list(dict.fromkeys(names))
         with self.pinned():
             found = [self._find(name, at) for name in wanted]
+        for reader, entry in found:
+            reader.check_options(entry, options, ("at", "threads"))
         with ThreadPoolExecutor(max(1, min(threads, len(found) or 1))) as pool:
             objects = list(pool.map(lambda one: _load(one[0], one[1], options), found))
         for reader, entry in found:  # the threads of the pool are in nobody's run

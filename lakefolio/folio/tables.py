@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.folio.putting import Inputs, Putting, Tags, as_list, check_is_text, with_words
+from lakefolio.folio.putting import Inputs, Putting, Tags, as_list, check_is_text, given
 from lakefolio.items.table_import import open_table_file
 
 __all__ = ["AddingTables"]
@@ -37,7 +37,8 @@ class AddingTables(Putting):
         *,
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
-        **options: Any,
+        keep: bool = False,
+        preserve_index: bool | None = None,
     ) -> Self:
         """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
 
@@ -52,11 +53,11 @@ class AddingTables(Putting):
             code: The code that made it, for people to read.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
-            **options: What the handler of tables takes besides.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+            preserve_index: Accepted for DataFolio; an index always comes back.
         """
         used = [models] if isinstance(models, str) else list(models or ())
         every = [*as_list(inputs), *used]
-        options.pop("preserve_index", None)
         return self._put(
             name,
             data,
@@ -66,7 +67,7 @@ class AddingTables(Putting):
             tags,
             metadata,
             overwrite,
-            options,
+            keep,
             models=used or None,
             code=code,
         )
@@ -82,6 +83,7 @@ class AddingTables(Putting):
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep: bool = False,
         block_size: int | None = None,
     ) -> Self:
         """Add a table from a Parquet, CSV, Feather or Arrow file of any size, streamed.
@@ -95,6 +97,7 @@ class AddingTables(Putting):
                 outside.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
             overwrite: Replace an item of that name; its old entry stays in the history.
             block_size: For CSV, how many bytes are parsed at once; types are inferred from the first block.
 
@@ -114,6 +117,7 @@ class AddingTables(Putting):
                 tags,
                 metadata,
                 overwrite,
+                keep,
                 imported_from=source.name,
             )
 
@@ -132,6 +136,7 @@ class AddingTables(Putting):
         tags: Tags = None,
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep: bool = False,
     ) -> Self:
         """Add a table that lies elsewhere. Nothing is copied.
 
@@ -151,6 +156,7 @@ class AddingTables(Putting):
             reference: Another word for ``path``.
             tags: Words to find it by.
             metadata: Facts to note of it; JSON values.
+            keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
             overwrite: Replace an item of that name; its old entry stays in the history.
 
         Raises:
@@ -172,11 +178,13 @@ class AddingTables(Putting):
             name,
             where,
             kind="table",
-            description=description or None,
+            description=description,
             inputs=as_list(inputs),
             tags=tags,
-            metadata=with_words(metadata, {"code": code, "num_rows": num_rows, "version": version}),
+            metadata=metadata,
+            facts=given({"code": code, "num_rows": num_rows, "version": version}),
             overwrite=overwrite,
+            keep=keep,
             options={} if table_format is None else {"format": _FORMATS[table_format]},
         )
         self._move_pin()

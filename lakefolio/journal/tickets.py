@@ -348,6 +348,8 @@ def _change(value: Any) -> Change:
         _need(change.subject_kind == "folio" or change.subject_id == "", "the lake has no name")
     for item in (change.items or ()) if isinstance(change, Restore) else ():
         check_item(item)
+    if isinstance(change, Put):
+        _need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
     if isinstance(change, Put | CopyItem):
         _need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
     if isinstance(change, SetRun):

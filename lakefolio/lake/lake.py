@@ -17,6 +17,7 @@ from lakefolio.lake.runs_api import LakeRuns
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.resolve import At, item_not_found, said_twice
+from lakefolio.process.keywords import explained, explains_keywords
 from lakefolio.session.annotations import check_tags, check_text
 from lakefolio.session.session import Session
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Lake", "open_lake"]
 
 
+@explained
 def open_lake(
     uri: str | Path | None = None,
     *,
@@ -66,6 +68,7 @@ def open_lake(
     return Lake(session)
 
 
+@explains_keywords
 class Lake(LakeRuns, LakeUpkeep):
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 

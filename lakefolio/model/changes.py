@@ -31,7 +31,16 @@ __all__ = [
     "Stored",
     "TakeSnapshot",
     "Update",
+    "content_facts",
 ]
+
+
+_CONTENT_FACTS: Final = frozenset({"code", "hyperparameters", "imported_from", "models"})
+
+
+def content_facts(storage: str) -> frozenset[str]:
+    """Return the metadata that the library notes of the content of an entry itself; other content has others."""
+    return _CONTENT_FACTS | {"num_rows", "version"} if storage == "reference" else _CONTENT_FACTS
 
 
 class _Keep(Enum):
@@ -68,7 +77,8 @@ class Put:
     """Add an entry. Refused if the name is taken, unless ``overwrite``.
 
     ``inputs`` are references or URIs, resolved at commit; ``metadata`` maps keys to JSON texts; ``run_id`` is the run
-    that made it, which becomes an input of it.
+    that made it, which becomes an input of it. ``keep`` names what is carried over from the entry that it replaces:
+    ``description`` and ``tags`` as they are, ``metadata`` under that of the change, without ``content_facts``.
     """
 
     folio: str
@@ -81,6 +91,7 @@ class Put:
     metadata: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     run_id: str | None = None
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Nothing here is a guess about a later moment: the rows are committed only if tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from lakefolio.model.changes import (
     SetRun,
     TakeSnapshot,
     Update,
+    content_facts,
 )
 from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.pending_state import Overlay
@@ -108,6 +110,8 @@ class Plan(PlanRows):
 
     def _put(self, change: Put) -> None:
         reason = self._free(change.folio, change.item, overwrite=change.overwrite)
+        if change.keep and reason == "overwrite":
+            change = self._carried(change)
         stored = change.stored
         self._check_not_purged_meanwhile(stored)
         run_id = change.run_id or self.commit.run_id
@@ -125,6 +129,18 @@ class Plan(PlanRows):
             inputs=edges or None,
             facts=facts_of(change.metadata),
             run_id=run_id,
+        )
+
+    def _carried(self, change: Put) -> Put:
+        """Return the change with what it keeps of the entry that it replaces; inputs belong to the old content."""
+        entry = self._head(change.folio, change.item)
+        other = content_facts(entry.storage)
+        kept = {key: value for key, value in entry.facts.items() if key not in other}
+        return replace(
+            change,
+            description=entry.description if "description" in change.keep else change.description,
+            tags=entry.tags if "tags" in change.keep else change.tags,
+            metadata={**kept, **change.metadata} if "metadata" in change.keep else change.metadata,
         )
 
     def _reput(self, entry: Entry, reason: str, *, archived: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
-from lakefolio.errors import LakefolioError, nearest
+from lakefolio.errors import LakefolioError, UnknownKeywordError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.times import parse_time
 from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
@@ -108,6 +108,10 @@ _COLUMNS: Final = """
 _ORDERS: Final = {name: column for name, (_, column) in FIELDS.items()} | {"type": "found.kind", "item": "found.item"}
 
 
+_BESIDE_FIELDS: Final = ("where", "between", "order_by", "limit", "offset")
+"""What ``Lake.query`` takes besides fields."""
+
+
 class Compiler:
     """Collects conditions; :attr:`sql` and :attr:`params` are then the statement. Grain: one row per live item."""
 
@@ -197,7 +201,12 @@ class Compiler:
                 )
             return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in value.items()])
         if name not in _WORDS:
-            raise bad_query(f"there is no field {name!r} to query", nearest(name, _WORDS), field=name)
+            raise UnknownKeywordError(
+                f"there is no field {name!r} to query",
+                kind="bad-query",
+                hint=nearest(name, [*_WORDS, *_BESIDE_FIELDS]),
+                field=name,
+            )
         return self._tree(name, value)
 
     def _tree(self, field: str, value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.config.settings import place_of
 from lakefolio.errors import InvalidInputError
+from lakefolio.process.keywords import explained
 from lakefolio.recording.recorder import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
 from lakefolio.runs.validation import check_modes, param_texts
@@ -27,6 +28,7 @@ _sessions: dict[tuple[Any, ...], Session] = {}
 _sessions_lock = threading.Lock()
 
 
+@explained
 def capture(
     function: Callable[..., Any] | None = None,
     /,

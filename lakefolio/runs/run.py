@@ -14,6 +14,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.format.names import check_item, parse_ref
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.resolve import check_run
+from lakefolio.process.keywords import explains_keywords
 from lakefolio.runs import events
 from lakefolio.runs.batches import Point, point_table
 from lakefolio.runs.content import reference_of
@@ -48,6 +49,7 @@ def current_run() -> Run | None:
     return _CURRENT.get()
 
 
+@explains_keywords
 class Run(RunFacts):
     """A run. In a ``with`` block it ends with it: ``done``, or ``failed`` with the traceback; else by :meth:`finish`.
 
@@ -187,6 +189,7 @@ class Run(RunFacts):
         *,
         to: str | None = None,
         overwrite: bool = False,
+        keep: bool = False,
         description: str | None = None,
         tags: str | Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -200,6 +203,7 @@ class Run(RunFacts):
             obj: Any object that a folio stores.
             to: The folio, or ``folio:item``; by default the run's own.
             overwrite: Whether to replace an item of that name; its old entry stays in the history.
+            keep: Whether description, tags and metadata that are not given are carried over from it.
             description: One sentence on what it is.
             tags: Words to find it by.
             metadata: Facts to note of it.
@@ -227,6 +231,7 @@ class Run(RunFacts):
                 tags=tags,
                 metadata=metadata,
                 overwrite=overwrite,
+                keep=keep,
                 options=options,
                 provided=going_on,
             )

@@ -13,7 +13,12 @@ __all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts"
 
 
 class Words:
-    """See the module; InvalidInputError where something can't be stored."""
+    """See the module; InvalidInputError where something can't be stored.
+
+    Attributes:
+        unsaid: Which of ``description``, ``tags`` and ``metadata`` were not given; an empty one is given.
+        keep: Which of them the entry that is replaced hands on; see ``Put``.
+    """
 
     def __init__(
         self,
@@ -21,11 +26,17 @@ class Words:
         inputs: str | Iterable[Any] | None,
         tags: str | Iterable[str] | None,
         metadata: Mapping[str, Any] | None,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
-        self.description = check_text(description, "description")
+        self.description = check_text(description, "description") or None
         self.inputs = check_inputs(inputs)
         self.tags = check_tags(tags)
-        self.metadata = metadata_texts(metadata or {})
+        self.metadata = metadata_texts(metadata or {}) | metadata_texts(facts or {})
+        given = {"description": description, "tags": tags, "metadata": metadata}
+        self.unsaid = tuple(name for name, value in given.items() if value is None)
+        self.keep = tuple(dict.fromkeys((*self.unsaid, "metadata"))) if keep else ()
 
 
 def check_text(text: object, what: str) -> str | None:

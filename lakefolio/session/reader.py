@@ -5,7 +5,7 @@ Objects come from verified bytes only; a version, a time or a snapshot's name gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +29,7 @@ from lakefolio.model.entries import Entry
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
+from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.storage import Store
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ class Reader:
             IntegrityError: If the stored bytes are missing or not what was written.
             UntrustedContentError: If it would run code that ``trusted=`` does not name.
         """
+        self.check_options(entry, options)
         try:
             if entry.storage == "reference":
                 return external.load(entry, self.store.options, **options)
@@ -184,6 +186,19 @@ class Reader:
             if found.kind == "bad-content" and found.hint is None:
                 found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
             raise found from exc
+
+    def check_options(self, entry: Entry, options: Iterable[str], also: Iterable[str] = ("at",)) -> None:
+        """Raise UnknownKeywordError for options that the handler of an entry does not take.
+
+        Args:
+            entry: The entry.
+            options: Their names.
+            also: What the caller takes besides, to be named to who misspells it.
+        """
+        if options and entry.storage != "reference":
+            known = keywords_of(items.handler_of(entry.kind).decode)
+            if known is not None:
+                check_keywords(f"getting {entry.ref}", options, (known - {"source", "details"}).union(also))
 
     def _given_up(self, entry: Entry, missing: bool) -> None:
         """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +17,14 @@ from lakefolio import items
 from lakefolio.config.settings import default_author, setting
 from lakefolio.content import external
 from lakefolio.content.reupload_buffer import Kept
-from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError, LakefolioWarning, UnsupportedTypeError
 from lakefolio.format.marker import read_marker
 from lakefolio.format.names import check_folio, check_item, new_id
-from lakefolio.items.handler import Encoded
+from lakefolio.items.handler import Encoded, Handler
 from lakefolio.journal.journal import Journal
-from lakefolio.model.changes import Change, Put, Stored
+from lakefolio.model.changes import Change, Put, Stored, content_facts
+from lakefolio.process.keywords import check_keywords, keywords_of
+from lakefolio.process.notice import notice
 from lakefolio.session.annotations import Words
 from lakefolio.session.create import create_lake, find_marker
 from lakefolio.session.reader import about
@@ -32,6 +34,8 @@ from lakefolio.storage import open_store
 __all__ = ["HasSession", "Session"]
 
 _NOWHERE = Path()
+_ADDING = {"description", "inputs", "tags", "metadata", "overwrite", "keep", "code", "models", "category"}
+"""What is taken before a handler is asked; named to who misspells it."""
 
 
 class HasSession(Protocol):
@@ -93,6 +97,8 @@ class Session(Writer):
         tags: str | Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep: bool = False,
+        facts: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         provided: Change | None = None,
     ) -> None:
@@ -110,7 +116,11 @@ class Session(Writer):
             inputs: What it was made from: references, URIs, or entries.
             tags: Words to find it by.
             metadata: Facts to note of it; any JSON-able values.
-            overwrite: Whether to replace an item of that name; its old entry stays in the history.
+            overwrite: Whether to replace an item of that name; its old entry stays in the history. A warning says what
+                was said about it that the new entry lacks.
+            keep: Whether description, tags and metadata that are not given are carried over from the entry that is
+                replaced, as it is at the commit. Inputs never are.
+            facts: Metadata that the library notes of the content.
             options: What the handler takes besides.
             provided: A change of the same commit that comes first: if it is refused, so is all.
 
@@ -120,10 +130,12 @@ class Session(Writer):
             UnsupportedTypeError: No handler stores such objects.
             NotFoundError: An input does not exist.
         """
+        if options:
+            _check_options(obj, kind, options)
         self._admit(folio, item, overwrite=overwrite)
-        words = Words(description, inputs, tags, metadata)
+        words = Words(description, inputs, tags, metadata, facts, keep=keep)
         try:
-            handler = items.handler_for(obj) if kind is None else items.handler_of(kind)
+            handler = _handler(obj, kind)
         except LakefolioError as exc:
             raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
         scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
@@ -176,6 +188,8 @@ class Session(Writer):
         tags: str | Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep: bool = False,
+        facts: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
@@ -185,7 +199,7 @@ class Session(Writer):
             InvalidInputError: A name or address that can't be used.
         """
         self._admit(folio, item, overwrite=overwrite)
-        words = Words(description, inputs, tags, metadata)
+        words = Words(description, inputs, tags, metadata, facts, keep=keep)
         stored = external.register(uri, self.store.options, kind=kind, **(options or {}))
         self._put(folio, item, stored, words, overwrite=overwrite)
 
@@ -234,5 +248,46 @@ class Session(Writer):
             metadata=words.metadata,
             overwrite=overwrite,
             run_id=self.run_id,
+            keep=words.keep,
         )
+        lost = self._lost(put, words) if overwrite and words.unsaid and not words.keep else None
         self.apply(*(() if provided is None else (provided,)), put, kept=kept)
+        if lost is not None:
+            notice(lost)
+
+    def _lost(self, put: Put, words: Words) -> LakefolioWarning | None:
+        """Return the warning to give if the entry that is replaced has words that the new one lacks."""
+        old = self._known().entry(put.folio, put.item)
+        if old is None:
+            return None
+        there = {
+            "description": bool(old.description),
+            "tags": bool(old.tags),
+            "metadata": bool(old.facts.keys() - content_facts(old.storage)),
+        }
+        lost = [name for name in words.unsaid if there[name]]
+        if not lost:
+            return None
+        named = " and ".join([", ".join(lost[:-1]), lost[-1]] if len(lost) > 1 else lost)
+        return LakefolioWarning(
+            f"item {put.item!r} of folio {put.folio!r} was overwritten; its {named} {_were(lost)} not carried over",
+            kind="words-dropped",
+            hint=f"keep=True carries them over; {old.ref} still has them",
+        )
+
+
+def _handler(obj: Any, kind: str | None) -> Handler:
+    return items.handler_for(obj) if kind is None else items.handler_of(kind)
+
+
+def _check_options(obj: Any, kind: str | None, options: Iterable[str]) -> None:
+    """Raise UnknownKeywordError for options that the handler does not take; one that takes any checks them itself."""
+    with suppress(UnsupportedTypeError):  # said where the item is named
+        handler = _handler(obj, kind)
+        known = keywords_of(handler.encode)
+        if known is not None:
+            check_keywords(f"adding an item of kind {handler.kind!r}", options, known - {"obj", "scratch"} | _ADDING)
+
+
+def _were(names: list[str]) -> str:
+    return "was" if names in (["description"], ["metadata"]) else "were"
