@@ -16,6 +16,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.schema import SCHEMAS
 from lakefolio.views import engine as views_module
 from lakefolio.views.engine import RUN_COLUMNS_LIMIT, Views, connect, query, scan
+from lakefolio.views.view_files import parse_view
 
 
 @pytest.fixture
@@ -148,6 +149,24 @@ def test_an_answer_keeps_to_its_state_while_others_are_asked(views):
         "select * from read_parquet('s3://bucket/x.parquet')",
         "select * from tables",
         "from enable_logging(storage = 'file', storage_path = '/tmp/never')",
+        "pivot (from enable_logging()) on x using count(*)",
+        "pivot items on folio using count(*), write_log('x')",
+        "pivot (from \"query\" /* x */ ('select 1')) on x",
+        "explain analyze from enable_logging()",
+        "from query/**/('from ena' || 'ble_logging()')",
+        "select * from pandas_scan(null)",
+        "select * from json_execute_serialized_sql('{}')",
+        "select json_deserialize_sql('{}')",
+        "select getenv('HOME')",
+        "select current_setting('temp_directory')",
+        "select finalize('x'::blob)",
+        "select 1 where exists (select write_log('x'))",
+        "select list_transform([1], lambda x: write_log('x'))",
+        "select * from items order by (select count(*) from glob('/etc/*'))",
+        "from items limit (select max(size) from read_blob('/etc/passwd'))",
+        "from duckdb_secrets()",
+        "from which_secret('s3://x', 's3')",
+        "select 1 \0 from items",
         "select * from query('from enable_' || 'logging()')",
         "select * from \"query\" ('select 1')",
         "select write_log('x')",
@@ -236,32 +255,34 @@ def test_names_are_the_public_ones_of_the_contract(views):
     assert set(views.columns()) == set(views.names())
 
 
+def view_files(folder):
+    return [parse_view(path, path.read_text(), "user") for path in sorted(folder.glob("*.sql"))]
+
+
 def test_views_of_ones_own(tmp_path, tables):
     (tmp_path / "mine.sql").write_text("-- description: Items of mine\nselect item from items where folio = 'a'")
     (tmp_path / "deeper.sql").write_text("select count(*) as n from entries")
-    views = Views(extra=[tmp_path])
-    assert views.names()[-2:] == ["deeper", "mine"]
+    (tmp_path / "pair.sql").write_text("select * from MINE cross join deeper")
+    views = Views(given=view_files(tmp_path))
     assert views.query(tables, "select count(*) from mine").fetchall() == [(3,)]
-    assert views.columns()["deeper"] == [("n", "BIGINT")]
+    found = views.query(tables, "from deeper")
+    assert list(zip(found.columns, map(str, found.types), strict=True)) == [("n", "BIGINT")]
+    assert views.query(tables, "select count(*), max(n) from pair").fetchall() == [(3, 6)]
 
 
-@pytest.mark.parametrize("text", ["select nope from items", "drop view items", "select 1; select 2", "not sql"])
+@pytest.mark.parametrize(
+    "text", ["select nope from items", "drop view items", "select 1; select 2", "not sql", "from bad", "from bad_too"]
+)
 def test_a_broken_view_of_ones_own_is_named_and_spoils_nothing_else(tmp_path, tables, text):
     (tmp_path / "bad.sql").write_text(text)
-    views = Views(extra=[tmp_path])
+    (tmp_path / "bad_too.sql").write_text("from bad")
+    views = Views(given=view_files(tmp_path))
     assert views.query(tables, "select count(*) from items").fetchall() == [(3,)]
     assert ("items",) in views.query(tables, "show tables").fetchall()
     with pytest.raises(InvalidInputError) as caught:
         views.query(tables, "select * from bad")
     assert caught.value.kind == "bad-view"
     assert caught.value.path == str(tmp_path / "bad.sql")
-
-
-def test_a_view_of_ones_own_can_not_take_a_name(tmp_path):
-    (tmp_path / "items.sql").write_text("select 1")
-    with pytest.raises(InvalidInputError) as caught:
-        Views(extra=[tmp_path]).names()
-    assert caught.value.kind == "view-exists"
 
 
 def test_run_columns_have_a_limit_and_odd_names_do_no_harm(views):

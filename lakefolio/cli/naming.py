@@ -25,11 +25,15 @@ def items(context: click.Context, param: click.Parameter, typed: str) -> list[Co
 
 
 def folders(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete folios, and paths of organisations."""
+    """Complete folios, and paths of organisations; view files are named, never run."""
+    from lakefolio.query.browse import library_organisations
+
     lake = _lake(context)
     if lake is None:
         return []
     above = typed.rpartition("/")[0]
+    if above.split("/")[0] not in ("", *library_organisations()):
+        above = ""
     try:
         names = [f"{above}/{one}" if above else one for one in lake.browse(above)]
     except LakefolioError:

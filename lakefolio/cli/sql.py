@@ -86,6 +86,7 @@ def _views(app: App, output: Output) -> None:
     for one in listed:
         sentence = one["description"].split(". ")[0].rstrip(".") or "a view file without a description"
         names = ", ".join(f"{column['name']} {column['type']}" for column in one["columns"])
+        names = names or "a view file, which runs only when it is asked"
         blocks.append(textwrap.fill(f"{one['name']}: {sentence}.", 100, subsequent_indent="  "))
         blocks.append(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    "))
     output.emit(listed, "\n".join(blocks))

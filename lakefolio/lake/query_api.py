@@ -104,14 +104,16 @@ class LakeQuestions:
         """Walk the runs (or items) as an organisation has them, like folders. Organising moves no byte.
 
         The organisations are ``by_project``, ``by_date``, ``by_type``, ``by_model``, ``flat``, and each ``.sql`` file
-        with a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. All of them are
-        read-only SQL, without access to files or the network.
+        with a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. Such a file is listed
+        by its text and runs when it is walked: one SELECT over the views, in a process without files, network or
+        environment, within the configured ``view_seconds`` and ``view_memory_mib``.
 
         Args:
             path: ``by_project/churn``; by default the folder of all organisations.
 
         Raises:
             NotFoundError: kind ``organisation-not-found`` or ``folder-not-found``; the hint names the nearest.
+            InvalidInputError: kinds ``bad-view``, ``view-limit``, ``view-crashed``: a view file that can't be used.
         """
         from lakefolio.query.browse import browse
 
@@ -121,8 +123,8 @@ class LakeQuestions:
         """Return the views that SQL may name, view files of the user and of the lake among them.
 
         Returns:
-            The views, each with ``name``, ``description``, ``grain`` and ``columns`` (``name`` and ``type``); and why
-            the files that can't be used can't.
+            The views, each with ``name``, ``description``, ``grain`` and ``columns`` (``name`` and ``type``; none for
+            view files, which are not run for this); and why some files are left out.
         """
         from lakefolio.query.browse import all_views
 

@@ -6,7 +6,8 @@ What lies in the folders are runs if the view has a ``run_id``, items if it has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -14,18 +15,16 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.views.engine import described, described_view
-from lakefolio.views.view_files import quoted
+from lakefolio.views.engine import default_views, described, described_view
+from lakefolio.views.view_files import load_views, quoted
 
 if TYPE_CHECKING:
     import polars as pl
 
     from lakefolio.session.reader import Reader
     from lakefolio.views.engine import Views
-    from lakefolio.views.user_views import OwnViews
-    from lakefolio.views.view_files import View
 
-__all__ = ["Folder", "all_views", "browse", "organisations"]
+__all__ = ["Folder", "all_views", "browse", "library_organisations", "organisations"]
 
 _PREFIX: Final = "runs_"
 _LIMIT: Final = 1000
@@ -130,44 +129,37 @@ class Folder:
 
 
 def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the ways of organising (name -> view), and the view files that can't be used."""
+    """Return the ways of organising (name -> view), and the view files that can't be used.
+
+    View files are not run for that: one whose SQL has the word ``path`` is taken for a way of organising.
+    """
     own = reader.own_views()
-    views = own.all()
-    found = {
-        view.name.removeprefix(_PREFIX): view.name
-        for view in views.files
-        if view.own and view.name.startswith(_PREFIX) and view.folder.endswith("_runs") and view.folder[:2] == "40"
-    }
-    usable, unusable = _usable(reader, own, views)
-    problems = [*own.problems, *unusable]
-    for view, columns in usable:
+    found, problems = dict(library_organisations()), list(own.problems)
+    for view in own.views:
         name = view.name.removeprefix(_PREFIX)
-        if columns.get("path") == "VARCHAR":
-            if name in found:
-                problems.append(f"view file {view.path} is left out: there is {name} already")
-            else:
-                found[name] = view.name
+        if "path" not in view.words:
+            continue
+        if name in found:
+            problems.append(f"view file {view.path} is left out: there is {name} already")
+        else:
+            found[name] = view.name
     return found, tuple(problems)
+
+
+@cache
+def library_organisations() -> Mapping[str, str]:
+    """Return the ways of organising that the library has: name -> view."""
+    return {
+        view.name.removeprefix(_PREFIX): view.name
+        for view in load_views()
+        if view.name.startswith(_PREFIX) and view.folder.endswith("_runs") and view.folder[:2] == "40"
+    }
 
 
 def all_views(reader: Reader) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """See ``Lake.views``; ``reader`` is fixed to a version."""
     own = reader.own_views()
-    usable, unusable = _usable(reader, own, own.all())
-    listed = [*described(), *(described_view(view, list(columns.items())) for view, columns in usable)]
-    return listed, (*own.problems, *unusable)
-
-
-def _usable(reader: Reader, own: OwnViews, views: Views) -> tuple[list[tuple[View, dict[str, str]]], list[str]]:
-    """Return the view files that can be asked, with their columns, and of the others why not."""
-    usable, unusable = [], []
-    for view in own.views:
-        try:
-            usable.append((view, _columns(reader, views, view.name)))
-        except InvalidInputError as exc:
-            reason = exc.message.replace(f"view file {view.path} ", "it ", 1)
-            unusable.append(f"view file {view.path} is left out: {reason}")
-    return usable, unusable
+    return [*described(), *(described_view(view, ()) for view in own.views)], own.problems
 
 
 def browse(reader: Reader, path: str = "") -> Folder:
@@ -176,8 +168,10 @@ def browse(reader: Reader, path: str = "") -> Folder:
         raise InvalidInputError(
             f"path {path!r} is not a text", kind="bad-path", hint="write it like 'by_project/churn'", path=path
         )
-    known, problems = organisations(reader)
     first, *segments = [one for one in path.split("/") if one] or [""]
+    if first in library_organisations():
+        return _folder(reader, first, library_organisations()[first], segments)
+    known, problems = organisations(reader)
     if not first:
         return Folder(reader, "", dict.fromkeys(known), pa.table({}), problems=problems)
     if first not in known:
@@ -196,8 +190,17 @@ def _columns(reader: Reader, views: Views, view: str) -> dict[str, str]:
 
 
 def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
-    tables, views = reader.tables(), reader.own_views().all()
-    columns = list(_columns(reader, views, view))
+    views = default_views() if organisation in library_organisations() else reader.own_views().all()
+    tables = reader.tables()
+    kinds = _columns(reader, views, view)
+    if kinds.get("path") != "VARCHAR":
+        raise InvalidInputError(
+            f"view {view} is no way of organising: it has no text column path",
+            kind="bad-view",
+            hint="cast it: … ::varchar as path",
+            view=view,
+        )
+    columns = list(kinds)
     holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
     placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
     inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"

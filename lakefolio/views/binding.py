@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lakefolio.errors import InvalidInputError
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, KeyCounts, called_lost, new_columns
-from lakefolio.views.sql_guard import check_select, first_line
+from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
 from lakefolio.views.view_files import View, create_view, quoted
 
 if TYPE_CHECKING:
@@ -17,7 +15,16 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["NONE_LOST", "count_keys", "describe", "lock", "make_view", "open_tables", "relation_exists"]
+__all__ = [
+    "NONE_LOST",
+    "count_keys",
+    "describe",
+    "lock",
+    "make_view",
+    "name_lost",
+    "open_tables",
+    "relation_exists",
+]
 
 NONE_LOST: Final[frozenset[str]] = frozenset()
 _OFFLINE: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -53,32 +60,30 @@ def relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def make_view(
-    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], lost: frozenset[str] = NONE_LOST
+    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], *, lost: bool = False
 ) -> None:
-    """Make a view, with a column for each parameter and metric if it is one of runs.
+    """Make one of the library's views.
 
-    Raises:
-        InvalidInputError: kind ``bad-view``, if its file is not one valid SELECT over the views before it.
+    Args:
+        connection: Where.
+        view: The view.
+        keys: Parameters and metrics, which become columns of a view of runs.
+        lost: Whether the connection has a relation of the runs to be called lost; see :func:`name_lost`.
     """
-    import duckdb
+    if lost and view.name == "runs":
+        view = replace(view, sql=called_lost(view.sql))
+    connection.execute(create_view(view))
+    if keys and "metrics" in view.words:
+        described = {column.lower() for column, _ in describe(connection, view.name)}
+        if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
+            connection.execute(create_view(view, columns))
 
-    try:
-        if not view.own:
-            check_select(connection, view.sql)
-        if lost and view.own and view.name == "runs":
-            view = replace(view, sql=called_lost(view.sql, lost))
-        connection.execute(create_view(view))
-        if keys and "metrics" in (view.words if view.own else {"metrics"}):
-            described = {column.lower() for column, _ in describe(connection, view.name)}
-            if {"params", "metrics"} <= described and (columns := new_columns(keys, described)):
-                connection.execute(create_view(view, columns))
-    except (duckdb.Error, InvalidInputError) as exc:
-        raise InvalidInputError(
-            f"view file {view.path} can't be made a view: {first_line(exc)}",
-            kind="bad-view",
-            hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
-            path=str(view.path),
-        ) from exc
+
+def name_lost(connection: duckdb.DuckDBPyConnection, lost: frozenset[str]) -> None:
+    """Bind the ids of the runs to be called lost, for the view of runs to read."""
+    import pyarrow as pa
+
+    connection.from_arrow(pa.table({"run_id": pa.array(sorted(lost), pa.string())})).create_view(LOST)
 
 
 def describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
 The raw relations are called as the tables are. Everything else is a SQL file,
 one bare SELECT each, made into a view of the file's name in the order of the paths. The same files run over
 Arrow tables (here), over any other relations of these names (``install``), and over empty tables. Nothing is
-downloaded: DuckDB's extensions are neither installed nor loaded on their own.
+downloaded: DuckDB's extensions are neither installed nor loaded on their own. View files of others never run here: a
+process of their own gives their rows (``cage``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from contextlib import nullcontext
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,25 @@ import pyarrow.compute as pc
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
-from lakefolio.views.binding import NONE_LOST, count_keys, describe, lock, make_view, open_tables, relation_exists
+from lakefolio.views.binding import (
+    NONE_LOST,
+    count_keys,
+    describe,
+    lock,
+    make_view,
+    name_lost,
+    open_tables,
+    relation_exists,
+)
+from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.polars_scan import scan
-from lakefolio.views.query_limits import Limits, answered, limit_memory, within
 from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
-from lakefolio.views.sql_guard import check_select, first_line, half_a_character, shown
-from lakefolio.views.view_files import AUDITS, View, comment_view, load_views
+from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
+from lakefolio.views.view_files import AUDITS, View, comment_view, load_views, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import duckdb
 
@@ -51,9 +59,6 @@ _KEPT_BINDINGS = 4
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
-_POINTS = frozenset({"metrics", "events"})
-"""Views that are also columns' names: a table of points is not read for the sake of a column."""
-_CATALOGUE = {"show", "describe", "information_schema", "sqlite_master", "pg_catalog", "pragma", "query_table"}
 
 
 def described() -> list[dict[str, Any]]:
@@ -73,24 +78,24 @@ def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, 
     }
 
 
+_LIMITS = Limits(seconds=30, memory_mib=1024)
+
+
 class Views:
     """The views, and the DuckDB connections they are bound in.
 
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, extra: Sequence[Path] = (), given: Sequence[View] = (), limits: Limits | None = None) -> None:
+    def __init__(self, given: Sequence[View] = (), limits: Limits = _LIMITS) -> None:
         """Find the views.
 
         Args:
-            extra: Folders with further ``.sql`` files (not searched deeper), made after the library's own;
-                they may read any of those. A file of a name that is taken is refused.
-            given: Further views that are read already, made last.
-            limits: What an answer may take that reads one of ``given``.
+            given: View files of others, which may read the library's views and one another.
+            limits: How much each of those may take.
         """
         self._limits = limits
         self._given = tuple(given)
-        self._extra = tuple(extra)
         self._lock = threading.Lock()
         self._bindings: dict[tuple[Any, ...], _Binding] = {}
         at_forks(self)
@@ -107,8 +112,8 @@ class Views:
 
     @cached_property
     def files(self) -> tuple[View, ...]:
-        """Every view, in the order they build on one another."""
-        return load_views(self._extra, self._given)
+        """Every view of the library, in the order they build on one another."""
+        return load_views()
 
     def names(self) -> list[str]:
         """Return the names of the views that people query, in path order."""
@@ -150,16 +155,15 @@ class Views:
                 ``event_rows`` may be missing.
             run_keys: Whether to give the run views a column for each parameter and metric found.
             lost: See :meth:`connect`.
-
-        Raises:
-            InvalidInputError: If a user's view file is not one valid SELECT over the views before it.
         """
         for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
             if not relation_exists(connection, name):
                 connection.from_arrow(schema.empty_table()).create_view(name)
         keys = run_columns(count_keys(connection, self.files)) if run_keys else []
+        if lost:
+            name_lost(connection, lost)
         for view in self.files:
-            make_view(connection, view, keys, lost)
+            make_view(connection, view, keys, lost=bool(lost))
         connection.execute(";\n".join(map(comment_view, self.files)))
 
     def query(
@@ -186,42 +190,25 @@ class Views:
         """
         import duckdb
 
-        if not isinstance(sql, str) or (not sql.isascii() and half_a_character(sql)):
+        if not is_text(sql):
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
         binding = self._binding(tables, lost)
         cursor = binding.connection.cursor()
-        limits, files = self._limits, self._given_in(sql)
         try:
-            check_select(cursor, sql)
-            whole = binding.require_for(sql)
-            with nullcontext() if limits is None or not files else within(limits, cursor, files):
-                while True:
-                    try:
-                        relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
-                        break
-                    except duckdb.InterruptException:
-                        raise
-                    except duckdb.Error:
-                        # perhaps it reads a view in a way that the parser does not tell
-                        if whole:
-                            raise
-                        binding.require_all()
-                        whole = True
-                if limits is not None and files and relation is not None:
-                    relation = answered(binding.connection.cursor(), relation, limits, files)
+            judged = check_select(sql)
+            if judged.catalogue:
+                binding.require_all()
+            binding.require(judged.reads)
+            relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+            if relation is not None and binding.is_given(judged.reads):
+                relation.execute()  # what the rows of others don't fit is said here
         except duckdb.Error as exc:
-            error = self._error(exc, sql)
-            raise binding.broken.get(str(error.unknown).lower(), error) from exc
+            raise self._error(exc, sql) from exc
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
-
-    def _given_in(self, sql: str) -> list[View]:
-        """Return the given views that a statement names: it reads none that it does not reach by one of them."""
-        words = set(re.findall(r"\w+", sql.lower()))
-        return [view for view in self._given if view.name.lower() in words]
 
     def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
@@ -240,7 +227,7 @@ class Views:
         key = (*map(id, wanted), lost)
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost, self._limits)
+            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost, self._given, self._limits)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]
@@ -249,7 +236,7 @@ class Views:
     def _error(self, exc: Exception, sql: str) -> InvalidInputError:
         text = str(exc)
         hint = None
-        unknown = re.search(r"Table with name (\S+) does not exist", text)
+        unknown = re.search(r"Table with name (\S+?) does not exist", text)
         candidates = re.search(r"(Did you mean .*|Candidate .*)", text)
         if unknown:
             hint = nearest(unknown[1], [*self.names(), *SCHEMAS])
@@ -268,56 +255,72 @@ class _Binding:
     """
 
     def __init__(
-        self, files: Sequence[View], tables: Mapping[str, pa.Table], lost: frozenset[str], limits: Limits | None
+        self,
+        files: Sequence[View],
+        tables: Mapping[str, pa.Table],
+        lost: frozenset[str],
+        given: Sequence[View],
+        limits: Limits,
     ) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
         self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
         self.connection = open_tables(tables, _CORE)
-        if limits is not None:
-            limit_memory(self.connection, limits)
+        if lost:
+            name_lost(self.connection, lost)
         lock(self.connection)
-        self._limited = limits is not None
         self._files = files
-        self._lost = lost
+        self._given = {view.name.lower(): view for view in given}
+        self._limits = limits
+        self._is_any_lost = bool(lost)
         self._known = {view.name for view in files}
         self._made: set[str] = set()
-        self.broken: dict[str, InvalidInputError] = {}
         self._lock = threading.Lock()
+        self._caged = threading.Lock()  # of the thread that lets a view file run
         self._core = {name: tables[name] for name in _CORE}
         self._keys: list[tuple[str, str]] | None = None if (changes := _run_changes(tables)) else []
         self.runs: KeptRuns | None = None
         self._keeps = self._keys is None and changes > _MANY_CHANGES
 
     def require(self, names: Iterable[str]) -> None:
-        """Make these views and those they read."""
+        """Make these views, in lower case, and those they read.
+
+        Raises:
+            InvalidInputError: kinds ``bad-view`` and ``view-limit``, for view files of others among them.
+        """
+        read = set(names)
         with self._lock:
-            read = set(names)
             for view in reversed(self._files):
                 if view.name in read:
-                    read |= self._reads(view)
+                    read |= view.reads
             wanted = self._known & read
             for name in self._lazy.keys() & read:
                 self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
-            if self._keys is None and any(not view.own or "metrics" in view.words for view in self._named(wanted)):
+            missing = [view for view in self._files if view.name in wanted - self._made]
+            if self._keys is None and any("metrics" in view.words for view in missing):
                 self._keys = self._find_keys()
-            for view in self._files:
-                if view.name in wanted - self._made:
-                    try:
-                        if view.name == "runs" and self.runs is not None:
-                            self.runs.make(self.connection, view, self._lost)
-                        else:
-                            make_view(self.connection, view, self._keys or [], self._lost)
-                    except InvalidInputError as exc:
-                        if view.own:
-                            raise
-                        self.broken[view.name.lower()] = (
-                            exc  # told about only to who reads it, not just its name's word
-                        )
-                        continue
-                    self._made.add(view.name)
+            for view in missing:
+                if view.name == "runs" and self.runs is not None:
+                    self.runs.make(self.connection, view, lost=self._is_any_lost)
+                else:
+                    make_view(self.connection, view, self._keys or [], lost=self._is_any_lost)
+                self._made.add(view.name)
+        for name in self._given.keys() & read:
+            self._require_given(name)
 
-    def _named(self, names: set[str]) -> Iterable[View]:
-        return (view for view in self._files if view.name in names)
+    def _require_given(self, name: str) -> None:
+        """Let a view file run, once, and bind its rows."""
+        with self._caged:
+            if name in self._made:
+                return
+            view, relations = self._given[name], [*self._known, *_CORE, *LOG_SCHEMAS]
+            rows = rows_of_view(view, self._given.values(), relations, self._all_of, self._limits)
+            with self._lock:
+                rows.bind(self.connection, view.name)
+                self._made.add(name)
+
+    def _all_of(self, relation: str) -> duckdb.DuckDBPyRelation:
+        self.require([relation])
+        return self.connection.cursor().sql(f"from {quoted(relation)}")
 
     def _find_keys(self) -> list[tuple[str, str]]:
         """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
@@ -326,39 +329,18 @@ class _Binding:
         before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self._core)]
         newest = max(before, key=lambda one: one.tables["manifests"].num_rows, default=None)
         found = None if newest is None else renewed(newest, self._core, self._files)
-        if found is None:  # not with the memory of those who may use little
-            with open_tables(self._core, _CORE) if self._limited else nullcontext(self.connection) as connection:
-                found = gathered(connection, self._core, self._files)
-        self.runs = found
+        self.runs = gathered(self.connection, self._core, self._files) if found is None else found
         _bindings.add(self)
         return run_columns(self.runs.counts)
 
-    def require_for(self, sql: str) -> bool:
-        """Make the views that a statement may read, going by its words; say whether those are all there are."""
-        words = set(re.findall(r"\w+", sql.lower()))
-        names = words if _POINTS.isdisjoint(words) else _relations(self.connection, sql) or words
-        whole = any(word in _CATALOGUE or word.startswith(("duckdb_", "pragma_")) for word in words)
-        if whole:
-            self.require_all()
-        else:
-            self.require(names)
-        return whole
-
-    def _reads(self, view: View) -> set[str]:
-        """Return the relations that a view reads, or more."""
-        if view.own:
-            return set(view.reads)
-        if _POINTS.isdisjoint(view.words):
-            return set(view.words)
-        return _relations(self.connection, view.sql) or set(view.words)
+    def is_given(self, names: Iterable[str]) -> bool:
+        """Say whether a view file of others is among these views."""
+        return not self._given.keys().isdisjoint(names)
 
     def require_all(self) -> None:
-        """Make what views can be made; a user's broken one stays out until it is asked for by name."""
-        for view in self._files:
-            try:
-                self.require([view.name])
-            except InvalidInputError:
-                continue
+        """Make all views of the library."""
+        self.require(self._known)
+        self.require(LOG_SCHEMAS)
 
 
 _bindings: weakref.WeakSet[_Binding] = weakref.WeakSet()
@@ -372,16 +354,6 @@ _inherited: list[_Binding] = []
 def _run_changes(tables: Mapping[str, pa.Table]) -> int:
     """Return how many rows of the journal are about runs."""
     return int(pc.sum(pc.equal(tables["manifests"].column("op"), "run")).as_py() or 0)
-
-
-def _relations(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    """Return the names of the relations that a statement reads, as DuckDB's parser sees it; empty if it does not."""
-    import duckdb
-
-    try:
-        return {name.lower() for name in connection.cursor().get_table_names(sql)}
-    except duckdb.Error:
-        return set()
 
 
 # -- without user views --------------------------------------------------------------------------------

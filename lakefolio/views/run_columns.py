@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from lakefolio.views.view_files import quoted
@@ -10,6 +10,7 @@ from lakefolio.views.view_files import quoted
 __all__ = [
     "KEYS_OF_RUNS",
     "KEY_VIEWS",
+    "LOST",
     "RUN_COLUMNS_LIMIT",
     "KeyCounts",
     "called_lost",
@@ -33,6 +34,8 @@ KEYS_OF_RUNS: Final = (
     " group by key"
 )
 """Asks for every parameter and metric that any run has. What it counts adds up over the runs."""
+LOST: Final = "runs called lost"
+"""The relation of the ids of runs whose process died, though they are recorded as running."""
 KeyCounts = tuple[int, int, int, int]
 """How often a key is there, with a number, with a value, and with true or false."""
 
@@ -76,8 +79,10 @@ def new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
     return ", ".join(chosen)
 
 
-def called_lost(sql: str, lost: Iterable[str]) -> str:
+def called_lost(sql: str) -> str:
     """Return the SELECT of the runs with those called lost that are recorded as running."""
-    ids = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in sorted(lost))
-    told = f"case when status = 'running' and run_id in ({ids}) then 'lost' else status end as status"
+    told = (
+        f"case when status = 'running' and run_id in (select run_id from {quoted(LOST)}) then 'lost' else status end"
+        " as status"
+    )
     return f"select * replace ({told}) from (\n{sql}\n)"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.views.binding import NONE_LOST, count_keys, describe, make_view, open_tables
+from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
 from lakefolio.views.view_files import View, quoted
 
@@ -46,9 +46,9 @@ class KeptRuns:
     plain_count: int
     rows: pa.Table
 
-    def make(self, connection: duckdb.DuckDBPyConnection, view: View, lost: frozenset[str] = NONE_LOST) -> None:
+    def make(self, connection: duckdb.DuckDBPyConnection, view: View, *, lost: bool = False) -> None:
         """Make the view of these rows in a connection."""
-        _bind_rows(connection, self.rows, self.columns, view, lost)
+        _bind_rows(connection, self.rows, self.columns, view, lost=lost)
 
     def precedes(self, tables: Mapping[str, pa.Table]) -> bool:
         """Say whether the journal it is of is the beginning of another, or all of it."""
@@ -92,7 +92,7 @@ def renewed(old: KeptRuns, tables: Mapping[str, pa.Table], files: Sequence[View]
             _, rows = _with_keys(connection, view.name, counts)
             return KeptRuns(kept, counts, old.columns, old.plain_count, _joined(others, rows))
         rows = _joined(others, connection.sql(f"from {quoted(view.name)}").to_arrow_table())
-        _bind_rows(connection, rows, old.columns[: old.plain_count], view, NONE_LOST)
+        _bind_rows(connection, rows, old.columns[: old.plain_count], view)
         columns, rows = _with_keys(connection, view.name, counts)
     return KeptRuns(kept, counts, columns, old.plain_count, rows)
 
@@ -123,12 +123,12 @@ def _with_keys(
 
 
 def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> View:
-    own = [view for view in files if view.own]
+    views = list(files)
     wanted = {"runs"}
-    for view in reversed(own):
+    for view in reversed(views):
         if view.name in wanted:
             wanted |= view.reads
-    for view in own:
+    for view in views:
         if view.name in wanted:
             make_view(connection, view, [])
             if view.name == "runs":
@@ -146,11 +146,12 @@ def _bind_rows(
     rows: pa.Table,
     columns: Iterable[tuple[str, str]],
     view: View,
-    lost: frozenset[str],
+    *,
+    lost: bool = False,
 ) -> None:
     """Make the view over rows; what Arrow has no type for (JSON) gets its own again."""
     connection.from_arrow(rows).create_view(_KEPT)
     there = dict(describe(connection, _KEPT))
     casts = [f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if there[name] != kind]
     typed = f" replace ({', '.join(casts)})" if casts else ""
-    make_view(connection, replace(view, sql=f"select *{typed} from {quoted(_KEPT)}"), [], lost)
+    make_view(connection, replace(view, sql=f"select *{typed} from {quoted(_KEPT)}"), [], lost=lost)

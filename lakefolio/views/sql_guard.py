@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.views.sql_rules import Judgement, judge, judge_words
 
 if TYPE_CHECKING:
     import duckdb
 
-# Functions that change the connection though a SELECT calls them, whatever is locked: with logging to a file enabled,
-# no statement of the connection works any more. query() could call them by a text put together at run time.
-_CHANGING = re.compile(
-    r"(?i)\b((?:en|dis)able_(?:logging|profiling)|truncate_duckdb_logs|write_log)\b|\b(query)\"?\s*\("
-)
+__all__ = ["check_expression", "check_select", "first_line", "is_text", "shown"]
 
-__all__ = ["check_expression", "check_select", "first_line", "half_a_character", "shown"]
+_EXPLAIN: Final = re.compile(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?")
+_NAME: Final = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
 
 
-def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse everything but one statement that reads, going by DuckDB's own parser."""
+@lru_cache(maxsize=256)
+def check_select(sql: str) -> Judgement:
+    """Return what a statement reads; refuse everything but one that reads, and calls only what is allowed.
+
+    Raises:
+        InvalidInputError: kind ``sql``.
+        duckdb.Error: It is no SQL.
+    """
     import duckdb
 
-    _check_functions(sql)
     kinds = duckdb.StatementType
-    statements = connection.extract_statements(sql)
+    statements = _parser().extract_statements(sql)
     # PIVOT without a list of values is parsed as two, without texts: the making of an enum, and the SELECT
-    if len(statements) > 1 and not any(one.query for one in statements):
+    is_pivot = len(statements) > 1 and not any(one.query for one in statements)
+    if is_pivot:
         statements = [one for one in statements if one.type != kinds.CREATE] or statements
     if len(statements) != 1:
         raise InvalidInputError(f"SQL {shown(sql)} has {len(statements)} statements, expected one", kind="sql", sql=sql)
     kind = statements[0].type
     if kind == kinds.EXPLAIN:
         # EXPLAIN ANALYZE runs what it explains
-        rest = re.sub(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?", "", sql, count=1)
-        if rest == sql:
-            kind = kinds.INVALID
-        else:
-            check_select(connection, rest)
-            return
+        rest = _EXPLAIN.sub("", sql, count=1)
+        if rest != sql:
+            return check_select(rest)
     if kind != kinds.SELECT:
         raise InvalidInputError(
             f"SQL {shown(sql)} is not a statement that reads, but {kind.name.replace('_', ' ')}",
@@ -47,11 +50,15 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             hint="views can't be written; change the lake by its methods, make scratch tables in connect()",
             sql=sql,
         )
+    found = judge_words(_words(sql)) if is_pivot else _judged(sql)
+    if found.refused is not None:
+        raise _refused(f"SQL {shown(sql)}", found.refused, sql)
+    return found
 
 
-def half_a_character(sql: str) -> bool:
-    """Say whether a text holds a lone surrogate, which no SQL can."""
-    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)
+def is_text(sql: object) -> bool:
+    """Say whether something is a text that can be SQL: without lone surrogates and without NUL, which ends a parse."""
+    return isinstance(sql, str) and "\0" not in sql and (sql.isascii() or not _half_a_character(sql))
 
 
 def shown(sql: str) -> str:
@@ -77,7 +84,7 @@ def check_expression(text: object) -> str:
     import duckdb
 
     hint = "write one condition that is true or false of an item, such as size_bytes > 1000 and folio like 'exp%'"
-    if not isinstance(text, str) or half_a_character(text):
+    if not isinstance(text, str) or not is_text(text):
         raise InvalidInputError(f"where={text!r} is not an SQL expression", kind="sql", hint=hint, sql=str(text))
     try:
         for form in (text, f"({text}\n)"):
@@ -94,16 +101,50 @@ def check_expression(text: object) -> str:
             hint="write the value, or use the other fields",
             sql=text,
         )
-    _check_functions(text)
+    found = _judged(f"select (\n{text}\n)")
+    if found.refused is not None:
+        raise _refused(f"where {shown(text)}", found.refused, text)
     return text
 
 
-def _check_functions(sql: str) -> None:
-    found = _CHANGING.search(sql)
-    if found:
-        raise InvalidInputError(
-            f"SQL {shown(sql)} calls {found[1] or found[2]}, which does more than read",
-            kind="sql",
-            hint="connect() gives a connection of your own",
-            sql=sql,
-        )
+def _parser() -> duckdb.DuckDBPyConnection:
+    """Return a connection that only parses."""
+    return _parser_of(os.getpid()).cursor()
+
+
+@cache
+def _parser_of(pid: int) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": "false"})
+
+
+def _judged(sql: str) -> Judgement:
+    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
+    assert row is not None
+    return judge(row[0])
+
+
+def _words(sql: str) -> list[tuple[str, bool]]:
+    """Return the names in a text, each with whether an opening parenthesis follows."""
+    import duckdb
+
+    data = sql.encode()
+    starts = [start for start, _ in duckdb.tokenize(sql)]
+    tokens = [data[start:end].decode() for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    words = []
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+        name = _NAME.match(token)
+        if name is not None:
+            words.append(((name[1] or name[2] or "").replace('""', '"').lower(), following.startswith("(")))
+    return words
+
+
+def _refused(what: str, reason: str, sql: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{what} can't be run: {reason}", kind="sql", hint="connect() gives a connection of your own", sql=sql
+    )
+
+
+def _half_a_character(sql: str) -> bool:
+    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)

@@ -1,8 +1,7 @@
 """View files that people drop beside the library's own: into a folder of theirs, or into ``views/`` of a lake.
 
-Each is made a view in a connection that reads nothing but the lake's tables, changes nothing, and may take
-only so long and so much memory. Those of a lake were written by others, so a file that can't be used is told about and
-does no further harm.
+Here they are only found: names, headers and sizes are looked at, their SQL is not. It is judged and run in a process of
+its own (``cage``) when a question reads the view.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError, one_line
 from lakefolio.format.layout import VIEWS
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.views.query_limits import Limits
+from lakefolio.views.cage import Limits
+from lakefolio.views.sql_guard import is_text
 from lakefolio.views.view_files import View, load_views, parse_view
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class OwnViews:
     """The view files of a user and of a lake.
 
     Attributes:
-        views: What can be tried; the user's first. Whether each is one SELECT turns out when it is asked.
+        views: Those that can be tried; the user's first. Whether one is an allowed SELECT turns out when it is asked.
         problems: The files that can't be used, each with the reason.
     """
 
@@ -60,6 +60,8 @@ def own_views(store: Store, folder: Path | None) -> OwnViews:
             reason = "its name is not a word of letters, digits and _"
         if reason is None and (name.lower() in taken or name.lower() in views):
             reason = "its name is that of another view"
+        if reason is None and not is_text(text):
+            reason = "it holds a character that no SQL can"
         if reason is None:
             views[name.lower()] = parse_view(Path(place), text, origin)
         else:
@@ -70,7 +72,12 @@ def own_views(store: Store, folder: Path | None) -> OwnViews:
 def _of_user(folder: Path | None) -> Iterator[tuple[str, str, str, str]]:
     for path in sorted(folder.glob("*.sql")) if folder is not None and folder.is_dir() else ():
         try:
-            yield str(path), path.stem, path.read_text(encoding="utf-8"), "user"
+            if not path.is_file():
+                yield str(path), path.stem, "it is no regular file", "problem"
+            elif (size := path.stat().st_size) > _SIZE_LIMIT:
+                yield str(path), path.stem, _too_large(size), "problem"
+            else:
+                yield str(path), path.stem, path.read_text(encoding="utf-8"), "user"
         except (OSError, UnicodeDecodeError) as exc:
             yield str(path), path.stem, f"it can't be read: {exc}", "problem"
 
@@ -83,7 +90,7 @@ def _of_lake(store: Store) -> Iterator[tuple[str, str, str, str]]:
         if one.key != f"{VIEWS}/{name}.sql":
             reason = "it lies in a folder of its own"
         elif one.size_bytes > _SIZE_LIMIT:
-            reason = f"it has {one.size_bytes:,} bytes, at most {_SIZE_LIMIT:,} are read"
+            reason = _too_large(one.size_bytes)
         elif number >= _COUNT_LIMIT:
             reason = f"there are more than {_COUNT_LIMIT}"
         try:
@@ -91,6 +98,10 @@ def _of_lake(store: Store) -> Iterator[tuple[str, str, str, str]]:
         except (LakefolioError, UnicodeDecodeError) as exc:
             reason = f"it can't be read: {exc}"
         yield one.key, name, reason or text, "problem" if reason else "lake"
+
+
+def _too_large(size_bytes: int) -> str:
+    return f"it has {size_bytes:,} bytes, at most {_SIZE_LIMIT:,} are read"
 
 
 @cache

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lakefolio.errors import FormatError, InvalidInputError
-from lakefolio.format.schema import SCHEMAS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from lakefolio.errors import FormatError
 
 __all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "parse_view", "quoted"]
 
@@ -60,42 +55,19 @@ class View:
         return frozenset(_WORD.findall(self.source.lower()))
 
     @property
-    def own(self) -> bool:
-        """Whether it is the library's own, not a user's."""
-        return self.folder[:2].isdigit()
-
-    @property
     def public(self) -> bool:
         """Whether people are meant to query it: neither staging nor an audit."""
         return self.folder not in (*STAGING, AUDITS)
 
 
-def load_views(extra: Sequence[Path] = (), given: Sequence[View] = ()) -> tuple[View, ...]:
-    """Return every view, in the order they build on one another.
-
-    Args:
-        extra: Folders with further files (not searched deeper), which come after the library's own.
-        given: Further views, which come last.
+@cache
+def load_views() -> tuple[View, ...]:
+    """Return the library's views, in the order they build on one another.
 
     Raises:
-        FormatError: If the library's files are missing: a broken installation.
-        InvalidInputError: If a user's file takes a name that is taken.
+        FormatError: If the files are missing: a broken installation.
     """
-    root = _sql_root()
-    views = [_load(path, path.parent.name) for path in sorted(root.glob("*/*.sql"))]
-    taken = {view.name for view in views} | set(SCHEMAS)
-    own = [_load(path, "user:" + Path(folder).name) for folder in extra for path in _files(folder)]
-    for view in (*own, *given):
-        if view.name in taken:
-            raise InvalidInputError(
-                f"view file {view.path} has the name of another view, {view.name!r}",
-                kind="view-exists",
-                hint="rename the file",
-                path=str(view.path),
-            )
-        taken.add(view.name)
-        views.append(view)
-    return tuple(views)
+    return tuple(_load(path, path.parent.name) for path in sorted(_sql_root().glob("*/*.sql")))
 
 
 def create_view(view: View, columns: str = "") -> str:
@@ -118,10 +90,6 @@ def comment_view(view: View) -> str:
 def quoted(name: str) -> str:
     """Return ``name`` as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return sorted(Path(folder).glob("*.sql"))
 
 
 def _sql_root() -> Path:

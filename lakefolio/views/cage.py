@@ -1,0 +1,304 @@
+"""View files of others, run in a process of their own: judged, limited, and killed when their time is over.
+
+The process (``cage_child``) has no environment, no files and no network. It gets the rows of the relations that a view
+file reads and gives back the rows of the view, both as Arrow streams through pipes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import pyarrow as pa
+
+from lakefolio.errors import InvalidInputError, one_line
+from lakefolio.views.view_files import View, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Limits", "Rows", "rows_of_view"]
+
+_START_S: Final = 60.0
+_MESSAGE_BYTES: Final = 1 << 20
+_PASSED_ON: Final = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+_CODE: Final = (
+    "import json, sys; sys.path += json.loads(sys.argv[1]); from lakefolio.views.cage_child import main; main()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a view file may take.
+
+    Attributes:
+        seconds: How long it may be judged and run, without the start of its process.
+        memory_mib: How much memory it may use beside the rows it reads, and how large its answer may be.
+    """
+
+    seconds: float
+    memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a relation.
+
+    Attributes:
+        table: The rows; columns that Arrow has no type for are text.
+        types: DuckDB's types of those columns.
+    """
+
+    table: pa.Table
+    types: dict[str, str]
+
+    def bind(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Make them a view of a connection, every column of its own type."""
+        relation = connection.from_arrow(self.table)
+        if self.types:
+            casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in self.types.items())
+            relation = relation.project(f"* replace ({casts})")
+        relation.create_view(name, replace=True)
+
+
+def rows_of_view(
+    wanted: View,
+    views: Iterable[View],
+    relations: Iterable[str],
+    read: Callable[[str], duckdb.DuckDBPyRelation],
+    limits: Limits,
+) -> Rows:
+    """Return the rows of a view file.
+
+    Args:
+        wanted: The view file.
+        views: All view files that it may read, itself included.
+        relations: The names of the library's relations that it may read.
+        read: Gives one of those.
+        limits: What it may take.
+
+    Raises:
+        InvalidInputError: kind ``bad-view``: it is not one allowed SELECT over these views; kind ``view-limit``: it
+            takes too much time or memory; kind ``view-crashed``: the process that ran it died.
+    """
+    request = {
+        "wanted": wanted.name,
+        "views": [[view.name, view.sql] for view in views],
+        "relations": [name.lower() for name in relations],
+        "seconds": limits.seconds,
+        "memory_mib": max(1, int(limits.memory_mib)),
+    }
+    cage = _Cage(wanted, limits)
+    try:
+        return cage.ask(request, read)
+    finally:
+        cage.close()
+
+
+class _OverError(Exception):
+    """The process said no more."""
+
+
+class _Cage:
+    """One process, from its start to its end."""
+
+    def __init__(self, view: View, limits: Limits) -> None:
+        self._view = view
+        self._limits = limits
+        self._left_s = limits.seconds
+        self._is_late = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(_search_path())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=os.sep,
+            env={
+                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                "LC_ALL": "C.UTF-8",
+                "MALLOC_ARENA_MAX": "1",
+                "ARROW_DEFAULT_MEMORY_POOL": "system",
+                "OMP_NUM_THREADS": "1",
+            },
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in: BinaryIO = self._process.stdin  # type: ignore[assignment]  # IO[bytes] that is buffered
+        self._out = _Bounded(self._process.stdout, _MESSAGE_BYTES)
+
+    def ask(self, request: dict[str, Any], read: Callable[[str], duckdb.DuckDBPyRelation]) -> Rows:
+        """Send a request and return the answer."""
+        try:
+            with _Alarm(self, _START_S):
+                self._hear()
+            with _Alarm(self, self._left_s) as alarm:
+                self._say(request)
+                names: list[str] = self._hear()["reads"]
+            self._left_s -= alarm.took_s
+            sources = [read(name) for name in names]
+            with _Alarm(self, self._left_s):
+                for relation in sources:
+                    self._send(relation)
+                self._in.flush()
+                types = self._hear()["types"]
+                self._out.left = int(self._limits.memory_mib * 2**20)
+                table = pa.ipc.open_stream(self._out).read_all()
+                self._out.left = max(self._out.left, _MESSAGE_BYTES)
+                self._hear()
+                table.validate(full=True)
+        except (OSError, ValueError, KeyError, pa.ArrowException, _OverError) as exc:
+            raise self._error() from exc
+        from lakefolio.views.cage_child import CARRIED
+
+        return Rows(table, {name: kind for name, kind in types.items() if kind in CARRIED})
+
+    def kill(self) -> None:
+        """End the process; whoever waits for it hears so."""
+        self._is_late = True
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process, and leave nothing of it."""
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:
+                pass
+        self._process.wait()
+
+    def _say(self, what: dict[str, Any]) -> None:
+        self._in.write(json.dumps(what).encode() + b"\n")
+        self._in.flush()
+
+    def _send(self, relation: duckdb.DuckDBPyRelation) -> None:
+        from lakefolio.views.cage_child import carried
+
+        plain, types = carried(relation)
+        self._say(types)
+        reader = plain.to_arrow_reader(100_000)
+        with pa.ipc.new_stream(self._in, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+    def _hear(self) -> dict[str, Any]:
+        line = self._out.readline()
+        if not line.endswith(b"\n"):
+            raise _OverError
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _error(self) -> InvalidInputError:
+        """Return the error that tells why there is no answer."""
+        limits, over = self._limits, self._out.left < 0
+        said: dict[str, Any] = {}
+        if over:
+            self._process.kill()
+        elif not self._is_late:
+            assert self._process.stderr is not None
+            with _Alarm(self, 5.0):
+                text = self._process.stderr.read(_MESSAGE_BYTES)
+                self._process.wait()
+            lines = text.splitlines()
+            try:
+                said = json.loads(lines[-1]) if lines else {}
+            except ValueError:
+                said = {}
+        code = self._process.wait()
+        if over:
+            return self._limit(f"gives more than {limits.memory_mib:,g} MiB", "view_memory_mib")
+        if self._is_late or code == -getattr(signal, "SIGXCPU", 0):
+            return self._limit(f"takes longer than {limits.seconds:,g} s", "view_seconds")
+        if said.get("kind") == "memory" or code in (-getattr(signal, "SIGKILL", 9), -signal.SIGABRT):
+            return self._limit(f"needs more memory than {limits.memory_mib:,g} MiB", "view_memory_mib")
+        if said:
+            reason = one_line(str(said.get("message")), 300)
+            return InvalidInputError(
+                f"view file {self._view.path} can't be made a view: {reason}",
+                kind="bad-view",
+                hint="a view file is one SELECT over the relations that `lakefolio sql --views` lists",
+                path=str(self._view.path),
+            )
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return InvalidInputError(
+            f"view file {self._view.path} made the process that ran it stop ({name})",
+            kind="view-crashed",
+            hint="the lake and this process are unharmed; mend the file or take it away",
+            path=str(self._view.path),
+        )
+
+    def _limit(self, what: str, key: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"view file {self._view.path} {what}",
+            kind="view-limit",
+            hint=f"let it read less, or raise {key} in lakefolio.toml (LAKEFOLIO_{key.upper()})",
+            path=str(self._view.path),
+        )
+
+
+class _Alarm:
+    """Kills the process if a block takes too long."""
+
+    def __init__(self, cage: _Cage, seconds: float) -> None:
+        self._timer = threading.Timer(max(0.0, seconds), cage.kill)
+        self._timer.daemon = True
+        self.took_s = 0.0
+
+    def __enter__(self) -> _Alarm:
+        self._began = time.monotonic()
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._timer.cancel()
+        self.took_s = time.monotonic() - self._began
+
+
+class _Bounded:
+    """A stream that is read for so many bytes and no more."""
+
+    closed = False
+
+    def __init__(self, stream: Any, left: int) -> None:
+        self._stream = stream
+        self.left = left
+
+    def read(self, count: int = -1) -> bytes:
+        """Read so many bytes."""
+        return self._counted(self._stream.read(min(count, self.left + 1) if count >= 0 else self.left + 1))
+
+    def readline(self) -> bytes:
+        """Read a line."""
+        return self._counted(self._stream.readline(self.left + 1))
+
+    def _counted(self, found: bytes) -> bytes:
+        self.left -= len(found)
+        if self.left < 0:
+            raise _OverError
+        return found
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+
+def _search_path() -> list[str]:
+    """Return where Python finds what the process imports."""
+    import duckdb
+
+    import lakefolio
+
+    roots = [lakefolio, duckdb, pa, sys.modules.get("numpy")]
+    found = [str(Path(str(one.__file__)).resolve().parent.parent) for one in roots if one is not None]
+    return list(dict.fromkeys(found))

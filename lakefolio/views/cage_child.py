@@ -1,0 +1,178 @@
+"""The process that view files run in: it may compute, and nothing else (the other end is ``cage``).
+
+It is started with an empty environment, reads a request and the rows of relations from stdin and writes one answer to
+stdout. Before any foreign SQL is parsed the operating system limits its memory, CPU time and files, and DuckDB its
+memory, extensions, files and settings. Only DuckDB, pyarrow and ``sql_rules`` are imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from typing import Any, BinaryIO, Final
+
+import duckdb
+import pyarrow as pa
+
+from lakefolio.views.sql_rules import Judgement, judge
+
+__all__ = ["CARRIED", "carried", "main", "quoted"]
+
+CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
+"""DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
+_BATCH_ROWS: Final = 10_000
+_SLACK_BYTES: Final = 256 * 2**20
+"""Address space beside what the SQL may use: code that is loaded late, stacks, what malloc keeps."""
+_SETTINGS: Final = (
+    "set TimeZone = 'UTC'; set python_enable_replacements = false; set enable_progress_bar = false;"
+    " set temp_directory = ''; set threads = 1; set memory_limit = '{}MiB'; set enable_external_access = false;"
+    " set lock_configuration = true"
+)
+
+
+class RefusedError(Exception):
+    """The SQL may not run."""
+
+
+def main() -> None:
+    """Answer one request and end the process."""
+    out = sys.stdout.buffer
+    try:
+        _answer(sys.stdin.buffer, out)
+        out.flush()
+        code = 0
+    except BaseException as exc:  # whatever it is: the process that asked has to hear of it
+        kind = "refused" if isinstance(exc, RefusedError) else "memory" if _is_memory(exc) else "sql"
+        with contextlib.suppress(BaseException):
+            out.flush()
+            _say(sys.stderr.buffer, {"kind": kind, "message": _first_line(exc)})
+        code = 1
+    os._exit(code)
+
+
+def carried(relation: Any) -> tuple[Any, dict[str, str]]:
+    """Return a relation with the columns that Arrow would change as text, and what type they are."""
+    columns = list(zip(relation.columns, map(str, relation.types), strict=True))
+    types = {name: kind for name, kind in columns if kind in CARRIED}
+    if not types:
+        return relation, {}
+    chosen = [f"cast({quoted(one)} as varchar) as {quoted(one)}" if one in types else quoted(one) for one, _ in columns]
+    return relation.project(", ".join(chosen)), types
+
+
+def quoted(name: str) -> str:
+    """Return a name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _answer(source: BinaryIO, out: BinaryIO) -> None:
+    _say(out, {"ready": True})
+    request = json.loads(source.readline())
+    _limit(request["memory_mib"], request["seconds"])
+    connection = duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
+    connection.execute(_SETTINGS.format(request["memory_mib"]))
+    views = {name.lower(): (name, sql) for name, sql in request["views"]}
+    known = frozenset(request["relations"]) | views.keys()
+    order: dict[str, None] = {}
+    reads: set[str] = set()
+    _collect(connection, request["wanted"].lower(), views, known, order, reads, ())
+    _say(out, {"reads": sorted(reads)})
+    for name in sorted(reads):
+        types = json.loads(source.readline())
+        _register(connection, name, pa.ipc.open_stream(source).read_all(), types)
+    _limit(request["memory_mib"], request["seconds"])
+    for name in order:
+        connection.execute(f"create view {quoted(name)} as\n{views[name][1]}\n")
+    relation, types = carried(connection.sql(f"from {quoted(request['wanted'].lower())}"))
+    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    _say(out, {"types": types})
+    with pa.ipc.new_stream(out, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    _say(out, {"done": True})  # a stream that is cut off looks like one that ended
+
+
+def _collect(
+    connection: Any,
+    name: str,
+    views: dict[str, tuple[str, str]],
+    known: frozenset[str],
+    order: dict[str, None],
+    reads: set[str],
+    above: tuple[str, ...],
+) -> None:
+    """Judge a view file and those it reads; give them in the order they build on one another."""
+    if name in order:
+        return
+    if name in above:
+        raise RefusedError("it reads itself")
+    found = _judged(connection, views[name][1], known)
+    if found.refused is not None:
+        raise RefusedError(found.refused if not above else f"it reads {views[name][0]!r}, and there {found.refused}")
+    for read in sorted(found.reads):
+        if read in views:
+            _collect(connection, read, views, known, order, reads, (*above, name))
+        else:
+            reads.add(read)
+    order[name] = None
+
+
+def _judged(connection: Any, sql: str, known: frozenset[str]) -> Judgement:
+    (serialised,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+    return judge(serialised, known=known)
+
+
+def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str]) -> None:
+    rows = connection.from_arrow(rows)
+    if types:
+        casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in types.items())
+        rows = rows.project(f"* replace ({casts})")
+    rows.create_view(name)
+
+
+def _limit(memory_mib: int, seconds: float) -> None:
+    """Limit this process from here on, by what it takes already."""
+    try:
+        import resource
+    except ImportError:  # Windows: the clock and DuckDB's own limit remain
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = int(used.ru_utime + used.ru_stime + seconds) + 2
+    limits = {
+        resource.RLIMIT_CPU: cpu_s,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_AS: _address_space() + memory_mib * 2**20 + _SLACK_BYTES,
+    }
+    for which, wanted in limits.items():
+        _, most = resource.getrlimit(which)
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses some
+            resource.setrlimit(which, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _address_space() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 2**30
+
+
+def _is_memory(exc: BaseException) -> bool:
+    words = ("out of memory", "failed to allocate", "bad_alloc", "allocation failure", "could not allocate")
+    return isinstance(exc, MemoryError | duckdb.OutOfMemoryException) or any(word in str(exc).lower() for word in words)
+
+
+def _first_line(exc: BaseException) -> str:
+    line = next(iter(str(exc).splitlines()), "").strip()[:1000]
+    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
+
+
+def _say(out: BinaryIO, what: dict[str, Any]) -> None:
+    out.write(json.dumps(what).encode() + b"\n")
+    out.flush()
