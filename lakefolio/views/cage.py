@@ -297,8 +297,7 @@ def _search_path() -> list[str]:
     """Return where Python finds what the process imports."""
     import duckdb
 
-    import lakefolio
-
-    roots = [lakefolio, duckdb, pa, sys.modules.get("numpy")]
-    found = [str(Path(str(one.__file__)).resolve().parent.parent) for one in roots if one is not None]
-    return list(dict.fromkeys(found))
+    roots = [Path(__file__).parents[1], *(Path(str(one.__file__)).parent for one in (duckdb, pa))]
+    if "numpy" in sys.modules:
+        roots.append(Path(str(sys.modules["numpy"].__file__)).parent)
+    return list(dict.fromkeys(str(root.resolve().parent) for root in roots))
