@@ -36,17 +36,19 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
     if folio is not None and not names:
-        ways, first = lake.browse(), folio.split("/")[0]
-        if first in ways.folders:
+        try:
             folder(app, lake.browse(folio))
-            return
-        unusable = next((one for one in ways.problems if f"/{first}.sql " in one), None)
-        raise NotFoundError(
-            f"folio {folio!r} has no items",
-            kind="folio-not-found",
-            hint=unusable or nearest(folio, lake.folios()) or "the lake is empty",
-            folio=folio,
-        )
+        except NotFoundError as exc:
+            if exc.kind != "organisation-not-found":
+                raise
+            unusable = exc.hint if exc.hint and "is left out" in exc.hint else None
+            raise NotFoundError(
+                f"folio {folio!r} has no items",
+                kind="folio-not-found",
+                hint=unusable or nearest(folio, lake.folios()) or "the lake is empty",
+                folio=folio,
+            ) from exc
+        return
     _folios(app, {name: lake.items(name, archived=archived) for name in names})
 
 

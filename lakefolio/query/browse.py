@@ -174,6 +174,8 @@ def browse(reader: Reader, path: str = "") -> Folder:
     known, problems = organisations(reader)
     if not first:
         return Folder(reader, "", dict.fromkeys(known), pa.table({}), problems=problems)
+    if first not in known and first in (named := {view.name: view.name for view in reader.own_views().views}):
+        known = named  # whoever names a file hears what is wrong with it
     if first not in known:
         raise NotFoundError(
             f"there is no organisation {first!r}",

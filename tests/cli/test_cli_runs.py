@@ -41,11 +41,13 @@ def test_a_view_file_is_listed_and_a_broken_one_says_why(place: str, run: Any, s
     assert "by_lr" in {one["name"] for one in said("sql", "--views")}
     listed = run("sql", "--views")
     assert "by_lr: " in listed.stdout
-    assert "views/by_typo.sql is left out" in listed.stderr
+    assert "by_typo: " in listed.stdout
     assert "n0" in run("ls", "by_lr/0.0").stdout
-    assert 'views/by_typo.sql is left out: it can\'t be made a view: syntax error at or near "selec"' in (
-        run("ls", "by_typo", code=3).stderr
+    assert 'views/by_typo.sql can\'t be made a view: syntax error at or near "selec"' in (
+        run("ls", "by_typo", code=2).stderr
     )
+    Path(place, "views", "no text.sql").write_text("select 1")
+    assert "views/no text.sql is left out: its name" in run("sql", "--views").stderr
 
 
 def test_the_default_organisation_is_the_configured_one(place: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
