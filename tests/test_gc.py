@@ -16,8 +16,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.format.layout import blob_key, log_key
-from lakefolio.storage.local import LocalStore
+from lakefolio.format.layout import blob_key
 from lakefolio.storage.store import Store
 
 
@@ -203,7 +202,7 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     lake.folio("f").add_json("x", 1, metadata={"a": 1})
     lake.folio("f").add_json("y", 1, inputs=["x"])
     store, root = lake._session.store, tmp_path / "lake"
-    never = [f"tables/{name}/{1:020d}-{'a' * 32}.parquet" for name in ("manifests",)]
+    never = [f"tables/manifests/{1:020d}-{'a' * 32}.parquet"]
     still = f"tables/manifests/{lake.version + 9:020d}-{'b' * 32}.parquet"  # a commit under way may name it yet
     for key in (*never, still, "pending/" + "c" * 32, "pending/" + "d" * 32):
         store.create(key, b"left")
@@ -214,7 +213,8 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     (root / "blobs" / ".tmp-new").write_bytes(b"x")
     lake.compact()
     report = lake.gc(grace=0)
-    assert (report.table_files, report.tickets, report.unfinished_uploads) == (1, 1, 1)
+    replaced = 2
+    assert (report.table_files, report.tickets, report.unfinished_uploads) == (1 + replaced, 1, 1)
     lake.gc(dry_run=False, grace=0)
     left = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert not left & {*never, "tables/.tmp-old", "pending/" + "c" * 32}
@@ -222,15 +222,12 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     assert lf.open(root).check(read_data=True).ok
 
 
-def test_what_was_replaced_long_ago_is_told_from_what_was_never_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Checkpoints forget what was replaced; the log does not, and hardly any of it has to be read."""
+def test_data_files_that_were_replaced_go_after_the_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a merge replaced is kept for readers under way, then deleted; every version is answered as before."""
     import deltalake
     import polars as pl
 
     monkeypatch.setattr("lakefolio.delta.log._KEPT_TOMBSTONES", 3)
-    monkeypatch.setattr("lakefolio.delta.orphans._AT_ONCE", 3)
     lake = lf.open(tmp_path / "lake")
     for number in range(140):
         lake.folio("f").add_json("x", number, overwrite=True)
@@ -239,28 +236,26 @@ def test_what_was_replaced_long_ago_is_told_from_what_was_never_named(
     table.commit(refusing, None, [], datetime.now(UTC), refused=["c" * 32])  # as a combiner may: it names no file
     lake = lf.open(tmp_path / "lake")
     lake.compact()
-    assert len(lake._session.journal.manifests_table.tombstones) == 3
-    dead = [f"tables/manifests/{version:020d}-{'a' * 32}.parquet" for version in (20, refusing)]
-    kept = f"tables/manifests/{7:020d}-{'a' * 32}.parquet"
-    for key in (*dead, kept):
-        store.create(key, b"left")
-    entry = store.get(log_key("manifests", 7))
-    store.put(log_key("manifests", 7), b"{")  # what can't be read does not say that anything is dead
-    before = {info.key for info in store.list("tables/manifests/")}
-    read: list[str] = []
-    get_many = LocalStore.get_many
-    monkeypatch.setattr(LocalStore, "get_many", lambda self, keys: read.extend(keys) or get_many(self, keys))
-    assert lake.gc(dry_run=False, grace=0).table_files == 2
-    assert before - {info.key for info in store.list("tables/manifests/")} == set(dead)
-    assert len([key for key in read if key.startswith("tables/manifests/_delta_log/")]) < 20  # of 143
-    store.put(log_key("manifests", 7), bytes(entry))
-    assert lake.gc(dry_run=False, grace=0).table_files == 1
+    assert len(lake._session.journal.manifests_table.replaced) == 3
+    files = {info.key for info in store.list("tables/manifests/") if info.key.endswith(".parquet")}
+    files = {key for key in files if "_delta_log" not in key}
+    assert len(files) == 142
+    ahead = f"tables/manifests/{lake.version + 5:020d}-{'a' * 32}.parquet"  # a commit under way may name it yet
+    store.create(ahead, b"left")
+    for key in files:
+        os.utime(tmp_path / "lake" / key, (0, 0))
+    assert lake.gc(dry_run=True).table_files == 138, "those of the last merge are younger than a day"
+    assert lake.gc(dry_run=False, grace=0).table_files == 141
+    assert len(files & {info.key for info in store.list("tables/manifests/")}) == 1
+    assert store.find(ahead) == b"left"
+    for fresh in (lake, lf.open(tmp_path / "lake")):
+        assert [fresh.folio("f").get("x", at=at) for at in (1, 50, 52, 142)] == [0, 49, 50, 139]
+        assert fresh.check(read_data=True).ok
     place = str(tmp_path / "lake" / "tables" / "manifests")
-    for version in (0, 1, 49, 51, 99, 100, 102, 140, lake.version):
+    for version in (0, lake.version):
         found = deltalake.DeltaTable(place, version=version).to_pyarrow_table().num_rows
         assert found == pl.scan_delta(place, version=version).collect().height
         assert found == lake.at(version)._session.tables()["manifests"].num_rows, version
-    assert lf.open(tmp_path / "lake").check(read_data=True).ok
 
 
 def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:

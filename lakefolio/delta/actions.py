@@ -91,14 +91,15 @@ class DataFile:
 class LogEntry:
     """A log entry that was read: the version it creates, the commits it carries, what it adds and removes.
 
-    ``refused`` are the commits of tickets that it decided not to carry, ``total`` is what the table is from then on.
+    ``removed`` are the paths of files with when they were replaced, in milliseconds since 1970, ``refused`` the commits
+    of tickets that it decided not to carry, ``total`` is what the table is from then on.
     """
 
     version: int
     commit_ids: tuple[str, ...]
     added: tuple[DataFile, ...]
     compacted: tuple[DataFile, ...]
-    removed: tuple[str, ...]
+    removed: Mapping[str, int]
     refused: tuple[str, ...] = ()
     total: Total | None = None
 

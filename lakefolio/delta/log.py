@@ -18,7 +18,6 @@ from lakefolio.delta.actions import (
     check_protocol,
     file_of,
     from_parquet,
-    now_ms,
     parse_pointer,
     plain_metadata,
     rows_from_plain,
@@ -91,9 +90,9 @@ class DeltaLog:
         return {file.path: file.size_bytes for file in self._files.values()}
 
     @property
-    def tombstones(self) -> set[str]:
-        """The paths of files that were replaced not long ago; what was before only the log tells."""
-        return set(self._tombstones)
+    def replaced(self) -> dict[str, int]:
+        """The paths of files that were replaced not long ago, with when, in milliseconds since 1970."""
+        return {path: at for path, (_, at) in self._tombstones.items()}
 
     def active(self) -> list[DataFile]:
         """Return the active data files as the log tells, read from its start; the files are not read."""
@@ -300,10 +299,31 @@ class DeltaLog:
             if skip and len(versions) > _MANY_ENTRIES and (skipped := self._skip(versions[-1])) is not None:
                 return skipped
             entries += self._read_entries(versions, first=self.version + 3)
-        rows = self._ordered(self._rows_of([file for entry in entries for file in entry.added]))
+        try:
+            rows = self._rows_of([file for entry in entries for file in entry.added])
+        except IntegrityError:
+            rows = self._rows_now(entries)
         for entry in entries:
             self._replay(entry)
-        return entries, rows
+        return entries, self._ordered(rows)
+
+    def _rows_now(self, entries: Sequence[LogEntry]) -> pa.Table:
+        """Return the rows that log entries added from the files that hold them now; those they named may be gone.
+
+        Raises:
+            IntegrityError: If rows carry no version to tell them by, or none of the files was replaced since.
+        """
+        import pyarrow.compute as pc
+
+        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
+        ahead.follow()
+        added = {file.path for entry in entries for file in entry.added}
+        if "version" not in self.schema.names or added <= ahead._files.keys():
+            raise self.damaged(f"{table_prefix(self.name)}/{min(added)}", "or one beside it is missing or damaged")
+        since = [file for file in ahead.known_files if file.versions is None or file.versions[1] > self.version]
+        rows = self._rows_of(since)
+        column = rows.column("version")
+        return rows.filter(pc.and_(pc.greater(column, self.version), pc.less_equal(column, entries[-1].version)))
 
     def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
         """Catch up by way of the newest checkpoint; None if that is not worth it. Changes nothing in that case."""
@@ -365,7 +385,7 @@ class DeltaLog:
             raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
         added: list[DataFile] = []
         compacted: list[DataFile] = []
-        removed: list[str] = []
+        removed: dict[str, int] = {}
         info: Mapping[str, Any] = {}
         total: Total | None = None
         try:
@@ -377,7 +397,8 @@ class DeltaLog:
                     file = file_of(action["add"])
                     (added if action["add"].get("dataChange", True) else compacted).append(file)
                 elif "remove" in action:
-                    removed.append(unquote(action["remove"]["path"]))
+                    gone = action["remove"]
+                    removed[unquote(gone["path"])] = int(gone.get("deletionTimestamp") or 0)
                 elif "protocol" in action:
                     check_protocol(action["protocol"], self.name)
                 elif "metaData" in action:
@@ -400,7 +421,7 @@ class DeltaLog:
                 version=version,
             ) from exc
         commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
-        return LogEntry(version, commits, tuple(added), tuple(compacted), tuple(removed), refused, total)
+        return LogEntry(version, commits, tuple(added), tuple(compacted), removed, refused, total)
 
     def _confirm(self, key: str, body: bytes | memoryview) -> None:
         """Read again what has no seal to tell it from other objects; ValueError if it is not the same."""
@@ -410,7 +431,7 @@ class DeltaLog:
     def _replay(self, entry: LogEntry) -> None:
         removed = [gone for path in entry.removed if (gone := self._files.pop(path, None)) is not None]
         for gone in removed:
-            self._tombstones[gone.path] = (gone, now_ms())
+            self._tombstones[gone.path] = (replace(gone, rows=None), entry.removed[gone.path])
         if len(self._tombstones) > _KEPT_TOMBSTONES:
             self._forget_tombstones()
         added = (*entry.added, *entry.compacted)

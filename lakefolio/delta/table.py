@@ -160,7 +160,7 @@ class DeltaTable(DeltaLog):
             body = self.seals.entry(version, info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        self._replay(LogEntry(version, tuple(commit_ids), added, (), ()))
+        self._replay(LogEntry(version, tuple(commit_ids), added, (), {}))
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class DeltaTable(DeltaLog):
             )
         except AlreadyExistsError:
             return False
-        self._replay(LogEntry(version, (), (), (merged,), tuple(file.path for file in files)))
+        self._replay(LogEntry(version, (), (), (merged,), {file.path: now for file in files}))
         return True
 
     def _described(self, rows: pa.Table, body: bytes, path: str) -> DataFile:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.delta.table import DeltaTable
-from lakefolio.errors import AlreadyExistsError, FormatError, LakefolioError
+from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
 from lakefolio.format.arrow_rows import RowLog
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
 
@@ -147,7 +147,13 @@ class LogTable:
 
     def _sync(self) -> None:
         if self._table.version >= 0:
-            self._take(self._table.poll()[1])
+            try:
+                rows = self._table.poll()[1]
+            except IntegrityError:  # files that were new once may have been replaced and deleted since: begin anew
+                table = self.anew()
+                rows = table.load()
+                self._table, self._rows = table, RowLog(table.schema)
+            self._take(rows)
             self._read = True
 
     def _take(self, rows: pa.Table) -> None:

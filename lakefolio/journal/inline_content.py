@@ -19,7 +19,6 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 if TYPE_CHECKING:
     from lakefolio.delta.table import DataFile, DeltaTable
     from lakefolio.model.entries import Entry
-    from lakefolio.model.state import State
 
 __all__ = ["InlineContents", "without_purged"]
 
@@ -113,15 +112,17 @@ def _places(rows: pa.Table) -> list[tuple[int, int]]:
     return list(zip(rows.column("version").to_pylist(), rows.column("ordinal").to_pylist(), strict=True))
 
 
-def without_purged(rows: pa.Table, state: State) -> pa.Table:
-    """Return rows of ``manifests`` without the inline content that was purged in a state."""
-    if not state.purged:
-        return rows
+def without_purged(rows: pa.Table, generation: Callable[[str], int]) -> pa.Table:
+    """Return rows of ``manifests`` without the inline content that was purged.
+
+    Args:
+        rows: The rows; the same object is returned if none of them loses anything.
+        generation: Gives the lowest generation of a digest that was not purged.
+    """
     held = pc.and_(pc.equal(rows.column("storage"), "inline"), pc.is_valid(rows.column("content")))
     some = rows.select(["blob_digest", "generation"]).filter(held).to_pylist()
     purged = [
-        row["blob_digest"] is not None and (row["generation"] or 0) < state.generation(row["blob_digest"])
-        for row in some
+        row["blob_digest"] is not None and (row["generation"] or 0) < generation(row["blob_digest"]) for row in some
     ]
     if not any(purged):
         return rows

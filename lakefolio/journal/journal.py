@@ -328,7 +328,7 @@ class Journal:
 
     def erase(self, rows: pa.Table) -> pa.Table:
         """Return rows of ``manifests`` without the inline content that was purged."""
-        return without_purged(rows, self.known)
+        return without_purged(rows, self.known.generation) if self.known.purged else rows
 
     def moved(self) -> None:
         """Take note of a version of ``manifests`` without rows. The caller holds the lock."""

@@ -220,7 +220,7 @@ class LogWriter:
             journal.poll()
             return
         journal.extend(rows, version, values)
-        self.note([LogEntry(version, tuple(commit_ids), (), (), (), tuple(refused))])
+        self.note([LogEntry(version, tuple(commit_ids), (), (), {}, tuple(refused))])
         for waiting, _ in plans:
             waiting.outcome = Committed(version, layout.at)
             waiting.end()

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.delta.orphans import dead_files
+from lakefolio.delta.orphans import needless_files
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import ConflictError, FormatError, InvalidInputError, StorageError
+from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, PENDING, TABLES, table_prefix
 from lakefolio.format.schema import SPECS
+from lakefolio.maintenance.erase import erase
 from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
@@ -80,6 +82,8 @@ class _Found:
     foreign: int = 0
     ahead: int = 0
     missed: _Tally = field(default_factory=_Tally)
+    inline: _Tally = field(default_factory=_Tally)
+    rewritten_files: int = 0
 
     def note(self, info: ObjectInfo, reason: str) -> None:
         self.reasons.setdefault(reason, _Tally()).add(info.size_bytes)
@@ -141,7 +145,7 @@ def collect(
             if exc.kind != "gc-outdated" or look == _LOOKS - 1:
                 raise
             run.found.anew()
-    rest = _sweep_rest(store, lake_id, now, grace_s, dry_run=dry_run)
+    rest = _sweep_rest(store, lake_id, datetime.now(UTC), grace_s, dry_run=dry_run)
     return _report(run.found, rest, version, dry_run=dry_run, grace_s=grace_s)
 
 
@@ -174,10 +178,11 @@ class _Run:
         self._progress = progress
         self._waiting: list[tuple[ObjectInfo, PurgedBlob]] = []
         self._dead: list[ObjectInfo] = []
+        self._inline: list[PurgedBlob] = []
 
     def look(self) -> int:
         """Look once over all objects and return the version that was looked at."""
-        self._waiting, self._dead = [], []
+        self._waiting, self._dead, self._inline = [], [], []
         table = _table(self._store, self._lake_id, JOURNAL)
         with Marks(table, self._keep, lambda rows: self._progress("read", rows)) as marks:
             purger = Purger(table, marks.committed_at, self._author)
@@ -186,20 +191,51 @@ class _Run:
                 self._progress("listed", self.found.stored.blobs)
                 if len(self._waiting) >= _AT_ONCE or len(self._dead) >= _AT_ONCE:
                     self._act(purger)
+                if len(self._inline) >= _AT_ONCE:
+                    self._purge_inline(marks, purger)
+            for prefix in marks.prefixes:  # what has no object
+                self._judge(marks, prefix, [])
             self._act(purger)
+            self._purge_inline(marks, purger)
+            if marks.purged_inline:
+                self._erase(table, marks)
             return marks.version
+
+    def _erase(self, table: DeltaTable, marks: Marks) -> None:
+        """Take purged inline content out of the data files."""
+        if not self._dry_run:
+            table.poll()
+        purged = marks.purged_inline
+        self.found.rewritten_files += erase(
+            table, lambda digest: purged.get(digest, -1) + 1, marks.last_inline_purge, dry_run=self._dry_run
+        )
+
+    def _purge_inline(self, marks: Marks, purger: Purger) -> None:
+        """Commit the purge rows of inline content; data files that hold it are rewritten after that."""
+        some, self._inline = self._inline, []
+        agreed = {blob.identity for blob in some}
+        if some and not self._dry_run:
+            agreed, others = purger.purge(some)
+            agreed |= others
+        for blob in some:
+            if blob.identity in agreed:
+                self.found.inline.add(blob.stored_bytes or 0)
+                marks.note_inline_purge(blob.digest, blob.generation, purger.version)
 
     def _judge(self, marks: Marks, prefix: str, infos: list[ObjectInfo]) -> None:
         found = self.found
         matched = [(info, match) for info in infos if (match := _NAME.fullmatch(info.key.rpartition("/")[2]))]
         matched = [(info, match) for info, match in matched if match[1].startswith(prefix)]
         found.foreign += len(infos) - len(matched)
-        if not matched:
-            return
         digests = pa.array(["sha256:" + match[1] for _, match in matched], pa.string())
         generations = np.array([int(match[2] or 0) for _, match in matched], np.int64)
-        verdicts = marks.judge(prefix, digests, generations).tolist()
-        for (info, match), generation, verdict in zip(matched, generations.tolist(), verdicts, strict=True):
+        verdicts, inline = marks.judge(prefix, digests, generations)
+        for row in inline.to_pylist():
+            if row["since"] > to_micros(self._young):
+                continue  # as objects are left alone that are young
+            blob = PurgedBlob(row["digest"], row["generation"], "history", row["inline_bytes"], inline=True)
+            self._inline.append(blob)
+        for (info, match), generation, verdict in zip(matched, generations.tolist(), verdicts.tolist(), strict=True):
             found.stored.add(info.size_bytes)
             if verdict == NEEDED:
                 found.needed.add(info.size_bytes)
@@ -271,7 +307,7 @@ def shards(store: Store, *, many: bool) -> Iterator[tuple[str, list[ObjectInfo]]
 
 
 def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
-    """Remove what killed writers leave beside blobs: tickets, unfinished writes, data files that no log entry names."""
+    """Remove what killed writers and merges leave: tickets, unfinished writes, data files that no version needs."""
 
     def older(infos: Iterator[ObjectInfo], age_s: float) -> Iterator[ObjectInfo]:
         return (info for info in infos if info.modified_at <= now - timedelta(seconds=age_s))
@@ -285,7 +321,8 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
             if table in TABLES or exc.kind != "table-missing":
                 raise
             continue  # nothing was logged yet
-        files += dead_files(read, older(store.list(table_prefix(table) + "/"), grace_s))
+        listed = older(store.list(table_prefix(table) + "/"), grace_s)
+        files += needless_files(read, listed, int((now.timestamp() - grace_s) * 1000))
     if not dry_run:
         store.delete([info.key for info in (*tickets, *files)])
     try:
@@ -324,5 +361,8 @@ def _report(found: _Found, rest: dict[str, Any], version: int, *, dry_run: bool,
         reasons={name: {"blobs": tally.blobs, "bytes": tally.bytes} for name, tally in sorted(found.reasons.items())},
         largest=[{"key": key, "bytes": size, "reason": reason} for size, key, reason in found.largest],
         foreign_objects=found.foreign,
+        purged_inline=found.inline.blobs,
+        purged_inline_bytes=found.inline.bytes,
+        rewritten_files=found.rewritten_files,
         **rest,
     )

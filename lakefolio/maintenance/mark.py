@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from lakefolio.delta.scan import scan
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.maintenance.reachability import Keep, Reach, judge, live_snapshots
+from lakefolio.maintenance.reachability import Keep, Reach, inline_history, judge, live_snapshots
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -29,14 +29,14 @@ __all__ = ["Marks"]
 
 _COLUMNS: Final = (
     *("version", "ordinal", "committed_at", "op", "folio", "item", "entry_id"),
-    *("storage", "blob_digest", "generation", "run_id", "snapshot", "target_version"),
+    *("storage", "blob_digest", "generation", "run_id", "size_bytes", "snapshot", "target_version"),
 )
-_ITEM_COLUMNS: Final = _COLUMNS[:11]
+_ITEM_COLUMNS: Final = _COLUMNS[:12]
 _IN_MEMORY_ROWS: Final = 500_000
 _SHARD_ROWS: Final = 200_000
 _MOST_SHARDS: Final = 256
-_REFERENCES: Final = pa.schema([("digest", pa.string()), ("generation", pa.int32()), ("needed", pa.bool_())])
-_PURGES: Final = _REFERENCES.remove(2)
+_PURGES: Final = pa.schema([("digest", pa.string()), ("generation", pa.int32())])
+_REFERENCES: Final = pa.schema([*_PURGES, ("needed", pa.bool_()), ("inline_bytes", pa.int64()), ("since", pa.int64())])
 _WEIGHTS: Final = np.random.default_rng(0).integers(0, 2**32, 1024, np.uint32) | np.uint32(1)
 
 
@@ -47,6 +47,8 @@ class Marks:
         version: The version that was looked at.
         row_count: The rows of the journal.
         committed_at: When that version was committed, or None for an empty lake.
+        purged_inline: The inline content that was purged: digest -> highest generation.
+        last_inline_purge: The newest version that purged some, -1 for none.
     """
 
     def __init__(self, table: DeltaTable, keep: Keep, progress: Callable[[int], None] = lambda count: None) -> None:
@@ -60,6 +62,8 @@ class Marks:
         self.version = table.version
         self.row_count = 0
         self.committed_at: Any = None
+        self.purged_inline: dict[str, int] = {}
+        self.last_inline_purge = -1
         expected = sum(file.row_count for file in table.known_files)
         self._folder = None if expected <= _IN_MEMORY_ROWS else Path(tempfile.mkdtemp(prefix="lakefolio-gc-"))
         shards = 1 if self._folder is None else min(_MOST_SHARDS, -(-expected // _SHARD_ROWS))
@@ -78,7 +82,9 @@ class Marks:
         for rows in scan(table, _COLUMNS):
             op = rows.column("op")
             about_snapshots.append(rows.filter(_one_of(op, "snapshot", "drop_snapshot")))
-            purges = rows.filter(pc.equal(op, "purge")).select(["blob_digest", "generation"])
+            purges = rows.filter(pc.equal(op, "purge"))
+            self._note(purges.filter(pc.equal(purges.column("storage"), "inline")))
+            purges = purges.select(["blob_digest", "generation"])
             self._deal(self._purges, purges.rename_columns(["digest", "generation"]))
             telling = pc.or_(_one_of(op, "put", "delete"), pc.is_valid(rows.column("blob_digest")))
             of_items = rows.filter(pc.and_(telling, pc.not_equal(op, "purge"))).select(_ITEM_COLUMNS)
@@ -103,16 +109,37 @@ class Marks:
             rows, numbers = rows.filter(pa.array(numbers >= 0)), numbers[numbers >= 0]
         shards.deal(rows, numbers)
 
-    def judge(self, prefix: str, digests: pa.Array, generations: Any) -> Any:
-        """Say of each object of a shard what it is, see :func:`reach.judge`. Each shard can be asked once.
+    def _note(self, purges: pa.Table) -> None:
+        """Take note of inline content that was purged."""
+        for row in purges.select(["version", "blob_digest", "generation"]).to_pylist():
+            if row["blob_digest"] is not None:
+                self.note_inline_purge(row["blob_digest"], row["generation"] or 0, row["version"])
+
+    def note_inline_purge(self, digest: str, generation: int, version: int) -> None:
+        """Take note of inline content that was purged by a row of a version."""
+        self.purged_inline[digest] = max(generation, self.purged_inline.get(digest, -1))
+        self.last_inline_purge = max(version, self.last_inline_purge)
+
+    def judge(self, prefix: str, digests: pa.Array, generations: Any) -> tuple[Any, pa.Table]:
+        """Judge the content of a shard. Each shard can be asked once.
 
         Args:
             prefix: The first two hex digits of all the digests.
             digests: ``sha256:<hex>`` of the objects.
             generations: Their generations, as a NumPy array.
+
+        Returns:
+            What each object is, see :func:`reachability.judge`, and the inline content that nothing needs, see
+            :func:`reachability.inline_history`.
         """
         number = int(prefix, 16)
-        return judge(self._by_digest.take(number), self._purges.take(number), digests, generations)
+        references, purges = self._by_digest.take(number), self._purges.take(number)
+        return judge(references, purges, digests, generations), inline_history(references, purges)
+
+    @property
+    def prefixes(self) -> list[str]:
+        """The shards of which rows refer to content, those that were not asked yet."""
+        return [f"{number:02x}" for number in sorted(self._by_digest.numbers)]
 
     def close(self) -> None:
         """Remove the temporary files. Idempotent."""
@@ -162,6 +189,11 @@ class _Shards:
                 sink = pa.OSFile(str(self._path(shard)), "wb")
                 self._writers[shard] = (sink, pa.ipc.new_stream(sink, self._schema))
             self._writers[shard][1].write_table(some)
+
+    @property
+    def numbers(self) -> set[int]:
+        """The shards that have rows."""
+        return {*self._held, *self._writers}
 
     def take(self, shard: int) -> pa.Table:
         """Return the rows of a shard and forget them."""

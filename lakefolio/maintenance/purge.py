@@ -34,12 +34,13 @@ _PAUSE_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PurgedBlob:
-    """A blob that a collector found nothing to need: ``reason`` is ``orphan`` or ``history``."""
+    """Content that a collector found nothing to need: ``reason`` is ``orphan`` or ``history``."""
 
     digest: str
     generation: int
     reason: Literal["orphan", "history"]
     stored_bytes: int | None = None
+    inline: bool = False
 
     @property
     def identity(self) -> tuple[str, int]:
@@ -112,6 +113,7 @@ class Purger:
                     "reason": blob.reason,
                     "blob_digest": blob.digest,
                     "generation": blob.generation,
+                    "storage": "inline" if blob.inline else None,
                     "stored_bytes": blob.stored_bytes,
                 }
                 for ordinal, blob in enumerate(agreed)
@@ -135,6 +137,11 @@ class Purger:
         else:
             self._since.extend(rows, version)
         return {blob.identity for blob in agreed}
+
+    @property
+    def version(self) -> int:
+        """The newest version known."""
+        return self._since.version
 
     def _agreed(self, some: Sequence[PurgedBlob]) -> list[PurgedBlob]:
         """Leave out what came to be needed, or was given up, since the collector looked."""

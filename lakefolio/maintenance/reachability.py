@@ -26,6 +26,7 @@ __all__ = [
     "Keep",
     "Reach",
     "Snap",
+    "inline_history",
     "judge",
     "live_snapshots",
 ]
@@ -217,13 +218,22 @@ class Reach:
         return found
 
     def references(self) -> pa.Table:
-        """Return what the rows do for blobs: ``digest``, ``generation``, ``needed`` (bool); one row per reference."""
+        """Return what the rows do for content, one row per reference.
+
+        Columns: ``digest``, ``generation``, ``needed`` (bool), and of inline content ``inline_bytes`` and ``since``
+        (when it was put, in microseconds since 1970), both null for objects.
+        """
         stored = pa.array(self._stored)
+        inline = pc.equal(self._rows.column("storage"), "inline")
+        size = pc.if_else(inline, pc.fill_null(self._rows.column("size_bytes"), 0), None)
+        since = pc.if_else(inline, self._rows.column("committed_at").cast("int64"), None)
         return pa.table(
             {
                 "digest": self._rows.column("blob_digest").filter(stored),
                 "generation": pc.fill_null(self._rows.column("generation"), 0).filter(stored),
                 "needed": pa.chunked_array([pa.array(self._why[self._stored] > _GIVEN_UP)]),
+                "inline_bytes": size.filter(stored),
+                "since": since.filter(stored),
             }
         )
 
@@ -255,11 +265,7 @@ def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations
         digests: ``sha256:<hex>`` of the objects.
         generations: Their generations, as a NumPy array.
     """
-    given_up = np.full(len(digests), -1, np.int64)
-    if purges.num_rows:
-        latest = purges.group_by("digest").aggregate([("generation", "max")])
-        at = pc.index_in(digests, value_set=latest.column("digest").combine_chunks())
-        given_up = _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
+    given_up = _given_up(purges, digests)
     referred = _identities(references.column("digest"), references.column("generation"))
     objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
     verdicts = np.full(len(digests), ORPHAN, np.int8)
@@ -269,6 +275,35 @@ def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations
     verdicts[(verdicts != NEEDED) & (generations > given_up + 1)] = AHEAD
     verdicts[generations <= given_up] = PURGED
     return verdicts
+
+
+def inline_history(references: pa.Table, purges: pa.Table) -> pa.Table:
+    """Return the inline content that nothing needs and no row has purged yet.
+
+    Args:
+        references: As for :func:`judge`.
+        purges: As for :func:`judge`.
+
+    Returns:
+        ``digest``, ``generation``, ``inline_bytes`` and ``since`` (of the newest row), one row for each.
+    """
+    found = references.group_by(["digest", "generation"]).aggregate(
+        [("needed", "max"), ("inline_bytes", "max"), ("since", "max")]
+    )
+    found = found.rename_columns(["digest", "generation", "needed", "inline_bytes", "since"])
+    found = found.filter(pc.and_(pc.is_valid(found.column("inline_bytes")), pc.invert(found.column("needed"))))
+    digests = found.column("digest").combine_chunks()
+    alive = _ints(found.column("generation")) > _given_up(purges, digests)
+    return found.filter(pa.array(alive)).drop(["needed"])
+
+
+def _given_up(purges: pa.Table, digests: pa.Array) -> Any:
+    """Return the highest generation of each digest that was purged, -1 for none."""
+    if not purges.num_rows:
+        return np.full(len(digests), -1, np.int64)
+    latest = purges.group_by("digest").aggregate([("generation", "max")])
+    at = pc.index_in(digests, value_set=latest.column("digest").combine_chunks())
+    return _ints(pc.fill_null(latest.column("generation_max").combine_chunks().take(at), -1))
 
 
 def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.ChunkedArray:

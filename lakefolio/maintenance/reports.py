@@ -25,7 +25,8 @@ class GcReport(Report):
 
     ``stored_…`` is all objects; ``found_…`` those that nothing needs; of these ``kept_by_grace_…`` are young,
     ``purged_…`` were given up now, ``deleted_…`` are gone (those given up before included); ``needed_meanwhile_…``
-    were saved by somebody who came between. ``reasons`` says why, ``largest`` names the largest.
+    were saved by somebody who came between. ``purged_inline`` contents lay inline, ``purged_inline_bytes`` in all;
+    ``rewritten_files`` table files held them. ``reasons`` says why, ``largest`` names the largest.
     """
 
     def __str__(self) -> str:
@@ -45,10 +46,10 @@ class GcReport(Report):
             lines.append(f"kept back, younger than {_lasting(self['grace_s'])}: {self._of('kept_by_grace')}")
         if self["needed_meanwhile_blobs"]:
             lines.append(f"needed again meanwhile: {self._of('needed_meanwhile')}")
-        for name in ("tickets", "table_files", "unfinished_uploads", "foreign_objects"):
+        for name in _LEFT:
             if self[name]:
                 lines.append(f"{_LEFT[name]}: {self[name]:,}")
-        if self["dry_run"] and any(self[name] for name in ("deleted_blobs", "tickets", "table_files")):
+        if self["dry_run"] and any(self[name] for name in ("deleted_blobs", "purged_inline", "tickets", "table_files")):
             lines.append("this was a dry run: nothing is deleted without --delete (in Python: dry_run=False)")
         return "\n".join(lines)
 
@@ -69,8 +70,10 @@ _WHY = {
     "purged-before": "given up by an earlier gc",
 }
 _LEFT = {
+    "purged_inline": "contents that lay inline",
+    "rewritten_files": "table files rewritten without them",
     "tickets": "tickets of dead writers",
-    "table_files": "table files that no version names",
+    "table_files": "table files that no version needs",
     "unfinished_uploads": "unfinished writes",
     "foreign_objects": "objects below blobs/ that are no blobs, left alone",
 }

@@ -58,7 +58,7 @@ class Entry:
     size_bytes: int | None = None
     stored_bytes: int | None = None
     row_count: int | None = None
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False, compare=False)
     uri: str | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()

@@ -220,7 +220,7 @@ def test_a_writer_may_be_killed_at_any_request(s3_server: S3Server, s3_proxy: Co
         other.folio("f").add_json("later", 3, inputs=["first"])
         assert other.check(read_data=True).ok
 
-    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "batch", judged) >= 7
+    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "batch", judged) >= 3
 
 
 def test_a_combiner_may_be_killed_at_any_request(
@@ -248,7 +248,7 @@ def test_a_combiner_may_be_killed_at_any_request(
         report = fresh.check(read_data=True)
         assert report.ok, f"{what}: {report}"
 
-    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "combine", judged) >= 12
+    assert killed_at_each_request(s3_server, s3_proxy, s3_uri, "combine", judged) >= 10
 
 
 def test_a_writer_that_always_loses_gives_up(
