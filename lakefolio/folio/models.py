@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
 from lakefolio.errors import UnsupportedTypeError
 from lakefolio.folio.putting import Inputs, Putting, Tags
+from lakefolio.items import handler_of
 
 __all__ = ["AddingModels"]
 
@@ -103,8 +103,7 @@ class AddingModels(Putting):
             "metadata": metadata,
             "keep": keep,
         }
-        torch = sys.modules.get("torch")
-        if torch is not None and isinstance(model, torch.nn.Module):
+        if handler_of("torch").accepts(model):
             return self.add_pytorch(
                 name, model, description, overwrite, init_args=init_args, save_class=save_class, **said
             )

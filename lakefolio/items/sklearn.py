@@ -31,7 +31,7 @@ from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.round_trip import walk
-from lakefolio.items.sklearn_round_trip import SKOPS_ERRORS, check_comes_back, culprit, refusal, schema_nodes
+from lakefolio.items.sklearn_round_trip import check_comes_back, culprit, refusal, schema_nodes
 from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_trees
 
 __all__ = ["SklearnHandler"]
@@ -84,7 +84,7 @@ class SklearnHandler:
             )
         try:
             data = skops.dumps(obj)
-        except SKOPS_ERRORS as exc:
+        except Exception as exc:  # skops and the model's own classes may raise anything
             reason = f"can't be written: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}"
             raise refusal(obj, culprit(obj), reason) from exc
         content, schema = _reproducible(data, obj)
@@ -150,7 +150,7 @@ class SklearnHandler:
                 kind="missing-class",
                 hint="install or define it, in the version the model was made with",
             ) from exc
-        except (*SKOPS_ERRORS, zipfile.BadZipFile) as exc:
+        except Exception as exc:  # a file that is damaged, or classes that raise anything
             raise IntegrityError(f"the stored model can't be read: {exc}", kind="bad-content") from exc
         return model
 
@@ -158,7 +158,7 @@ class SklearnHandler:
 def _params(obj: Any) -> dict[str, Any]:
     try:
         found = obj.get_params(deep=False)
-    except SKOPS_ERRORS:
+    except Exception:  # an estimator's own method may raise anything
         return {}
     return {str(key): _shown(value) for key, value in found.items()}
 

@@ -63,7 +63,9 @@ class TorchHandler:
             hyperparameters: What to remember about the training.
 
         Raises:
-            InvalidInputError: If a value is no plain tensor, or the source of the class can't be found.
+            InvalidInputError: If a value is no plain tensor, the source of the class can't be found, or the class
+                and ``init_args`` don't give a module that holds these tensors. The class is called to find out,
+                on the meta device where it allows that, so that no memory is taken.
         """
         torch = need("torch", "storing a torch model")
         need("safetensors.torch", "storing a torch model")
@@ -82,6 +84,7 @@ class TorchHandler:
             if save_class:
                 details["class_source"] = _source(cls)
             state: Mapping[Any, Any] = obj.state_dict()
+            _check_arguments(obj, state, dict(init_args or {}))
         elif isinstance(obj, torch.Tensor):
             details |= {"object": "tensor", "shape": list(obj.shape), "dtype": str(obj.dtype)}
             state = {"tensor": obj}
@@ -164,6 +167,9 @@ class TorchHandler:
         arguments = dict(init_args) if init_args is not None else decode(details.get("init_args") or {}, trusted=names)
         try:
             module = made_by(**arguments)
+            for name, tensor in module.state_dict(keep_vars=True).items():
+                if name in state and tensor.dtype != state[name].dtype:  # a module that was halved stays halved
+                    tensor.data = tensor.data.to(state[name].dtype)
             module.load_state_dict(state, strict=strict)
         except Exception as exc:  # the user's own constructor may raise anything
             raise InvalidInputError(
@@ -173,6 +179,53 @@ class TorchHandler:
                 hint="pass init_args=…, another model_class=…, or reconstruct=False for the state dict",
             ) from exc
         return module.to(device)
+
+
+def _check_arguments(module: Any, state: Mapping[str, Any], arguments: dict[str, Any]) -> None:
+    """Refuse a module that its class and arguments would not give back."""
+    cls = type(module)
+    try:
+        made = _made_like(cls, arguments)
+        problem = _other_state(made.state_dict(), state)
+        if problem is None and repr(made) != repr(module):
+            problem = _other_line(repr(made), repr(module))
+    except Exception as exc:  # a constructor may raise anything
+        problem = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+    if problem is not None:
+        given = f"the arguments {sorted(arguments)}" if arguments else "no arguments"
+        raise InvalidInputError(
+            f"{cls.__qualname__} with {given} doesn't give the module that is to be stored: {problem}",
+            kind="model-mismatch",
+            hint="pass init_args={…} with which the class makes it, or add its state_dict()",
+            type=f"{cls.__module__}.{cls.__qualname__}",
+        )
+
+
+def _made_like(cls: Any, arguments: dict[str, Any]) -> Any:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return cls(**arguments)
+        except (RuntimeError, NotImplementedError):  # it looks at its numbers, which are none on this device
+            return cls(**arguments)
+
+
+def _other_state(made: Mapping[str, Any], state: Mapping[str, Any]) -> str | None:
+    if made.keys() != state.keys():
+        lacking, more = sorted(state.keys() - made.keys())[:3], sorted(made.keys() - state.keys())[:3]
+        return f"it lacks the tensors {lacking} and has {more} instead"
+    for name, tensor in state.items():
+        if made[name].shape != tensor.shape:
+            return f"its {name} has the shape {tuple(made[name].shape)}, expected {tuple(tensor.shape)}"
+    return None
+
+
+def _other_line(made: str, module: str) -> str:
+    lines = zip(made.splitlines(), module.splitlines(), strict=False)
+    one, other = next(((one, other) for one, other in lines if one != other), (made, module))
+    return f"it has {one.strip()[:80]}, expected {other.strip()[:80]}"
 
 
 def _check_tensor(name: Any, value: Any) -> None:

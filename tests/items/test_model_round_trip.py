@@ -234,8 +234,8 @@ def test_a_memmap_comes_back_as_an_array(tmp_path: pathlib.Path) -> None:
     assert np.array_equal(back.value, mapped)
 
 
-def test_a_refused_model_leaves_nothing_behind() -> None:
-    lake = lf.open("memory://")
+def test_a_refused_model_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
+    lake = lf.open(tmp_path / "lake")
     folio = lake.folio("f")
     for add in (folio.add, folio.add_model, folio.add_sklearn, folio.add_data):
         with pytest.raises(LakefolioError) as caught:

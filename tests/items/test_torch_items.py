@@ -3,10 +3,12 @@
 import io
 import pickle
 import sys
+from typing import ClassVar
 
 import pytest
 from items_support import MemorySource, roundtrip, store
 
+import lakefolio as lf
 from lakefolio.errors import IntegrityError, InvalidInputError, UntrustedContentError
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.handler import FilePayload
@@ -124,9 +126,9 @@ def test_only_modules_are_ever_called() -> None:
 
 
 def test_arguments_that_do_not_fit_say_so() -> None:
-    source, encoded = store(make())
+    source, encoded = store(make(), init_args={"input_dim": 5})
     decode = handler_of("torch").decode
-    for options in ({}, {"init_args": {"input_dim": 2}}, {"model_class": Tied}):
+    for options in ({"init_args": {}}, {"init_args": {"input_dim": 2}}, {"model_class": Tied}):
         with pytest.raises(InvalidInputError) as caught:
             decode(source, encoded.details, **options)
         assert caught.value.kind == "model-mismatch"
@@ -203,10 +205,78 @@ class Bomb:
 
 
 def test_damage_and_pickles_are_refused() -> None:
-    source, encoded = store(make())
+    source, encoded = store(make(), init_args={"input_dim": 5})
     buffer = io.BytesIO()
     torch.save({"x": Bomb()}, buffer)
     for content in (source.content[:-1], source.content[:20], b"", pickle.dumps(Bomb()), buffer.getvalue()):
         with pytest.raises(IntegrityError) as caught:
             handler_of("torch").decode(MemorySource(content), encoded.details)
         assert caught.value.kind == "bad-content"
+
+
+class Dropped(nn.Module):
+    def __init__(self, rate: float = 0.1) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(rate)
+        self.line = nn.Linear(2, 1)
+
+
+class Counted(nn.Module):
+    made: ClassVar[list[str]] = []
+
+    def __init__(self, start: float = 1.0) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.full((2,), start))
+        self.large = bool((self.w > 5).any())  # not possible on the meta device
+        self.made.append(self.w.device.type)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (make(), {}),
+        (make(), {"input_dim": 2}),
+        (make(), {"input_dim": 5, "depth": 1}),
+        (nn.Linear(2, 1), {}),
+        (Dropped(0.5), {}),
+        (nn.Sequential(nn.Linear(1, 1)), {}),
+    ],
+)
+def test_a_module_that_would_not_come_back_is_refused_when_it_is_added(tmp_path, module, arguments) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        store(module, init_args=arguments)
+    assert caught.value.kind == "model-mismatch"
+    lake = lf.open(tmp_path / "lake")
+    with pytest.raises(InvalidInputError) as refused:
+        lake.folio("f").add_model("net", module, init_args=arguments)
+    assert refused.value.kind == "model-mismatch"
+    assert refused.value.item == "net"
+    assert lake.version == 0
+    lake.folio("f").add_model("net", module.state_dict())
+    assert_same_state(lake.get("f:net"), module.state_dict())
+
+
+def test_the_proof_leaves_the_random_numbers_alone_and_copes_with_constructors_that_read_numbers() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    net, counted = make(), Counted(3.0)
+    torch.manual_seed(7)
+    store(net, init_args={"input_dim": 5})
+    store(counted, init_args={"start": 3.0})
+    assert torch.equal(torch.rand(3), expected)
+    assert set(Counted.made) <= {"meta", "cpu"}
+
+
+def test_a_module_of_another_precision_comes_back_in_it() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        net = make().to(dtype)
+        source, encoded = store(net, init_args={"input_dim": 5})
+        back = handler_of("torch").decode(source, encoded.details)
+        assert_same_state(back.state_dict(), net.state_dict())
+
+
+def test_tied_weights_stay_tied() -> None:
+    source, encoded = store(Tied().half())
+    back = handler_of("torch").decode(source, encoded.details)
+    assert back.decoder.weight is back.encoder.weight
+    assert back.decoder.weight.dtype == torch.float16
