@@ -15,6 +15,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -22,16 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-_KINDS: Final = {
-    ".parquet": "table",
-    ".pq": "table",
-    ".csv": "table",
-    ".feather": "table",
-    ".arrow": "table",
-    ".ipc": "table",
-    ".npy": "array",
-    ".json": "json",
-}
+_KINDS: Final = {".npy": "array", ".json": "json"}
+_TEXT: Final = ("", ".txt", ".dat", ".data")
+"""Endings that may mean CSV where a table is asked for."""
 _IN_MEMORY_BYTES: Final = 64 * 2**20
 """Up to this size stdin is added as bytes, which have no file name to be noted."""
 _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
@@ -44,9 +38,20 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     "--as",
     "kind",
     type=click.Choice(["table", "array", "json", "artifact"]),
-    help="What to store it as. By default what PATH ends with says: .parquet .csv .feather .arrow are tables, "
-    ".npy arrays, .json JSON, everything else is kept as it is.",
+    help="What to store it as. By default what PATH ends with says: .parquet .csv .tsv .csv.gz .feather .arrow are "
+    "tables, .npy arrays, .json JSON, everything else is kept as it is.",
 )
+@click.option("--format", "form", type=click.Choice(READABLE), help="Of a table: the format of the file.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="COLUMN=TYPE",
+    help="Of a CSV file: the type of a column (string, int64, float64, date32, …), instead of one that loses nothing "
+    "of its text. * is every column. Repeatable.",
+)
+@click.option("--encoding", metavar="NAME", help="Of a CSV file: its encoding, such as latin-1; UTF-8 by default.")
+@click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file: what stands between cells; a comma by default.")
 @click.option("--description", metavar="TEXT", help="One sentence on what it is.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
 @click.option(
@@ -72,6 +77,10 @@ def add(
     ref: str,
     path: str,
     kind: str | None,
+    form: str | None,
+    types: tuple[str, ...],
+    encoding: str | None,
+    delimiter: str | None,
     description: str | None,
     tags: tuple[str, ...],
     inputs: tuple[str, ...],
@@ -95,6 +104,7 @@ def add(
         "overwrite": overwrite,
         "keep": keep,
     }
+    csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter}
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
     doing = f"adding {path}"
@@ -104,8 +114,15 @@ def add(
             _refer(folio, name, path, kind, words)
         else:
             with _local(path) as source:
-                chosen = kind or ("artifact" if path == "-" else _KINDS.get(source.suffix.lower(), "artifact"))
-                _store(folio, name, source, "artifact" if source.is_dir() else chosen, words, stdin=path == "-")
+                chosen = kind or _kind_of(source, form)
+                if chosen == "table":
+                    folio.import_table(name, source, table_format=form or _table_format(source), **csv, **words)
+                elif form is not None or any(csv.values()):
+                    raise click.UsageError(
+                        "--format, --type, --encoding and --delimiter are for tables; give --as table"
+                    )
+                else:
+                    _store(folio, name, source, chosen, words, stdin=path == "-")
     entry = lake.item(ref)
     size = "" if entry.size_bytes is None else f", {entry.size_bytes:,} bytes"
     rows = "" if entry.row_count is None else f", {entry.row_count:,} rows"
@@ -165,10 +182,26 @@ def _refer(folio: Folio, name: str, path: str, kind: str | None, words: dict[str
     folio.add_reference(name, path, kind=kind, **words)
 
 
+def _kind_of(source: Path, form: str | None) -> str:
+    if source.is_dir():
+        return "artifact"
+    if form is not None or format_of(source.name) in READABLE:
+        return "table"
+    return _KINDS.get(source.suffix.lower(), "artifact")
+
+
+def _types(given: tuple[str, ...]) -> dict[str, str] | None:
+    found = {}
+    for one in given:
+        column, mark, name = one.rpartition("=")
+        if not mark or not column:
+            raise click.BadParameter(f"{one!r} is not COLUMN=TYPE", param_hint="--type")
+        found[column] = name
+    return found or None
+
+
 def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, Any], *, stdin: bool) -> None:
-    if kind == "table":
-        folio.import_table(name, source, table_format=_table_format(source), **words)
-    elif kind == "array":
+    if kind == "array":
         folio.add_numpy(name, _array(source), **words)
     elif kind == "json":
         folio.add_json(name, _json(source), **words)
@@ -178,12 +211,22 @@ def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, An
         folio.add_artifact(name, source, **words)
 
 
-def _table_format(source: Path) -> str | None:
-    if _KINDS.get(source.suffix.lower()) == "table":
-        return None
+def _table_format(source: Path) -> str:
+    """Return the format of a file that is to become a table: by its ending, else by its first bytes."""
+    found = format_of(source.name)
+    if found in READABLE:
+        return found
     with source.open("rb") as file:
         head = file.read(8)
-    return next((form for magic, form in _MAGIC.items() if head.startswith(magic)), "csv")
+    found = next((form for magic, form in _MAGIC.items() if head.startswith(magic)), None)
+    if found is None and source.suffix.lower() not in _TEXT:
+        raise InvalidInputError(
+            f"{source.name!r} ends with no format that a table is read from",
+            kind="bad-format",
+            hint=f"give --format with one of {', '.join(READABLE)}, or another --as",
+            path=str(source),
+        )
+    return found or "csv"
 
 
 def _array(source: Path) -> Any:

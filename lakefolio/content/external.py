@@ -10,12 +10,13 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError, ReferenceNotFoundError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.format.names import is_uri
+from lakefolio.format.table_formats import format_of
 from lakefolio.model.changes import Stored
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
 
@@ -24,20 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "load", "local_path", "register"]
 
-_TABLES = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".feather": "arrow",
-    ".arrow": "arrow",
-}
 _MEDIA_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "csv": "text/csv",
     "tsv": "text/tab-separated-values",
     "arrow": "application/vnd.apache.arrow.file",
+    "feather": "application/vnd.apache.arrow.file",
+    "delta": "application/vnd.apache.parquet",
 }
+_ONE_READER = {"feather": "arrow"}
+"""Formats that are read as another one."""
 
 
 def register(
@@ -55,14 +52,14 @@ def register(
         uri: ``s3://…``, ``gs://…``, ``az://…``, ``https://…`` or a local path (made absolute).
         storage_options: Options for stores of the lake's own kind.
         kind: ``table`` or ``artifact``; by default by the file's ending.
-        format: The format of a table (``parquet``, ``csv``, ``tsv``, ``arrow``) if the ending does not tell.
+        format: The format of a table (``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather``, ``delta``) if the ending
+            does not tell.
 
     Raises:
-        InvalidInputError: If the address is empty or of a kind that can't be read.
+        InvalidInputError: If the address is empty or of a kind that can't be read, or a table's format is unknown.
     """
     text = _absolute(uri)
-    suffix = Path(text.split("?", 1)[0]).suffix.lower()
-    format = format or _TABLES.get(suffix) or ("parquet" if kind == "table" else "file")
+    format = _format(text, format, kind)
     details: dict[str, Any] = {"file_name": text.rstrip("/").rsplit("/", 1)[-1]}
     try:
         details |= _observe(text, storage_options)
@@ -84,6 +81,26 @@ def register(
         stored_bytes=0,
         uri=text,
         details=details,
+    )
+
+
+def _format(text: str, format: str | None, kind: str | None) -> str:
+    """Return the format of what lies at an address: as the user says, else by the file's ending."""
+    name = PurePosixPath(text.split("?", 1)[0]).name
+    found = format or format_of(name)
+    if found in _MEDIA_TYPES:
+        return _ONE_READER.get(found, found)
+    if kind != "table":
+        return "file"
+    folder = text.endswith("/") or (text.startswith("/") and Path(text).is_dir())
+    if format is None and (folder or not PurePosixPath(name).suffix):
+        return "parquet"
+    raise InvalidInputError(
+        f"reference {text!r} names no table: its format is " + ("unknown" if format is None else repr(format)),
+        kind="bad-format",
+        hint=f"give table_format= with one of {', '.join(_MEDIA_TYPES)}, or refer to it as an artifact",
+        uri=text,
+        format=format,
     )
 
 

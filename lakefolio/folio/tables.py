@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.putting import Inputs, Putting, Tags, as_list, check_is_text, given
-from lakefolio.items.table_import import open_table_file
+from lakefolio.format.table_formats import stem_of
+from lakefolio.items.table_import import Types, open_table_file
 
 __all__ = ["AddingTables"]
 
@@ -85,13 +86,21 @@ class AddingTables(Putting):
         overwrite: bool = False,
         keep: bool = False,
         block_size: int | None = None,
+        types: Types = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
     ) -> Self:
-        """Add a table from a Parquet, CSV, Feather or Arrow file of any size, streamed.
+        """Add a table from a Parquet, CSV, TSV, Feather or Arrow file of any size, streamed.
+
+        The columns of a CSV file get types that lose nothing of its text: an id of 20 digits, a postal code with a
+        leading zero and a number with more digits than a float holds keep them all. A warning names the columns whose
+        numbers are therefore not int64 or float64. An empty cell is missing.
 
         Args:
             name: The name; None takes the file's, without extension.
             path: The file.
-            table_format: ``parquet``, ``csv``, ``feather`` or ``arrow``; by default what the extension says.
+            table_format: ``parquet``, ``csv``, ``tsv``, ``feather`` or ``arrow``; by default what the extension says
+                (``.csv.gz`` is a compressed CSV).
             description: One sentence on what it is.
             inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
                 outside.
@@ -99,7 +108,12 @@ class AddingTables(Putting):
             metadata: Facts to note of it; JSON values.
             keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
             overwrite: Replace an item of that name; its old entry stays in the history.
-            block_size: For CSV, how many bytes are parsed at once; types are inferred from the first block.
+            block_size: For CSV, how many bytes are parsed at once.
+            types: For CSV, the types of columns by name (``{"zip": "string", "price": "decimal128(20, 2)"}``), or one
+                for all; by default those that lose nothing.
+            encoding: For CSV, the encoding of the text (``latin-1``, ``cp1252``, …); UTF-8 by default, or UTF-16 if
+                the file says so.
+            delimiter: For CSV, what stands between cells; a comma by default, in a TSV a tab.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -107,9 +121,11 @@ class AddingTables(Putting):
         """
         self._check_writable()
         source = Path(path).expanduser()
-        with open_table_file(source, table_format, block_size) as reader:
+        with open_table_file(
+            source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter
+        ) as reader:
             return self._put(
-                source.stem if name is None else name,
+                stem_of(source.name) if name is None else name,
                 reader,
                 "table",
                 description,
@@ -146,7 +162,7 @@ class AddingTables(Putting):
             name: The name; ``/`` may group names.
             path: A path or URI.
             table_format: ``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather`` or ``delta``; by default what
-                the extension says, else ``parquet``.
+                the extension says, and ``parquet`` for a folder or a name without extension.
             num_rows: How many rows it has, if you know.
             version: Its version, for formats that have some.
             description: One sentence on what it is.
@@ -160,7 +176,7 @@ class AddingTables(Putting):
             overwrite: Replace an item of that name; its old entry stays in the history.
 
         Raises:
-            InvalidInputError: The format is unknown.
+            InvalidInputError: The format is unknown, or the extension is one of no format that can be read.
         """
         where = path if path is not None else reference
         if where is None:

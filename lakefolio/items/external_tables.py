@@ -1,14 +1,18 @@
-"""Reading table files that somebody else wrote (references): Parquet, CSV, TSV, Arrow; a file or a folder of them."""
+"""Reading table files that other programs wrote (references): a file or a folder of files."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.format.table_formats import READABLE, format_of
+from lakefolio.items.conversions import to_pandas, to_polars
 
 __all__ = ["read"]
+
+_FORMATS: Final = (*READABLE, "delta")
 
 
 def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] | None = None, **options: Any) -> Any:
@@ -16,45 +20,37 @@ def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] 
 
     Args:
         path: The file or folder.
-        format: ``parquet``, ``csv``, ``tsv`` or ``arrow``.
+        format: ``parquet``, ``csv``, ``tsv``, ``arrow`` or ``feather``, or ``delta`` for the folder of a Delta table.
         as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default pandas where it is installed, else
             Arrow.
         columns: Only these columns.
-        **options: For the reader of pandas, when a pandas frame is asked for.
+        **options: For the reader of pandas, which is used if there are any and a pandas frame is asked for; of CSV
+            also ``types``, ``encoding`` and ``delimiter``, as ``import_table`` takes them.
 
     Raises:
-        UnsupportedTypeError: If the format is none of these.
+        UnsupportedTypeError: If the format is none of these, or the library can't hold a column.
         InvalidInputError: If the file is not of that format.
     """
     import pyarrow as pa
-    import pyarrow.csv as csv
-    import pyarrow.dataset as ds
 
     if as_ is None:
         as_ = "pandas" if _has_pandas() else "arrow"
-    formats: dict[str, Any] = {
-        "parquet": "parquet",
-        "csv": "csv",
-        "tsv": ds.CsvFileFormat(parse_options=csv.ParseOptions(delimiter="\t")),
-        "arrow": "ipc",
-    }
-    if format not in formats:
+    if as_ not in ("pandas", "polars", "arrow", "lazy"):
+        raise InvalidInputError(f"as_={as_!r} is not one of 'pandas', 'polars', 'arrow', 'lazy'", kind="bad-option")
+    if format not in _FORMATS:
         raise UnsupportedTypeError(
-            f"table format {format!r} can't be read",
-            hint="it is one of " + ", ".join(formats),
-            kind="bad-format",
+            f"table format {format!r} can't be read", hint="it is one of " + ", ".join(_FORMATS), kind="bad-format"
         )
+    csv: dict[str, Any] = {name: options.pop(name) for name in ("types", "encoding", "delimiter") if name in options}
     try:
-        if as_ == "pandas" and format in ("parquet", "csv", "tsv") and path.is_file():
-            return _pandas(path, format, columns, options)
-        dataset = ds.dataset(path, format=formats[format])
-        if as_ == "lazy":
-            import polars as pl
-
-            lazy = pl.scan_pyarrow_dataset(dataset)
-            return lazy if columns is None else lazy.select(columns)
-        table = dataset.to_table(columns=columns)
-    except (pa.ArrowException, ValueError, OSError) as exc:
+        if options and as_ == "pandas" and format in ("parquet", "csv", "tsv") and path.is_file():
+            return _by_pandas(path, format, columns, options | csv)
+        if as_ == "lazy" and format in ("parquet", "arrow", "feather", "delta"):
+            return _lazy(path, format, columns)
+        table = _table(path, format, columns, csv)
+    except LakefolioError:
+        raise
+    except (pa.ArrowException, ValueError, OSError, KeyError) as exc:
         raise InvalidInputError(
             f"{str(path)!r} can't be read as {format}: {(str(exc).splitlines() or [''])[0][:160]}",
             kind="bad-table-file",
@@ -63,13 +59,10 @@ def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] 
         ) from exc
     if as_ == "arrow":
         return table
-    if as_ == "polars":
-        import polars as pl
-
-        return pl.from_arrow(table)
     if as_ == "pandas":
-        return table.to_pandas()
-    raise InvalidInputError(f"as_={as_!r} is not one of 'pandas', 'polars', 'arrow', 'lazy'", kind="bad-option")
+        return to_pandas(table)
+    frame = to_polars(table)
+    return frame.lazy() if as_ == "lazy" else frame
 
 
 def _has_pandas() -> bool:
@@ -80,9 +73,52 @@ def _has_pandas() -> bool:
     return importlib.util.find_spec("pandas") is not None
 
 
-def _pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, Any]) -> Any:
+def _table(path: Path, format: str, columns: list[str] | None, csv: dict[str, Any]) -> Any:
+    if format in ("csv", "tsv"):
+        from lakefolio.items.table_import import open_csv
+
+        if format == "tsv":
+            csv.setdefault("delimiter", "\t")
+        with open_csv(_files(path, format), **csv) as reader:
+            table = reader.read_all()
+        return table if columns is None else table.select(columns)
+    if format == "parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path, columns=columns, use_pandas_metadata=True)
+    if format == "delta":
+        return _lazy(path, format, columns).collect().to_arrow()
+    import pyarrow.dataset as ds
+
+    return ds.dataset(path, format="ipc").to_table(columns=columns)
+
+
+def _files(path: Path, format: str) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith((".", "_")))
+    of_format = [one for one in found if format_of(one.name) == format]
+    return of_format or found
+
+
+def _lazy(path: Path, format: str, columns: list[str] | None) -> Any:
+    import polars as pl
+
+    if format == "delta":
+        lazy = pl.scan_delta(str(path))
+    else:
+        import pyarrow.dataset as ds
+
+        lazy = pl.scan_pyarrow_dataset(ds.dataset(path, format="parquet" if format == "parquet" else "ipc"))
+    return lazy if columns is None else lazy.select(columns)
+
+
+def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, Any]) -> Any:
     import pandas as pd
 
     if format == "parquet":
         return pd.read_parquet(path, columns=columns, **options)
-    return pd.read_csv(path, usecols=columns, sep="\t" if format == "tsv" else ",", **options)
+    options.setdefault("sep", options.pop("delimiter", None) or ("\t" if format == "tsv" else ","))
+    if "types" in options:
+        options["dtype"] = options.pop("types")
+    return pd.read_csv(path, usecols=columns, **options)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.format.digest import TableDigest, table_digest
 from lakefolio.items import pandas_frame, parquet
+from lakefolio.items.conversions import to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 
@@ -374,7 +375,7 @@ def _converted(
         need("pandas", "a pandas table")
         if plan is not None:
             return pandas_frame.from_arrow(table, plan, rows, picked=picked, filtered=changed)
-        frame = table.to_pandas()
+        frame = to_pandas(table)
         return frame.iloc[:, 0] if details.get("series") and frame.shape[1] == 1 else frame
     if plan is not None:
         table = pandas_frame.without_plan(table)
@@ -383,24 +384,7 @@ def _converted(
             rowed = pa.schema([("", pa.null())], table.schema.metadata)
             return pa.Table.from_arrays([pa.nulls(rows)], schema=rowed).select([])
         return table
-    pl = need("polars", "a polars table")
     if not table.num_columns and rows:
-        return pl.DataFrame(height=rows)
-    try:
-        frame = pl.from_arrow(_without_offset_zones(table))
-    except (pl.exceptions.PolarsError, pa.ArrowException) as exc:
-        raise UnsupportedTypeError(
-            f"polars can't hold this table: {str(exc).splitlines()[0]}", hint="use as_='arrow'"
-        ) from exc
+        return need("polars", "a polars table").DataFrame(height=rows)
+    frame = to_polars(table)
     return frame.to_series() if details.get("series") and details.get("source") == "polars" else frame
-
-
-def _without_offset_zones(table: pa.Table) -> pa.Table:
-    """Polars knows named time zones only; the instants stay the same."""
-    fields = [
-        field.with_type(pa.timestamp(field.type.unit, "UTC"))
-        if pa.types.is_timestamp(field.type) and (field.type.tz or "")[:1] in ("+", "-")
-        else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields, table.schema.metadata)) if fields != list(table.schema) else table

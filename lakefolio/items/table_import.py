@@ -1,37 +1,48 @@
-"""Table files of other formats as streams of record batches."""
+"""Table files that other programs wrote, as streams of record batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.format.table_formats import READABLE, compression_of, format_of
+from lakefolio.items.csv_types import ColumnTypes, converted, type_named
 
-__all__ = ["FORMATS", "open_table_file"]
+__all__ = ["Types", "open_csv", "open_table_file"]
 
-FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".feather": "feather",
-    ".arrow": "arrow",
-    ".ipc": "arrow",
-}
-"""The format that each file extension means."""
+_BLOCK_BYTES: Final = 8 << 20
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+Types: TypeAlias = str | pa.DataType | Mapping[str, str | pa.DataType] | None
+"""The type of all columns of a CSV file, or of some by name."""
 
 
 @contextmanager
-def open_table_file(path: Path, table_format: str | None, block_size: int | None = None) -> Iterator[Any]:
+def open_table_file(
+    path: Path,
+    table_format: str | None,
+    block_size: int | None = None,
+    *,
+    types: Types = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Iterator[Any]:
     """Open a table file as a ``pyarrow.RecordBatchReader``; memory use does not grow with the file.
 
     Args:
         path: The file.
-        table_format: One of the values of FORMATS, or None to go by the extension.
+        table_format: One of READABLE, or None to go by the ending.
         block_size: Bytes of CSV parsed at once.
+        types: Of CSV: the types of columns, instead of those that ``csv_types`` chooses.
+        encoding: Of CSV: the encoding of the text, UTF-8 by default.
+        delimiter: Of CSV: what stands between cells; by default a comma, in a ``.tsv`` a tab.
 
     Raises:
         LocalFileNotFoundError: The file does not exist (also a FileNotFoundError).
@@ -41,39 +52,218 @@ def open_table_file(path: Path, table_format: str | None, block_size: int | None
         raise LocalFileNotFoundError(
             f"there is no table file {str(path)!r}", hint="check the path and that it is a file", path=str(path)
         )
-    chosen = table_format or FORMATS.get(path.suffix.lower())
-    if chosen is None or chosen not in FORMATS.values():
+    chosen = table_format or format_of(path.name)
+    if chosen not in READABLE:
         raise InvalidInputError(
             f"table format of {path.name!r} is unknown" if chosen is None else f"table format {chosen!r} is unknown",
             kind="bad-format",
-            hint="pass table_format= parquet, csv, feather or arrow, or keep the file as it is with add_file()",
+            hint=f"a table is read from {', '.join(READABLE)}; name one of them, or keep the file as it is",
             path=str(path),
             format=chosen,
         )
+    if chosen in ("csv", "tsv"):
+        if delimiter is None and chosen == "tsv":
+            delimiter = "\t"
+        with open_csv([path], block_size, types=types, encoding=encoding, delimiter=delimiter) as reader:
+            yield reader
+        return
+    if types is not None or encoding is not None or delimiter is not None:
+        raise InvalidInputError(
+            f"types, encoding and delimiter are for CSV files; {path.name!r} is read as {chosen}",
+            kind="bad-option",
+            hint="leave them out",
+            path=str(path),
+        )
     try:
         with pa.memory_map(str(path)) if path.stat().st_size else pa.OSFile(str(path)) as file:
-            yield _reader(file, chosen, block_size)
+            yield _reader(file, chosen)
     except pa.ArrowInvalid as exc:
-        raise InvalidInputError(
-            f"file {str(path)!r} can't be read as {chosen}: {' '.join(str(exc).split())}",
-            kind="bad-table-file",
-            hint="pass another table_format=, or keep the file as it is with add_file()",
-            path=str(path),
-            format=chosen,
-        ) from exc
+        raise _unreadable(path, chosen, exc) from exc
 
 
-def _reader(file: Any, table_format: str, block_size: int | None) -> Any:
+def _reader(file: Any, table_format: str) -> Any:
     if table_format == "parquet":
         import pyarrow.parquet as pq
 
         source = pq.ParquetFile(file)
         return pa.RecordBatchReader.from_batches(source.schema_arrow, source.iter_batches())
-    if table_format == "csv":
-        from pyarrow import csv
-
-        return csv.open_csv(file, read_options=csv.ReadOptions(block_size=block_size))
     source = pa.ipc.open_file(file)
     return pa.RecordBatchReader.from_batches(
         source.schema, (source.get_batch(number) for number in range(source.num_record_batches))
     )
+
+
+def _unreadable(path: Path, table_format: str, exc: BaseException) -> InvalidInputError:
+    hint = f"a table is read from {', '.join(READABLE)}; name another of them, or keep the file as it is"
+    if isinstance(exc, UnicodeError) or "UTF8" in str(exc):
+        hint = "it is not UTF-8 text; name its encoding, such as latin-1 or cp1252"
+    return InvalidInputError(
+        f"file {str(path)!r} can't be read as {table_format}: {' '.join(str(exc).split())}",
+        kind="bad-table-file",
+        hint=hint,
+        path=str(path),
+        format=table_format,
+    )
+
+
+# -- CSV ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_csv(
+    paths: list[Path],
+    block_size: int | None = None,
+    *,
+    types: Types = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Iterator[Any]:
+    """Open CSV files of the same columns as one reader; arguments as for :func:`open_table_file`.
+
+    The files are read twice: once to choose types that lose nothing, once for the values. A warning names the columns
+    of numbers that are not stored as int64 or float64, since those would lose digits.
+    """
+    options = {"block_size": block_size or _BLOCK_BYTES, "encoding": encoding, "delimiter": delimiter}
+    asked = _asked(types)
+    names = _check_columns(paths, options)
+    guesses = [None if name in asked or "*" in asked else ColumnTypes() for name in names]
+    for path in paths if any(guesses) else ():
+        for batch in _batches(path, names, options):
+            for guess, column in zip(guesses, batch.columns, strict=True):
+                if guess is not None:
+                    guess.update(column)
+    unknown = sorted(asked.keys() - {"*", *names})
+    if unknown:
+        raise InvalidInputError(
+            f"types names {unknown[0]!r}, which is no column of {paths[0].name!r}",
+            kind="unknown-column",
+            hint=f"it has {', '.join(map(repr, names[:20]))}",
+            column=unknown[0],
+        )
+    fields, notes, numbers = [], [], set()
+    for name, guess in zip(names, guesses, strict=True):
+        if guess is None:
+            fields.append(pa.field(name, asked.get(name, asked.get("*"))))
+            continue
+        choice = guess.choice()
+        fields.append(pa.field(name, choice.type))
+        if choice.reason is not None:
+            numbers.add(name)
+            notes.append(f"{name!r} is stored as {choice.type}, since {choice.reason}")
+    if notes:
+        more = f" (and {len(notes) - 5} columns more)" if len(notes) > 5 else ""
+        warnings.warn(f"{paths[0].name}: {'; '.join(notes[:5])}{more}", UserWarning, stacklevel=5)
+    schema = pa.schema(fields)
+    batches = itertools.chain.from_iterable(_batches(path, names, options) for path in paths)
+    yield pa.RecordBatchReader.from_batches(schema, _typed(batches, schema, numbers, paths[0]))
+
+
+def _asked(types: Types) -> dict[str, pa.DataType]:
+    given = types if isinstance(types, Mapping) else {} if types is None else {"*": types}
+    found = {}
+    for column, name in given.items():
+        try:
+            found[str(column)] = type_named(name)
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise InvalidInputError(
+                f"type {name!r} of column {column!r} is unknown",
+                kind="bad-option",
+                hint="name an Arrow type: string, int64, float64, bool, date32, timestamp[us], decimal128(20, 4)",
+                column=column,
+            ) from exc
+    return found
+
+
+def _check_columns(paths: list[Path], options: Mapping[str, Any]) -> list[str]:
+    """Return the columns of the files, which must be the same in all."""
+    names: list[str] | None = None
+    for path in paths:
+        with _opened(path, None, options) as reader:
+            found = list(reader.schema.names)
+        if names is not None and found != names:
+            raise InvalidInputError(
+                f"file {str(path)!r} has other columns than {str(paths[0])!r}",
+                kind="bad-table-file",
+                hint="the files of one table have the same columns in the same order",
+                path=str(path),
+            )
+        names = found
+    assert names is not None
+    mark = next((mark for mark in (";", "\t", "|") if len(names) == 1 and mark in names[0]), None)
+    if mark is not None and options["delimiter"] is None:
+        raise InvalidInputError(
+            f"file {str(paths[0])!r} has a single column {names[0]!r}",
+            kind="bad-table-file",
+            hint=f"name the delimiter: {mark!r}, or ',' if that is one column",
+            path=str(paths[0]),
+        )
+    return names
+
+
+def _batches(path: Path, names: list[str], options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+    with _opened(path, names, options) as reader:
+        yield from reader
+
+
+@contextmanager
+def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> Iterator[Any]:
+    """Open one file as a reader of texts, null for empty cells; without ``names`` only its schema counts."""
+    from pyarrow import csv
+
+    delimiter = options["delimiter"] or ","
+    if len(delimiter) != 1:
+        raise InvalidInputError(f"delimiter {delimiter!r} is not one character", kind="bad-option", hint="give one")
+    try:
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("rb"))
+            stream: Any = file
+            if compression := compression_of(path.name):
+                stream = opened.enter_context(pa.CompressedInputStream(file, compression))
+            yield csv.open_csv(
+                stream,
+                read_options=csv.ReadOptions(
+                    block_size=options["block_size"], encoding=options["encoding"] or _encoding_of(path)
+                ),
+                # a single column has no other way to say that a cell is empty than an empty line
+                parse_options=csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=names is None or len(names) > 1
+                ),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(names or (), pa.string()),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+    except LookupError as exc:
+        raise InvalidInputError(
+            f"encoding {options['encoding']!r} is unknown", kind="bad-option", hint="name one such as latin-1 or cp1252"
+        ) from exc
+    except (pa.ArrowInvalid, UnicodeError, OSError) as exc:
+        raise _unreadable(path, "csv", exc) from exc
+
+
+def _encoding_of(path: Path) -> str:
+    if compression_of(path.name):
+        return "utf8"
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in _UTF16_MARKS else "utf8"
+
+
+def _typed(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, numbers: set[str], path: Path
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        columns = []
+        for column, field in zip(batch.columns, schema, strict=True):
+            try:
+                columns.append(converted(column, field.type, words=field.name not in numbers))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+                raise InvalidInputError(
+                    f"column {field.name!r} of {path.name!r} can't be read as {field.type}: {exc}",
+                    kind="bad-table-file",
+                    hint="ask for another type of that column, or for none",
+                    column=field.name,
+                    path=str(path),
+                ) from exc
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,47 @@
+"""The formats of table files, and the file endings that mean them."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Final
+
+__all__ = ["COMPRESSIONS", "READABLE", "compression_of", "format_of", "stem_of"]
+
+READABLE: Final = ("parquet", "csv", "tsv", "feather", "arrow")
+"""The formats that a table is read from."""
+COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+"""The compressions of CSV and TSV files, by the ending that follows theirs."""
+_ENDINGS: Final = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".feather": "feather",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+_COMPRESSIBLE: Final = ("csv", "tsv", "ndjson")
+
+
+def format_of(name: str) -> str | None:
+    """Return the format that a file name ends with (``"csv"`` for ``x.csv.gz``), or None if it is not known."""
+    path = PurePath(name.lower())
+    if path.suffix in COMPRESSIONS:
+        found = _ENDINGS.get(PurePath(path.stem).suffix)
+        return found if found in _COMPRESSIBLE else None
+    return _ENDINGS.get(path.suffix)
+
+
+def compression_of(name: str) -> str | None:
+    """Return the compression that a file name ends with, or None."""
+    return COMPRESSIONS.get(PurePath(name.lower()).suffix)
+
+
+def stem_of(name: str) -> str:
+    """Return a file name without the ending that says its format."""
+    path = PurePath(name)
+    return PurePath(path.stem).stem if compression_of(name) and format_of(name) else path.stem

@@ -1,0 +1,126 @@
+"""Arrow tables as pandas and polars frames: exact, or an error that names the column.
+
+Integers with missing values become pandas' nullable integers (``Int64``), since its floats lose digits above 2**53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from lakefolio.errors import LakefolioError, UnsupportedTypeError
+from lakefolio.items.arrow_nested import children, rebuilt
+from lakefolio.items.optional_imports import need
+
+__all__ = ["checked", "to_pandas", "to_polars"]
+
+
+_NULLABLE: Final = {f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+def to_pandas(table: pa.Table) -> Any:
+    """Return a table as a pandas frame.
+
+    Raises:
+        UnsupportedTypeError: If pandas can't hold the values of a column; ``column`` names it.
+    """
+    pd = need("pandas", "a pandas table")
+    frame = checked(table, "pandas", lambda part: part.to_pandas(integer_object_nulls=True))
+    for field, column in zip(table.schema, table.columns, strict=True):
+        places = [place for place, label in enumerate(frame.columns) if label == field.name]  # none for an index level
+        if pa.types.is_integer(column.type) and column.null_count and len(places) == 1:
+            dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
+            frame.isetitem(places[0], dtype.__from_arrow__(column))
+    return frame
+
+
+def to_polars(table: pa.Table) -> Any:
+    """Return a table as a polars frame.
+
+    List views become lists, and decimals of 256 bits such of 128 bits if they fit; time zones that are offsets become
+    UTC.
+
+    Raises:
+        UnsupportedTypeError: If polars has no type for a column; ``column`` names it.
+    """
+    pl = need("polars", "a polars table")
+    return checked(table, "polars", lambda part: pl.from_arrow(_for_polars(part)))
+
+
+def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -> Any:
+    """Return ``convert(table)``; if it fails, say which column of which type the library can't hold.
+
+    Raises:
+        UnsupportedTypeError: Whatever ``convert`` raises, polars' panics included, which are no ``Exception``.
+    """
+    try:
+        return convert(table)
+    except BaseException as exc:
+        if not _is_failure(exc):
+            raise
+        failed = exc
+    for place, field in enumerate(table.schema):
+        try:
+            convert(table.select([place]))
+        except BaseException as exc:
+            if not _is_failure(exc):
+                raise
+            raise UnsupportedTypeError(
+                f"{library} can't hold column {field.name!r} of the type {field.type}: {_first_line(exc)}",
+                kind="unsupported-column",
+                hint="use as_='arrow', or leave the column out with columns=",
+                column=field.name,
+            ) from exc
+    raise UnsupportedTypeError(
+        f"{library} can't hold this table: {_first_line(failed)}", kind="unsupported-column", hint="use as_='arrow'"
+    ) from failed
+
+
+def _is_failure(exc: BaseException) -> bool:
+    """Say whether an exception tells of a failed conversion; a panic of Rust derives from BaseException."""
+    if isinstance(exc, (LakefolioError, MemoryError)):
+        return False
+    return isinstance(exc, Exception) or type(exc).__name__ == "PanicException"
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0]
+
+
+def _for_polars(table: pa.Table) -> pa.Table:
+    wanted = pa.schema([field.with_type(_polars_type(field.type)) for field in table.schema], table.schema.metadata)
+    columns = [
+        column
+        if column.type == field.type
+        else pa.chunked_array([_as(one, field.type) for one in column.chunks], field.type)
+        for column, field in zip(table.columns, wanted, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=wanted) if columns else table
+
+
+def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    return rebuilt(array, kind, _as) if children(kind) else array.cast(kind)
+
+
+def _polars_type(kind: pa.DataType) -> pa.DataType:
+    types = pa.types
+    if types.is_timestamp(kind) and (kind.tz or "")[:1] in ("+", "-"):
+        return pa.timestamp(kind.unit, "UTC")  # polars knows named time zones only; the instants stay the same
+    if types.is_decimal256(kind):
+        return pa.decimal128(min(kind.precision, 38), kind.scale)
+    if types.is_dictionary(kind) or not children(kind) or isinstance(kind, pa.BaseExtensionType):
+        return kind
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_polars_type(field.type)) for field in kind])
+    if types.is_map(kind):
+        key, item = (field.with_type(_polars_type(field.type)) for field in (kind.key_field, kind.item_field))
+        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
+    item = kind.value_field.with_type(_polars_type(kind.value_type))
+    if types.is_fixed_size_list(kind):
+        return pa.list_(item, kind.list_size)
+    large = types.is_large_list(kind) or types.is_large_list_view(kind)
+    return pa.large_list(item) if large else pa.list_(item)
