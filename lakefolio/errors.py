@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lakefolio.redaction import scrub, scrub_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AlreadyExistsError",
@@ -50,11 +50,35 @@ class LakefolioError(Exception):
         kind: A stable, append-only machine name of what failed, such as ``"item-not-found"``.
         hint: What to do about it, or None.
         exit_code: The exit code of the command line for this class of error.
-        objects: What the error is about: ``digest``, ``key``, ``version``, ``item``, …
+        objects: Everything that the error is about, by name. Those that most handlers look for are attributes too:
+        version, folio, item, snapshot, run_id: What of a lake it is about, or None.
+        digest, key: The content or the object of the store, or None.
+        path, uri: The file or the address, or None.
+        column, columns, field, option, table, name, type: The part of the input, or None.
+        reason, purged_at: Why and at which version content was purged, or None.
     """
 
     exit_code: ClassVar[int] = 1
     default_kind: ClassVar[str] = "error"
+
+    version: int | None
+    folio: str | None
+    item: str | None
+    snapshot: str | None
+    run_id: str | None
+    digest: str | None
+    key: str | None
+    path: str | None
+    uri: str | None
+    column: str | None
+    columns: Sequence[str] | None
+    field: str | None
+    option: str | None
+    table: str | None
+    name: str | None
+    type: str | None
+    reason: str | None
+    purged_at: int | None
 
     def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
         message = one_line(scrub(message), _MESSAGE_LIMIT)
@@ -62,22 +86,20 @@ class LakefolioError(Exception):
         self.message = message
         self.kind = kind or self.default_kind
         self.hint = None if hint is None else one_line(scrub(hint), _LINE_LIMIT - len(message))
-        self.objects = {key: scrub_shapes(one) if type(one) is str else one for key, one in objects.items()}
+        self.objects = {key: scrub_shapes(one) if isinstance(one, str) else one for key, one in objects.items()}
+        for name in _FIELDS:
+            setattr(self, name, self.objects.get(name))
 
     def __str__(self) -> str:
         """The message and the hint on one line (KeyError would quote it, OSError would show errno)."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
-    def __getattr__(self, name: str) -> Any:
-        """Give the objects of the error as attributes: ``error.digest``."""
-        try:
-            return self.__dict__["objects"][name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep kind, hint and objects when an error crosses a process boundary."""
         return (_rebuild, (type(self), self.message, self.kind, self.hint, self.objects))
+
+
+_FIELDS = tuple(name for name in LakefolioError.__annotations__ if name not in ("exit_code", "default_kind"))
 
 
 def _rebuild(

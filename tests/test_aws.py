@@ -103,7 +103,7 @@ def test_an_unknown_profile_names_the_nearest(profiles, monkeypatch, how):
     with pytest.raises(InvalidInputError) as caught:
         open_store("s3://bucket/x", {"aws_profile": "wrok"} if how == "option" else None)
     assert caught.value.kind == "unknown-profile"
-    assert caught.value.profile == "wrok"
+    assert caught.value.objects["profile"] == "wrok"
     assert "work" in caught.value.hint
 
 

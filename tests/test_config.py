@@ -92,7 +92,7 @@ def test_a_bad_file_is_named_with_line_and_key(tmp_path, text, key, line):
     assert str(path) in str(error)
     assert "\n" not in str(error)
     if line is not None:
-        assert error.line == line
+        assert error.objects["line"] == line
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path):
@@ -106,7 +106,7 @@ def test_bytes_that_are_no_text_and_a_table_of_the_wrong_kind(tmp_path):
     (tmp_path / "lakefolio.toml").write_bytes(b"lake = \xff")
     with pytest.raises(InvalidInputError) as caught:
         default_lake_uri(tmp_path)
-    assert (caught.value.kind, caught.value.line) == ("bad-config", 1)
+    assert (caught.value.kind, caught.value.objects["line"]) == ("bad-config", 1)
     (tmp_path / "lakefolio.toml").unlink()
     (tmp_path / "pyproject.toml").write_text('[tool]\nlakefolio = "s3://b/p"\n')
     with pytest.raises(InvalidInputError) as caught:
@@ -188,7 +188,7 @@ def test_a_bad_value_is_named_in_either_file(tmp_path, text, key, line, form):
     with pytest.raises(InvalidInputError) as caught:
         setting("author", start=tmp_path)  # whichever key is asked for
     error = caught.value
-    assert (error.kind, error.path, error.key, error.line) == ("bad-config", str(path), key, line)
+    assert (error.kind, error.path, error.key, error.objects["line"]) == ("bad-config", str(path), key, line)
     assert "secret-text" not in str(error)
 
 
@@ -206,7 +206,7 @@ def test_keys_that_people_bring_along_are_told_their_place(tmp_path, text, said)
     (tmp_path / "lakefolio.toml").write_text(text)
     with pytest.raises(InvalidInputError) as caught:
         setting("author", start=tmp_path)
-    assert (caught.value.line, said in caught.value.hint) == (1, True)
+    assert (caught.value.objects["line"], said in caught.value.hint) == (1, True)
 
 
 def test_an_address_that_is_none_names_where_it_was_set(tmp_path, monkeypatch):

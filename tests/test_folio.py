@@ -439,7 +439,7 @@ def test_errors_name_the_nearest(folio, frame):
     with pytest.raises(InvalidInputError) as kind:
         folio.get_numpy("training_data")
     assert kind.value.kind == "wrong-kind"
-    assert kind.value.item_type == "included_table"
+    assert kind.value.objects["item_type"] == "included_table"
 
 
 # ---------------------------------------------------------------------- lineage

@@ -176,7 +176,7 @@ def test_anything_else_is_refused_in_one_line(views, tables, sql):
     with pytest.raises(InvalidInputError) as caught:
         views.query(tables, sql)
     assert caught.value.kind == "sql"
-    assert caught.value.sql in sql
+    assert caught.value.objects["sql"] in sql
     assert "\n" not in str(caught.value)
     # and the connection is as it was
     assert views.query(tables, "select count(*) from items").fetchall() == [(3,)]

@@ -296,7 +296,7 @@ class StorageContract:
         with pytest.raises(AlreadyExistsError) as caught:
             store.upload("blob", [b"z" * size], size)
         assert caught.value.kind == "object-differs"
-        assert (caught.value.size_bytes, caught.value.expected_bytes) == (7, size)
+        assert (caught.value.objects["size_bytes"], caught.value.objects["expected_bytes"]) == (7, size)
         assert store.find("blob") == b"damaged"
 
     # Deleting

@@ -336,7 +336,7 @@ def test_a_newer_format_that_may_not_be_read(lake: lf.Lake) -> None:
     write_marker(lake, format_version=7, min_reader_version=7, min_writer_version=7)
     for action in (OPENINGS | READINGS).values():
         error = refused(FormatError, "format-too-new", lambda action=action: action(lake.uri), lake.uri, "7", "upgrade")
-        assert error.format_version == 7
+        assert error.objects["format_version"] == 7
     for args in (["ls"], ["get", "f:last"], ["add", "f:x", __file__], ["check"], ["sql", "select 1"]):
         result = CliRunner().invoke(cli, ["--lake", lake.uri, *args])
         assert (result.exit_code, result.stdout) == (9, "")

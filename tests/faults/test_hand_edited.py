@@ -235,7 +235,7 @@ def test_an_unknown_kind(lake: lf.Lake, kind: str) -> None:
         error = refused(
             UnsupportedTypeError, "unknown-kind", lambda: lake.folio("f").get("forged"), "f:forged@", repr(kind)
         )
-        assert (error.item, error.item_kind) == ("forged", kind)
+        assert (error.item, error.objects["item_kind"]) == ("forged", kind)
     assert Path(lake.folio("f").item_path("forged")).read_bytes() == b"1"
     still_good(lake)
 
@@ -454,7 +454,7 @@ def test_a_model_of_types_that_nobody_trusts(local: lf.Lake, canary: Path) -> No
                 UntrustedContentError, "untrusted-content", lambda read=read, item=item: read(item), f"f:{item}@", name
             )
             assert isinstance(error, TypeError)
-            assert any(name in one for one in error.types)
+            assert any(name in one for one in error.objects["types"])
             assert "trusted=" in error.hint
     assert Custom.made == 0
     result = CliRunner().invoke(cli, ["--lake", local.uri, "get", "f:custom"])

@@ -109,8 +109,8 @@ def test_indexes_of_neighbours_need_the_readers_trust() -> None:
     model = KNeighborsClassifier().fit(X, Y)
     with pytest.raises(UntrustedContentError) as caught:
         roundtrip(model)
-    assert "sklearn.neighbors._kd_tree.KDTree" in caught.value.types
-    for trusted in (caught.value.types, ["sklearn"]):
+    assert "sklearn.neighbors._kd_tree.KDTree" in caught.value.objects["types"]
+    for trusted in (caught.value.objects["types"], ["sklearn"]):
         assert np.array_equal(roundtrip(model, trusted=trusted).predict(X), model.predict(X))
 
 
@@ -140,11 +140,11 @@ def test_a_class_of_ones_own_needs_the_readers_trust() -> None:
     decode = handler_of("model").decode
     with pytest.raises(UntrustedContentError) as caught:
         decode(source, encoded.details)
-    assert caught.value.types == [f"{HERE}.Doubler", f"{HERE}.halve"]
+    assert caught.value.objects["types"] == [f"{HERE}.Doubler", f"{HERE}.halve"]
     assert isinstance(caught.value, TypeError)
     with pytest.raises(UntrustedContentError) as caught:
         decode(source, encoded.details, trusted=[Doubler])
-    assert caught.value.types == [f"{HERE}.halve"]
+    assert caught.value.objects["types"] == [f"{HERE}.halve"]
     for trusted in ([Doubler, halve], [HERE], [f"{HERE}.Doubler", f"{HERE}.halve"]):
         back = decode(source, encoded.details, trusted=trusted)
         assert np.array_equal(back.predict(X), pipeline.predict(X))
@@ -172,7 +172,7 @@ def test_loading_imports_no_module_that_is_not_trusted(tmp_path, monkeypatch) ->
     evil = rewritten(source.content, lambda text: text.replace(f'"{HERE}"', '"lakefolio_evil"'))
     with pytest.raises(UntrustedContentError) as caught:
         handler_of("model").decode(MemorySource(evil), encoded.details)
-    assert caught.value.types == ["lakefolio_evil.Doubler"]
+    assert caught.value.objects["types"] == ["lakefolio_evil.Doubler"]
     assert "lakefolio_evil" not in sys.modules
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_names_a_dangerous_function_is_refused() -> None:
     evil = rewritten(source.content, lambda text: text.replace(f'"{HERE}"', '"os"').replace('"halve"', '"system"'))
     with pytest.raises(UntrustedContentError) as caught:
         handler_of("model").decode(MemorySource(evil), {})
-    assert "os.system" in caught.value.types
+    assert "os.system" in caught.value.objects["types"]
 
 
 @pytest.mark.parametrize("field", ["left_child", "right_child", "feature"])

@@ -103,7 +103,7 @@ def test_a_class_that_is_not_imported_needs_trust(tmp_path, monkeypatch) -> None
     decode = handler_of("torch").decode
     with pytest.raises(UntrustedContentError) as caught:
         decode(source, encoded.details)
-    assert caught.value.types == ["lakefolio_nets.Small"]
+    assert caught.value.objects["types"] == ["lakefolio_nets.Small"]
     assert "lakefolio_nets" not in sys.modules
     by_source = decode(source, encoded.details, trust_source=True)
     assert type(by_source).__name__ == "Small"
@@ -193,7 +193,7 @@ def test_what_is_no_plain_tensor_is_named() -> None:
         with pytest.raises(InvalidInputError) as caught:
             store(state, "torch")
         assert caught.value.kind == "unsupported-tensor"
-        assert caught.value.entry == named
+        assert caught.value.objects["entry"] == named
     with pytest.raises(InvalidInputError) as caught:
         store(type("Dynamic", (nn.Module,), {"__module__": "nowhere"})(), save_class=True)
     assert caught.value.kind == "no-source"
