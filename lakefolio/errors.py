@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lakefolio.redaction import scrub, scrub_shapes
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -238,7 +239,7 @@ def one_line(text: str, limit: int) -> str:
     """
     if not text.isprintable():
         text = " ".join(text.split())
-        text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    text = visible(text, keep="")
     if len(text) <= limit:
         return text
     kept = limit - 1

@@ -206,9 +206,6 @@ BAD: dict[str, Any] = {
     "True": True,
     "numpy True": np.True_,
     "a float": 3.0,
-    "empty": "",
-    "white": "  ",
-    "at alone": "@",
     "bytes": b"3",
     "a list": [3],
     "a tuple": (3,),
@@ -236,6 +233,12 @@ BAD: dict[str, Any] = {
 def test_what_is_no_time_is_refused_everywhere(lake: lf.Lake, bad: str, door: Callable[..., Any]) -> None:
     refused(InvalidInputError, "bad-at", lambda: door(lake, BAD[bad]))
     assert lake.version == 5
+
+
+@pytest.mark.parametrize("bad", ["", "  ", "@", "@@3", ":a", "a:b"])
+def test_a_text_that_says_nothing(lake: lf.Lake, bad: str) -> None:
+    for door in (lake.at, lake.restore, lake.diff):
+        refused(NotFoundError, "snapshot-not-found", lambda door=door: door(bad))
 
 
 def test_none_is_refused_where_a_time_is_needed(lake: lf.Lake) -> None:

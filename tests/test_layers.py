@@ -16,7 +16,7 @@ import lakefolio
 PACKAGE = Path(lakefolio.__file__).parent
 
 ORDER = [
-    *("redaction", "errors", "_version"),
+    *("terminal", "redaction", "errors", "_version"),
     *("process", "config", "format", "render"),
     *("storage", "model", "items", "history", "lineage"),
     *("delta", "content", "views"),
@@ -48,7 +48,7 @@ HOMES = {
 }
 """Third-party library -> the packages that import it when they run; types may be named anywhere."""
 
-FLAT = {"redaction", "errors", "demo", "__main__"}
+FLAT = {"terminal", "redaction", "errors", "demo", "__main__"}
 """The modules that lie in no package."""
 
 

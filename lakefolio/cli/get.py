@@ -15,7 +15,7 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.files import publish
 from lakefolio.cli.naming import items
-from lakefolio.cli.output import plain
+from lakefolio.cli.output import Terminal, plain
 from lakefolio.errors import InvalidInputError
 from lakefolio.render.text import format_bytes
 
@@ -118,7 +118,7 @@ def _copy(content: Path, target: Path) -> None:
 
 
 def _to_stdout(app: App, lake: Lake, entry: Entry, form: str | None) -> None:
-    stdout = sys.stdout.buffer
+    stdout: BinaryIO = Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
     if entry.kind == "table":
         chosen = form or ("json" if app.as_json else "csv")
         _refuse_binary(entry, binary=chosen == "parquet")

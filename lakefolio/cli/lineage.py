@@ -60,7 +60,7 @@ def lineage(
     else:
         text = graph.tree()
     if target is None:
-        click.echo(text.rstrip("\n"))
+        output.print(text.rstrip("\n"))
         return
     publish(target, lambda path: path.write_text(text.rstrip("\n") + "\n", encoding="utf-8"), force=force)
     output.emit({"path": str(target), "nodes": len(graph.nodes), "edges": len(graph.edges)}, f"wrote {target}")

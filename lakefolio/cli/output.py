@@ -5,6 +5,7 @@ Text that comes out of a lake was written by others, so control characters in it
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
@@ -14,15 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
-from typing import Any, Final
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import click
 
 from lakefolio.errors import LakefolioError
+from lakefolio.terminal import visible, visible_json
 
-__all__ = ["Output", "clean", "plain"]
+__all__ = ["Output", "Terminal", "plain"]
 
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _LEFT_OUT = ("content",)
 
 
@@ -51,7 +53,7 @@ class Output:
             return
         shown = text() if callable(text) else str(data) if text is None else text
         if shown:
-            self._print(clean(shown))
+            self._print(visible(shown))
 
     def rows(
         self,
@@ -80,25 +82,29 @@ class Output:
         else:
             self._print(_plain_table(headings, cells, right))
 
+    def print(self, text: str) -> None:
+        """Print a document, which is the same for people and programs."""
+        self._print(visible(text))
+
     def json(self, data: Any) -> str:
         """Return a JSON document; NaN and infinities, which JSON does not have, are null."""
-        return json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False)
+        return visible_json(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))
 
     # -- the rest, on stderr -------------------------------------------------------------------------------
 
     def note(self, text: str) -> None:
         """Tell people something that is no result."""
-        self._print(clean(text), err=True)
+        self._print(visible(text), err=True)
 
     def fail(self, message: str, *, kind: str, hint: str | None, exit_code: int) -> None:
         """Print an error: one line, and a line that says what to do. With JSON, one object on one line."""
         if self.as_json:
             error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
-            click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+            click.echo(visible_json(json.dumps({"error": error}, ensure_ascii=False)), err=True)
             return
         for label, text, colour in (("error", message, "red"), ("hint", hint, "cyan")):
             if text:
-                one_line = clean(" ".join(text.split("\n")))
+                one_line = visible(" ".join(text.split("\n")))
                 shown = click.style(f"{label}:", fg=colour, bold=True) if _fancy(sys.stderr) else f"{label}:"
                 click.echo(f"{shown} {one_line}", err=True)
 
@@ -121,13 +127,13 @@ class Output:
         from rich.spinner import Spinner
         from rich.text import Text
 
-        spinner = Spinner("dots", Text(clean(text)))
+        spinner = Spinner("dots", Text(visible(text)))
         # left to itself, rich would send what is printed meanwhile to stderr
         live = Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
         with live:
             self._live = live
             try:
-                yield lambda text: spinner.update(text=Text(clean(text)))
+                yield lambda text: spinner.update(text=Text(visible(text)))
             finally:
                 self._live = None
 
@@ -143,9 +149,23 @@ class Output:
             self._live.start()
 
 
-def clean(text: str) -> str:
-    """Return ``text`` with control characters written out; newlines and tabs stay."""
-    return text.translate(_CONTROLS)
+class Terminal(BytesIO):
+    """Takes bytes of text for a terminal, which is sent no character that does something to it."""
+
+    def __init__(self, terminal: BinaryIO) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+
+    def write(self, data: Any) -> int:
+        """Show a piece of text; a character may be cut between two pieces."""
+        text = self._decode(bytes(data)).replace("\r\n", "\n")
+        self._terminal.write(visible(text).encode())
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self._terminal.flush()
 
 
 def plain(value: Any) -> Any:
@@ -180,7 +200,7 @@ def _fancy(stream: Any) -> bool:
 def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> str:
     from rich.cells import cell_len
 
-    lines = [list(headings), *([clean(" ".join(cell.split())) for cell in row] for row in cells)]
+    lines = [list(headings), *([visible(" ".join(cell.split())) for cell in row] for row in cells)]
     sizes = [[cell_len(cell) for cell in line] for line in lines]
     widths = [max(column) for column in zip(*sizes, strict=True)]
     shown = []
@@ -203,5 +223,5 @@ def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: 
         last = heading == headings[-1]
         table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=not last)
     for row in cells:
-        table.add_row(*(Text(clean(" ".join(cell.split()))) for cell in row))
+        table.add_row(*(Text(visible(" ".join(cell.split()))) for cell in row))
     Console().print(table)

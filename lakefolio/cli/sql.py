@@ -15,6 +15,7 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.output import Output, plain
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format.times import shown_time
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,9 +95,10 @@ def _views(app: App, output: Output) -> None:
 
 def _csv(rows: pa.Table, names: list[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
+    shown = visible if sys.stdout.isatty() else str
+    writer.writerow(map(shown, names))
     for batch in rows.to_batches():
-        columns = [[_text(value) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[shown(_text(value)) for value in column.to_pylist()] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
     sys.stdout.flush()
 

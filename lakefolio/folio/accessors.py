@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import NotFoundError
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.folio import Folio
@@ -91,7 +92,7 @@ class ItemProxy:
             info = self.metadata
         except Exception:
             return f"ItemProxy({self._name!r}, missing)"
-        words = f": {info['description']}" if info.get("description") else ""
+        words = f": {visible(info['description'], keep='')}" if info.get("description") else ""
         return f"ItemProxy({self._name!r}, type={info['item_type']!r}{words})"
 
 
@@ -138,6 +139,6 @@ class DataAccessor:
         return "\n".join(
             [
                 "DataAccessor:",
-                *(f"  {section}: {', '.join(sorted(names))}" for section, names in contents.items()),
+                *(visible(f"  {section}: {', '.join(sorted(names))}") for section, names in contents.items()),
             ]
         )

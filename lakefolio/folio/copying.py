@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.format.names import new_id
+from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.model.changes import Change, Put, SetArchived, Stored
 from lakefolio.session.annotations import metadata_texts
@@ -62,6 +62,9 @@ def copy_items(
         AlreadyExistsError: The folio has an item of one of the names.
         IntegrityError: The content of an entry is not what was written; nothing was copied.
     """
+    check_folio(folio)
+    for entry in entries:  # what the rows of another lake say may be no name
+        check_item(entry.item)
     same_lake = source.uri == target.uri and source.marker.lake_id == target.marker.lake_id
     with ThreadPoolExecutor(_THREADS) as pool:
         contents = list(pool.map(lambda entry: _content(entry, source, target, same_lake), entries))

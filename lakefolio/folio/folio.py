@@ -25,6 +25,7 @@ from lakefolio.model.changes import Annotate
 from lakefolio.process.keywords import explains_keywords
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.session import Session
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -268,6 +269,7 @@ class Folio(Adding, Reading, Copies):
                 if snapshot is None
                 else self._description_of(snapshot)
             )
+        text = visible(text)
         if return_string:
             return text
         print(text)

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.times import shown_time
+from lakefolio.render.text import counted
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,7 @@ _SHOWN_ROWS = 100
 
 def text_table(rows: Sequence[tuple[str, ...]], limit: int = _SHOWN_ROWS) -> list[str]:
     """Return rows of text as lines with aligned columns."""
-    shown = rows[:limit]
+    shown = [tuple(visible(cell, keep="") for cell in row) for row in rows[:limit]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown]
     lines = [line.rstrip() for line in lines]
@@ -152,7 +154,8 @@ class History(_Lines[Event]):
             )
             for one in self
         ]
-        return "\n".join([f"{self.folio}:{self.item}, {len(self):,} changes, newest first", *text_table(rows)])
+        head = f"{self.folio}:{self.item}, {counted(len(self), 'change')}, newest first"
+        return "\n".join([visible(head, keep=""), *text_table(rows)])
 
 
 class Log(_Lines[CommitLine]):

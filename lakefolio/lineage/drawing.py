@@ -7,10 +7,13 @@ every text that comes from the lake is escaped.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from html import escape
 from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
+
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from lakefolio.lineage.graph import Graph
     from lakefolio.lineage.nodes import Node
 
-__all__ = ["html_page", "mermaid", "svg"]
+__all__ = ["html_page", "mermaid", "picture", "svg"]
 
 DRAWN_NODES: Final = 500
 """A picture shows at most so many nodes, the nearest; more could not be read."""
@@ -28,15 +31,17 @@ _BOX_WIDTH, _BOX_HEIGHT = 230, 46
 _SLOT_HEIGHT = 6
 _GAP_X, _GAP_Y, _MARGIN = 70, 16, 20
 _COLOURS = {"entry": "#e8f0fb", "run": "#fdf1dc", "external": "#eef2ee"}
-_STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#1c2733}.s{font-size:10.5px;fill:#5b6875}"
-    "rect{stroke:#9fb0c3;rx:6}.r rect{stroke:#1f5fb4;stroke-width:2}"
-    "path{fill:none;stroke:#9aa7b5;stroke-width:1.2}"
-)
+_BOX, _ROOT_BOX = 'stroke="#9fb0c3"', 'stroke="#1f5fb4" stroke-width="2"'
+_FONT = 'font-family="system-ui,sans-serif" font-size="12" fill="#1c2733"'
+_SMALL = 'font-size="10.5" fill="#5b6875"'
 
 
 def _clipped(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _line(text: str, limit: int) -> str:
+    return escape(_clipped(visible(text, keep=""), limit))
 
 
 def _second_line(node: Node) -> str:
@@ -53,7 +58,8 @@ def mermaid(graph: Graph) -> str:
     lines = ["graph LR"]
     for node in graph.nodes:
         # Mermaid reads entities written with # instead of &
-        text = "".join(one if one.isalnum() or one in " .:@_-/" else f"#{ord(one)};" for one in node.ref)
+        ref = visible(node.ref, keep="")
+        text = "".join(one if one.isalnum() or one in " .:@_-/" else f"#{ord(one)};" for one in ref)
         start, end = shapes.get(node.type, shapes["entry"])
         lines.append(f"  {numbers[node.key]}{start}{text}{end}")
     seen = dict.fromkeys((edge.input, edge.output) for edge in graph.edges)
@@ -164,29 +170,38 @@ def svg(graph: Graph) -> str:
     width, height = layout.width, layout.height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" role="img" aria-label="lineage"><style>{_STYLE}</style>'
+        f' viewBox="0 0 {width} {height}" role="img" aria-label="lineage" {_FONT}>',
+        '<g fill="none" stroke="#9aa7b5" stroke-width="1.2">',
     ]
     parts += [f'<path d="{layout.path(*pair)}"/>' for pair in pairs]
+    parts.append("</g>")
     roots = {root.key for root in graph.roots}
     for number, node in enumerate(nodes):
-        mark = ' class="r"' if node.key in roots else ""
         x, y = layout.at[number]
         told = "\n".join(f"{name}: {value}" for name, value in node.to_dict().items())
         parts.append(
-            f"<g{mark}><title>{escape(told)}</title>"
-            f'<rect x="{x:g}" y="{y:g}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}"'
-            f' fill="{_COLOURS.get(node.type, "#fff")}"/>'
-            f'<text x="{x + 10:g}" y="{y + 19:g}">{escape(_clipped(node.ref, 34))}</text>'
-            f'<text class="s" x="{x + 10:g}" y="{y + 36:g}">'
-            f"{escape(_clipped(_second_line(node), 40))}</text></g>"
+            f"<g><title>{escape(visible(told))}</title>"
+            f'<rect x="{x:g}" y="{y:g}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="6"'
+            f' fill="{_COLOURS.get(node.type, "#fff")}" {_ROOT_BOX if node.key in roots else _BOX}/>'
+            f'<text x="{x + 10:g}" y="{y + 19:g}">{_line(node.ref, 34)}</text>'
+            f'<text x="{x + 10:g}" y="{y + 36:g}" {_SMALL}>{_line(_second_line(node), 40)}</text></g>'
         )
     parts.append("</svg>")
     return "".join(parts)
 
 
+def picture(graph: Graph) -> str:
+    """Return the graph as an HTML image for a notebook: nothing outside of it is styled, and no script could run in it.
+
+    A notebook that is not trusted shows images, but no inline SVG.
+    """
+    body = b64encode(svg(graph).encode()).decode()
+    return f'<img alt="lineage" style="max-width:100%" src="data:image/svg+xml;base64,{body}">'
+
+
 def html_page(graph: Graph, title: str | None = None) -> str:
     """Return a page of its own that shows the graph."""
-    heading = escape(title or "Lineage of " + ", ".join(root.ref for root in graph.roots))
+    heading = escape(visible(title or "Lineage of " + ", ".join(root.ref for root in graph.roots)))
     left_out = len(graph.nodes) - DRAWN_NODES
     note = f" Drawn are the {DRAWN_NODES} nearest; {left_out:,} are left out." if left_out > 0 else ""
     return (

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.lineage.nodes import Edge, Node, NodeId
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -145,9 +146,9 @@ class Graph:
         return str(self)
 
     def _repr_html_(self) -> str:
-        from lakefolio.lineage.drawing import svg
+        from lakefolio.lineage.drawing import picture
 
-        return svg(self)
+        return picture(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as JSON-able values: ``roots``, ``nodes`` and ``edges`` (by ref)."""
@@ -192,7 +193,7 @@ class Graph:
 
 
 def _label(node: Node) -> str:
-    return f"{node.ref}  {node.kind}" if node.kind else node.ref
+    return visible(f"{node.ref}  {node.kind}" if node.kind else node.ref, keep="")
 
 
 class Lineage(Graph):

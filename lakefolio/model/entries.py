@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
+from lakefolio.render.text import format_bytes
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.model.changes import Stored
@@ -73,6 +75,12 @@ class Entry:
         """The reference that names exactly this entry: ``folio:item@version``."""
         return f"{self.folio}:{self.item}@{self.version}"
 
+    def __repr__(self) -> str:
+        size = "" if self.size_bytes is None else f", {format_bytes(self.size_bytes)}"
+        rows = "" if self.row_count is None else f", {self.row_count:,} rows"
+        words = f": {self.description}" if self.description else ""
+        return visible(f"<Entry {self.ref}, {self.kind}{rows}{size}{words}>", keep="")
+
     @property
     def lineage_count(self) -> int:
         """How many inputs it was made from."""
@@ -105,6 +113,11 @@ class Snapshot:
     message: str | None = None
     tags: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        scope = "the lake" if self.folio is None else f"folio {self.folio}"
+        words = f": {self.message}" if self.message else ""
+        return visible(f"<Snapshot {self.name} of {scope}, version {self.target_version}{words}>", keep="")
 
 
 _ENTRY_COLUMNS = tuple(Entry.__dataclass_fields__)

@@ -28,7 +28,9 @@ At = int | str | date | datetime
 """A lake version, a time, or the name of a snapshot; see :func:`resolve_at`."""
 
 _VERSION = re.compile(r"[vV]?(\d+)|(-\d+)")
-_LIKE_A_TIME = re.compile(r".*:.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday) .*", re.IGNORECASE | re.DOTALL)
+_LIKE_A_TIME = re.compile(
+    r"\d{1,2}:\d.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday) .*", re.IGNORECASE | re.DOTALL
+)
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
 _FORMS = "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', '2 days ago') or a snapshot's name ('paper-v1')"
@@ -102,7 +104,7 @@ def _plain(at: object) -> int | str | date:
     """Return what the user gave as one of Python's own types; InvalidInputError (kind ``bad-at``) for anything else."""
     if isinstance(at, Integral) and not isinstance(at, bool):
         return int(at)
-    if isinstance(at, str) and at.strip(" @"):
+    if isinstance(at, str):
         return at.strip()
     if type(at).__module__ == "numpy" and type(at).__name__ == "datetime64":
         value = at.item()  # type: ignore[attr-defined]  # numpy's; it may not be there

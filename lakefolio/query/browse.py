@@ -15,6 +15,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.render import html
 from lakefolio.render.text import counted
+from lakefolio.terminal import visible
 from lakefolio.views.engine import default_views, described, described_view
 from lakefolio.views.view_files import load_views, quoted
 
@@ -114,7 +115,8 @@ class Folder:
             lines.append(f"  {name + '/':<{width + 1}}  {'' if count is None else counted(count, self.holds)}".rstrip())
         lines += [f"  {name}" for name in self.names[:50]]
         more = self.count - len(self.names[:50])
-        return "\n".join([*lines, *([f"  … and {counted(more, self.holds)} more"] if more > 0 else []), *self.problems])
+        lines += [f"  … and {counted(more, self.holds)} more"] if more > 0 else []
+        return visible("\n".join([*lines, *self.problems]))
 
     def _repr_html_(self) -> str:
         parts = [html.heading("folder", self.path or "organisations")]

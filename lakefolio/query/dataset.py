@@ -19,6 +19,7 @@ from lakefolio.query.result import QueryResult
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.session.annotations import check_tags, check_text, metadata_texts
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,7 +78,7 @@ class Dataset(QueryResult):
 
     def __repr__(self) -> str:
         said = f": {self.description}" if self.description else ""
-        return f"dataset {self.name}{said}\n{super().__repr__()}"
+        return visible(f"dataset {self.name}{said}\n{super().__repr__()}")
 
     def _repr_html_(self) -> str:
         return html.block(
@@ -89,10 +90,12 @@ class Datasets(list[dict[str, Any]]):
     """What datasets there are: dicts with ``name description tags items size_bytes version``."""
 
     def __repr__(self) -> str:
-        return "\n".join(
-            f"{one['name']}  {counted(one['items'], 'item')}, {format_bytes(one['size_bytes'])}"
-            + (f"  {one['description']}" if one["description"] else "")
-            for one in self
+        return visible("\n".join(map(self._line, self))) or "no datasets"
+
+    @staticmethod
+    def _line(one: dict[str, Any]) -> str:
+        return f"{one['name']}  {counted(one['items'], 'item')}, {format_bytes(one['size_bytes'])}" + (
+            f"  {one['description']}" if one["description"] else ""
         )
 
     def _repr_html_(self) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ class QueryResult(Sequence["Entry"]):
         lines = [f"{counted(len(self), 'item')} at version {self.version}"]
         lines += [f"  {ref}  {kind}" for ref, kind, *_ in self._cells()]
         more = len(self) - _SHOWN
-        return "\n".join([*lines, *([f"  … and {more:,} more"] if more > 0 else [])])
+        return visible("\n".join([*lines, *([f"  … and {more:,} more"] if more > 0 else [])]))
 
     def _repr_html_(self) -> str:
         return html.block(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
+from lakefolio.terminal import visible
 
 __all__ = ["Markup", "block", "facts", "heading", "muted", "page", "row_table", "shown"]
 
@@ -52,8 +53,7 @@ def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
         text = str(value)
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    text = "".join(one if one.isprintable() or one in "\n\t" else f"\\x{ord(one):02x}" for one in text)
-    return Markup(html.escape(text, quote=True))
+    return Markup(html.escape(visible(text), quote=True))
 
 
 def heading(what: str, name: Any, more: Any = "") -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lakefolio.render.text import format_bytes
+from lakefolio.terminal import visible
 
 __all__ = ["Report"]
 
@@ -25,7 +26,7 @@ class Report(dict[str, Any]):
         """Lines for people."""
         width = max((len(name) for name in self), default=0)
         lines = [f"{name.replace('_', ' '):<{width}}  {_shown(name, value)}" for name, value in self.items()]
-        return "\n".join(([self.title] if self.title else []) + lines)
+        return visible("\n".join(([self.title] if self.title else []) + lines))
 
     def __repr__(self) -> str:
         return str(self)

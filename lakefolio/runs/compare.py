@@ -12,6 +12,7 @@ from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.runs.record import RunManifest
@@ -68,7 +69,7 @@ class Comparison:
 
     def plots(self) -> str:
         """Return the curves, drawn for a terminal."""
-        return "\n\n".join(as_text(name, curves) for name, curves in self._plots().items())
+        return visible("\n\n".join(as_text(name, curves) for name, curves in self._plots().items()))
 
     def to_html(self) -> str:
         """Return a standalone page: tables and curves, nothing loaded from anywhere."""
@@ -109,7 +110,7 @@ class Comparison:
                 "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
             ]
             lines.append("")
-        return "\n".join(lines).rstrip()
+        return visible("\n".join(lines).rstrip())
 
     __repr__ = __str__
 

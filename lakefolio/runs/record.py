@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import LakefolioError, NotFoundError, nearest
 from lakefolio.format import json_decode
+from lakefolio.render.text import counted
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.model.state import State
@@ -140,6 +142,11 @@ class RunManifest:
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
+
+    def __repr__(self) -> str:
+        said = ", ".join(str(one) for one in (self.type, self.name, self.project, self.model) if one)
+        made = f"{counted(len(self.inputs), 'input')}, {counted(len(self.outputs), 'output')}"
+        return visible(f"<RunManifest {self.run_id} {self.status}: {said + ', ' if said else ''}{made}>", keep="")
 
     def _repr_html_(self) -> str:
         from lakefolio.render.notebook import run_html

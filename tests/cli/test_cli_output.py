@@ -12,7 +12,8 @@ from decimal import Decimal
 import pytest
 
 import lakefolio as lf
-from lakefolio.cli.output import Output, clean, plain
+from lakefolio.cli.output import Output, plain
+from lakefolio.terminal import visible
 
 
 @dataclass
@@ -41,7 +42,7 @@ def test_plain(value: object, expected: object) -> None:
 
 
 def test_control_characters_are_shown_not_sent() -> None:
-    assert clean("a\x1b[31mb\x00\x9b\n\tc") == "a\\x1b[31mb\\x00\\x9b\n\tc"
+    assert visible("a\x1b[31mb\x00\x9b\n\tc") == "a\\x1b[31mb\\x00\\x9b\n\tc"
 
 
 def test_what_others_wrote_cant_drive_the_terminal(run, stocked: str) -> None:
