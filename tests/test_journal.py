@@ -202,7 +202,7 @@ def test_one_objection_does_not_spoil_what_is_combined_with_it(tmp_path) -> None
         threads = [threading.Thread(target=work, args=(item,)) for item in ("x", "taken", "y")]
         for thread in threads:
             thread.start()
-        while len(journal._turns._queue) < 3:
+        while len(journal._queue._queue) < 3:
             pass
     for thread in threads:
         thread.join()
@@ -251,7 +251,7 @@ def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> Non
         for one in both:
             threads.append(threading.Thread(target=journal.commit, args=(one,)))
             threads[-1].start()
-            while len(journal._turns._queue) < len(threads):
+            while len(journal._queue._queue) < len(threads):
                 pass
     for thread in threads:
         thread.join()

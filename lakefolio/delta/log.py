@@ -160,6 +160,7 @@ class DeltaLog:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
             IntegrityError: If a log entry, a checkpoint or a data file is missing or damaged.
         """
+        self._forget()
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
         try:
             if (found := parse_pointer(pointer)) is not None:
@@ -176,7 +177,7 @@ class DeltaLog:
             raise
 
     def _forget(self) -> None:
-        self.version = self.checkpoint_version = -1
+        self.version = self.checkpoint_version = -1  # first: an interrupt must not leave a version without its files
         self._files.clear()
         self._tombstones.clear()
         self._total = Total()
@@ -365,20 +366,42 @@ class DeltaLog:
 
     def _read_entries(self, versions: Sequence[int], first: int | None = None) -> list[LogEntry]:
         expected = self.version + 1 if first is None else first
-        # what is created while a folder is listed may be listed without what was created just before it: ask
-        versions = range(expected, max(versions, default=expected - 1) + 1)
-        keys = [log_key(self.name, version) for version in versions]
-        bodies = self.store.get_many(keys)
-        if None in bodies:
-            missing = versions[bodies.index(None)]
-            raise IntegrityError(
-                f"log of table {self.name!r} in {self.store.uri} lacks version {missing}",
-                kind="log-gap",
-                hint="a log entry was deleted; `lakefolio repair --from COPY` brings it back from a copy of the lake",
-                table=self.name,
-                version=missing,
-            )
-        return [self._parse(version, body, key) for version, body, key in zip(versions, bodies, keys, strict=True)]
+        listed = [version for version in versions if version >= expected]
+        found = self._unlisted(expected, listed)
+        keys = [log_key(self.name, version) for version in listed]
+        found |= zip(listed, self.store.get_many(keys), strict=True)
+        entries = []
+        for version, body in sorted(found.items()):
+            if body is None:
+                raise self._gap(version)
+            entries.append(self._parse(version, body, log_key(self.name, version)))
+        return entries
+
+    def _unlisted(self, expected: int, listed: Sequence[int]) -> dict[int, bytes | None]:
+        """Return the log entries below the last of ``listed`` that it lacks, up to the first that does not exist.
+
+        What is created while a folder is listed may be listed without what was created just before it. They are asked
+        for one after the other: an object may lie there under the name of any version, however far.
+        """
+        found: dict[int, bytes | None] = {}
+        for version in listed:
+            while expected < version:
+                body = self.store.find(log_key(self.name, expected))
+                if body is None:
+                    raise self._gap(expected)
+                found[expected] = body
+                expected += 1
+            expected = version + 1
+        return found
+
+    def _gap(self, version: int) -> IntegrityError:
+        return IntegrityError(
+            f"log of table {self.name!r} in {self.store.uri} lacks version {version}",
+            kind="log-gap",
+            hint="a log entry was deleted; `lakefolio repair --from COPY` brings it back from a copy of the lake",
+            table=self.name,
+            version=version,
+        )
 
     def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
         if body is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from lakefolio.folio.models import AddingModels
 from lakefolio.folio.putting import Inputs, Tags, as_list, check_is_text
 from lakefolio.folio.tables import AddingTables
 from lakefolio.items.artifact import existing_path
+from lakefolio.process.imports import imported
 
 __all__ = ["Adding"]
 
@@ -145,7 +145,7 @@ class Adding(AddingTables, AddingModels):
         keep: bool = False,
     ) -> Self:
         """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back."""
-        sparse = sys.modules.get("scipy.sparse")
+        sparse = imported("scipy.sparse")
         kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
         return self._put(name, array, kind, description, inputs, tags, metadata, overwrite, keep, code=code)
 

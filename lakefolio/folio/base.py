@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
@@ -26,6 +27,10 @@ At = When | None
 """A lake version, a time, or the name of a snapshot; None is now."""
 
 
+_PINNED: ContextVar[Mapping[int, Session]] = ContextVar("lakefolio_pinned", default=MappingProxyType({}))
+"""The sessions that the pinned() blocks of this thread or task read, by folio object."""
+
+
 class FolioBase:
     """The ground that the parts of Folio stand on. Safe to share between threads."""
 
@@ -37,9 +42,6 @@ class FolioBase:
         self._session = session
         self._name = name
         self._snapshot = snapshot
-        self._pinned_session: Session | None = None
-        self._pin_depth = 0
-        self._pin_lock = threading.Lock()
         self._counts: dict[int, int] = {}
 
     # -- what it is ----------------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ class FolioBase:
 
     @property
     def _reading(self) -> Session:
-        return self._pinned_session or self._session
+        return _PINNED.get().get(id(self), self._session)
 
     def _reader(self, at: At = None) -> Session:
         return self._reading if at is None else self._reading.at(at, self._name)
@@ -165,25 +167,23 @@ class FolioBase:
     def pinned(self) -> Iterator[Any]:
         """Read one state of the folio in the block, whatever others commit meanwhile.
 
-        Reads in the block ask nobody for news, which saves a request each.
+        Reads in the block ask nobody for news, which saves a request each. The block belongs to its thread (or task):
+        other threads that use this folio meanwhile read the newest state.
 
         What is written through this folio in the block is seen in it, and moves the block to the version that
         it made. Inner blocks join the outer.
         """
-        with self._pin_lock:
-            if self._pin_depth == 0:
-                self._pinned_session = self._still()
-            self._pin_depth += 1
+        if id(self) in _PINNED.get():
+            yield self
+            return
+        token = _PINNED.set({**_PINNED.get(), id(self): self._still()})
         try:
             yield self
         finally:
-            with self._pin_lock:
-                self._pin_depth -= 1
-                if self._pin_depth == 0:
-                    self._pinned_session = None
+            _PINNED.reset(token)
 
     def _move_pin(self) -> None:
-        with self._pin_lock:
-            if self._pin_depth:
-                self._pinned_session = None
-                self._pinned_session = self._still()
+        others = {key: session for key, session in _PINNED.get().items() if key != id(self)}
+        if len(others) < len(_PINNED.get()):
+            _PINNED.set(others)
+            _PINNED.set({**others, id(self): self._still()})

@@ -45,39 +45,39 @@ def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 class RowLog:
-    """Rows in the order they were appended; row numbers never change."""
+    """Rows in the order they were appended; row numbers never change. Immutable: appending makes another RowLog.
+
+    What two of them have in common they share, so that one costs a few short tuples more than its predecessor.
+    """
+
+    __slots__ = ("_count", "_levels", "_segments", "_starts", "schema")
 
     def __init__(self, schema: pa.Schema) -> None:
+        """Make a log without rows."""
         self.schema = schema
-        self._segments: list[pa.Table] = []
-        self._levels: list[int] = []
-        self._starts: list[int] = []
+        self._segments: tuple[pa.Table, ...] = ()
+        self._levels: tuple[int, ...] = ()
+        self._starts: tuple[int, ...] = ()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, rows: pa.Table) -> int:
-        """Append rows and return the number of the first."""
-        first = self._count
+    def appended(self, rows: pa.Table) -> RowLog:
+        """Return the log with further rows; the first of them has the number ``len(self)``."""
         if rows.num_rows == 0:
-            return first
-        self._push(rows, 0 if rows.num_rows < _FANOUT else 1)
-        self._count += rows.num_rows
-        while len(self._levels) >= _FANOUT and len(set(self._levels[-_FANOUT:])) == 1:
-            level = self._levels[-1]
-            merged = pa.concat_tables(self._segments[-_FANOUT:]).combine_chunks()
-            start = self._starts[-_FANOUT]
-            del self._segments[-_FANOUT:], self._levels[-_FANOUT:], self._starts[-_FANOUT:]
-            self._segments.append(merged)
-            self._levels.append(level + 1)
-            self._starts.append(start)
-        return first
-
-    def _push(self, rows: pa.Table, level: int) -> None:
-        self._segments.append(rows)
-        self._levels.append(level)
-        self._starts.append(self._count)
+            return self
+        segments = [*self._segments, rows]
+        levels = [*self._levels, 0 if rows.num_rows < _FANOUT else 1]
+        starts = [*self._starts, self._count]
+        while len(levels) >= _FANOUT and len(set(levels[-_FANOUT:])) == 1:
+            segments[-_FANOUT:] = [pa.concat_tables(segments[-_FANOUT:]).combine_chunks()]
+            levels[-_FANOUT:] = [levels[-1] + 1]
+            del starts[1 - _FANOUT :]
+        longer = RowLog(self.schema)
+        longer._segments, longer._levels, longer._starts = tuple(segments), tuple(levels), tuple(starts)
+        longer._count = self._count + rows.num_rows
+        return longer
 
     def row(self, number: int) -> dict[str, Any]:
         """Return one row as a dict of Python values."""
@@ -90,6 +90,11 @@ class RowLog:
         """Return one cell."""
         where = bisect_right(self._starts, number) - 1
         return self._segments[where].column(column)[number - self._starts[where]].as_py()
+
+    def micros(self, number: int, column: str) -> int:
+        """Return one cell of a column of times, as microseconds since 1970; no time lies beyond what an int can say."""
+        where = bisect_right(self._starts, number) - 1
+        return int(self._segments[where].column(column)[number - self._starts[where]].value)
 
     def table(self, first_count: int | None = None) -> pa.Table:
         """Return the rows as one table, without copying; only the first ``first_count`` of them if given."""

@@ -22,7 +22,6 @@ import fractions
 import importlib
 import json
 import pathlib
-import sys
 import uuid
 import zoneinfo
 from collections.abc import Callable, Iterable
@@ -30,6 +29,7 @@ from typing import Any, Final
 
 from lakefolio.errors import FormatError, IntegrityError, InvalidInputError
 from lakefolio.format.json_encode import FACTORIES, TYPE
+from lakefolio.process.imports import imported
 
 __all__ = ["decode", "find_class", "is_trusted", "loads", "trusted_names", "zone_of"]
 
@@ -96,7 +96,7 @@ def find_class(name: str, trusted: frozenset[str]) -> type | None:
     never runs a module's ``__getattr__``.
     """
     module_name, _, qualname = name.partition(":")
-    module = sys.modules.get(module_name)
+    module = imported(module_name)
     if module is None and is_trusted(f"{module_name}.{qualname}", trusted):
         with contextlib.suppress(ImportError):
             module = importlib.import_module(module_name)

@@ -29,12 +29,12 @@ import fractions
 import json
 import math
 import pathlib
-import sys
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.process.imports import imported
 
 __all__ = ["FACTORIES", "MAX_DEPTH", "TYPE", "dumps", "encode", "name_of_zone"]
 
@@ -309,7 +309,7 @@ def _numpy_value(obj: Any, path: str) -> dict[str, Any] | None:
     """Return the document of a numpy scalar; refuse arrays and frames, which are items of their own."""
     library = type(obj).__module__.partition(".")[0]
     if library in ("numpy", "pandas", "polars", "pyarrow", "torch", "scipy") and hasattr(obj, "shape"):
-        numpy = sys.modules.get("numpy")
+        numpy = imported("numpy")
         if numpy is not None and isinstance(obj, numpy.generic):
             return _numpy_scalar(obj, path)
         raise InvalidInputError(
@@ -336,7 +336,7 @@ def _numpy_scalar(obj: Any, path: str) -> dict[str, Any]:
 
 
 def _pandas_value(obj: Any) -> dict[str, Any] | None:
-    pandas = sys.modules.get("pandas")
+    pandas = imported("pandas")
     if pandas is None or type(obj).__module__.partition(".")[0] != "pandas":
         return None
     if obj is pandas.NaT or obj is pandas.NA:

@@ -8,7 +8,6 @@ import datetime as dt
 import decimal
 import enum
 import fractions
-import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Final
 from lakefolio.format.json_decode import loads
 from lakefolio.format.json_encode import dumps
 from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.process.imports import imported
 
 __all__ = ["JsonHandler"]
 
@@ -55,7 +55,7 @@ class JsonHandler:
         """Say whether ``obj`` is a plain value; what lies inside is looked at when it is stored."""
         if isinstance(obj, _TYPES) or (dataclasses.is_dataclass(obj) and not isinstance(obj, type)):
             return True
-        numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+        numpy, pandas = imported("numpy"), imported("pandas")
         if numpy is not None and isinstance(obj, numpy.generic):
             return True
         return pandas is not None and (obj is pandas.NaT or obj is pandas.NA or isinstance(obj, pandas.Timedelta))

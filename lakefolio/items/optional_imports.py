@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any, Final
 
 from lakefolio.errors import UnsupportedTypeError
+from lakefolio.process.imports import imported
 
 __all__ = ["imported", "need"]
 
@@ -17,11 +17,6 @@ _EXTRAS: Final = {
     "safetensors": "torch",
     "torch": "torch",
 }
-
-
-def imported(name: str) -> Any:
-    """Return a module if this process has imported it, else None: objects of a module not imported can't exist."""
-    return sys.modules.get(name)
 
 
 def need(name: str, purpose: str) -> Any:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -93,7 +92,9 @@ class SklearnHandler:
             "class": name,
             "model_type": kind.__name__,
             "params": _params(obj),
-            "versions": {one: sys.modules[one].__version__ for one in ("sklearn", "skops") if one in sys.modules},
+            "versions": {
+                one: found.__version__ for one in ("sklearn", "skops") if (found := imported(one)) is not None
+            },
         }
         if hyperparameters is not None:
             details["hyperparameters"] = encode(dict(hyperparameters))
@@ -197,7 +198,7 @@ def _reproducible(data: bytes, obj: Any) -> tuple[bytes, dict[str, Any]]:
 
 def _check_findable(node: Mapping[str, Any], obj: Any) -> None:
     module, wanted = node.get("__module__"), str(node["__class__"])
-    known = sys.modules.get(str(module))
+    known = imported(str(module))
     if module == "builtins" or known is None or hasattr(known, wanted.partition(".")[0]):
         return
     path = next((part.path for part in walk(obj) if _is_named(part.value, module, wanted)), "")

@@ -29,6 +29,7 @@ __all__ = ["LogTable", "LogTables"]
 
 _FIRST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.5
+_KNOWN_APPENDS = 1000
 
 
 class LogTable:
@@ -40,15 +41,16 @@ class LogTable:
         self._rows = RowLog(LOG_SCHEMAS[name])
         self._lock = threading.RLock()
         self._busy = threading.Lock()  # of whoever does the upkeep
-        self._unsure: set[str] = set()
+        self._tried: dict[str, int] = {}  # the first id of an append -> the version above which it is, if it is stored
+        self._taken = -1  # the version whose rows are in _rows
         self._read = False
         self._seen = -1
 
     def append(self, batch_ids: Sequence[str], rows: pa.Table, at: datetime) -> None:
         """Store batches. They count for nothing until a commit names them.
 
-        Exactly once, however often its log entry races others or an answer is lost: its log entry tells the ids.
-        Creates the table if the lake lacks it.
+        Exactly once, however often its log entry races others, an answer is lost or the same ids are given again: its
+        log entry tells the ids. Creates the table if the lake lacks it.
 
         Raises:
             StorageError: If the store failed; then it is unknown whether they are stored. Give them again, same ids.
@@ -56,9 +58,12 @@ class LogTable:
         with self._lock:
             self._open(create=True)
             batch_id = batch_ids[0]
-            if batch_id in self._unsure and self._landed(batch_id):
+            tried = self._tried.get(batch_id)
+            if tried is not None and self._landed(batch_id, tried):
                 return
-            self._unsure.add(batch_id)
+            self._tried[batch_id] = since = self._table.version
+            for old in list(self._tried)[:-_KNOWN_APPENDS]:
+                del self._tried[old]
             wait_s = _FIRST_WAIT_S
             while True:
                 file, key, body = self._table.encode(rows, version=self._table.version + 1)
@@ -67,29 +72,19 @@ class LogTable:
                 try:
                     self._table.commit(self._table.version + 1, file, batch_ids, at)
                 except AlreadyExistsError:
-                    if self._landed(batch_id):
+                    if self._landed(batch_id, since):
                         return
                     time.sleep(wait_s * random.random())
                     wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
                     continue
                 self._take(rows)
-                self._unsure.discard(batch_id)
                 break
         if self._table.due() and self._busy.acquire(blocking=False):
             try:
                 with contextlib.suppress(LakefolioError):  # the creator of the next multiple makes up for it
-                    self._table.upkeep(self._lock)
+                    self._table.upkeep(self._lock, moved=self._moved)
             finally:
                 self._busy.release()
-
-    def _landed(self, batch_id: str) -> bool:
-        """Look at what is new; say whether a batch whose answer was lost is among it."""
-        entries, rows = self._table.poll()
-        self._take(rows)
-        found = any(batch_id in entry.commit_ids for entry in entries)
-        if found:
-            self._unsure.discard(batch_id)
-        return found
 
     def rows(self, version: int, batch_ids: Callable[[], pa.Array]) -> pa.Table:
         """Return the rows that count, in no order.
@@ -125,15 +120,16 @@ class LogTable:
                 return None
             self._sync()
         with self._busy:
-            return self._table.upkeep(self._lock, everything=True)
+            return self._table.upkeep(self._lock, everything=True, moved=self._moved)
 
     def anew(self) -> DeltaTable:
         """Return the table as another handle, to be read from its log."""
         return DeltaTable(self._store, self._table.seals.lake_id, self._table.spec)
 
     def _open(self, *, create: bool) -> None:
-        if self._table.version >= 0:
-            return
+        if self._table.version >= 0 and self._table.version == self._taken:
+            return  # else an exception came between a step of the table and its rows
+        self._rows = RowLog(self._table.schema)
         try:
             rows = self._table.load()
         except FormatError as exc:
@@ -146,18 +142,29 @@ class LogTable:
         self._take(rows)
 
     def _sync(self) -> None:
-        if self._table.version >= 0:
-            try:
-                rows = self._table.poll()[1]
-            except IntegrityError:  # files that were new once may have been replaced and deleted since: begin anew
-                table = self.anew()
-                rows = table.load()
-                self._table, self._rows = table, RowLog(table.schema)
-            self._take(rows)
-            self._read = True
+        if self._table.version < 0:
+            return
+        try:
+            rows = self._table.poll()[1]
+        except IntegrityError:  # files that were new once may have been replaced and deleted since: begin anew
+            self._table = self.anew()
+            self._rows = RowLog(self._table.schema)
+            rows = self._table.load()
+        self._take(rows)
+        self._read = True
+
+    def _landed(self, batch_id: str, since: int) -> bool:
+        """Look at what is new; say whether a version above ``since`` holds an append, whose first id this is."""
+        self._sync()
+        return any(batch_id in entry.commit_ids for entry in self._table.entries(since + 1, self._table.version))
+
+    def _moved(self) -> None:
+        """Note a version that changes no row: one of a merge."""
+        self._taken = self._table.version
 
     def _take(self, rows: pa.Table) -> None:
-        self._rows.append(rows)
+        self._rows = self._rows.appended(rows)
+        self._taken = self._table.version
 
 
 class LogTables:

@@ -1,95 +1,87 @@
-"""Threads that share a journal combine in memory: whoever's turn it is commits for all who wait.
+"""Threads that share a journal combine: one thread, the leader, commits for every thread whose commit waits.
 
-Not the journal's lock decides who is next: those whose commit is done would stand in line for it with the others. Where
-a thread commits for the neighbours of this process too (``neighbours``), the others leave it to that one.
+Threads queue here, not on the journal lock, so a thread whose commit a leader has finished returns at once. Where a
+server thread commits for other processes of this host (``host_leader``), the others leave their commits to it.
+
+An asynchronous exception (KeyboardInterrupt) may hit any thread between any two bytecodes, also in a ``finally``. It
+reaches its own thread only and leaves the queue usable, because nothing depends on a clean-up that it could skip:
+
+- Who leads is who holds a lock of the interpreter, entered by ``with``: the interpreter releases it in every case.
+- A leader does not take commits out of the queue. Each stays until its own thread takes it away, so those that an
+  interrupted leader left undecided are the next leader's; a commit that landed nevertheless is found in the log.
+- A thread that waits looks by itself after a while, should nobody have called it.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final
 
 from lakefolio.journal.log_writer import Waiting
 
-__all__ = ["Turns"]
+__all__ = ["CommitQueue"]
 
-_LEFT_S = 1.0
+_PATIENCE_S: Final = 1.0
+"""After so long a thread that waits looks whether it has to commit by itself."""
 
 
-class Turns:
-    """The commits that wait in one process, and whose turn it is."""
+class CommitQueue:
+    """The commits that wait in one process. Safe to share between threads; a forked child needs a new one."""
 
     def __init__(self, commit_all: Callable[[Callable[[], list[Waiting]]], None], leave: Callable[[], bool]) -> None:
-        """Say how commits are brought to their end.
+        """Say how commits are decided.
 
         Args:
-            commit_all: Given a function that takes all that wait by then, ends each of them, or raises.
-            leave: Asks the thread that commits for neighbours to come by soon; says whether there is one.
+            commit_all: Given a function that returns the commits that wait by then, ends each of them. If it raises,
+                those it has not ended wait for the next leader.
+            leave: Asks the server thread to commit what waits soon; says whether there is one.
         """
         self._commit_all = commit_all
         self._leave = leave
-        self._queue: list[Waiting] = []
-        self._lock = threading.Lock()
-        self._turn: object = None
+        self._queue: dict[Waiting, None] = {}  # in the order in which they came
+        self._leading = Lock()
 
     @property
     def waiting(self) -> int:
-        """How many commits wait for somebody to take them."""
-        return len(self._queue)
+        """How many commits wait for a leader."""
+        return len(self._undecided())
 
-    def bring(self, commit: Waiting) -> bool:
-        """Return when the commit is ended, by another thread or by this one; say whether it was this one's turn."""
-        with self._lock:
-            self._queue.append(commit)
-            if self._turn is None and not self._leave():
-                self._turn = commit
-                commit.woken.set()
+    def commit(self, commit: Waiting) -> bool:
+        """Return when the commit is decided, by this thread or by another; say whether this one led."""
+        led = False
         try:
-            while not commit.woken.wait(_LEFT_S):
-                with self._lock:
-                    if self._turn is None and commit in self._queue:  # whom it was left to is gone
-                        self._turn = commit
-                        commit.woken.set()
-            if commit.done:
-                return False
-            self._commit_all(self._take)
-            return True
+            self._queue[commit] = None
+            if self._leading.locked() or self._leave():
+                commit.wait(_PATIENCE_S)
+            while not commit.done:
+                with self._leading:
+                    if not commit.done:
+                        led = True
+                        self._commit_all(self._undecided)
         finally:
-            with self._lock:
-                if commit in self._queue:  # it was interrupted
-                    self._queue.remove(commit)
-            self._pass_on(commit)
+            self._queue.pop(commit, None)
+            if not self._leading.locked():
+                self._call_next()
+        return led
 
-    def bring_all(self, commits: list[Waiting]) -> None:
-        """Return when all of these, and what was left to this thread, are ended."""
-        mine: object = commits[0] if commits else object()
-        with self._lock:
-            self._queue += commits
-            if self._turn is None and self._queue:
-                self._turn = mine
+    def commit_many(self, commits: Sequence[Waiting]) -> None:
+        """Return when all of these are decided, and with them what other threads left to this one."""
         try:
-            if commits and self._turn is not mine:
-                commits[0].woken.wait()  # until another thread has committed them, or passes the turn on
-            if self._turn is mine:
-                self._commit_all(self._take)
+            self._queue.update(dict.fromkeys(commits))
+            with self._leading:
+                if self._undecided():
+                    self._commit_all(self._undecided)
         finally:
-            with self._lock:
-                if self._turn is mine:
-                    self._turn = None
-                    if self._queue and not self._leave():  # what has come meanwhile is for the next time
-                        self._turn = self._queue[0]
-                        self._queue[0].woken.set()
-        for commit in commits:
-            commit.woken.wait()
+            for commit in commits:
+                self._queue.pop(commit, None)
+            if self._undecided() and not self._leave():
+                self._call_next()
 
-    def _take(self) -> list[Waiting]:
-        with self._lock:
-            batch, self._queue = self._queue, []
-            return batch
+    def _undecided(self) -> list[Waiting]:
+        return [commit for commit in list(self._queue) if not commit.done]
 
-    def _pass_on(self, commit: Waiting) -> None:
-        with self._lock:
-            if self._turn is commit:
-                self._turn = self._queue[0] if self._queue else None
-                if self._turn is not None:
-                    self._queue[0].woken.set()
+    def _call_next(self) -> None:
+        """Wake the thread that has waited longest, to lead."""
+        for commit in self._undecided()[:1]:
+            commit.wake()

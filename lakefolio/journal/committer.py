@@ -68,8 +68,15 @@ class Committer:
             ConflictError: If other writers won for a minute on end.
             StorageError: If the store failed; then it is unknown whether the rest landed.
         """
+        journal = self._journal
+        if journal.manifests_table.version != journal.known.version:
+            journal.poll()  # an exception hit the last commit half-way
         self._log.forget_some()
-        self._base = max(self._journal.known.version, self._journal.acknowledged)
+        self._base = max(journal.known.version, journal.acknowledged)
+        for waiting in batch:
+            if waiting.since < 0:
+                waiting.since = self._base
+        self._log.know_from(min((waiting.since for waiting in batch), default=self._base))
         batch = self._log.told(self._known(batch))
         if any(waiting.base is None for waiting in batch):
             self._own_at = time.monotonic()

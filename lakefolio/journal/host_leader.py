@@ -110,16 +110,23 @@ class Neighbours:
         return None
 
     def _ask(self, path: str, message: bytes) -> bytes | None:
+        # taken out, and put back with its answer read: an exception in between must not leave an answer to be taken for
+        # that of the next question
+        link, self._link = self._link, None
         try:
-            if self._link is None:
-                self._link = _connected(path)
-            self._link.sendall(_HEAD.pack(len(message)) + message)
-            return _received(self._link)
+            if link is None:
+                link = _connected(path)
+            link.sendall(_HEAD.pack(len(message)) + message)
+            answer = _received(link)
         except TimeoutError:
             self._avoid_until = time.monotonic() + _AVOIDED_S
         except OSError:
             pass
-        self.leave()
+        else:
+            self._link = link
+            return answer
+        if link is not None:
+            link.close()
         return None
 
     def _lead(self, path: str) -> bool:
@@ -128,8 +135,10 @@ class Neighbours:
             if not _registered:
                 _registered = True
                 at_exit(_resign_all)
+            self.resign()  # one that an exception kept from its start
             with contextlib.suppress(OSError):
                 self._server = _Server(path, self._duties)
+                self._server.start()
         return self.leading
 
     def leave(self) -> None:
@@ -163,7 +172,7 @@ class _Server:
     """Answers messages until nobody has asked for a while. Its lock lasts as long as its files are open."""
 
     def __init__(self, path: str, duties: _Duties) -> None:
-        """Take the lock and start to listen.
+        """Take the lock and listen; :meth:`start` begins to answer.
 
         Raises:
             OSError: If another process has it.
@@ -174,17 +183,14 @@ class _Server:
         self._asked: dict[int, float] = {}
         self._buffers: dict[socket.socket, bytearray] = {}
         self._stopping = False
-        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # of one that died
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(path)
-            self._listener.listen(256)
-        except OSError:
-            os.close(self._lock)
-            raise
+        # a file object, and not a descriptor: whatever comes between here and the start, it is closed with its owner
+        self._lock = open(f"{path}.lock", "ab", opener=_opened_for_us)  # noqa: SIM115
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # of one that died
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        self._listener.listen(256)
         self._listener.setblocking(False)
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
@@ -192,9 +198,17 @@ class _Server:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self.alive = True
+        self._closed = False
+        self._unowned = threading.Lock()  # whoever acquires it closes the files: the thread, or who stops it before
         self._thread = threading.Thread(target=self._run, name="lakefolio-neighbours", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer, in a thread."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed and self._thread.is_alive()
 
     def asked_lately(self) -> int:
         since = time.monotonic() - 1.0
@@ -212,17 +226,22 @@ class _Server:
     def stop(self) -> None:
         self._stopping = True
         self.wake()
-        self._thread.join(_IDLE_S)
+        if self._unowned.acquire(blocking=False):
+            self.close()  # its thread has not begun and won't
+        else:
+            self._thread.join(_IDLE_S)
 
     def close(self) -> None:
         """Close all files, which frees the lock if no forked process has them too."""
-        self.alive = False
+        self._closed = True
         for one in (self._listener, self._waker, self._woken, *self._buffers):
             one.close()
         self._selector.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def _run(self) -> None:
+        if not self._unowned.acquire(blocking=False):
+            return
         try:
             while ready := self._selector.select(0.0 if self._stopping else _IDLE_S):  # who waits is not sent away
                 asked = self._gathered(ready)
@@ -301,6 +320,10 @@ class _Server:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(link)
         link.close()
+
+
+def _opened_for_us(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _connected(path: str) -> socket.socket:

@@ -46,7 +46,7 @@ class InlineContents:
         """
         place = (entry.version, entry.ordinal)
         if place not in self._read:
-            self._fetch(entry.version, refresh)
+            self._fetch(entry.version, place, refresh)
         if place not in self._read:
             raise IntegrityError(
                 f"inline content of item {entry.ref} is missing: no data file holds it",
@@ -79,7 +79,7 @@ class InlineContents:
         at = rows.schema.get_field_index("content")
         return rows.set_column(at, rows.schema.field(at), [pa.array(contents, pa.binary())])
 
-    def _fetch(self, version: int, refresh: Callable[[], Any]) -> None:
+    def _fetch(self, version: int, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
         for file in self._table.with_version(version):
             rows = self._rows([file], refresh)
             for place, content in zip(_places(rows), rows.column("content").to_pylist(), strict=True):
@@ -88,7 +88,9 @@ class InlineContents:
                     self._bytes += len(content)
             if any(at == version for at in rows.column("version").to_pylist()):
                 break
-        while self._bytes > _MOST_BYTES:
+        if wanted in self._read:
+            self._read.move_to_end(wanted)  # its file may hold more than is kept
+        while self._bytes > _MOST_BYTES and len(self._read) > 1:
             _, content = self._read.popitem(last=False)
             self._bytes -= len(content)
 

@@ -3,7 +3,11 @@
 A commit is planned on the newest state known, its files are stored, and the next log entry of ``manifests`` is created
 if it is absent. Winning that create is the commit point *and* the proof that nothing happened since the state it was
 planned on. Losing it means: read what happened, look for the own commit id (a lost answer is not a conflict), plan
-again (how: ``committing``). Threads that share a journal combine (``turns``).
+again (how: ``committer``). Threads that share a journal combine (``commit_queue``).
+
+Readers hold a State, which is immutable; a look at the log makes another one and swaps one reference. The table moves
+first, then the decided commits are noted, then the state is swapped: an exception between them leaves table and state
+at different versions, and the next thread reads the journal anew.
 
 Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet
 file of the commit, its log entry.
@@ -11,6 +15,7 @@ file of the commit, its log entry.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,7 +28,7 @@ from lakefolio.errors import FormatError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import BATCH_OPS, MANIFESTS_SCHEMA, SPECS
 from lakefolio.journal.batch_tables import LogTables
-from lakefolio.journal.commit_queue import Turns
+from lakefolio.journal.commit_queue import CommitQueue
 from lakefolio.journal.committer import Committer
 from lakefolio.journal.handoff_protocol import Answer, answers_of
 from lakefolio.journal.host_leader import Neighbours
@@ -58,12 +63,12 @@ class Journal:
         self.watch: Any = None  # what is known of the processes of runs, see runs.lost
         self._manifests_table = DeltaTable(store, lake_id, SPECS[JOURNAL])
         self._contents = InlineContents(self._manifests_table)
-        self.lock = threading.RLock()  # held by whoever reads or writes its tables
+        self.lock = threading.RLock()  # guards the table, the decided commits, and every swap of ``known``
         self._past: dict[int, State] = {}
         self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
         self._log = LogWriter(self)
         self._committer = Committer(self, self._log)
-        self._turns = Turns(self._commit_all, self._committer.leave)
+        self._queue = CommitQueue(self._commit_all, self._committer.leave)
         self._tidying = Tidying(self, self.settle)
         self._held = False  # by a thread that is about to fork
         at_forks(self)
@@ -80,7 +85,7 @@ class Journal:
         if child:
             self.lock = threading.RLock()
             self.logs = LogTables(self.store, self.lake_id)
-            self._turns = Turns(self._commit_all, self._committer.leave)
+            self._queue = CommitQueue(self._commit_all, self._committer.leave)
             self._tidying = Tidying(self, self.settle)
 
     @property
@@ -104,8 +109,9 @@ class Journal:
         """Read the journal."""
         with self.lock:
             rows = self._manifests_table.load()
-            self.known.extend(rows, self._manifests_table.version)
-            self._log.start(self.known.version)
+            version = self._manifests_table.version
+            self._log.start(version)
+            self.known = State().extended(rows, version)
             return self.known
 
     def refresh(self) -> State:
@@ -121,36 +127,37 @@ class Journal:
         on: who has any under way asks for those before it (``LogWriter.know_from``).
         """
         before = self._manifests_table.version
+        if before != self.known.version:  # an exception came between the steps below, or those of a commit
+            self.load()
+            return True
         entries, rows = self._manifests_table.poll(one=one, skip=skip)
         newest = self._manifests_table.version
         if newest == before:
             return False
-        self.known.extend(rows, newest)
         if not entries or entries[0].version != before + 1:
             self._log.start(entries[0].version - 1 if entries else newest)
         self._log.note(entries)
+        self.known = self.known.extended(rows, newest)
         return True
 
     def at(self, version: int) -> State:
         """Return the state at a version that exists. A few are kept."""
-        with self.lock:
-            if version == self.state.version:
-                return self.known
-            if version not in self._past:
-                while len(self._past) >= _CACHED_STATES:
-                    self._past.pop(next(iter(self._past)))
-                self._past[version] = self.known.at(version)
-            return self._past[version]
+        state = self.state
+        if version == state.version:
+            return state
+        past = self._past.get(version)
+        if past is None:
+            past = state.at(version)
+            self._past = {**dict(list(self._past.items())[1 - _CACHED_STATES :]), version: past}
+        return past
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """Return key -> JSON text of the lake, a folio or a run as of ``version`` or the head (see View)."""
-        with self.lock:
-            return self.state.metadata(kind, subject_id, version)
+        return self.state.metadata(kind, subject_id, version)
 
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running`` at the head: run id -> key -> JSON text."""
-        with self.lock:
-            return self.state.running()
+        return self.state.running()
 
     def content_of(self, entry: Entry) -> bytes:
         """Return the inline content of an entry. No request if this handle has read it, else one.
@@ -244,8 +251,8 @@ class Journal:
         if tried and (landed := self._landed(commit.commit_id)) is not None:
             return landed
         waiting = Waiting(commit)
-        mine = self._turns.bring(waiting)
-        if mine:
+        led = self._queue.commit(waiting)
+        if led:
             self._tidying.when_due()
         if waiting.error is not None:
             raise waiting.error
@@ -258,7 +265,7 @@ class Journal:
         What is not decided here (its planner objected, the store failed, other hosts were faster) is handed back.
         """
         handed = [[Waiting(commit, base=ticket.base) for commit in ticket.commits] for ticket in tickets]
-        self._turns.bring_all([waiting for some in handed for waiting in some])
+        self._queue.commit_many([waiting for some in handed for waiting in some])
         crowded, beaten = self._committer.crowd()
         return [Answer(tuple(waiting.outcome for waiting in some), crowded, beaten) for some in handed]
 
@@ -270,18 +277,17 @@ class Journal:
             at = None if version is None else self.known.time_of(version)
             return None if version is None or at is None else Committed(version, at)
 
-    def _commit_all(self, take: Callable[[], list[Waiting]]) -> None:
+    def _commit_all(self, undecided: Callable[[], list[Waiting]]) -> None:
         with self.lock:
-            batch = take()
+            batch = undecided()
             try:
                 self._committer.run(batch)
-            except BaseException as exc:
+            except Exception as exc:  # an interrupt is this thread's alone: what it left undecided is the next leader's
                 for waiting in batch:
                     if not waiting.done:
-                        waiting.error = exc
-                raise
-            finally:
-                for waiting in batch:
+                        waiting.fail(_own(exc))
+            for waiting in batch:
+                if not waiting.done:
                     waiting.end()
 
     def has_neighbours(self) -> None:
@@ -290,7 +296,7 @@ class Journal:
         if identity is not None:
             serve = partial(answers_of, serve=self.commit_for)
             self._committer.neighbours = Neighbours(
-                f"{self.lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._turns.waiting
+                f"{self.lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._queue.waiting
             )
 
     def acknowledge(self, version: int) -> None:
@@ -312,7 +318,7 @@ class Journal:
 
     def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Take over rows that this handle has just committed itself (see State). The committer holds the lock."""
-        self.known.extend(rows, version, values)
+        self.known = self.known.extended(rows, version, values)
 
     # -- upkeep --------------------------------------------------------------------------------------------
 
@@ -335,3 +341,13 @@ class Journal:
         version = self._manifests_table.version
         if version > self.known.version:
             self.extend(MANIFESTS_SCHEMA.empty_table(), version)
+
+
+def _own(error: Exception) -> Exception:
+    """Return a copy for one of several threads to raise: a traceback belongs to one raise only."""
+    try:
+        copied = copy.copy(error)
+    except Exception:  # of a class of somebody else that can't be copied
+        return error
+    copied.__cause__ = error
+    return copied

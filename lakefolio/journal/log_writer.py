@@ -7,14 +7,16 @@ fate of every commit that the log entries it has read decided, so that a commit 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from lakefolio.delta.table import LogEntry
-from lakefolio.errors import AlreadyExistsError, LakefolioError, StorageError
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, StorageError
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -44,20 +46,38 @@ class Waiting:
 
     A ``foreign`` one comes from a ticket: nobody in this process waits for it. One of a neighbour has as its ``base``
     the version up to which it has not been decided, and may end with neither outcome nor error: it is handed back.
+
+    Attributes:
+        since: The version that was known when it was first tried; it is decided above that one or not at all.
     """
 
     commit: Commit
     foreign: bool = False
     base: int | None = None
+    since: int = -1
     outcome: Committed | None = None
     error: BaseException | None = None
     done: bool = False
-    woken: threading.Event = field(default_factory=threading.Event)
+    _calls: SimpleQueue[None] = field(default_factory=SimpleQueue)
 
     def end(self) -> None:
-        """Let the one who waits go on: there is an outcome or an error."""
+        """Let the thread that waits go on: there is an outcome or an error."""
         self.done = True
-        self.woken.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """End the :meth:`wait` of the thread whose commit this is, or its next one."""
+        self._calls.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait to be woken, so long at most."""
+        with contextlib.suppress(Empty):
+            self._calls.get(timeout=seconds)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the thread that waits raise an error."""
+        self.error = error
+        self.end()
 
 
 @dataclass(slots=True)
@@ -69,6 +89,13 @@ class Layout:
     plans: list[tuple[Waiting, Plan]] = field(default_factory=list)
     refused: list[tuple[Waiting, Exception]] = field(default_factory=list)
     empty: list[Waiting] = field(default_factory=list)
+    values: list[dict[str, Any]] = field(default_factory=list)
+    rows: pa.Table | None = None
+
+    def encode(self) -> None:
+        """Make the rows."""
+        self.values = [row for _, plan in self.plans for row in plan.manifests]
+        self.rows = rows_of(MANIFESTS_SCHEMA, self.values)
 
 
 class LogWriter:
@@ -124,15 +151,29 @@ class LogWriter:
         if layout.refused and self._journal.poll():
             layout = self.lay_out(self.told(batch))
         for waiting, error in layout.refused:
-            waiting.error = error
-            waiting.end()
+            waiting.fail(error)
         for waiting in layout.empty:
             waiting.outcome = Committed(self._journal.known.version, layout.at)
             waiting.end()
         return layout
 
     def lay_out(self, batch: Sequence[Waiting]) -> Layout:
-        """Plan all on the newest state known; what is objected to is noted, not ended."""
+        """Plan all on the newest state known; what is objected to is noted, not ended.
+
+        An objection to one commit, whatever it is, is that commit's alone: the others are planned without it.
+        """
+        layout = self._planned(batch)
+        try:
+            layout.encode()
+        except Exception:
+            unstorable = {waiting: error for waiting, plan in layout.plans if (error := _unstorable(plan)) is not None}
+            if not unstorable:
+                raise
+            layout = self.lay_out([waiting for waiting in batch if waiting not in unstorable])
+            layout.refused += unstorable.items()
+        return layout
+
+    def _planned(self, batch: Sequence[Waiting]) -> Layout:
         state = self._journal.known
         version, now = state.version + 1, datetime.now(UTC)
         last = state.committed_at
@@ -152,10 +193,7 @@ class LogWriter:
             except StorageError:
                 raise
             except Exception as exc:
-                # What another writer's commit runs into, whatever it is, that writer is to find out by itself.
-                if not (waiting.foreign or waiting.base is not None or isinstance(exc, LakefolioError)):
-                    raise
-                layout.refused.append((waiting, exc))
+                layout.refused.append((waiting, _refusal(exc)))
                 continue
             if not plan.manifests:
                 layout.empty.append(waiting)
@@ -206,8 +244,8 @@ class LogWriter:
 
     def _store(self, layout: Layout, refused: Sequence[str]) -> None:
         journal, plans, version = self._journal, layout.plans, layout.version
-        values = [row for _, plan in plans for row in plan.manifests]
-        rows = rows_of(MANIFESTS_SCHEMA, values)
+        values, rows = layout.values, layout.rows
+        assert rows is not None
         file = None
         if plans:
             file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
@@ -219,8 +257,30 @@ class LogWriter:
         except AlreadyExistsError:
             journal.poll()
             return
-        journal.extend(rows, version, values)
         self.note([LogEntry(version, tuple(commit_ids), (), (), {}, tuple(refused))])
+        journal.extend(rows, version, values)
         for waiting, _ in plans:
             waiting.outcome = Committed(version, layout.at)
             waiting.end()
+
+
+def _unstorable(plan: Plan) -> Exception | None:
+    """Return what stands in the way of one commit's rows, or None."""
+    try:
+        rows_of(MANIFESTS_SCHEMA, plan.manifests)
+    except Exception as exc:
+        return _refusal(exc)
+    return None
+
+
+def _refusal(error: Exception) -> Exception:
+    """Return an error as the user of a commit is to see it: a value that can't be stored is no bug of the library."""
+    if isinstance(error, LakefolioError) or not isinstance(error, (ValueError, TypeError, OverflowError)):
+        return error
+    refusal = InvalidInputError(
+        f"a value of this commit can't be stored: {error}",
+        kind="bad-value",
+        hint="text must be encodable as UTF-8, integers must fit 64 bits; nothing was committed",
+    )
+    refusal.__cause__ = error
+    return refusal

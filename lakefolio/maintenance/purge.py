@@ -55,8 +55,8 @@ class Purger:
         self._table = table
         self._author = author
         self._seen = table.version
-        self._since = State(table.version)  # what happened after `seen`; below that the collector has judged
-        self._since.committed_at = committed_at
+        # what happened after `seen`; below that the collector has judged
+        self._since = State(table.version, committed_at)
         self._size = _AT_ONCE
 
     def purge(self, blobs: Sequence[PurgedBlob]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
@@ -135,7 +135,7 @@ class Purger:
             if not landed:
                 raise
         else:
-            self._since.extend(rows, version)
+            self._since = self._since.extended(rows, version)
         return {blob.identity for blob in agreed}
 
     @property
@@ -162,5 +162,5 @@ class Purger:
     def _landed(self, commit_id: str) -> bool:
         """Read what is new and say whether a commit is in it."""
         entries, rows = self._table.poll()
-        self._since.extend(rows, self._table.version)
+        self._since = self._since.extended(rows, self._table.version)
         return any(commit_id in entry.commit_ids for entry in entries)

@@ -153,7 +153,13 @@ class _Repair:
         """Bring back log entries that are missing or damaged, as far as the copies tell the same history."""
         ours, theirs = _versions(self._store, table), _versions(self._source, table)
         seals = Seals(self._lake_id, table)
-        for version in range(max([*ours, *theirs], default=-1) + 1):
+        expected = 0
+        for version in sorted({*ours, *theirs}):
+            if version > expected:  # an object may lie under the name of any version, however far: one line for a gap
+                key = log_key(table, expected)
+                count = version - expected
+                self._lost("log-gap", key, f"log entry {key} and {count - 1} more are missing, here and in the source")
+            expected = version + 1
             key = log_key(table, version)
             own = self._store.find(key) if version in ours else None
             problem = "is missing" if own is None else log_problem(own, seals, version)

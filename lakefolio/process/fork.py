@@ -11,6 +11,8 @@ import threading
 import weakref
 from typing import Protocol
 
+from lakefolio.process.imports import wait_for_imports
+
 __all__ = ["Forked", "at_forks"]
 
 
@@ -24,6 +26,7 @@ class Forked(Protocol):
         """Go on; called by the same thread, in both processes."""
 
 
+_IMPORTS_S = 10.0
 _lock = threading.Lock()
 _members: weakref.WeakSet[Forked] = weakref.WeakSet()
 _ready: list[Forked] = []
@@ -36,6 +39,8 @@ def at_forks(member: Forked) -> None:
 
 
 def _before() -> None:
+    if threading.active_count() > 1:
+        wait_for_imports(_IMPORTS_S)  # a child would wait for ever for a module that a thread of its parent imports
     with _lock:
         _ready[:] = _members
     for member in _ready:

@@ -10,6 +10,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Change, Put
 
 if TYPE_CHECKING:
+    from lakefolio.model.pending_state import Overlay
     from lakefolio.session.writer import Writer
 
 __all__ = ["PURGED_MEANWHILE", "Batch"]
@@ -24,15 +25,21 @@ class Batch:
     def __init__(self, writer: Writer, message: str | None) -> None:
         self.message = message
         self.changes: list[Change] = []
-        self.overlay = writer._overlay()
+        self._overlay = writer._overlay()
         self.kept = Kept(whole=False)
         self._writer = writer
+
+    @property
+    def overlay(self) -> Overlay:
+        """The newest state known, with the changes of the batch laid over it. Of the thread of the batch alone."""
+        self._overlay.base = self._writer.journal.known
+        return self._overlay
 
     def add(self, changes: Sequence[Change]) -> None:
         """Lay changes over the batch's view; refuse what could not be committed now."""
         change = changes[0] if len(changes) == 1 else None
         if isinstance(change, Put) and self._is_plain(change):
-            self.overlay.put_later(change, lambda: self._writer._row_of(change))
+            self._overlay.put_later(change, lambda: self._writer._row_of(change))
             self.changes += changes
             return
         try:
@@ -42,10 +49,10 @@ class Batch:
                 raise
             self.changes = self._writer._renewed(self.changes, self.kept)
             changes = self._writer._renewed(changes, self.kept)
-            self.overlay = self._writer._overlay()
-            self.overlay.absorb(self._writer._planned(self.changes, self.overlay).overlay)
+            self._overlay = self._writer._overlay()
+            self._overlay.absorb(self._writer._planned(self.changes, self.overlay).overlay)
             plan = self._writer._planned(changes, self.overlay)
-        self.overlay.absorb(plan.overlay)
+        self._overlay.absorb(plan.overlay)
         self.changes += changes
 
     def _is_plain(self, change: Put) -> bool:
