@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -122,8 +122,7 @@ def scrub_shapes(text: str) -> str:
     if "=" in text:
         text = _QUERY.sub(_parameter, text)
     text = _TOKEN.sub(MASK, text)
-    text = _SCHEMED.sub(rf"\g<kind>{MASK}", text)
-    return _KEY_MATERIAL.sub(_key_material, text)
+    return _SCHEMED.sub(rf"\g<kind>{MASK}", text)
 
 
 def _user(found: re.Match[str]) -> str:
@@ -178,7 +177,7 @@ def scrub(text: str) -> str:
     """Return a text that a program wrote (a message, a traceback, a word of a command line) without secrets."""
     if len(text) < 4:
         return text
-    text = scrub_shapes(text)
+    text = _KEY_MATERIAL.sub(_key_material, scrub_shapes(text))
     if "uth" in text or "UTH" in text or "ookie" in text or "OOKIE" in text:
         text = _HEADER.sub(_header, text)
     if "=" in text or ":" in text:
@@ -298,31 +297,36 @@ def _user_and_password(value: str) -> str:
 # -- values ------------------------------------------------------------------------------------------------------
 
 
-def scrub_value(value: Any, name: str = "") -> Any:
+def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any:
     """Return a value of plain containers and texts without secrets; what holds none comes back as it is.
 
     Args:
         value: A text, number, list, tuple or mapping, nested; anything else comes back as it is.
         name: What it is called: under the name of a secret every text in it is one.
+        shapes_only: Whether names tell nothing, as in what people wrote themselves (:func:`scrub_shapes`).
     """
-    secret = bool(name) and is_secret_name(name)
-    return _scrubbed(value, secret)
+    if shapes_only:
+        return _scrubbed(value, scrub_shapes, None)
+    return _scrubbed(value, scrub, bool(name) and is_secret_name(name))
 
 
-def _scrubbed(value: Any, secret: bool) -> Any:
+def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None) -> Any:
+    """Scrub texts by ``clean``, all of them if ``secret``; None says that keys of mappings tell nothing."""
     if isinstance(value, str):
-        if type(value) is not str:
-            return value if not secret and scrub(str(value)) == str(value) else MASK if secret else scrub(str(value))
-        return (MASK if value and not _is_special(value) else value) if secret else scrub(value)
+        if secret:
+            return MASK if value and not _is_special(value) else value
+        text = clean(str(value))
+        return value if text == value else text
     if isinstance(value, bytes | bytearray):
         return MASK if secret and value else value
     if isinstance(value, Mapping):
         found = {
-            key: _scrubbed(one, secret or (isinstance(key, str) and is_secret_name(key))) for key, one in value.items()
+            key: _scrubbed(one, clean, secret if secret is not False else isinstance(key, str) and is_secret_name(key))
+            for key, one in value.items()
         }
         return value if all(found[key] is value[key] for key in found) else found
     if type(value) in (list, tuple):
-        members = [_scrubbed(one, secret) for one in value]
+        members = [_scrubbed(one, clean, secret) for one in value]
         return value if all(one is other for one, other in zip(members, value, strict=True)) else type(value)(members)
     return value
 

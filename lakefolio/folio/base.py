@@ -77,8 +77,10 @@ class FolioBase:
     def _still(self) -> Session:
         """Return a session whose state does not move while many things are looked up, at one request in all."""
         reader = self._reading
-        state = reader.state()
-        return reader if reader.pinned is not None or isinstance(state, Overlay) else reader.fixed(state.version)
+        state = reader.unwatched_state()
+        if reader.pinned is not None or isinstance(state, Overlay):
+            return reader
+        return reader.fixed(state.version, newest=True)
 
     def _find(self, name: str, at: At = None) -> tuple[Session, Entry]:
         """Return the entry that ``name`` means, and the session that reads it.
@@ -97,8 +99,9 @@ class FolioBase:
                 raise said_twice(name, at)
             folio, name, at = ref.folio or folio, ref.item, at if ref.at is None else ref.at
         reader = self._reading if at is None else self._reading.at(at, folio)
-        view = reader.state()
+        view = reader.unwatched_state()
         entry = view.entry(folio, name) if isinstance(name, str) else None
+        reader.looked_up(folio, str(name), entry)
         if entry is None:
             raise item_not_found(view, folio, str(name))
         return reader, entry

@@ -23,7 +23,7 @@ from lakefolio.folio.reading import Reading
 from lakefolio.format.names import check_folio
 from lakefolio.model.changes import Annotate
 from lakefolio.process.keywords import explains_keywords
-from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.annotations import check_text, metadata_texts
 from lakefolio.session.session import Session
 from lakefolio.terminal import visible
 
@@ -201,7 +201,7 @@ class Folio(Adding, Reading, Copies):
         """
         self._check_writable()
         try:
-            with self._session.batch(message):
+            with self._session.batch(check_text(message, "message")):
                 yield self
         except BaseException:
             self._show_metadata()

@@ -116,8 +116,10 @@ class Lake(LakeRuns, LakeUpkeep):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The facts noted of the lake as a whole: a copy; change them with :meth:`annotate`."""
-        return self._session.metadata("lake", "")
+        """The facts noted of the lake as a whole, to be read; :meth:`annotate` changes them."""
+        from lakefolio.runs.read_only import read_only
+
+        return read_only(self._session.metadata("lake", ""), "metadata of the lake", "lake.annotate(key=value)")
 
     @property
     def description(self) -> str | None:
@@ -127,7 +129,8 @@ class Lake(LakeRuns, LakeUpkeep):
     @property
     def tags(self) -> list[str]:
         """The tags of the lake (``annotate(tags=[…])``)."""
-        return list(self.metadata.get("tags") or [])
+        found: list[str] = self.metadata.get("tags") or []
+        return found
 
     def annotate(self, values: Mapping[str, Any] | None = None, /, *, remove: Iterable[str] = (), **more: Any) -> Lake:
         """Set facts about the lake; ``description`` and ``tags`` are the ones that listings show. One commit."""

@@ -179,7 +179,7 @@ class LakeRuns(LakeQuestions):
         from lakefolio.runs.starting import types_of
         from lakefolio.runs.validation import RUN_TYPES
 
-        self._session.committed()
+        self._session.unwatched_committed()
         return [*RUN_TYPES, *types_of(self._session)]
 
     def add_run_input(self, run: str | Run | RunManifest, name: str, data: Any) -> RunInput:

@@ -16,6 +16,7 @@ from lakefolio import items
 from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
+from lakefolio.redaction import MASK, is_secret_name, scrub
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -40,12 +41,14 @@ class Call:
         params: Name -> plain value.
         left_out: What could not be kept, in words.
         forms: Of containers that hold data, whose members are kept one by one: name -> what they are.
+        values: All arguments, as they were given.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     forms: dict[str, str] = field(default_factory=dict)
+    values: tuple[Any, ...] = ()
 
     def name(self, name: str) -> str:
         """Return an argument's name as a run may have it: one that an item may have, and not taken yet."""
@@ -89,6 +92,7 @@ def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
     except (TypeError, ValueError):
         return call  # the call itself will fail, and say why
     bound.apply_defaults()
+    call.values = tuple(bound.arguments.values())
     for name, value in bound.arguments.items():
         kind = bound.signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
@@ -106,6 +110,10 @@ def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
 
 def _sort(call: Call, name: str, value: Any) -> None:
     name = call.name(name)
+    if isinstance(value, bytes | bytearray | Path) and is_secret_name(name):
+        call.params[name] = MASK
+        call.left_out.append(f"argument {name!r}: its name says that it is a secret")
+        return
     if is_data(value):
         call.inputs[name] = value
         return
@@ -127,7 +135,8 @@ def _sort(call: Call, name: str, value: Any) -> None:
         call.params[name] = _shown(value)
         call.left_out.append(f"argument {name!r} but for its repr: {exc.message}")
         return
-    if len(text) > _SMALL_BYTES and not (isinstance(value, str) and is_uri(value)):
+    plain = isinstance(value, str) and (is_uri(value) or is_secret_name(name))
+    if len(text) > _SMALL_BYTES and not plain:
         call.inputs[name] = value
     else:
         call.params[name] = value
@@ -162,7 +171,7 @@ def _shown(value: Any) -> str:
         text = repr(value)
     except Exception:
         text = f"<{type(value).__qualname__}>"
-    return text[:_SHOWN].encode(errors="replace").decode()
+    return scrub(text)[:_SHOWN].encode(errors="replace").decode()
 
 
 # -- the same call? ------------------------------------------------------------------------------------------

@@ -1,34 +1,53 @@
 """What a captured function's result depends on besides its arguments: its code, and the values it reads around it.
 
-Followed are functions, classes and modules of one's own (what is not installed): those that the code names, and theirs.
-Values are what such code reads from globals, closures and defaults. Each is known by its content as far as that can be
-told (plain values, tables, arrays, models, objects of one's own classes); of anything else only the type counts.
+Followed are functions, classes and modules of one's own (what is not installed, and the function's own package): those
+that the code names, and theirs; the functions that decorators wrap and the decorators; the classes of objects. Values
+are what such code reads from globals, closures, defaults, attributes and environment variables. A value is known by its
+content: plain values, tables, arrays and models by what they would be stored as, other objects by what :mod:`pickle`
+would ask them for, of which nothing is pickled. What can't be known so is named: an answer that depends on it is not
+used again.
+
+Not seen are the versions of installed packages, files, networks, and names that code puts together when it runs.
 """
 
 from __future__ import annotations
 
+import copyreg
+import enum
 import functools
 import hashlib
+import importlib
 import inspect
+import io
+import logging
+import os
+import re
 import sys
-import sysconfig
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from functools import cache
-from pathlib import Path, PurePath
-from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
 from lakefolio.format import json_encode
-from lakefolio.recording.call_arguments import is_read_once
+from lakefolio.recording.call_arguments import is_data, is_read_once
+from lakefolio.recording.code_objects import code_imports, code_names, code_parts, code_texts
+from lakefolio.recording.own_code import LIBRARY, is_own, is_own_package
 from lakefolio.runs.content import digest_of_object
+from lakefolio.session.reader import Reader
 
 __all__ = ["Reads", "reads_of"]
 
-_DEEPEST: Final = 4
 _MOST_MEMBERS: Final = 1_000
-_LIBRARY: Final = __name__.partition(".")[0]
+_MOST_VALUES: Final = 5_000
+_DEEPEST: Final = 60
+_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
+_LOCKS: Final = (type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition)
+_NO_INPUT: Final = (*_LOCKS, logging.Logger, logging.LoggerAdapter, logging.Handler)
+"""Objects that no result depends on: they are known by their type alone."""
+_SKIPPED: Final = frozenset({"_abc_impl", "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__"})
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class Reads:
@@ -37,139 +56,365 @@ class Reads:
     Attributes:
         code: A digest of its code and of all code of one's own that it reaches.
         values: What it reads -> a digest of its content.
+        unknown: What it reads and can't be compared, in words; None if there is nothing like that.
     """
 
-    def __init__(self, code: str, values: Mapping[str, str]) -> None:
+    def __init__(self, code: str, values: Mapping[str, str], unknown: str | None) -> None:
         self.code = code
         self.values = dict(values)
+        self.unknown = unknown
 
     def unchanged(self, after: Reads) -> dict[str, str]:
         """Return the values that are the same after a call: what the call itself changes is none of its inputs."""
         return {name: one for name, one in self.values.items() if after.values.get(name) == one}
 
 
-def reads_of(function: Callable[..., Any]) -> Reads:
-    """Look at a function and everything of one's own that it reaches, as they are now."""
-    walk = _Walk(getattr(function, "__module__", None))
-    walk.value("", function, ())
-    return Reads(walk.hasher.hexdigest(), walk.values)
+def reads_of(function: Callable[..., Any], arguments: Iterable[Any] = ()) -> Reads:
+    """Look at a function and everything of one's own that it reaches, as they are now.
+
+    Args:
+        function: The function.
+        arguments: What it is called with: their classes are code that it reaches. Their content is not looked at.
+    """
+    root = inspect.unwrap(function)
+    walk = _Walk(getattr(root, "__globals__", {}).get("__name__"))
+    try:
+        walk.value("", function, ())
+        for one in arguments:
+            walk.classes_of(one)
+    except RecursionError:
+        walk.unknown = walk.unknown or "an object that refers to others too deeply"
+    return Reads(walk.hasher.hexdigest(), walk.values, walk.unknown)
 
 
 class _Walk:
     def __init__(self, module: str | None) -> None:
         self.hasher = hashlib.sha256()
         self.values: dict[str, str] = {}
-        self._module = module
-        self._seen: set[tuple[int, int]] = set()
+        self.unknown: str | None = None
+        self._module = module or ""
+        self._seen: dict[tuple[int, int], Any] = {}  # holds the objects: an id is theirs only while they live
+        self._aside: dict[tuple[int, int], Any] | None = None  # the same within an object that code names
+        self._depth = 0
+        self._lenient = 0
+
+    # -- any value -----------------------------------------------------------------------------------------
 
     def value(self, name: str, value: Any, names: tuple[str, ...]) -> None:
         """Take in what ``name`` stands for, in code that mentions ``names``."""
-        if isinstance(value, staticmethod | classmethod):
-            value = value.__func__
-        if callable(value) and not isinstance(value, type):
-            value = _unwrapped(value)
-        if isinstance(value, FunctionType):
-            self._function(name, value)
-        elif isinstance(value, type):
-            self._class(name, value)
-        elif isinstance(value, ModuleType):
-            self._module_of_names(name, value, names)
-        elif isinstance(value, MethodType):
-            self.value(name, value.__func__, ())
-            self.value(f"{name}.__self__", value.__self__, ())
-        elif isinstance(value, functools.partial):
-            self.value(name, value.func, ())
-            self.value(f"{name}.args", [*value.args, value.keywords], ())
-        elif isinstance(value, property):
-            for part in (value.fget, value.fset):
-                if part is not None:
-                    self.value(name, part, ())
-        else:
-            self._plain(name, value)
+        with self._deeper():
+            if isinstance(value, FunctionType):
+                self._function(name, value)
+            elif isinstance(value, type):
+                self._class(name, value)
+            elif isinstance(value, ModuleType):
+                self._module_of_names(name, value, names)
+            elif isinstance(value, staticmethod | classmethod):
+                self.value(name, value.__func__, names)
+            elif isinstance(value, MethodType):
+                self.value(name, value.__func__, ())
+                self.value(f"{name}.__self__", value.__self__, ())
+            elif isinstance(value, property):
+                self._parts_of(name, {"get": value.fget, "set": value.fset, "delete": value.fdel})
+            elif isinstance(value, functools.cached_property):
+                self.value(name, value.func, ())
+            elif isinstance(value, functools.partialmethod):
+                self._parts_of(name, {"func": value.func, "args": value.args, "keywords": value.keywords})
+            elif isinstance(value, functools.singledispatchmethod):
+                self._parts_of(name, {"func": value.func, "dispatcher": value.dispatcher})
+            elif isinstance(value, BuiltinFunctionType):
+                self._say(f"{name} is {value.__module__}.{value.__qualname__}")
+                if value.__self__ is not None and not isinstance(value.__self__, ModuleType):
+                    self.value(f"{name}.__self__", value.__self__, ())
+            elif _is_plain(value):
+                self._note(name, _digest_of_plain(value))
+            elif self._aside is not None:
+                self._object(name, value)
+            else:
+                self._root_object(name, value)
 
-    def _plain(self, name: str, value: Any) -> None:
-        if callable(value) and isinstance(getattr(value, "__qualname__", None), str):  # one written in C
-            self._say(f"{name} is {value.__module__}.{value.__qualname__}")
-        digest = _digest(value)
-        members = _members(value) if digest is None else None
-        if members is None:
-            self.values[name] = digest or _type(value)
-            if digest is None and callable(value) and self._own(type(value).__module__):
-                self._class(name, type(value))
+    def _root_object(self, name: str, value: Any) -> None:
+        """Take in an object with all it reaches as one value: what a call puts into it is no change of code."""
+        outer, self.hasher, self._aside = self.hasher, hashlib.sha256(), {}
+        try:
+            self._object(name, value)
+            self._note(f"{name}:code", self.hasher.hexdigest()[:32])
+        finally:
+            self.hasher, self._aside = outer, None
+
+    def _object(self, name: str, value: Any) -> None:
+        wrapped = inspect.getattr_static(value, "__wrapped__", None) if callable(value) else None
+        if isinstance(wrapped, FunctionType | MethodType):  # such as functools.lru_cache
+            self._say(f"{name} is a {_type(value)}")
+            self.value(name, wrapped, ())
             return
-        self.values[name] = f"{_type(value)}:{len(members)}"
-        if self._first(value, None):
-            for key, one in members:
-                self.value(f"{name}[{key}]", one, ())
+        if isinstance(value, _NO_INPUT) or any(value is one for one in (sys.stdout, sys.stderr, sys.stdin)):
+            self._note(name, _type(value))
+            return
+        session = getattr(value, "_session", None) if type(value).__module__.startswith(f"{LIBRARY}.") else None
+        if isinstance(session, Reader):  # what is read through it is traced
+            self._note(name, _sha256(repr((_type(value), session.place, session.pinned, _name_of(value))).encode()))
+            return
+        if not self._first(value, None):
+            return
+        if self._own(type(value).__module__):
+            self._class(f"{name}.__class__", type(value))
+        if isinstance(value, PurePath):
+            self._note(name, _sha256(f"path {value}".encode(errors="surrogateescape")))
+        elif isinstance(value, enum.Enum):
+            self._note(name, _sha256(f"{_type(value)}.{value.name}".encode()))
+        elif isinstance(value, dict | MappingProxyType) and type(value) in (dict, MappingProxyType):
+            self._members(name, value, ((_key(key), one) for key, one in value.items()))
+        elif type(value) in (list, tuple):
+            self._members(name, value, enumerate(value))
+        elif type(value) in (set, frozenset):
+            self._members(name, value, enumerate(sorted(value, key=lambda one: (_type(one), repr(one)))))
+        elif is_read_once(value) or isinstance(value, io.IOBase):
+            self._give_up(name, value)
+        elif not self._as_data(name, value):
+            self._by_reduction(name, value)
+
+    def _as_data(self, name: str, value: Any) -> bool:
+        """Take a table, an array or a model in by the content that it would be stored as."""
+        if self._own(type(value).__module__) and not isinstance(value, Mapping) and not hasattr(value, "get_params"):
+            return False
+        with suppress(Exception):  # whatever an object does when it is looked at, the function is none the worse
+            if is_data(value):
+                self._note(name, digest_of_object(value))
+                return True
+        return False
+
+    def _members(self, name: str, whole: Any, members: Iterable[tuple[Any, Any]]) -> None:
+        if len(whole) > _MOST_MEMBERS:
+            self._give_up(name, whole)
+            return
+        self._note(name, f"{_type(whole)}:{len(whole)}")
+        for key, one in members:
+            self.value(f"{name}[{key}]", one, ())
+
+    def _parts_of(self, name: str, parts: Mapping[str, Any]) -> None:
+        for key, one in parts.items():
+            if one is not None:
+                self.value(f"{name}.{key}", one, ())
+
+    def _by_reduction(self, name: str, value: Any) -> None:
+        """Take an object in by what pickle would ask it for: how it is made again, its state and its members."""
+        try:
+            registered = copyreg.dispatch_table.get(type(value))
+            reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+        except Exception:
+            self._give_up(name, value)
+            return
+        self._say(f"{name} is a {_type(value)}")
+        if isinstance(reduced, str):
+            self._say(f"{name} is {reduced}")
+            return
+        parts: list[Any] = [*reduced, None, None, None, None]
+        make, args, state, items, pairs = parts[:5]
+        self._say(f"{name} is made by {getattr(make, '__module__', '')}.{getattr(make, '__qualname__', make)}")
+        for number, one in enumerate(args or ()):
+            if one is not type(value):
+                self.value(f"{name}.{number}", one, ())
+        states = state if type(state) is tuple and len(state) == 2 and _is_state(state) else (state,)
+        attributes = [str(key) for part in states if type(part) is dict for key in part]
+        self._note(f"{name}.{{}}", _digest_of_plain(sorted(attributes)))  # one more may hide one of the class
+        for part in states:
+            if type(part) is dict:
+                for key, one in part.items():
+                    self.value(f"{name}.{key}", one, ())
+            elif part is not None:
+                self.value(f"{name}.state", part, ())
+        if items is not None:
+            self._sequence(name, items)
+        if pairs is not None:
+            self._sequence(name, pairs)
+
+    def _sequence(self, name: str, items: Iterator[Any]) -> None:
+        count = 0
+        for one in items:
+            if count == _MOST_MEMBERS:
+                self._give_up(name, items)
+                return
+            self.value(f"{name}[{count}]", one, ())
+            count += 1
+        self._note(f"{name}[]", str(count))
+
+    # -- code ----------------------------------------------------------------------------------------------
 
     def _function(self, name: str, one: FunctionType) -> None:
         self._say(f"{name} is {one.__module__}.{one.__qualname__}")
-        if not self._own(one.__module__) or not self._first(one, None):
+        if not self._first(one, None):
             return
-        code = one.__code__
-        for part in _parts(code):
+        wrapped = vars(one).get("__wrapped__")
+        if not self._own(one.__globals__.get("__name__")):
+            self._borrowed(name, one, wrapped)
+            return
+        code, where = one.__code__, one.__globals__.get("__name__")
+        for part in code_parts(code):
             self.hasher.update(part)
-        known = tuple(_names(code))
+        known = tuple(dict.fromkeys(code_names(code)))
         for variable, cell in zip(code.co_freevars, one.__closure__ or (), strict=True):
             self.value(f"{one.__qualname__}.{variable}", _cell(cell), known)
-        defaults = zip(reversed(code.co_varnames[: code.co_argcount]), reversed(one.__defaults__ or ()), strict=False)
+        positional = code.co_varnames[: code.co_argcount]
+        defaults = zip(reversed(positional), reversed(one.__defaults__ or ()), strict=False)
         for variable, value in (*defaults, *(one.__kwdefaults__ or {}).items()):
             self.value(f"{one.__qualname__}({variable})", value, ())
-        for variable in dict.fromkeys(known):
+        if wrapped is not None:
+            self.value(f"{name}.__wrapped__", wrapped, ())
+        for variable in known:
             if variable in one.__globals__ and not variable.startswith("__"):
-                self.value(f"{one.__module__}.{variable}", one.__globals__[variable], known)
+                self.value(f"{where}.{variable}", one.__globals__[variable], known)
+            if variable in vars(one) and variable != "__wrapped__":
+                self.value(f"{one.__qualname__}.{variable}", vars(one)[variable], ())
+        if "environ" in known or "getenv" in known:
+            for variable in sorted(
+                {text for text in code_texts(code) if _VARIABLE.fullmatch(text) or text in os.environ}
+            ):
+                self._note(f"environ[{variable}]", _digest_of_plain(os.environ.get(variable)))
+        for module in dict.fromkeys(code_imports(code, one.__globals__.get("__package__") or "")):
+            self._import(module, known)
+
+    def _borrowed(self, name: str, one: FunctionType, wrapped: Any) -> None:
+        """Take in what a function of a library holds of one's own: what it decorates, and with what."""
+        cells = dict(zip(one.__code__.co_freevars, map(_cell, one.__closure__ or ()), strict=True))
+        held = {key: cell for key, cell in cells.items() if self._holds_own(cell)}
+        if wrapped is not None and wrapped not in held.values() and self._holds_own(wrapped):
+            self.value(f"{name}.__wrapped__", wrapped, ())
+        elif not held:
+            return
+        self._lenient += 1
+        for key, cell in cells.items():
+            if key in held or _is_plain(cell):
+                self.value(f"{name}.{key}", cell, ())
+        self._lenient -= 1
+
+    def _holds_own(self, value: Any, depth: int = 0) -> bool:
+        """Say whether a value is, or leads a few steps further to, code of one's own."""
+        if depth > 4:
+            return False
+        if isinstance(value, FunctionType):
+            if self._own(value.__globals__.get("__name__")):
+                return True
+            inner = [*map(_cell, value.__closure__ or ()), vars(value).get("__wrapped__")]
+            return any(self._holds_own(one, depth + 1) for one in inner)
+        if isinstance(value, type):
+            return self._own(value.__module__)
+        if isinstance(value, MethodType):
+            return self._holds_own(value.__func__, depth + 1) or self._own(type(value.__self__).__module__)
+        if isinstance(value, functools.partial):
+            return self._holds_own(value.func, depth + 1)
+        if type(value) in (list, tuple, dict) and len(value) <= _MOST_MEMBERS:
+            return any(self._holds_own(one, depth + 1) for one in (value.values() if type(value) is dict else value))
+        return self._own(type(value).__module__)
 
     def _class(self, name: str, one: type) -> None:
         self._say(f"{name} is {one.__module__}.{one.__qualname__}")
         if not self._own(one.__module__) or not self._first(one, None):
             return
+        is_enum = isinstance(one, enum.EnumMeta)
+        if isinstance(one, enum.EnumMeta):
+            self.value(f"{one.__qualname__}.members", {key: member.value for key, member in _members_of(one)}, ())
         for attribute, value in sorted(vars(one).items()):
-            if isinstance(value, FunctionType | property | staticmethod | classmethod) or attribute[:2] != "__":
+            if attribute in _SKIPPED or (is_enum and not isinstance(value, _METHODS)):
+                continue
+            if attribute[:2] != "__" or isinstance(value, _METHODS):
                 self.value(f"{one.__qualname__}.{attribute}", value, ())
         for base in one.__bases__:
             self._class(f"{one.__qualname__}.__base__", base)
+        if type(one) is not type:
+            self._class(f"{one.__qualname__}.__class__", type(one))
+
+    def classes_of(self, value: Any, depth: int = 0) -> None:
+        """Take in the classes of an argument and of its members, as far as they are of one's own."""
+        if type(value) in (list, tuple, set, frozenset, dict) and depth < 4 and len(value) <= _MOST_MEMBERS:
+            for one in value.values() if type(value) is dict else value:
+                self.classes_of(one, depth + 1)
+        elif self._own(type(value).__module__):
+            self._class("argument", type(value))
+            for one in list(getattr(value, "__dict__", {}).values())[:_MOST_MEMBERS] if depth < 4 else ():
+                self.classes_of(one, depth + 1)
 
     def _module_of_names(self, name: str, one: ModuleType, names: tuple[str, ...]) -> None:
         self._say(f"{name} is module {one.__name__}")
         if self._own(one.__name__) and self._first(one, names):
-            for attribute in dict.fromkeys(names):
+            for attribute in names:
                 if attribute in vars(one):
                     self.value(f"{one.__name__}.{attribute}", vars(one)[attribute], names)
+
+    def _import(self, module: tuple[str, tuple[str, ...]], names: tuple[str, ...]) -> None:
+        """Take in a module that a function imports when it runs."""
+        path, wanted = module
+        parts = path.split(".")
+        if not is_own_package(parts[0]):
+            self._say(f"imports {path}")
+            return
+        paths = [".".join(parts[:number]) for number in range(1, len(parts) + 1)]
+        found = [self._imported(one) for one in paths][-1]
+        for one in wanted:
+            if found is not None and one not in vars(found) and hasattr(found, "__path__"):
+                self._imported(f"{path}.{one}")
+        for one in paths:  # only now, when each is an attribute of the one above
+            if one in sys.modules:
+                self._module_of_names(one, sys.modules[one], names)
+
+    def _imported(self, path: str) -> ModuleType | None:
+        try:
+            return importlib.import_module(path)
+        except Exception:
+            self.unknown = self.unknown or f"module {path!r}, which can't be imported"
+            return None
+
+    # -- what is noted -------------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
         self.hasher.update(text.encode(errors="replace") + b"\0")
 
+    def _note(self, name: str, digest: str) -> None:
+        self.values[name] = digest
+        if len(self.values) > _MOST_VALUES:
+            self.unknown = self.unknown or f"more than {_MOST_VALUES:,} values"
+
+    def _give_up(self, name: str, value: Any) -> None:
+        self._note(name, _type(value))
+        if not self._lenient:
+            self.unknown = self.unknown or f"{name.lstrip('.')} of type {type(value).__qualname__}"
+
     def _own(self, module: str | None) -> bool:
-        return module == self._module or _is_own(module)
+        return bool(module) and (module == self._module or self._is_package(module or "") or is_own(module))
+
+    def _is_package(self, module: str) -> bool:
+        """Say whether a module is of the package of the function that is looked at, installed or not."""
+        top = self._module.partition(".")[0]
+        return top not in ("", "__main__", LIBRARY) and module.partition(".")[0] == top
 
     def _first(self, one: Any, names: tuple[str, ...] | None) -> bool:
         """Say whether this is met for the first time."""
         key = (id(one), hash(names))
-        new = key not in self._seen
-        self._seen.add(key)
+        seen = self._seen if self._aside is None else self._aside
+        new = key not in seen
+        seen[key] = one
         return new
 
-
-@cache
-def _is_own(module: str | None) -> bool:
-    """Say whether a module is its user's own: neither installed, nor Python's, nor this library."""
-    if not module or module.partition(".")[0] in (_LIBRARY, *sys.builtin_module_names):
-        return module == "__main__"
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return module not in sys.stdlib_module_names
-    path = Path(file)
-    installed = [sysconfig.get_path(one) for one in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return not any(path.is_relative_to(one) for one in installed) and not {"site-packages", "dist-packages"} & {
-        *path.parts
-    }
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise RecursionError
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
 
-def _unwrapped(value: Any) -> Any:
-    try:
-        return inspect.unwrap(value)
-    except ValueError:  # it wraps itself
-        return value
+_METHODS: Final = (
+    FunctionType,
+    property,
+    staticmethod,
+    classmethod,
+    functools.partialmethod,
+    functools.cached_property,
+    functools.singledispatchmethod,
+)
 
 
 def _cell(cell: Any) -> Any:
@@ -179,57 +424,48 @@ def _cell(cell: Any) -> Any:
         return None
 
 
+def _members_of(one: enum.EnumMeta) -> Iterable[tuple[str, Any]]:
+    members: Mapping[str, Any] = one.__members__
+    return members.items()
+
+
 def _type(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _members(value: Any) -> list[tuple[Any, Any]] | None:
-    """Return the members of a plain container that is not too large, with what each is called."""
-    if type(value) in (list, tuple) and len(value) <= _MOST_MEMBERS:
-        return list(enumerate(value))
-    if type(value) is dict and len(value) <= _MOST_MEMBERS:
-        return [(repr(key)[:80], one) for key, one in value.items()]
-    return None
+def _name_of(value: Any) -> str:
+    return str(getattr(value, "_name", getattr(value, "run_id", "")))
 
 
-def _digest(value: Any, depth: int = 0) -> str | None:
-    """Return a digest of a value's content; None if it can't be told."""
-    if isinstance(value, PurePath):
-        return _sha256(f"path {value}".encode(errors="replace"))
+def _key(key: Any) -> str:
+    return repr(key)[:80] if _is_plain(key) else _type(key)
+
+
+def _is_state(state: tuple[Any, Any]) -> bool:
+    return all(part is None or type(part) is dict for part in state)
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Say whether a value is made of Python's own plain types alone, and not too large to look at whole."""
+    if type(value) in _PLAIN:
+        return True
+    if depth > 8 or type(value) not in (list, tuple, dict):
+        return False
+    if type(value) is dict:
+        return all(type(key) in _PLAIN and _is_plain(one, depth + 1) for key, one in value.items())
+    return all(_is_plain(one, depth + 1) for one in value)
+
+
+def _digest_of_plain(value: Any) -> str:
+    return _sha256(_type(value).encode() + _canonical(value))
+
+
+def _canonical(value: Any) -> bytes:
     try:
-        return _sha256(_type(value).encode() + json_encode.dumps(value))
-    except Exception:  # whatever an object does when it is looked at, the function is none the worse
-        if isinstance(value, FunctionType | type | ModuleType):
-            return None
-    if not is_read_once(value):
-        with suppress(Exception):
-            return digest_of_object(value)
-    if depth < _DEEPEST and (isinstance(value, SimpleNamespace | Namespace) or _is_own(type(value).__module__)):
-        facts = getattr(value, "__dict__", None)
-        if facts is not None and len(facts) <= _MOST_MEMBERS:
-            parts = [f"{key}={_digest(one, depth + 1) or _type(one)}" for key, one in facts.items()]
-            return _sha256("\0".join([_type(value), *parts]).encode(errors="replace"))
-    return None
+        return json_encode.dumps(value)
+    except Exception:  # keys of several types, numbers of a thousand digits, lone surrogates
+        return repr(value).encode(errors="backslashreplace")
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
-
-
-def _parts(code: CodeType) -> Iterator[bytes]:
-    yield code.co_code
-    yield repr((code.co_names, code.co_varnames, code.co_flags)).encode()
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _parts(constant)
-        else:
-            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant).encode(
-                errors="replace"
-            )
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

@@ -8,18 +8,20 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError
-from lakefolio.recording.call_arguments import call_of, is_data, is_read_once, item_name, memo_key, parts_of
+from lakefolio.recording.call_arguments import Call, call_of, is_data, is_read_once, item_name, memo_key, parts_of
 from lakefolio.recording.fingerprint import Reads, reads_of
+from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.starting import start
+from lakefolio.session.read_trace import ReadTrace, content_of, read_known, traced, unwatched
 
 if TYPE_CHECKING:
     from lakefolio.runs.run import Run
@@ -47,25 +49,33 @@ class Recording:
     """The run of one call; without one (it could not begin) every method does nothing."""
 
     def __init__(self, function: Callable[..., Any], run: Run | None) -> None:
-        self._name = function_name(function)
+        self.name = function_name(function)
         self._run = run
         self._entered = False
         self._yielded: list[Any] = []
         self._count = 0
         self._reads: Callable[[], Reads] | None = None
         self._before: Reads | None = None
+        self._trace: ReadTrace | None = None
+        self._traced = ExitStack()
         self.answer: Any = MISSING
+
+    def prepare(self, look: Callable[[], Reads], before: Reads, trace: ReadTrace) -> None:
+        """Get ready to keep the answer for later calls: look again at the end, and see what is read until then."""
+        self._reads, self._before, self._trace = look, before, trace
 
     def enter(self) -> None:
         """Make it the current run of this thread or task."""
         if self._run is not None:
             self._run.__enter__()
+            self._traced.enter_context(traced(self._trace))
             self._entered = True
 
     def leave(self) -> None:
         """Make it so no longer; it goes on."""
         if self._run is not None and self._entered:
             self._entered = False
+            self._traced.close()
             self._run._leave()
 
     def yielded(self, value: Any) -> None:
@@ -103,8 +113,14 @@ class Recording:
             self._keep("return", value)
         with self._guarded("its end"):
             facts: dict[str, Any] = {"returns": form}
-            if self._reads is not None and self._before is not None:
-                facts["memo_values"] = self._before.unchanged(self._reads())
+            if self._reads is not None and self._before is not None and self._trace is not None:
+                after = self._reads()
+                unknown = self._trace.unknown or after.unknown
+                if unknown is None:
+                    facts["memo_values"] = self._before.unchanged(after)
+                    facts["memo_reads"] = self._trace.found
+                else:
+                    self._warn("its answer, to be used again,", unknown)
             self._run._finish("done", facts)
 
     def failed(self, error: BaseException) -> None:
@@ -128,10 +144,10 @@ class Recording:
             self._run.add_output(name, value)
 
     def _guarded(self, what: str) -> _Guard:
-        return _Guard(self._name, what)
+        return _Guard(self.name, what)
 
     def _warn(self, what: str, why: str) -> None:
-        warn(self._name, what, why)
+        warn(self.name, what, why)
 
 
 def _form(value: Any) -> str:
@@ -166,13 +182,13 @@ class _Guard(suppress):
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(Exception)
-        self._name = name
+        self.name = name
         self._what = what
 
     def __exit__(self, kind: Any, exc: Any, tb: Any) -> bool:
         caught = bool(super().__exit__(kind, exc, tb))
         if caught and exc is not None:
-            warn(self._name, self._what, str(exc) or kind.__name__)
+            warn(self.name, self._what, str(exc) or kind.__name__)
         return caught
 
 
@@ -181,7 +197,7 @@ def warn(name: str, what: str, why: str) -> None:
     if (name, what) not in _warned:
         _warned.add((name, what))
         with suppress(Warning):  # also where warnings are errors, the user's function goes on
-            text = f"lakefolio.capture: of {name} {what} was not kept: {why}"
+            text = scrub(f"lakefolio.capture: of {name} {what} was not kept: {why}")
             warnings.warn(text, RuntimeWarning, stacklevel=_level_of_caller())
 
 
@@ -218,26 +234,51 @@ def begin(
         for key, data in call.inputs.items():
             with _Guard(name, f"its input {key!r}"):
                 refs[key] = reference_of(session, key, data) if not isinstance(data, str) else _text(session, key, data)
-        memo = None
-        if options.cache:
-            reads = reads_of(function)
-            memo = memo_key(reads.code, call, refs, session) if len(refs) == len(call.inputs) else None
-            if memo is None:
-                warn(name, "the use of its cache", "an argument is not known well enough")
-            else:
-                recording._reads, recording._before = functools.partial(reads_of, function), reads
-                memo = f"{memo}:{options.version}" if options.version else memo
-                recording.answer = _answer(session, memo, reads.values)
-                if recording.answer is not MISSING:
-                    return recording
+        memo = _prepare_cache(recording, function, options, call, refs, session) if options.cache else None
+        if recording.answer is not MISSING:
+            return recording
         words = dict(options.words)
         words.setdefault("name", getattr(function, "__qualname__", None))
         metadata = {"function": name, **(words.pop("metadata", None) or {})}
         if options.version:
             metadata["function_version"] = options.version
-        params = {**(words.pop("params", None) or {}), **call.params}
+        params = {**(words.pop("params", None) or {}), **_recorded(name, call.params)}
         recording._run = start(session, params=params, inputs=refs, metadata=metadata, memo=memo, **words)
     return recording
+
+
+def _recorded(function: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as they are recorded: without secrets, which is said once for each."""
+    found = {key: scrub_value(value, key) for key, value in params.items()}
+    for key, value in params.items():
+        if found[key] is not value:
+            warn(function, f"argument {key!r}", f"it seems to hold a secret; {MASK} is recorded in its place")
+    return found
+
+
+def _prepare_cache(
+    recording: Recording,
+    function: Callable[..., Any],
+    options: Options,
+    call: Call,
+    refs: Mapping[str, str],
+    session: Session,
+) -> str | None:
+    """Find the answer of an earlier call, or get ready to keep this one's; return what is equal for such calls.
+
+    None where the answer depends on something that can't be compared: then nothing is used again.
+    """
+    look = functools.partial(reads_of, function, list(call.values))
+    reads = look()
+    memo = memo_key(reads.code, call, refs, session) if len(refs) == len(call.inputs) else None
+    if memo is None or reads.unknown is not None:
+        warn(recording.name, "the use of its cache", reads.unknown or "an argument is not known well enough")
+        return None
+    memo = f"{memo}:{options.version}" if options.version else memo
+    recording.answer = _answer(session, memo, reads.values)
+    if recording.answer is MISSING:
+        recording.prepare(look, reads, ReadTrace(session.place))
+    return memo
 
 
 def _text(session: Session, key: str, data: str) -> str:
@@ -262,10 +303,34 @@ def _answer(session: Session, memo: str, values: Mapping[str, str]) -> Any:
             continue
         if any(values.get(name) != digest for name, digest in read.items()):
             continue
-        outputs = {one.name: one.ref for one in manifest_of(session, run_id).outputs}
+        looked_up = facts.get("memo_reads")
+        if not isinstance(looked_up, dict) or not _reads_the_same(session, looked_up):
+            continue
+        with unwatched():
+            outputs = {one.name: one.ref for one in manifest_of(session, run_id).outputs}
         with suppress(KeyError, ValueError, LakefolioError):  # its outputs are not all there: the function is called
-            return _put_together(str(facts.get("returns", "")), lambda name: _loaded(session, outputs[name]))  # noqa: B023
+            found = _put_together(str(facts.get("returns", "")), lambda name: _loaded(session, outputs[name]))  # noqa: B023
+            read_known(session.place, looked_up)
+            return found
     return MISSING
+
+
+def _reads_the_same(session: Session, found: Mapping[str, str | None]) -> bool:
+    """Say whether the items that an earlier call read are what they were."""
+    for name, content in found.items():
+        folio, colon, item = name.partition(":")
+        try:
+            if colon:
+                entry = session.unwatched_committed().entry(folio, item)
+                if (None if entry is None else content_of(entry)) != content or (entry is None) != (content is None):
+                    return False
+            else:
+                folio, _, at = name.partition("@")
+                if str(session.resolve(at, folio or None)) != content:
+                    return False
+        except LakefolioError:
+            return False
+    return True
 
 
 def _loaded(session: Session, ref: str) -> Any:

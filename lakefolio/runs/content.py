@@ -11,6 +11,7 @@ from lakefolio import items
 from lakefolio.content.blobs import digest_of
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import check_item, is_uri, parse_ref
+from lakefolio.redaction import scrub_address
 from lakefolio.session.annotations import Words
 from lakefolio.session.reader import about
 
@@ -40,7 +41,7 @@ def reference_of(session: Session, name: str, data: Any) -> str:
     text = data if isinstance(data, str) else getattr(data, "ref", None)
     if isinstance(text, str):
         if is_uri(text):
-            return text
+            return scrub_address(text)
         ref = parse_ref(text)
         if ref.folio is None:
             raise InvalidInputError(
@@ -90,7 +91,7 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
         except LakefolioError as exc:
             raise about(exc, INPUTS, name, f"input {name!r} can't be kept") from exc
         digest = encoded.digest or digest_of(encoded)
-        view = session.state() if session.in_batch else session.journal.state
+        view = session.unwatched_state() if session.in_batch else session.journal.state
         known = view.content(digest, encoded.kind)
     except BaseException:
         _remove(scratch)

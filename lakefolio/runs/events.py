@@ -16,7 +16,7 @@ from lakefolio.format.names import check_run_id, new_id
 from lakefolio.model.changes import Change, LogBlob
 from lakefolio.render.text import format_bytes
 from lakefolio.runs.log_buffer import logger_of
-from lakefolio.session.annotations import check_text
+from lakefolio.session.annotations import check_text, without_secrets
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -98,8 +98,8 @@ def log_event(
     """
     session.check_writable()
     named = {"model_name": model_name, "stage": stage, "event_type": event_type}
-    for name, word in named.items():
-        check_text(word, name)
+    named = {name: check_text(word, name) for name, word in named.items()}
+    metadata = without_secrets("metadata of the event", metadata)
     if run_id is not None:
         check_run_id(run_id)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lakefolio.runs.read_only import read_only
 from lakefolio.runs.record import RunInput, RunManifest, RunOutput, manifest_of
 
 if TYPE_CHECKING:
@@ -67,14 +68,15 @@ class RunFacts:
 
     @property
     def tags(self) -> list[str]:
-        """Its tags: a copy; see :meth:`add_tags`."""
-        return list(self._fact("tags") or [])
+        """Its tags, to be read; :meth:`add_tags` adds some."""
+        return read_only(list(self._fact("tags") or []), f"tags of run {self.run_id!r}", "run.add_tags('word')")
 
     @property
     def params(self) -> dict[str, Any]:
-        """Its parameters: a copy; see :meth:`set_params`."""
+        """Its parameters, to be read; :meth:`set_params` changes them."""
         facts = self._session.metadata("run", self.run_id)
-        return {key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")}
+        found = {key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")}
+        return read_only(found, f"params of run {self.run_id!r}", "run.set_params(lr=0.1)")
 
     @property
     def inputs(self) -> list[RunInput]:

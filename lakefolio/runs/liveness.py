@@ -17,7 +17,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_decode
 from lakefolio.model.changes import SetRun
 from lakefolio.process.identity import alive
-from lakefolio.runs.record import logged
+from lakefolio.runs.record import logged, time_of
 from lakefolio.runs.validation import final_metrics
 from lakefolio.session.annotations import metadata_texts
 
@@ -123,7 +123,9 @@ def _changes(session: Session, found: Mapping[str, Mapping[str, str]]) -> list[S
     last = _last_commits(session, found)
     changes = []
     for run_id, facts in found.items():
+        started = time_of(_value(facts, "started_at"))
         ended = last.get(run_id, datetime.now(UTC))
+        ended = ended if started is None else max(ended, started)
         texts = metadata_texts({"status": "lost", "ended_at": ended.isoformat()})
         with suppress(LakefolioError):  # a name edited by hand: its value stays with what was logged
             texts |= final_metrics(logged(session.journal.state, run_id))

@@ -47,6 +47,7 @@ _KNOWN = [
     "process",
     "memo",
     "memo_values",
+    "memo_reads",
 ]
 
 
@@ -181,7 +182,7 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     metrics = {key.removeprefix("metrics."): value for key, value in facts.items() if key.startswith("metrics.")}
     own = {key: facts[key] for key in _KNOWN if key in facts}
     environment = _environment(session, own.pop("environment", None))
-    for key in ("process", "memo", "memo_values"):
+    for key in ("process", "memo", "memo_values", "memo_reads"):
         own.pop(key, None)
     others = {
         key: value for key, value in facts.items() if key not in _KNOWN and not key.startswith(("params.", "metrics."))

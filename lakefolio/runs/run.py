@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,13 +14,14 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.format.names import check_item, parse_ref
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.resolve import check_run
+from lakefolio.process.clock import elapsing_s
 from lakefolio.process.keywords import explains_keywords
 from lakefolio.runs import events
 from lakefolio.runs.batches import Point, point_table
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.facts import RunFacts
 from lakefolio.runs.log_buffer import Logger, logger_of
-from lakefolio.runs.record import RunInput, RunOutput, logged, manifest_of, values_of
+from lakefolio.runs.record import RunInput, RunOutput, logged, manifest_of, time_of, values_of
 from lakefolio.runs.validation import (
     check_facts,
     check_metric_name,
@@ -31,8 +32,9 @@ from lakefolio.runs.validation import (
     param_texts,
     step_of,
 )
-from lakefolio.session.annotations import check_tags, metadata_texts
+from lakefolio.session.annotations import check_tags, metadata_texts, without_secrets
 from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
+from lakefolio.session.read_trace import unwatched
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -74,6 +76,7 @@ class Run(RunFacts):
         self._takes = self._logger.points
         self._reads: Reads = session.journal.reads.setdefault(run_id, Reads(run_id))
         self._clock: Callable[[], int] = time.time_ns
+        self._began: tuple[datetime, float] | None = None
         if watched:
             self._logger.alive(run_id)
 
@@ -106,7 +109,8 @@ class Run(RunFacts):
         """
         facts = {**(values or {}), **more}
         check_facts(facts)
-        return self._set(metadata_texts(facts))
+        known = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in facts.items()}
+        return self._set(metadata_texts(known))
 
     def _set(self, texts: Mapping[str, str | None]) -> Self:
         self._check_open()
@@ -157,7 +161,8 @@ class Run(RunFacts):
         check_item(name)
         with self._lock:
             self._check_open()
-            known = [] if self._session.in_batch else manifest_of(self._session, self.run_id).inputs
+            with unwatched():
+                known = [] if self._session.in_batch else manifest_of(self._session, self.run_id).inputs
             taken = next((one for one in known if one.name == name), None)
             with self._session.batch():
                 ref = reference_of(self._session, name, data)
@@ -180,7 +185,8 @@ class Run(RunFacts):
     def _found_input(self, name: str, ref: str) -> RunInput:
         if self._session.in_batch:
             return RunInput(name, ref)
-        return next(one for one in manifest_of(self._session, self.run_id).inputs if one.name == name)
+        with unwatched():
+            return next(one for one in manifest_of(self._session, self.run_id).inputs if one.name == name)
 
     def add_output(
         self,
@@ -337,13 +343,25 @@ class Run(RunFacts):
         return self
 
     def _finish(self, status: str, facts: Mapping[str, Any]) -> None:
-        texts = metadata_texts({"status": status, "ended_at": datetime.now(UTC).isoformat(), **facts})
+        texts = metadata_texts({"status": status, "ended_at": self._now().isoformat(), **facts})
         if self._session.in_batch:
             self._logger.flush()
             self._session.apply(SetRun(run_id=self.run_id, values=texts, alive=True))
         else:
             self._logger.end(self.run_id, lambda last: self._last(texts, last))
         self._close()
+
+    def began(self, at: datetime) -> None:
+        """Let it last from now on, whatever becomes of the clock that said it is ``at``."""
+        self._began = (at, elapsing_s())
+
+    def _now(self) -> datetime:
+        """Return when it ends if it does now: never before it began, also where somebody set the clock back."""
+        if self._began is not None:
+            at, since = self._began
+            return at + timedelta(seconds=elapsing_s() - since)
+        now, started = datetime.now(UTC), time_of(self._session.metadata_known("run", self.run_id).get("started_at"))
+        return now if started is None else max(now, started)
 
     def _close(self) -> None:
         """Take it for ended: it is recorded as over."""

@@ -22,7 +22,7 @@ from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run import Run, current_run
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
-from lakefolio.session.annotations import check_tags, check_text, metadata_texts
+from lakefolio.session.annotations import check_tags, check_text, metadata_texts, without_secrets
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -96,7 +96,8 @@ def start(
             )
         facts["ended_at"] = ended.isoformat()
     check_facts(metadata or {})
-    texts = metadata_texts({key: value for key, value in facts.items() if value is not None} | dict(metadata or {}))
+    noted = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in (metadata or {}).items()}
+    texts = metadata_texts({key: value for key, value in facts.items() if value is not None} | noted)
     texts |= param_texts(params) | final_metrics(metrics or {})
     changes: list[Change] = []
     if status == "running":
@@ -112,6 +113,8 @@ def start(
     else:
         session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
     run = Run(session, own_id, own_folio)
+    if started_at is None:
+        run.began(now)
     for one, ref in zip(names, refs, strict=True):
         run._reads.know(one, ref)
     if status != "running":

@@ -13,7 +13,8 @@ from typing import Any, Final
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.names import check_item
-from lakefolio.session.annotations import check_text, metadata_texts
+from lakefolio.redaction import scrub
+from lakefolio.session.annotations import check_text, metadata_texts, without_secrets
 
 __all__ = [
     "ENDED",
@@ -62,6 +63,7 @@ _INSIDE: Final = str(Path(__file__).parents[1])
 _LONGEST_ERROR: Final = 16_384
 _RESERVED: Final = (
     "type", "status", "started_at", "ended_at", "parent", "folio", "process", "environment", "memo", "memo_values",
+    "memo_reads",
 )  # fmt: skip
 _LONGEST_PARAM_BYTES: Final = 65_536
 
@@ -118,7 +120,7 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
         if not isinstance(key, str) or not check_text(key, "parameter name"):
             raise InvalidInputError(f"parameter name {key!r} is not a text", kind="bad-params", hint="use words")
         try:
-            text = json_encode.dumps(value).decode()
+            text = json_encode.dumps(without_secrets(f"parameter {key!r}", value, names=True)).decode()
         except LakefolioError as exc:
             raise InvalidInputError(
                 f"parameter {key!r} can't be kept: {exc.message}",
@@ -207,6 +209,7 @@ def error_facts(error: BaseException | str) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
+    text = scrub(text)
     cut = text if len(text) <= _LONGEST_ERROR else "…" + text[-_LONGEST_ERROR:]
     return cut.encode(errors="replace").decode()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_encode
+from lakefolio.format.names import is_uri
 from lakefolio.model.entries import Entry
+from lakefolio.redaction import MASK, scrub_address, scrub_value
 
-__all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts"]
+__all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts", "without_secrets"]
 
 
 class Words:
@@ -55,23 +58,47 @@ def check_text(text: object, what: str) -> str | None:
             kind="bad-text",
             hint="decode the bytes it came from with errors='replace'",
         )
-    return text
+    return str(without_secrets(what, text))
+
+
+def without_secrets(what: str, value: Any, *, names: bool = False) -> Any:
+    """Return what somebody wrote to be recorded without the secrets in it, and warn if there were any.
+
+    Args:
+        what: What it is called, for the warning.
+        value: A text, or values of plain containers.
+        names: Whether a name tells a secret, besides shapes and places (:mod:`lakefolio.redaction`).
+    """
+    found = scrub_value(value, what.rpartition(" ")[2].strip("'") if names else "", shapes_only=not names)
+    if found is not value:
+        said = f"{what} seems to hold a secret, which is not recorded: {MASK} stands in its place"
+        warnings.warn(said, UserWarning, stacklevel=3)
+    return found
 
 
 def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
     """Return tags without repetition; a single text is one tag."""
     if tags is None:
         return ()
+    if isinstance(tags, Mapping):
+        facts = ", ".join(f"{key!r}: {value!r}" for key, value in list(tags.items())[:3])
+        raise InvalidInputError(
+            "tags is a mapping, expected a list of words",
+            kind="bad-text",
+            hint=f"facts with a value go into metadata: metadata={{{facts}}}",
+        )
     if not isinstance(tags, Iterable):
         raise InvalidInputError(
             f"tags is of type {type(tags).__name__}, expected a list of texts",
             kind="bad-text",
             hint="write tags=['draft', 'paper']",
         )
-    found = [tags] if isinstance(tags, str) else list(tags)
-    for tag in found:
-        if check_text(tag, "tag") in (None, ""):
+    found = []
+    for tag in [tags] if isinstance(tags, str) else tags:
+        text = check_text(tag, "tag")
+        if not text:
             raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
+        found.append(text)
     return tuple(dict.fromkeys(found))
 
 
@@ -88,7 +115,7 @@ def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
                 kind="bad-input",
                 hint="name an item, as in inputs=['raw', 'other/folio:item@3']",
             )
-    return tuple(dict.fromkeys(text for text in texts if text))
+    return tuple(dict.fromkeys(scrub_address(text) if is_uri(text) else text for text in texts if text))
 
 
 def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
@@ -109,7 +136,7 @@ def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _metadata_text(key: str, value: Any) -> str:
     try:
-        return json_encode.dumps(value).decode()
+        return json_encode.dumps(without_secrets(f"metadata {key!r}", value)).decode()
     except LakefolioError as exc:
         raise type(exc)(
             f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key

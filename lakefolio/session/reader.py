@@ -30,6 +30,7 @@ from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
 from lakefolio.process.keywords import check_keywords, keywords_of
+from lakefolio.session.read_trace import looked_at, read_entry, read_version
 from lakefolio.storage import Store
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Reader:
         self.deduplicate = deduplicate
         self.blobs = Blobs(store, FileCache(), self._given_up, journal.content_of, deduplicate=deduplicate)
         self.lost: frozenset[str] = frozenset()
+        self._moves = pinned is None
         self._tables: dict[tuple[int, bool], Tables] = {}
 
     @property
@@ -101,6 +103,12 @@ class Reader:
 
     def state(self) -> State | Overlay:
         """Return what is there: the newest state (one request), the pinned one, or the open batch's view."""
+        if self._moves:
+            looked_at("what a lake holds")
+        return self.unwatched_state()
+
+    def unwatched_state(self) -> State | Overlay:
+        """Return :meth:`state` to look up single items, which read traces are told of one by one."""
         if self.pinned is not None:
             return self.journal.at(self.pinned)
         newest = self.journal.refresh()
@@ -109,12 +117,20 @@ class Reader:
 
     def committed(self) -> State:
         """Return the newest committed state, or the pinned one, whatever batch is open."""
+        if self._moves:
+            looked_at("what a lake holds")
+        return self.unwatched_committed()
+
+    def unwatched_committed(self) -> State:
+        """Return :meth:`committed` for the library's own use, which no read trace is told of."""
         return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
 
     def resolve(self, at: At, folio: str | None = None) -> int:
         """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
         newest = self.journal.refresh()
         version = resolve_at(newest, newest, at, folio, head=self.pinned)
+        if isinstance(at, str):
+            read_version(self.place, folio, at, version)
         if self.pinned is not None and version > self.pinned:
             raise NotFoundError(
                 f"version {version} lies after version {self.pinned}, which this lake is opened at",
@@ -128,8 +144,13 @@ class Reader:
         """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
         return self.fixed(self.resolve(at, folio))
 
-    def fixed(self, version: int) -> Self:
-        """Return a read-only session at a version that is known to exist, without asking the store."""
+    def fixed(self, version: int, *, newest: bool = False) -> Self:
+        """Return a read-only session at a version that is known to exist, without asking the store.
+
+        Args:
+            version: The version.
+            newest: Whether it is meant as the newest one: for read traces that is not the past.
+        """
         read_only = self.opened_read_only
         found = type(self)(
             self.store,
@@ -141,6 +162,7 @@ class Reader:
             deduplicate=self.deduplicate,
         )
         found.blobs.on_download = self.blobs.on_download
+        found._moves = newest
         found._tables = self._tables  # and with them the views that are bound to them
         return found
 
@@ -148,7 +170,7 @@ class Reader:
         """Return a session whose state does not move while several things are asked: one look at the store in all."""
         if self.pinned is not None:
             return self
-        found = self.fixed(self.committed().version)
+        found = self.fixed(self.unwatched_committed().version, newest=True)
         found.lost = self.lost
         return found
 
@@ -160,11 +182,17 @@ class Reader:
         """
         if at is not None:
             return self.at(at, folio).entry(folio, item)
-        view = self.state()
+        view = self.unwatched_state()
         entry = view.entry(check_folio(folio), check_item(item))
+        self.looked_up(folio, item, entry)
         if entry is None:
             raise item_not_found(view, folio, item)
         return entry
+
+    def looked_up(self, folio: str, item: str, entry: Entry | None) -> None:
+        """Tell read traces of an item that was looked up here; the past never changes."""
+        if self._moves:
+            read_entry(self.place, folio, item, entry)
 
     def load(self, entry: Entry, *, verify: bool = True, **options: Any) -> Any:
         """Return the object of an entry, from verified bytes.
@@ -235,6 +263,8 @@ class Reader:
 
     def metadata(self, kind: str, subject_id: str) -> dict[str, Any]:
         """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
+        if self._moves and kind != "run":
+            looked_at("metadata")
         pending = self._pending()
         if pending is not None and self.pinned is None:
             texts = pending.metadata(kind, subject_id)

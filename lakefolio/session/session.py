@@ -208,7 +208,7 @@ class Session(Writer):
         self.check_writable()
         check_folio(folio)
         check_item(item)
-        if not overwrite and self._known().live(folio, item) and self.state().live(folio, item):
+        if not overwrite and self._known().live(folio, item) and self.unwatched_state().live(folio, item):
             # a change whose only use is to be refused, so that the refusal is worded in one place
             nothing = Stored(kind="", storage="inline")
             self._planned([Put(folio=folio, item=item, stored=nothing, entry_id="")], self._view())

@@ -1,0 +1,123 @@
+"""What code reads of lakes while it runs, so that an answer is used again only where the same would be read.
+
+Apart from the inputs of a run: those say what to record, in one lake; this says whether an answer still holds. A trace
+sees the reads of the block it is opened for, of blocks inside, and of threads that were started meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lakefolio.model.entries import Entry
+
+__all__ = ["ReadTrace", "content_of", "looked_at", "read_entry", "read_known", "read_version", "traced", "unwatched"]
+
+Place = tuple[str, str]
+
+
+class ReadTrace:
+    """The reads of one block of code. Safe to share between threads.
+
+    Attributes:
+        place: The lake whose items can be looked up again: its id and its address.
+        found: ``folio:item`` -> what identifies its content, None where there was no such item; ``folio@name`` -> the
+            version that a snapshot's name or a time stood for.
+        unknown: Why what was read can't be compared later, in words; None if it can.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.found: dict[str, str | None] = {}
+        self.unknown: str | None = None
+        self._before = frozenset(threading.enumerate())
+
+    def saw(self, place: Place, name: str, content: str | None) -> None:
+        """Take note of one item."""
+        if place != self.place:
+            self.unknown = "it reads another lake"
+        elif self.found.setdefault(name, content) != content:
+            self.unknown = f"{name!r} changed while it was read"
+
+    def began_before(self, thread: threading.Thread) -> bool:
+        """Say whether a thread ran before the block did, so that it works for others."""
+        return thread in self._before
+
+
+_TRACES: ContextVar[tuple[ReadTrace, ...]] = ContextVar("lakefolio_read_traces", default=())
+_UNWATCHED: Final = ReadTrace(("", ""))
+_open: Final[dict[int, ReadTrace]] = {}
+"""The traces of all threads; each change and each copy of it is one operation, which the interpreter makes atomic."""
+
+
+@contextmanager
+def traced(trace: ReadTrace | None) -> Iterator[None]:
+    """Let a trace see the reads in the block; blocks of one trace may follow each other. None sees nothing."""
+    if trace is None:
+        yield
+        return
+    token = _TRACES.set((*_TRACES.get(), trace))
+    _open[id(trace)] = trace
+    try:
+        yield
+    finally:
+        _open.pop(id(trace), None)
+        _TRACES.reset(token)
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Let no trace see what the library reads for itself in the block."""
+    token = _TRACES.set((_UNWATCHED,))
+    try:
+        yield
+    finally:
+        _TRACES.reset(token)
+
+
+def _watching() -> tuple[ReadTrace, ...]:
+    if not _open:
+        return ()
+    traces = _TRACES.get()
+    if traces:
+        return () if traces[-1] is _UNWATCHED else traces
+    thread = threading.current_thread()
+    return tuple(one for one in tuple(_open.values()) if not one.began_before(thread))
+
+
+def content_of(entry: Entry) -> str | None:
+    """Return what is equal for entries of the same content; None of what lies outside, which may change unseen."""
+    return None if entry.digest is None or entry.storage == "reference" else f"{entry.kind} {entry.digest}"
+
+
+def read_entry(place: Place, folio: str, item: str, entry: Entry | None) -> None:
+    """Take note of the newest entry of an item that code looked up; None if there is none."""
+    for trace in _watching():
+        content = None if entry is None else content_of(entry)
+        if entry is not None and content is None:
+            trace.unknown = f"'{folio}:{item}' lies outside of the lake and may change unseen"
+        else:
+            trace.saw(place, f"{folio}:{item}", content)
+
+
+def read_version(place: Place, folio: str | None, at: str, version: int) -> None:
+    """Take note of the version that a snapshot's name or a time stood for: a snapshot may be taken anew."""
+    for trace in _watching():
+        trace.saw(place, f"{folio or ''}@{at}", str(version))
+
+
+def read_known(place: Place, found: Mapping[str, str | None]) -> None:
+    """Take note of what an earlier call read whose answer is used again."""
+    for trace in _watching():
+        for name, content in found.items():
+            trace.saw(place, name, content)
+
+
+def looked_at(what: str) -> None:
+    """Take note that code looked at something that can't be compared later."""
+    for trace in _watching():
+        trace.unknown = f"it reads {what}, which is not compared"
