@@ -69,6 +69,7 @@ class BlobSource:
         self._key = None if entry.storage == "inline" else blob_key(self._digest, entry.generation or 0)
         stored = entry.size_bytes if entry.codec in (None, "none") else entry.stored_bytes
         self.size_bytes = stored if stored is not None else -1
+        self.row_count = entry.row_count
 
     def read(self) -> memoryview:
         """See Source. One request, none for inline content."""

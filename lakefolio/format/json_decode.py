@@ -116,6 +116,10 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+_PADDED_BYTES: Final = 1 << 16
+"""numpy's bytes drop zeros at their end, which only the dtype tells of."""
+
+
 class _Decoder:
     def __init__(self, trusted: frozenset[str]) -> None:
         self._trusted = trusted
@@ -141,22 +145,29 @@ class _Decoder:
             )
         return compound(document)
 
+    def _list(self, document: Any) -> list[Any]:
+        """Return the members of a container: written out, not something of a few bytes that gives a billion."""
+        members = document["value"]
+        if type(members) is not list:
+            raise TypeError(f"the members of a {document[TYPE]} are no list")
+        return [self.value(one) for one in members]
+
     def _pairs(self, document: Any) -> dict[Any, Any]:
         return {self.value(key): self.value(value) for key, value in document["value"]}
 
     _dict = _pairs
 
     def _tuple(self, document: Any) -> Any:
-        return tuple(self.value(document["value"]))
+        return tuple(self._list(document))
 
     def _set(self, document: Any) -> Any:
-        return set(self.value(document["value"]))
+        return set(self._list(document))
 
     def _frozenset(self, document: Any) -> Any:
-        return frozenset(self.value(document["value"]))
+        return frozenset(self._list(document))
 
     def _deque(self, document: Any) -> Any:
-        return collections.deque(self.value(document["value"]), document.get("maxlen"))
+        return collections.deque(self._list(document), document.get("maxlen"))
 
     def _OrderedDict(self, document: Any) -> Any:  # noqa: N802
         return collections.OrderedDict(self._pairs(document))
@@ -197,7 +208,7 @@ class _Decoder:
         return made
 
     def _namedtuple(self, document: Any) -> Any:
-        values = tuple(self.value(document["value"]))
+        values = tuple(self._list(document))
         found = find_class(document["class"], self._trusted)
         if found is None or not issubclass(found, tuple) or len(getattr(found, "_fields", ())) != len(values):
             return values
@@ -222,8 +233,10 @@ class _Decoder:
         dtype, value = np.dtype(document["dtype"]), document["value"]
         if dtype.kind in "biuf" and dtype.itemsize <= 8:
             return np.array(self.value(value), dtype)[()]
-        if dtype.kind in "mMcfS":
+        if dtype.kind == "S" and dtype.itemsize <= max(_PADDED_BYTES, len(value)):
             return np.frombuffer(base64.b64decode(value).ljust(dtype.itemsize, b"\0"), dtype)[0]
+        if dtype.kind in "mMcf":
+            return np.frombuffer(base64.b64decode(value), dtype)[0]
         if dtype.kind == "U":
             return np.str_(value)
         raise ValueError(f"numpy dtype {dtype}")

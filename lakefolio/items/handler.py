@@ -95,6 +95,8 @@ class Source(Protocol):
     """Verified content to decode: whoever reads it gets the bytes that were stored, or an IntegrityError."""
 
     size_bytes: int
+    row_count: int | None
+    """How many rows the item is said to have, if it is said; what is decoded is held against it."""
 
     def read(self) -> memoryview:
         """Return the whole content, verified."""

@@ -26,12 +26,14 @@ from lakefolio.items.handler import Buffers, FilePayload, Payload, changed
 __all__ = [
     "DAMAGE",
     "MAX_HEADER_BYTES",
+    "check_stored",
     "header",
     "is_fortran",
     "memory",
     "read",
     "read_header",
     "read_npz",
+    "write_member",
     "write_npz",
 ]
 
@@ -193,17 +195,26 @@ def write_npz(parts: Mapping[str, np.ndarray[Any, Any]], scratch: Path) -> Paylo
     target: Any = (scratch / "content.npz") if large else io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, part in parts.items():
-            info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            content = (header(part), memory(part))
-            with archive.open(info, "w", force_zip64=True) as file:
-                for piece in _pieces(content):
-                    file.write(bytes(piece))  # a copy: the checksum and the file see the same bytes
-            checksum = 0
-            for piece in _pieces((header(part), memory(part))):
-                checksum = zlib.crc32(piece, checksum)
-            if checksum != info.CRC:
-                raise changed(f"array {name!r}")
+            write_member(archive, name, part)
     return FilePayload(target, temporary=True) if large else Buffers((target.getvalue(),))
+
+
+def write_member(archive: zipfile.ZipFile, name: str, part: np.ndarray[Any, Any]) -> None:
+    """Write one array as a member of an open .npz.
+
+    Raises:
+        InvalidInputError: If it changes meanwhile.
+    """
+    info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    content = (header(part), memory(part))
+    with archive.open(info, "w", force_zip64=True) as file:
+        for piece in _pieces(content):
+            file.write(bytes(piece))  # a copy: the checksum and the file see the same bytes
+    checksum = 0
+    for piece in _pieces((content[0], memory(part))):
+        checksum = zlib.crc32(piece, checksum)
+    if checksum != info.CRC:
+        raise changed(f"array {name!r}")
 
 
 def _pieces(parts: tuple[bytes | memoryview, ...]) -> Iterator[bytes | memoryview]:

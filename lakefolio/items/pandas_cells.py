@@ -18,8 +18,10 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.json_decode import zone_of
 from lakefolio.format.json_encode import name_of_zone
 
-__all__ = ["Cells", "cells_of", "values_of"]
+__all__ = ["Cells", "cells_of", "check_dtype", "values_of"]
 
+_TEXT_BYTES: Final = 64 << 20
+_TEXT_FACTOR: Final = 64
 _PLAIN: Final = {
     bool: pa.bool_(),
     bytes: pa.large_binary(),
@@ -258,13 +260,37 @@ def _pack(places: list[int]) -> str:
     return base64.b64encode(zlib.compress(np.asarray(places, "<i8").tobytes())).decode()
 
 
+def _unpack(packed: str, rows: int) -> np.ndarray[Any, Any]:
+    """Return the places that were packed: at most one for each row."""
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(base64.b64decode(packed), 8 * rows + 1)
+    if len(content) > 8 * rows or not unpacker.eof:
+        raise ValueError(f"more missing values than {rows} rows")
+    return np.frombuffer(content, "<i8")
+
+
+def check_dtype(name: str) -> str:
+    """Return the name of a dtype whose values have a fixed size that is not chosen by the name.
+
+    Raises:
+        ValueError: For text, bytes and records of a given length.
+    """
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        return name  # one of pandas
+    if dtype.kind in "SUV" and dtype.itemsize:
+        raise ValueError(f"a column of the dtype {name[:40]!r}")
+    return name
+
+
 def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     """Return the pandas or numpy array of a column."""
     import pandas as pd
 
     kind = plan["kind"]
     if kind == "numpy":
-        dtype = np.dtype(plan["dtype"])
+        dtype = np.dtype(check_dtype(plan["dtype"]))
         found = column.to_numpy()
         return found if found.dtype == dtype else found.astype(dtype)
     if kind == "zoned":
@@ -329,6 +355,9 @@ def _objects(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
         rows = column.to_pylist()
         if kind in ("numpy", "ndarray"):
             dtype = np.dtype(plan["dtype"])
+            count = sum(np.size(row) for row in rows if row is not None)
+            if dtype.kind in "SUV" and count * dtype.itemsize > _TEXT_BYTES + _TEXT_FACTOR * column.nbytes:
+                raise ValueError(f"{count} values of the dtype {dtype} in {column.nbytes} bytes")
             rows = [None if row is None else np.array(row, dtype)[()] for row in rows]
         elif convert is not None:
             rows = [None if row is None else convert(row) for row in rows]
@@ -349,5 +378,5 @@ def _with_missing(found: Any, column: pa.ChunkedArray, missing: Mapping[str, Any
         found = found.copy()
     found[np.asarray(column.is_null())] = marks[missing["kind"]]
     for kind, packed in missing["others"].items():
-        found[np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<i8")] = marks[kind]
+        found[_unpack(packed, len(found))] = marks[kind]
     return found

@@ -10,10 +10,8 @@ or NaT.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,7 +21,8 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.json_decode import decode
 from lakefolio.format.json_encode import encode
-from lakefolio.items.pandas_cells import Cells, cells_of, values_of
+from lakefolio.items import arrow_ipc
+from lakefolio.items.pandas_cells import Cells, cells_of, check_dtype, values_of
 
 __all__ = ["PLAN_KEY", "footer", "from_arrow", "index_names", "names_by_label", "plan_of", "to_arrow", "without_plan"]
 
@@ -275,7 +274,7 @@ def _index_back(plan: Mapping[str, Any], table: pa.Table, rows: int | None) -> A
         index = pd.MultiIndex.from_arrays(levels, names=[level.name for level in levels])
         for place, level in enumerate(plan["levels"]):
             if str(index.levels[place].dtype) in _NULLABLE.values() and level["cell"]["kind"] == "numpy":
-                index = index.set_levels(index.levels[place].astype(level["cell"]["dtype"]), level=place)
+                index = index.set_levels(index.levels[place].astype(check_dtype(level["cell"]["dtype"])), level=place)
         return index
     return _with_freq(levels[0], plan.get("freq")) if rows is not None else levels[0]
 
@@ -306,12 +305,8 @@ def _axis(labels: Any, names: list[str]) -> dict[str, Any]:
     if str(labels.dtype) in ("object", "str", "string"):
         return {"values": encode(labels.tolist()), "dtype": str(labels.dtype), "label": encode(labels.name)}
     cell = cells_of(labels, "column labels", "labels")
-    sink = pa.BufferOutputStream()
-    table = pa.table({"labels": cell.array})
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    content = base64.b64encode(zlib.compress(sink.getvalue())).decode()
-    return {"arrow": content, "cell": cell.plan, "label": encode(labels.name), "freq": _freq(labels)}
+    array = cell.array.combine_chunks() if isinstance(cell.array, pa.ChunkedArray) else cell.array
+    return {"arrow": arrow_ipc.packed(array), "cell": cell.plan, "label": encode(labels.name), "freq": _freq(labels)}
 
 
 def _axis_back(plan: Mapping[str, Any]) -> Any:
@@ -322,17 +317,17 @@ def _axis_back(plan: Mapping[str, Any]) -> Any:
     if "tuples" in plan:
         names = decode(plan["labels"])
         tuples = decode(plan["tuples"])
+        dtypes = [check_dtype(dtype) for dtype in plan["dtypes"]]
         if not tuples:
-            return pd.MultiIndex.from_arrays([pd.Index([], dtype=dtype) for dtype in plan["dtypes"]], names=names)
+            return pd.MultiIndex.from_arrays([pd.Index([], dtype=dtype) for dtype in dtypes], names=names)
         index = pd.MultiIndex.from_tuples(tuples, names=names)
-        for place, dtype in enumerate(plan["dtypes"]):
+        for place, dtype in enumerate(dtypes):
             if str(index.levels[place].dtype) != dtype:
                 index = index.set_levels(index.levels[place].astype(dtype), level=place)
         return index
     if "values" in plan:
         name = decode(plan["label"])
-        return pd.Index(decode(plan["values"]), dtype=plan["dtype"], name=name, tupleize_cols=False)
-    content = pa.py_buffer(zlib.decompress(base64.b64decode(plan["arrow"])))
-    values = values_of(pa.ipc.open_stream(content).read_all().column(0), plan["cell"])
+        return pd.Index(decode(plan["values"]), dtype=check_dtype(plan["dtype"]), name=name, tupleize_cols=False)
+    values = values_of(pa.chunked_array([arrow_ipc.unpacked(plan["arrow"])]), plan["cell"])
     index = _as_index(values, plan["cell"], decode(plan["label"]))
     return _with_freq(index, plan.get("freq"))

@@ -22,9 +22,21 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import TableDigest, grow_dictionary
+from lakefolio.items import arrow_ipc
 from lakefolio.items.arrow_nested import children, leaves, rebuilt
+from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
 
-__all__ = ["FOOTER_KEY", "check_schema", "is_composite", "logical_digest", "read_table", "schema_of", "write_batches"]
+__all__ = [
+    "FOOTER_KEY",
+    "check_file",
+    "check_schema",
+    "is_composite",
+    "logical_digest",
+    "memory_bytes",
+    "read_table",
+    "schema_of",
+    "write_batches",
+]
 
 FOOTER_KEY: Final = b"lakefolio:table"
 _OURS: Final = (b"lakefolio:", b"ARROW:schema")
@@ -218,7 +230,7 @@ def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) -> bytes:
     document = {
-        "dictionaries": {path: _packed(values) for path, values in dictionaries.items()},
+        "dictionaries": {path: arrow_ipc.packed(values) for path, values in dictionaries.items()},
         "rows": rows,
         "schema": base64.b64encode(schema.serialize()).decode(),
         "version": 1,
@@ -226,17 +238,35 @@ def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) 
     return json.dumps(document, sort_keys=True).encode()
 
 
-def _packed(values: pa.Array) -> str:
-    sink = pa.BufferOutputStream()
-    batch = pa.record_batch([values], names=["values"])
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return base64.b64encode(sink.getvalue()).decode()
+def check_file(source: Path | pa.Buffer, *, row_count: int | None = None, said_bytes: Any = None) -> None:
+    """Refuse a file that would take more memory than its row lets expect, before any of it is taken.
+
+    Args:
+        source: The file, or its content.
+        row_count: The rows that its row of the journal says it has, if it says so.
+        said_bytes: The memory that the table took when it was added, likewise; see ``parquet_bounds.limit_bytes``.
+
+    Raises:
+        ValueError: If it would; pa.ArrowException, OSError, struct.error, IndexError: If the file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
+    text = (file.metadata.metadata or {}).get(FOOTER_KEY)
+    schema = pa.schema([]) if text is None else schema_of(json.loads(text))
+    kept = frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+    size_bytes = source.size if isinstance(source, pa.Buffer) else source.stat().st_size
+    most_bytes = limit_bytes(size_bytes, said_bytes)
+    check_bounds(source, file, row_count=row_count, most_bytes=most_bytes, kept=kept)
 
 
-def _unpacked(text: str) -> pa.Array:
-    table = pa.ipc.open_stream(base64.b64decode(text)).read_all()
-    return table.column(0).combine_chunks()
+def memory_bytes(table: pa.Table) -> int:
+    """Return the memory that a table takes, and what it takes for a moment while it is read."""
+    size_bytes: int = table.nbytes
+    for column, field in zip(table.columns, table.schema, strict=True):
+        if _has_dictionary(field.type) and _storage_type(field.type) != field.type:
+            size_bytes += _stored(column, _storage_type(field.type)).nbytes
+    return size_bytes
 
 
 def read_table(
@@ -306,7 +336,7 @@ class _Footer:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.schema = schema_of(document)
         self.rows: int = document["rows"]
-        self._dictionaries = {path: _unpacked(text) for path, text in document["dictionaries"].items()}
+        self._dictionaries = {path: arrow_ipc.unpacked(text) for path, text in document["dictionaries"].items()}
 
     def restored(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
         """Return a table of the file, or a part of it, as the columns of ``schema`` that it was."""

@@ -30,6 +30,7 @@ from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.round_trip import walk
+from lakefolio.items.sklearn_bounds import check_bounds, plain_member
 from lakefolio.items.sklearn_round_trip import check_comes_back, culprit, refusal, schema_nodes
 from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_trees
 
@@ -133,6 +134,7 @@ class SklearnHandler:
                 hint="a pickle is never loaded; whoever stored it should add the model again",
             )
         try:
+            check_bounds(data)
             unknown = set(skops.get_untrusted_types(data=data))
             refused = sorted(one for one in unknown - TREE_TYPES if not is_trusted(one, names))
             if refused:
@@ -191,7 +193,7 @@ def _reproducible(data: bytes, obj: Any) -> tuple[bytes, dict[str, Any]]:
             if isinstance(file, str) and file in archive.NameToInfo:
                 node["file"] = files.setdefault(file, f"{len(files) + 1}{Path(file).suffix}")
         for file, short in files.items():
-            made.writestr(zipfile.ZipInfo(short), _without_padding(archive.read(file)))
+            made.writestr(zipfile.ZipInfo(short), plain_member(archive.read(file), file))
         made.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema, separators=(",", ":")))
     return target.getvalue(), schema
 
@@ -218,18 +220,3 @@ def _is_named(value: Any, module: Any, name: str) -> bool:
         getattr(one, "__name__", None) == name and getattr(one, "__module__", None) == module
         for one in (value, type(value))
     )
-
-
-def _without_padding(content: bytes) -> bytes:
-    """Zero the bytes between the fields of records, which hold whatever the memory held."""
-    if not content.startswith(b"\x93NUMPY"):
-        return content
-    array = np.load(io.BytesIO(content), allow_pickle=False)
-    if array.dtype.names is None:
-        return content
-    clean = np.zeros(array.shape, array.dtype)
-    for field in array.dtype.names:
-        clean[field] = array[field]
-    target = io.BytesIO()
-    np.save(target, clean, allow_pickle=False)
-    return target.getvalue()

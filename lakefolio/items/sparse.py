@@ -17,7 +17,7 @@ from lakefolio.items import npy
 from lakefolio.items.handler import Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 
-__all__ = ["SparseHandler"]
+__all__ = ["SparseHandler", "from_parts"]
 
 _CONVERTED: Final = ("lil", "dok")
 
@@ -67,10 +67,13 @@ class SparseHandler:
         need("scipy.sparse", "a sparse matrix")
         try:
             with source.open() as file:
-                found = _made(npy.read_npz(file, source.size_bytes))
-            # lil takes memory for each row, as csr does, but not coo
-            wanted = details.get("format") if found.format == "csr" or found.ndim != 2 else None
-            return found.asformat(wanted) if wanted in _CONVERTED else found
+                found = from_parts(npy.read_npz(file, source.size_bytes))
+            wanted = details.get("format")
+            if wanted not in _CONVERTED:
+                return found
+            if found.ndim == 2 and found.format != "csr":  # lil takes memory for each row, as csr does
+                raise ValueError(f"a {wanted} matrix stored as {found.format}")
+            return found.asformat(wanted)
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored sparse matrix can't be read: {exc}", kind="bad-content") from exc
 
@@ -93,8 +96,12 @@ def _parts(matrix: Any) -> dict[str, np.ndarray[Any, Any]]:
     return parts
 
 
-def _made(parts: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """Return the matrix of the arrays that ``scipy.sparse.save_npz`` wrote, with all its indices checked."""
+def from_parts(parts: dict[str, np.ndarray[Any, Any]]) -> Any:
+    """Return the matrix of the arrays that ``scipy.sparse.save_npz`` wrote, with all its indices checked.
+
+    Raises:
+        ValueError: If they are no such arrays; ``npy.DAMAGE`` lists the others.
+    """
     from scipy import sparse
 
     kind = bytes(parts["format"].item()).decode() if parts["format"].dtype.kind == "S" else str(parts["format"].item())

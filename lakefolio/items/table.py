@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,18 @@ __all__ = ["TableHandler"]
 _IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
 _MAP_BYTES: Final = 32 << 20
 _SLICE_BYTES: Final = 64 << 20
-_DAMAGE: Final = (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+_DAMAGE: Final = (
+    pa.ArrowException,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
 """What reading bytes that are no such file may raise."""
 _SOURCES: Final = ("pandas", "polars", "arrow")
 
@@ -96,11 +108,12 @@ class TableHandler:
         def payload() -> Payload:
             small = table.nbytes <= _IN_MEMORY_BYTES
             sink: Any = pa.BufferOutputStream() if small else scratch / "content.parquet"
-            written, _ = _write(_slices(table), table.schema, sink, extra)
+            written, _, _ = _write(_slices(table), table.schema, sink, extra)
             if written != digest:
                 raise changed("the table")
             return Buffers((sink.getvalue().to_pybytes(),)) if small else FilePayload(sink, temporary=True)
 
+        facts["nbytes"] = parquet.memory_bytes(table)
         return self._encoded(table.schema, facts.pop("rows", table.num_rows), payload, digest, facts)
 
     def _streamed(
@@ -108,7 +121,7 @@ class TableHandler:
     ) -> Encoded:
         parquet.check_schema(schema)
         target = scratch / "content.parquet"
-        digest, rows = _write(batches, schema, target, {})
+        digest, rows, facts["nbytes"] = _write(batches, schema, target, {})
         return self._encoded(schema, rows, FilePayload(target, temporary=True), digest, facts)
 
     def _encoded(self, schema: pa.Schema, rows: int, payload: Any, digest: str, facts: dict[str, Any]) -> Encoded:
@@ -158,15 +171,15 @@ class TableHandler:
             raise InvalidInputError(
                 f"as_ is {as_!r}, expected 'pandas', 'polars', 'arrow' or 'lazy'", kind="bad-option"
             )
-        if as_ == "lazy":
-            scan = need("polars", "a lazy frame").scan_parquet(source.path())
-            return scan.select(list(columns)) if columns is not None else scan
         added = details.get("source")
         wanted = as_ or (added if added in _SOURCES else "arrow")
         if as_ is None and wanted != "arrow" and not _installed(wanted):
             wanted = "arrow"
         try:
-            file = _file(source)
+            file = _checked_file(source, details, on_disk=as_ == "lazy")
+            if as_ == "lazy":
+                scan = need("polars", "a lazy frame").scan_parquet(file)
+                return scan.select(list(columns)) if columns is not None else scan
             names, picked = _projection(file, columns)
             table, rows = parquet.read_table(file, columns=names, filters=filters)
             return _converted(table, rows, wanted, details, picked, changed=filters is not None)
@@ -175,14 +188,14 @@ class TableHandler:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
 
-    def check(self, source: Source, digest: str) -> None:
+    def check(self, source: Source, details: Mapping[str, Any], digest: str) -> None:
         """Verify that the stored table is the one that a digest names, which no digest of its bytes says.
 
         Raises:
             IntegrityError: kind ``table-digest`` if it is another one, ``bad-content`` if it can't be read.
         """
         try:
-            found = parquet.logical_digest(_file(source))
+            found = parquet.logical_digest(_checked_file(source, details))
         except _DAMAGE as exc:
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
         if found != digest:
@@ -196,18 +209,20 @@ class TableHandler:
 
 def _write(
     batches: Iterable[pa.Table], schema: pa.Schema, target: Any, extra: Mapping[bytes, bytes]
-) -> tuple[str, int]:
-    """Write batches as Parquet and return the digest of exactly what was written, and the number of rows.
+) -> tuple[str, int, int]:
+    """Write batches as Parquet and return the digest of exactly what was written, the rows, and their memory in bytes.
 
     Their memory belongs to others, who may write to it at any moment. So each batch is copied, and the copy is both
     hashed and encoded, at the same time.
     """
-    digest = TableDigest(schema, threads=1)
+    digest, size_bytes = TableDigest(schema, threads=1), 0
     with ThreadPoolExecutor(1, "lakefolio-digest") as pool:
 
         def hashed() -> Iterator[pa.Table]:
+            nonlocal size_bytes
             for batch in batches:
                 copy = _copied(batch)
+                size_bytes += parquet.memory_bytes(copy)
                 running = pool.submit(digest.update, copy)
                 try:
                     yield copy
@@ -215,7 +230,7 @@ def _write(
                     running.result()
 
         rows = parquet.write_batches(hashed(), schema, target, digest.dictionaries, extra)
-    return digest.digest(), rows
+    return digest.digest(), rows, size_bytes
 
 
 def _slices(table: pa.Table) -> Iterator[pa.Table]:
@@ -331,8 +346,12 @@ def _installed(library: str) -> bool:
     return True
 
 
-def _file(source: Source) -> Path | pa.Buffer:
-    return source.path() if source.size_bytes > _MAP_BYTES else pa.py_buffer(source.read())
+def _checked_file(source: Source, details: Mapping[str, Any], *, on_disk: bool = False) -> Path | pa.Buffer:
+    """Return the file of a table that takes no more memory than its row lets expect."""
+    in_memory = not on_disk and source.size_bytes <= _MAP_BYTES
+    file = pa.py_buffer(source.read()) if in_memory else source.path()
+    parquet.check_file(file, row_count=getattr(source, "row_count", None), said_bytes=details.get("nbytes"))
+    return file
 
 
 def _projection(file: Path | pa.Buffer, columns: Sequence[Any] | None) -> tuple[list[str] | None, list[Any] | None]:

@@ -28,6 +28,9 @@ __all__ = ["TorchHandler"]
 
 _IN_MEMORY_BYTES: Final = 16 << 20
 _KEY: Final = "lakefolio"
+_MAX_HEADER_BYTES: Final = 32 << 20
+"""Parsing it takes ten times as much memory."""
+_PER_TENSOR_BYTES: Final = 160
 
 
 class TorchHandler:
@@ -102,12 +105,18 @@ class TorchHandler:
         tensors, tied = _distinct(state)
         header = {"object": details["object"], "order": list(state), "tied": tied}
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
+        if 2 * len(metadata[_KEY]) + _PER_TENSOR_BYTES * len(tensors) > _MAX_HEADER_BYTES:
+            raise InvalidInputError(
+                f"a state dict of {len(state):,} tensors needs a header of more than {_MAX_HEADER_BYTES:,} bytes",
+                kind="unsupported-tensor",
+                hint="join small tensors into larger ones",
+            )
 
         def payload() -> Payload:
             from safetensors.torch import load, load_file, save, save_file
 
             if sum(one.numel() * one.element_size() for one in tensors.values()) <= _IN_MEMORY_BYTES:
-                content = save(tensors, metadata)
+                content: bytes = save(tensors, metadata)
                 _check_unchanged(state, load(content))
                 return Buffers((content,))
             target = scratch / "content.safetensors"
@@ -303,13 +312,23 @@ def _load(source: Source, device: Any) -> tuple[str, dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(source.path()), framework="pt", device=str(device)) as file:
+        path = source.path()
+        with path.open("rb") as start:
+            _check_header(start.read(8), path.stat().st_size)
+        with safe_open(str(path), framework="pt", device=str(device)) as file:
             header = json.loads((file.metadata() or {}).get(_KEY) or "{}")
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         order, tied = header.get("order", list(stored)), header.get("tied", {})
         return header.get("object", "state_dict"), {name: stored[tied.get(name, name)] for name in order}
-    except (SafetensorError, ValueError, KeyError, AttributeError, OSError) as exc:
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OSError) as exc:
         raise IntegrityError(f"the stored tensors can't be read: {exc}", kind="bad-content") from exc
+
+
+def _check_header(start: bytes, size_bytes: int) -> None:
+    """Raise ValueError if a file begins with a header of tensors that is longer than any that is written."""
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(_MAX_HEADER_BYTES, size_bytes - 8):
+        raise ValueError(f"a header of {length:,} bytes")
 
 
 def _find(details: Mapping[str, Any], names: frozenset[str], torch: Any, *, trust_source: bool) -> Any:

@@ -266,7 +266,7 @@ def _verified(session: Session, entry: Entry) -> int:
     if source.size_bytes > _IN_MEMORY_BYTES:
         session.blobs.verify(entry)  # the copy that is read below may come from the local cache
     try:
-        TableHandler().check(source, entry.digest or "")
+        TableHandler().check(source, entry.details, entry.digest or "")
     except IntegrityError as exc:
         if "item" in exc.objects:
             raise

@@ -53,7 +53,7 @@ def store(obj: object, kind: str | None = None, **options: object) -> tuple[Memo
     encoded.details = json.loads(json.dumps(encoded.details, allow_nan=False))
     source = MemorySource(content)
     if encoded.kind == "table":  # what is stored has the digest of what was added
-        TableHandler().check(source, encoded.digest or "")
+        TableHandler().check(source, encoded.details, encoded.digest or "")
     return source, encoded
 
 
