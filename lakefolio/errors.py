@@ -25,14 +25,12 @@ __all__ = [
     "InvalidInputError",
     "LakeNotFoundError",
     "LakefolioError",
-    "LakefolioWarning",
     "LocalFileNotFoundError",
     "NotFoundError",
     "PlaceTakenError",
     "ReadOnlyError",
     "ReferenceNotFoundError",
     "StorageError",
-    "UnknownKeywordError",
     "UnsupportedTypeError",
     "UntrustedContentError",
     "nearest",
@@ -109,29 +107,6 @@ def _rebuild(
     return cls(message, kind=kind, hint=hint, **objects)
 
 
-class LakefolioWarning(UserWarning):
-    """Something was done that may not be what was meant.
-
-    Attributes:
-        kind: A stable, append-only machine name, such as ``"words-dropped"``.
-        hint: What to do about it.
-    """
-
-    def __init__(self, message: str, *, kind: str, hint: str) -> None:
-        self.message = one_line(message, _MESSAGE_LIMIT)
-        self.kind = kind
-        self.hint = hint
-        super().__init__(f"{self.message} ({hint})")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Keep kind and hint when a warning crosses a process boundary."""
-        return (_rebuild_warning, (self.message, self.kind, self.hint))
-
-
-def _rebuild_warning(message: str, kind: str, hint: str) -> LakefolioWarning:
-    return LakefolioWarning(message, kind=kind, hint=hint)
-
-
 class NotFoundError(LakefolioError, KeyError):
     """A folio, item, version, snapshot or object that does not exist. Check the name."""
 
@@ -185,15 +160,9 @@ class LocalFileNotFoundError(InvalidInputError, FileNotFoundError):
 
 
 class UnsupportedTypeError(InvalidInputError, TypeError):
-    """No handler stores objects of this type."""
+    """An object that no handler stores, an argument of a wrong type, or a keyword that a call does not take."""
 
     default_kind = "unsupported-type"
-
-
-class UnknownKeywordError(InvalidInputError, TypeError):
-    """A keyword that a call does not take; the message names the nearest that it does."""
-
-    default_kind = "unknown-keyword"
 
 
 class ReadOnlyError(InvalidInputError, RuntimeError):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.errors import LakefolioWarning
+from lakefolio.process.notice import LakefolioWarning
 
 
 @pytest.fixture

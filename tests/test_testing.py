@@ -3,10 +3,12 @@
 import fcntl
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -220,3 +222,38 @@ def test_the_proxy_serves_beyond_a_thousand_descriptors() -> None:
         assert not _readable(high)
         theirs.sendall(b"x")
         assert _readable(high)
+
+
+@pytest.mark.parametrize("name", ["x", "ab", "Lakes", "under_score", "-dash", "a" * 64, ""])
+def test_a_bucket_that_no_server_would_make_is_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match="3 to 63"):
+        S3Server((name,))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_server_ends_with_its_process(ending: signal.Signals, s3_server: S3Server) -> None:
+    code = (
+        "from lakefolio.testing import S3Server; import time\n"
+        "with S3Server(('lakes',)) as server:\n"
+        "    print(server._process.pid, server._folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid, folder = process.stdout.readline().split()
+        assert runs(pid)
+        process.send_signal(ending)
+        process.wait(30)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (runs(pid) or Path(folder).exists()):
+        time.sleep(0.05)
+    assert not runs(pid)
+    assert not Path(folder).exists()
+
+
+def runs(pid: str) -> bool:
+    """Say whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

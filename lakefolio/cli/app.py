@@ -17,7 +17,8 @@ import click
 
 from lakefolio import __version__
 from lakefolio.cli.output import Output
-from lakefolio.errors import LakefolioError, LakefolioWarning, LakeNotFoundError, nearest
+from lakefolio.errors import LakefolioError, LakeNotFoundError, nearest
+from lakefolio.process.notice import LakefolioWarning
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake

@@ -19,6 +19,7 @@ from lakefolio.format.names import is_uri
 from lakefolio.format.table_formats import format_of
 from lakefolio.model.changes import Stored
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
+from lakefolio.storage.options import check_slashes
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -181,6 +182,7 @@ def _absolute(uri: str | Path) -> str:
     text = str(uri)
     if not text:
         raise InvalidInputError("reference has an empty address", kind="bad-uri", hint="give a path or a URI")
+    check_slashes(text, objects=True)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     return text if is_uri(text) and not text.startswith("/") else str(Path(text).expanduser().resolve())

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.errors import InvalidInputError, LakeNotFoundError, PlaceTakenError
-from lakefolio.format.layout import MARKER, PENDING, README
+from lakefolio.errors import InvalidInputError, LakeNotFoundError
+from lakefolio.format.layout import MARKER
 from lakefolio.format.names import check_folio
+from lakefolio.storage.options import check_slashes
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
 __all__ = ["is_location", "open_place", "path_of", "with_suffix"]
-
-_OWN_NAMES = {MARKER, README, PENDING, "tables", "blobs"}
 
 _ADJECTIVES = (
     "able bold brave bright brisk calm clear clever cosy daring deft eager early fair fast fine fleet "
@@ -45,7 +44,12 @@ def with_suffix(name: str) -> str:
 
 
 def is_location(place: str) -> bool:
-    """Say whether ``place`` is a URI or a path (absolute, or beginning with ``~``, ``./`` or ``../``), not a name."""
+    """Say whether ``place`` is a URI or a path (absolute, or beginning with ``~``, ``./`` or ``../``), not a name.
+
+    Raises:
+        InvalidInputError: kind ``bad-uri``: it is neither, but a URI without its slashes.
+    """
+    check_slashes(place)
     return "://" in place or os.path.isabs(place) or place.startswith(("~", "./", "../")) or place in (".", "..")
 
 
@@ -95,7 +99,6 @@ def open_place(
                 continue
         if not may_create:
             raise missing
-    _check_free(uri)
     return Session.open(uri, create=True, **options), check_folio(name)
 
 
@@ -111,23 +114,6 @@ def _places_above(uri: str) -> Iterator[tuple[str, str]]:
             return
         if not local or (Path(above) / MARKER).is_file():
             yield above, rest
-
-
-def _check_free(uri: str) -> None:
-    path = Path(uri.removeprefix("file://"))
-    if "://" in str(uri) and not uri.startswith("file://"):
-        return
-    others = [] if not path.is_dir() else [one.name for one in path.iterdir() if one.name not in _OWN_NAMES]
-    if not others and (path.is_dir() or not path.exists()):
-        return
-    bundle = "items.json" in others
-    raise PlaceTakenError(
-        f"{str(path)!r} already exists and is " + ("a bundle of DataFolio" if bundle else "no lake"),
-        hint="read it with the datafolio package and add its items to a folio in a new place"
-        if bundle
-        else "choose a path that does not exist yet, or an empty folder",
-        path=str(path),
-    )
 
 
 def path_of(lake_uri: str, folio: str) -> str:

@@ -76,6 +76,8 @@ class Lake(LakeRuns, LakeUpkeep):
     """
 
     def __init__(self, session: Session) -> None:
+        if not isinstance(session, Session):
+            raise TypeError(f"a lake is opened, not made: write lakefolio.open({str(session)!r})")
         self._session = session
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from lakefolio.errors import UnknownKeywordError
+from lakefolio.errors import UnsupportedTypeError
 
 __all__ = ["check_keywords", "explained", "explains_keywords", "keywords_of"]
 
@@ -26,7 +26,7 @@ def keywords_of(function: Callable[..., Any]) -> frozenset[str] | None:
 
 
 def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise UnknownKeywordError (a TypeError) if a keyword is given that is not known; it names the nearest that is.
+    """Raise UnsupportedTypeError (a TypeError) if a keyword is given that is not known; it names the nearest that is.
 
     Args:
         function: How the call is named.
@@ -38,8 +38,11 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
         if name not in names:
             close = get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one][:1]
             hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
-            raise UnknownKeywordError(
-                f"{function} got an unexpected keyword argument {name!r}", hint=hint, keyword=name
+            raise UnsupportedTypeError(
+                f"{function} got an unexpected keyword argument {name!r}",
+                kind="unknown-keyword",
+                hint=hint,
+                keyword=name,
             )
 
 

@@ -5,11 +5,37 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["notice"]
+from lakefolio.errors import one_line
+
+__all__ = ["LakefolioWarning", "notice"]
 
 _PACKAGE: Final = str(Path(__file__).parents[1]) + "/"
+_LIMIT: Final = 290
+
+
+class LakefolioWarning(UserWarning):
+    """Something was done that may not be what was meant.
+
+    Attributes:
+        kind: A stable, append-only machine name, such as ``"words-dropped"``.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, kind: str, hint: str) -> None:
+        self.message = one_line(message, _LIMIT)
+        self.kind = kind
+        self.hint = hint
+        super().__init__(f"{self.message} ({hint})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep kind and hint when a warning crosses a process boundary."""
+        return (_rebuild_warning, (self.message, self.kind, self.hint))
+
+
+def _rebuild_warning(message: str, kind: str, hint: str) -> LakefolioWarning:
+    return LakefolioWarning(message, kind=kind, hint=hint)
 
 
 def notice(message: str | Warning) -> None:

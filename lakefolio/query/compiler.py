@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
-from lakefolio.errors import LakefolioError, UnknownKeywordError, nearest
+from lakefolio.errors import LakefolioError, UnsupportedTypeError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.times import parse_time
 from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
@@ -201,7 +201,7 @@ class Compiler:
                 )
             return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in value.items()])
         if name not in _WORDS:
-            raise UnknownKeywordError(
+            raise UnsupportedTypeError(
                 f"there is no field {name!r} to query",
                 kind="bad-query",
                 hint=nearest(name, [*_WORDS, *_BESIDE_FIELDS]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.delta.table import DeltaTable, lake_id_of
-from lakefolio.errors import FormatError
-from lakefolio.format.layout import JOURNAL, MARKER, README, log_key
+from lakefolio.errors import FormatError, PlaceTakenError
+from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, VIEWS, log_key
 from lakefolio.format.marker import new_marker, readme_text
 from lakefolio.format.schema import SPECS
 from lakefolio.storage.conformance import check_creates
@@ -15,7 +17,12 @@ from lakefolio.storage.conformance import check_creates
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["create_lake", "find_marker"]
+__all__ = ["check_place", "create_lake", "find_marker"]
+
+_OWN: Final = {MARKER, README, PENDING, VIEWS, "tables", "blobs", "doctor", "lakefolio.toml"}
+_HARMLESS: Final = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What systems leave in folders that are empty to people."""
+_HOMES: Final = ("/home", "/Users", "/root")
 
 
 def find_marker(store: Store) -> bytes | None:
@@ -41,9 +48,12 @@ def create_lake(store: Store) -> bytes:
     """Create a lake, and return its marker. Idempotent, and safe to do from many processes at once.
 
     Raises:
+        PlaceTakenError: A local folder holds other things, or is the root or somebody's home.
         StorageError: kind ``unsafe-store``: of several creates of one object more than one wins here.
         FormatError: kind ``marker-damaged``: the marker vanished meanwhile.
     """
+    if store.local_path is not None:
+        check_place(store.local_path)
     check_creates(store)
     marker = new_marker()
     if not DeltaTable(store, marker.lake_id, SPECS[JOURNAL]).create():  # another one is creating it: it is one lake
@@ -54,3 +64,34 @@ def create_lake(store: Store) -> bytes:
     if found is None:
         raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
     return found
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder in which nobody means to make a lake: one with other things in it, the root, a home.
+
+    Raises:
+        PlaceTakenError: The hint is a folder to take instead.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        names = []
+    others = [one for one in names if one not in _OWN | _HARMLESS and not one.startswith(".tmp-")]
+    home = Path(os.path.expanduser("~"))
+    if folder == Path(folder.anchor):
+        what = "is the root of the file system"
+    elif folder == home or folder in home.parents or str(folder) in _HOMES:
+        what = "is your home" if folder == home else "is a place for homes"
+    elif "items.json" in others:
+        raise PlaceTakenError(
+            f"{str(folder)!r} already exists and is a bundle of DataFolio",
+            hint="read it with the datafolio package and add its items to a folio in a new place",
+            path=str(folder),
+        )
+    elif others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        what = f"already exists and is no lake: it holds {others[0]!r}{more}"
+    else:
+        return
+    hint = f"choose an empty or a new folder, such as {str(folder / 'lake')!r}"
+    raise PlaceTakenError(f"{str(folder)!r} {what}", hint=hint, path=str(folder))

@@ -216,7 +216,7 @@ class Reader:
             raise found from exc
 
     def check_options(self, entry: Entry, options: Iterable[str], also: Iterable[str] = ("at",)) -> None:
-        """Raise UnknownKeywordError for options that the handler of an entry does not take.
+        """Raise UnsupportedTypeError (kind ``unknown-keyword``) for options that the handler of an entry does not take.
 
         Args:
             entry: The entry.

