@@ -95,7 +95,7 @@ _KEY_MATERIAL: Final = re.compile(r"(?<![A-Za-z0-9+/=_.-])[A-Za-z0-9+/]{40}(?![A
 _KEY_CHANGES: Final = 14
 
 _USER: Final = re.compile(
-    r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]{0,20})://(?:(?P<user>[^\s/?#@:\"'<>]{0,256}):(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"'<>]{0,512}"
+    r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}):(?P<slashes>//?)(?:(?P<user>[^\s/?#@:\"'<>]{0,256}):(?!\d{1,5}(?:[/?#\s]|$))[^\s@\"'<>]{0,512}"
     r"(?:@[^\s/?#@\"'<>]{0,256}){0,4}|(?P<alone>[^\s/?#@\"'<>]{1,512}))@"
 )
 _NAMED_USERS: Final = frozenset({"az", "azure", "abfs", "abfss", "wasb", "wasbs", "adl", "ssh", "git", "git+ssh"})
@@ -117,7 +117,7 @@ def scrub_shapes(text: str) -> str:
         return text
     if "PRIVATE KEY" in text:
         text = _PEM.sub(MASK, text)
-    if "://" in text:
+    if ":/" in text and "@" in text:
         text = _USER.sub(_user, text)
     if "=" in text:
         text = _QUERY.sub(_parameter, text)
@@ -130,7 +130,7 @@ def _user(found: re.Match[str]) -> str:
         return found[0]
     if found["alone"] is not None and "http" not in found["scheme"].lower() and found["scheme"].lower() not in _STORES:
         return found[0]
-    return f"{found['scheme']}://{MASK}@"
+    return f"{found['scheme']}:{found['slashes']}{MASK}@"
 
 
 _STORES: Final = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "ftp"})
@@ -204,14 +204,13 @@ def _without_values(text: str) -> str:
     parts: list[str] = []
     done = at = 0
     while (named := _NAMED.search(text, at)) is not None:
-        at = named.end()
-        if not is_secret_name(named["name"]):
-            continue
-        value = _VALUE.match(text, at)
+        start = named.end()
+        value = _VALUE.match(text, start) if is_secret_name(named["name"]) else None
         if value is None or not _is_value(named, value):
+            at = named.end("name")  # what follows may be a name itself: RuntimeError: DB_PASSWORD=x
             continue
         quote = value["quote"] or ""
-        parts += [text[done:at], quote, MASK, quote]
+        parts += [text[done:start], quote, MASK, quote]
         done = at = value.end()
     return "".join([*parts, text[done:]]) if parts else text
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import click
 
 from lakefolio.errors import LakefolioError
+from lakefolio.redaction import scrub
 from lakefolio.terminal import visible, visible_json
 
 __all__ = ["Output", "Terminal", "plain"]
@@ -98,6 +99,7 @@ class Output:
 
     def fail(self, message: str, *, kind: str, hint: str | None, exit_code: int) -> None:
         """Print an error: one line, and a line that says what to do. With JSON, one object on one line."""
+        message, hint = scrub(message), hint and scrub(hint)
         if self.as_json:
             error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
             click.echo(visible_json(json.dumps({"error": error}, ensure_ascii=False)), err=True)
@@ -114,7 +116,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Print a warning."""
-        self.note(f"warning: {text}")
+        self.note(f"warning: {scrub(text)}")
 
     @contextmanager
     def working(self, text: str) -> Iterator[Callable[[str], None]]:

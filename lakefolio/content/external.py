@@ -18,6 +18,7 @@ from lakefolio.format.digest import sha256_of_file
 from lakefolio.format.names import is_uri
 from lakefolio.format.table_formats import format_of
 from lakefolio.model.changes import Stored
+from lakefolio.redaction import scrub_address
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
 from lakefolio.storage.options import check_slashes
 
@@ -57,9 +58,11 @@ def register(
             does not tell.
 
     Raises:
-        InvalidInputError: If the address is empty or of a kind that can't be read, or a table's format is unknown.
+        InvalidInputError: If the address is empty or of a kind that can't be read, or a table's format is unknown; kind
+            ``secret-in-address``: it holds credentials or a signature.
     """
     text = _absolute(uri)
+    _refuse_secrets(text)
     format = _format(text, format, kind)
     details: dict[str, Any] = {"file_name": text.rstrip("/").rsplit("/", 1)[-1]}
     try:
@@ -175,6 +178,15 @@ def check(entry: Entry, storage_options: Mapping[str, Any] | None) -> None:
             item=entry.item,
             version=entry.version,
             uri=text,
+        )
+
+
+def _refuse_secrets(text: str) -> None:
+    if "://" in text and scrub_address(text) != text:
+        raise InvalidInputError(
+            f"reference {scrub_address(text)!r} was given with credentials or a signature, which would lie in the lake",
+            kind="secret-in-address",
+            hint="name it without them and give credentials as storage_options, or download it and add the file",
         )
 
 

@@ -139,6 +139,13 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
             hint="write folio:name, or folio:name@version",
             ref=text,
         )
+    if "://" in text:
+        raise InvalidInputError(
+            f"item reference {text!r} is an address",
+            kind="bad-ref",
+            hint="write folio:name, or folio:name@version; reference_table(name, address) registers an address",
+            ref=text,
+        )
     body, mark, at = text.rpartition("@")
     if not mark:
         body, at = text, ""

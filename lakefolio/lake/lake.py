@@ -18,7 +18,7 @@ from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.resolve import At, item_not_found, said_twice
 from lakefolio.process.keywords import explained, explains_keywords
-from lakefolio.session.annotations import check_tags, check_text
+from lakefolio.session.annotations import check_tags, check_text, without_secrets
 from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
@@ -254,10 +254,10 @@ class Lake(LakeRuns, LakeUpkeep):
             folio=None if folio is None else check_folio(folio),
             message=check_text(message, "message"),
             tags=check_tags(tags),
-            extra=dict(extra or {}),
+            extra=dict(without_secrets("extra", dict(extra or {}))),
             target_version=None if at is None else self._session.resolve(at, folio),
         )
-        self._session.apply(take, message=message)
+        self._session.apply(take, message=take.message)
         found = self._session.state().snapshot(folio, name)
         assert found is not None
         return found

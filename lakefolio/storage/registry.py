@@ -138,9 +138,7 @@ def _client_options(options: Mapping[str, str]) -> dict[str, Any]:
 def _retry_options(options: Mapping[str, str]) -> dict[str, Any]:
     text = options.get("max_retries", str(_RETRIES))
     if not text.isdigit():
-        raise InvalidInputError(
-            f"option max_retries must be a number, not {text[:40]!r}", kind="bad-option", option="max_retries"
-        )
+        raise InvalidInputError("option max_retries is no number", kind="bad-option", option="max_retries")
     seconds = _seconds(options["retry_timeout"]) if "retry_timeout" in options else _RETRY_TIMEOUT_S
     return {
         "max_retries": int(text),
@@ -157,7 +155,7 @@ def _seconds(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidInputError(
-            f"option retry_timeout must be a duration such as '15s', not {text[:40]!r}",
+            "option retry_timeout is no duration, such as '15s'",
             kind="bad-option",
             option="retry_timeout",
         )
@@ -201,7 +199,7 @@ def _open_s3(location: Location, options: dict[str, str], client: Any, retry: An
     endpoint = (rest.pop("endpoint", None) or from_environment or settings_endpoint or "").rstrip("/")
     if endpoint and not urlsplit(endpoint).netloc:
         raise InvalidInputError(
-            f"endpoint {endpoint[:200]!r} is not a URL",
+            "the endpoint is not a URL",
             kind="bad-option",
             hint="write it with http:// or https://",
             option="endpoint",
