@@ -39,7 +39,19 @@ __all__ = [
 
 _LINE_LIMIT = 395
 _MESSAGE_LIMIT = 290
+_MESSAGE_LEAST = 130
 _NAME_LIMIT = 60
+
+
+def _whole(hint: str) -> str:
+    """Return a hint that leaves room for a message: what is to be copied is never cut, but left out as a whole."""
+    limit = _LINE_LIMIT - _MESSAGE_LEAST
+    while len(hint) > limit:
+        shorter = max(hint.rfind(mark) for mark in ("; ", ", or ", ": "))
+        if shorter < _NAME_LIMIT // 4:
+            return one_line(hint, limit)
+        hint = hint[:shorter]
+    return hint
 
 
 class LakefolioError(Exception):
@@ -80,11 +92,12 @@ class LakefolioError(Exception):
     purged_at: int | None
 
     def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
-        message = one_line(scrub(message), _MESSAGE_LIMIT)
+        shown = None if hint is None else _whole(visible(" ".join(scrub(hint).split()), keep=""))
+        message = one_line(scrub(message), max(_MESSAGE_LEAST, min(_MESSAGE_LIMIT, _LINE_LIMIT - len(shown or ""))))
         super().__init__(message)
         self.message = message
         self.kind = kind or self.default_kind
-        self.hint = None if hint is None else one_line(scrub(hint), _LINE_LIMIT - len(message))
+        self.hint = shown
         self.objects = {key: scrub_shapes(one) if isinstance(one, str) else one for key, one in objects.items()}
         for name in _FIELDS:
             setattr(self, name, self.objects.get(name))

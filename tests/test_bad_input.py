@@ -122,7 +122,7 @@ NOT_THERE: dict[str, tuple[str, Callable[[lf.Lake], Any], str]] = {
     "update": ("item-not-found", lambda lake: lake.folio("experiments/clf").update_item("confg", "x"), "'config'"),
     "inputs": ("item-not-found", lambda lake: lake.folio("experiments/clf").get_inputs("confg"), "'config'"),
     "restore": ("item-not-found", lambda lake: lake.restore(1, "experiments/clf", ["confg"]), "'config'"),
-    "not yet there": ("item-not-found", lambda lake: lake.get("experiments/clf:weights@1"), "'config'"),
+    "not yet there": ("item-not-found", lambda lake: lake.get("experiments/clf:weights@1"), "came at @"),
     "input": (
         "input-not-found",
         lambda lake: lake.folio("experiments/clf").add_json("new", 1, inputs=["config", "weigths"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,11 @@ class App:
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
 
+    def line(self, *args: str) -> str:
+        """Return a command line that works for the same lake, to be copied."""
+        lake = () if self.lake_uri is None else ("--lake", self.lake_uri)
+        return shlex.join(["lakefolio", *lake, *args])
+
     def place(self, *, writing: bool) -> tuple[Store, str]:
         """Return where the lake lies, which must exist, and its id; its journal is not read."""
         from lakefolio.config.settings import place_of
@@ -256,12 +262,25 @@ class Commands(Shared, click.Group):
                 warnings.showwarning = lambda message, *_, **__: app.output.warn(_worded(message))
                 return super().invoke(ctx)
         except LakefolioError as exc:
-            exc.hint = _HINTS.get(exc.kind, exc.hint)
+            exc.hint = _HINTS.get(exc.kind) or self._command_for(app, exc) or exc.hint
             app.output.failed(exc)
             ctx.exit(exc.exit_code)
         except BrokenPipeError:  # whoever reads our output has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+
+    @staticmethod
+    def _command_for(app: App, exc: LakefolioError) -> str | None:
+        """Return the commands that read, or bring back, an item that is elsewhere in time."""
+        came, gone = exc.objects.get("came_at"), exc.objects.get("deleted_at")
+        if not (isinstance(came, int) or isinstance(gone, int)) or exc.objects.get("input"):
+            return None
+        ref = f"{exc.objects.get('folio')}:{exc.objects.get('item')}"
+        if isinstance(came, int):
+            return f"read it: {app.line('get', f'{ref}@{came}')}"
+        last = int(gone or 1) - 1
+        read, restore = app.line("get", f"{ref}@{last}"), app.line("restore", str(last), "--item", ref)
+        return f"read it: {read}; or restore it: {restore}"
 
     def main(self, args: Any = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run, and say what was wrong with the usage in the same form as other errors."""

@@ -103,7 +103,7 @@ class FolioBase:
         entry = view.entry(folio, name) if isinstance(name, str) else None
         reader.looked_up(folio, str(name), entry)
         if entry is None:
-            raise item_not_found(view, folio, str(name))
+            raise item_not_found(view, folio, str(name), reader.journal.state)
         return reader, entry
 
     def _find_kind(self, name: str, types: Iterable[str], what: str, at: At = None) -> tuple[Session, Entry]:

@@ -117,7 +117,7 @@ class Curating(FolioBase):
         view = self._reading.state()
         for name in names:
             if not isinstance(name, str) or view.entry(self._name, name) is None:
-                raise item_not_found(view, self._name, str(name))
+                raise item_not_found(view, self._name, str(name), self._reading.journal.state)
 
     # -- lineage -------------------------------------------------------------------------------------------
 

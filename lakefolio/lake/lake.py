@@ -215,7 +215,7 @@ class Lake(LakeRuns, LakeUpkeep):
         folio, item = self._named(ref)
         state = self._session.committed()
         if not state.known(folio, item):
-            raise item_not_found(state, folio, item)
+            raise item_not_found(state, folio, item, self._session.journal.state)
         return diff.history(state.table(), folio, item)
 
     def diff(self, a: At, b: At | None = None, folio: str | None = None) -> Diff:

@@ -53,7 +53,7 @@ def why(session: Session, ref: str) -> WhyReport:
         elif state.known(folio, item):
             entries = state.history(folio, item)
         else:
-            raise item_not_found(state, folio, item)
+            raise item_not_found(state, folio, item, session.journal.state)
         digests = list(dict.fromkeys(one.blob_digest for one in entries if one.storage == "blob" and one.blob_digest))
     blobs = [blob for digest in digests for blob in _blobs(reach, digest, folio, item)]
     if named and not blobs:

@@ -95,7 +95,7 @@ class PlanRows:
     def _head(self, folio: str, item: str) -> Entry:
         entry = self.overlay.entry(folio, item)
         if entry is None:
-            raise item_not_found(self.overlay, folio, item)
+            raise item_not_found(self.overlay, folio, item, self.state)
         return entry
 
     def _free(self, folio: str, item: str, *, overwrite: bool) -> str:
@@ -143,7 +143,7 @@ class PlanRows:
         version = resolve_at(self.overlay, self.state, ref.at, ref.folio)
         entry = self.overlay.entry_at(ref.folio or "", ref.item, version)
         if entry is None:
-            raise item_not_found(self.overlay, ref.folio or "", ref.item)
+            raise item_not_found(self.overlay, ref.folio or "", ref.item, self.state, version)
         return entry
 
     def _resolve(self, text: str, folio: str) -> dict[str, Any]:
@@ -152,16 +152,20 @@ class PlanRows:
         ref = parse_ref(text, folio=folio)
         where = ref.folio or folio
         try:
+            version: int | None = None
             if ref.at is None:
                 entry = self.overlay.entry(where, ref.item)
             else:
                 version = resolve_at(self.overlay, self.state, ref.at, where)
                 entry = self.overlay.entry_at(where, ref.item, version)
             if entry is None:
-                raise item_not_found(self.overlay, where, ref.item)
+                raise item_not_found(self.overlay, where, ref.item, self.state, version)
         except NotFoundError as exc:
             raise NotFoundError(
-                f"input {text!r}: {exc.message}", kind="input-not-found", hint=exc.hint, input=text
+                f"input {text!r}: {exc.message}",
+                kind="input-not-found",
+                hint=exc.hint,
+                **{**exc.objects, "input": text},
             ) from exc
         return {
             "input_kind": "entry",

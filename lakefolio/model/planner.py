@@ -289,7 +289,7 @@ class Plan(PlanRows):
             for name in names:
                 old, new = past.entry(folio, name), self.overlay.entry(folio, name)
                 if old is None and new is None:
-                    raise item_not_found(past, folio, name)
+                    raise item_not_found(past, folio, name, self.state)
                 if old is None:
                     self._delete(folio, name, "restore")
                 elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):

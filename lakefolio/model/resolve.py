@@ -129,8 +129,47 @@ def _no_version(given: int | str, state: State, head: int | None = None) -> NotF
     return NotFoundError(f"version {given} does not exist", kind="version-not-found", hint=hint, version=given)
 
 
-def item_not_found(view: View, folio: str, item: str) -> NotFoundError:
-    """Make the error for an item that is not live, naming the nearest that are."""
+def item_not_found(
+    view: View, folio: str, item: str, newest: State | None = None, version: int | None = None
+) -> NotFoundError:
+    """Make the error for an item that is not there.
+
+    An item that came later, or was deleted, says when, and how it is read; for any other the nearest names are given.
+
+    Args:
+        view: What is there at the version asked for.
+        folio: The folio.
+        item: The item.
+        newest: The newest state, which knows what came before and after.
+        version: The version asked for; by default that of ``view``.
+    """
+    at = view.version if version is None else version
+    changes = [] if newest is None else newest.changes_of(folio, item)
+    before = [(when, op) for when, op in changes if when <= at]
+    if changes and newest is not None:
+        ref = f"{folio}:{item}"
+        if not before:
+            came = changes[-1][0]
+            return NotFoundError(
+                f"item {item!r} was not in folio {folio!r} at version {at}: it came at @{came}",
+                kind="item-not-found",
+                hint=f"read it as {f'{ref}@{came}'!r}, or with at={came}",
+                folio=folio,
+                item=item,
+                version=at,
+                came_at=came,
+            )
+        gone, op = before[0]
+        if op == "delete" and newest.entry_at(folio, item, gone - 1) is not None:
+            return NotFoundError(
+                f"item {item!r} of folio {folio!r} was deleted at @{gone}",
+                kind="item-not-found",
+                hint=f"read it at={gone - 1}, or restore it: lake.restore({gone - 1}, items={ref!r})",
+                folio=folio,
+                item=item,
+                version=at,
+                deleted_at=gone,
+            )
     names = view.names(folio)
     if names:
         return NotFoundError(

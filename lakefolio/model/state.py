@@ -287,6 +287,11 @@ class State:
                 return entry_from_row(row) if row["op"] == "put" else None
         return None
 
+    def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
+        """Return the version and the op (``put`` or ``delete``) of every change of an item, newest first."""
+        numbers = _numbers_of(self._past.get((folio, item)))
+        return [(self.rows.value(number, "version"), self.rows.value(number, "op")) for number in numbers]
+
     def known(self, folio: str, item: str) -> bool:
         """Say whether an item exists or ever existed."""
         return (folio, item) in self._past

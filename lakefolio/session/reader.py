@@ -186,7 +186,7 @@ class Reader:
         entry = view.entry(check_folio(folio), check_item(item))
         self.looked_up(folio, item, entry)
         if entry is None:
-            raise item_not_found(view, folio, item)
+            raise item_not_found(view, folio, item, self.journal.state)
         return entry
 
     def looked_up(self, folio: str, item: str, entry: Entry | None) -> None:
