@@ -36,7 +36,7 @@ from typing import Any, Final
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.process.imports import imported
 
-__all__ = ["FACTORIES", "MAX_DEPTH", "TYPE", "dumps", "encode", "name_of_zone"]
+__all__ = ["FACTORIES", "MAX_DEPTH", "TYPE", "dumps", "dumps_fact", "encode", "name_of_zone", "plain_scalar"]
 
 TYPE: Final = "$type"
 MAX_DEPTH: Final = 200
@@ -73,6 +73,21 @@ def dumps(obj: object) -> bytes:
     return _text(encode(obj)).encode()
 
 
+def dumps_fact(obj: object) -> bytes:
+    """Return a fact (metadata, a parameter, an event) as JSON text, scalars of other libraries as plain values.
+
+    A number is found as a number whatever type it came in: NumPy scalars, and arrays and tensors without dimensions,
+    become bool, int, float, str, datetime or date; a pandas Timestamp without nanoseconds becomes a datetime. All else,
+    a NumPy scalar that Python has no type for among it, is as :func:`dumps` has it, which raises the same.
+    """
+    try:
+        if _plain(obj, 0):
+            return _text(obj).encode()
+    except ValueError:
+        pass
+    return _text(_Encoder(scalars_are_plain=True).value(obj, "$", 0)).encode()
+
+
 def encode(obj: object) -> Any:
     """Return ``obj`` as a document of plain JSON values; raises like :func:`dumps`."""
     return _Encoder().value(obj, "$", 0)
@@ -106,8 +121,9 @@ def _plain(obj: Any, depth: int) -> bool:
 class _Encoder:
     """Walks one object; knows where it is, for errors and cycles."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, scalars_are_plain: bool = False) -> None:
         self._open: set[int] = set()
+        self._scalars_are_plain = scalars_are_plain
 
     def value(self, obj: Any, path: str, depth: int) -> Any:
         """Return the document of ``obj``, which lies at ``path``."""
@@ -166,6 +182,8 @@ class _Encoder:
             return {**_tag("dataclass", pairs), "class": _class_name(kind)}
         if isinstance(obj, dt.tzinfo):
             return _tag("timezone", name_of_zone(obj, None))
+        if self._scalars_are_plain and (plain := plain_scalar(obj)) is not None:
+            return self.value(plain, path, depth)
         found = _numpy_value(obj, path) or _pandas_value(obj)
         if found is not None:
             return found
@@ -303,6 +321,21 @@ _SCALARS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
     pathlib.PurePosixPath: lambda obj: _tag("pure_posix_path", str(obj)),
     pathlib.PureWindowsPath: lambda obj: _tag("pure_windows_path", str(obj)),
 }
+
+
+def plain_scalar(obj: Any) -> Any:
+    """Return the Python value that a scalar of another library is, or None if there is none that is the same."""
+    if getattr(obj, "shape", None) == () and hasattr(obj, "item"):
+        dtype = getattr(obj, "dtype", None)
+        kind = getattr(dtype, "kind", "f")  # a tensor's has none
+        if kind == "U" or (kind in "biufM" and getattr(dtype, "itemsize", 8) <= 8):
+            found = obj.item()
+            wanted = dt.date if kind == "M" else bool | int | float | str
+            return found if isinstance(found, wanted) else None
+    pandas = imported("pandas")
+    if pandas is not None and isinstance(obj, pandas.Timestamp) and obj is not pandas.NaT and not obj.nanosecond:
+        return obj.to_pydatetime()
+    return None
 
 
 def _numpy_value(obj: Any, path: str) -> dict[str, Any] | None:

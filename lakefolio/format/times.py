@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["is_time", "last_instant", "parse_time", "shown_time"]
+__all__ = ["is_time", "last_instant", "parse_time", "period_of", "shown_time"]
 
 _STEP: Final = timedelta(microseconds=1)
 _ZONE: Final = r"\s*(?P<zone>[+-]\d\d(?::?\d\d)?|Z|[A-Za-z][A-Za-z_]*(?:/[A-Za-z0-9_+-]+)*)?"
@@ -57,6 +57,14 @@ def parse_time(value: str | date | datetime) -> datetime:
             time=value,
         )
     return found[0]
+
+
+def period_of(value: str | date | datetime) -> tuple[datetime, datetime] | None:
+    """Return the first and the last instant that a time means, in UTC; None if :func:`parse_time` refuses it."""
+    try:
+        return _period(value, _ISO) if value == value else None
+    except OverflowError:
+        return None
 
 
 def last_instant(value: str | date | datetime) -> datetime | None:

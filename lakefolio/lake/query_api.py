@@ -45,7 +45,9 @@ class LakeQuestions:
 
         A field is given a value to equal, a pair of an operator and a value (``= != < <= > >= in``, ``not in``,
         ``between like startswith contains exists``), a list of which one must equal it, or ``any_of``, ``all_of``,
-        ``not_`` of such. Where a field has no value, every comparison is false.
+        ``not_`` of such. Where a field has no value, every comparison is false. ``{">=": 0.5, "<": 0.9}`` asks for
+        both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
+        are compared exactly, by their digits, whatever type they came in.
 
         Args:
             *conditions: ``Q(field=…)``, and ``any_of``, ``all_of``, ``not_`` of them.
@@ -57,21 +59,23 @@ class LakeQuestions:
             offset: Leave out so many first.
             **fields: ``folio``, ``name``, ``type`` (the kind, or what the metadata says under ``type``), ``kind``,
                 ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
-                ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values), ``author``,
-                ``run``, ``description``, ``version``, ``created_at``, ``size_bytes``, ``row_count``, ``format``,
-                ``media_type``, ``storage``, ``digest``, ``entry_id``, ``archived`` (False unless it is given; None for
-                both).
+                ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also
+                ``b`` in ``a``), ``author``, ``run``, ``description``, ``version``, ``created_at``, ``size_bytes``,
+                ``row_count``, ``format``, ``media_type``, ``storage``, ``digest``, ``entry_id``, ``archived`` (False
+                unless it is given; None for both).
 
         Returns:
-            The entries, of one version of the lake; ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give what is known
-            of them, ``content.to_polars()`` and so on the rows of the tables among them.
+            The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``.
+            ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give what is known of them, ``content.to_polars()`` and so
+            on the rows of the tables among them.
 
         Raises:
             InvalidInputError: kind ``bad-query`` for a field, operator or value there can't be; ``sql`` for a ``where``
                 that is not one reading expression; ``bad-time``.
         """
         from lakefolio.query.compiler import Compiler
-        from lakefolio.query.conditions import Q, bad_query
+        from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
+        from lakefolio.query.dataset import PREFIX
         from lakefolio.query.result import QueryResult
         from lakefolio.views.sql_guard import check_expression
 
@@ -88,6 +92,8 @@ class LakeQuestions:
             start, end = between
             asked.add(Q(**{} if start is None else {"created_at": (">=", start)}))
             asked.add(Q(**{} if end is None else {"created_at": ("<=", end)}))
+        if not names_datasets(fields, conditions) and not (isinstance(where, str) and "datasets/" in where):
+            asked.add(Q(folio=not_(("startswith", PREFIX))))
         if where is not None:
             asked.add_expression(check_expression(where))
         asked.order(order_by)

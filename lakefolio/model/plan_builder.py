@@ -194,11 +194,25 @@ def facts_of(values: Mapping[str, str | None]) -> list[dict[str, Any]] | None:
 
 
 def _number(value: str | None) -> float | None:
-    """Return the nearest double to a JSON number, None for everything else and for what no double is near to."""
-    if value is None or not value.removeprefix("-")[:1].isdigit():
+    """Return the nearest double to a number in JSON text, tagged ones included, else None."""
+    if value is None or not (value.removeprefix("-")[:1].isdigit() or value.startswith('{"$type":')):
         return None
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
+        number = _tagged(json.loads(value)) if value[0] == "{" else float(value)
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return None
-    return number if math.isfinite(number) else None
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _tagged(document: Mapping[str, Any]) -> float | None:
+    found = document["value"]
+    match document["$type"]:
+        case "decimal" | "float":
+            return float(found)
+        case "int":
+            return float(int(found, 16))
+        case "fraction":
+            return float(found[0] / found[1])
+        case "numpy" if not isinstance(found, bool | str):
+            return float(found)
+    return None

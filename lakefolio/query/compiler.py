@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from lakefolio.errors import LakefolioError, UnsupportedTypeError, nearest
 from lakefolio.format import json_encode
-from lakefolio.format.times import parse_time
+from lakefolio.format.times import parse_time, period_of
 from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
 
 __all__ = ["FIELDS", "Compiler"]
@@ -61,7 +62,9 @@ notes as (
             when '{"$type":"float","value":"inf"}' then cast('inf' as double)
             when '{"$type":"float","value":"-inf"}' then cast('-inf' as double)
             else value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
-        end as number
+        end as number,
+        case when starts_with(value, '{"$type":"decimal"') then regexp_extract(value, '"value":"([^"]*)"', 1)
+            else value end as digits
     from current_metadata
     where subject_kind = 'entry'
 )""",
@@ -85,7 +88,10 @@ sources as (
 )""",
     "documents": """
 documents as (
-    select entry_id, to_json(map_from_entries(list((key, document)))) as metadata from notes group by entry_id
+    select entry_id, to_json(map_from_entries(list((key, case when starts_with(value, '{"$type":"decimal"')
+        then coalesce(case when length(digits) < 17 then try_cast(digits as json) end, to_json(digits))
+        else document end)))) as metadata
+    from notes group by entry_id
 )""",
 }
 _COLUMNS: Final = """
@@ -159,10 +165,9 @@ class Compiler:
                 )
             name, direction = text.removeprefix("-").strip(), "desc" if text.startswith("-") else "asc"
             if name.startswith("metadata."):
-                self._need("notes")
-                key = self._param(name.removeprefix("metadata."))
+                source, key = self._noted_under(name.removeprefix("metadata."))
                 for what in ("number", "document ->> '$'"):
-                    value = f"select max({what}) from notes where notes.entry_id = found.entry_id and key = {key}"
+                    value = f"select max({what}) from {source} where notes.entry_id = found.entry_id and key = {key}"
                     self._orders.append(f"({value}) {direction} nulls last")
             elif name in _ORDERS:
                 self._orders.append(f"{_ORDERS[name]} {direction} nulls last")
@@ -225,6 +230,8 @@ class Compiler:
         if field in _SETS:
             return self._of_set(field, tree)
         kind, column = FIELDS[field]
+        if kind == _TIME and tree.value is not None and tree.operator in _TIMED:
+            return f"coalesce({self._timed(field, column, tree.operator, tree.value)}, false)"
         if tree.operator == "exists":
             return f"({column} is not null)" if tree.value else f"({column} is null)"
         if tree.operator == "=" and tree.value is None:
@@ -270,16 +277,55 @@ class Compiler:
             return f"cast({self._param(float(value))} as double)" if abs(value) >= 2**63 else self._param(value)
         if kind == _SWITCH and isinstance(value, bool):
             return self._param(value)
-        if kind == _TIME and isinstance(value, str | date):
-            return self._param(parse_time(value))
         raise bad_query(f"field {field!r} is compared with {value!r}, expected a {kind}", field=field)
+
+    def _timed(self, field: str, column: str, operator: str, value: Any) -> str:
+        """Return a comparison of a column of times with a time, which may be a period: a day, a minute."""
+        if operator in ("in", "not in"):
+            joined = self._join("or", [self._timed(field, column, "=", one) for one in value])
+            return joined if operator == "in" else f"({column} is not null and not {joined})"
+        if operator == "between":
+            ends = zip((">=", "<="), value, strict=True)
+            return self._join("and", [self._timed(field, column, sign, end) for sign, end in ends])
+        if not isinstance(value, str | date):
+            raise bad_query(f"field {field!r} is compared with {value!r}, expected a time", field=field)
+        return self._within(column, operator, *_period(value))
+
+    def _within(self, column: str, operator: str, first: datetime, last: datetime) -> str:
+        """Return a comparison of times with the period from ``first`` to ``last``, both included."""
+        if operator in ("=", "!="):
+            inside = f"({column} between {self._param(first)} and {self._param(last)})"
+            return inside if operator == "=" else f"(not {inside})"
+        return f"({column} {operator} {self._param(first if operator in ('<', '>=') else last)})"
 
     # -- metadata ------------------------------------------------------------------------------------------
 
-    def _of_metadata(self, field: str, tree: Comparison) -> str:
+    def _noted_under(self, name: str) -> tuple[str, str]:
+        """Return what holds the values under a key, called ``notes``, and the key: ``a.b`` is also ``b`` in ``a``."""
         self._need("notes")
-        key = self._param(_text(field.removeprefix("metadata.")))
-        some = f"exists (select 1 from notes where notes.entry_id = found.entry_id and notes.key = {key} and "
+        key = self._param(_text(name))
+        parts = name.split(".")
+        if len(parts) == 1 or not all(parts):
+            return "notes", key
+        inside = []
+        for count in range(1, min(len(parts), _NESTING_LIMIT)):
+            pointer = "".join("/" + one.replace("~", "~0").replace("/", "~1") for one in parts[count:])
+            inside.append(
+                f"select entry_id, {key} as key, cast(document as varchar) as value, document from (select entry_id,"
+                f" json_extract(document, {self._param(pointer)}) as document from notes"
+                f" where key = {self._param('.'.join(parts[:count]))}) where document is not null"
+            )
+        number = f"case when {_IS_NUMBER} then try_cast(value as double) + 0 when {_IS_DECIMAL} then"
+        nested = (
+            f"select *, {number} try_cast(document ->> '$.value' as double) end as number,"
+            f" case when {_IS_DECIMAL} then document ->> '$.value' else value end as digits"
+            f" from ({' union all '.join(inside)})"
+        )
+        return f"(select * from notes where key = {key} union all {nested}) as notes", key
+
+    def _of_metadata(self, field: str, tree: Comparison) -> str:
+        source, key = self._noted_under(field.removeprefix("metadata."))
+        some = f"exists (select 1 from {source} where notes.entry_id = found.entry_id and notes.key = {key} and "
         operator, value = tree.operator, tree.value
         if operator == "exists":
             return f"{some}true)" if value else f"(not {some}true))"
@@ -303,23 +349,56 @@ class Compiler:
 
     def _noted(self, field: str, operator: str, value: Any) -> str:
         """Return a comparison of a noted value, which may be of any type, with a value of one."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and not (isinstance(value, float) and math.isnan(value)):
-            if operator == "=" and isinstance(value, int) and abs(value) > 2**53:
-                return f"(notes.value = {self._param(str(value))})"
-            return f"coalesce(notes.number {operator} cast({self._param(float(value) + 0.0)} as double), false)"
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == value:
+            return self._as_number(operator, value)
         if isinstance(value, str):
-            return f"(notes.value[1] = '\"' and {_PLAIN} {operator} {self._param(_text(value))})"
+            text = f"(notes.value[1] = '\"' and {_PLAIN} {operator} {self._param(_text(value))})"
+            period = period_of(value)
+            return text if period is None else f"({text} or {self._as_time(operator, _TAGGED_TIME, period)})"
         if isinstance(value, date):  # a datetime is one too
-            return (
-                "coalesce((notes.document ->> '$.\"$type\"') in ('datetime', 'date') and try_cast(notes.document ->>"
-                f" '$.value' as timestamptz) {operator} {self._param(parse_time(value))}, false)"
-            )
+            return self._as_time(operator, _ANY_TIME, _period(value))
         if operator != "=":
             raise bad_query(
                 f"field {field!r}: {value!r} has no order", "compare with a number, text or time", field=field
             )
         return f"(notes.value = {self._param(_encoded(field, value))})"
+
+    def _as_number(self, operator: str, value: int | float | Decimal) -> str:
+        """Return an exact comparison of numbers: as doubles, and where those are equal by their digits."""
+        try:
+            near = float(value) + 0.0
+        except OverflowError:
+            near = math.copysign(math.inf, value)
+        given = f"cast({self._param(near)} as double)"
+        compared = f"notes.number {operator} {given}"
+        if isinstance(value, Decimal) or abs(value) >= 2**53:
+            exact = self._by_digits(operator, value)
+            compared = f"case when notes.number = {given} then {exact} else {compared} end"
+        return f"coalesce({compared}, false)"
+
+    def _by_digits(self, operator: str, value: int | float | Decimal) -> str:
+        """Return a comparison of numbers of one sign that are the same double."""
+        same = "true" if operator in ("=", "<=", ">=") else "false"
+        if not math.isfinite(value):
+            return same
+        if value != int(value):
+            side = "try_cast({} as decimal(38, 18))"
+            return f"coalesce({side.format('notes.digits')} {operator} {side.format(self._param(str(value)))}, {same})"
+        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator) if value < 0 else operator
+        whole = (
+            "case when regexp_full_match(notes.digits, '-?[0-9]+') then notes.digits"
+            " when abs(notes.number) >= 9007199254740992 then cast(try_cast(notes.number as hugeint) as varchar) end"
+        )
+        digits = f"lpad(ltrim({whole}, '-'), {_DIGITS_LIMIT}, '0')"
+        found = f"{digits} {flipped} {self._param(str(abs(int(value))).rjust(_DIGITS_LIMIT, '0'))}"
+        broken = "try_cast(notes.digits as decimal(38, 18))"
+        return f"coalesce({found}, {broken} {operator} try_cast({self._param(str(value))} as decimal(38, 18)), {same})"
+
+    def _as_time(self, operator: str, told: str, period: tuple[datetime, datetime]) -> str:
+        """Return a comparison of a time that is noted; one without a zone is meant in the local zone, as everywhere."""
+        zoned = self._within(f"try_cast({told} as timestamptz)", operator, *period)
+        local = self._within(f"try_cast({told} as timestamp)", operator, *map(_local, period))
+        return f"coalesce(case when regexp_matches({told}, {_ZONED}) then {zoned} else {local} end, false)"
 
     def _holds(self, field: str, value: Any) -> str:
         text = f"contains({_PLAIN}, {self._param(_text(value))})" if isinstance(value, str) else "false"
@@ -341,10 +420,39 @@ class Compiler:
         return f"${name}"
 
 
+_TIMED: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "not in", "between"})
+_NESTING_LIMIT: Final = 10
+_DIGITS_LIMIT: Final = 400
+_IS_NUMBER: Final = "regexp_matches(value, '^-?[0-9]')"
+_IS_DECIMAL: Final = """starts_with(value, '{"$type":"decimal"')"""
+_ZONED: Final = r"'(Z|[+-]\d\d:\d\d(:\d\d(\.\d+)?)?)$'"
+_TAGGED_TIME: Final = (
+    "case when notes.document ->> '$.\"$type\"' in ('datetime', 'date') then notes.document ->> '$.value' end"
+)
+_ANY_TIME: Final = (
+    r"case when notes.value[1] = '\"' then regexp_extract(notes.document ->> '$', '^\d{4}-\d\d-\d\d([T ].*)?$')"
+    f" else {_TAGGED_TIME} end"
+).replace('\\"', '"')
 _FUNCTIONS: Final = {"startswith": "starts_with", "contains": "contains"}
 _PLAIN: Final = "(notes.document ->> '$')"
 _DIGITS: Final = ", ".join(f"'{one}'" for one in "-0123456789")
 _AS_NUMBER: Final = "try_cast(one as double)"
+
+
+def _period(value: str | date) -> tuple[datetime, datetime]:
+    found = period_of(value)
+    if found is None:
+        moment = parse_time(value)  # says what is wrong
+        return moment, moment
+    return found
+
+
+def _local(moment: datetime) -> datetime:
+    """Return what a clock in the local zone shows."""
+    try:
+        return moment.astimezone().replace(tzinfo=None)
+    except (OverflowError, ValueError, OSError):  # at the ends of the calendar
+        return moment.replace(tzinfo=None)
 
 
 def _text(value: str) -> str:

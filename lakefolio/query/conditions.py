@@ -1,7 +1,8 @@
 """What a query may ask for: conditions on fields, and all, any and not of them (pure: no I/O, no SQL).
 
-A field is compared with a value, which it must equal; with a pair of an operator and a value; with a list, of which one
-must equal it; or with :func:`any_of`, :func:`all_of`, :func:`not_` of such. The same three combine whole conditions.
+A field is compared with a value, which it must equal; with a pair of an operator and a value, or a dict of such pairs,
+all of which must hold; with a list, of which one must equal it; or with :func:`any_of`, :func:`all_of`, :func:`not_` of
+such. The same three combine whole conditions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.format.json_encode import plain_scalar
 
 __all__ = [
     "OPERATORS",
@@ -23,6 +25,7 @@ __all__ = [
     "all_of",
     "any_of",
     "bad_query",
+    "names_datasets",
     "not_",
 ]
 
@@ -45,6 +48,12 @@ OPERATORS: Final = {
 }
 """What may stand before a value. ``!=`` and ``not in`` want another value; ``not_`` is also content with none."""
 
+_OTHERS: Final = {
+    "$eq": "=", "$ne": "!=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", "$in": "in", "$nin": "not in",
+    "eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "ge": ">=", "lt": "<", "lte": "<=", "le": "<=", "=>": ">=",
+    "=<": "<=", "===": "=", "!==": "!=", "$exists": "exists", "$regex": "like", "not_in": "not in", "nin": "not in",
+}  # fmt: skip
+"""How others write operators, and how they are written here."""
 _DEPTH_LIMIT: Final = 100
 
 
@@ -151,7 +160,55 @@ def parse_value(field: str, value: Any, depth: int = 0) -> Condition | Compariso
         return Comparison("in", _list(field, "in", value))
     if isinstance(value, tuple):
         return _of_tuple(field, value)
+    if isinstance(value, Mapping) and value and any(map(_is_operator, value)):
+        if not all(map(_is_operator, value)):
+            raise bad_query(
+                f"field {field!r} is compared with {value!r}, of which some keys are operators", field=field
+            )
+        return AllOf(tuple(_of_tuple(field, (operator, operand)) for operator, operand in value.items()))
     return Comparison("=", _plain(value))
+
+
+def _is_operator(key: object) -> bool:
+    """Say whether a key of a dict is meant as an operator, one that there is not among them."""
+    if not isinstance(key, str):
+        return False
+    written = " ".join(key.lower().split())
+    return written in OPERATORS or written in _OTHERS or not any(one.isalnum() for one in written)
+
+
+def names_datasets(*parts: Any, depth: int = 0) -> bool:
+    """Say whether conditions, or the fields of some, ask for folios that are datasets by their names."""
+    check_depth(depth)
+    for part in parts:
+        if isinstance(part, Mapping):
+            if _tells_of_datasets(part.get("folio"), depth):
+                return True
+        elif isinstance(part, Q):
+            if names_datasets(part.fields, depth=depth + 1):
+                return True
+        elif isinstance(part, AllOf | AnyOf | list | tuple):
+            inside = part if isinstance(part, list | tuple) else part.parts
+            if names_datasets(*inside, depth=depth + 1):
+                return True
+        elif isinstance(part, Not) and names_datasets(part.part, depth=depth + 1):
+            return True
+    return False
+
+
+def _tells_of_datasets(value: Any, depth: int) -> bool:
+    check_depth(depth)
+    if isinstance(value, str):
+        return value.startswith("datasets")
+    if isinstance(value, Not):
+        return _tells_of_datasets(value.part, depth + 1)
+    if isinstance(value, AllOf | AnyOf):
+        value = value.parts
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(_tells_of_datasets(one, depth + 1) for one in value)
+    return False
 
 
 def check_depth(depth: int) -> None:
@@ -170,9 +227,10 @@ def _of_tuple(field: str, value: tuple[Any, ...]) -> Comparison:
     written = " ".join(value[0].lower().split())
     operator, operand = OPERATORS.get(written), value[1]
     if operator is None:
+        meant = _OTHERS.get(written)
         raise bad_query(
             f"field {field!r}: there is no operator {value[0]!r}",
-            nearest(written, OPERATORS) if written else "operators are " + ", ".join(OPERATORS),
+            f"write {meant!r}" if meant else nearest(written, OPERATORS) or "operators are " + ", ".join(OPERATORS),
             field=field,
         )
     if operator in ("in", "not in"):
@@ -196,7 +254,8 @@ def _list(field: str, operator: str, values: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a NumPy or pandas scalar as the Python value it is."""
-    if hasattr(value, "to_pydatetime"):
-        return value.to_pydatetime()
-    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+    """Return a scalar of another library as the Python value it is."""
+    found = plain_scalar(value)
+    if found is not None:
+        return found
+    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value

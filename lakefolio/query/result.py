@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import pyarrow as pa
@@ -253,11 +254,10 @@ class Content:
 
 
 def _column(texts: list[str | None]) -> pa.Array:
-    """Return JSON texts as a column of the type that all have, else as they are."""
-    values = []
+    """Return JSON texts as a column of the type that all have and that tells each exactly, else as they are."""
     try:
-        values = [None if text is None else json.loads(text) for text in texts]
-    except (ValueError, RecursionError):
+        values = [None if text is None else _value(text) for text in texts]
+    except (ValueError, RecursionError, ArithmeticError):
         return pa.array(texts, pa.string())
     kinds = {type(value) for value in values if value is not None}
     for wanted, kind in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
@@ -265,7 +265,18 @@ def _column(texts: list[str | None]) -> pa.Array:
             try:
                 return pa.array(values, kind)
             except (OverflowError, pa.ArrowInvalid):
-                break
-    if kinds and kinds <= {int, float}:
+                return pa.array(texts, pa.string())
+    if kinds and kinds <= {int, float} and all(abs(one) <= 2**53 for one in values if type(one) is int):
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if Decimal in kinds and kinds <= {int, Decimal}:
+        try:
+            return pa.array([None if value is None else Decimal(value) for value in values])
+        except pa.ArrowInvalid:
+            return pa.array(texts, pa.string())
     return pa.array(texts, pa.string())
+
+
+def _value(text: str) -> Any:
+    found = json.loads(text)
+    is_decimal = isinstance(found, dict) and found.get("$type") == "decimal"
+    return Decimal(found["value"]) if is_decimal and isinstance(found.get("value"), str) else found

@@ -16,7 +16,7 @@ from lakefolio.format.names import check_run_id, new_id
 from lakefolio.model.changes import Change, LogBlob
 from lakefolio.render.text import format_bytes
 from lakefolio.runs.log_buffer import logger_of
-from lakefolio.session.annotations import check_text, without_secrets
+from lakefolio.session.annotations import check_word, without_secrets
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -98,12 +98,12 @@ def log_event(
     """
     session.check_writable()
     named = {"model_name": model_name, "stage": stage, "event_type": event_type}
-    named = {name: check_text(word, name) for name, word in named.items()}
+    named = {name: check_word(word, name) for name, word in named.items()}
     metadata = without_secrets("metadata of the event", metadata)
     if run_id is not None:
         check_run_id(run_id)
     try:
-        text = json_encode.dumps(metadata)
+        text = json_encode.dumps_fact(metadata)
     except LakefolioError as exc:
         raise InvalidInputError(
             f"metadata of the event can't be logged: {exc.message}",

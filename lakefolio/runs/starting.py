@@ -22,7 +22,7 @@ from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run import Run, current_run
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
-from lakefolio.session.annotations import check_tags, check_text, metadata_texts, without_secrets
+from lakefolio.session.annotations import check_tags, check_text, check_word, metadata_texts, without_secrets
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -68,9 +68,9 @@ def start(
     facts: dict[str, Any] = {
         "type": _default_type(session) if run_type is None else check_type(run_type, types_of(session)),
         "status": check_status(status),
-        "name": check_text(name, "name"),
-        "project": check_text(project, "project"),
-        "model": check_text(model, "model"),
+        "name": check_word(name, "name"),
+        "project": check_word(project, "project"),
+        "model": check_word(model, "model"),
         "description": check_text(description, "description"),
         "author": session.author,
         "folio": own_folio,

@@ -14,7 +14,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.names import check_item
 from lakefolio.redaction import scrub
-from lakefolio.session.annotations import check_text, metadata_texts, without_secrets
+from lakefolio.session.annotations import check_word, metadata_texts, without_secrets
 
 __all__ = [
     "ENDED",
@@ -117,10 +117,10 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
         )
     texts = {}
     for key, value in params.items():
-        if not isinstance(key, str) or not check_text(key, "parameter name"):
+        if not isinstance(key, str) or not check_word(key, "parameter name"):
             raise InvalidInputError(f"parameter name {key!r} is not a text", kind="bad-params", hint="use words")
         try:
-            text = json_encode.dumps(without_secrets(f"parameter {key!r}", value, names=True)).decode()
+            text = json_encode.dumps_fact(without_secrets(f"parameter {key!r}", value, names=True)).decode()
         except LakefolioError as exc:
             raise InvalidInputError(
                 f"parameter {key!r} can't be kept: {exc.message}",
@@ -141,7 +141,7 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
 
 def check_metric_name(name: object) -> str:
     """Return a metric's name; InvalidInputError (kind ``bad-metric``) if it is none."""
-    if not isinstance(name, str) or not check_text(name, "metric name") or len(name.encode()) > 255:
+    if not isinstance(name, str) or not check_word(name, "metric name") or len(name.encode()) > 255:
         raise InvalidInputError(
             f"metric name {name!r} is not a text of 1 to 255 bytes", kind="bad-metric", hint="use a word", name=name
         )

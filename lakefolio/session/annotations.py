@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from lakefolio.format.names import is_uri
 from lakefolio.model.entries import Entry
 from lakefolio.redaction import MASK, scrub_address, scrub_value
 
-__all__ = ["Words", "check_inputs", "check_tags", "check_text", "metadata_texts", "without_secrets"]
+__all__ = ["Words", "check_inputs", "check_tags", "check_text", "check_word", "metadata_texts", "without_secrets"]
 
 
 class Words:
@@ -76,6 +77,18 @@ def without_secrets(what: str, value: Any, *, names: bool = False) -> Any:
     return found
 
 
+def check_word(word: object, what: str) -> str | None:
+    """Return a text that names something, or None: as :func:`check_text`, and without control characters."""
+    text = check_text(word, what)
+    if text is not None and any(unicodedata.category(one) == "Cc" for one in text):
+        raise InvalidInputError(
+            f"{what} {text!r} holds a control character",
+            kind="bad-text",
+            hint="names are one line of printable text; longer texts go into description or metadata",
+        )
+    return text
+
+
 def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
     """Return tags without repetition; a single text is one tag."""
     if tags is None:
@@ -95,7 +108,7 @@ def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
         )
     found = []
     for tag in [tags] if isinstance(tags, str) else tags:
-        text = check_text(tag, "tag")
+        text = check_word(tag, "tag")
         if not text:
             raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
         found.append(text)
@@ -127,7 +140,7 @@ def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
             hint="write metadata={'source': 'survey 3'}",
         )
     for key in values:
-        if not isinstance(key, str) or check_text(key, "metadata key") == "":
+        if not isinstance(key, str) or check_word(key, "metadata key") == "":
             raise InvalidInputError(
                 f"metadata key {key!r} is not a text", kind="bad-metadata", hint="use words as keys", key=key
             )
@@ -136,7 +149,7 @@ def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _metadata_text(key: str, value: Any) -> str:
     try:
-        return json_encode.dumps(without_secrets(f"metadata {key!r}", value)).decode()
+        return json_encode.dumps_fact(without_secrets(f"metadata {key!r}", value)).decode()
     except LakefolioError as exc:
         raise type(exc)(
             f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key

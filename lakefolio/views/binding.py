@@ -96,7 +96,4 @@ def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> 
     for view in files:
         if view.name in KEY_VIEWS:
             make_view(connection, view, [])
-    return {
-        key: (rows, numbers, values, switches)
-        for key, rows, numbers, values, switches in connection.execute(KEYS_OF_RUNS).fetchall()
-    }
+    return {key: tuple(counts) for key, *counts in connection.execute(KEYS_OF_RUNS).fetchall()}

@@ -23,35 +23,78 @@ RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 KEY_VIEWS: Final = frozenset({"stg_manifests", "stg_metadata", "current_metadata"})
 """What ``KEYS_OF_RUNS`` reads."""
-KEYS_OF_RUNS: Final = (
-    "select key, count(*), count(value_number), count(value), count(*) filter (value in ('true', 'false'))"
-    " from (select key, value, value_number from current_metadata"
-    "     where subject_kind = 'run' and (key like 'params.%' or key like 'metrics.%')"
-    "   union all select 'metrics.' || key, null, 0 from ("
-    "     select distinct run_id, unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests"
-    "     where op = 'metrics' and run_id in (select subject_id from current_metadata"
-    "       where subject_kind = 'run' and key = 'status' and value in ('\"running\"', '\"lost\"'))))"
-    " group by key"
+KEYS_OF_RUNS: Final = r"""
+with valued as (
+    select key, value, value_number from current_metadata
+    where subject_kind = 'run' and (starts_with(key, 'params.') or starts_with(key, 'metrics.'))
+    union all
+    select 'metrics.' || key, null, 0 from (
+        select distinct run_id, unnest(json_keys(try_cast(details as json) -> '$.last')) as key from stg_manifests
+        where op = 'metrics' and run_id in (
+            select subject_id from current_metadata
+            where subject_kind = 'run' and key = 'status' and value in ('"running"', '"lost"')
+        )
+    )
 )
+
+select
+    key,
+    count(*),
+    count(*) filter (value_number is not null or starts_with(value, '{"$type":"float"')),  -- NaN and infinities
+    count(value),
+    count(*) filter (value in ('true', 'false')),
+    count(*) filter (regexp_full_match(value, '-?[0-9]{1,18}')),
+    count(*) filter (regexp_full_match(value, '-?[0-9]{19,38}')),
+    -- what a double can't tell from its neighbours
+    count(*) filter (
+        regexp_full_match(value, '-?[0-9]{16,}') and abs(value_number) >= 9007199254740992
+        or starts_with(value, '{"$type":"decimal"')
+        and length(regexp_replace(regexp_extract(value, '"value":"([^"eE]*)', 1), '[^0-9]', '', 'g')) > 15
+    )
+from valued
+group by key
+"""
 """Asks for every parameter and metric that any run has. What it counts adds up over the runs."""
 LOST: Final = "runs called lost"
 """The relation of the ids of runs whose process died, though they are recorded as running."""
-KeyCounts = tuple[int, int, int, int]
-"""How often a key is there, with a number, with a value, and with true or false."""
+KeyCounts = tuple[int, ...]
+"""How often a key is there, with a number, with a value, with true or false, with an integer of up to 18 digits, with
+one of up to 38, and with a number of more digits than a double tells apart."""
 
 
 def run_columns(keys: Mapping[str, KeyCounts]) -> list[tuple[str, str]]:
-    """Return (name, expression) for what ``KEYS_OF_RUNS`` answers, metrics first."""
+    """Return (name, expression) for what ``KEYS_OF_RUNS`` answers, metrics first.
+
+    Metrics are doubles. Parameters have the narrowest type that tells all of their values exactly: BOOLEAN, BIGINT,
+    HUGEINT, DOUBLE, else text.
+    """
     columns = []
     for key in sorted(keys, key=lambda one: (not one.startswith("metrics."), one)):
-        rows, numbers, values, switches = keys[key]
         source, _, name = key.partition(".")
-        if not name or name[0] in "$/":  # would be read as a path into the JSON
+        if not name or any(ord(one) < 32 or ord(one) == 127 for one in name):  # a NUL would end the statement
             continue
-        text = f"{source} ->> '{name.replace(chr(39), chr(39) * 2)}'"
-        kind = "boolean" if values and switches == values else "double" if numbers == rows else None
+        if name[0] in "$/":  # would be read as a path into the JSON, so it is one
+            path = "/" + name.replace("~", "~0").replace("/", "~1")
+        else:
+            path = name
+        text = f"{source} ->> '{path.replace(chr(39), chr(39) * 2)}'"
+        kind = _kind(source == "metrics", *keys[key])
         columns.append((name, f"try_cast({text} as {kind})" if kind else text))
     return columns
+
+
+def _kind(
+    is_metric: bool, rows: int, numbers: int, values: int, switches: int, short: int, long: int, inexact: int
+) -> str | None:
+    if values and switches == values:
+        return "boolean"
+    if numbers != rows:
+        return None
+    if is_metric:
+        return "double"
+    if short + long == rows:
+        return "hugeint" if long else "bigint"
+    return None if inexact else "double"
 
 
 def changed_counts(
@@ -59,12 +102,12 @@ def changed_counts(
 ) -> dict[str, KeyCounts]:
     """Return counts without those of some runs as they were, and with those of the same runs as they are."""
     found = {}
+    none = (0,) * 7
     for key in {**keys, **more}:
-        none = (0, 0, 0, 0)
         sums = zip(keys.get(key, none), less.get(key, none), more.get(key, none), strict=True)
-        rows, numbers, values, switches = (all_of_them - were + are for all_of_them, were, are in sums)
-        if rows > 0:
-            found[key] = (rows, numbers, values, switches)
+        counts = tuple(all_of_them - were + are for all_of_them, were, are in sums)
+        if counts[0] > 0:
+            found[key] = counts
     return found
 
 

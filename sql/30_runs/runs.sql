@@ -1,9 +1,12 @@
 -- description: The runs: who made what from what. params and metrics are JSON objects (metrics ->> 'auc'); lakefolio
 --   adds a column for each of their keys that no column here is called like (where auc > 0.9).
---   Written by runs: facts of journal rows of op 'run' that carry the run's id, with the keys type, project, model, status (running, done, failed, lost), started_at and ended_at (ISO 8601 with
---   zone), author, tags (a JSON list), params.<name>, metrics.<name> (the last value of each, written when the run
---   ends; of a run that goes on they come from the journal's rows of op 'metrics'). Inputs are lineage edges of output_kind 'run';
---   outputs are entries whose run_id is the run's.
+--   Metrics are doubles; a parameter is a boolean, an integer (HUGEINT from 19 digits on), a double, or text where no
+--   number type tells all of its values exactly.
+--   Written by runs: facts of journal rows of op 'run' that carry the run's id, with the keys type, project, model,
+--   status (running, done, failed, lost), started_at and ended_at (ISO 8601 with zone), author, tags (a JSON list),
+--   params.<name>, metrics.<name> (the last value of each, written when the run ends; of a run that goes on they come
+--   from the journal's rows of op 'metrics'). Inputs are lineage edges of output_kind 'run'; outputs are entries whose
+--   run_id is the run's.
 -- grain: one row per run_id
 -- source: stg_metadata, stg_lineage, stg_manifests
 with inputs as (
@@ -45,7 +48,7 @@ logged as (
         run_id,
         position,
         -- text that is not JSON is taken for nothing
-        unnest(map_entries(cast(coalesce(try_cast(details as json) -> '$.last', '{}') as map(varchar, json)))) as pair
+        unnest(map_entries(try_cast(try_cast(details as json) -> '$.last' as map(varchar, json)))) as pair
     from stg_manifests
     where op = 'metrics' and run_id in (select run_id from going_on)
 ),
@@ -57,12 +60,6 @@ live as (
         arg_max(json_extract(pair.value, '$[0]'), position) as value
     from logged
     group by run_id, pair.key
-),
-
-live_metrics as (
-    select run_id, to_json(map_from_entries(list((name, value) order by name))) as metrics
-    from live
-    group by run_id
 ),
 
 pivoted as (
@@ -90,19 +87,47 @@ pivoted as (
     group by run_id
 ),
 
+valued as (
+    select
+        run_id,
+        starts_with(key, 'params.') as is_param,
+        substr(key, strpos(key, '.') + 1) as name,
+        coalesce(
+            -- a number is a number, whatever type it came in, or text if a double can not tell all its digits
+            case
+                when regexp_matches(value, '^\{"\$type":"decimal","value":"-?[0-9.]{1,16}"\}$')
+                    then try_cast(regexp_extract(value, '"value":"([^"]*)"', 1) as json)
+                when
+                    starts_with(value, '{"$type":"decimal"')
+                    or starts_with(value, '{"$type":"float"')
+                    or regexp_matches(value, '^\{"\$type":"numpy".*"dtype":"[<>|=][biuf]')
+                    then try_cast(value as json) -> '$.value'
+            end,
+            -- text that is not JSON is shown as it is
+            try_cast(value as json),
+            to_json(value)
+        ) as value,
+        0 as priority
+    from facts
+    where (starts_with(key, 'params.') or starts_with(key, 'metrics.')) and value is not null
+
+    union all
+
+    select run_id, false, name, value, 1 from live
+),
+
+last_values as (
+    select run_id, is_param, name, arg_max(value, priority) as value
+    from valued
+    group by run_id, is_param, name
+),
+
 pairs as (
     select
         run_id,
-        to_json(map_from_entries(
-            list((substr(key, 8), coalesce(try_cast(value as json), to_json(value))) order by key)
-            filter (where key like 'params.%')
-        )) as params,
-        to_json(map_from_entries(
-            list((substr(key, 9), coalesce(try_cast(value as json), to_json(value))) order by key)
-            filter (where key like 'metrics.%')
-        )) as metrics
-    from facts
-    where (key like 'params.%' or key like 'metrics.%') and value is not null
+        to_json(map_from_entries(list((name, value) order by name) filter (where is_param))) as params,
+        to_json(map_from_entries(list((name, value) order by name) filter (where not is_param))) as metrics
+    from last_values
     group by run_id
 ),
 
@@ -145,12 +170,8 @@ select
     plain.error,
     coalesce(try_cast(plain.organisation as varchar[]), cast([] as varchar[])) as organisation,
     coalesce(pairs.params, cast('{}' as json)) as params,
-    case
-        when live_metrics.metrics is null then coalesce(pairs.metrics, cast('{}' as json))
-        else json_merge_patch(coalesce(pairs.metrics, cast('{}' as json)), live_metrics.metrics)
-    end as metrics
+    coalesce(pairs.metrics, cast('{}' as json)) as metrics
 from plain
 left join pairs on plain.run_id = pairs.run_id
-left join live_metrics on plain.run_id = live_metrics.run_id
 left join inputs on plain.run_id = inputs.run_id
 left join outputs on plain.run_id = outputs.run_id

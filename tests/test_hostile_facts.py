@@ -1,0 +1,119 @@
+"""Names are checked when they are logged; a lake that holds bad ones, or texts nested without end, is still read."""
+
+from __future__ import annotations
+
+import pytest
+from sql.lake_tables import Rows
+
+import lakefolio as lf
+from lakefolio.views.engine import Views
+
+BAD = ["a\0b", "\0", "a\nb", "\x1b[31m", "a\x7fb", "a\x9bb", "\ud800", "tab\there"]
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return lf.open(tmp_path / "lake")
+
+
+ACTIONS = {
+    "parameter": lambda lake, name: lake.create_run(params={name: 1}),
+    "later parameter": lambda lake, name: lake.create_run(run_id="r").set_params({name: 1}),
+    "metric": lambda lake, name: lake.create_run(run_id="r").log({name: 1.0}),
+    "points": lambda lake, name: lake.create_run(run_id="r").log_points(name, [1.0]),
+    "final metric": lambda lake, name: lake.create_run(status="done", metrics={name: 1.0}),
+    "tag": lambda lake, name: lake.folio("a").add("x", 1, tags=[name]),
+    "tag of a run": lambda lake, name: lake.create_run(tags=[name]),
+    "metadata": lambda lake, name: lake.folio("a").add("x", 1, metadata={name: 1}),
+    "metadata of a run": lambda lake, name: lake.create_run(metadata={name: 1}),
+    "metadata of a folio": lambda lake, name: lake.folio("a").metadata.update({name: 1}),
+    "metadata of a lake": lambda lake, name: lake.annotate({name: 1}),
+    "project": lambda lake, name: lake.create_run(project=name),
+    "model": lambda lake, name: lake.create_run(model=name),
+    "name of a run": lambda lake, name: lake.create_run(name=name),
+    "stage": lambda lake, name: lake.log_event(stage=name),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("what", ACTIONS)
+def test_a_name_with_control_characters_is_refused_when_it_is_given(lake, what, name):
+    with pytest.raises(lf.InvalidInputError) as caught:
+        ACTIONS[what](lake, name)
+    assert "\n" not in str(caught.value)
+    assert "\0" not in str(caught.value)
+    lake.flush()
+    assert name not in str(lake.sql("select params, metrics, tags from runs").fetchall())
+
+
+def test_odd_names_that_are_text_are_columns(lake):
+    odd = {
+        "a'b": 1,
+        'a"b': 2,
+        "a.b": 3,
+        "a b": 4,
+        "select": 5,
+        "ä–🙂": 6,
+        "--": 7,
+        "/*": 8,
+        "a\\b": 9,
+        "%_": 10,
+        "$.x": 11,
+        "/a~b": 12,
+    }
+    lake.create_run(run_id="r", params=odd, status="done")
+    for name, value in odd.items():
+        quoted = '"' + name.replace('"', '""') + '"'
+        assert lake.sql(f"select {quoted} from runs").fetchall() == [(value,)], name
+
+
+@pytest.mark.parametrize("prefix", ["params.", "metrics."])
+@pytest.mark.parametrize("name", [one for one in BAD if one != "\ud800"])
+def test_runs_of_a_lake_that_has_such_names_are_listed(name, prefix):
+    rows = Rows().run("r1", status="done", **{prefix + name: 1, prefix + "good": 2}).commit()
+    rows.run("r2", status="running").commit()
+    rows.log("r2", [(name, 1, 0.5)], last={name: [0.5, 1], "fine": [1.5, 1]}).commit()
+    views = Views()
+    found = views.query(rows.tables(), "select run_id, good from runs order by 1").fetchall()
+    assert found == [("r1", 2), ("r2", None)]
+    assert views.query(rows.tables(), "select fine from runs_flat where run_id = 'r2'").fetchall() == [(1.5,)]
+    connection = views.connect(rows.tables())
+    assert connection.execute("select count(*) from runs").fetchall() == [(2,)]
+
+
+DEEP = {
+    "lists": "[" * 100_000 + "]" * 100_000,
+    "objects": '{"a":' * 100_000 + "1" + "}" * 100_000,
+    "unended": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("deep", DEEP.values(), ids=DEEP)
+def test_texts_nested_without_end_harm_no_reader(deep):
+    rows = Rows().put("a", "x", details=deep, extra=deep).commit()
+    rows.run("r1", status="done", **{"params.p": 1, "metrics.m": 2}).commit()
+    rows.run("r2", status="running").commit()
+    rows.log("r2", [("loss", 1, 0.5)], last={"loss": [0.5, 1]}).commit()
+    rows.log("r1", [{"metadata": deep}], reason="events").commit()
+    for row in rows.rows["manifests"]:
+        if row["op"] == "metrics":
+            row["details"] = '{"last":' + deep + "}"
+        for fact in row.get("facts") or ():
+            if fact["key"] in ("params.p", "metrics.m"):
+                fact["value"] = deep
+    views = Views()
+    for name in views.names():
+        assert len(views.query(rows.tables(), f"select * from {name}").fetchall()) >= 0, name
+    assert views.query(rows.tables(), "select run_id from runs order by 1").fetchall() == [("r1",), ("r2",)]
+    assert len(views.query(rows.tables(), "select params ->> 'p' from runs").fetchall()) == 2
+    connection = views.connect(rows.tables())
+    assert connection.execute("select count(metadata) from events").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("last", ["[1]", "1", '"x"', "null", '{"a": 1}', '{"a": {"b": 1}}', "{"])
+def test_what_is_logged_in_another_shape_spoils_nothing(last):
+    rows = Rows().run("r", status="running").commit()
+    rows.log("r", [("loss", 1, 0.5)], last={"loss": [0.5, 1]}).commit()
+    rows.log("r", [("auc", 1, 0.5)], last={"auc": [0.5, 1]}).commit()
+    next(row for row in rows.rows["manifests"] if row["op"] == "metrics")["details"] = '{"last":' + last + "}"
+    assert Views().query(rows.tables(), "select auc from runs").fetchall() == [(0.5,)]
