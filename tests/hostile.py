@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import lakefolio as lf
+from lakefolio.format.names import new_id
 from lakefolio.items.handler import Buffers, Encoded
+from lakefolio.model.changes import Put, Stored
 from lakefolio.session.annotations import Words
 
-__all__ = ["forge"]
+__all__ = ["forge", "forge_reference"]
 
 
 def forge(
@@ -34,3 +36,10 @@ def forge(
         row_count=row_count,
     )
     lake._session.put_encoded("f", name, encoded, None, words=Words(None, None, None, None), overwrite=True)
+
+
+def forge_reference(lake: lf.Lake, name: str, uri: str, details: Mapping[str, Any]) -> None:
+    """Register ``uri`` as item ``name`` of folio ``f``, with any facts about it."""
+    stored = Stored(kind="artifact", storage="reference", format="file", stored_bytes=0, uri=uri, details=dict(details))
+    put = Put(folio="f", item=name, stored=stored, entry_id=new_id(), overwrite=True)
+    lake._session.apply(put)

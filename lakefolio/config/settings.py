@@ -75,6 +75,7 @@ _PLACES: Final = {
     "s3_bucket": 'write lake = "s3://bucket/prefix"',
     "default_storage_mode": 'write default_organisation = "by_type"',
     "data_deduplication": "write deduplication = true",
+    "trust_references": "the user says what is trusted: LAKEFOLIO_TRUST_REFERENCES, or trust_references= in code",
 }
 """Where keys belong that people bring along, those of MLtrack among them."""
 

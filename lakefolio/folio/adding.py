@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +16,20 @@ from lakefolio.folio.putting import Inputs, Tags, as_list, check_is_text
 from lakefolio.folio.tables import AddingTables
 from lakefolio.items.artifact import existing_path
 from lakefolio.process.imports import imported
+from lakefolio.process.notice import LakefolioWarning, notice
 
 __all__ = ["Adding"]
 
 _MISSING: Final = object()
+_LONGEST_PATH: Final = 4096
+_FILE_NAME: Final = re.compile(
+    r"(?:[\\/]|~/)?(?:[^\\/:*?\"<>|]+[\\/])*[^\\/:*?\"<>|\s.][^\\/:*?\"<>|]*\.(?:"
+    r"arrow|bin|bmp|csv|docx?|feather|gif|gz|h5|hdf5|html?|ipynb|jpe?g|jsonl?|log|md|mp[34]|nc|npy|npz|onnx|orc|parquet|pdf"
+    r"|pickle|pkl|png|pptx?|pt|pth|py|rds|safetensors|skops|sqlite|svg|tar|tex|tiff?|toml|tsv|txt|wav|webp|xlsx?|xml"
+    r"|ya?ml|zip|zst)",
+    re.IGNORECASE,
+)
+"""Texts that end as files do which people add."""
 _IGNORED = ("custom", "preserve_index")
 """Options of DataFolio that ask for what always happens here."""
 
@@ -60,7 +72,8 @@ class Adding(AddingTables, AddingModels):
 
         Tables (pandas, polars, pyarrow, lazy frames, record batch readers) become Parquet, numpy arrays .npy,
         plain Python values JSON, estimators skops, torch modules safetensors; bytes and ``Path`` objects of
-        files and folders are kept as they are. A text is always a text, even if a file of that name exists.
+        files and folders are kept as they are. A text is always a text, with a warning if it looks like the name of a
+        file or folder.
 
         Args:
             name: The name; ``/`` may group names.
@@ -99,6 +112,7 @@ class Adding(AddingTables, AddingModels):
                 kind="bad-arguments",
                 hint="pass the object to store",
             )
+        _warn_of_path(name, data)
         words = {word: options.pop(word) for word in WORDS if word in options}
         for ignored in _IGNORED:
             options.pop(ignored, None)
@@ -294,3 +308,29 @@ class Adding(AddingTables, AddingModels):
         )
         self._move_pin()
         return self
+
+
+def _warn_of_path(name: str, data: Any) -> None:
+    """Warn of a text that is an existing path, or looks like a file name: it is stored as the text that it is."""
+    if not isinstance(data, str) or not _looks_like_path(data):
+        return
+    notice(
+        LakefolioWarning(
+            f"item {name!r} is the text {data!r}, not the file of that name",
+            kind="text-like-path",
+            hint=f"to store the file: add({name!r}, Path({data!r})), or add_file({data!r}, {name!r})",
+        )
+    )
+
+
+def _looks_like_path(text: str) -> bool:
+    if not text or len(text) > _LONGEST_PATH or not text.isprintable() or text != text.strip() or "://" in text:
+        return False
+    if _FILE_NAME.fullmatch(text):
+        return True
+    try:
+        path = Path(text).expanduser()
+        # a plain word may be the name of a folder by chance
+        return path.exists() if "/" in text or os.sep in text else path.is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False

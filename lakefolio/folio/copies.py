@@ -128,6 +128,12 @@ class Copies(Curating, Snapshots):
         if own.opened_read_only:
             own.check_writable()
         if own.pinned is not None:
-            own = Session.open(own.uri, storage_options=own.store.options, create=False, author=own.author)
+            own = Session.open(
+                own.uri,
+                storage_options=own.store.options,
+                create=False,
+                author=own.author,
+                trust_references=own.references.prefixes,
+            )
         found = kind._of(own, name)
         return found

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from lakefolio.errors import IntegrityError
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, FilePayload
+from lakefolio.items.table import TableHandler
 from lakefolio.model.changes import Change, Put, SetArchived, Stored
 from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.reader import about
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -60,6 +63,7 @@ def copy_items(
 
     Raises:
         AlreadyExistsError: The folio has an item of one of the names.
+        InvalidInputError: An entry has a name that no item may have, because another tool wrote it.
         IntegrityError: The content of an entry is not what was written; nothing was copied.
     """
     check_folio(folio)
@@ -96,15 +100,25 @@ def copy_items(
 
 
 def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
-    if same_lake or entry.storage == "reference":
+    """Return where the copy of an entry's content lies; what the other lake says of it is verified, not believed."""
+    check_item(entry.item)
+    if same_lake:
         return source.stored(entry)
+    if entry.storage == "reference":
+        return target.references.taken_over(source.stored(entry), source.references)
+    is_table = entry.kind == "table"
+    if is_table:
+        try:
+            TableHandler().check(source.blobs.source(entry), entry.details, entry.digest or "")
+        except IntegrityError as exc:
+            raise about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
     encoded = Encoded(
         kind=entry.kind,
         format=entry.format or "",
         media_type=entry.media_type or "",
         payload=lambda: FilePayload(source.local_path(entry)),
         details=dict(entry.details),
-        digest=entry.digest,
+        digest=entry.digest if is_table else None,
         row_count=entry.row_count,
     )
     return target.blobs.put(encoded, target.committed())

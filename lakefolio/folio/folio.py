@@ -63,6 +63,7 @@ class Folio(Adding, Reading, Copies):
         storage_options: Mapping[str, Any] | None = None,
         create: bool = True,
         author: str | None = None,
+        trust_references: str | Iterable[str] | None = None,
     ) -> None:
         """Open a folio.
 
@@ -84,6 +85,7 @@ class Folio(Adding, Reading, Copies):
             storage_options: Options of the store, as for ``lakefolio.open``.
             create: Whether lake and folio may be new; if not, NotFoundError says that they are missing.
             author: Who is noted as the author of commits.
+            trust_references: Which references are followed, as for ``lakefolio.open``.
 
         Raises:
             LakeNotFoundError: There is no lake and none may be made (also a FileNotFoundError).
@@ -98,6 +100,7 @@ class Folio(Adding, Reading, Copies):
             "storage_options": storage_options,
             "read_only": read_only,
             "author": author,
+            "trust_references": trust_references,
         }
         place = str(path)
         if folio is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ def open_place(
     create: bool,
     read_only: bool,
     author: str | None,
+    trust_references: str | Iterable[str] | None = None,
 ) -> tuple[Session, str]:
     """Open the lake in which the folio at ``place`` lies, and return it with the folio's name.
 
@@ -74,7 +75,12 @@ def open_place(
     from lakefolio.config.settings import place_of
     from lakefolio.session.session import Session
 
-    options: dict[str, Any] = {"storage_options": storage_options, "read_only": read_only, "author": author}
+    options: dict[str, Any] = {
+        "storage_options": storage_options,
+        "read_only": read_only,
+        "author": author,
+        "trust_references": trust_references,
+    }
     may_create = create and not read_only
     if not is_location(place):
         name = check_folio(place)

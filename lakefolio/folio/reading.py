@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import LakefolioError, UntrustedContentError
 from lakefolio.folio.base import At, FolioBase
 from lakefolio.folio.info import SECTIONS, section_of
+from lakefolio.process.notice import LakefolioWarning, notice
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -249,13 +250,15 @@ class Reading(FolioBase):
     def validate(self) -> dict[str, bool]:
         """Read every item and say whether its content is there and what was written.
 
-        References are asked for, not read: whether they exist and are still what was registered.
+        References are asked for, not read: whether they exist and are still what was registered. Those that are not
+        followed (see ``trust_references`` of ``lakefolio.open``) count as not good, with a warning.
 
         Returns:
             Name -> whether it is good. Never raises for a bad item.
         """
         reader = self._still()
         entries = reader.state().entries(self._name)
+        _warn_of_unfollowed(reader, entries)
         with ThreadPoolExecutor(_THREADS) as pool:
             good = pool.map(lambda entry: _is_good(reader, entry), entries)
             return dict(zip((entry.item for entry in entries), good, strict=True))
@@ -294,12 +297,20 @@ def _found_path(reader: Session, entry: Entry) -> str:
     return str(reader.local_path(entry))
 
 
-def _is_good(reader: Session, entry: Entry) -> bool:
-    from lakefolio.content import external
+def _warn_of_unfollowed(reader: Session, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        if entry.storage == "reference" and not reader.references.follows(entry):
+            try:
+                reader.references.check(entry)
+            except UntrustedContentError as exc:  # the one error that says why, and names the option
+                notice(LakefolioWarning(exc.message, kind=exc.kind, hint=exc.hint or ""))
+            return
 
+
+def _is_good(reader: Session, entry: Entry) -> bool:
     try:
         if entry.storage == "reference":
-            external.check(entry, reader.store.options)
+            reader.references.check(entry)
         elif (entry.size_bytes or 0) <= _IN_MEMORY_BYTES:
             reader.blobs.source(entry).read()
         else:

@@ -16,7 +16,6 @@ import shutil
 import stat
 import tarfile
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final
@@ -24,6 +23,7 @@ from typing import IO, Any, ClassVar, Final
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError
 from lakefolio.items.artifact import existing_path
 from lakefolio.items.handler import Encoded, FilePayload, Source
+from lakefolio.process.notice import LakefolioWarning, notice
 
 __all__ = ["DirectoryHandler"]
 
@@ -66,10 +66,12 @@ class DirectoryHandler:
         _check_unchanged(root, target, members)
         foreign = next((one.name for one in members if _FOREIGN.search(one.name)), None) or _twin(members)
         if foreign is not None:
-            warnings.warn(
-                f"folder {str(root)!r} holds {foreign!r}, a name that Windows and some other systems can't unpack",
-                UserWarning,
-                stacklevel=6,
+            notice(
+                LakefolioWarning(
+                    f"folder {str(root)!r} holds {foreign!r}, a name that Windows and some other systems can't unpack",
+                    kind="foreign-name",
+                    hint="rename it if others than Linux and macOS should unpack the folder",
+                )
             )
         files = [one for one in members if one.isreg()]
         return Encoded(

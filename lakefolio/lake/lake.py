@@ -40,6 +40,7 @@ def open_lake(
     create: bool = True,
     read_only: bool = False,
     author: str | None = None,
+    trust_references: str | Iterable[str] | None = None,
 ) -> Lake:
     """Open the lake at ``uri``, and create it if it is absent.
 
@@ -52,6 +53,10 @@ def open_lake(
         create: Whether to create an absent lake.
         read_only: Refuse writes, and don't create.
         author: Who is noted as the author of commits; by default the configured one, else ``user@host``.
+        trust_references: Absolute paths and URIs: references that lie below one of them are followed, besides those
+            in the lake's own bucket and those that you registered on this host. Others are described, not followed.
+            By default LAKEFOLIO_TRUST_REFERENCES (separated by commas), and the lines of
+            ``~/.config/lakefolio/trust_references``.
 
     Raises:
         LakeNotFoundError: There is no lake and it may not be created, or the bucket does not exist.
@@ -60,7 +65,14 @@ def open_lake(
     """
     place, options = place_of(uri, storage_options)
     try:
-        session = Session.open(place, storage_options=options, create=create, read_only=read_only, author=author)
+        session = Session.open(
+            place,
+            storage_options=options,
+            create=create,
+            read_only=read_only,
+            author=author,
+            trust_references=trust_references,
+        )
     except InvalidInputError as exc:
         if uri is None and exc.kind == "bad-uri":
             raise blamed("lake", exc) from None

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefolio.content import external
-from lakefolio.errors import IntegrityError, LakefolioError, one_line
+from lakefolio.errors import IntegrityError, LakefolioError, UntrustedContentError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import (
     BLOBS,
@@ -69,11 +68,13 @@ class CheckReport:
         version: The lake version that was checked.
         problems: What is wrong; empty for a healthy lake.
         counts: What was looked at: rows, entries, blobs, bytes, orphans (objects that no entry refers to; harmless).
+        notices: What could not be looked at, and how it could; one line each.
     """
 
     version: int
     problems: list[Problem] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -89,7 +90,8 @@ class CheckReport:
         looked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts.items())
         found = "no problems" if self.ok else counted(len(self.problems), "problem")
         head = f"version {self.version}: {found} ({looked})"
-        return "\n".join([head, *(f"  {one.kind}: {one.message}" for one in self.problems)])
+        lines = [f"  {one.kind}: {one.message}" for one in self.problems]
+        return "\n".join([head, *lines, *(f"  note: {one_line(one, 400)}" for one in self.notices)])
 
     def __bool__(self) -> bool:
         """A report is true when the lake is healthy."""
@@ -246,9 +248,14 @@ def _check_data(
             progress(number, len(entries))
         try:
             if entry.storage == "reference":
-                external.check(entry, session.store.options)
+                session.references.check(entry)
             else:
                 report.counts["bytes_read"] = report.counts.get("bytes_read", 0) + _verified(session, entry)
+        except UntrustedContentError as exc:
+            unfollowed = report.counts.get("references_not_followed", 0)
+            report.counts["references_not_followed"] = unfollowed + 1
+            if not unfollowed:
+                report.notices.append(str(exc))
         except LakefolioError as exc:
             problem = Problem(exc.kind, str(exc.objects.get("key") or entry.ref), exc.message)
             known = exc.kind in ("blob-missing", "blob-truncated", "content-purged")

@@ -15,11 +15,11 @@ __all__ = ["Savings", "savings_of"]
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What the lake stores, and what one copy per entry and per use by a run would take.
+    """What the lake stores, and what one copy per entry and per further use by a run would take.
 
     Attributes:
         run_count: The runs that use something.
-        logical_bytes: One plain copy per entry, and per run that uses one.
+        logical_bytes: One plain copy per entry, and per run that uses one after the first.
         stored_bytes: The objects and the inline content.
         other_bytes: Of both, what is no input of a run.
     """

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio import items
 from lakefolio.config.settings import setting
-from lakefolio.content import external
 from lakefolio.content.blobs import Blobs
+from lakefolio.content.external import References
 from lakefolio.content.file_cache import FileCache
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.format import json_decode
@@ -57,6 +57,7 @@ class Reader:
         read_only: Whether writes are refused.
         deduplicate: Whether content that the lake holds is referred to rather than sent again.
         opened_read_only: Whether the user asked for that; otherwise the past is what can't be changed.
+        references: Its references, as far as the reader follows them.
         lost: Runs that are recorded as running though their process died: what is read says so.
     """
 
@@ -70,6 +71,7 @@ class Reader:
         read_only: bool,
         pinned: int | None,
         deduplicate: bool = True,
+        trust_references: tuple[str, ...] = (),
     ) -> None:
         self.store = store
         self.journal = journal
@@ -80,6 +82,7 @@ class Reader:
         self.pinned = pinned
         self.deduplicate = deduplicate
         self.blobs = Blobs(store, FileCache(), self._given_up, journal.content_of, deduplicate=deduplicate)
+        self.references = References(store, marker.lake_id, trust_references)
         self.lost: frozenset[str] = frozenset()
         self._moves = pinned is None
         self._tables: dict[tuple[int, bool], Tables] = {}
@@ -160,6 +163,7 @@ class Reader:
             read_only=read_only,
             pinned=version,
             deduplicate=self.deduplicate,
+            trust_references=self.references.prefixes,
         )
         found.blobs.on_download = self.blobs.on_download
         found._moves = newest
@@ -204,7 +208,7 @@ class Reader:
         self.check_options(entry, options)
         try:
             if entry.storage == "reference":
-                return external.load(entry, self.store.options, **options)
+                return self.references.load(entry, **options)
             handler = items.handler_of(entry.kind)
             return handler.decode(self.blobs.source(entry, verify=verify), entry.details, **options)
         except LakefolioError as exc:
@@ -251,7 +255,7 @@ class Reader:
     def local_path(self, entry: Entry) -> Path:
         """Return a local, read-only, verified file with the content of an entry."""
         if entry.storage == "reference":
-            return external.local_path(entry, self.store.options)
+            return self.references.local_path(entry)
         return self.blobs.source(entry).path()
 
     def stored(self, entry: Entry) -> Stored:

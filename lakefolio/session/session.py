@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from lakefolio import items
 from lakefolio.config.settings import default_author, setting
-from lakefolio.content import external
+from lakefolio.content.reference_trust import trusted_prefixes
 from lakefolio.content.reupload_buffer import Kept
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.marker import read_marker
@@ -56,6 +56,7 @@ class Session(Writer):
         create: bool = True,
         read_only: bool = False,
         author: str | None = None,
+        trust_references: str | Iterable[str] | None = None,
     ) -> Session:
         """Open a lake; create it if it is absent. Creating is idempotent and safe to do from many processes.
 
@@ -64,6 +65,7 @@ class Session(Writer):
             FormatError: If the lake needs a newer library, or its marker was lost or damaged.
             StorageError: If the store can't be reached.
         """
+        prefixes = trusted_prefixes(trust_references)
         store = open_store(str(uri), storage_options)
         body = find_marker(store)
         if body is None and create and not read_only:
@@ -81,6 +83,7 @@ class Session(Writer):
             read_only=read_only,
             pinned=None,
             deduplicate=setting("deduplication"),
+            trust_references=prefixes,
         )
 
     # -- putting -------------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ class Session(Writer):
         """
         self._admit(folio, item, overwrite=overwrite)
         words = Words(description, inputs, tags, metadata, facts, keep=keep)
-        stored = external.register(uri, self.store.options, kind=kind, **(options or {}))
+        stored = self.references.register(uri, kind=kind, **(options or {}))
         self._put(folio, item, stored, words, overwrite=overwrite)
 
     def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:

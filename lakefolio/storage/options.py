@@ -418,3 +418,14 @@ def check_host_part(option: str, value: str) -> None:
             hint="use letters, digits and '-'",
             option=option,
         )
+
+
+def same_bucket(uri: str, other: str) -> bool:
+    """Say whether two addresses lie in one bucket, container or memory; local files and web servers never do."""
+    try:
+        one, two = parse_uri(uri, objects=True), parse_uri(other)
+    except InvalidInputError:
+        return False
+    if one.scheme in ("file", "http"):
+        return False
+    return (one.scheme, one.bucket, one.account) == (two.scheme, two.bucket, two.account)

@@ -1,6 +1,7 @@
 -- description: What deduplication and compression save, over the whole history that is kept.
---   logical_bytes: what one plain copy per entry, and per run that uses one, would take (an entry put again counts
---   once; references hold nothing here; content that gc gave up is not counted).
+--   logical_bytes: what one plain copy per entry, and per further run that uses one, would take (an entry put again
+--   counts once, and the first run that uses it is no copy; references hold nothing here; content that gc gave up is
+--   not counted).
 --   stored_bytes: the bytes of the objects, each counted once in the whole lake, in the folio whose entry used it
 --   first, so that the folios add up to the lake; plus the inline content of each entry.
 --   shared_bytes: of the objects this folio uses, the bytes of those that other folios use too, whoever they are
@@ -38,8 +39,8 @@ used_by_runs as (
     select
         pins.folio,
         coalesce(pins.size_bytes, 0) as bytes,
-        -- data that was given to a run lies in folio inputs for the sake of its first use
-        pins.folio = 'inputs' and row_number() over (partition by pins.entry_id order by pins.position) = 1 as is_entry
+        -- the first use of an entry is the entry itself, each further one would be a copy
+        row_number() over (partition by pins.entry_id order by pins.position) = 1 as is_entry
     from stg_manifests as pins
     left join purges on pins.blob_digest = purges.blob_digest
     where

@@ -405,3 +405,19 @@ def test_the_configured_type_is_that_of_runs_given_none(lake: lf.Lake, monkeypat
     assert caught.value.kind == "bad-run-type"
     assert caught.value.message == "LAKEFOLIO_DEFAULT_RUN_TYPE sets default_run_type: run type 'nonsense' is not known"
     assert [run.run_id for run in lake.runs()] == ["b", "a"]
+
+
+def test_an_input_that_one_run_uses_is_no_second_copy(lake: lf.Lake) -> None:
+    """Logical bytes are what plain copies would take: one for the entry, and one for each further run."""
+    lake.folio("data").add("raw", np.random.default_rng(0).bytes(100_000))
+    with lake.run("first") as run:
+        run.input("data:raw")
+
+    def logical() -> int:
+        return next(row["logical_bytes"] for row in lake.stats()["folios"] if row["folio"] == "data")
+
+    assert logical() == 100_000
+    with lake.run("second") as run:
+        run.input("data:raw")
+        run.input("data:raw")
+    assert logical() == 200_000
