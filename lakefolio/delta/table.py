@@ -3,8 +3,8 @@
 The one place that knows the Delta protocol. Tables stay on its plainest form (reader version 1, writer version 2, no
 features), so that every Delta reader of today and yesterday reads a lake. Committing is two requests, PUT of a Parquet
 file and create-if-absent of the next log entry, where deltalake's own append needs six; checkpoints and compactions
-are written here too, because a handle already holds what deltalake would first have to read (measured: see FORMAT.md,
-"Decisions"). Everything written here is read back in tests by deltalake, by DuckDB's ``delta_scan`` and by Polars.
+are written here too, because a handle already holds what deltalake would first have to read (measured: see
+DESIGN.md). Everything written here is read back in tests by deltalake, by DuckDB's ``delta_scan`` and by Polars.
 
 Log entries are never deleted: a writer that slept could otherwise create an entry below the newest one.
 """

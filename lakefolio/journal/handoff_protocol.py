@@ -1,4 +1,4 @@
-"""What neighbours say to each other: a ticket is handed over, its fate comes back (FORMAT.md, "On one host").
+"""What neighbours say to each other: a ticket is handed over, its fate comes back (DESIGN.md, "On one host").
 
 Nothing said is trusted more than what lies in a bucket: tickets are read as those under ``pending/`` are.
 """

@@ -1,4 +1,4 @@
-"""The processes of one host that write to one lake: one of them commits for the others (FORMAT.md, "On one host").
+"""The processes of one host that write to one lake: one of them commits for the others (DESIGN.md, "On one host").
 
 What is sent is bytes, one message and one answer at a time, through a socket in a folder that only this user may enter.
 Who leads is who holds a file lock; the operating system takes it from a process that dies. Nothing here decides what

@@ -1,4 +1,4 @@
-"""Upkeep of a journal's tables: when it is due, who does it, and that nobody waits for it (FORMAT.md, "Upkeep").
+"""Upkeep of a journal's tables: when it is due, who does it, and that nobody waits for it (FORMAT.md, "Maintenance").
 
 Files are merged and checkpoints made while others commit through the same handle; its lock is held only to choose the
 files and to create the log entry. Where a handle commits for its neighbours, a thread of its own does it.

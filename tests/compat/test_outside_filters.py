@@ -1,0 +1,116 @@
+"""Other readers find the same rows under a filter on any column: what is said of data files is true for all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow.dataset as ds
+import pytest
+
+import lakefolio as lf
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.testing import need
+
+SCALARS = [
+    field.name for field in MANIFESTS_SCHEMA if field.name not in ("tags", "inputs", "facts", "content", "committed_at")
+]
+DUCKDB = """
+import glob, json, os, sys
+import duckdb, duckdb_extension_delta
+connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+folder = os.path.dirname(duckdb_extension_delta.__file__)
+connection.execute(f"load '{glob.glob(os.path.join(folder, '**', '*.duckdb_extension'), recursive=True)[0]}'")
+for name, value in json.loads(sys.stdin.read()).items():
+    sql = f"select count(*) from delta_scan('{sys.argv[1]}') where \\"{name}\\" = $1"
+    print(json.dumps([name, connection.execute(sql, [value]).fetchone()[0]]), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module", params=["small files", "merged"])
+def uri(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("lake") / "lake"
+    lake = lf.open(root, author="ada")
+    folio = lake.folio("f")
+    folio.add_json("x", {"a": 1}, description="d", tags=["t"], metadata={"k": 1.5})
+    folio.add("blob", bytes(9000), inputs=["x"])
+    folio.add_json("x", 2, overwrite=True, keep=True)
+    folio.archive("blob")
+    lake.snapshot("s", message="m")
+    with lake.run("r", params={"lr": 0.1}) as run:
+        run.input("f:x")
+    folio.delete("x", warn_dependents=False)
+    lake.folio("g").add_json("y", 3)
+    if request.param == "merged":
+        lake.compact()
+        lake.folio("g").add_json("z", 4)
+    return str(root / "tables" / "manifests")
+
+
+@pytest.fixture(scope="module")
+def expected(uri: str) -> dict[str, tuple[Any, int]]:
+    """Return for each column a value, and how many rows have it."""
+    rows = lf.open(Path(uri).parents[1]).scan("manifests").collect()
+    found = {}
+    for name in SCALARS:
+        values = rows[name].drop_nulls()
+        if len(values):
+            found[name] = (values[0], int((values == values[0]).sum()))
+    assert len(found) >= 20
+    return found
+
+
+def test_deltalake_and_what_reads_its_datasets(uri: str, expected: dict[str, tuple[Any, int]]) -> None:
+    import deltalake
+
+    table = deltalake.DeltaTable(uri)
+    dataset = table.to_pyarrow_dataset()
+    for name, (value, count) in expected.items():
+        field = ds.field(name)
+        assert dataset.to_table(filter=field == value).num_rows == count, name
+        rows = dataset.to_table(columns=[name])
+        assert dataset.to_table(filter=field.is_valid()).num_rows == rows.num_rows - rows.column(0).null_count, name
+        assert dataset.to_table(filter=field.is_null()).num_rows == rows.column(0).null_count, name
+        assert table.to_pandas(filters=[(name, "=", value)]).shape[0] == count, name
+        with duckdb.connect() as connection:
+            connection.register("rows", dataset)
+            sql = f'select count(*) from rows where "{name}" = $1'
+            assert connection.execute(sql, [value]).fetchone() == (count,), name
+    moment = dataset.to_table().column("committed_at")[0].as_py()
+    assert isinstance(moment, datetime)
+    assert dataset.to_table(filter=ds.field("committed_at") <= moment).num_rows >= 1
+
+
+@pytest.mark.parametrize("use_pyarrow", [False, True])
+def test_polars(uri: str, expected: dict[str, tuple[Any, int]], use_pyarrow: bool) -> None:
+    for name, (value, count) in expected.items():
+        found = pl.scan_delta(uri, use_pyarrow=use_pyarrow).filter(pl.col(name) == value).collect()
+        assert found.height == count, name
+
+
+def test_the_query_builder_of_deltalake(uri: str, expected: dict[str, tuple[Any, int]]) -> None:
+    import deltalake
+
+    builder = deltalake.QueryBuilder().register("rows", deltalake.DeltaTable(uri))
+    for name, (value, count) in expected.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else text
+        found = builder.execute(f'select count(*) as n from rows where "{name}" = {literal}').read_all()
+        assert pl.DataFrame(found)["n"].to_list() == [count], name
+
+
+def test_delta_scan_of_duckdb(uri: str, expected: dict[str, tuple[Any, int]]) -> None:
+    need("duckdb_extension_delta", "test")
+    asked = {name: value for name, (value, _) in expected.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", DUCKDB, uri], input=json.dumps(asked), capture_output=True, text=True, check=False
+    )
+    found = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert found == {name: count for name, (_, count) in expected.items()}, done.stderr
