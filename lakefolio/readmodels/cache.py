@@ -1,0 +1,61 @@
+"""What was read of immutable files, kept as long as there is room: the least recently used goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+__all__ = ["CACHE_BYTES", "Cache"]
+
+CACHE_BYTES: Final = 64 << 20
+"""How much a handle keeps by default."""
+
+
+class Cache:
+    """A bounded map from what was read to its decoded form. Safe to share between threads.
+
+    Two threads that miss at once both read; what they read is the same, so one of the results is dropped.
+    """
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._size_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """How much is kept now."""
+        return self._size_bytes
+
+    def get(self, key: Hashable) -> Any | None:
+        """Return what is kept under a key, or None."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        """Keep a value, unless it is larger than an eighth of the room: one scan would push out all that is asked."""
+        if size_bytes > self._limit_bytes // 8:
+            return
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = (value, size_bytes)
+            self._size_bytes += size_bytes
+            while self._size_bytes > self._limit_bytes:
+                _, (_, freed) = self._kept.popitem(last=False)
+                self._size_bytes -= freed
+
+    def get_or(self, key: Hashable, read: Callable[[], tuple[Any, int]]) -> Any:
+        """Return what is kept under a key, or read it, keep it and return it."""
+        found = self.get(key)
+        if found is None:
+            found, size_bytes = read()
+            self.put(key, found, size_bytes)
+        return found

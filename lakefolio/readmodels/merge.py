@@ -1,0 +1,163 @@
+"""Sorted runs of a read model made one, part by part, with memory bounded by a part (pure: no I/O).
+
+Rows of a run cover a range of journal versions, and the ranges of two runs never overlap: merging them is sorting, and
+then saying of each row which one superseded it. The result does not depend on how runs were merged before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
+
+__all__ = ["Key", "Rows", "key_at", "merged", "same_key_as_next", "settled", "sorted_rows", "whole"]
+
+Key = tuple[Any, ...]
+
+
+def sorted_rows(rows: pa.Table, model: Model) -> pa.Table:
+    """Return rows in the order of their model."""
+    return rows.sort_by([(name, "ascending") for name in model.order]).combine_chunks()
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+
+
+def key_at(rows: pa.Table, at: int, names: Sequence[str]) -> Key:
+    """Return some cells of one row."""
+    return tuple(rows.column(name)[at].as_py() for name in names)
+
+
+def same_key_as_next(rows: pa.Table, model: Model) -> Any:
+    """Return, for each row but the last, whether the next has the same key (NumPy, bool)."""
+    count = max(rows.num_rows - 1, 0)
+    same = np.ones(count, np.bool_)
+    for name in model.key:
+        column = whole(rows.column(name))
+        same &= pc.equal(column.slice(0, count), column.slice(1, count)).to_numpy(zero_copy_only=False)
+    return same
+
+
+def settled(rows: pa.Table, model: Model, *, bottom: bool = False) -> pa.Table:
+    """Return sorted rows with what they say about one another filled in.
+
+    A row that has a next one of its key is superseded by it. A delete with a row before it has said all it has to say
+    and is left out; one without stays, because it is about a row of an older run.
+
+    Args:
+        rows: Rows of one run, or of neighbouring runs, sorted.
+        model: Their model.
+        bottom: Whether no older run exists.
+    """
+    if not model.succeeding or not rows.num_rows:
+        return rows
+    same = same_key_as_next(rows, model)
+    has_next, has_previous = np.append(same, False), np.insert(same, 0, False)
+    removed = whole(rows.column(REMOVED)).to_numpy(zero_copy_only=False)
+    if not model.past:
+        return rows.filter(pa.array(~has_next & ~(removed if bottom else np.zeros(len(removed), np.bool_))))
+    # filled in where an earlier merge has not done so already
+    at = whole(rows.column(SUPERSEDED_AT))
+    mask = pa.array(has_next & at.is_null().to_numpy(zero_copy_only=False))
+    versions = whole(rows.column("version"))
+    following = pa.concat_arrays([versions.slice(1), pa.nulls(1, versions.type)])
+    following_removed = pa.array(np.append(removed[1:], False))
+    by = pc.if_else(following_removed, "delete", "put")
+    columns = {
+        SUPERSEDED_AT: pc.if_else(mask, following, at),
+        SUPERSEDED_BY: pc.if_else(mask, by, whole(rows.column(SUPERSEDED_BY))),
+    }
+    for name in model.replaces:
+        column = whole(rows.column(name))
+        columns[name] = pc.if_else(pa.array(has_previous), pa.nulls(len(column), column.type), column)
+    arrays = [columns.get(name, rows.column(name)) for name in rows.schema.names]
+    return pa.Table.from_arrays(arrays, schema=rows.schema).filter(pa.array(~(removed & has_previous)))
+
+
+class Rows:
+    """The rows of a table in order, found by their key without being made Python values."""
+
+    def __init__(self, rows: pa.Table, names: Sequence[str]) -> None:
+        self._columns = [rows.column(name) for name in names]
+        self._count = rows.num_rows
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: int) -> Key:
+        return tuple(column[at].as_py() for column in self._columns)
+
+
+class _Stream:
+    """One run on its way into a merge: what was read of it and not merged yet."""
+
+    def __init__(self, parts: Iterable[pa.Table], names: Sequence[str]) -> None:
+        self._parts = iter(parts)
+        self._names = names
+        self.rest: pa.Table | None = None
+        self.ended = False
+        self.refill()
+
+    def refill(self) -> None:
+        while not self.ended and (self.rest is None or not self.rest.num_rows):
+            self.rest = next(self._parts, None)
+            self.ended = self.rest is None
+
+    @property
+    def last(self) -> Key:
+        assert self.rest is not None
+        return key_at(self.rest, self.rest.num_rows - 1, self._names)
+
+    def take(self, upto: Key) -> pa.Table:
+        """Return the rows up to a key and forget them."""
+        assert self.rest is not None
+        count = bisect_right(Rows(self.rest, self._names), upto)
+        taken, self.rest = self.rest.slice(0, count), self.rest.slice(count)
+        self.refill()
+        return taken
+
+
+def merged(runs: Sequence[Iterable[pa.Table]], model: Model, *, bottom: bool) -> Iterator[pa.Table]:
+    """Yield the rows of neighbouring runs as one run, sorted and settled, in parts.
+
+    Args:
+        runs: Each as its parts, in order.
+        model: Their model.
+        bottom: Whether the oldest of the runs is the model's oldest.
+    """
+    streams = [stream for run in runs if not (stream := _Stream(run, model.order)).ended]
+    held: pa.Table | None = None  # the last row, about which the next part may have something to say
+    while streams:
+        upto = min(stream.last for stream in streams)
+        rows = sorted_rows(pa.concat_tables([stream.take(upto) for stream in streams]), model)
+        streams = [stream for stream in streams if not stream.ended]
+        if held is not None:
+            rows = pa.concat_tables([held, rows]).combine_chunks()
+        if not model.succeeding:
+            yield rows
+            continue
+        done, held = _cut(rows, model, bottom=bottom)
+        if done.num_rows:
+            yield done
+    if held is not None and (rest := settled(held, model, bottom=bottom)).num_rows:
+        yield rest
+
+
+def _cut(rows: pa.Table, model: Model, *, bottom: bool) -> tuple[pa.Table, pa.Table]:
+    """Return what of sorted rows is settled, and the last row as it is, for the next part to settle.
+
+    A delete that has a row before it must not be the row that is held back: it would then look as if it had none. It
+    has settled that row, so the row stands for both.
+    """
+    found = settled(rows, model, bottom=bottom)
+    if not found.num_rows:
+        return found, rows.slice(rows.num_rows - 1)
+    return found.slice(0, found.num_rows - 1), found.slice(found.num_rows - 1)

@@ -1,0 +1,207 @@
+"""The runs of one read model, and what is asked of them: the newest row of a key, the rows of a prefix.
+
+Immutable. A question goes from the newest run to the oldest; of each it touches at most the file, and of that the row
+groups, whose bounds admit the key, and nothing where the file's filter says that the key is not there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.readmodels import bloom
+from lakefolio.readmodels.cache import Cache
+from lakefolio.readmodels.merge import Key, Rows, settled, sorted_rows
+from lakefolio.readmodels.model import Model
+from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, read_footer, read_group
+
+__all__ = ["ModelRuns", "Run"]
+
+_WHOLE_BYTES: Final = 128 << 10
+"""A file up to this size is read at once: that is one request instead of two."""
+
+_AT_ONCE_BYTES: Final = 8 << 20
+_FOOTER_WEIGHT: Final = 4
+"""What a decoded footer takes beside its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Sorted files whose key ranges follow one another; rows of the journal versions ``after`` < v <= ``through``."""
+
+    files: tuple[RunFile, ...]
+
+    @property
+    def after(self) -> int:
+        """The journal version after which it begins."""
+        return self.files[0].after
+
+    @property
+    def through(self) -> int:
+        """The journal version up to which it goes."""
+        return self.files[0].through
+
+    @property
+    def row_count(self) -> int:
+        """How many rows it has."""
+        return sum(file.row_count for file in self.files)
+
+    def files_between(self, first: Key, last: Key) -> Sequence[RunFile]:
+        """Return the files that may hold rows from one key up to another (prefixes of the order)."""
+        start = bisect_left(self.files, first, key=lambda one: one.last[: len(first)])
+        stop = bisect_right(self.files, last, key=lambda one: one.first[: len(last)])
+        return self.files[start:stop]
+
+
+class ModelRuns:
+    """One read model as its runs, the oldest first."""
+
+    def __init__(self, model: Model, runs: Sequence[Run], ranges: Ranges, cache: Cache) -> None:
+        self.model = model
+        self.runs = tuple(runs)
+        self._ranges = ranges
+        self._cache = cache
+
+    def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
+        """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""
+        hashed = self._hash(key)
+        for run in reversed(self.runs):
+            if upto is not None and run.after >= upto:
+                continue
+            for file in reversed(run.files_between(key, key)):
+                for rows in self._groups(file, key, key, hashed, newest_first=True):
+                    at = self._last_of(rows, key, upto)
+                    if at is not None:
+                        found: dict[str, Any] = rows.slice(at, 1).to_pylist()[0]
+                        return found
+        return None
+
+    def _last_of(self, rows: pa.Table, key: Key, upto: int | None) -> int | None:
+        view = Rows(rows, self.model.order)
+        bound = key if upto is None else (*key, upto)
+        at = bisect_right(view, bound, key=lambda one: one[: len(bound)]) - 1
+        return at if at >= 0 and view[at][: len(key)] == key else None
+
+    def rows(self, prefix: Key, upto: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows whose order columns begin with a prefix, sorted and settled.
+
+        Args:
+            prefix: Values of the first order columns; empty for all rows.
+            upto: Leave out what came after this journal version. What it superseded still says so.
+            columns: Only these (those that settling needs are added).
+        """
+        names = None if columns is None else self._needed(columns)
+        hashed = self._hash(prefix)
+        parts = []
+        for run in self.runs:
+            if upto is not None and run.after >= upto:
+                continue
+            for file in run.files_between(prefix, prefix):
+                for rows in self._groups(file, prefix, prefix, hashed, names=names):
+                    view = Rows(rows, self.model.order)
+                    start = bisect_left(view, prefix, key=lambda one: one[: len(prefix)])
+                    stop = bisect_right(view, prefix, key=lambda one: one[: len(prefix)])
+                    if start < stop:
+                        parts.append(rows.slice(start, stop - start))
+        schema = self.model.schema if names is None else pa.schema([self.model.schema.field(name) for name in names])
+        if not parts:
+            return schema.empty_table()
+        found = pa.concat_tables(parts).combine_chunks()
+        if upto is not None:
+            found = found.filter(pc.less_equal(found.column("version"), upto))
+        if len(self.runs) > 1:
+            found = settled(sorted_rows(found, self.model), self.model)
+        return found
+
+    def _needed(self, columns: Sequence[str]) -> list[str]:
+        wanted = {*columns, *self.model.order}
+        if self.model.succeeding:
+            wanted |= {*self.model.replaces, "superseded_at", "superseded_by", "removed"}
+        return [name for name in self.model.schema.names if name in wanted]
+
+    def parts(self, run: Run) -> Iterator[pa.Table]:
+        """Yield the rows of a run in order, a group or a few at once; nothing of it is kept."""
+        for file in run.files:
+            yield from self._read(file, self._footer(file), range(len(self._footer(file).groups)), None, keep=False)
+
+    def footers(self, run: Run) -> Iterator[tuple[RunFile, Footer]]:
+        """Yield the files of a run with what their footers say."""
+        for file in run.files:
+            yield file, self._footer(file)
+
+    def group(self, file: RunFile, number: int) -> pa.Table:
+        """Return the rows of one row group."""
+        return next(self._read(file, self._footer(file), range(number, number + 1), None, keep=True))
+
+    def _hash(self, key: Key) -> int | None:
+        if not self.model.filtered or len(key) < self.model.filtered:
+            return None
+        return bloom.hash_of(key[: self.model.filtered])
+
+    def _groups(
+        self,
+        file: RunFile,
+        first: Key,
+        last: Key,
+        hashed: int | None,
+        *,
+        names: Sequence[str] | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[pa.Table]:
+        footer = self._footer(file)
+        if hashed is not None and not footer.may_hold(hashed):
+            return
+        numbers = footer.groups_between(first, last)
+        if newest_first:
+            for number in reversed(numbers):
+                yield from self._read(file, footer, range(number, number + 1), None, keep=True)
+        else:
+            yield from self._read(file, footer, numbers, names, keep=names is None)
+
+    def _footer(self, file: RunFile) -> Footer:
+        def read() -> tuple[Footer, int]:
+            start = 0 if file.size_bytes <= _WHOLE_BYTES else file.size_bytes - file.footer_bytes
+            body = self._ranges.read(self.model.name, file, start, file.size_bytes - start)
+            footer = read_footer(body[len(body) - file.footer_bytes :], file, self.model)
+            if start == 0:
+                for number, group in enumerate(footer.groups):
+                    piece = body[group.start : group.start + group.length]
+                    rows = read_group(piece, file, footer, number, self.model)
+                    self._cache.put((self.model.name, file.path, number), rows, rows.nbytes)
+            return footer, file.footer_bytes * _FOOTER_WEIGHT
+
+        found: Footer = self._cache.get_or((self.model.name, file.path), read)
+        return found
+
+    def _read(
+        self, file: RunFile, footer: Footer, numbers: range, names: Sequence[str] | None, *, keep: bool
+    ) -> Iterator[pa.Table]:
+        """Yield row groups in order; neighbours that are not kept are read in one request."""
+        number = numbers.start
+        while number < numbers.stop:
+            known = self._cache.get((self.model.name, file.path, number))
+            if known is not None:
+                yield known if names is None else known.select(list(names))
+                number += 1
+                continue
+            start, stop = number, number + 1
+            begin, end = footer.groups[start].start, footer.groups[start].start + footer.groups[start].length
+            while stop < numbers.stop and footer.groups[stop].start + footer.groups[stop].length - begin <= _AT_ONCE_BYTES:
+                if self._cache.get((self.model.name, file.path, stop)) is not None:
+                    break
+                end = footer.groups[stop].start + footer.groups[stop].length
+                stop += 1
+            body = self._ranges.read(self.model.name, file, begin, end - begin)
+            for number in range(start, stop):
+                group = footer.groups[number]
+                piece = body[group.start - begin : group.start - begin + group.length]
+                rows = read_group(piece, file, footer, number, self.model, names)
+                if keep:
+                    self._cache.put((self.model.name, file.path, number), rows, rows.nbytes)
+                yield rows
+            number = stop

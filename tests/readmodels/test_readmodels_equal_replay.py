@@ -1,0 +1,108 @@
+"""The read models say what a replay of the whole journal says: at the head and as of every version, however merged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.readmodels.memory_models import MemoryModels
+
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.model.state import State
+from lakefolio.readmodels.fold import MODELS
+from lakefolio.readmodels.view import Folded
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+FOLIOS = ("a", "a/b", "é")
+ITEMS = ("x", "x\u00e9", "z")
+DIGESTS = tuple("sha256:" + digit * 64 for digit in "012")
+SNAPSHOTS = ("s", "t")
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> dict[str, Any]:
+    op = draw(st.sampled_from(["put"] * 6 + ["delete"] * 3 + ["snapshot", "drop_snapshot", "purge"]))
+    row: dict[str, Any] = {"op": op, "reason": op}
+    if op in ("put", "delete"):
+        row |= {"folio": draw(st.sampled_from(FOLIOS)), "item": draw(st.sampled_from(ITEMS))}
+    if op == "put":
+        digest = draw(st.sampled_from(DIGESTS))
+        row |= {"entry_id": f"{draw(st.integers(0, 2**40)):032x}", "kind": draw(st.sampled_from(["json", "array"]))}
+        row |= {"digest": digest, "blob_digest": digest, "generation": draw(st.integers(0, 1)), "details": '{"a": 1}'}
+        row |= {"storage": draw(st.sampled_from(["blob", "inline"])), "tags": draw(st.sampled_from([None, ["t", "u"]]))}
+    elif op == "purge":
+        row |= {"blob_digest": draw(st.sampled_from(DIGESTS)), "generation": draw(st.sampled_from([None, 0, 1]))}
+    elif op in ("snapshot", "drop_snapshot"):
+        row |= {"folio": draw(st.sampled_from([None, "a"])), "snapshot": draw(st.sampled_from(SNAPSHOTS))}
+        row |= {"target_version": draw(st.integers(0, 3))} if op == "snapshot" else {}
+    return row
+
+
+commits = st.lists(st.lists(changes(), min_size=1, max_size=4), min_size=1, max_size=14)
+merges = st.lists(st.tuples(st.sampled_from(MODELS), st.integers(0, 3), st.integers(2, 4)), max_size=6)
+
+
+def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
+    """Return commits as rows of the journal; every third version is one without rows."""
+    rows = []
+    for number, change_rows in enumerate(made):
+        version = 1 + number + number // 2
+        common = {"version": version, "committed_at": BEGIN + timedelta(seconds=version)}
+        common |= {"commit_id": f"{number % 7}{number:031x}", "txn_id": f"{number:032x}"}
+        rows += [common | {"ordinal": ordinal} | row for ordinal, row in enumerate(change_rows)]
+    return rows_of(MANIFESTS_SCHEMA, rows)
+
+
+def said(view: State | Folded, rows: pa.Table) -> dict[str, Any]:
+    """Return everything that a view answers about what a journal may speak of."""
+    answers: dict[str, Any] = {"folios": view.folios(), "first": view.first_at()}
+    for folio in FOLIOS:
+        answers["names", folio] = view.names(folio)
+        answers["entries", folio] = view.entries(folio)
+        answers["listing", folio] = view.listing(folio, ("item", "kind", "digest"))
+        for item in ITEMS:
+            answers["item", folio, item] = (
+                view.entry(folio, item),
+                view.live(folio, item),
+                view.known(folio, item),
+                view.history(folio, item),
+                [view.entry_at(folio, item, version) for version in (1, 4, 8)],
+            )
+    for digest in DIGESTS:
+        answers[digest] = [view.content(digest, kind) for kind in ("json", "array")]
+        answers["purge", digest] = view.generation(digest), [view.purge_of(digest, number) for number in range(3)]
+    for scope in (None, "a"):
+        answers["snapshots", scope] = view.snapshots(scope), [view.snapshot(scope, name) for name in SNAPSHOTS]
+    for version in range(0, 23, 2):
+        answers["time", version] = view.time_of(version), view.version_at(BEGIN + timedelta(seconds=version))
+    answers["commits"] = [view.version_of(one) for one in set(rows.column("commit_id").to_pylist())]
+    return answers
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=commits, cuts=st.sets(st.integers(1, 22), max_size=5), merging=merges, past=st.integers(0, 22))
+def test_read_models_answer_as_a_replay_does(
+    made: list[list[dict[str, Any]]], cuts: set[int], merging: list[tuple[Any, int, int]], past: int
+) -> None:
+    rows = table_of(made)
+    newest = rows.column("version")[-1].as_py()
+    state = State()
+    state.extend(rows, newest)
+    models = MemoryModels()
+    versions = rows.column("version").to_numpy()
+    steps = sorted({cut for cut in cuts if cut < newest} | {newest})
+    for step, upto in enumerate(steps):
+        part = rows.filter(pa.array((versions > models.through) & (versions <= upto)))
+        models.fold(part, upto)
+        for model, first, count in merging[step::2]:
+            models.merge(model.name, first, count)
+
+    folded = models.folded()
+
+    assert said(folded, rows) == said(state, rows)
+    past = min(past, newest)
+    assert said(folded.at(past), rows) == said(state.at(past), rows)
