@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from lakefolio.storage import Store
 
-__all__ = ["DataFile", "DeltaTable", "LogEntry", "lake_id_of", "log_problem"]
+__all__ = ["DataFile", "DeltaTable", "LogEntry", "creation", "lake_id_of", "log_problem", "removal"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
@@ -73,25 +73,8 @@ class DeltaTable(DeltaLog):
 
     def create(self) -> bool:
         """Create the table as version 0, and say whether it was. Idempotent: one that exists is left as it is."""
-        import deltalake
-
-        now = now_ms()
-        schema = deltalake.Schema.from_arrow(self.schema).to_json()
-        info = {"timestamp": now, "operation": "CREATE TABLE", "engineInfo": "lakefolio"}
-        actions: list[dict[str, Any]] = [
-            {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-            {
-                "metaData": {
-                    "id": str(uuid.uuid4()),
-                    "name": self.name,
-                    "format": {"provider": "parquet", "options": {}},
-                    "schemaString": schema,
-                    "partitionColumns": [],
-                    "configuration": _CONFIGURATION,
-                    "createdTime": now,
-                }
-            },
-        ]
+        info = {"timestamp": now_ms(), "operation": "CREATE TABLE", "engineInfo": "lakefolio"}
+        actions = creation(self.name, self.schema, str(uuid.uuid4()))
         try:
             ours = {"lake_id": self.seals.lake_id, "total": Total().to_plain()}
             self.store.create(log_key(self.name, 0), self.seals.entry(0, info, ours, actions))
@@ -250,19 +233,7 @@ class DeltaTable(DeltaLog):
         # nobody else uses this key: one that is there is this very file
         self.store.create_if_absent(f"{table_prefix(self.name)}/{merged.path}", body)
         now = now_ms()
-        removes = [
-            {
-                "remove": {
-                    "path": quoted_path(file.path),
-                    "deletionTimestamp": now,
-                    "dataChange": False,
-                    "extendedFileMetadata": True,
-                    "partitionValues": {},
-                    "size": file.size_bytes,
-                }
-            }
-            for file in files
-        ]
+        removes = [removal(file, now) for file in files]
         info = {
             "timestamp": now,
             "operation": "OPTIMIZE",
@@ -303,6 +274,40 @@ class DeltaTable(DeltaLog):
         pointer = to_pointer(version, body, self.seals.of_bytes(name, body), len(files), size)
         self.store.put(f"{prefix}/_last_checkpoint", pointer)
         self.checkpoint_version = version
+
+
+def creation(name: str, schema: pa.Schema, table_id: str) -> list[dict[str, Any]]:
+    """Return the actions that create a table: its protocol and its metadata."""
+    import deltalake
+
+    return [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {
+            "metaData": {
+                "id": table_id,
+                "name": name,
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": deltalake.Schema.from_arrow(schema).to_json(),
+                "partitionColumns": [],
+                "configuration": _CONFIGURATION,
+                "createdTime": now_ms(),
+            }
+        },
+    ]
+
+
+def removal(file: DataFile, now: int) -> dict[str, Any]:
+    """Return the action that takes a file away whose rows are in others."""
+    return {
+        "remove": {
+            "path": quoted_path(file.path),
+            "deletionTimestamp": now,
+            "dataChange": False,
+            "extendedFileMetadata": True,
+            "partitionValues": {},
+            "size": file.size_bytes,
+        }
+    }
 
 
 def lake_id_of(store: Store) -> str:

@@ -5,20 +5,40 @@ Every function here takes rows of ``manifests`` in their order and returns what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import reduce
 from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.readmodels.merge import Key, same_key_as_next, settled, sorted_rows
+from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA
+from lakefolio.readmodels.merge import Key, same_key_as_next, settled, sorted_rows, whole
 from lakefolio.readmodels.model import POSITION, REMOVED, Model, succession
 
-__all__ = ["COMMITS", "CONTENTS", "ENTRIES", "FOLIOS", "MODELS", "PURGES", "SNAPSHOTS", "Before", "fold"]
+__all__ = [
+    "COMMITS",
+    "CONTENTS",
+    "ENTRIES",
+    "FOLIOS",
+    "LINEAGE",
+    "METADATA",
+    "MODELS",
+    "PURGES",
+    "RUNNING",
+    "RUN_FACTS",
+    "SNAPSHOTS",
+    "Before",
+    "fold",
+]
 
-_LEFT_OUT: Final = {"op", "snapshot", "target_version", "inputs", "facts"}
+_LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
+"""Inline content lies in the journal alone: what is purged must be in one place only."""
+
+_PLACED: Final = (*POSITION, "place")
+_RUN_KEYS: Final = ("status", "memo", "parent")
+_RUNNING: Final = '"running"'
 
 
 def _taken(*names: str) -> list[pa.Field]:
@@ -97,7 +117,92 @@ SNAPSHOTS: Final = Model(
 )
 """One row per snapshot that ever was; ``scope`` is its folio, empty for the lake."""
 
-MODELS: Final = (ENTRIES, FOLIOS, CONTENTS, PURGES, COMMITS, SNAPSHOTS)
+LINEAGE: Final = Model(
+    name="lineage",
+    schema=pa.schema(
+        [
+            pa.field("output_kind", pa.string(), nullable=False),
+            pa.field("output_id", pa.string(), nullable=False),
+            *_required(*POSITION),
+            pa.field("place", pa.int32(), nullable=False),
+            *_taken("commit_id"),
+            pa.field("output_folio", pa.string()),
+            pa.field("output_item", pa.string()),
+            *INPUT_TYPE,
+        ]
+    ),
+    key=("output_kind", "output_id"),
+    position=_PLACED,
+    filtered=2,
+    searched=("input_id",),
+)
+"""One row per edge, from an output to one of its inputs."""
+
+METADATA: Final = Model(
+    name="metadata",
+    schema=pa.schema(
+        [
+            pa.field("subject_kind", pa.string(), nullable=False),
+            pa.field("subject_id", pa.string(), nullable=False),
+            pa.field("key", pa.string(), nullable=False),
+            *_required(*POSITION),
+            pa.field("place", pa.int32(), nullable=False),
+            *_taken("commit_id", "folio", "item"),
+            pa.field("value", pa.string()),
+            pa.field("value_number", pa.float64()),
+            *succession(_PLACED),
+        ]
+    ),
+    key=("subject_kind", "subject_id", "key"),
+    position=_PLACED,
+    filtered=2,
+    succeeding=True,
+    searched=("key",),
+)
+"""One row per value that a key of a subject ever had."""
+
+RUN_FACTS: Final = Model(
+    name="run_facts",
+    schema=pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False),
+            pa.field("value", pa.string(), nullable=False),
+            *_required(*POSITION),
+            pa.field("place", pa.int32(), nullable=False),
+            *_required("run_id"),
+        ]
+    ),
+    key=("key", "value"),
+    position=_PLACED,
+    filtered=2,
+)
+"""The facts by which runs are looked for, by their values."""
+
+RUNNING: Final = Model(
+    name="running",
+    schema=pa.schema(
+        [*_required("run_id", *POSITION), pa.field("place", pa.int32(), nullable=False), *succession(_PLACED)]
+    ),
+    key=("run_id",),
+    position=_PLACED,
+    filtered=1,
+    succeeding=True,
+    past=False,
+)
+"""One row per run whose status is ``running``; what was before is not kept."""
+
+MODELS: Final = (
+    ENTRIES,
+    FOLIOS,
+    CONTENTS,
+    PURGES,
+    COMMITS,
+    SNAPSHOTS,
+    LINEAGE,
+    METADATA,
+    RUN_FACTS,
+    RUNNING,
+)
 
 
 def _where(rows: pa.Table, ops: tuple[str, ...], *present: str) -> pa.Table:
@@ -136,7 +241,9 @@ def _purges(rows: pa.Table) -> pa.Table:
 def _commits(rows: pa.Table) -> pa.Table:
     found = rows.select(["version", "commit_id", "committed_at"])
     found = found.group_by(["version", "commit_id"], use_threads=False).aggregate([("committed_at", "first")])
-    return pa.Table.from_arrays([found.column(name) for name in ("version", "commit_id", "committed_at_first")], schema=COMMITS.schema)
+    return pa.Table.from_arrays(
+        [found.column(name) for name in ("version", "commit_id", "committed_at_first")], schema=COMMITS.schema
+    )
 
 
 def _snapshots(rows: pa.Table) -> pa.Table:
@@ -147,12 +254,95 @@ def _snapshots(rows: pa.Table) -> pa.Table:
     return _fitted(found, SNAPSHOTS, scope=pc.fill_null(found.column("folio"), ""), **flags)
 
 
+def _lineage(rows: pa.Table) -> pa.Table:
+    rows, inputs, places = _exploded(rows, "inputs")
+    is_put = pc.equal(rows.column("op"), "put")
+    columns = {
+        "output_kind": pc.if_else(is_put, "entry", "run"),
+        "output_id": pc.if_else(is_put, rows.column("entry_id"), rows.column("run_id")),
+        "output_folio": rows.column("folio"),
+        "output_item": rows.column("item"),
+        "place": places,
+        **{field.name: inputs.field(field.name) for field in INPUT_TYPE},
+    }
+    return _present(rows, LINEAGE, columns, "output_id")
+
+
+def _metadata(rows: pa.Table) -> pa.Table:
+    rows, facts, places = _exploded(rows, "facts")
+    op, value = rows.column("op"), facts.field("value")
+    is_put, is_run = pc.equal(op, "put"), pc.equal(op, "run")
+    names = pc.if_else(pc.is_valid(rows.column("folio")), "folio", "lake")
+    noted = pc.if_else(is_run, rows.column("run_id"), pc.fill_null(rows.column("folio"), ""))
+    columns = {
+        "subject_kind": pc.if_else(is_put, "entry", pc.if_else(is_run, "run", names)),
+        "subject_id": pc.if_else(is_put, rows.column("entry_id"), noted),
+        "place": places,
+        "key": facts.field("key"),
+        "value": value,
+        "value_number": facts.field("value_number"),
+        REMOVED: pc.is_null(value),
+    }
+    return _present(rows, METADATA, columns, "subject_id", "key")
+
+
+def _exploded(rows: pa.Table, column: str) -> tuple[pa.Table, Any, Any]:
+    """Return for each member of a list column its row, the member, and its place in the list.
+
+    An entry that is put again (a restore, an archive) says the same again: only the first row that puts it counts.
+    """
+    rows = _where(rows, ("put", "run", "annotate"))
+    rows = rows.filter(pc.greater(pc.fill_null(pc.list_value_length(rows.column(column)), 0), 0))
+    rows = rows.filter(pa.array(_first_puts(rows))).combine_chunks()
+    lists = whole(rows.column(column))
+    of_row = pc.list_parent_indices(lists)
+    numbers = of_row.to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    starts = np.cumsum(lengths) - lengths
+    places = pa.array((np.arange(len(numbers)) - starts[numbers]).astype(np.int32))
+    return rows.take(of_row), pc.list_flatten(lists), places
+
+
+def _first_puts(rows: pa.Table) -> Any:
+    ids = whole(pc.if_else(pc.equal(rows.column("op"), "put"), rows.column("entry_id"), None))
+    codes = pc.fill_null(ids.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)
+    first = codes < 0
+    first[np.unique(codes, return_index=True)[1]] = True
+    return first
+
+
+def _present(rows: pa.Table, model: Model, columns: Mapping[str, Any], *names: str) -> pa.Table:
+    """Return the rows that have some columns: what was written by hand may name no subject."""
+    mask = reduce(pc.and_, (pc.is_valid(columns[name]) for name in names))
+    fitted = {name: column.filter(mask) for name, column in columns.items()}
+    return _fitted(rows.filter(mask), model, **fitted)
+
+
+def _run_facts(rows: pa.Table) -> pa.Table:
+    rows, facts, places = _exploded(_where(rows, ("run",), "run_id"), "facts")
+    key, value = facts.field("key"), pc.fill_null(facts.field("value"), "")  # what was removed is a fact, too
+    asked = pc.if_else(pc.is_in(key, value_set=pa.array(_RUN_KEYS)), key, None)
+    return _present(rows, RUN_FACTS, {"key": asked, "value": value, "place": places}, "key")
+
+
+def _running(rows: pa.Table) -> pa.Table:
+    rows, facts, places = _exploded(_where(rows, ("run",), "run_id"), "facts")
+    status = pc.if_else(pc.equal(facts.field("key"), "status"), pc.fill_null(facts.field("value"), ""), None)
+    return _present(
+        rows, RUNNING, {"place": places, "status": status, REMOVED: pc.not_equal(status, _RUNNING)}, "status"
+    )
+
+
 _FOLDS: Final = {
     "entries": _entries,
     "contents": _contents,
     "purges": _purges,
     "commits": _commits,
     "snapshots": _snapshots,
+    "lineage": _lineage,
+    "metadata": _metadata,
+    "run_facts": _run_facts,
+    "running": _running,
 }
 _BY_NAME: Final = {model.name: model for model in MODELS}
 
@@ -162,6 +352,10 @@ class Before(Protocol):
 
     def head(self, model: Model, key: Key) -> Key | None:
         """Return the position of the row of a key that holds, or None."""
+        ...
+
+    def knows(self, model: Model, key: Key) -> bool:
+        """Say whether there is any row whose key begins so."""
         ...
 
     def has_live(self, folio: str, besides: Collection[str]) -> bool:
@@ -179,10 +373,20 @@ def fold(rows: pa.Table, before: Before) -> dict[str, pa.Table]:
     runs = {}
     for name, rows_for in _FOLDS.items():
         model = _BY_NAME[name]
-        runs[name] = _linked(settled(sorted_rows(rows_for(rows), model), model), model, before)
+        found = sorted_rows(rows_for(rows), model)
+        if model in (LINEAGE, METADATA):
+            found = _without_known(found, model, before)
+        runs[name] = _linked(settled(found, model), model, before)
     folios = sorted_rows(_folios(rows, before), FOLIOS)
     runs[FOLIOS.name] = _linked(settled(folios, FOLIOS), FOLIOS, before)
     return runs
+
+
+def _without_known(rows: pa.Table, model: Model, before: Before) -> pa.Table:
+    """Leave out what is said of entries that were put before."""
+    subjects = list(zip(*(rows.column(name).to_pylist() for name in model.key[:2]), strict=True))
+    known = {one for one in set(subjects) if one[0] == "entry" and before.knows(model, one)}
+    return rows.filter(pa.array([one not in known for one in subjects], pa.bool_())) if known else rows
 
 
 def _linked(rows: pa.Table, model: Model, before: Before) -> pa.Table:

@@ -191,7 +191,9 @@ class ModelRuns:
                 continue
             start, stop = number, number + 1
             begin, end = footer.groups[start].start, footer.groups[start].start + footer.groups[start].length
-            while stop < numbers.stop and footer.groups[stop].start + footer.groups[stop].length - begin <= _AT_ONCE_BYTES:
+            while (
+                stop < numbers.stop and footer.groups[stop].start + footer.groups[stop].length - begin <= _AT_ONCE_BYTES
+            ):
                 if self._cache.get((self.model.name, file.path, stop)) is not None:
                     break
                 end = footer.groups[stop].start + footer.groups[stop].length

@@ -9,17 +9,21 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.format.schema import INPUT_TYPE, PURGEABLE
 from lakefolio.model.entries import Entry, Snapshot, entry_from_row, snapshot_from_row
-from lakefolio.readmodels.fold import COMMITS, ENTRIES, FOLIOS, SNAPSHOTS
+from lakefolio.readmodels.fold import COMMITS, ENTRIES, FOLIOS, METADATA, RUN_FACTS, RUNNING, SNAPSHOTS
 from lakefolio.readmodels.merge import Key, same_key_as_next, whole
 from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
 from lakefolio.readmodels.runs import ModelRuns
+
+if TYPE_CHECKING:
+    from lakefolio.model.changes import Stored
 
 __all__ = ["Folded", "Items"]
 
@@ -30,11 +34,11 @@ class Items:
 
     Attributes:
         heads: The live rows, in the order in which their items came to be live.
-        since: The journal position, (version, ordinal), from which each of them has been live.
+        since: The journal position from which each of them has been live.
     """
 
     heads: pa.Table
-    since: list[tuple[int, int]]
+    since: list[Key]
 
 
 class Folded:
@@ -99,22 +103,22 @@ class Folded:
 
     def items(self, folio: str, columns: tuple[str, ...] | None = None) -> Items:
         """Return the live rows of a folio (see :class:`Items`), only some columns of them if asked for."""
-        rows = self._models["entries"].rows((folio,), self._upto, columns)
+        return self._lives(ENTRIES, self._models["entries"].rows((folio,), self._upto, columns))
+
+    def _lives(self, model: Model, rows: pa.Table) -> Items:
+        """Return the rows that hold, in the order in which their keys came to hold anything; and since when they do."""
         if not rows.num_rows:
             return Items(rows, [])
         removed = whole(rows.column(REMOVED)).to_numpy(zero_copy_only=False)
         by_put = pc.fill_null(pc.equal(whole(rows.column(SUPERSEDED_BY)), "put"), False)
-        goes_on = same_key_as_next(rows, ENTRIES) & by_put.to_numpy(zero_copy_only=False)[:-1] & ~removed[:-1]
+        goes_on = same_key_as_next(rows, model) & by_put.to_numpy(zero_copy_only=False)[:-1] & ~removed[:-1]
         begins = np.insert(~goes_on, 0, True)
         first = np.flatnonzero(begins)[np.cumsum(begins) - 1]  # of each row, the one that its life began with
-        holds = self._holds(rows).to_numpy()
-        versions, ordinals = (rows.column(name).to_numpy() for name in ("version", "ordinal"))
-        kept = np.flatnonzero(holds)
-        since = first[kept]
-        order = np.lexsort((ordinals[since], versions[since]))
-        kept, since = kept[order], since[order]
-        positions = list(zip(versions[since].tolist(), ordinals[since].tolist(), strict=True))
-        return Items(rows.take(pa.array(kept)), positions)
+        kept = np.flatnonzero(self._holds(rows).to_numpy())
+        since = [rows.column(name).to_numpy()[first[kept]] for name in model.position]
+        order = np.lexsort(since[::-1])
+        positions = list(zip(*(values[order].tolist() for values in since), strict=True))
+        return Items(rows.take(pa.array(kept[order])), positions)
 
     def names(self, folio: str) -> list[str]:
         """See View."""
@@ -161,9 +165,15 @@ class Folded:
         if row is None:
             return None
         entry = entry_from_row(row)
-        if entry.storage != "blob" or not entry.blob_digest:
-            return entry
-        return None if (entry.generation or 0) < self.generation(entry.blob_digest) else entry
+        return None if self.is_purged(entry) else entry
+
+    def is_purged(self, stored: Stored | Entry) -> bool:
+        """See View."""
+        return (
+            stored.storage in PURGEABLE
+            and stored.blob_digest is not None
+            and max(stored.generation or 0, 0) < self.generation(stored.blob_digest)
+        )
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
         """See State."""
@@ -183,6 +193,35 @@ class Folded:
         """See View."""
         rows = self.heads(SNAPSHOTS, () if folio is None else (folio,)).to_pylist()
         return sorted((snapshot_from_row(row) for row in rows), key=lambda one: (one.version, one.name))
+
+    # -- what is noted -------------------------------------------------------------------------------------
+
+    def knows(self, model: Model, key: Key) -> bool:
+        """See Before."""
+        return self._models[model.name].newest(key) is not None
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """See View."""
+        if version is not None and version < self.version:
+            return self.at(version).metadata(kind, subject_id)
+        found = self._lives(METADATA, self._models["metadata"].rows((kind, subject_id), self._upto)).heads
+        return dict(zip(found.column("key").to_pylist(), found.column("value").to_pylist(), strict=True))
+
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """See View."""
+        rows = self._models["lineage"].rows(("run", run_id), self._upto)
+        return rows.select([*(field.name for field in INPUT_TYPE), "version"]).to_pylist()
+
+    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
+        """See State."""
+        rows = self._models["run_facts"].rows((key,) if text is None else (key, text), self._upto)
+        rows = rows.sort_by([(name, "ascending") for name in RUN_FACTS.position])
+        return list(dict.fromkeys(rows.column("run_id").to_pylist()))
+
+    def running(self) -> dict[str, dict[str, str]]:
+        """See State."""
+        rows = self._lives(RUNNING, self._models["running"].rows(())).heads
+        return {run_id: self.metadata("run", run_id) for run_id in rows.column("run_id").to_pylist()}
 
     # -- the past ------------------------------------------------------------------------------------------
 

@@ -78,6 +78,13 @@ class LocalStore(Store):
                 return None
             raise error from exc
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        try:
+            with open(self._path(key), "rb", buffering=0) as file:
+                return os.pread(file.fileno(), length, start)
+        except OSError as exc:
+            raise translate(exc, "read", key, self) from exc
+
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         try:
             with open(self._path(key), "rb", buffering=0) as file:

@@ -112,6 +112,11 @@ class RemoteStore(Store):
                 return None
             raise translate(exc, "read", key, self) from cause(exc)
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        path = self._path(key)
+        with self._translated("read", key):
+            return bytes(memoryview(self._vendor.get_range(path, start=start, length=length)))
+
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         path = self._path(key)
         with self._translated("read", key):

@@ -116,6 +116,19 @@ class Store(ABC):
             NotFoundError: kind ``object-not-found``, at the first piece, if there is none.
         """
 
+    @abstractmethod
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return some bytes of an object, in one request; fewer, where it ends before.
+
+        Args:
+            key: The object.
+            start: The first byte, from 0.
+            length: How many, at least one.
+
+        Raises:
+            NotFoundError: kind ``object-not-found``, if there is none.
+        """
+
     def get_many(self, keys: Sequence[str]) -> builtins.list[bytes | None]:
         """Return many whole objects in the order of ``keys``, None for missing ones; up to 32 requests at once."""
         return [self.find(key) for key in keys]

@@ -64,7 +64,9 @@ class MemoryModels:
     def _stored(self, name: str, parts, after: int, through: int) -> list[Run]:  # type: ignore[no-untyped-def]
         model = next(model for model in MODELS if model.name == name)
         files = []
-        for file, body in files_of((part for part in parts if part.num_rows), model, after=after, through=through, **self._sizes):
+        for file, body in files_of(
+            (part for part in parts if part.num_rows), model, after=after, through=through, **self._sizes
+        ):
             file = replace(file, path=f"{name}-{len(self._files)}")
             self._files[file.path] = body
             self.rows_written += file.row_count

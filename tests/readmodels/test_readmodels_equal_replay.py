@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.readmodels.memory_models import MemoryModels
+from memory_models import MemoryModels
 
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -21,17 +21,27 @@ FOLIOS = ("a", "a/b", "é")
 ITEMS = ("x", "x\u00e9", "z")
 DIGESTS = tuple("sha256:" + digit * 64 for digit in "012")
 SNAPSHOTS = ("s", "t")
+RUNS = ("r1", "r2")
+
+
+def facts() -> st.SearchStrategy[dict[str, Any]]:
+    statuses = st.sampled_from(['"running"', '"done"', None])
+    others = st.sampled_from(["1", "2", None])
+    status = st.builds(lambda value: {"key": "status", "value": value}, statuses)
+    return status | st.builds(lambda key, value: {"key": key, "value": value}, st.sampled_from(["memo", "k"]), others)
 
 
 @st.composite
 def changes(draw: st.DrawFn) -> dict[str, Any]:
-    op = draw(st.sampled_from(["put"] * 6 + ["delete"] * 3 + ["snapshot", "drop_snapshot", "purge"]))
+    op = draw(
+        st.sampled_from(["put"] * 6 + ["delete"] * 3 + ["snapshot", "drop_snapshot", "purge", "annotate", "run", "run"])
+    )
     row: dict[str, Any] = {"op": op, "reason": op}
     if op in ("put", "delete"):
         row |= {"folio": draw(st.sampled_from(FOLIOS)), "item": draw(st.sampled_from(ITEMS))}
     if op == "put":
         digest = draw(st.sampled_from(DIGESTS))
-        row |= {"entry_id": f"{draw(st.integers(0, 2**40)):032x}", "kind": draw(st.sampled_from(["json", "array"]))}
+        row |= {"entry_id": f"{draw(st.integers(0, 9)):032x}", "kind": draw(st.sampled_from(["json", "array"]))}
         row |= {"digest": digest, "blob_digest": digest, "generation": draw(st.integers(0, 1)), "details": '{"a": 1}'}
         row |= {"storage": draw(st.sampled_from(["blob", "inline"])), "tags": draw(st.sampled_from([None, ["t", "u"]]))}
     elif op == "purge":
@@ -39,11 +49,19 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
     elif op in ("snapshot", "drop_snapshot"):
         row |= {"folio": draw(st.sampled_from([None, "a"])), "snapshot": draw(st.sampled_from(SNAPSHOTS))}
         row |= {"target_version": draw(st.integers(0, 3))} if op == "snapshot" else {}
+    elif op == "annotate":
+        row |= {"folio": draw(st.sampled_from([None, "a"]))}
+    elif op == "run":
+        row |= {"run_id": draw(st.sampled_from(RUNS))}
+    if op in ("annotate", "run", "put"):
+        row |= {"facts": draw(st.lists(facts(), max_size=3))}
+    if op in ("run", "put"):
+        row |= {"inputs": draw(st.lists(st.builds(dict, role=st.sampled_from("pq")), max_size=2))}
     return row
 
 
 commits = st.lists(st.lists(changes(), min_size=1, max_size=4), min_size=1, max_size=14)
-merges = st.lists(st.tuples(st.sampled_from(MODELS), st.integers(0, 3), st.integers(2, 4)), max_size=6)
+merges = st.lists(st.tuples(st.sampled_from([model.name for model in MODELS]), st.integers(0, 3), st.integers(2, 4)), max_size=6)
 
 
 def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
@@ -52,7 +70,9 @@ def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
     for number, change_rows in enumerate(made):
         version = 1 + number + number // 2
         common = {"version": version, "committed_at": BEGIN + timedelta(seconds=version)}
-        common |= {"commit_id": f"{number % 7}{number:031x}", "txn_id": f"{number:032x}"}
+        common |= {
+            "commit_id": f"{number % 7}{number:031x}",
+        }
         rows += [common | {"ordinal": ordinal} | row for ordinal, row in enumerate(change_rows)]
     return rows_of(MANIFESTS_SCHEMA, rows)
 
@@ -77,6 +97,11 @@ def said(view: State | Folded, rows: pa.Table) -> dict[str, Any]:
         answers["purge", digest] = view.generation(digest), [view.purge_of(digest, number) for number in range(3)]
     for scope in (None, "a"):
         answers["snapshots", scope] = view.snapshots(scope), [view.snapshot(scope, name) for name in SNAPSHOTS]
+    for subject in (("lake", ""), ("folio", "a"), *(("run", run) for run in RUNS)):
+        answers[subject] = [list(view.metadata(*subject, version).items()) for version in (None, 2, 7)]
+    for run in RUNS:
+        answers["inputs", run] = view.run_inputs(run)
+    answers["noting"] = [view.runs_noting(*what) for what in (("status",), ("memo", "1"), ("status", '"done"'))]
     for version in range(0, 23, 2):
         answers["time", version] = view.time_of(version), view.version_at(BEGIN + timedelta(seconds=version))
     answers["commits"] = [view.version_of(one) for one in set(rows.column("commit_id").to_pylist())]
@@ -86,7 +111,7 @@ def said(view: State | Folded, rows: pa.Table) -> dict[str, Any]:
 @settings(max_examples=60, deadline=None)
 @given(made=commits, cuts=st.sets(st.integers(1, 22), max_size=5), merging=merges, past=st.integers(0, 22))
 def test_read_models_answer_as_a_replay_does(
-    made: list[list[dict[str, Any]]], cuts: set[int], merging: list[tuple[Any, int, int]], past: int
+    made: list[list[dict[str, Any]]], cuts: set[int], merging: list[tuple[str, int, int]], past: int
 ) -> None:
     rows = table_of(made)
     newest = rows.column("version")[-1].as_py()
@@ -98,11 +123,12 @@ def test_read_models_answer_as_a_replay_does(
     for step, upto in enumerate(steps):
         part = rows.filter(pa.array((versions > models.through) & (versions <= upto)))
         models.fold(part, upto)
-        for model, first, count in merging[step::2]:
-            models.merge(model.name, first, count)
+        for name, first, count in merging[step::2]:
+            models.merge(name, first, count)
 
     folded = models.folded()
 
     assert said(folded, rows) == said(state, rows)
+    assert folded.running() == state.running()
     past = min(past, newest)
     assert said(folded.at(past), rows) == said(state.at(past), rows)
