@@ -31,6 +31,7 @@ _SMALL_ROWS = 100
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._=/-]+")
 _SEAL = "lakefolio.seal"
 _VERSIONS = "lakefolio.versions"
+_NOTE = "lakefolio.models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,10 +373,21 @@ def to_checkpoint(
     return sink.getvalue()
 
 
-def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int) -> bytes:
-    """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage."""
+def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int, note: str = "") -> bytes:
+    """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
+
+    ``note`` is what else a reader is told, see :func:`note_of`.
+    """
     pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
-    return json.dumps(pointer | {"tags": {_SEAL: seal}}).encode()
+    return json.dumps(pointer | {"tags": {_SEAL: seal} | ({_NOTE: note} if note else {})}).encode()
+
+
+def note_of(body: bytes | None) -> str:
+    """Return what a ``_last_checkpoint`` notes beside the checkpoint: which read models there are; empty for nothing."""
+    try:
+        return str((json.loads(body or b"null")["tags"] or {}).get(_NOTE) or "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
 
 
 def parse_pointer(body: bytes | None) -> tuple[int, str] | None:

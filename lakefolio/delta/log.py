@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from lakefolio.delta.actions import (
     check_protocol,
     file_of,
     from_parquet,
+    note_of,
     parse_pointer,
     plain_metadata,
     rows_from_plain,
@@ -147,14 +148,15 @@ class DeltaLog:
         found = [file for file in known if file.versions is None or file.versions[0] <= version <= file.versions[1]]
         return sorted(found, key=lambda file: (file.versions or (-1, -1)) != (version, version))
 
-    def load(self, *, trust_copies: bool = True) -> pa.Table:
-        """Read the table from its newest checkpoint on and return all its rows, in order.
+    def load(self, *, trust_copies: bool = True, after: Callable[[str], int] = lambda note: -1) -> pa.Table:
+        """Read the table from its newest checkpoint on and return all its rows, or those after a version, in order.
 
         Three requests (the checkpoint's name, the checkpoint, one LIST), then the entries since and the data files.
 
         Args:
             trust_copies: Take the rows of small commits from their log entries, without reading their files. False
                 reads the log from its start and every file, and compares them with the copies.
+            after: Given what ``_last_checkpoint`` notes, the version up to which rows are not wanted.
 
         Raises:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
@@ -162,16 +164,17 @@ class DeltaLog:
         """
         self._forget()
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
+        since = after(note_of(pointer))
         try:
             if (found := parse_pointer(pointer)) is not None:
                 self._load_checkpoint(*found)
             if self.version < 0:
-                return self._load(trust_copies=trust_copies)
+                return self._load(trust_copies=trust_copies, after=since)
             try:
-                return self._load(trust_copies=True)
+                return self._load(trust_copies=True, after=since)
             except (IntegrityError, FormatError):
                 self._forget()  # a checkpoint saves time, nothing else: what is wrong is for the log to say
-                return self._load(trust_copies=True)
+                return self._load(trust_copies=True, after=since)
         except BaseException:
             self._forget()  # so that the next look does not take a half-read table for a whole one
             raise
@@ -222,15 +225,31 @@ class DeltaLog:
         """The active data files at this handle's version."""
         return list(self._files.values())
 
-    def _load(self, *, trust_copies: bool) -> pa.Table:
+    def _load(self, *, trust_copies: bool, after: int) -> pa.Table:
         self._catch_up()
-        files = list(self._files.values())
         if trust_copies:
-            return self._ordered(self._rows_of(files))
+            return self.rows_after(after)
+        files = list(self._files.values())
         rows = self._rows_of([replace(file, rows=None) for file in files])
         for file in files:
             if file.rows is not None:
                 self._compare(file)
+        return self._ordered(rows)
+
+    def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
+        """Return the rows after a version, and only up to another if given, in order. Only files that may hold some
+        are read; rows carry their version."""
+        files = [
+            file
+            for file in self._files.values()
+            if file.versions is None or (file.versions[1] > version and (upto is None or file.versions[0] <= upto))
+        ]
+        rows = self._rows_of(files)
+        if version >= 0 or upto is not None:
+            import pyarrow.compute as pc
+
+            mask = pc.greater(rows.column("version"), version)
+            rows = rows.filter(mask if upto is None else pc.and_(mask, pc.less_equal(rows.column("version"), upto)))
         return self._ordered(rows)
 
     def _catch_up(self) -> None:

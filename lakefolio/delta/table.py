@@ -161,6 +161,7 @@ class DeltaTable(DeltaLog):
         everything: bool = False,
         moved: Callable[[], None] = lambda: None,
         erase: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+        note: Callable[[], str] = lambda: "",
     ) -> dict[str, int]:
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
 
@@ -174,6 +175,7 @@ class DeltaTable(DeltaLog):
             moved: Called with the lock held when the table is at a new version.
             erase: Takes the values of columns that lie apart (see TableSpec) out of rows that must not have them any
                 more.
+            note: Gives what ``_last_checkpoint`` is to note beside the checkpoint.
 
         Returns:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
@@ -187,7 +189,7 @@ class DeltaTable(DeltaLog):
                 break
             with lock:
                 moved()
-        self._write_checkpoint(lock)
+        self._write_checkpoint(lock, note)
         return {
             "files_before": before,
             "files_after": len(self._files),
@@ -257,7 +259,7 @@ class DeltaTable(DeltaLog):
         seal = self.seals.of(path, sha256) if path else sha256
         return DataFile(path, len(body), rows.num_rows, stats_of(rows), now_ms(), seal, versions_of(rows))
 
-    def _write_checkpoint(self, lock: threading.RLock) -> None:
+    def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str]) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
 
         Safe at any time and by anyone: what it says is a function of the log up to its version.
@@ -271,7 +273,7 @@ class DeltaTable(DeltaLog):
         size = 2 + len(files) + len(tombstones)
         prefix, name = log_prefix(self.name), checkpoint_name(version)
         self.store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(version, body, self.seals.of_bytes(name, body), len(files), size)
+        pointer = to_pointer(version, body, self.seals.of_bytes(name, body), len(files), size, note())
         self.store.put(f"{prefix}/_last_checkpoint", pointer)
         self.checkpoint_version = version
 
