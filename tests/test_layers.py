@@ -19,7 +19,7 @@ ORDER = [
     *("terminal", "redaction", "errors", "_version"),
     *("process", "config", "format", "render"),
     *("storage", "model", "items", "history", "lineage"),
-    *("delta", "content", "views"),
+    *("delta", "content", "readmodels", "views"),
     *("journal", "session"),
     *("runs", "query", "maintenance", "folio"),
     *("recording", "lake", "demo"),

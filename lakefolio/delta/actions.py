@@ -23,7 +23,16 @@ import pyarrow as pa
 from lakefolio.errors import FormatError
 from lakefolio.format.arrow_rows import rows_of, to_micros
 
-__all__ = ["DataFile", "LogEntry"]
+__all__ = [
+    "DataFile",
+    "LogEntry",
+    "Total",
+    "brief",
+    "fitted",
+    "now_ms",
+    "to_checkpoint",
+    "to_pointer",
+]
 
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
@@ -341,6 +350,7 @@ _CHECKPOINT_SCHEMA = pa.schema(
 def to_checkpoint(
     metadata: Mapping[str, Any], files: Sequence[DataFile], tombstones: Sequence[tuple[DataFile, int]]
 ) -> bytes:
+    """Return a checkpoint: the table's metadata, its files, and files that were replaced, with when that was."""
     import pyarrow.parquet as pq
 
     described = dict(metadata)
@@ -383,7 +393,7 @@ def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int
 
 
 def note_of(body: bytes | None) -> str:
-    """Return what a ``_last_checkpoint`` notes beside the checkpoint: which read models there are; empty for nothing."""
+    """Return what a ``_last_checkpoint`` notes beside the checkpoint, empty for nothing."""
     try:
         return str((json.loads(body or b"null")["tags"] or {}).get(_NOTE) or "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -402,8 +412,10 @@ def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
 
 
 def brief(exc: Exception) -> str:
+    """Return the first line of what an error says."""
     return (str(exc).splitlines() or [type(exc).__name__])[0][:120]
 
 
 def now_ms() -> int:
+    """Return the time as actions say it."""
     return int(time.time() * 1000)

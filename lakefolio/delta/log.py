@@ -236,9 +236,15 @@ class DeltaLog:
                 self._compare(file)
         return self._ordered(rows)
 
+    def note(self) -> str:
+        """Return what the newest ``_last_checkpoint`` notes beside the checkpoint. One request."""
+        return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+
     def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
-        """Return the rows after a version, and only up to another if given, in order. Only files that may hold some
-        are read; rows carry their version."""
+        """Return the rows after a version, and only up to another if given, in order, of rows that carry a version.
+
+        Only data files that may hold some are read.
+        """
         files = [
             file
             for file in self._files.values()

@@ -74,5 +74,16 @@ class Tidying:
     def _tidy(self, *, everything: bool) -> dict[str, int]:
         journal = self._journal
         return journal.manifests_table.upkeep(
-            journal.lock, everything=everything, moved=journal.moved, erase=journal.erase
+            journal.lock,
+            everything=everything,
+            moved=journal.moved,
+            erase=journal.erase,
+            note=lambda: self._models(everything=everything),
         )
+
+    def _models(self, *, everything: bool) -> str:
+        """Bring the read models up to the journal and return what the checkpoint notes of them."""
+        with contextlib.suppress(LakefolioError):  # they save reading, nothing else: the next one tries again
+            self._journal.advance_models(everything=everything)
+        catalogue = self._journal.catalogue
+        return "" if catalogue is None else catalogue.to_json()

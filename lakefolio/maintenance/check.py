@@ -30,6 +30,7 @@ from lakefolio.format.layout import (
 from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
+from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
 from lakefolio.session.reader import about
 
@@ -114,9 +115,15 @@ def check(
         progress: Called with (entries read, entries in all) while data is read.
     """
     report = CheckReport(session.committed().version)
-    tables = session.bare_tables()
-    report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
+    models = _models(session, report)
     read = _check_files(session, report)
+    try:
+        tables = session.bare_tables()
+    except IntegrityError:
+        if read is not None:
+            raise
+        return report  # what is wrong with the journal was said; nothing else can be looked at
+    report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
     for audit, named, message in session.audit():
         report.problems.append(Problem(audit.replace("_", "-"), named, message))
     entries = _entries(tables["manifests"], report)
@@ -124,9 +131,20 @@ def check(
     _check_blobs(session, entries, report)
     _check_inline(session, entries, read, report)
     _check_snapshots(session, tables["manifests"], report)
+    if read is not None:
+        found = session.journal.models.problems(models, read, session.committed().version)
+        report.problems += [Problem("model-differs", key, message) for key, message in found]
     if read_data or sample is not None:
         _check_data(session, _stored_once(session, entries, sample), report, progress)
     return report
+
+
+def _models(session: Session, report: CheckReport) -> dict[str, Published]:
+    try:
+        return session.journal.models.published()
+    except IntegrityError as exc:
+        report.problems.append(Problem(exc.kind, str(exc.objects.get("key", "")), exc.message))
+        return {}
 
 
 def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:

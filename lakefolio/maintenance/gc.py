@@ -13,6 +13,7 @@ Rows are never removed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ import pyarrow as pa
 
 from lakefolio.delta.orphans import needless_files
 from lakefolio.delta.table import DeltaTable
-from lakefolio.errors import ConflictError, FormatError, InvalidInputError, StorageError
+from lakefolio.errors import ConflictError, FormatError, IntegrityError, InvalidInputError, StorageError
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, PENDING, TABLES, table_prefix
 from lakefolio.format.schema import SPECS
@@ -34,6 +35,8 @@ from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
 from lakefolio.maintenance.reports import GcReport
+from lakefolio.readmodels.fold import MODELS
+from lakefolio.readmodels.store import ReadModels
 
 if TYPE_CHECKING:
     from lakefolio.storage import ObjectInfo, Store
@@ -323,6 +326,10 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
             continue  # nothing was logged yet
         listed = older(store.list(table_prefix(table) + "/"), grace_s)
         files += needless_files(read, listed, int((now.timestamp() - grace_s) * 1000))
+    models = ReadModels(store, lake_id)
+    for model in MODELS:
+        with contextlib.suppress(IntegrityError):  # `check` says so
+            files += models.dead(model.name, older(store.list(table_prefix(model.name) + "/"), grace_s))
     if not dry_run:
         store.delete([info.key for info in (*tickets, *files)])
     try:

@@ -1,4 +1,4 @@
-"""What the journal says at one version: the live items, the snapshots, the contents known (pure: no I/O).
+"""What the journal says at one version: the live items, the snapshots, the contents known (pure but for its base).
 
 Everything here is derived from ``manifests`` rows in their total order (version, ordinal) and can be derived again
 from any prefix of them: the state at version V is the replay of the rows with ``version <= V`` (FORMAT.md, "As-of").
@@ -27,17 +27,16 @@ from lakefolio.model.entries import (
 from lakefolio.model.persistent_map import PersistentMap
 
 if TYPE_CHECKING:
+    from lakefolio.model.base_state import BaseState
     from lakefolio.model.changes import Stored
 
 __all__ = ["State"]
 
 
-_REPLAYED = ("op", "folio", "item", "kind", "digest", "run_id")
-_RUNNING = '"running"'
-
-
-_NOTHING: PersistentMap[str, tuple[int, int]] = PersistentMap()
+_REPLAYED: Final = ("op", "folio", "item", "kind", "digest", "run_id")
+_RUNNING: Final = '"running"'
 _head: Final = itemgetter(1)
+_NOTHING: PersistentMap[str, tuple[int, int]] = PersistentMap()
 
 Chain = tuple[int, "Chain | None"]
 """Numbers of rows, newest first: that of a row, and those before it."""
@@ -47,32 +46,37 @@ class State:
     """The replay of the journal up to ``version``. Immutable: what comes next makes another State.
 
     What two states have in common they share. A thread that holds one reads it without a lock, and it never moves.
+    A state may stand on a base, which answers for the rows up to some version; ``rows`` are then those since.
     """
 
     __slots__ = (
+        "_base",
+        "_committed_at",
         "_contents",
+        "_dropped",
         "_heads",
         "_notes",
         "_past",
         "_purged",
         "_running",
         "_snapshots",
-        "committed_at",
         "rows",
         "version",
     )
 
-    def __init__(self, version: int = -1, committed_at: datetime | None = None) -> None:
-        """Begin with no rows, at the time of the last commit below them."""
+    def __init__(self, version: int = -1, committed_at: datetime | None = None, base: BaseState | None = None) -> None:
+        """Begin with no rows but those of a base, at the time of the last commit below them."""
         self.version = version
-        self.committed_at = committed_at
+        self._committed_at = committed_at
         self.rows = RowLog(MANIFESTS_SCHEMA)
+        self._base = base
         # live items: the row that made the item live, by which they are in order, and that of its head
         self._heads: PersistentMap[str, PersistentMap[str, tuple[int, int]]] = PersistentMap()
         self._past: PersistentMap[tuple[str, str], Chain] = PersistentMap()
         self._contents: PersistentMap[tuple[str, str], int] = PersistentMap()
         self._purged: PersistentMap[str, int] = PersistentMap()
         self._snapshots: PersistentMap[tuple[str | None, str], Snapshot] = PersistentMap()
+        self._dropped: PersistentMap[tuple[str | None, str], bool] = PersistentMap()
         self._notes: PersistentMap[tuple[str, str], Chain] = PersistentMap()  # about the lake, each folio and each run
         self._running: PersistentMap[str, bool] = PersistentMap()  # the runs whose status says so
 
@@ -84,7 +88,7 @@ class State:
             version: The version they lead to.
             values: The same rows as Python values, if the caller has them: they need not be taken out of Arrow then.
         """
-        state = State(version, self.committed_at)
+        state = State(version, self._committed_at, self._base)
         state.rows = self.rows.appended(rows)
         replayed: Iterable[tuple[Any, ...]]
         if values is None:
@@ -138,44 +142,97 @@ class State:
         state._contents = self._contents.updated(contents)
         state._purged = self._purged.updated(purged)
         state._snapshots = self._snapshots.updated(snapshots)
+        state._dropped = self._dropped.updated({key: made is None or None for key, made in snapshots.items()})
         state._notes = self._notes.updated(notes)
         state._running = self._running
         if runs:
             last = _last_noted(rows, "status")
             state._running = self._running.updated({one: text == _RUNNING or None for one, text in last.items()})
         if rows.num_rows:
-            state.committed_at = from_micros(state.rows.micros(len(state.rows) - 1, "committed_at"))
+            state._committed_at = from_micros(state.rows.micros(len(state.rows) - 1, "committed_at"))
         return state
 
+    @property
+    def committed_at(self) -> datetime | None:
+        """When the last commit was made, or None."""
+        if self._committed_at is None and self._base is not None:
+            return self._base.time_of(self._base.version)
+        return self._committed_at
+
+    @property
+    def base_version(self) -> int:
+        """The version up to which its base answers; -1 without one."""
+        return -1 if self._base is None else self._base.version
+
     def _numbers(self, folio: str) -> dict[str, int]:
-        """Return the row of each live item of a folio, in the order in which they were added."""
+        """Return the row of each live item of a folio that rows are about, in the order in which they were added."""
         items = self._heads.get(folio, _NOTHING).items()
         return {item: number for item, (_, number) in sorted(items, key=_head)}
+
+    def _merged(self, folio: str, kept: Sequence[str]) -> dict[str, int | None]:
+        """Return the live items of a folio in the order of their first addition, each with the number of its row.
+
+        Args:
+            folio: The folio.
+            kept: The items that are live in the base, in their order. Their number is None if no row is about them.
+        """
+        heads = self._heads.get(folio, _NOTHING)
+        merged: dict[str, int | None] = {}
+        for item in kept:
+            past = self._past.get((folio, item))
+            if past is None:
+                merged[item] = None
+            elif (head := heads.get(item)) is not None and _oldest(past) == head[0]:
+                merged[item] = head[1]  # it was put again before anything else: it went on to live
+        for item, number in self._numbers(folio).items():
+            merged.setdefault(item, number)
+        return merged
 
     # -- what is live -------------------------------------------------------------------------------------
 
     def entry(self, folio: str, item: str) -> Entry | None:
         """See View."""
         head = self._heads.get(folio, _NOTHING).get(item)
-        return None if head is None else entry_from_row(self.rows.row(head[1]))
+        if head is not None:
+            return entry_from_row(self.rows.row(head[1]))
+        return None if self._base is None or (folio, item) in self._past else self._base.entry(folio, item)
 
     def live(self, folio: str, item: str) -> bool:
         """See View."""
-        return item in self._heads.get(folio, _NOTHING)
+        if item in self._heads.get(folio, _NOTHING):
+            return True
+        return self._base is not None and (folio, item) not in self._past and self._base.live(folio, item)
 
     def names(self, folio: str) -> list[str]:
         """See View."""
-        return list(self._numbers(folio))
+        if self._base is None:
+            return list(self._numbers(folio))
+        return list(self._merged(folio, self._base.heads_of(folio, ("item",)).column("item").to_pylist()))
 
     def entries(self, folio: str) -> list[Entry]:
         """Return the live entries of a folio in the order of their first addition."""
-        return self._entries_of(list(self._numbers(folio).values()))
+        if self._base is None:
+            return self._entries_of(list(self._numbers(folio).values()))
+        heads = self._base.heads_of(folio)
+        merged = self._merged(folio, heads.column("item").to_pylist())
+        found = dict(zip(heads.column("item").to_pylist(), heads.to_pylist(), strict=True))
+        return [
+            entry_from_row(found[item] if number is None else self.rows.row(number)) for item, number in merged.items()
+        ]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See View. Reads those columns instead of whole rows; null is None."""
-        numbers = pa.array(list(self._numbers(folio).values()), pa.int64())
-        rows = self.rows.table().select(list(columns)).take(numbers)
-        return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        if self._base is None:
+            numbers = pa.array(list(self._numbers(folio).values()), pa.int64())
+            rows = self.rows.table().select(list(columns)).take(numbers)
+            return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        heads = self._base.heads_of(folio, ("item", *columns))
+        items = heads.column("item").to_pylist()
+        kept = dict(zip(items, zip(*(heads.column(name).to_pylist() for name in columns), strict=True), strict=True))
+        return [
+            kept[item] if number is None else tuple(self.rows.value(number, name) for name in columns)
+            for item, number in self._merged(folio, items).items()
+        ]
 
     def _entries_of(self, numbers: list[int]) -> list[Entry]:
         if len(numbers) < 32:
@@ -184,19 +241,31 @@ class State:
 
     def folios(self) -> list[str]:
         """See View."""
-        return sorted(folio for folio, items in self._heads.items() if items)
+        found = {folio for folio, items in self._heads.items() if items}
+        if self._base is not None:
+            touched: dict[str, set[str]] = {}
+            for folio, item in self._past:
+                touched.setdefault(folio, set()).add(item)
+            found |= {
+                folio
+                for folio in self._base.folios()
+                if folio not in touched or self._base.has_live(folio, touched[folio])
+            }
+        return sorted(found)
 
     def content(self, digest: str, kind: str) -> Entry | None:
         """See View."""
         number = self._contents.get((kind, digest))
-        if number is None:
-            return None
-        entry = entry_from_row(self.rows.row(number))
-        return None if self.is_purged(entry) else entry
+        if number is not None:
+            entry: Entry | None = entry_from_row(self.rows.row(number))
+        else:
+            entry = None if self._base is None else self._base.newest_with(digest, kind)
+        return None if entry is None or self.is_purged(entry) else entry
 
     def generation(self, blob_digest: str) -> int:
         """See View."""
-        return self._purged.get(blob_digest, -1) + 1
+        before = 0 if self._base is None else self._base.generation(blob_digest)
+        return max(before, self._purged.get(blob_digest, -1) + 1)
 
     def is_purged(self, stored: Stored | Entry) -> bool:
         """See View."""
@@ -209,12 +278,14 @@ class State:
     @property
     def purged(self) -> bool:
         """Whether any content was ever purged."""
-        return bool(self._purged)
+        return bool(self._purged) or (self._base is not None and self._base.purged)
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
         """Return the version that gave a blob up, and why, or None."""
         import pyarrow.compute as pc
 
+        if self._base is not None and (found := self._base.purge_of(blob_digest, generation)) is not None:
+            return found
         rows = self.rows.table().select(["version", "op", "blob_digest", "generation", "reason"])
         rows = rows.filter(pc.equal(rows.column("blob_digest"), blob_digest))
         for row in rows.to_pylist():
@@ -224,7 +295,7 @@ class State:
 
     def blobs_put_since(self, version: int) -> set[tuple[str, int]]:
         """Return (digest, generation) of all content that rows above ``version`` need, whatever their op."""
-        rows = self.rows.table().slice(self.row_count_at(version)).select(["op", "blob_digest", "generation"])
+        rows = self.rows_since(version).select(["op", "blob_digest", "generation"])
         columns = (column.to_pylist() for column in rows.columns)
         return {
             (digest, generation or 0)
@@ -234,18 +305,25 @@ class State:
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """See View."""
-        return self._snapshots.get((folio, name))
+        found = self._snapshots.get((folio, name))
+        if found is not None or self._base is None or (folio, name) in self._dropped:
+            return found
+        return self._base.snapshot(folio, name)
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
         """See View."""
-        every = sorted(self._snapshots.values(), key=lambda one: (one.version, one.name))
-        return [one for one in every if folio is None or one.folio == folio]
+        every = dict(self._snapshots.items())
+        if self._base is not None:
+            kept = {(one.folio, one.name): one for one in self._base.snapshots(folio)}
+            every = {key: one for key, one in kept.items() if key not in self._dropped} | every
+        ordered = sorted(every.values(), key=lambda one: (one.version, one.name))
+        return [one for one in ordered if folio is None or one.folio == folio]
 
     # -- what is noted of the lake, of folios and of runs ------------------------------------------------------
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """See View. Keys are in the order in which they were first set."""
-        values: dict[str, str] = {}
+        values = {} if self._base is None else self._base.metadata(kind, subject_id, version)
         for number in reversed(list(_numbers_of(self._notes.get((kind, subject_id))))):
             if version is not None and self.rows.value(number, "version") > version:
                 break
@@ -258,34 +336,46 @@ class State:
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """See View."""
-        return [
+        before = [] if self._base is None else self._base.run_inputs(run_id)
+        return before + [
             {**edge, "version": self.rows.value(number, "version")}
             for number in reversed(list(_numbers_of(self._notes.get(("run", run_id)))))
             for edge in edges_from_row({"inputs": self.rows.value(number, "inputs")})
         ]
 
     def runs_noting(self, key: str, text: str | None = None) -> list[str]:
-        """Return the runs of which a fact was ever noted, in that order; ``text``: with this JSON text as its value."""
-        return _noting(self.rows.table(), key, text)
+        """Return the runs of which a fact was ever noted, in that order; ``text``: with this JSON text as its value.
+
+        Only keys by which runs are looked for: ``status``, ``memo`` and ``parent``.
+        """
+        before = [] if self._base is None else self._base.runs_noting(key, text)
+        return list(dict.fromkeys([*before, *_noting(self.rows.table(), key, text)]))
 
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running``, each with its facts; the cost is that of those runs alone."""
-        return {run_id: self.metadata("run", run_id) for run_id in self._running}
+        before = [] if self._base is None else self._base.running_ids()
+        facts = {run_id: self.metadata("run", run_id) for run_id in dict.fromkeys([*before, *self._running])}
+        return {run_id: values for run_id, values in facts.items() if values.get("status") == _RUNNING}
 
     # -- the past -----------------------------------------------------------------------------------------
 
     def history(self, folio: str, item: str) -> list[Entry]:
         """Return every entry an item ever had, oldest first (deletions are left out)."""
-        numbers = _numbers_of(self._past.get((folio, item)))
-        return self._entries_of([number for number in numbers if self.rows.value(number, "op") == "put"][::-1])
+        numbers = [number for number in self._about(folio, item) if self.rows.value(number, "op") == "put"]
+        before = [] if self._base is None else self._base.history(folio, item)
+        return before + self._entries_of(numbers[::-1])
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
         """Return the entry of an item that was live at ``version``, or None."""
-        for number in _numbers_of(self._past.get((folio, item))):
+        for number in self._about(folio, item):
             if self.rows.value(number, "version") <= version:
                 row = self.rows.row(number)
                 return entry_from_row(row) if row["op"] == "put" else None
-        return None
+        return None if self._base is None else self._base.entry_at(folio, item, version)
+
+    def _about(self, folio: str, item: str) -> Iterator[int]:
+        """Give the numbers of the rows about an item, newest first."""
+        return _numbers_of(self._past.get((folio, item)))
 
     def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
         """Return the version and the op (``put`` or ``delete``) of every change of an item, newest first."""
@@ -294,35 +384,43 @@ class State:
 
     def known(self, folio: str, item: str) -> bool:
         """Say whether an item exists or ever existed."""
-        return (folio, item) in self._past
+        return (folio, item) in self._past or (self._base is not None and self._base.known(folio, item))
 
     def first_at(self) -> datetime | None:
         """Return when the first commit was made, or None for an empty lake."""
+        if self._base is not None and (found := self._base.first_at()) is not None:
+            return found
         return from_micros(self.rows.micros(0, "committed_at")) if len(self.rows) else None
 
     def version_at(self, when: datetime) -> int | None:
         """Return the last version committed at or before ``when``, or None before the first commit."""
         numbers = range(len(self.rows))
         count = bisect_right(numbers, to_micros(when), key=lambda number: self.rows.micros(number, "committed_at"))
-        return None if count == 0 else int(self.rows.value(count - 1, "version"))
+        if count == 0:
+            return None if self._base is None else self._base.version_at(when)
+        return int(self.rows.value(count - 1, "version"))
 
     def versions_up_to(self, version: int) -> int:
-        """Return how many versions up to ``version`` have a commit. Looks through all rows."""
-        return len(self._versions(version))
+        """Return how many versions up to ``version`` have a commit."""
+        before = 0 if self._base is None else self._base.versions_up_to(version)
+        own = self.rows.table(self.row_count_at(version)).column("version")
+        return before + len(own.unique())
 
     def back(self, version: int, count: int) -> int | None:
         """Return the version ``count`` steps before ``version``, counting those with a commit, or None."""
-        versions = self._versions(version)
-        left = len(versions) - count
-        return None if left < 0 else versions[left - 1].as_py() if left else 0
-
-    def _versions(self, version: int) -> pa.Array:
-        return self.rows.table(self.row_count_at(version)).column("version").unique()
+        own = self.rows.table(self.row_count_at(version)).column("version").unique().to_pylist()
+        if count < len(own):
+            return int(own[len(own) - count - 1])
+        if self._base is None:
+            return 0 if count == len(own) else None
+        return self._base.back(version, count - len(own))
 
     def time_of(self, version: int) -> datetime | None:
         """Return when the state at ``version`` was last changed."""
         count = self.row_count_at(version)
-        return None if count == 0 else from_micros(self.rows.micros(count - 1, "committed_at"))
+        if count == 0:
+            return None if self._base is None else self._base.time_of(version)
+        return from_micros(self.rows.micros(count - 1, "committed_at"))
 
     def version_of(self, commit_id: str) -> int | None:
         """Return the version that carries a commit, or None. Looks through all rows."""
@@ -330,21 +428,46 @@ class State:
 
         rows = self.rows.table().select(["commit_id", "version"])
         number = pc.index(rows.column("commit_id"), commit_id).as_py()
-        return None if number < 0 else int(rows.column("version")[number].as_py())
+        if number < 0:
+            return None if self._base is None else self._base.version_of(commit_id)
+        return int(rows.column("version")[number].as_py())
 
     def row_count_at(self, version: int) -> int:
-        """Return how many rows the journal had at ``version``."""
+        """Return how many of ``rows`` there were at ``version``."""
         if version >= self.version:
             return len(self.rows)
         return bisect_right(range(len(self.rows)), version, key=lambda number: self.rows.value(number, "version"))
 
     def at(self, version: int) -> State:
-        """Return the state as it was at ``version`` (a replay; cost linear in the rows up to there)."""
-        return State().extended(self.rows.table(self.row_count_at(version)), version)
+        """Return the state as it was at ``version`` (a replay; cost linear in the rows since the base, if any)."""
+        if self._base is None:
+            return State().extended(self.rows.table(self.row_count_at(version)), version)
+        base = self._base.at(min(version, self._base.version))
+        return State(version, base=base).extended(self.rows.table(self.row_count_at(version)), version)
+
+    def on(self, base: BaseState) -> State:
+        """Return the same state standing on a base, whose version it has reached."""
+        return State(self.version, self._committed_at, base).extended(self.rows_since(base.version), self.version)
+
+    def rows_since(self, version: int) -> pa.Table:
+        """Return the ``manifests`` rows above ``version`` in order; without copying, if it is not below the base's."""
+        if self._base is not None and version < self._base.version:
+            rows = self.table()
+            return rows.slice(bisect_right(rows.column("version").to_numpy(), version))
+        return self.rows.table().slice(self.row_count_at(version))
 
     def table(self) -> pa.Table:
-        """Return the ``manifests`` rows in order, without copying."""
-        return self.rows.table()
+        """Return the ``manifests`` rows in order; without a base, without copying. With one it reads the journal."""
+        if self._base is None:
+            return self.rows.table()
+        return pa.concat_tables([self._base.rows(), self.rows.table()])
+
+
+def _oldest(past: Chain) -> int:
+    number, before = past
+    while before is not None:
+        number, before = before
+    return number
 
 
 def _numbers_of(chain: Chain | None) -> Iterator[int]:

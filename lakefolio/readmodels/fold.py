@@ -344,7 +344,6 @@ _FOLDS: Final = {
     "run_facts": _run_facts,
     "running": _running,
 }
-_BY_NAME: Final = {model.name: model for model in MODELS}
 
 
 class Before(Protocol):
@@ -363,22 +362,21 @@ class Before(Protocol):
         ...
 
 
-def fold(rows: pa.Table, before: Before) -> dict[str, pa.Table]:
+def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -> dict[str, pa.Table]:
     """Return the runs that rows of the journal make: the name of a model -> its rows, sorted and settled.
 
     Args:
         rows: Rows of ``manifests`` in their order, which follow those that older runs hold.
         before: The older runs.
+        names: Only these models.
     """
     runs = {}
-    for name, rows_for in _FOLDS.items():
-        model = _BY_NAME[name]
-        found = sorted_rows(rows_for(rows), model)
+    for model in MODELS if names is None else (one for one in MODELS if one.name in names):
+        found = _folios(rows, before) if model is FOLIOS else _FOLDS[model.name](rows)
+        found = sorted_rows(found, model)
         if model in (LINEAGE, METADATA):
             found = _without_known(found, model, before)
-        runs[name] = _linked(settled(found, model), model, before)
-    folios = sorted_rows(_folios(rows, before), FOLIOS)
-    runs[FOLIOS.name] = _linked(settled(folios, FOLIOS), FOLIOS, before)
+        runs[model.name] = _linked(settled(found, model), model, before)
     return runs
 
 

@@ -87,7 +87,7 @@ class Rows:
 
     def __init__(self, rows: pa.Table, names: Sequence[str]) -> None:
         self._columns = [rows.column(name) for name in names]
-        self._count = rows.num_rows
+        self._count: int = rows.num_rows
 
     def __len__(self) -> int:
         return self._count

@@ -14,7 +14,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
 
@@ -203,7 +203,10 @@ def read_footer(body: bytes, file: RunFile, model: Model) -> Footer:
     try:
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + body))  # a file that has nothing but its footer
         index = json.loads((metadata.metadata or {})[_INDEX.encode()])
-        groups = [_Group(*group[:4], tuple(group[4]), tuple(group[5])) for group in index["groups"]]
+        groups = [
+            _Group(start, length, row_count, sha256, tuple(first), tuple(last))
+            for start, length, row_count, sha256, first, last in index["groups"]
+        ]
         return Footer(metadata, groups, base64.b64decode(index["filter"]), len(body))
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError, RecursionError) as exc:
         raise damaged(model, file, "has a footer that can't be read") from exc

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.merge import Key, Rows, settled, sorted_rows
+from lakefolio.readmodels.merge import Key, Rows, merged, settled, sorted_rows
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, read_footer, read_group
 
@@ -66,6 +66,11 @@ class ModelRuns:
         self.runs = tuple(runs)
         self._ranges = ranges
         self._cache = cache
+
+    def whole(self) -> pa.Table:
+        """Return all rows as one run, as if everything had been merged. Every file is read and verified."""
+        parts = list(merged([self.parts(run) for run in self.runs], self.model, bottom=True))
+        return pa.concat_tables([self.model.schema.empty_table(), *parts]).combine_chunks()
 
     def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
         """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""

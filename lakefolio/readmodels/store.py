@@ -7,28 +7,30 @@ newest versions are looked for.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from lakefolio.format.layout import table_prefix
+from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.layout import data_file_version, table_prefix
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import MODELS, fold
+from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
-from lakefolio.readmodels.table import NOTHING, ModelTable, Published
+from lakefolio.readmodels.table import ModelTable, Published
 from lakefolio.readmodels.view import Folded
 
 if TYPE_CHECKING:
-    from lakefolio.storage import Store
+    from lakefolio.storage import ObjectInfo, Store
 
 __all__ = ["NO_MODELS", "Catalogue", "ReadModels"]
 
@@ -72,7 +74,7 @@ class ReadModels:
 
     def __init__(self, store: Store, lake_id: str, cache: Cache | None = None) -> None:
         self._store = store
-        self._tables = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
+        self._tables: dict[str, ModelTable] = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
         self._cache = Cache() if cache is None else cache
         self._busy = threading.Lock()  # of whoever folds
 
@@ -82,55 +84,135 @@ class ReadModels:
 
     def newest(self) -> Catalogue:
         """Look for the newest versions: two requests for each model, all at once."""
-        found = self._store.parallel([table.newest for table in self._tables.values()])
+        found = self.published().values()
         return Catalogue(min(one.through for one in found), tuple(one.version for one in found))
 
-    def folded(self, catalogue: Catalogue) -> Folded:
-        """Return the state that the models of a catalogue hold. No request; each model is opened when it is asked."""
-        return Folded(_Opened(self, catalogue), catalogue.through)
-
-    def open(self, name: str, version: int) -> ModelRuns:
-        """Return one model, in one request."""
-        table = self._tables[name]
-        published = NOTHING if version < 0 else table.at(version)
-        return ModelRuns(table.model, published.runs, self, self._cache)
-
-    def advance(self, rows: pa.Table, through: int) -> Catalogue | None:
-        """Fold further rows of the journal into the newest models, and merge runs that are due.
-
-        Safe beside any writer and reader, and after being killed anywhere.
+    def folded(self, catalogue: Catalogue, journal: Callable[[int], pa.Table]) -> Folded:
+        """Return the state that the models of a catalogue hold. No request; each model is opened when it is asked.
 
         Args:
-            rows: All rows of ``manifests`` from some version on, which is not above what the models hold.
+            catalogue: Which versions of the models.
+            journal: Returns all rows of the journal up to a version, for what no model answers.
+        """
+        return Folded(_Opened(self, catalogue, journal), catalogue.through, journal=journal)
+
+    def open(self, name: str, version: int, through: int) -> ModelRuns:
+        """Return one model, in one request.
+
+        Raises:
+            NotFoundError: If that version does not exist, or goes less far.
+            IntegrityError: If its log entry is damaged.
+        """
+        return self._reader(name, self._tables[name].at(version), through)
+
+    def reopen(self, name: str, through: int) -> ModelRuns:
+        """Return the newest version of a model, in two requests; see :meth:`open`."""
+        return self._reader(name, self._tables[name].newest(), through)
+
+    def _reader(self, name: str, published: Published, through: int) -> ModelRuns:
+        if published.through < through:
+            raise NotFoundError(
+                f"read model {name!r} goes up to version {published.through} of the journal, expected {through}",
+                kind="object-not-found",
+                key=table_prefix(name),
+            )
+        return ModelRuns(self._tables[name].model, published.runs, self, self._cache)
+
+    def advance(self, journal: Callable[[int], pa.Table], through: int) -> Catalogue | None:
+        """Fold further rows of the journal into the newest models, and merge runs that are due.
+
+        Safe beside any writer and reader, and after being killed anywhere. A model whose files are missing or damaged
+        is made anew.
+
+        Args:
+            journal: Returns the rows of ``manifests`` above a version, and up to ``through``, in order.
             through: The version they lead to.
 
         Returns:
-            The catalogue of what was made; None if another writer was faster, or it is done already.
+            The catalogue of what there is now; None if another writer was faster.
         """
         with self._busy:
-            current = dict(zip(_NAMES, self._store.parallel([one.newest for one in self._tables.values()]), strict=True))
-            held = min(one.through for one in current.values())
-            if held >= through:
+            current = self.published()
+            if current[ENTRIES.name].through < current[FOLIOS.name].through:
+                current[FOLIOS.name] = current[FOLIOS.name].emptied()  # the one is made with the help of the other
+            made: dict[str, Published | None] = {}
+            for held in sorted({one.through for one in current.values()}):
+                names = [name for name, one in current.items() if one.through == held]
+                if held >= through:
+                    made |= {name: current[name] for name in names}
+                    continue
+                rows = journal(held)
+                try:
+                    made |= self._advanced(current, names, rows, held, through)
+                except (NotFoundError, IntegrityError):
+                    fresh = {name: current[name].emptied() for name in names}
+                    rows = rows if held < 0 else journal(-1)
+                    made |= self._advanced(current | fresh, names, rows, -1, through)
+            known = [one for name in _NAMES if (one := made[name]) is not None]
+            if len(known) < len(_NAMES):
                 return None
-            opened = {
-                name: ModelRuns(self._tables[name].model, one.runs, self, self._cache) for name, one in current.items()
-            }
-            versions = rows.column("version").to_numpy()
-            # whoever was killed between two models has left some that hold more: they are asked as of what all hold
-            before = Folded(opened, max(one.through for one in current.values()), held)
-            runs = fold(rows.filter(pa.array(versions > held)), before)
-            calls = [partial(self._publish, opened[name], one, runs[name], through) for name, one in current.items()]
-            made = [one for one in self._store.parallel(calls) if one is not None]
-            if len(made) < len(MODELS):
-                return None
-            return Catalogue(through, tuple(one.version for one in made))
+            return Catalogue(min(one.through for one in known), tuple(one.version for one in known))
+
+    def published(self) -> dict[str, Published]:
+        """Return the newest version of each model.
+
+        Raises:
+            IntegrityError: If a log entry is damaged.
+        """
+        return dict(zip(_NAMES, self._store.parallel([one.newest for one in self._tables.values()]), strict=True))
+
+    def problems(
+        self, published: Mapping[str, Published], journal: pa.Table, version: int
+    ) -> Iterator[tuple[str, str]]:
+        """Compare models with the journal that they are functions of; give (key, what is wrong).
+
+        Args:
+            published: What to look at.
+            journal: All rows of ``manifests``, in order, read after that.
+            version: The version of the journal.
+        """
+        versions = journal.column("version").to_numpy()
+        for name, one in published.items():
+            if one.through > version:
+                yield table_prefix(name), f"read model {name!r} goes up to version {one.through}, beyond the journal"
+                continue
+            try:
+                reader = ModelRuns(self._tables[name].model, one.runs, self, Cache(0))
+                expected = in_memory(name, journal.filter(pa.array(versions <= one.through)), one.through)
+                if not reader.whole().equals(expected.whole()):
+                    yield table_prefix(name), f"read model {name!r} says other things than the journal: delete it"
+            except (IntegrityError, NotFoundError) as exc:
+                yield str(exc.objects.get("key") or table_prefix(name)), exc.message
+
+    def dead(self, name: str, listed: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
+        """Yield those of some objects below a model's table that are data files of no version to come.
+
+        Args:
+            name: The model.
+            listed: The objects; whoever reads an older version finds those that go missing in a newer one.
+        """
+        published = self._tables[name].newest()
+        active = {file.path for file in published.files}
+        for info in listed:
+            path = info.key.removeprefix(table_prefix(name) + "/")
+            version = data_file_version(path)
+            if version is not None and version <= published.version and path not in active:
+                yield info
+
+    def _advanced(
+        self, current: Mapping[str, Published], names: Sequence[str], rows: pa.Table, held: int, through: int
+    ) -> dict[str, Published | None]:
+        """Fold rows above ``held`` into some models, which all hold what is up to there."""
+        opened = {
+            name: ModelRuns(self._tables[name].model, one.runs, self, self._cache) for name, one in current.items()
+        }
+        before = Folded(_Given(opened), max(one.through for one in current.values()), held)
+        runs = fold(rows, before, names)
+        calls = [partial(self._publish, opened[name], current[name], runs[name], through) for name in names]
+        return dict(zip(names, self._store.parallel(calls), strict=True))
 
     def _publish(self, reader: ModelRuns, before: Published, rows: pa.Table, through: int) -> Published | None:
-        if before.through >= through:
-            return before
         model, table = reader.model, self._tables[reader.model.name]
-        if before.through >= 0 and rows.num_rows:
-            rows = rows.filter(pa.array(rows.column("version").to_numpy() > before.through))
         runs = list(before.runs)
         if rows.num_rows:
             count = to_merge([*(run.row_count for run in runs), rows.num_rows])
@@ -140,8 +222,7 @@ class ReadModels:
             if older or not kept:
                 parts = merged([*(reader.parts(run) for run in older), [rows]], model, bottom=not kept)
             after = older[0].after if older else before.through
-            new = self._stored(table, model, parts, before.version + 1, after, through)
-            runs = [*kept, *new]
+            runs = [*kept, *self._stored(table, model, parts, before.version + 1, after, through)]
         return table.publish(before, runs, through)
 
     def _stored(
@@ -155,22 +236,79 @@ class ReadModels:
         return [Run(tuple(files))] if files else []
 
 
-class _Opened(Mapping[str, ModelRuns]):
-    """The models of a catalogue, each opened when it is first asked for."""
+class _Opened:
+    """The models of a catalogue, each opened when it is first asked for.
 
-    def __init__(self, models: ReadModels, catalogue: Catalogue) -> None:
+    One that can't be read is looked for anew: it was made again meanwhile, and gc took the old files away. Failing
+    that it is made of the journal, in memory.
+    """
+
+    def __init__(self, models: ReadModels, catalogue: Catalogue, journal: Callable[[int], pa.Table]) -> None:
         self._models = models
+        self._through = catalogue.through
         self._versions = dict(zip(_NAMES, catalogue.versions, strict=True))
+        self._journal = journal
         self._known: dict[str, ModelRuns] = {}
+        self._replaced: set[str] = set()
 
     def __getitem__(self, name: str) -> ModelRuns:
         found = self._known.get(name)
         if found is None:
-            found = self._known[name] = self._models.open(name, self._versions[name])
+            try:
+                found = self._models.open(name, self._versions[name], self._through)
+            except (NotFoundError, IntegrityError):
+                return self.instead(name)
+            self._known[name] = found
         return found
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._versions)
+    def instead(self, name: str) -> ModelRuns:
+        """Return a model in place of one that could not be read."""
+        if name not in self._replaced:
+            self._replaced.add(name)
+            with contextlib.suppress(NotFoundError, IntegrityError):
+                self._known[name] = self._models.reopen(name, self._through)
+                return self._known[name]
+        self._known[name] = in_memory(name, self._journal(self._through), self._through)
+        return self._known[name]
 
-    def __len__(self) -> int:
-        return len(self._versions)
+
+class _Given(dict[str, ModelRuns]):
+    """Models that nothing stands in for: what can't be read is an error."""
+
+    def instead(self, name: str) -> ModelRuns:
+        return self[name]
+
+
+class _Nothing:
+    """The models of an empty journal."""
+
+    def __getitem__(self, name: str) -> ModelRuns:
+        return ModelRuns(next(one for one in MODELS if one.name == name), (), _Bodies(), Cache(0))
+
+    def instead(self, name: str) -> ModelRuns:
+        return self[name]
+
+
+class _Bodies:
+    """The files of a model in memory."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+
+    def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
+        """See Ranges."""
+        return self.bodies[file.path][start : start + length]
+
+
+def in_memory(name: str, rows: pa.Table, through: int) -> ModelRuns:
+    """Make a model of all rows of the journal up to a version, in memory."""
+    model = next(one for one in MODELS if one.name == name)
+    nothing = Folded(_Nothing(), -1)
+    bodies = _Bodies()
+    parts = merged([[fold(rows, nothing, [name])[name]]], model, bottom=True)
+    files: list[RunFile] = []
+    for file, body in files_of((part for part in parts if part.num_rows), model, after=-1, through=through):
+        file = replace(file, path=str(len(files)))
+        bodies.bodies[file.path] = body
+        files.append(file)
+    return ModelRuns(model, [Run(tuple(files))] if files else [], bodies, Cache())

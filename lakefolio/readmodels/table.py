@@ -56,16 +56,22 @@ class Published:
         version: Of its Delta table; -1 if there is none.
         through: The journal version up to which it goes.
         runs: Its runs, the oldest first.
+        gone: Files of the table that are in none of them; the next version takes them away.
     """
 
     version: int
     through: int
     runs: tuple[Run, ...]
+    gone: tuple[RunFile, ...] = ()
 
     @property
     def files(self) -> list[RunFile]:
         """All its files."""
         return [file for run in self.runs for file in run.files]
+
+    def emptied(self) -> Published:
+        """Return it without runs, to be made anew as its next version."""
+        return Published(self.version, -1, (), (*self.files, *self.gone))
 
 
 NOTHING: Final = Published(-1, -1, ())
@@ -137,7 +143,7 @@ class ModelTable:
     def publish(self, before: Published, runs: Iterable[Run], through: int) -> Published | None:
         """Create the next version, whose files are stored; None if another writer was faster."""
         after = Published(before.version + 1, through, tuple(runs))
-        old, new = ({file.path: file for file in one.files} for one in (before, after))
+        old, new = ({file.path: file for file in (*one.files, *one.gone)} for one in (before, after))
         now = now_ms()
         data = {path: self._data_file(file, now) for path, file in (old | new).items()}
         actions = creation(self.model.name, self.model.schema, self._table_id()) if before.version < 0 else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -48,8 +48,8 @@ def journal_rows(first: int, count: int, per_commit: int) -> pa.Table:
     versions = numbers // per_commit + 1
     ids, digests = hexes(first + 1, count, 2), hexes(first + 2, count, 4)
     digest = pc.binary_join_element_wise("sha256", digests, ":")
-    folio = pa.array([f"folio-{one:06}" for one in range(first // _FOLIO_ITEMS - 5, (first + count) // _FOLIO_ITEMS + 1)])
-    low = first // _FOLIO_ITEMS - 5
+    low, high = first // _FOLIO_ITEMS - 5, (first + count) // _FOLIO_ITEMS + 1
+    folio = pa.array([f"folio-{one:06}" for one in range(low, high)])
     item = pa.array([f"item-{one:04}" for one in range(_FOLIO_ITEMS)])
     commits = hexes(7, int(versions[-1]) + 1, 2)
     edges = {field.name: pa.nulls(count, field.type) for field in INPUT_TYPE}
@@ -59,7 +59,8 @@ def journal_rows(first: int, count: int, per_commit: int) -> pa.Table:
     inputs = pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(list(edges.values()), fields=list(INPUT_TYPE)))
     fact_type = MANIFESTS_SCHEMA.field("facts").type.value_type
     score = pa.array((numbers % 1000) / 1000)
-    facts = pa.StructArray.from_arrays([pa.array(["score"] * count), score.cast(pa.string()), score], fields=list(fact_type))
+    values = [pa.array(["score"] * count), score.cast(pa.string()), score]
+    facts = pa.StructArray.from_arrays(values, fields=list(fact_type))
     columns = {
         "version": pa.array(versions),
         "ordinal": pa.array((numbers % per_commit).astype(np.int32)),
@@ -84,8 +85,8 @@ def journal_rows(first: int, count: int, per_commit: int) -> pa.Table:
         "inputs": inputs,
         "facts": pa.ListArray.from_arrays(ends, facts),
     }
-    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in MANIFESTS_SCHEMA]
-    return pa.Table.from_arrays([pc.cast(one, field.type) for one, field in zip(arrays, MANIFESTS_SCHEMA, strict=True)], schema=MANIFESTS_SCHEMA)
+    arrays = [pc.cast(columns.get(field.name, pa.nulls(count, field.type)), field.type) for field in MANIFESTS_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=MANIFESTS_SCHEMA)
 
 
 def make(uri: str, entries: int, commits: int, options: dict[str, str] | None = None) -> Catalogue | None:

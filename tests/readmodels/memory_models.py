@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -32,11 +32,11 @@ class MemoryModels:
         self.reads.append((model, length))
         return self._files[file.path][start : start + length]
 
-    def folded(self) -> Folded:
+    def folded(self, journal: Callable[[int], pa.Table] | None = None) -> Folded:
         """Return the state that the models hold, through a cache that is empty."""
         cache = Cache(self._cache_bytes)
-        models = {model.name: ModelRuns(model, self._runs[model.name], self, cache) for model in MODELS}
-        return Folded(models, self.through)
+        models = _Models({model.name: ModelRuns(model, self._runs[model.name], self, cache) for model in MODELS})
+        return Folded(models, self.through, journal=journal)
 
     def fold(self, rows: pa.Table, through: int) -> None:
         """Add a run of further rows of the journal to each model."""
@@ -52,7 +52,7 @@ class MemoryModels:
         if len(runs) < 2:
             return
         model = next(model for model in MODELS if model.name == name)
-        reader = self.folded().model(name)
+        reader = ModelRuns(model, runs, self, Cache(self._cache_bytes))
         parts = merged([reader.parts(run) for run in runs], model, bottom=first == 0)
         new = self._stored(name, parts, runs[0].after, runs[-1].through)
         self._runs[name][first : first + count] = new
@@ -72,3 +72,9 @@ class MemoryModels:
             self.rows_written += file.row_count
             files.append(file)
         return [Run(tuple(files))] if files else []
+
+
+class _Models(dict[str, ModelRuns]):
+    def instead(self, name: str) -> ModelRuns:
+        """See Models: nothing is ever missing here."""
+        raise AssertionError(f"model {name} could not be read")

@@ -14,7 +14,6 @@ from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
 from lakefolio.readmodels.fold import MODELS
-from lakefolio.readmodels.view import Folded
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLIOS = ("a", "a/b", "é")
@@ -61,7 +60,9 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
 
 
 commits = st.lists(st.lists(changes(), min_size=1, max_size=4), min_size=1, max_size=14)
-merges = st.lists(st.tuples(st.sampled_from([model.name for model in MODELS]), st.integers(0, 3), st.integers(2, 4)), max_size=6)
+merges = st.lists(
+    st.tuples(st.sampled_from([model.name for model in MODELS]), st.integers(0, 3), st.integers(2, 4)), max_size=6
+)
 
 
 def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
@@ -77,7 +78,7 @@ def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
     return rows_of(MANIFESTS_SCHEMA, rows)
 
 
-def said(view: State | Folded, rows: pa.Table) -> dict[str, Any]:
+def said(view: State, rows: pa.Table) -> dict[str, Any]:
     """Return everything that a view answers about what a journal may speak of."""
     answers: dict[str, Any] = {"folios": view.folios(), "first": view.first_at()}
     for folio in FOLIOS:
@@ -104,31 +105,41 @@ def said(view: State | Folded, rows: pa.Table) -> dict[str, Any]:
     answers["noting"] = [view.runs_noting(*what) for what in (("status",), ("memo", "1"), ("status", '"done"'))]
     for version in range(0, 23, 2):
         answers["time", version] = view.time_of(version), view.version_at(BEGIN + timedelta(seconds=version))
+    answers["back"] = [(view.versions_up_to(version), view.back(version, 3)) for version in range(0, 23, 2)]
     answers["commits"] = [view.version_of(one) for one in set(rows.column("commit_id").to_pylist())]
     return answers
 
 
 @settings(max_examples=60, deadline=None)
-@given(made=commits, cuts=st.sets(st.integers(1, 22), max_size=5), merging=merges, past=st.integers(0, 22))
+@given(
+    made=commits,
+    cuts=st.sets(st.integers(1, 22), max_size=5),
+    merging=merges,
+    past=st.integers(0, 22),
+    tail=st.booleans(),
+)
 def test_read_models_answer_as_a_replay_does(
-    made: list[list[dict[str, Any]]], cuts: set[int], merging: list[tuple[str, int, int]], past: int
+    made: list[list[dict[str, Any]]], cuts: set[int], merging: list[tuple[str, int, int]], past: int, tail: bool
 ) -> None:
     rows = table_of(made)
     newest = rows.column("version")[-1].as_py()
-    state = State()
-    state.extend(rows, newest)
+    state = State().extended(rows, newest)
     models = MemoryModels()
     versions = rows.column("version").to_numpy()
     steps = sorted({cut for cut in cuts if cut < newest} | {newest})
     for step, upto in enumerate(steps):
         part = rows.filter(pa.array((versions > models.through) & (versions <= upto)))
+        if step and step == len(steps) - 1 and tail:
+            break  # what came last is not folded, but lies in the state
         models.fold(part, upto)
         for name, first, count in merging[step::2]:
             models.merge(name, first, count)
 
-    folded = models.folded()
+    bounded = state.on(models.folded(lambda version: rows.filter(pa.array(versions <= version))))
 
-    assert said(folded, rows) == said(state, rows)
-    assert folded.running() == state.running()
+    assert len(bounded.rows) < len(state.rows) or models.through < 0
+    assert said(bounded, rows) == said(state, rows)
+    assert bounded.running() == state.running()
+    assert bounded.table().equals(state.table())
     past = min(past, newest)
-    assert said(folded.at(past), rows) == said(state.at(past), rows)
+    assert said(bounded.at(past), rows) == said(state.at(past), rows)

@@ -1,0 +1,130 @@
+"""What a state stands on: what the journal said up to some version, in a form that is asked by key.
+
+Read models are one (``lakefolio.readmodels``). A State holds the rows since in memory and asks its base for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from lakefolio.model.entries import Entry, Snapshot
+
+__all__ = ["BaseState"]
+
+
+class BaseState(Protocol):
+    """The journal up to ``version``. Immutable; its methods may read the store, and mean what those of State mean."""
+
+    @property
+    def version(self) -> int:
+        """The version up to which it goes."""
+        ...
+
+    def at(self, version: int) -> BaseState:
+        """Return it as it was at an earlier version."""
+        ...
+
+    def rows(self) -> pa.Table:
+        """Return all rows of ``manifests`` up to its version, in order. This reads the journal: no bound holds."""
+        ...
+
+    def entry(self, folio: str, item: str) -> Entry | None:
+        """See View."""
+        ...
+
+    def live(self, folio: str, item: str) -> bool:
+        """See View."""
+        ...
+
+    def known(self, folio: str, item: str) -> bool:
+        """See State."""
+        ...
+
+    def history(self, folio: str, item: str) -> list[Entry]:
+        """See View."""
+        ...
+
+    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
+        """See View."""
+        ...
+
+    def heads_of(self, folio: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+        """Return the live rows of a folio in the order of their items' first addition; all columns or some."""
+        ...
+
+    def has_live(self, folio: str, besides: Collection[str] = ()) -> bool:
+        """Say whether a folio has a live item that is none of some."""
+        ...
+
+    def folios(self) -> list[str]:
+        """See View."""
+        ...
+
+    def newest_with(self, digest: str, kind: str) -> Entry | None:
+        """Return the newest entry with a content, purged or not, or None."""
+        ...
+
+    def generation(self, blob_digest: str) -> int:
+        """See View."""
+        ...
+
+    @property
+    def purged(self) -> bool:
+        """See State."""
+        ...
+
+    def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
+        """See State."""
+        ...
+
+    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
+        """See View."""
+        ...
+
+    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
+        """See View."""
+        ...
+
+    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
+        """See View."""
+        ...
+
+    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+        """See View."""
+        ...
+
+    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
+        """See State."""
+        ...
+
+    def running_ids(self) -> list[str]:
+        """Return the runs whose status is ``running``."""
+        ...
+
+    def first_at(self) -> datetime | None:
+        """See State."""
+        ...
+
+    def version_at(self, when: datetime) -> int | None:
+        """See State."""
+        ...
+
+    def time_of(self, version: int) -> datetime | None:
+        """See State."""
+        ...
+
+    def version_of(self, commit_id: str) -> int | None:
+        """See State."""
+        ...
+
+    def versions_up_to(self, version: int) -> int:
+        """See State."""
+        ...
+
+    def back(self, version: int, count: int) -> int | None:
+        """See State."""
+        ...
