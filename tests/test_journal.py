@@ -15,6 +15,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Commit, Put, Stored
+from lakefolio.model.state import State
 from lakefolio.storage import Store, open_store
 from lakefolio.testing import CountingProxy
 
@@ -73,7 +74,7 @@ def test_times_increase_even_if_the_clock_does_not(tmp_path) -> None:
     journal = opened(str(tmp_path / "lake"))
     commit(journal, put("a"))
     future = datetime.now(UTC) + timedelta(days=365)
-    journal.state.committed_at = future
+    journal.known = State(journal.known.version, future)  # as if that commit had been made by a clock ahead
     commit(journal, put("b"))
     assert journal.state.committed_at == future + timedelta(microseconds=1)
 
