@@ -7,6 +7,8 @@ the key, each times a 64-bit weight of its place, mixed once. All keys of a run 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 from typing import Any, Final
 
 import numpy as np
@@ -32,13 +34,16 @@ def _mixed(value: int) -> int:
 
 
 _WEIGHTS: Final = [_mixed((place + 1) * 0x9E3779B97F4A7C15 & _MASK) | 1 for place in range(_PLACES)]
+_SUMS: Final = [0, *accumulate(_WEIGHTS)]
 _WEIGHTS_ARRAY: Final = np.array(_WEIGHTS, np.uint64)
 
 
 def hash_of(key: Sequence[str]) -> int:
     """Return the 64-bit hash of one key, whose parts are joined by NUL."""
     raw = "\0".join(key).encode()
-    total = sum((byte + 1) * _WEIGHTS[place % _PLACES] for place, byte in enumerate(raw))
+    total = _SUMS[len(raw) % _PLACES] + len(raw) // _PLACES * _SUMS[_PLACES]
+    for start in range(0, len(raw), _PLACES):
+        total += sum(map(mul, raw[start : start + _PLACES], _WEIGHTS))
     return _mixed((total + len(raw)) & _MASK)
 
 

@@ -68,6 +68,11 @@ class Model:
         return (*self.key, *self.position)
 
     @cached_property
+    def nothing(self) -> pa.Table:
+        """No rows of it."""
+        return self.schema.empty_table()
+
+    @cached_property
     def replaces(self) -> tuple[str, ...]:
         """The columns that name the replaced head."""
         return tuple(f"{REPLACES}_{name}" for name in self.position)

@@ -74,7 +74,7 @@ class ModelRuns:
 
     def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
         """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""
-        hashed = self._hash(key)
+        hashed = self._hash(key) if self.runs else None
         for run in reversed(self.runs):
             if upto is not None and run.after >= upto:
                 continue
@@ -101,7 +101,7 @@ class ModelRuns:
             columns: Only these (those that settling needs are added).
         """
         names = None if columns is None else self._needed(columns)
-        hashed = self._hash(prefix)
+        hashed = self._hash(prefix) if self.runs else None
         parts = []
         for run in self.runs:
             if upto is not None and run.after >= upto:
@@ -113,9 +113,8 @@ class ModelRuns:
                     stop = bisect_right(view, prefix, key=lambda one: one[: len(prefix)])
                     if start < stop:
                         parts.append(rows.slice(start, stop - start))
-        schema = self.model.schema if names is None else pa.schema([self.model.schema.field(name) for name in names])
         if not parts:
-            return schema.empty_table()
+            return self.model.nothing if names is None else self.model.nothing.select(names)
         found = pa.concat_tables(parts).combine_chunks()
         if upto is not None:
             found = found.filter(pc.less_equal(found.column("version"), upto))
