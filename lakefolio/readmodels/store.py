@@ -77,6 +77,7 @@ class ReadModels:
         self._tables: dict[str, ModelTable] = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
         self._cache = Cache() if cache is None else cache
         self._busy = threading.Lock()  # of whoever folds
+        self._last: dict[str, Published] = {}  # what the last fold of this handle made
 
     def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
         """See Ranges."""
@@ -132,26 +133,41 @@ class ReadModels:
             The catalogue of what there is now; None if another writer was faster.
         """
         with self._busy:
-            current = self.published()
-            if current[ENTRIES.name].through < current[FOLIOS.name].through:
-                current[FOLIOS.name] = current[FOLIOS.name].emptied()  # the one is made with the help of the other
-            made: dict[str, Published | None] = {}
-            for held in sorted({one.through for one in current.values()}):
-                names = [name for name, one in current.items() if one.through == held]
-                if held >= through:
-                    made |= {name: current[name] for name in names}
-                    continue
-                rows = journal(held)
-                try:
-                    made |= self._advanced(current, names, rows, held, through)
-                except (NotFoundError, IntegrityError):
-                    fresh = {name: current[name].emptied() for name in names}
-                    rows = rows if held < 0 else journal(-1)
-                    made |= self._advanced(current | fresh, names, rows, -1, through)
-            known = [one for name in _NAMES if (one := made[name]) is not None]
-            if len(known) < len(_NAMES):
-                return None
-            return Catalogue(min(one.through for one in known), tuple(one.version for one in known))
+            found = self._advance(self._current(), journal, through)
+            if found is None:  # another writer was faster since this handle folded last
+                found = self._advance(self.published(), journal, through)
+            return found
+
+    def _current(self) -> dict[str, Published]:
+        """Return the versions to go on from: those made here last, if they are there still (one request each)."""
+        if not self._last:
+            return self.published()
+        calls = [partial(self._tables[name].at, self._last[name].version) for name in _NAMES]
+        return dict(zip(_NAMES, self._store.parallel(calls), strict=True))
+
+    def _advance(
+        self, current: dict[str, Published], journal: Callable[[int], pa.Table], through: int
+    ) -> Catalogue | None:
+        if current[ENTRIES.name].through < current[FOLIOS.name].through:
+            current[FOLIOS.name] = current[FOLIOS.name].emptied()  # the one is made with the help of the other
+        made: dict[str, Published | None] = {}
+        for held in sorted({one.through for one in current.values()}):
+            names = [name for name, one in current.items() if one.through == held]
+            if held >= through:
+                made |= {name: current[name] for name in names}
+                continue
+            rows = journal(held)
+            try:
+                made |= self._advanced(current, names, rows, held, through)
+            except (NotFoundError, IntegrityError):
+                fresh = {name: current[name].emptied() for name in names}
+                rows = rows if held < 0 else journal(-1)
+                made |= self._advanced(current | fresh, names, rows, -1, through)
+        known = [one for name in _NAMES if (one := made[name]) is not None]
+        self._last = dict(zip(_NAMES, known, strict=True)) if len(known) == len(_NAMES) else {}
+        if not self._last:
+            return None
+        return Catalogue(min(one.through for one in known), tuple(one.version for one in known))
 
     def published(self) -> dict[str, Published]:
         """Return the newest version of each model.
