@@ -23,12 +23,14 @@ from lakefolio.errors import (
     IntegrityError,
     InvalidInputError,
     NotFoundError,
+    StorageError,
 )
 from lakefolio.format.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
 from lakefolio.format.layout import blob_key, check_digest
 from lakefolio.format.schema import INLINE_LIMIT_BYTES
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, changed
 from lakefolio.model.changes import Stored
+from lakefolio.process.notice import LakefolioWarning, notice
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
@@ -186,9 +188,13 @@ class Blobs:
                 return known if sha256_of_bytes(known.content or b"") == known.blob_digest else None
             if known.storage != "blob":
                 return None
-            found = self._store.head(blob_key(known.blob_digest, known.generation or 0))
+            found = self._store.head_readable(blob_key(known.blob_digest, known.generation or 0))
         except (NotFoundError, IntegrityError):
             return None
+        except StorageError as exc:
+            if exc.kind == "archived":  # who adds content wants to read it: it is stored again
+                return None
+            raise
         return known if found.size_bytes == known.stored_bytes else None
 
     def _reuse(self, encoded: Encoded, known: Entry) -> Stored:
@@ -248,6 +254,17 @@ class Blobs:
             # what lies there has another size and can't be this content: damage, which the right bytes mend
             self._store.delete([key])
             self._store.upload(key, pieces, size_bytes, sent)
+        except StorageError as exc:
+            if exc.kind != "archived":
+                raise
+            notice(
+                LakefolioWarning(
+                    f"content was stored again, because {exc.message.removeprefix('could not ')}",
+                    kind="archived-content",
+                    hint="entries that have the same content can be read again too",
+                )
+            )
+            self._store.upload(key, pieces, size_bytes, sent, replace=True)
 
     def verify(self, entry: Entry) -> int:
         """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""

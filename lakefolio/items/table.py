@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.digest import TableDigest, table_digest
 from lakefolio.items import pandas_frame, parquet
 from lakefolio.items.conversions import to_pandas, to_polars
@@ -184,7 +184,7 @@ class TableHandler:
             table, rows = parquet.read_table(file, columns=names, filters=filters)
             return _converted(table, rows, wanted, details, picked, changed=filters is not None)
         except _DAMAGE as exc:
-            if isinstance(exc, (InvalidInputError, UnsupportedTypeError)) or filters is not None:
+            if isinstance(exc, LakefolioError) or filters is not None:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
 
@@ -197,6 +197,8 @@ class TableHandler:
         try:
             found = parquet.logical_digest(_checked_file(source, details))
         except _DAMAGE as exc:
+            if isinstance(exc, LakefolioError):
+                raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
         if found != digest:
             raise IntegrityError(

@@ -311,8 +311,8 @@ def _source(cls: type) -> str:
 def _load(source: Source, device: Any) -> tuple[str, dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
+    path = source.path()
     try:
-        path = source.path()
         with path.open("rb") as start:
             _check_header(start.read(8), path.stat().st_size)
         with safe_open(str(path), framework="pt", device=str(device)) as file:

@@ -220,6 +220,12 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
         elif found[key] != entry.stored_bytes:
             message = f"blob {key} of {entry.ref} has {found[key]} bytes, expected {entry.stored_bytes}"
             report.problems.append(Problem("blob-truncated", key, message))
+    for key, kind in sorted(session.store.archived(BLOBS).items()):
+        if key in expected:
+            message = (
+                f"blob {key} of {expected[key].ref} lies in the storage class {kind}: restore it before it is read"
+            )
+            report.problems.append(Problem("blob-archived", key, message))
     report.counts["blobs"] = len(expected)
     report.counts["blob_bytes"] = sum(found.get(key, 0) for key in expected)
     report.counts["orphans"] = len(found.keys() - expected.keys())
@@ -276,7 +282,7 @@ def _check_data(
                 report.notices.append(str(exc))
         except LakefolioError as exc:
             problem = Problem(exc.kind, str(exc.objects.get("key") or entry.ref), exc.message)
-            known = exc.kind in ("blob-missing", "blob-truncated", "content-purged")
+            known = exc.kind in ("blob-missing", "blob-truncated", "content-purged", "archived")
             if problem not in report.problems and not known:
                 report.problems.append(problem)
     if progress is not None:

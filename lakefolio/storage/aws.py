@@ -18,6 +18,7 @@ from lakefolio.errors import InvalidInputError, StorageError, nearest
 __all__ = [
     "Credentials",
     "ProfileSettings",
+    "archived",
     "bucket_versioning",
     "client",
     "credential_provider",
@@ -26,6 +27,9 @@ __all__ = [
     "lifecycle_rules",
     "profile_settings",
 ]
+
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects can't be read before they are restored (GLACIER_IR is read at once)."""
 
 Credentials = dict[str, Any]
 """``access_key_id``, ``secret_access_key``, ``token`` (or None) and ``expires_at`` (or None)."""
@@ -181,6 +185,23 @@ def discard_uploads(
         for upload in () if dry_run else found:
             s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     return len(found)
+
+
+def archived(bucket: str, prefix: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the objects below a prefix that must be restored before they are read: whole key -> storage class.
+
+    Raises:
+        StorageError: kind ``aws-refused``, if they can't be listed.
+    """
+    found = {}
+    with _asked(f"list the storage classes in bucket {bucket!r}"):
+        pages = client("s3", options).get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]):
+            for one in page.get("Contents", ()):
+                restored = one.get("RestoreStatus", {}).get("RestoreExpiryDate") is not None
+                if one.get("StorageClass") in _ARCHIVES and not restored:
+                    found[one["Key"]] = one["StorageClass"]
+    return found
 
 
 def bucket_versioning(bucket: str, options: Mapping[str, str]) -> bool:

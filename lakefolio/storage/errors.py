@@ -93,6 +93,9 @@ _CODES: Final = {
     "ServerBusy": "throttled",
     "TooManyRequests": "throttled",
     "QuotaExceeded": "no-space",
+    "InvalidObjectState": "archived",
+    "BlobArchived": "archived",
+    "BlobBeingRehydrated": "archived",
 }
 
 _STATUSES: Final = {
@@ -118,6 +121,7 @@ _WHAT: Final = {
     "connection": "the server could not be reached",
     "throttled": "the store asks to slow down, and still did after several retries",
     "bad-key": "the store can't use this key",
+    "archived": "the object is archived and can't be read before it is restored",
     "unknown-option": "an option is not known",
     "storage": "the store failed",
     "panic": "its client failed in a way that it does not foresee",
@@ -140,10 +144,12 @@ _HINTS: Final = {
     "timeout": "check the network and the endpoint, then try again",
     "connection": "check the network, the proxy and the endpoint, then try again",
     "throttled": "try again later, or with fewer writers at once",
+    "archived": "restore it (S3: aws s3api restore-object; Azure: change its tier), wait until that is done, try again",
     "storage": "try again; the cause above tells what the store said",
 }
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+_CLASS = re.compile(r"<(?:StorageClass|AccessTier)>([A-Z_]{1,40})<")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -210,7 +216,9 @@ def _kind_of(exc: BaseException) -> tuple[str, str]:
     status = status_of(exc)
     origin = ", ".join([*([f"status {status}"] if status else []), *([code.group(1)] if code else [])])
     if code and code.group(1) in _CODES:
-        return _CODES[code.group(1)], origin
+        found = _CODES[code.group(1)]
+        where = _CLASS.search(text) if found == "archived" else None
+        return found, f"storage class {where.group(1)}" if where else origin
     if status is not None:
         return (_STATUSES.get(status, "storage") if kind == "storage" else kind), origin
     if kind != "storage":

@@ -145,7 +145,18 @@ class LocalStore(Store):
     def put(self, key: str, data: Buffer) -> None:
         self._write(key, (flat(data),), os.replace)
 
-    def upload(self, key: str, parts: Parts, size_bytes: int, on_progress: Callable[[int], None] | None = None) -> bool:
+    def upload(
+        self,
+        key: str,
+        parts: Parts,
+        size_bytes: int,
+        on_progress: Callable[[int], None] | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        if replace:
+            self._write(key, counted(parts, size_bytes, key, on_progress), os.replace)
+            return True
         if self._present(key, size_bytes):
             return False
         try:

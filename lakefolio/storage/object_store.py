@@ -33,6 +33,7 @@ _RESUMED_BYTES = 64 << 20
 """From this size on it is worth a request to look whether an upload was begun before and can be finished."""
 _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
+_NO_SUCH_RANGE = 416
 _THREADS = 32
 _CREATE_TRIES = 5
 _BROKEN_S = 10.0
@@ -138,6 +139,30 @@ class RemoteStore(Store):
         with self._translated("look at", key):
             return self._info(self._vendor.head(path))
 
+    def head_readable(self, key: str) -> ObjectInfo:
+        if self.scheme not in ("s3", "gs", "az"):
+            return self.head(key)
+        path = self._path(key)
+        try:  # one byte: a HEAD says nothing of whether the object can be read
+            found = self._vendor.get(path, options={"range": (0, 1)})
+            found.bytes()
+            return self._info(found.meta)
+        except BaseException as exc:
+            if not is_vendor_error(exc):
+                raise
+            if status_of(exc) == _NO_SUCH_RANGE:  # it is empty
+                return self.head(key)
+            raise translate(exc, "read", key, self) from cause(exc)
+
+    def archived(self, prefix: str) -> dict[str, str]:
+        if self.scheme != "s3":
+            return {}
+        from lakefolio.storage import aws
+
+        bucket = self.uri.removeprefix("s3://").partition("/")[0]
+        found = aws.archived(bucket, self._path(prefix.rstrip("/")) + "/", self.options_for_delta())
+        return {key.removeprefix(self._prefix): kind for key, kind in found.items()}
+
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
         base = prefix.rstrip("/")
         path = self._path(base) if base else self._prefix.rstrip("/")
@@ -201,10 +226,21 @@ class RemoteStore(Store):
         with self._translated("write", key):
             self._vendor.put(path, flat(data), use_multipart=False)
 
-    def upload(self, key: str, parts: Parts, size_bytes: int, on_progress: Callable[[int], None] | None = None) -> bool:
+    def upload(
+        self,
+        key: str,
+        parts: Parts,
+        size_bytes: int,
+        on_progress: Callable[[int], None] | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
         if size_bytes <= _SINGLE_BYTES:
             pieces = list(counted(parts, size_bytes, key, on_progress))
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if replace:
+                self.put(key, body)
+                return True
             while True:
                 try:
                     self.create(key, body)
@@ -212,7 +248,7 @@ class RemoteStore(Store):
                 except AlreadyExistsError:
                     if self._present(key, size_bytes):
                         return False
-        if self._present(key, size_bytes):
+        if not replace and self._present(key, size_bytes):
             return False
         path = self._path(key)
         part_bytes = max(CHUNK_BYTES, -(-size_bytes // _MOST_PARTS))

@@ -141,6 +141,19 @@ class Store(ABC):
             NotFoundError: kind ``object-not-found``, if there is none.
         """
 
+    def head_readable(self, key: str) -> ObjectInfo:
+        """Return what is known of an object that can be read now, in one request.
+
+        Raises:
+            NotFoundError: kind ``object-not-found``, if there is none.
+            StorageError: kind ``archived``, if it lies in a storage class that must be restored before it is read.
+        """
+        return self.head(key)
+
+    def archived(self, prefix: str) -> dict[str, str]:
+        """Return the objects below a prefix that must be restored before they are read: key -> storage class."""
+        return {}
+
     @abstractmethod
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
         """Yield all objects below a prefix, recursively; those of one folder in the order of their keys.
@@ -209,7 +222,15 @@ class Store(ABC):
         """Store an object, replacing what is there. Atomic: readers see the old or the new, whole."""
 
     @abstractmethod
-    def upload(self, key: str, parts: Parts, size_bytes: int, on_progress: Callable[[int], None] | None = None) -> bool:
+    def upload(
+        self,
+        key: str,
+        parts: Parts,
+        size_bytes: int,
+        on_progress: Callable[[int], None] | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
         """Store content-addressed content of any size, with bounded memory (at most about 64 MiB in flight).
 
         Idempotent: the content belongs to the key, so an object of equal size is taken to be it. Nothing becomes
@@ -220,11 +241,13 @@ class Store(ABC):
             parts: The bytes in order, or a function giving them, which is called only if they must be sent.
             size_bytes: How many they are.
             on_progress: Called with the number of bytes handed over so far.
+            replace: Whether to send the bytes even if the object is there, and put it in the old one's place.
 
         Returns:
             Whether bytes were sent: False if the object was there.
 
         Raises:
+            StorageError: kind ``archived``, if the object is there, but must be restored before it can be read.
             AlreadyExistsError: kind ``object-differs``, if an object of another size is there; it is untouched.
             IntegrityError: kind ``size-mismatch``, if ``parts`` gives more or fewer bytes; nothing is stored.
         """
@@ -274,7 +297,7 @@ class Store(ABC):
             AlreadyExistsError: If something of another size is.
         """
         try:
-            found = self.head(key)
+            found = self.head_readable(key)
         except NotFoundError as missing:
             if missing.kind != "object-not-found":
                 raise
