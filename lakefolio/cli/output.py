@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from lakefolio.cli.fitting import fitted
 from lakefolio.errors import LakefolioError
 from lakefolio.redaction import scrub
 from lakefolio.terminal import visible, visible_json
@@ -64,8 +65,9 @@ class Output:
         *,
         right: Sequence[str] = (),
         empty: str = "nothing",
+        whole: str = "--json prints them all",
     ) -> None:
-        """Print a result that people read as a table.
+        """Print a result that people read as a table; on a terminal, one that fits, which says what is left out.
 
         Args:
             data: What programs get.
@@ -73,13 +75,16 @@ class Output:
             cells: The rows; one text per column.
             right: The headings of columns that are aligned to the right.
             empty: What to say on stderr if there are no rows.
+            whole: How all columns are seen.
         """
         if self.as_json:
             self._print(self.json(data))
         elif not cells:
             self.note(empty)
         elif _fancy(sys.stdout):
-            _rich_table(headings, cells, right)
+            left_out = _rich_table(headings, cells, right)
+            if left_out:
+                self.note(f"{len(headings) - left_out} of {len(headings)} columns shown; {whole}")
         else:
             self._print(_plain_table(headings, cells, right))
 
@@ -199,10 +204,20 @@ def _fancy(stream: Any) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def _shown(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return a table's texts, each as one line that a terminal may be sent."""
+    return [_line(one) for one in headings], [[_line(cell) for cell in row] for row in cells]
+
+
+def _line(text: str) -> str:
+    return visible(" ".join(text.split()))
+
+
 def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> str:
     from rich.cells import cell_len
 
-    lines = [list(headings), *([visible(" ".join(cell.split())) for cell in row] for row in cells)]
+    names, rows = _shown(headings, cells)
+    lines = [names, *rows]
     sizes = [[cell_len(cell) for cell in line] for line in lines]
     widths = [max(column) for column in zip(*sizes, strict=True)]
     shown = []
@@ -215,15 +230,24 @@ def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right:
     return "\n".join(shown)
 
 
-def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> int:
+    """Print a table that fits the terminal, and return how many of its columns are left out."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    names, rows = _shown(headings, cells)
+    cut = fitted(names, rows, console.width)
+    numbers: Sequence[int | None] = range(len(names)) if cut is None else cut.numbers
+    if cut is not None:
+        names, rows = cut.headings, cut.cells
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        last = heading == headings[-1]
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=not last)
-    for row in cells:
-        table.add_row(*(Text(visible(" ".join(cell.split()))) for cell in row))
-    Console().print(table)
+    for place, (name, number) in enumerate(zip(names, numbers, strict=True)):
+        is_right = number is not None and headings[number] in right
+        folds = cut is None and place == len(names) - 1
+        table.add_column(Text(name), justify="right" if is_right else "left", overflow="fold", no_wrap=not folds)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    return 0 if cut is None else cut.left_out

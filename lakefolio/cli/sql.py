@@ -24,6 +24,7 @@ __all__ = ["sql"]
 
 _SHOWN_ROWS: Final = 1000
 _SHOWN_LETTERS: Final = 80
+_WHOLE: Final = "--vertical shows all, --format csv or json prints them"
 _NUMBERS: Final = ("int", "uint", "float", "double", "decimal", "halffloat")
 
 
@@ -36,11 +37,12 @@ _NUMBERS: Final = ("int", "uint", "float", "double", "decimal", "halffloat")
     type=click.Choice(["table", "csv", "json"]),
     help="How to print the rows; table by default, json with --json.",
 )
-def sql(app: App, query: str | None, views: bool, form: str | None) -> None:
+@click.option("--vertical", is_flag=True, help="Print each row as lines of NAME VALUE, nothing left out.")
+def sql(app: App, query: str | None, views: bool, form: str | None, vertical: bool) -> None:
     """Answer a SQL query over the lake's views.
 
     QUERY is one SELECT in DuckDB's dialect over the views that --views lists; - reads it from stdin.
-    Nothing can be changed.
+    Nothing can be changed. On a terminal, columns that have no room are left out, and that is said.
     """
     if views == (query is not None):
         raise click.UsageError("give either a QUERY or --views")
@@ -49,20 +51,23 @@ def sql(app: App, query: str | None, views: bool, form: str | None) -> None:
         _views(app, output)
         return
     assert query is not None
+    from lakefolio.views.engine import fetched
+
     try:
-        relation = app.open().sql(sys.stdin.read() if query == "-" else query)
+        rows = fetched(app.open().sql(sys.stdin.read() if query == "-" else query))
     except InvalidInputError as exc:
         if exc.hint and "connect()" in exc.hint:
             exc.hint = "a query only reads; other commands change the lake"
         exc.hint = exc.hint or "lakefolio sql --views lists what can be asked"
         raise
-    rows = relation.to_arrow_table()
     names = _unique(rows.column_names)
     if output.as_json:
         columns = [column.to_pylist() for column in rows.columns]
         output.emit([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
     elif form == "csv":
         _csv(rows, names)
+    elif vertical:
+        _vertical(output, rows, names)
     else:
         _table(output, rows, names)
 
@@ -107,8 +112,23 @@ def _table(output: Output, rows: pa.Table, names: list[str]) -> None:
     shown = rows.slice(0, _SHOWN_ROWS)
     columns = [[_cell(value) for value in column.to_pylist()] for column in shown.columns]
     numbers = [name for name, field in zip(names, rows.schema, strict=True) if str(field.type).startswith(_NUMBERS)]
-    output.rows(None, names, list(zip(*columns, strict=True)), right=numbers, empty="no rows")
+    output.rows(None, names, list(zip(*columns, strict=True)), right=numbers, empty="no rows", whole=_WHOLE)
     if rows.num_rows > _SHOWN_ROWS:
+        output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
+
+
+def _vertical(output: Output, rows: pa.Table, names: list[str]) -> None:
+    from rich.cells import cell_len
+
+    width = max(map(cell_len, names), default=0)
+    for number, row in enumerate(rows.slice(0, _SHOWN_ROWS).rename_columns(names).to_pylist(), 1):
+        lines = [f"-- row {number:,}"]
+        for name, value in zip(names, row.values(), strict=True):
+            lines.append(f"{name}{' ' * (width - cell_len(name))}  {_text(value)}".rstrip())
+        output.print("\n".join(lines))
+    if not rows.num_rows:
+        output.note("no rows")
+    elif rows.num_rows > _SHOWN_ROWS:
         output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
 
 

@@ -86,12 +86,13 @@ class LogTable:
             finally:
                 self._busy.release()
 
-    def rows(self, version: int, batch_ids: Callable[[], pa.Array]) -> pa.Table:
+    def rows(self, version: int, batch_ids: Callable[[], pa.Array], where: tuple[str, str] | None = None) -> pa.Table:
         """Return the rows that count, in no order.
 
         Args:
             version: The lake version that is asked for; no request if it was asked for before.
             batch_ids: Gives the ids of the batches that count there, each once.
+            where: A column and the text that it must hold.
         """
         with self._lock:
             if version > self._seen or not self._read:
@@ -99,6 +100,8 @@ class LogTable:
                 self._sync()
                 self._seen = max(version, self._seen)
             known = self._rows.table()
+        if where is not None:
+            known = known.filter(pc.equal(known.column(where[0]), where[1]))
         if not known.num_rows:
             return known
         ids = batch_ids()

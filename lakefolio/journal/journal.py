@@ -236,8 +236,14 @@ class Journal:
         with self.lock:
             return self._contents.into(rows, self.poll)
 
-    def log_rows(self, name: str, version: int | None = None) -> pa.Table:
-        """Return the rows of ``metric_rows`` or ``event_rows`` that count at ``version`` or the head, in no order."""
+    def log_rows(self, name: str, version: int | None = None, where: tuple[str, str] | None = None) -> pa.Table:
+        """Return the rows of ``metric_rows`` or ``event_rows`` that count at ``version`` or the head, in no order.
+
+        Args:
+            name: Which.
+            version: By default the newest that is known.
+            where: A column and the text that it must hold.
+        """
         import pyarrow.compute as pc
 
         state = self.state
@@ -249,7 +255,7 @@ class Journal:
             counted = pc.and_(counted, pc.less_equal(rows.column("version"), limit))
             return rows.filter(counted).column("entry_id").combine_chunks().drop_null()
 
-        return self.logs[name].rows(limit, batch_ids)
+        return self.logs[name].rows(limit, batch_ids, where)
 
     def data_files(self, name: str) -> dict[str, int]:
         """Return the data files of a table that this handle knows: path in the table -> size in bytes."""

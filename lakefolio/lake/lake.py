@@ -355,7 +355,7 @@ class Lake(LakeRuns, LakeUpkeep):
         Raises:
             InvalidInputError: If it is no valid query, or one that would change or reach out for something.
         """
-        return self._seen(lambda: self._session.query(query, params))
+        return self._seen(lambda session: session.query(query, params))
 
     def connect(self, at: At | None = None) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection of one's own with all views of lakefolio bound at one version.
@@ -363,7 +363,7 @@ class Lake(LakeRuns, LakeUpkeep):
         View files of the lake or of the user are left out: a connection of one's own may reach files and networks,
         which what lies in a bucket must not; ``sql`` asks them.
         """
-        return self._seen(self._session.connect) if at is None else self._session.at(at).connect()
+        return self._seen(lambda session: session.connect()) if at is None else self._session.at(at).connect()
 
     def scan(
         self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
@@ -371,7 +371,7 @@ class Lake(LakeRuns, LakeUpkeep):
         """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
         from lakefolio.views import engine
 
-        tables = self._session.tables(content=table == "manifests")
+        tables = self._seen(lambda session: session.tables(content=table == "manifests"))
         if table not in tables:
             raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
         return engine.scan(tables[table])

@@ -155,5 +155,9 @@ class LakeUpkeep:
         Args:
             progress: Called with the name of each table before its turn.
         """
+        from lakefolio.runs.liveness import notice
+
         self._session.check_writable()
+        self._session.journal.refresh()
+        notice(self._session)
         return CompactReport(self._session.journal.compact(progress or (lambda table: None)))

@@ -123,7 +123,7 @@ class LakeQuestions:
         """
         from lakefolio.query.browse import browse
 
-        return self._seen(lambda: browse(self._still(), path))
+        return self._seen(lambda session: browse(session.still(), path))
 
     def views(self) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """Return the views that SQL may name, view files of the user and of the lake among them.
@@ -150,7 +150,7 @@ class LakeQuestions:
         """
         from lakefolio.runs.compare import compare
 
-        return self._seen(lambda: compare(self._still(), runs))
+        return self._seen(lambda session: compare(session.still(), runs))
 
     # -- datasets ------------------------------------------------------------------------------------------
 
@@ -211,12 +211,23 @@ class LakeQuestions:
 
         return listed(self._still())
 
-    def _seen(self, look: Callable[[], T]) -> T:
-        """Return what a look at runs finds, by which those whose process died are called lost."""
-        from lakefolio.runs.liveness import notice
+    def _seen(self, look: Callable[[Session], T]) -> T:
+        """Return what a look at runs finds: what this process logged is in it, runs whose process died are called lost.
 
-        found = look()
-        return look() if notice(self._session) else found
+        Nothing is written but what was logged; the look gets a session whose state does not move.
+        """
+        from lakefolio.runs.liveness import lost_runs
+        from lakefolio.runs.log_buffer import settle_logged
+
+        settle_logged(self._session)
+        if self._session.in_batch:
+            self._session.committed()
+            self._session.lost = lost_runs(self._session)
+            return look(self._session)
+        still = self._session.still()
+        if still is not self._session:
+            still.lost = lost_runs(self._session)
+        return look(still)
 
     def _still(self) -> Session:
         """Return a session whose state does not move while several things are asked."""

@@ -214,7 +214,7 @@ class LakeRuns(LakeQuestions):
         """
         from lakefolio.runs.record import manifest_of
 
-        return self._seen(lambda: manifest_of(self._session, run_id))
+        return self._seen(lambda session: manifest_of(session, run_id))
 
     def get_run_manifest(self, run_id: str) -> RunManifest:
         """Return what is recorded of a run: :meth:`get_run` under the name that MLtrack users know."""
@@ -235,14 +235,14 @@ class LakeRuns(LakeQuestions):
         from lakefolio.runs.listing import listed
 
         wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
-        return self._seen(lambda: listed(self._session, wanted, tag, limit))
+        return self._seen(lambda session: listed(session, wanted, tag, limit))
 
     def metric_history(self, run_id: str, name: str | None = None) -> pa.Table:
         """Return the points of a run, or of one of its metrics, in the order they were logged.
 
         Columns: ``name``, ``step`` (null if none was given), ``value``, ``logged_at``.
         """
-        self.get_run(run_id)
+        self.get_run(run_id)  # what this process logged is committed by that
         only = "" if name is None else " and name = $2"
         sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by batch, ordinal"
         found: pa.Table = self._session.query(sql, [run_id, *([] if name is None else [name])]).to_arrow_table()
@@ -252,7 +252,7 @@ class LakeRuns(LakeQuestions):
         """Mark as ``lost`` the runs whose process died, and return their ids. One commit.
 
         On this host the process is looked for. Elsewhere silence tells: a run gives a sign of life every 5 minutes.
-        Who looks at runs or starts one marks them too; a lake that is read-only calls them lost and writes nothing.
+        Who starts a run marks them too; who looks at runs is told that they are lost, and writes nothing.
 
         Args:
             silent_s: After so many seconds of silence a run elsewhere is taken for dead.

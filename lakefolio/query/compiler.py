@@ -57,16 +57,20 @@ _WORDS: Final = (*FIELDS, *_SETS, "metadata")
 _PARTS: Final = {
     "notes": """
 notes as (
-    select subject_id as entry_id, key, value, try_cast(value as json) as document,
-        case value
+    select entry_id, fact.key as key, fact.value as value, try_cast(fact.value as json) as document,
+        case fact.value
             when '{"$type":"float","value":"inf"}' then cast('inf' as double)
             when '{"$type":"float","value":"-inf"}' then cast('-inf' as double)
-            else value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
+            else fact.value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
         end as number,
-        case when starts_with(value, '{"$type":"decimal"') then regexp_extract(value, '"value":"([^"]*)"', 1)
-            else value end as digits
-    from current_metadata
-    where subject_kind = 'entry'
+        case when starts_with(fact.value, '{"$type":"decimal"') then regexp_extract(fact.value, '"value":"([^"]*)"', 1)
+            else fact.value end as digits
+    from (
+        -- an entry that is put again says the same again
+        select entry_id, unnest(any_value(facts)) as fact from stg_manifests
+        where op = 'put' and len(facts) > 0 group by entry_id
+    )
+    where fact.value is not null
 )""",
     "types": """
 types as (

@@ -15,7 +15,7 @@ from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import check_run_id, new_id
 from lakefolio.model.changes import Change, LogBlob
 from lakefolio.render.text import format_bytes
-from lakefolio.runs.log_buffer import logger_of
+from lakefolio.runs.log_buffer import logger_of, settle_logged
 from lakefolio.session.annotations import check_word, without_secrets
 
 if TYPE_CHECKING:
@@ -141,15 +141,9 @@ def get_event(session: Session, event_id: str) -> Event:
         NotFoundError: kind ``event-not-found``.
         IntegrityError: kind ``event-damaged``: its text is not what was logged.
     """
-    import pyarrow.compute as pc
-
-    if session.pinned is None and not session.read_only:
-        logger = logger_of(session)
-        if logger.find_event(event_id) is not None:
-            logger.flush()
+    settle_logged(session)
     state = session.committed()
-    rows = session.journal.log_rows("event_rows", state.version)
-    found = rows.filter(pc.equal(rows.column("event_id"), event_id)).to_pylist()
+    found = session.journal.log_rows("event_rows", state.version, ("event_id", event_id)).to_pylist()
     if not found:
         raise NotFoundError(
             f"event {event_id!r} not found", kind="event-not-found", hint="log_event returns the ids", event_id=event_id
@@ -180,6 +174,7 @@ def event_stats(session: Session) -> EventStats:
     """Return what the events take, and what compression saves."""
     import pyarrow.compute as pc
 
+    settle_logged(session)
     rows = session.journal.log_rows("event_rows", session.committed().version)
     if not rows.num_rows:
         return EventStats(0, 0, 0, 0)

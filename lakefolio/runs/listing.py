@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.runs.record import RunManifest, manifest_of
+from lakefolio.runs.record import RunManifest, manifests_of
 from lakefolio.runs.validation import check_status
 
 if TYPE_CHECKING:
@@ -35,4 +35,4 @@ def listed(session: Session, wanted: dict[str, Any], tag: str | None, limit: int
     order = " order by started_at desc nulls last, run_id desc" + ("" if limit is None else f" limit {limit}")
     still = session.still()  # one look at the store for all of them
     found = still.query(f"select run_id from runs{where}{order}", values or None).fetchall()
-    return [manifest_of(session if session.in_batch else still, run_id) for (run_id,) in found]
+    return manifests_of(session if session.in_batch else still, [run_id for (run_id,) in found])

@@ -1,4 +1,4 @@
-"""Runs whose process died: told wherever runs are looked at, and marked by whoever may write.
+"""Runs whose process died: called lost wherever runs are looked at, marked as lost by writers and when asked for.
 
 On this host the process is looked for; of others silence tells. Looking asks nothing of the store: what a run noted of
 its process is known with the rest of it.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakefolio.session.session import Session
 
-__all__ = ["SILENT_S", "mark_lost", "notice"]
+__all__ = ["SILENT_S", "lost_runs", "mark_lost", "notice"]
 
 SILENT_S: Final = 900.0
 """A run elsewhere that committed nothing for so long is taken for dead: three signs of life were missed."""
@@ -62,28 +62,26 @@ def mark_lost(session: Session, silent_s: float = SILENT_S) -> list[str]:
     return list(found)
 
 
-def notice(session: Session) -> bool:
-    """Mark as lost the runs of the state that is known whose process died, and say whether anything is new by that.
+def lost_runs(session: Session) -> frozenset[str]:
+    """Return the runs of the state that is known whose process died, though they are recorded as running.
 
-    Where nothing can be written (a read-only lake, a batch that is open, a store that refuses) ``session.lost`` names
-    them instead, so that what is read calls them lost. The past is left as it was recorded. Nothing is asked of the
-    store unless there is something to mark; never raises.
+    Nothing is asked of the store, nothing is written. The past is left as it was recorded.
     """
-    if session.pinned is not None:
-        return False
-    known = session.lost
+    return frozenset() if session.pinned is not None else frozenset(_dead(session, SILENT_S))
+
+
+def notice(session: Session) -> None:
+    """Mark as lost, by the way, the runs of the state that is known whose process died; for who writes anyway.
+
+    Where nothing can be written (a batch that is open, a store that refuses) they stay as they are. Nothing is asked of
+    the store unless there is something to mark; never raises.
+    """
     found = _dead(session, SILENT_S)
-    lost = frozenset(found)
-    if lost and not session.read_only and not session.in_batch and not lost <= _watch(session).refused:
+    if found and not session.read_only and not session.in_batch and not found.keys() <= _watch(session).refused:
         try:
             session.commit_now(*_changes(session, found))
         except LakefolioError:
-            _watch(session).refused = lost
-        else:
-            session.lost = frozenset()
-            return True
-    session.lost = lost
-    return lost != known
+            _watch(session).refused = frozenset(found)
 
 
 def _watch(session: Session) -> _Watch:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lakefolio.journal.journal import Committed
     from lakefolio.session.session import Session
 
-__all__ = ["Logger", "logger_of"]
+__all__ = ["Logger", "logger_of", "settle_logged"]
 
 GATHER_S: Final = 0.5
 _MUCH: Final = 50_000
@@ -93,11 +93,6 @@ class Logger:
         if len(self._events) > _MUCH:
             self.flush()
 
-    def find_event(self, event_id: str) -> dict[str, Any] | None:
-        """Return the row of an event that is not committed yet."""
-        with self._lock:
-            return next((row for row, _ in self._events if row["event_id"] == event_id), None)
-
     def alive(self, run_id: str) -> None:
         """Give signs of life for a run until :meth:`over`."""
         with self._lock:
@@ -143,6 +138,21 @@ class Logger:
                 if not self._anything() and not self._runs:
                     _busy.discard(self)
             return done
+
+    def settle(self) -> None:
+        """Return when everything that was logged before is committed; no request if nothing was. See :meth:`flush`.
+
+        Raises:
+            StorageError: If the store failed.
+        """
+        with self._flushing:  # whoever commits at this moment has taken it already
+            if self._anything() or self._left:
+                self.flush()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which lake it is of, through whichever handle."""
+        return self._session.place
 
     def end(self, run_id: str, change: Callable[[Mapping[str, Any]], Change]) -> Committed | None:
         """Commit what has gathered, with a change made of the run's last metrics among it; see :meth:`flush`."""
@@ -287,6 +297,20 @@ def logger_of(session: Session) -> Logger:
                 os.register_at_fork(after_in_child=_forget_all)
         assert isinstance(found, Logger)
         return found
+
+
+def settle_logged(session: Session) -> None:
+    """Commit what this process has logged to a session's lake, through whichever handle, so that reads see it.
+
+    If the store refuses, what is logged stays in line and a warning says so.
+    """
+    if session.pinned is not None or session.in_batch:
+        return
+    for logger in [one for one in list(_loggers) if one.place == session.place]:
+        try:
+            logger.settle()
+        except LakefolioError as exc:
+            warnings.warn(f"what was logged could not be committed yet: {exc}", RuntimeWarning, stacklevel=3)
 
 
 def _flush_all() -> None:

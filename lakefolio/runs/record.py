@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
-__all__ = ["RunInput", "RunManifest", "RunOutput", "logged", "manifest_of", "run_ids", "time_of", "values_of"]
+__all__ = [
+    "RunInput",
+    "RunManifest",
+    "RunOutput",
+    "logged",
+    "manifest_of",
+    "manifests_of",
+    "run_ids",
+    "time_of",
+    "values_of",
+]
 
 _KNOWN = [
     "type",
@@ -49,6 +59,9 @@ _KNOWN = [
     "memo_values",
     "memo_reads",
 ]
+
+
+_READ = ("op", "entry_id", "details", "folio", "item", "version", "digest", "size_bytes", "kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +175,33 @@ class RunManifest:
         return {**found, "duration_s": self.duration_s}
 
 
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What the manifests of some runs are made of, looked for once for all of them.
+
+    Attributes:
+        state: The state that is committed.
+        rows: The rows of the journal that each run has, in their order.
+        children: The runs in each run.
+        environments: What environments hold, by name, as far as they were asked for.
+    """
+
+    state: State
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    children: Mapping[str, list[str]]
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def manifests_of(session: Session, ids: Sequence[str]) -> list[RunManifest]:
+    """Return the manifests of runs that there are, in their order; the journal is gone through once for all."""
+    state = session.committed()
+    children: dict[str, list[str]] = {}
+    for run_id in state.runs_noting("parent"):
+        children.setdefault(_value(state.metadata("run", run_id).get("parent", "null")), []).append(run_id)
+    gathered = _Gathered(state, _rows_of_runs(state, ids), children)
+    return [_manifest(session, run_id, gathered) for run_id in ids]
+
+
 def manifest_of(session: Session, run_id: str) -> RunManifest:
     """Return what is recorded of a run at the session's version; in a batch, what it says of it by then.
 
@@ -169,6 +209,12 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     state = session.committed()
+    children = {run_id: state.runs_noting("parent", json.dumps(run_id))}
+    return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children))
+
+
+def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest:
+    state = gathered.state
     texts = session.metadata_texts("run", run_id)
     if not texts:
         raise NotFoundError(
@@ -178,10 +224,10 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
             run_id=run_id,
         )
     facts = {key: _value(text) for key, text in texts.items()}
-    rows = _rows_of(state, run_id)
+    rows = gathered.rows.get(run_id, ())
     metrics = {key.removeprefix("metrics."): value for key, value in facts.items() if key.startswith("metrics.")}
     own = {key: facts[key] for key in _KNOWN if key in facts}
-    environment = _environment(session, own.pop("environment", None))
+    environment = _environment(session, own.pop("environment", None), gathered.environments)
     for key in ("process", "memo", "memo_values", "memo_reads"):
         own.pop(key, None)
     others = {
@@ -198,7 +244,7 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
         metrics=metrics | last_logged(rows),
         inputs=_inputs(session, state, run_id),
         outputs=_outputs(rows),
-        children=_children(session, run_id),
+        children=gathered.children.get(run_id, []),
         metadata=others,
         version=state.version,
         **own,
@@ -236,7 +282,7 @@ def values_of(last: Any) -> dict[str, float]:
 
 def logged(state: State, run_id: str) -> dict[str, float]:
     """Return the last value of each metric of a run that is committed in a state."""
-    return last_logged(_rows_of(state, run_id))
+    return last_logged(_rows_of_runs(state, [run_id]).get(run_id, ()))
 
 
 def run_ids(session: Session) -> list[str]:
@@ -244,11 +290,14 @@ def run_ids(session: Session) -> list[str]:
     return session.committed().runs_noting("status")
 
 
-def _rows_of(state: State, run_id: str) -> list[dict[str, Any]]:
+def _rows_of_runs(state: State, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = state.table()
-    found: list[dict[str, Any]] = rows.filter(pc.equal(rows.column("run_id"), run_id)).drop(["content"]).to_pylist()
+    rows = state.table().select(["run_id", *_READ])
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.filter(pc.is_in(rows.column("run_id"), value_set=pa.array(ids, pa.string()))).to_pylist():
+        found.setdefault(row["run_id"], []).append(row)
     return found
 
 
@@ -283,20 +332,19 @@ def _outputs(rows: Sequence[Mapping[str, Any]]) -> list[RunOutput]:
     return list(found.values())
 
 
-def _children(session: Session, run_id: str) -> list[str]:
-    return session.committed().runs_noting("parent", json.dumps(run_id))
-
-
-def _environment(session: Session, name: Any) -> dict[str, Any]:
+def _environment(session: Session, name: Any, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return Python, platform and packages; nothing if the item is gone: a run is more than where it ran."""
     if not isinstance(name, str):
         return {}
-    try:
-        found = session.load(session.entry("environments", name))
-    except LakefolioError:
-        return {}
-    known = ("python", "platform", "packages")
-    return {key: found[key] for key in known if key in found} if isinstance(found, dict) else {}
+    if name not in seen:
+        try:
+            found = session.load(session.entry("environments", name))
+        except LakefolioError:
+            found = {}
+        known = ("python", "platform", "packages")
+        seen[name] = {key: found[key] for key in known if key in found} if isinstance(found, dict) else {}
+    one = dict(seen[name])
+    return one | {"packages": dict(one["packages"])} if isinstance(one.get("packages"), dict) else one
 
 
 def _value(text: str) -> Any:

@@ -51,6 +51,7 @@ __all__ = [
     "default_views",
     "described",
     "described_view",
+    "fetched",
     "query",
     "scan",
 ]
@@ -76,6 +77,20 @@ def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, 
         "grain": view.grain,
         "columns": [{"name": name, "type": kind} for name, kind in columns],
     }
+
+
+def fetched(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Return the rows of a relation.
+
+    Raises:
+        InvalidInputError: kind ``sql``: a row has a value that the statement can't compute with.
+    """
+    import duckdb
+
+    try:
+        return relation.to_arrow_table()
+    except duckdb.Error as exc:
+        raise InvalidInputError(f"the rows can't be computed: {first_line(exc)}", kind="sql") from exc
 
 
 _LIMITS = Limits(seconds=30, memory_mib=1024)

@@ -1,5 +1,6 @@
--- description: Which entry keeps which stored object. is_live says that the head of the item needs it; purged that the
---   object was given up by gc. Inline content and references have no object.
+-- description: Which entry, and which event, keeps which stored object. is_live says that the head of the item, or the
+--   event, needs it; purged that gc gave the object up. Of an event folio and item are null and entry_id is its id.
+--   Inline content and references have no object.
 -- grain: one row per (folio, item, entry_id, blob_digest, generation)
 -- source: stg_manifests
 with puts as (
@@ -9,13 +10,14 @@ with puts as (
         entry_id,
         blob_digest,
         coalesce(generation, 0) as generation,
+        bool_or(op = 'event_blob') as is_event,
         min(version) as version,
         min(position) as position,
         max(position) as last_position,
         max(coalesce(size_bytes, 0)) as size_bytes,
         max(coalesce(stored_bytes, 0)) as stored_bytes
     from stg_manifests
-    where op = 'put' and storage in ('blob', 'chunked', 'packed') and blob_digest is not null
+    where op in ('put', 'event_blob') and storage in ('blob', 'chunked', 'packed') and blob_digest is not null
     group by folio, item, entry_id, blob_digest, coalesce(generation, 0)
 ),
 
@@ -46,7 +48,7 @@ select
     puts.position,
     puts.size_bytes,
     puts.stored_bytes,
-    coalesce(heads.position = puts.last_position, false) as is_live,
+    puts.is_event or coalesce(heads.position = puts.last_position, false) as is_live,
     coalesce(puts.generation <= purges.generation, false) as purged
 from puts
 left join heads on puts.folio = heads.folio and puts.item = heads.item

@@ -24,7 +24,7 @@ objects as (
         count(distinct folio) as folio_count,
         max(stored_bytes) as bytes
     from blob_refs
-    where not purged
+    where not purged and folio is not null
     group by blob_digest, generation
 ),
 
@@ -63,7 +63,7 @@ parts as (
 
     select folio, size_bytes, 0, 0, 0, 1
     from blob_refs
-    where not purged
+    where not purged and folio is not null
 
     union all
 
@@ -85,7 +85,7 @@ parts as (
         case when objects.folio_count > 1 then objects.bytes else 0 end,
         case when objects.folio_count = 1 then objects.bytes else 0 end,
         0
-    from (select distinct folio, blob_digest, generation from blob_refs where not purged) as used
+    from (select distinct folio, blob_digest, generation from blob_refs where not purged and folio is not null) as used
     inner join objects on used.blob_digest = objects.blob_digest and used.generation = objects.generation
 )
 

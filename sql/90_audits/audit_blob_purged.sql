@@ -2,7 +2,7 @@
 -- grain: one row per problem (object, message); none on a healthy lake
 -- source: blob_refs
 select
-    folio || ':' || item || '@' || version as object,
+    coalesce(folio || ':' || item || '@' || version, 'event ' || entry_id) as object,
     'needs blob ' || blob_digest || ', generation ' || generation || ', which was purged' as message
 from blob_refs
 where is_live and purged

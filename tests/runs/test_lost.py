@@ -47,18 +47,42 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_who_looks_marks_it(lake: lf.Lake, look: str) -> None:
+def test_who_looks_calls_it_lost_and_writes_nothing(lake: lf.Lake, look: str) -> None:
     die(lake)
     assert recorded(lake) == "running"
-    assert LOOKS[look](lake) == "lost"
-    version = lake.version
+    files, version = sorted(Path(lake.uri).rglob("*")), lake.version
+    assert LOOKS[look](lake) == LOOKS[look](lake) == "lost"
+    assert (lake.version, sorted(Path(lake.uri).rglob("*"))) == (version, files)
+    assert recorded(lake) == "running"
+    lake.create_run("another")
     assert recorded(lake) == "lost"
     assert LOOKS[look](lake) == "lost"
-    assert lake.version == version
     found = lake.get_run("doomed")
     assert found.ended_at is not None
     assert found.metrics == {"loss": 0.5}
     assert lake.check().ok
+
+
+def test_a_question_is_asked_once(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    die(lake)
+    asked = []
+    real = lf.session.reader.Reader.query
+
+    def query(reader: object, *given: object) -> object:
+        asked.append(given)
+        return real(reader, *given)
+
+    monkeypatch.setattr(lf.session.reader.Reader, "query", query)
+    version = lake.version
+    assert lake.sql("select 1").fetchall() == [(1,)]
+    assert len(asked) == 1
+    assert lake.version == version
+
+
+def test_maintenance_marks_it(lake: lf.Lake) -> None:
+    die(lake)
+    lake.compact()
+    assert recorded(lake) == "lost"
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -104,6 +128,8 @@ def test_many_are_marked_by_one_commit(lake: lf.Lake) -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     before = lake.version
     assert {one.status for one in lake.runs()} == {"lost"}
+    assert lake.version == before
+    assert len(lake.mark_lost_runs()) == 5
     assert lake.version == before + 1
 
 
@@ -114,6 +140,7 @@ def test_a_batch_is_left_alone(lake: lf.Lake) -> None:
         lake.folio("f").add("x", 1)
     assert recorded(lake) == "running"
     assert lake.get_run("doomed").status == "lost"
+    lake.mark_lost_runs()
     assert recorded(lake) == "lost"
 
 
@@ -127,6 +154,9 @@ def test_what_can_not_be_marked_is_called_lost(lake: lf.Lake, monkeypatch: pytes
 
     monkeypatch.setattr(lake._session, "commit_now", refuse)
     assert lake.get_run("doomed").status == LOOKS["sql"](lake) == "lost"
+    assert tried == []
+    for _ in range(2):
+        liveness.notice(lake._session)
     assert len(tried) == 1
     assert recorded(lake) == "running"
 
@@ -238,5 +268,5 @@ def test_nothing_to_mark_costs_no_request(s3_uri: str, s3_proxy: CountingProxy) 
         with s3_proxy.count() as count:
             look()
         counts.append(count.total)
-    assert counts == [1, 1, 3]  # browsing lists the folder of views, and looks at the journal for the tables too
+    assert counts == [1, 1, 1]
     run.finish()

@@ -1,0 +1,123 @@
+"""Tables on a terminal: what has no room is left out, and that is said; nothing is lost without a word."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+import lakefolio as lf
+from lakefolio.cli.fitting import ELLIPSIS, fitted
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("experiments/a").add("raw", [1, 2, 3], description="a sentence of some length " * 4, tags=["one", "two"])
+    lake.folio("experiments/a").add("clean", {"n": 1})
+    return str(tmp_path / "lake")
+
+
+def on_terminal(width: int, *given: str) -> tuple[str, str]:
+    """Return what a command prints on a terminal so many columns wide, without colours, and what it notes."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lakefolio", *given],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": str(width), "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            more = os.read(ours, 65_536)
+        except OSError:
+            break
+        if not more:
+            break
+        shown += more
+    os.close(ours)
+    noted = process.stderr.read() if process.stderr else b""
+    assert process.wait() == 0
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()), noted.decode()
+
+
+@pytest.mark.parametrize("width", [40, 80, 130, 200])
+def test_what_has_no_room_is_counted(place: str, width: int) -> None:
+    shown, noted = on_terminal(width, "--lake", place, "sql", "select * from items")
+    lines = shown.splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    heading = lines[0].split()
+    assert heading[0] == "folio"
+    assert ELLIPSIS in heading
+    match = re.search(r"(\d+) of (\d+) columns shown; --vertical shows all", noted)
+    assert match
+    assert int(match[1]) == len(heading) - 1
+    assert int(match[2]) == len(lf.open(place).sql("select * from items").columns)
+    assert len(lines) == 3
+
+
+def test_what_has_room_is_whole(place: str) -> None:
+    shown, noted = on_terminal(80, "--lake", place, "sql", "select folio, item, kind from items order by 2")
+    assert shown.split() == ["folio", "item", "kind", "experiments/a", "clean", "json", "experiments/a", "raw", "json"]
+    assert noted == ""
+
+
+def test_rows_can_be_printed_one_below_the_other(place: str) -> None:
+    for width in (40, 80):
+        shown, _ = on_terminal(width, "--lake", place, "sql", "--vertical", "select * from items order by item")
+        for name in lf.open(place).sql("select * from items").columns:
+            assert len(re.findall(rf"^{name}\b", shown, re.MULTILINE)) == 2
+        assert "-- row 1" in shown
+        assert "a sentence of some length" in " ".join(shown.split())
+
+
+def test_a_pipe_gets_every_column(place: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakefolio", "--lake", place, "sql", "select * from items"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[0].split() == lf.open(place).sql("select * from items").columns
+    assert done.stderr == ""
+
+
+def test_a_value_that_can_not_be_computed_is_one_error(place: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakefolio", "--lake", place, "sql", "select item::int from items"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "Could not convert" in done.stderr
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=50)
+
+
+@given(st.integers(1, 12).flatmap(lambda n: st.lists(st.lists(TEXTS, min_size=n, max_size=n), min_size=1, max_size=3)))
+def test_a_table_that_was_cut_fits_or_is_one_column(rows: list[list[str]]) -> None:
+    width = 60
+    headings, *cells = rows
+    cut = fitted(headings, cells, width)
+    if cut is None:
+        return
+    sizes = [max(map(cell_len, column)) for column in zip(cut.headings, *cut.cells, strict=True)]
+    assert sum(sizes) + 2 * (len(sizes) - 1) <= width
+    kept = [number for number in cut.numbers if number is not None]
+    assert kept == sorted(kept)
+    assert cut.left_out == len(headings) - len(kept)
+    assert (None in cut.numbers) == (cut.left_out > 0)
+    assert kept[0] == 0
