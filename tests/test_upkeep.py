@@ -265,7 +265,7 @@ def test_commands(lake: lf.Lake, copy: LocalStore) -> None:
         return json.loads(result.stdout)
 
     assert run("gc", "--grace", "0", "--keep-last", "1")["purged_blobs"] == 1
-    assert run("gc", "--grace", "0", "--keep-last", "1", "--delete")["deleted_blobs"] == 1
+    assert run("gc", "--grace", "0", "--keep-last", "1", "--delete", "--yes")["deleted_blobs"] == 1
     assert run("why", "a:x")["exclusive_bytes"] == 6_000
     assert run("check", "--sample", "1")["counts"]["objects_read"] == 1
     assert run("doctor")["ok"]

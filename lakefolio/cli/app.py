@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import re
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -98,6 +100,7 @@ _HINTS: Final = {
 }
 """What to do in the words of the command line, where the library speaks of Python."""
 
+_OUTPUT_ERRORS: Final = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG)
 _BACK: Final = re.compile(r"-\d+")
 SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -260,14 +263,13 @@ class Commands(Shared, click.Group):
             with warnings.catch_warnings():
                 warnings.simplefilter("always", LakefolioWarning)
                 warnings.showwarning = lambda message, *_, **__: app.output.warn(_worded(message))
-                return super().invoke(ctx)
+                found = super().invoke(ctx)
+                sys.stdout.flush()  # what can't be written is said here, not where the interpreter ends
+                return found
         except LakefolioError as exc:
             exc.hint = _HINTS.get(exc.kind) or self._command_for(app, exc) or exc.hint
             app.output.failed(exc)
             ctx.exit(exc.exit_code)
-        except BrokenPipeError:  # whoever reads our output has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
 
     @staticmethod
     def _command_for(app: App, exc: LakefolioError) -> str | None:
@@ -297,6 +299,17 @@ class Commands(Shared, click.Group):
         except click.Abort:
             output.note("\ninterrupted")
             code = DECLINED
+        except SystemExit as exc:  # how click ends where a reader has read enough, which is no failure
+            code = exc.code
+            if type(sys.stdout).__name__.strip("_") == "PacifyFlushWrapper":
+                _drop_output()
+                code = 0
+        except OSError as exc:
+            if exc.filename is not None or exc.errno not in _OUTPUT_ERRORS:
+                raise
+            _drop_output()
+            output.fail(f"output can't be written: {exc.strerror}", kind="output", hint=None, exit_code=7)
+            code = 7
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
@@ -315,6 +328,37 @@ class UnknownCommand(click.UsageError):
     def __init__(self, name: str, known: Iterable[str], ctx: click.Context) -> None:
         super().__init__(f"there is no command {name!r}", ctx)
         self.hint = nearest(name, known)
+
+
+class _Closed(io.TextIOBase):
+    """Stands for a stdout that was closed before we began: a result that nobody gets is an error."""
+
+    def write(self, text: Any) -> int:
+        """Fail as the system would."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    @property
+    def buffer(self) -> _Closed:
+        """Where bytes are written, in vain too."""
+        return self
+
+
+def _drop_output() -> None:
+    """Send what is still to be written to stdout nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complete_streams() -> None:
+    """Let the three standard streams exist, so that no file that is opened later takes the number of one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.BytesIO())
+    sys.stdout = sys.stdout or _Closed()
+    sys.stderr = sys.stderr or io.StringIO()
 
 
 def _usage_failed(exc: click.UsageError, output: Output) -> None:
@@ -394,6 +438,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
+    _complete_streams()
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows no UTF-8 must not stop a command
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -4,28 +4,79 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, StorageError
 
-__all__ = ["publish"]
+__all__ = ["is_stream", "publish"]
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISBLK, "block device"),
+    (stat.S_ISLNK, "link to itself"),
+)
 
 
 def publish(target: Path, write: Callable[[Path], Any], *, force: bool = False) -> None:
     """Make a file or a folder appear at ``target`` once it is complete.
 
+    A character device or a FIFO, such as ``/dev/null`` or ``/dev/stdout``, is written into and never replaced. Of a
+    link the file that it names is meant.
+
     Args:
         target: Where. Its folder must exist.
         write: Makes it at the path it gets, which lies beside the target; that is moved into place when it returns.
-        force: Whether to replace a file. A folder is never replaced.
+        force: Whether to replace a file. A folder, a socket and a block device are never replaced.
 
     Raises:
         AlreadyExistsError: Something is there already.
         InvalidInputError: The folder that it shall lie in does not exist.
         StorageError: It can't be written.
     """
+    try:
+        if is_stream(target):
+            _pour(target, write)
+        else:
+            _publish(Path(os.path.realpath(target)) if target.is_symlink() else target, write, force)
+    except OSError as exc:
+        if exc.errno is None:  # an error of the library
+            raise
+        raise StorageError(
+            f"{str(target)!r} can't be written: {exc.strerror}", kind="local-write-failed", path=str(target)
+        ) from exc
+
+
+def is_stream(target: Path) -> bool:
+    """Say whether a path is a character device or a FIFO, which is written into."""
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _pour(target: Path, write: Callable[[Path], Any]) -> None:
+    """Write into something that has a place of its own: complete content, made elsewhere before."""
+    with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
+        made = Path(folder) / "content"
+        write(made)
+        if made.is_dir():
+            raise InvalidInputError(
+                f"{str(target)!r} can't hold a folder",
+                kind="wrong-kind",
+                hint="give the path of a folder",
+                path=str(target),
+            )
+        with made.open("rb") as source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+
+
+def _publish(target: Path, write: Callable[[Path], Any], force: bool) -> None:
     _check_free(target, force)
     if not target.parent.is_dir():
         raise InvalidInputError(
@@ -43,12 +94,6 @@ def publish(target: Path, write: Callable[[Path], Any], *, force: bool = False) 
             os.replace(temporary, target)
         else:
             _place(temporary, target)
-    except OSError as exc:
-        if exc.errno is None:  # an error of the library
-            raise
-        raise StorageError(
-            f"{str(target)!r} can't be written: {exc.strerror}", kind="local-write-failed", path=str(target)
-        ) from exc
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -67,12 +112,13 @@ def _place(temporary: Path, target: Path) -> None:
 
 
 def _check_free(target: Path, force: bool) -> None:
-    if not os.path.lexists(target) or (force and not target.is_dir()):
+    if not os.path.lexists(target) or (force and (target.is_file() or target.is_symlink())):
         return
-    folder = target.is_dir()
+    mode = target.lstat().st_mode
+    what = next((name for test, name in _KINDS if test(mode)), "file")
     raise AlreadyExistsError(
-        f"{'folder' if folder else 'file'} {str(target)!r} exists",
+        f"{what} {str(target)!r} exists",
         kind="local-file-exists",
-        hint="choose another path, or remove it" if folder else "choose another path, or give --force",
+        hint="choose another path, or give --force" if what == "file" else "choose another path",
         path=str(target),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.files import publish
+from lakefolio.cli.files import is_stream, publish
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import Terminal, plain
 from lakefolio.errors import InvalidInputError
@@ -70,6 +70,9 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
         )
     if written is None:
         _to_stdout(app, lake, entry, form)
+        return
+    if is_stream(written):
+        app.output.note(f"wrote {written} ({entry.kind} {entry.ref})")
         return
     done = {"ref": entry.ref, "path": str(written), "kind": entry.kind, "digest": entry.digest}
     app.output.emit(done, f"wrote {written} ({entry.kind} {entry.ref})")

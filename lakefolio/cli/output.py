@@ -201,7 +201,9 @@ def plain(value: Any) -> Any:
 
 def _fancy(stream: Any) -> bool:
     """Say whether a person reads the stream on a terminal that may be coloured."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def _shown(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from lakefolio.cli.app import DECLINED, App, command
+from lakefolio.cli.app import App, command
+from lakefolio.cli.asking import asked, confirmed
 
-__all__ = ["asked", "restore"]
-
-
-def asked() -> bool:
-    """Say whether there is somebody to answer a question."""
-    return sys.stdin.isatty()
+__all__ = ["restore"]
 
 
 @command(example="lakefolio restore paper-v1 --folio experiments/clf --yes", light=True, whens=True)
@@ -42,9 +36,5 @@ def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_
             app.output.emit(planned)
             return
         app.output.note(str(planned))
-        if not asked():
-            raise click.UsageError("nobody can be asked whether to restore; give --yes, or --dry-run to see this only")
-        if not click.confirm("Restore?", err=True):
-            app.output.note("nothing was changed")
-            click.get_current_context().exit(DECLINED)
+        confirmed("Restore?", "whether to restore; give --yes, or --dry-run to see this only", somebody=asked())
     app.output.emit(lake.restore(when, folio, chosen, dry_run=dry_run))

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.fork import at_forks
+from lakefolio.render.text import parse_bytes
 
 __all__ = ["FileCache"]
 
@@ -33,7 +35,7 @@ class FileCache:
         """
         home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         self._root = Path(root or os.environ.get("LAKEFOLIO_CACHE") or Path(home) / "lakefolio")
-        self._limit_bytes = limit_bytes or int(os.environ.get("LAKEFOLIO_CACHE_BYTES") or _LIMIT_BYTES)
+        self._limit_bytes = limit_bytes or _configured_limit()
         self._given: set[Path] = set()
         self._lock = threading.Lock()
         at_forks(self)
@@ -88,6 +90,21 @@ class FileCache:
             if path != keep and path not in self._given:
                 path.unlink(missing_ok=True)
                 excess -= size
+
+
+def _configured_limit() -> int:
+    text = os.environ.get("LAKEFOLIO_CACHE_BYTES", "").strip()
+    if not text:
+        return _LIMIT_BYTES
+    found = parse_bytes(text)
+    if found is None:
+        raise InvalidInputError(
+            f"environment variable LAKEFOLIO_CACHE_BYTES is {text!r}, expected a number of bytes",
+            kind="bad-config",
+            hint="write LAKEFOLIO_CACHE_BYTES=10GiB, or unset it",
+            key="cache_bytes",
+        )
+    return found
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError, UnsupportedTypeError
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source
+from lakefolio.process.places import working_directory
 
 __all__ = ["ArtifactHandler", "existing_path"]
 
@@ -121,7 +122,7 @@ def existing_path(path: str | Path) -> Path:
     dangling = " (a link that leads nowhere)" if found.is_symlink() else ""
     raise LocalFileNotFoundError(
         f"there is no file {str(path)!r}{dangling}",
-        hint=f"check the path; relative ones start at {str(Path.cwd())!r}",
+        hint=f"check the path; relative ones start at {working_directory() or 'a folder that is gone'!r}",
         path=str(path),
     )
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "counted_as", "format_bytes"]
+import re
+from typing import Final
+
+__all__ = ["counted", "counted_as", "format_bytes", "parse_bytes"]
+
+_BYTES: Final = re.compile(r"(\d[\d_,]*(?:\.\d+)?)\s*([KMGT])?(i)?B?", re.IGNORECASE)
 
 
 def format_bytes(count: float) -> str:
@@ -12,6 +17,15 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     raise AssertionError
+
+
+def parse_bytes(text: str) -> int | None:
+    """Return the bytes that a text says, or None: ``1048576``, ``10GB`` (by 1,000), ``1.5 GiB`` (by 1,024)."""
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        return None
+    power = " KMGT".index((match[2] or " ").upper())
+    return int(float(match[1].replace("_", "").replace(",", "")) * (1024 if match[3] else 1000) ** power)
 
 
 def counted(count: int, what: str) -> str:

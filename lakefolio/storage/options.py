@@ -225,7 +225,11 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
         raise _bad(uri, "is empty" if not text else "holds control characters")
     check_slashes(text, objects=objects)
     if not separator:
-        return Location("file", "", os.path.abspath(os.path.expanduser(text)))
+        try:
+            return Location("file", "", os.path.abspath(os.path.expanduser(text)))
+        except FileNotFoundError as exc:
+            gone = "is relative to the working directory, which is gone"
+            raise _bad(text, gone, "go to another, or give an absolute path") from exc
     known = _SCHEMES.get(scheme.lower())
     if known is None or (known == "http" and not objects):
         shown = [f"{name}://" for name in _SCHEMES if _SCHEMES[name] != "http" or objects]

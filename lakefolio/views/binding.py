@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
 from lakefolio.views.view_files import View, create_view, quoted
@@ -42,10 +43,23 @@ def open_tables(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) 
 
 
 def lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keep the SQL of a connection from files, the network, Python variables and settings."""
-    connection.execute(
-        "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
-    )
+    """Keep the SQL of a connection from files, the network, Python variables and settings.
+
+    Raises:
+        StorageError: kind ``no-working-directory``: DuckDB wants to know it for this, and it was deleted.
+    """
+    import duckdb
+
+    try:
+        connection.execute(
+            "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
+        )
+    except duckdb.IOException as exc:
+        raise StorageError(
+            "SQL can't be asked: the working directory was deleted",
+            kind="no-working-directory",
+            hint="go to another folder: cd",
+        ) from exc
 
 
 def relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
