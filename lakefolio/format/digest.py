@@ -152,10 +152,14 @@ class TableDigest:
                 _feed(job)
 
     def dictionaries(self) -> dict[str, pa.Array]:
-        """Return the values of every dictionary so far by path: ``column``, ``column.field``, ``column[]``."""
+        """Return the values of every dictionary so far by place: positions from the table down, ``"3"``, ``"3.0.1"``.
+
+        A struct's fields are 0, 1, …; the items of a list are 0; the entries of a map are 0, in them the key is 0 and
+        the value is 1.
+        """
         found: dict[str, pa.Array] = {}
-        for column in self._columns:
-            column.dictionaries(found)
+        for position, column in enumerate(self._columns):
+            column.dictionaries(found, str(position))
         return found
 
     def digest(self) -> str:
@@ -318,8 +322,8 @@ class _Column:
             whole.update(stream)
         return whole.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array]) -> None:
-        """Add the dictionaries of this column and its children to ``found``."""
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        """Add the dictionaries of this column, which lies at ``place``, and of its children to ``found``."""
 
 
 class _Null(_Column):
@@ -458,8 +462,8 @@ class _List(_Column):
         yield self._lengths.digest()
         yield self._items.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array]) -> None:
-        self._items.dictionaries(found)
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        self._items.dictionaries(found, f"{place}.0")
 
 
 class _Struct(_Column):
@@ -477,9 +481,9 @@ class _Struct(_Column):
         for column in self._fields:
             yield column.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array]) -> None:
-        for column in self._fields:
-            column.dictionaries(found)
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        for position, column in enumerate(self._fields):
+            column.dictionaries(found, f"{place}.{position}")
 
 
 class _Extension(_Column):
@@ -493,8 +497,8 @@ class _Extension(_Column):
     def digest(self) -> bytes:
         return self._storage.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array]) -> None:
-        self._storage.dictionaries(found)
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        self._storage.dictionaries(found, place)
 
 
 class _Dictionary(_Column):
@@ -533,8 +537,8 @@ class _Dictionary(_Column):
         values.update(self._values)
         yield values.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array]) -> None:
-        found[self.path] = self._values
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        found[place] = self._values
 
 
 def _same(one: pa.Array, other: pa.Array) -> bool:

@@ -3,7 +3,7 @@
 Parquet alone loses some of Arrow: dictionaries that aren't text, values of a dictionary that no row uses, time in
 seconds and 64-bit dates, the number of rows of a table without columns. So the file holds what other readers
 understand, and under the key ``lakefolio:table`` in its footer a JSON document that says what it was:
-``{"dictionaries": {path: base64}, "rows": n, "schema": base64, "version": 1}`` with an Arrow IPC schema and
+``{"dictionaries": {place: base64}, "rows": n, "schema": base64, "version": 1}`` with an Arrow IPC schema and
 Arrow IPC streams of one column. Readers that don't know it still read every value.
 """
 
@@ -66,7 +66,7 @@ def check_schema(schema: pa.Schema) -> None:
         problem = _unsupported(field.type)
         if problem is not None:
             raise InvalidInputError(
-                f"column {field.name!r} is of the type {field.type}; Parquet has nothing for {problem}",
+                f"column {field.name!r} of the type {field.type} can't be stored: Parquet has nothing for {problem}",
                 kind="unsupported-column",
                 hint="cast the column first",
                 column=field.name,
@@ -80,9 +80,13 @@ def _unsupported(kind: pa.DataType) -> str | None:
     if types.is_union(kind) or types.is_run_end_encoded(kind) or str(kind) == "month_day_nano_interval":
         return str(kind)
     if types.is_dictionary(kind):
+        if _has_dictionary(kind.value_type):
+            return "a dictionary of dictionaries"
         return _unsupported(kind.value_type)
     if types.is_struct(kind) and not kind.num_fields:
         return "a struct without fields"
+    if types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields:
+        return "a struct with two fields of one name"
     return next((found for child in children(kind) if (found := _unsupported(child.type))), None)
 
 
@@ -99,7 +103,7 @@ def write_batches(
         batches: Tables of ``schema``.
         schema: What comes back.
         target: A path, or a file to write to.
-        dictionaries: Called after the last batch: the values of each dictionary, by path.
+        dictionaries: Called after the last batch: the values of each dictionary, by place.
         extra: Entries of the footer for other readers.
     """
     import pyarrow.parquet as pq
@@ -230,7 +234,7 @@ def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) -> bytes:
     document = {
-        "dictionaries": {path: arrow_ipc.packed(values) for path, values in dictionaries.items()},
+        "dictionaries": {place: arrow_ipc.packed(values) for place, values in dictionaries.items()},
         "rows": rows,
         "schema": base64.b64encode(schema.serialize()).decode(),
         "version": 1,
@@ -336,12 +340,13 @@ class _Footer:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.schema = schema_of(document)
         self.rows: int = document["rows"]
-        self._dictionaries = {path: arrow_ipc.unpacked(text) for path, text in document["dictionaries"].items()}
+        self._dictionaries = {place: arrow_ipc.unpacked(text) for place, text in document["dictionaries"].items()}
 
     def restored(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
         """Return a table of the file, or a part of it, as the columns of ``schema`` that it was."""
+        places = {name: str(position) for position, name in enumerate(self.schema.names)}
         columns = [
-            _restored(column, field.type, field.name, self._dictionaries)
+            _restored(column, field.type, places[field.name], self._dictionaries)
             for column, field in zip(table.select(schema.names).columns, schema, strict=True)
         ]
         return pa.Table.from_arrays(columns, schema=schema)
@@ -352,11 +357,11 @@ def schema_of(footer: Mapping[str, Any]) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(footer["schema"])))
 
 
-def _restored(column: pa.ChunkedArray, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.ChunkedArray:
+def _restored(column: pa.ChunkedArray, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.ChunkedArray:
     if column.type == kind and not _has_dictionary(kind):
         return column
     chunks = column.chunks or [pa.array([], column.type)]
-    return pa.chunked_array([_restored_array(chunk, kind, path, known) for chunk in chunks], kind)
+    return pa.chunked_array([_restored_array(chunk, kind, place, known) for chunk in chunks], kind)
 
 
 def _has_dictionary(kind: pa.DataType) -> bool:
@@ -374,31 +379,31 @@ def is_composite(kind: pa.DataType) -> bool:
     )
 
 
-def _restored_array(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:
+def _restored_array(array: pa.Array, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.Array:
     if pa.types.is_dictionary(kind):
-        return _dictionary(array, kind, path, known)
+        return _dictionary(array, kind, place, known)
     if not _has_dictionary(kind):
         if array.type == kind:
             return array
         if not pa.types.is_nested(kind):
             return array.cast(kind)
     if pa.types.is_struct(kind):
-        names = iter([f"{path}.{field.name}" for field in kind])
-        return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(names), known))
-    if pa.types.is_map(kind):
-        parts = iter([f"{path}[].{field.name}" for field in (kind.key_field, kind.item_field)])
-        return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(parts), known))
-    return rebuilt(array, kind, lambda child, to: _restored_array(child, to, f"{path}[]", known))
+        places = iter([f"{place}.{position}" for position in range(kind.num_fields)])
+    elif pa.types.is_map(kind):
+        places = iter([f"{place}.0.0", f"{place}.0.1"])
+    else:
+        places = iter([f"{place}.0"])
+    return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(places), known))
 
 
-def _dictionary(array: pa.Array, kind: pa.DataType, path: str, known: Mapping[str, pa.Array]) -> pa.Array:
+def _dictionary(array: pa.Array, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         values, indices = array.dictionary, array.indices
     else:
         encoded = None if pa.types.is_nested(array.type) else pc.dictionary_encode(array)
         values = array if encoded is None else encoded.dictionary
         indices = pa.array(np.arange(len(array), dtype=np.int64)) if encoded is None else encoded.indices
-    wanted = known[path]
+    wanted = known[place]
     if values.type != wanted.type:
         values = values.cast(wanted.type)
     _, codes = grow_dictionary(wanted, values)
