@@ -14,7 +14,7 @@ from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.items.arrow_nested import children, rebuilt
 from lakefolio.items.optional_imports import need
 
-__all__ = ["checked", "to_pandas", "to_polars"]
+__all__ = ["checked", "polars_scans", "to_pandas", "to_polars"]
 
 
 _NULLABLE: Final = {f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -47,6 +47,18 @@ def to_polars(table: pa.Table) -> Any:
     """
     pl = need("polars", "a polars table")
     return checked(table, "polars", lambda part: pl.from_arrow(_for_polars(part)))
+
+
+def polars_scans(schema: pa.Schema) -> bool:
+    """Say whether polars reads a Parquet file of this schema itself; of some types it panics."""
+    pl = need("polars", "a lazy frame")
+    try:
+        pl.from_arrow(schema.empty_table())
+    except BaseException as exc:
+        if not _is_failure(exc):
+            raise
+        return False
+    return all(_polars_type(field.type) == field.type for field in schema)
 
 
 def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -> Any:

@@ -85,6 +85,10 @@ def _unsupported(kind: pa.DataType) -> str | None:
         return _unsupported(kind.value_type)
     if types.is_struct(kind) and not kind.num_fields:
         return "a struct without fields"
+    if types.is_fixed_size_list(kind) and not kind.list_size:
+        return "a fixed-size list of size 0"
+    if types.is_decimal(kind) and not 0 <= kind.scale <= kind.precision:
+        return f"a decimal with the scale {kind.scale}"
     if types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields:
         return "a struct with two fields of one name"
     return next((found for child in children(kind) if (found := _unsupported(child.type))), None)

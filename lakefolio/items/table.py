@@ -20,7 +20,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.digest import TableDigest, table_digest
 from lakefolio.items import pandas_frame, parquet
-from lakefolio.items.conversions import to_pandas, to_polars
+from lakefolio.items.conversions import polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 
@@ -177,11 +177,13 @@ class TableHandler:
             wanted = "arrow"
         try:
             file = _checked_file(source, details, on_disk=as_ == "lazy")
-            if as_ == "lazy":
+            if as_ == "lazy" and polars_scans(pq.read_schema(file)):
                 scan = need("polars", "a lazy frame").scan_parquet(file)
                 return scan.select(list(columns)) if columns is not None else scan
             names, picked = _projection(file, columns)
             table, rows = parquet.read_table(file, columns=names, filters=filters)
+            if wanted == "lazy":
+                return _converted(table, rows, "polars", {}, picked, changed=True).lazy()
             return _converted(table, rows, wanted, details, picked, changed=filters is not None)
         except _DAMAGE as exc:
             if isinstance(exc, LakefolioError) or filters is not None:
