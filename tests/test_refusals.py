@@ -309,6 +309,7 @@ FOLIO_READS = {
     "data",
     "describe",
     "diff_from_snapshot",
+    "export",
     "get",
     "get_artifact_info",
     "get_artifact_path",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.files import publish
 from lakefolio.cli.naming import items
+from lakefolio.folio.local_files import publish
 
 if TYPE_CHECKING:
     from lakefolio.lineage.graph import Graph, Lineage

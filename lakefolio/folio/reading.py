@@ -153,6 +153,37 @@ class Reading(FolioBase):
             options["reconstruct"] = False
         return _load(*self._find_kind(name, ("pytorch_model",), "a PyTorch model", at), options)
 
+    def export(
+        self, name: str, path: str | Path, *, format: str | None = None, at: At = None, overwrite: bool = False
+    ) -> Path:
+        """Write an item to a local file in the format that the file's name asks for; a folder to a folder.
+
+        The file appears when it is complete. CSV, TSV and JSON hold text: durations, periods, nested and binary values
+        are written so that people can read them.
+
+        Args:
+            name: A name or a reference.
+            path: The file or folder to write; in an existing folder it gets the item's name.
+            format: Of a table: ``parquet``, ``csv``, ``tsv``, ``json``, ``ndjson``, ``feather`` or ``arrow``; by
+                default what ``path`` ends with (``.csv.gz`` is compressed), and Parquet if it has no ending.
+            at: As of when.
+            overwrite: Replace a file that exists. A folder is never replaced.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            InvalidInputError: The ending of ``path`` asks for a format that the item can't be written in.
+            AlreadyExistsError: Something is there already.
+            StorageError: It can't be written.
+        """
+        from lakefolio.folio.exporting import export
+
+        reader, entry = self._find(name, at)
+        written = export(reader, entry, Path(path).expanduser(), format, overwrite=overwrite)
+        reader.was_read(entry)
+        return written
+
     # -- paths ---------------------------------------------------------------------------------------------
 
     def item_path(self, name: str, *, at: At = None) -> str:

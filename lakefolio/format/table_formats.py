@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Final
 
-__all__ = ["COMPRESSIONS", "READABLE", "compression_of", "format_of", "stem_of"]
+__all__ = ["COMPRESSIONS", "READABLE", "WRITABLE", "compression_of", "format_of", "stem_of"]
 
 READABLE: Final = ("parquet", "csv", "tsv", "feather", "arrow")
 """The formats that a table is read from."""
+WRITABLE: Final = ("parquet", "csv", "tsv", "json", "ndjson", "feather", "arrow")
+"""The formats that a table is written in."""
 COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """The compressions of CSV and TSV files, by the ending that follows theirs."""
 _ENDINGS: Final = {
@@ -24,7 +26,7 @@ _ENDINGS: Final = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
-_COMPRESSIBLE: Final = ("csv", "tsv", "ndjson")
+_COMPRESSIBLE: Final = ("csv", "tsv", "json", "ndjson")
 
 
 def format_of(name: str) -> str | None:

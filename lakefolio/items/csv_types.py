@@ -3,7 +3,8 @@
 A column gets the first type of this list that holds all of its cells: bool, int64, uint64, float64, decimal128, date32,
 timestamp, time, string. Cells of numbers with leading zeros or a plus sign (postal codes, telephone numbers) are text,
 and so are numbers with more digits than a decimal of 38 digits. An empty cell is missing, and so are ``NA``, ``null``
-and the like in columns that are not text; in a column of words an empty cell is the empty text.
+and the like in columns that are not text; in a column of words an empty cell is the
+empty text, unless the file writes its texts in quotes.
 """
 
 from __future__ import annotations

@@ -22,9 +22,20 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.json_decode import decode
 from lakefolio.format.json_encode import encode
 from lakefolio.items import arrow_ipc
+from lakefolio.items.optional_imports import need
 from lakefolio.items.pandas_cells import Cells, cells_of, check_dtype, values_of
 
-__all__ = ["PLAN_KEY", "footer", "from_arrow", "index_names", "names_by_label", "plan_of", "to_arrow", "without_plan"]
+__all__ = [
+    "PLAN_KEY",
+    "footer",
+    "from_arrow",
+    "index_names",
+    "names_by_label",
+    "plan_of",
+    "to_arrow",
+    "with_texts",
+    "without_plan",
+]
 
 PLAN_KEY: Final = b"lakefolio:pandas"
 _NULLABLE: Final = {
@@ -94,6 +105,21 @@ def without_plan(table: pa.Table) -> pa.Table:
     """Return the table as other libraries should see it."""
     metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != PLAN_KEY}
     return table.replace_schema_metadata(metadata or None)
+
+
+def with_texts(table: pa.Table, plan: Mapping[str, Any]) -> pa.Table:
+    """Return the table as other libraries should see it, periods (numbers in Arrow) as the texts that pandas shows."""
+    cells = dict(zip(plan["names"], plan["cells"], strict=True))
+    cells |= {level["name"]: level["cell"] for level in plan["index"].get("levels", ())}
+    for place, name in enumerate(table.column_names):
+        if cells.get(name, {}).get("kind") == "period":
+            column = table.column(name)
+            periods = values_of(column, cells[name]) if need("pandas", "a column of periods") else ()
+            texts = [
+                None if gone else str(one) for one, gone in zip(periods, column.is_null().to_pylist(), strict=True)
+            ]
+            table = table.set_column(place, name, pa.array(texts, pa.string()))
+    return without_plan(table)
 
 
 def index_names(plan: Mapping[str, Any]) -> list[str]:

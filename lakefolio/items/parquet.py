@@ -356,6 +356,13 @@ class _Footer:
         return pa.Table.from_arrays(columns, schema=schema)
 
 
+def stored_schema(source: Path | pa.Buffer) -> pa.Schema:
+    """Return the schema of a Parquet file as other readers see it."""
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(source if isinstance(source, Path) else pa.BufferReader(source))
+
+
 def schema_of(footer: Mapping[str, Any]) -> pa.Schema:
     """Return the schema of the table that was written, from what lies under ``FOOTER_KEY``."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(footer["schema"])))

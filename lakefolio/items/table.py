@@ -23,6 +23,8 @@ from lakefolio.items import pandas_frame, parquet
 from lakefolio.items.conversions import polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.pandas_frame import with_texts
+from lakefolio.items.table_export import write_table
 
 __all__ = ["TableHandler"]
 
@@ -177,7 +179,7 @@ class TableHandler:
             wanted = "arrow"
         try:
             file = _checked_file(source, details, on_disk=as_ == "lazy")
-            if as_ == "lazy" and polars_scans(pq.read_schema(file)):
+            if as_ == "lazy" and polars_scans(parquet.stored_schema(file)):
                 scan = need("polars", "a lazy frame").scan_parquet(file)
                 return scan.select(list(columns)) if columns is not None else scan
             names, picked = _projection(file, columns)
@@ -189,6 +191,25 @@ class TableHandler:
             if isinstance(exc, LakefolioError) or filters is not None:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+
+    def export(
+        self, source: Source, details: Mapping[str, Any], target: Path, format: str, compression: str | None = None
+    ) -> None:
+        """Write the table in another format; see ``table_export.write_table``.
+
+        Raises:
+            IntegrityError: If the file can't be read.
+        """
+        try:
+            table, rows = parquet.read_table(_checked_file(source, details))
+            plan = pandas_frame.plan_of(table.schema)
+            if plan is None:
+                plain = _converted(table, rows, "arrow", {}, None, changed=False)
+            else:
+                plain = with_texts(table, plan)
+        except _DAMAGE as exc:
+            raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+        write_table(plain, target, format, compression)
 
     def check(self, source: Source, details: Mapping[str, Any], digest: str) -> None:
         """Verify that the stored table is the one that a digest names, which no digest of its bytes says.

@@ -140,7 +140,9 @@ def open_csv(
             hint=f"it has {', '.join(map(repr, names[:20]))}",
             column=unknown[0],
         )
-    fields, notes, numbers = [], [], set()
+    fields, notes = [], []
+    # who writes names in quotes writes texts so: what has none is missing, not the empty text
+    nullable = set(names) if all(_starts_quoted(path) for path in paths) else set()
     for name, guess in zip(names, guesses, strict=True):
         if guess is None:
             fields.append(pa.field(name, asked.get(name, asked.get("*"))))
@@ -148,14 +150,14 @@ def open_csv(
         choice = guess.choice()
         fields.append(pa.field(name, choice.type))
         if choice.reason is not None:
-            numbers.add(name)
+            nullable.add(name)
             notes.append(f"{name!r} is stored as {choice.type}, since {choice.reason}")
     if notes:
         more = f" (and {len(notes) - 5} columns more)" if len(notes) > 5 else ""
         warnings.warn(f"{paths[0].name}: {'; '.join(notes[:5])}{more}", UserWarning, stacklevel=5)
     schema = pa.schema(fields)
     batches = itertools.chain.from_iterable(_batches(path, names, options) for path in paths)
-    yield pa.RecordBatchReader.from_batches(schema, _typed(batches, schema, numbers, paths[0]))
+    yield pa.RecordBatchReader.from_batches(schema, _typed(batches, schema, nullable, paths[0]))
 
 
 def _asked(types: Types) -> dict[str, pa.DataType]:
@@ -243,6 +245,12 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
         raise _unreadable(path, "csv", exc) from exc
 
 
+def _starts_quoted(path: Path) -> bool:
+    with pa.input_stream(str(path), compression=compression_of(path.name)) as file:
+        head: bytes = file.read(4)
+    return head.removeprefix(b"\xef\xbb\xbf").startswith(b'"')
+
+
 def _encoding_of(path: Path) -> str:
     if compression_of(path.name):
         return "utf8"
@@ -251,13 +259,13 @@ def _encoding_of(path: Path) -> str:
 
 
 def _typed(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, numbers: set[str], path: Path
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, nullable: set[str], path: Path
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         columns = []
         for column, field in zip(batch.columns, schema, strict=True):
             try:
-                columns.append(converted(column, field.type, words=field.name not in numbers))
+                columns.append(converted(column, field.type, words=field.name not in nullable))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
                 raise InvalidInputError(
                     f"column {field.name!r} of {path.name!r} can't be read as {field.type}: {exc}",

@@ -124,3 +124,20 @@ def test_what_cant_be_written(said, stocked: str, args: list[str], kind: str) ->
 
 def test_an_unwritable_folder_is_one_line(said, stocked: str) -> None:
     assert said("get", "experiments/clf:config", "-o", "/proc/x.json", code=7).kind == "local-write-failed"
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x.h5", "x.dat"])
+def test_a_format_that_there_is_not_is_refused_with_those_there_are(said, stocked: str, name: str) -> None:
+    refused = said("get", "experiments/clf:scores", "-o", name, code=2)
+    assert refused.kind == "bad-format"
+    assert ".csv" in refused.hint
+    assert not Path(name).exists()
+    assert said("get", "experiments/clf:emb", "-o", "emb.csv", code=2).kind == "bad-format"
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv.gz", "t.feather", "t.arrow"])
+def test_what_was_written_is_what_the_name_says(run, stocked: str, name: str) -> None:
+    run("get", "experiments/clf:scores", "-o", name)
+    run("add", "t:back", name)
+    assert lf.open(stocked).get("t:back", as_="arrow").column("id").to_pylist() == [1, 2]
+    assert run("get", "experiments/clf:scores", "--format", "tsv").stdout.startswith('"id"\t"name"')

@@ -1,4 +1,4 @@
-"""Local files that commands write: whole or not at all, and never over something else unasked."""
+"""Local files and folders that are made for users: whole or not at all, and never over something else unasked."""
 
 from __future__ import annotations
 
