@@ -35,6 +35,7 @@ __all__ = [
     "memory_bytes",
     "read_table",
     "schema_of",
+    "stored_schema",
     "write_batches",
 ]
 

@@ -31,8 +31,8 @@ from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.round_trip import walk
 from lakefolio.items.sklearn_bounds import check_bounds, plain_member
+from lakefolio.items.sklearn_checks import TREE_TYPES, check_model
 from lakefolio.items.sklearn_round_trip import check_comes_back, culprit, refusal, schema_nodes
-from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_trees
 
 __all__ = ["SklearnHandler"]
 
@@ -144,7 +144,7 @@ class SklearnHandler:
                     types=refused,
                 )
             model = skops.loads(data, trusted=sorted(unknown))
-            check_trees(model)
+            check_model(model)
         except LakefolioError:
             raise
         except (ImportError, AttributeError) as exc:

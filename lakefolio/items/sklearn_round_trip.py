@@ -16,7 +16,7 @@ import numpy as np
 
 from lakefolio.errors import IntegrityError, UnsupportedTypeError
 from lakefolio.items.round_trip import Part, first_difference, how_to_rebuild, parts_of, walk
-from lakefolio.items.sklearn_tree_checks import check_trees
+from lakefolio.items.sklearn_checks import check_model
 
 __all__ = ["check_comes_back", "culprit", "refusal", "schema_nodes"]
 
@@ -44,7 +44,7 @@ def check_comes_back(obj: Any, content: bytes, schema: Mapping[str, Any]) -> Non
     if found is not None:
         raise refusal(obj, *found)
     try:
-        check_trees(back)
+        check_model(back)
     except IntegrityError as exc:
         raise refusal(obj, Part("", obj), f"would be refused when it is loaded: {exc.message}") from exc
 

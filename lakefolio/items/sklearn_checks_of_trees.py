@@ -1,0 +1,120 @@
+"""Check the node tables of scikit-learn's trees, whose indices its compiled code follows without looking."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from lakefolio.errors import IntegrityError
+
+__all__ = ["TREE_TYPES", "check_boosting", "check_owner", "check_tree"]
+
+_BITSET_WORDS: Final = 8
+
+TREE_TYPES: Final = frozenset(
+    {
+        "sklearn.tree._tree.Tree",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    }
+)
+"""What skops reports as untrusted, and :func:`check_tree` looks into."""
+
+
+def check_tree(obj: Any, name: str) -> None:
+    """Check one tree or predictor of the type ``name``, one of TREE_TYPES.
+
+    Raises:
+        IntegrityError: If a node points outside its tree, back to an earlier node, or to a feature that isn't
+            there, or if the tree is deeper than it says.
+    """
+    if name == "sklearn.tree._tree.Tree":
+        leaf = np.asarray(obj.children_left) == -1
+        _check_nodes(leaf, obj.children_left, obj.children_right, obj.feature, obj.n_features)
+        depth = _depth(leaf, np.asarray(obj.children_left), np.asarray(obj.children_right))
+        _require(depth <= obj.max_depth, "a tree that is deeper than it says")
+    else:
+        _check_predictor(obj, np.iinfo(np.int64).max, np.iinfo(np.int64).max)
+
+
+def _depth(leaf: Any, left: Any, right: Any) -> int:
+    level, depth = np.array([0]), 0
+    while True:
+        inner = level[~leaf[level]]
+        if not len(inner):
+            return depth
+        # a node that two parents share is looked at once, or a crafted tree would grow without end
+        level, depth = np.unique(np.concatenate([left[inner], right[inner]])), depth + 1
+
+
+def check_boosting(obj: Any) -> None:
+    """Check that boosted trees have a column for the prediction of each tree of a stage.
+
+    Raises:
+        IntegrityError: If there are fewer columns, into which scikit-learn would write all the same.
+    """
+    stages = obj.__dict__["estimators_"]
+    _require(isinstance(stages, np.ndarray) and stages.ndim == 2, "boosted trees that are no table of stages")
+    _require(stages.shape[1] == obj.__dict__.get("n_trees_per_iteration_"), "more boosted trees than predictions")
+    try:
+        columns = np.shape(obj._raw_predict_init(np.zeros((1, int(obj.n_features_in_)), np.float32)))
+    except Exception:  # its predictions fail in the same way, before any tree is asked
+        return
+    _require(columns == (1, stages.shape[1]), "more boosted trees than predictions")
+
+
+def check_owner(obj: Any) -> None:
+    """Check that an estimator gives its trees as many features as they were grown on.
+
+    Raises:
+        IntegrityError: If it gives fewer.
+    """
+    inside = getattr(obj, "__dict__", {})
+    width = inside.get("n_features_in_")
+    tree = inside.get("tree_")
+    if tree is not None and hasattr(tree, "n_features"):
+        _require(isinstance(width, int) and width >= tree.n_features, "a tree of more features than its estimator")
+    members = inside.get("estimators_")
+    if "estimators_features_" in inside:  # numpy picks the features of each tree, and checks its indices
+        if "_max_features" in inside:  # an isolation forest, which gives them to the trees without their estimators
+            width = inside["_max_features"]
+            counts = {len(features) for features in inside["estimators_features_"]}
+            _require(counts <= {width}, "a tree of other features than its forest")
+        else:
+            return
+    for member in np.ravel(members).tolist() if isinstance(members, (list, np.ndarray)) else ():
+        tree = getattr(member, "__dict__", {}).get("tree_")
+        if tree is not None and hasattr(tree, "n_features"):
+            _require(isinstance(width, int) and width >= tree.n_features, "a tree of more features than its forest")
+    binned = len(getattr(inside.get("_bin_mapper"), "is_categorical_", ()))
+    for stage in inside.get("_predictors", ()) or ():
+        for predictor in stage:
+            _check_predictor(predictor, width if isinstance(width, int) else 0, binned)
+
+
+def _check_predictor(predictor: Any, features: int, binned: int) -> None:
+    nodes = predictor.nodes
+    _require(isinstance(nodes, np.ndarray) and nodes.ndim == 1 and nodes.dtype.names is not None, "no node table")
+    leaf = nodes["is_leaf"].astype(bool)
+    _check_nodes(leaf, nodes["left"], nodes["right"], nodes["feature_idx"], features)
+    categorical = nodes["is_categorical"].astype(bool) & ~leaf
+    _require(bool((nodes["feature_idx"][categorical] < binned).all()), "a node of categories that aren't there")
+    for bitsets in (predictor.binned_left_cat_bitsets, predictor.raw_left_cat_bitsets):
+        _require(bitsets.ndim == 2 and bitsets.shape[1] == _BITSET_WORDS, "sets of categories of another size")
+        _require(bool((nodes["bitset_idx"][categorical] < len(bitsets)).all()), "a set of categories that isn't there")
+
+
+def _check_nodes(leaf: Any, left: Any, right: Any, feature: Any, features: int) -> None:
+    inner = np.flatnonzero(~np.asarray(leaf))
+    _require(len(leaf) > 0, "a tree without nodes")
+    for children in (left, right):
+        below = np.asarray(children)[inner].astype(np.int64)
+        # children come after their parent, so that following them ends
+        _require(bool(((below > inner) & (below < len(leaf))).all()), "a node whose child isn't there")
+    chosen = np.asarray(feature)[inner].astype(np.int64)
+    _require(bool(((chosen >= 0) & (chosen < features)).all()), "a node that looks at a feature that isn't there")
+
+
+def _require(fine: bool, problem: str) -> None:
+    if not fine:
+        raise IntegrityError(f"the stored model holds {problem}", kind="unsafe-tree", hint="don't use this model")
