@@ -204,7 +204,9 @@ def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, An
     if kind == "array":
         folio.add_numpy(name, _array(source), **words)
     elif kind == "json":
-        folio.add_json(name, _json(source), **words)
+        from lakefolio.items.json_import import read_json_file
+
+        folio.add_json(name, read_json_file(source), **words)
     elif stdin and source.stat().st_size <= _IN_MEMORY_BYTES:
         folio.add_data(name, source.read_bytes(), **words)
     else:
@@ -236,13 +238,6 @@ def _array(source: Path) -> Any:
         return np.load(source, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as exc:
         raise _unreadable(source, "an .npy file", exc) from exc
-
-
-def _json(source: Path) -> Any:
-    try:
-        return json.loads(source.read_bytes())
-    except (ValueError, RecursionError) as exc:
-        raise _unreadable(source, "JSON", exc) from exc
 
 
 def _unreadable(source: Path, what: str, exc: Exception) -> InvalidInputError:

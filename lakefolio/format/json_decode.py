@@ -218,7 +218,9 @@ class _Decoder:
         found = dt.datetime.fromisoformat(document["value"])
         zone = document.get("zone")
         if isinstance(zone, str) and (named := zone_of(zone)) is not None:
-            found = found.astimezone(named)
+            wall = found.replace(tzinfo=named, fold=1 if document.get("fold") else 0)
+            # the instant counts, should the rules of the zone have changed; near the year 9999 there may be none in UTC
+            found = wall if wall.utcoffset() == found.utcoffset() else found.astimezone(named)
         return found.replace(fold=1) if document.get("fold") else found
 
     def _time(self, document: Any) -> dt.time:

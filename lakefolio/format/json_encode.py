@@ -14,7 +14,7 @@ bits as DOUBLE, but keeps its digits: as text, or cast to HUGEINT, it is exact.)
 
 An Enum member, a dataclass or a namedtuple is stored with its class as ``module:qualname`` beside its plain
 value; ``json_decode`` says when it comes back as that class. Instances of other subclasses of dict, list,
-tuple, set, str, int, float and bytes come back as the base type.
+tuple, set, str, int, float and bytes come back as the base type; those with attributes of their own are refused.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import functools
 import json
 import math
 import pathlib
@@ -177,6 +178,7 @@ class _Encoder:
             name = obj.name if obj.name in kind.__members__ else None  # type: ignore[attr-defined]
             return {**_tag("enum", value), "class": _class_name(kind), "name": name}
         if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+            _check_attributes(obj, path, {field.name for field in dataclasses.fields(obj)})
             names = [field.name for field in dataclasses.fields(obj) if hasattr(obj, field.name)]
             pairs = [[name, self.value(getattr(obj, name), f"{path}.{name}", depth + 1)] for name in names]
             return {**_tag("dataclass", pairs), "class": _class_name(kind)}
@@ -188,9 +190,11 @@ class _Encoder:
         if found is not None:
             return found
         if isinstance(obj, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
+            _check_attributes(obj, path, set())
             return {**_tag("namedtuple", self._items(obj, path, depth)), "class": _class_name(kind)}
         for base, plain in _BASES.items():
             if isinstance(obj, base):
+                _check_attributes(obj, path, set())
                 return self.value(plain(obj), path, depth)
         name = f"{kind.__module__}.{kind.__qualname__}"
         raise UnsupportedTypeError(
@@ -214,7 +218,7 @@ class _Encoder:
     def _pairs(self, obj: dict[Any, Any], path: str, depth: int) -> list[Any]:
         pairs = []
         for key, value in obj.items():
-            text = repr(key)[:60]
+            text = _key_text(key)
             pairs.append(
                 [
                     self.value(key, f"{path} (the key {text})", depth + 1),
@@ -224,8 +228,35 @@ class _Encoder:
         return pairs
 
 
+def _check_attributes(obj: Any, path: str, known: set[str]) -> None:
+    """Refuse an object with attributes, or with content of a container, that would not come back."""
+    kind = type(obj)
+    inside = getattr(obj, "__dict__", None)
+    more = [
+        name
+        for name, value in (inside.items() if isinstance(inside, dict) else ())
+        if name not in known and value and not isinstance(getattr(kind, name, None), functools.cached_property)
+    ]
+    if not more and not (known and isinstance(obj, tuple(_BASES))):
+        return
+    what = f"the attribute {more[0]!r}" if more else "what it holds besides its fields"
+    raise UnsupportedTypeError(
+        f"the value at {_short(path)} is a {kind.__module__}.{kind.__qualname__}, of which {what} would not come back",
+        hint="turn it into a dict, or into a dataclass with a field for it",
+        path=path,
+        type=f"{kind.__module__}.{kind.__qualname__}",
+    )
+
+
 def _tag(name: str, value: Any, **extra: Any) -> dict[str, Any]:
     return {TYPE: name, "value": value, **extra}
+
+
+def _key_text(key: Any) -> str:
+    try:
+        return repr(key)[:60]
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return f"an int of {key.bit_length()} bits"
 
 
 def _short(path: str) -> str:

@@ -258,11 +258,13 @@ def _keeps_digits(texts: pa.Array, numbers: pa.Array) -> bool:
     extreme = pc.or_(pc.and_(pc.less(size, _SMALLEST_NORMAL), pc.greater(pc.utf8_length(digits), 0)), pc.is_inf(size))
     doubtful = pc.or_(pc.greater(pc.utf8_length(digits), _EXACT_DIGITS), extreme)
     doubtful = pc.and_(doubtful, pc.not_equal(numbers.cast(pa.string()), texts))
-    return all(map(_comes_back, texts.filter(doubtful).to_pylist(), digits.filter(doubtful).to_pylist()))
+    return all(map(keeps_digits, texts.filter(doubtful).to_pylist()))
 
 
-def _comes_back(text: str, digits: str) -> bool:
-    if not digits:  # an infinity
+def keeps_digits(text: str) -> bool:
+    """Say whether a float gives back every digit of the number in ``text``."""
+    digits = text.lower().partition("e")[0].lstrip("+-").replace(".", "").lstrip("0")
+    if not digits.isdecimal():  # zero, NaN or an infinity
         return True
     try:
         return decimal.Decimal(f"{float(text):.{len(digits) - 1}e}") == decimal.Decimal(text)

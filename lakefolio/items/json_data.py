@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.format.json_decode import loads
 from lakefolio.format.json_encode import dumps
 from lakefolio.items.handler import Buffers, Encoded, Source
@@ -61,8 +62,14 @@ class JsonHandler:
         return pandas is not None and (obj is pandas.NaT or obj is pandas.NA or isinstance(obj, pandas.Timedelta))
 
     def encode(self, obj: Any, *, scratch: Path) -> Encoded:
-        """Turn ``obj`` into JSON text; takes no options."""
+        """Turn ``obj`` into JSON text; takes no options.
+
+        Raises:
+            UnsupportedTypeError: If a value inside can't be stored, or would not come back; ``path`` says which.
+            InvalidInputError: For cycles, lone surrogates, arrays and tables inside, and too deep nesting.
+        """
         text = dumps(obj)
+        _check_comes_back(text)
         details: dict[str, Any] = {"type": type(obj).__name__}
         if isinstance(obj, (dict, list, tuple, str, set, frozenset)):
             details["length"] = len(obj)
@@ -84,3 +91,19 @@ class JsonHandler:
                 namedtuples; those of modules that are imported already come back without.
         """
         return loads(source.read(), trusted=trusted)
+
+
+def _check_comes_back(text: bytes) -> None:
+    """Refuse a text that would be read as something else; plain JSON is always read as what it was."""
+    if b'"$type"' not in text:
+        return
+    try:
+        back = loads(text)
+        # a class that this process can't find again gives its plain value
+        same = b'"class":' in text or dumps(back) == text
+    except LakefolioError as exc:
+        raise UnsupportedTypeError(
+            f"a value inside can't be read back: {exc.message}", hint="turn it into text or plain numbers first"
+        ) from exc
+    if not same:
+        raise UnsupportedTypeError("a value inside would come back changed", hint="turn it into plain values first")

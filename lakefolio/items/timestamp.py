@@ -32,7 +32,13 @@ class TimestampHandler:
 
     def accepts(self, obj: object) -> bool:
         """Say whether ``obj`` is a datetime with a time zone (a ``pandas.Timestamp`` is one)."""
-        return isinstance(obj, dt.datetime) and obj.tzinfo is not None and obj == obj
+        if not isinstance(obj, dt.datetime) or obj.tzinfo is None or obj != obj:
+            return False
+        try:
+            obj.astimezone(dt.UTC)
+        except (OverflowError, ValueError):  # of the last hours of 9999 there is no time in UTC: kind json keeps it
+            return False
+        return True
 
     def encode(self, obj: Any, *, scratch: Path) -> Encoded:
         """Turn a datetime with time zone, or seconds since 1970 in UTC, into text; takes no options.
@@ -91,6 +97,14 @@ def _moment(obj: Any) -> tuple[Any, str | float | None]:
                 hint="use datetime.now(timezone.utc) or .replace(tzinfo=…); add_data keeps it without a zone",
             )
         zone = name_of_zone(obj.tzinfo, obj)
+        try:
+            obj.astimezone(dt.UTC)
+        except (OverflowError, ValueError) as exc:
+            raise InvalidInputError(
+                f"the datetime {obj.isoformat()} is no time between the years 1 and 9999 in UTC",
+                kind="bad-timestamp",
+                hint="add_json keeps it with its zone",
+            ) from exc
         if pandas is not None and isinstance(obj, pandas.Timestamp):
             utc = obj.tz_convert("UTC")
             return (utc if utc.nanosecond else utc.to_pydatetime().astimezone(dt.UTC)), zone

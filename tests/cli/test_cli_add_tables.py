@@ -1,5 +1,6 @@
 """``lakefolio add`` of table files: types, encodings and formats are options, and errors speak of these."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,3 +57,19 @@ def test_mistakes_are_named_in_words_of_the_command(said, args: list[str], kind:
     if kind == "bad-format":
         assert "--format" in text
         assert "CSV" not in text
+
+
+def test_numbers_of_json_keep_their_digits(run, said) -> None:
+    Path("n.json").write_text('{"id": 12345678901234567890, "pi": 3.14159265358979323846, "x": 0.1, "far": 1e400}')
+    assert "3.14159265358979323846" in run("add", "a:n", "n.json").stderr
+    back = lf.open("lake").get("a:n")
+    assert back == {
+        "id": 12345678901234567890,
+        "pi": Decimal("3.14159265358979323846"),
+        "x": 0.1,
+        "far": Decimal("1E+400"),
+    }
+    Path("twice.json").write_text('{"a": 1, "b": {"c": 1, "c": 2}}')
+    refused = said("add", "a:no", "twice.json", code=2)
+    assert refused.kind == "bad-file"
+    assert "'c'" in refused.message

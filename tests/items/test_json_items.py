@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import functools
 import json
 import math
 import pathlib
@@ -22,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from items_support import MemorySource, roundtrip, store
 
+import lakefolio as lf
 from lakefolio.errors import FormatError, IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.format.json_decode import loads
 from lakefolio.format.json_encode import MAX_DEPTH, dumps
@@ -352,3 +354,98 @@ def test_a_trust_list_must_be_a_list_of_names(trusted: object) -> None:
 def test_uuid_and_path_alone() -> None:
     one = uuid.uuid4()
     assert roundtrip(one) == one
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {10**5000: 1},
+        {-(10**5000): {"a": 10**400}},
+        [10**4300, 10**300, -(10**299)],
+        dt.datetime.max.replace(tzinfo=zoneinfo.ZoneInfo("America/New_York")),
+        dt.datetime.min.replace(tzinfo=zoneinfo.ZoneInfo("Asia/Kolkata")),
+        dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-12))),
+        {"t": dt.datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris"))},
+        decimal.Decimal("1.10"),
+        decimal.Decimal("1E+999999"),
+        decimal.Decimal("-0"),
+        0.1 + 0.2,
+        5e-324,
+        2**63,
+        fractions.Fraction(10**50, 3),
+    ],
+    ids=lambda value: str(type(value)),
+)
+def test_the_ends_of_the_ranges_come_back(value: object) -> None:
+    back = roundtrip(value, "json")
+    assert type(back) is type(value)
+    if isinstance(value, (dt.datetime, decimal.Decimal, float)):
+        assert repr(back) == repr(value)
+    assert back == value
+
+
+def test_the_last_hours_of_9999_are_kept_with_their_zone(tmp_path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("f")
+    moment = dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(hours=-12)))
+    folio.add("last", moment)
+    assert folio.get("last") == moment
+    with pytest.raises(InvalidInputError) as caught:
+        folio.add_timestamp("no", moment)
+    assert caught.value.kind == "bad-timestamp"
+
+
+class Tagged(dict):
+    pass
+
+
+class Named(str):
+    pass
+
+
+class Point(collections.namedtuple("Point", "x")):
+    pass
+
+
+@dataclasses.dataclass
+class Settings(dict):
+    lr: float = 0.1
+
+
+@dataclasses.dataclass
+class Cached:
+    n: int
+
+    @functools.cached_property
+    def square(self) -> int:
+        return self.n**2
+
+
+def with_attribute(value: object) -> object:
+    value.unit = "m"
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_attribute(Tagged(a=1)),
+        with_attribute(Named("a")),
+        with_attribute(Point(1)),
+        with_attribute(Cached(2)),
+        Settings(),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_an_object_holds_besides_is_not_lost_in_silence(value: object) -> None:
+    with pytest.raises(UnsupportedTypeError) as caught:
+        store({"a": [value]})
+    assert caught.value.path == "$.a[0]"
+    assert caught.value.type.endswith(type(value).__name__)
+
+
+def test_plain_instances_of_subclasses_and_cached_values_are_stored() -> None:
+    assert roundtrip(Tagged(a=1)) == {"a": 1}
+    assert roundtrip(Named("a")) == "a"
+    cached = Cached(3)
+    assert cached.square == 9
+    assert roundtrip(cached) == Cached(3)
