@@ -97,7 +97,15 @@ def rows_of_view(
         "seconds": limits.seconds,
         "memory_mib": max(1, int(limits.memory_mib)),
     }
-    cage = _Cage(wanted, limits)
+    try:
+        cage = _Cage(wanted, limits)
+    except OSError as exc:
+        raise InvalidInputError(
+            f"view file {wanted.path} can't be run: no process can be started: {exc}",
+            kind="view-crashed",
+            hint="view files run in a process of their own, which this system refuses",
+            path=str(wanted.path),
+        ) from exc
     try:
         return cage.ask(request, read)
     finally:

@@ -82,6 +82,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     reads: set[str] = set()
     _collect(connection, request["wanted"].lower(), views, known, order, reads, ())
     _say(out, {"reads": sorted(reads)})
+    _lift_memory()  # what is read comes from the process that asks, and does not count
     for name in sorted(reads):
         types = json.loads(source.readline())
         _register(connection, name, pa.ipc.open_stream(source).read_all(), types)
@@ -153,6 +154,14 @@ def _limit(memory_mib: int, seconds: float) -> None:
         _, most = resource.getrlimit(which)
         with contextlib.suppress(ValueError, OSError):  # macOS refuses some
             resource.setrlimit(which, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _lift_memory() -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _address_space() -> int:

@@ -151,6 +151,8 @@ class _Found:
             return
         if kind not in NODES:
             raise _RefusedError(f"it holds {kind}, which is not allowed")
+        if kind.endswith("_TYPE_INFO") and str(node.get("alias") or "any").lower() not in TYPES:
+            raise _RefusedError(f"it uses the type {node['alias']!r}, which is not allowed")
         if kind == "BASE_TABLE":
             self._table(node)
         elif kind == "TABLE_FUNCTION":

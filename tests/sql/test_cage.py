@@ -15,6 +15,7 @@ import pytest
 import lakefolio as lf
 from lakefolio.views import cage
 from lakefolio.views.cage import Limits, Rows, rows_of_view
+from lakefolio.views.sql_rules import judge
 from lakefolio.views.view_files import load_views, parse_view
 
 RUNS = """
@@ -196,7 +197,6 @@ FORBIDDEN = [
     "create macro x() as 1",
     "prepare x as select 1",
     "checkpoint",
-    "from mine",
     "from nothing",
     "selec 1",
     "",
@@ -204,11 +204,35 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("sql", FORBIDDEN)
+def test_nothing_else_is_allowed(connection, sql):
+    (serialised,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+    reason = judge(serialised, known=frozenset({"runs"})).refused
+    assert reason
+    assert "\n" not in reason.splitlines()[0]
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN[:: len(FORBIDDEN) // 8])
 def test_nothing_else_runs(connection, sql):
     error = refused(connection, sql)
     assert error.kind == "bad-view"
     assert not Path("/tmp/never.csv").exists()
     assert not Path("/tmp/never").exists()
+
+
+def test_rows_that_are_read_do_not_count_as_memory(connection):
+    connection.execute("create view large as select range as n, repeat('x', 500) as text from range(1000000)")
+    view = parse_view(Path("views/mine.sql"), "select count(*) as n, max(text) as text from large", "lake")
+    read = lambda name: connection.cursor().sql(f"from {name}")  # noqa: E731
+    rows = rows_of_view(view, [view], ["large"], read, Limits(60, 64))
+    assert rows.table.to_pylist() == [{"n": 1_000_000, "text": "x" * 500}]
+
+
+def test_a_system_without_processes_is_one_error(connection, monkeypatch):
+    def popen(*given, **options):
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(cage.subprocess, "Popen", popen)
+    assert refused(connection, "select 1 as one").kind == "view-crashed"
 
 
 def test_a_view_file_reads_others_and_never_itself(connection):
