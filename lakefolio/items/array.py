@@ -19,6 +19,7 @@ from lakefolio.items.handler import Buffers, Encoded, Payload, Source
 __all__ = ["ArrayHandler"]
 
 _SUBCLASSES: Final = {"matrix": np.matrix, "recarray": np.recarray}
+_KNOWN: Final = (np.ndarray, np.memmap, np.ma.MaskedArray, *_SUBCLASSES.values())
 
 
 class ArrayHandler:
@@ -45,6 +46,7 @@ class ArrayHandler:
                 hint="use add_data, which stores it as what it is",
                 type=name,
             )
+        _check_class(obj)
         _check_dtype(np.asarray(obj).dtype)
         details = {
             "shape": list(obj.shape),
@@ -98,6 +100,21 @@ class ArrayHandler:
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored array can't be read: {exc}", kind="bad-content") from exc
         return array.view(_SUBCLASSES[subclass]) if subclass in _SUBCLASSES else array
+
+
+def _check_class(obj: Any) -> None:
+    """Refuse arrays of other classes, which hold more than their numbers (units, say) and would come back without."""
+    kind = type(obj)
+    if isinstance(obj, np.generic) or kind in _KNOWN:
+        if not (isinstance(obj, np.ma.MaskedArray) and obj.hardmask):
+            return
+        name, problem, hint = "numpy.ma.MaskedArray", "its hard mask", "use .soften_mask() first"
+    else:
+        name, problem = f"{kind.__module__}.{kind.__qualname__}", "its class"
+        hint = "use numpy.asarray(x) and note what else it holds, units for instance, as metadata"
+    raise InvalidInputError(
+        f"the array is a {name}, and {problem} would not come back", kind="array-subclass", hint=hint, type=name
+    )
 
 
 def _check_dtype(dtype: np.dtype[Any]) -> None:

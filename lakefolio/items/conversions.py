@@ -14,7 +14,7 @@ from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.items.arrow_nested import children, rebuilt
 from lakefolio.items.optional_imports import need
 
-__all__ = ["checked", "polars_scans", "to_pandas", "to_polars"]
+__all__ = ["checked", "is_failure", "polars_scans", "to_pandas", "to_polars"]
 
 
 _NULLABLE: Final = {f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -46,7 +46,10 @@ def to_polars(table: pa.Table) -> Any:
         UnsupportedTypeError: If polars has no type for a column; ``column`` names it.
     """
     pl = need("polars", "a polars table")
-    return checked(table, "polars", lambda part: pl.from_arrow(_for_polars(part)))
+    frame = checked(table, "polars", lambda part: pl.from_arrow(_for_polars(part)))
+    if frame.columns != table.column_names:  # polars calls a column without a name column_0
+        frame.columns = table.column_names
+    return frame
 
 
 def polars_scans(schema: pa.Schema) -> bool:
@@ -55,7 +58,7 @@ def polars_scans(schema: pa.Schema) -> bool:
     try:
         pl.from_arrow(schema.empty_table())
     except BaseException as exc:
-        if not _is_failure(exc):
+        if not is_failure(exc):
             raise
         return False
     return all(_polars_type(field.type) == field.type for field in schema)
@@ -70,14 +73,14 @@ def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -
     try:
         return convert(table)
     except BaseException as exc:
-        if not _is_failure(exc):
+        if not is_failure(exc):
             raise
         failed = exc
     for place, field in enumerate(table.schema):
         try:
             convert(table.select([place]))
         except BaseException as exc:
-            if not _is_failure(exc):
+            if not is_failure(exc):
                 raise
             raise UnsupportedTypeError(
                 f"{library} can't hold column {field.name!r} of the type {field.type}: {_first_line(exc)}",
@@ -90,7 +93,7 @@ def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -
     ) from failed
 
 
-def _is_failure(exc: BaseException) -> bool:
+def is_failure(exc: BaseException) -> bool:
     """Say whether an exception tells of a failed conversion; a panic of Rust derives from BaseException."""
     if isinstance(exc, (LakefolioError, MemoryError)):
         return False

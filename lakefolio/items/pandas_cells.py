@@ -59,11 +59,12 @@ def cells_of(values: Any, where: str, name: str) -> Cells:
     """
     try:
         return _cells(values, where, name)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError, NotImplementedError) as exc:
-        if isinstance(exc, InvalidInputError):
-            raise
+    except InvalidInputError:
+        raise
+    except Exception as exc:  # Arrow, pandas and the values themselves may raise anything
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise InvalidInputError(
-            f"{where} of dtype {values.dtype} can't be stored: {str(exc).splitlines()[0][:200]}",
+            f"{where} of dtype {values.dtype} can't be stored: {reason[:200]}",
             kind="unsupported-column",
             hint="convert it to a plain dtype with .astype first",
             column=name,
@@ -182,6 +183,9 @@ def _object_array(
 ) -> tuple[pa.Array, dict[str, Any]]:
     if kind in _PLAIN:
         rows = [None if gone else value for value, gone in zip(found, absent, strict=True)]
+        if kind is int and not all(-(2**63) <= value < 2**63 for value in present):
+            texts = [None if value is None else str(value) for value in rows]  # no Arrow type holds them all
+            return pa.array(texts, pa.large_string()), {"type": "integer"}
         return pa.array(rows, _PLAIN[kind]), {"type": kind.__name__}
     if kind is tuple:
         rows = [None if gone else list(value) for value, gone in zip(found, absent, strict=True)]
@@ -219,7 +223,8 @@ def _check_same(cells: Cells, present: Any, absent: Any, kind: type, where: str,
             for one, other in zip(back, present, strict=True)
         )
     else:
-        same = all(one == other or one != one for one, other in zip(back, present, strict=True))
+        pairs = zip(back, present, strict=True)
+        same = all(one != one or (one == other and _fold(one) == _fold(other)) for one, other in pairs)
     if not same:
         raise InvalidInputError(
             f"{where} holds values of type {kind.__name__} that would not come back equal",
@@ -227,6 +232,11 @@ def _check_same(cells: Cells, present: Any, absent: Any, kind: type, where: str,
             hint="give all of them the same keys, types and precision, or store the column as JSON text",
             column=name,
         )
+
+
+def _fold(value: Any) -> int:
+    """Return which of two equal times of a day with a changed clock a datetime means; equality doesn't look at it."""
+    return getattr(value, "fold", 0)
 
 
 def _missing(found: Any, absent: Any, where: str, name: str) -> dict[str, Any]:
@@ -365,7 +375,7 @@ def _objects(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     return _with_missing(found, column, plan["missing"])
 
 
-_CONVERT: Final[dict[str, Callable[[Any], Any]]] = {"tuple": tuple, "UUID": uuid.UUID}
+_CONVERT: Final[dict[str, Callable[[Any], Any]]] = {"tuple": tuple, "UUID": uuid.UUID, "integer": int}
 
 
 def _with_missing(found: Any, column: pa.ChunkedArray, missing: Mapping[str, Any]) -> Any:

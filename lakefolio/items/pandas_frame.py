@@ -56,6 +56,14 @@ def to_arrow(obj: Any) -> tuple[pa.Table, dict[str, Any]]:
     import pandas as pd
 
     series = isinstance(obj, pd.Series)
+    if type(obj) not in (pd.DataFrame, pd.Series):
+        kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        raise InvalidInputError(
+            f"the table is a {kind}, of which only the frame would come back",
+            kind="frame-subclass",
+            hint="add pandas.DataFrame(table), or a file in a format of that library",
+            type=kind,
+        )
     frame = obj.to_frame(name="values" if obj.name is None else obj.name) if series else obj
     if not frame.columns.is_unique:
         twice = [str(label) for label in frame.columns[frame.columns.duplicated()].unique()]
@@ -77,6 +85,8 @@ def to_arrow(obj: Any) -> tuple[pa.Table, dict[str, Any]]:
         "series": {"name": encode(obj.name)} if series else None,
         "version": 1,
     }
+    if not obj.flags.allows_duplicate_labels:
+        plan["duplicate_labels"] = False
     fields = [pa.field(name, one.array.type) for name, one in zip(names, cells, strict=True)]
     fields += [
         pa.field(level["name"], one.array.type)
@@ -189,13 +199,14 @@ def from_arrow(table: pa.Table, plan: Mapping[str, Any], rows: int, *, picked: l
     frame = _frame(table, shown, {**levels, **cells}, index)
     frame.columns = labels
     attrs = decode(plan["attrs"])
+    unique = plan.get("duplicate_labels") is False
     if plan["series"] is not None and picked is None:
         found = frame.iloc[:, 0]
         found.name = decode(plan["series"]["name"])
         found.attrs = attrs
-        return found
+        return found.set_flags(allows_duplicate_labels=False) if unique else found
     frame.attrs = attrs
-    return frame
+    return frame.set_flags(allows_duplicate_labels=False) if unique and picked is None and not filtered else frame
 
 
 def _frame(table: pa.Table, shown: list[str], cells: Mapping[str, Any], index: Any) -> Any:

@@ -7,7 +7,6 @@ and computes the digest, holding one row group.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.digest import TableDigest, table_digest
 from lakefolio.items import pandas_frame, parquet
-from lakefolio.items.conversions import polars_scans, to_pandas, to_polars
+from lakefolio.items.conversions import is_failure, polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.pandas_frame import with_texts
@@ -341,18 +340,23 @@ def _polars_to_arrow(frame: Any) -> pa.Table:
             )
     try:
         return frame.to_arrow()
-    except (pa.ArrowException, pl.exceptions.PolarsError) as exc:
-        for name in frame.columns:
-            with contextlib.suppress(pa.ArrowException, pl.exceptions.PolarsError):
-                frame.select(name).clear().to_arrow()
-                continue
+    except BaseException as exc:
+        if not is_failure(exc):
+            raise
+        failed = exc
+    for name in frame.columns:
+        try:
+            frame.select(name).clear().to_arrow()
+        except BaseException as exc:
+            if not is_failure(exc):
+                raise
             raise InvalidInputError(
                 f"column {name!r} of the polars dtype {frame.schema[name]} has no counterpart in Arrow: {exc}",
                 kind="unsupported-column",
                 hint="cast the column first",
                 column=name,
             ) from exc
-        raise
+    raise InvalidInputError(f"the table has no counterpart in Arrow: {failed}", kind="unsupported-column") from failed
 
 
 def _parts(dtype: Any) -> Iterator[Any]:
