@@ -11,7 +11,7 @@ from lakefolio.testing import Count, CountingProxy, S3Server
 
 @pytest.fixture
 def lake(s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str) -> lf.Lake:
-    """A warm lake behind the counting proxy: written to once, side tables and all."""
+    """A warm lake behind the counting proxy: written to once."""
     lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
     lake.folio("f").add_json("first", 1)
     lake.folio("f").add_json("second", 2, inputs=["first"], metadata={"k": 1})
@@ -52,6 +52,39 @@ def test_reading(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
     spent(s3_proxy, lambda: folio.list_contents(), 1)
     spent(s3_proxy, lambda: folio.get_inputs("second"), 2)
     spent(s3_proxy, lambda: lake.at(1).folio("f").get_json("first"), 2)
+
+
+def test_every_commit_is_a_data_file_and_a_log_entry(lake: lf.Lake, s3_proxy: CountingProxy) -> None:
+    """Whatever it says, and exactly these two where its writer is warm and need not look first."""
+    folio = lake.folio("f")
+    run = lake.create_run("r", params={"lr": 0.1}, tags=["t"])
+    changes = {
+        "inputs and metadata": lambda: folio.add_json(
+            "made", 1, inputs=["first", "s3://b/x"], metadata={"a": 1, "b": "x"}
+        ),
+        "update": lambda: folio.update_item("made", description="d", metadata={"c": 3}),
+        "archive": lambda: folio.archive("made"),
+        "facts of the folio": lambda: folio.metadata.update({"k": 1}),
+        "inputs of a run": lambda: run.add_input("first", "f:first@1"),
+        "facts of a run": lambda: run.set_params(x=1),
+        "an output": lambda: run.add_output("out", [1, 2]),
+        "the end of a run": lambda: run.finish(),
+        "snapshot": lambda: lake.snapshot("s"),
+        "restore": lambda: lake.restore("s"),
+        "delete": lambda: folio.delete("made", warn_dependents=False),
+    }
+    for what, change in changes.items():
+        before = lake.version
+        with s3_proxy.count() as count:
+            change()
+        commits = lake.version - before
+        puts = {kind: number for kind, number in count.by_kind.items() if kind[0] == "PUT"}
+        assert puts == ({("PUT", "data"): commits, ("PUT", "log"): commits} if commits else {}), (what, str(count))
+        assert commits == (what != "restore"), what
+    spent(s3_proxy, lambda: folio.add_json("more", 1, inputs=["first"], metadata={"q": 0.9}), 2)
+    with s3_proxy.count() as whole:
+        lake.create_run("empty").finish()
+    assert whole.total <= 6, str(whole)
 
 
 def test_other_changes(lake: lf.Lake, s3_proxy: CountingProxy) -> None:

@@ -62,7 +62,7 @@ def made(tmp_path: Path, s3_server: S3Server) -> Made:
 
 @pytest.fixture
 def busy(tmp_path: Path, s3_server: S3Server) -> Made:
-    """A lake at version 49, with a few commits since its last compaction, to both side tables too."""
+    """A lake at version 49, with a few commits since its last compaction, with inputs and metadata."""
     lake = lf.open(tmp_path / "lake")
     lake.folio("f").add_json("first", 0)
     for number in range(1, 48):
