@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from bad_input_support import append_row
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
@@ -195,6 +196,22 @@ def test_gc_is_refused_where_it_makes_no_sense(lake: lf.Lake, lake_uri: str) -> 
     with pytest.raises(lf.InvalidInputError):
         lf.open(lake_uri, read_only=True).gc(dry_run=False)
     assert lf.open(lake_uri, read_only=True).gc().dry_run
+
+
+def test_a_row_whose_op_is_not_known_keeps_what_it_names(tmp_path: Path) -> None:
+    """As one of a later version of the format may: it is let be by everyone."""
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_artifact("x", content(1)).add_json("y", 1)
+    blob, inline = lake.item("f:x"), lake.item("f:y")
+    for entry in (blob, inline):
+        append_row(lake, op="hold", folio="f", item=None, storage=entry.storage, blob_digest=entry.blob_digest)
+    for name in ("x", "y"):
+        lake.folio("f").delete(name)
+    for _ in range(2):
+        report = lake.gc(dry_run=False, grace=0, keep_last=0, keep_runs=False)
+        assert (report.purged_blobs, report.purged_inline) == (0, 0)
+    assert lake.folio("f").get("x", at=1) == content(1)
+    assert lf.open(tmp_path / "lake").check(read_data=True).ok
 
 
 def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:

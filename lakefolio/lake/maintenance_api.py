@@ -66,14 +66,15 @@ class LakeUpkeep:
         keep_runs: bool = True,
         progress: Callable[[str, int], None] | None = None,
     ) -> GcReport:
-        """Give up and delete blobs that nothing needs; by default only say which.
+        """Purge and delete content that nothing needs; by default only say which.
 
         Safe beside any writers and other gcs, also with ``grace=0``. All history stays unless ``keep_days`` or
         ``keep_last`` say otherwise; the content of the head and of snapshots always does.
 
         Args:
             dry_run: Only say what would be deleted.
-            grace: Leave objects alone that were stored within so many seconds; default a day. An economy only.
+            grace: Leave content alone that was stored, and table files that were replaced, within so many seconds;
+                default a day. An economy only.
             keep_days: Give up superseded entries that were not live within so many days.
             keep_last: Give up all but the newest so many entries of each item. An entry stays if either keeps it.
             keep_runs: Never give up what runs used and made; False lets retention decide about it as about the rest.
