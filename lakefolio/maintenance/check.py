@@ -195,7 +195,8 @@ def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
 
 def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport) -> None:
     state = session.committed()
-    found = {info.key: info.size_bytes for info in session.store.list(BLOBS + "/")}
+    listed = {info.key: info for info in session.store.list_archives(BLOBS + "/")}
+    found = {key: info.size_bytes for key, info in listed.items()}
     expected: dict[str, Entry] = {}
     for entry in entries:
         if entry.storage != "blob":
@@ -220,11 +221,8 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
         elif found[key] != entry.stored_bytes:
             message = f"blob {key} of {entry.ref} has {found[key]} bytes, expected {entry.stored_bytes}"
             report.problems.append(Problem("blob-truncated", key, message))
-    for key, kind in sorted(session.store.archived(BLOBS).items()):
-        if key in expected:
-            message = (
-                f"blob {key} of {expected[key].ref} lies in the storage class {kind}: restore it before it is read"
-            )
+        elif (archive := listed[key].archive) is not None:
+            message = f"blob {key} of {entry.ref} lies in the storage class {archive}: restore it before it is read"
             report.problems.append(Problem("blob-archived", key, message))
     report.counts["blobs"] = len(expected)
     report.counts["blob_bytes"] = sum(found.get(key, 0) for key in expected)

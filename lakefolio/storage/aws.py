@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, StorageError, nearest
+from lakefolio.storage.store import ObjectInfo
 
 __all__ = [
     "Credentials",
     "ProfileSettings",
-    "archived",
     "bucket_versioning",
     "client",
     "credential_provider",
     "discard_uploads",
     "has_config_file",
     "lifecycle_rules",
+    "objects_of",
     "profile_settings",
 ]
 
@@ -187,21 +188,20 @@ def discard_uploads(
     return len(found)
 
 
-def archived(bucket: str, prefix: str, options: Mapping[str, str]) -> dict[str, str]:
-    """Return the objects below a prefix that must be restored before they are read: whole key -> storage class.
+def objects_of(bucket: str, prefix: str, options: Mapping[str, str]) -> Iterator[ObjectInfo]:
+    """Yield the objects below a prefix, under their whole keys, with the archive that they lie in.
 
     Raises:
         StorageError: kind ``aws-refused``, if they can't be listed.
     """
-    found = {}
-    with _asked(f"list the storage classes in bucket {bucket!r}"):
+    with _asked(f"list bucket {bucket!r}"):
         pages = client("s3", options).get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]):
             for one in page.get("Contents", ()):
                 restored = one.get("RestoreStatus", {}).get("RestoreExpiryDate") is not None
-                if one.get("StorageClass") in _ARCHIVES and not restored:
-                    found[one["Key"]] = one["StorageClass"]
-    return found
+                kind = one.get("StorageClass")
+                archive = kind if kind in _ARCHIVES and not restored else None
+                yield ObjectInfo(one["Key"], one["Size"], one["ETag"], one["LastModified"], archive=archive)
 
 
 def bucket_versioning(bucket: str, options: Mapping[str, str]) -> bool:

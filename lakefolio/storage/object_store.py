@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -154,14 +155,22 @@ class RemoteStore(Store):
                 return self.head(key)
             raise translate(exc, "read", key, self) from cause(exc)
 
-    def archived(self, prefix: str) -> dict[str, str]:
+    def list_archives(self, prefix: str) -> Iterator[ObjectInfo]:
         if self.scheme != "s3":
-            return {}
+            yield from self.list(prefix)
+            return
         from lakefolio.storage import aws
 
         bucket = self.uri.removeprefix("s3://").partition("/")[0]
-        found = aws.archived(bucket, self._path(prefix.rstrip("/")) + "/", self.options_for_delta())
-        return {key.removeprefix(self._prefix): kind for key, kind in found.items()}
+        try:
+            found = builtins.list(
+                aws.objects_of(bucket, self._path(prefix.rstrip("/")) + "/", self.options_for_delta())
+            )
+        except StorageError:  # boto3 asks nothing without credentials, which a public bucket needs none of
+            yield from self.list(prefix)
+            return
+        for one in found:
+            yield dataclasses.replace(one, key=one.key.removeprefix(self._prefix))
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
         base = prefix.rstrip("/")

@@ -35,6 +35,7 @@ class ObjectInfo:
         etag: Changes whenever the content does; equal content may have equal ETags. None if the store has none.
         modified_at: When the store says it was written (UTC); never a safety argument.
         version: The version id on a bucket with versioning, else None.
+        archive: The storage class that it must be restored from before it is read; only ``list_archives`` looks.
     """
 
     key: str
@@ -42,6 +43,7 @@ class ObjectInfo:
     etag: str | None
     modified_at: datetime
     version: str | None = None
+    archive: str | None = None
 
 
 class Store(ABC):
@@ -150,10 +152,6 @@ class Store(ABC):
         """
         return self.head(key)
 
-    def archived(self, prefix: str) -> dict[str, str]:
-        """Return the objects below a prefix that must be restored before they are read: key -> storage class."""
-        return {}
-
     @abstractmethod
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
         """Yield all objects below a prefix, recursively; those of one folder in the order of their keys.
@@ -166,6 +164,10 @@ class Store(ABC):
             after: A key directly below ``prefix``, where no folders lie: yield only what sorts after it. S3 starts
                 there, so that a long log costs only what is new.
         """
+
+    def list_archives(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield what :meth:`list` does, and say of each object whether it must be restored before it is read."""
+        return self.list(prefix)
 
     def fetch_to(self, key: str, path: Path, *, on_chunk: Callable[[memoryview], None] | None = None) -> int:
         """Download an object to a local file and return its size; memory is bounded.
