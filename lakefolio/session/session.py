@@ -7,7 +7,6 @@ is made of: what a name, a tag and a piece of metadata may be, how an object fin
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.session.annotations import Words
 from lakefolio.session.create import create_lake, find_marker
+from lakefolio.session.local_failures import named_failures, scratch_folder
 from lakefolio.session.reader import about
 from lakefolio.session.writer import Writer
 from lakefolio.storage import open_store
@@ -141,9 +141,10 @@ class Session(Writer):
             handler = _handler(obj, kind)
         except LakefolioError as exc:
             raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
-        scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+        scratch = scratch_folder() if getattr(handler, "uses_scratch", True) else None
         try:
-            encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
+            with named_failures(scratch):
+                encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
         except BaseException as exc:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -170,7 +171,8 @@ class Session(Writer):
                 if scratch is not None:
                     kept.own(scratch)
                 try:
-                    stored = self.blobs.put(encoded, self._known(), kept)
+                    with named_failures(scratch):
+                        stored = self.blobs.put(encoded, self._known(), kept)
                 except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
                     raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
                 self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)

@@ -1,0 +1,91 @@
+"""Local files that can't be written or read are named; devices and pipes are written into, never replaced."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.errors import InvalidInputError, StorageError
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("it", b"content" * 1000)
+    return lake
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tarfile
+    import tempfile
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_bytes(b"a")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", full)
+    with pytest.raises(StorageError) as caught:
+        lake.folio("f").add("data", tmp_path / "data")
+    assert caught.value.kind == "no-scratch"
+    assert tempfile.gettempdir() in caught.value.message
+    assert "TMPDIR" in str(caught.value)
+
+
+def test_no_folder_for_temporary_files_is_an_error_of_the_library(
+    lake: lf.Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    with pytest.raises(StorageError, match="TMPDIR"):
+        lake.folio("f").add("array", np.zeros(3))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser reads every file")
+def test_a_file_that_may_not_be_read_is_named(lake: lf.Lake, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(InvalidInputError, match="secret"):
+        lake.folio("f").add("it2", path)
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_device_is_written_into_and_stays(lake: lf.Lake, force: list[str]) -> None:
+    before = os.stat(os.devnull)
+    found = CliRunner().invoke(cli, ["--lake", lake.uri, "get", "f:it", "-o", os.devnull, *force])
+    assert found.exit_code == 0, found.output
+    after = os.stat(os.devnull)
+    assert stat.S_ISCHR(after.st_mode)
+    assert (before.st_ino, before.st_rdev) == (after.st_ino, after.st_rdev)
+    lake.folio("f").add("table", __import__("pandas").DataFrame({"a": [1]}))
+    found = CliRunner().invoke(cli, ["--lake", lake.uri, "get", "f:table", "-o", os.devnull, *force])
+    assert found.exit_code == 0, found.output
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_gets_the_content_and_stays(lake: lf.Lake, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    found = CliRunner().invoke(cli, ["--lake", lake.uri, "get", "f:it", "-o", str(pipe), "--force"])
+    reader.join(10)
+    assert found.exit_code == 0, found.output
+    assert got == [b"content" * 1000]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
