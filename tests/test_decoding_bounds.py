@@ -464,3 +464,24 @@ def test_tensors_that_say_other_sizes_are_refused(tmp_path: Path) -> None:
     forge(lake, "w", "torch", "safetensors", content.replace(b"[3]", b"[9]"), details={"object": "state_dict"})
     with pytest.raises(lf.IntegrityError):
         lake.folio("f").get("w")
+
+
+@pytest.mark.parametrize("sizes", [(30_000, 30_000), (2, 100_000_000)])
+def test_a_module_is_not_made_larger_than_its_tensors(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    import resource
+
+    import torch
+
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_pytorch("real", torch.nn.Linear(2, 2), init_args={"in_features": 2, "out_features": 2})
+    entry = lake.item("f:real")
+    content = Path(lake.folio("f").item_path("real")).read_bytes()
+    asked = {"in_features": sizes[0], "out_features": sizes[1]}
+    forge(lake, "huge", "torch", "safetensors", content, details={**entry.details, "init_args": asked})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.folio("f").get("huge")
+    assert caught.value.kind == "model-mismatch"
+    assert "shape" in str(caught.value)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 200 << 20
+    assert lake.folio("f").get("real").weight.shape == (2, 2)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ _KEY: Final = "lakefolio"
 _MAX_HEADER_BYTES: Final = 32 << 20
 """Parsing it takes ten times as much memory."""
 _PER_TENSOR_BYTES: Final = 160
+_MOST_MISSING: Final = 1 << 24
 
 
 class TorchHandler:
@@ -175,6 +177,8 @@ class TorchHandler:
         made_by = model_class if model_class is not None else _find(details, names, torch, trust_source=trust_source)
         arguments = dict(init_args) if init_args is not None else decode(details.get("init_args") or {}, trusted=names)
         try:
+            if model_class is None and init_args is None:
+                _check_shapes(made_by, arguments, state)
             module = made_by(**arguments)
             for name, tensor in module.state_dict(keep_vars=True).items():
                 if name in state and tensor.dtype != state[name].dtype:  # a module that was halved stays halved
@@ -322,6 +326,27 @@ def _load(source: Source, device: Any) -> tuple[str, dict[str, Any]]:
         return header.get("object", "state_dict"), {name: stored[tied.get(name, name)] for name in order}
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OSError) as exc:
         raise IntegrityError(f"the stored tensors can't be read: {exc}", kind="bad-content") from exc
+
+
+def _check_shapes(made_by: Any, arguments: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Raise ValueError if the stored arguments ask for other tensors than are stored; takes no memory for them.
+
+    A class that can't be made without memory is left to its own code.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            shapes = {name: tuple(one.shape) for name, one in made_by(**arguments).state_dict().items()}
+    except Exception:
+        return
+    for name, shape in shapes.items():
+        if name in state and shape != tuple(state[name].shape):
+            raise ValueError(f"{name!r} would have the shape {shape}, stored is {tuple(state[name].shape)}")
+    asked = sum(math.prod(shape) for shape in shapes.values())
+    stored = sum(one.numel() for one in state.values())
+    if asked > 2 * stored + _MOST_MISSING:
+        raise ValueError(f"its tensors would have {asked:,} numbers, stored are {stored:,}")
 
 
 def _check_header(start: bytes, size_bytes: int) -> None:
