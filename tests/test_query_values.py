@@ -70,6 +70,30 @@ def test_a_dict_is_still_a_value(lake):
     assert names(lake.query(metadata={"proc": {"pipeline": "v3"}})) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "right"), [("score >=", "{'score': {'>=':"), ("score__gte", "{'score': {'>=':"), ("n__in", "{'n': {'in':")]
+)
+def test_an_operator_in_a_key_is_refused_with_the_right_spelling(lake, key, right):
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.query(metadata={key: 0.9})
+    assert caught.value.kind == "bad-query"
+    assert right in caught.value.hint
+
+
+def test_operators_inside_of_nested_dicts_are_asked_for_there(lake):
+    lake.folio("a").add("x", 1, metadata={"proc": {"lr": 0.1, "opt": {"name": "adam"}}})
+    lake.folio("a").add("y", 1, metadata={"proc": {"lr": 0.5, "opt": {"name": "sgd"}}})
+    assert names(lake.query(metadata={"proc": {"lr": {"<": 0.2}}})) == ["x"]
+    assert names(lake.query(metadata={"proc": {"lr": {">": 0}, "opt": {"name": {"like": "s%"}}}})) == ["y"]
+    assert names(lake.query(metadata={"proc": {"lr": any_of(0.1, 0.5), "opt": {"name": "adam"}}})) == ["x"]
+
+
+def test_the_beginning_of_a_noted_time_is_found(lake):
+    lake.folio("a").add("x", 1, metadata={"day": date(2026, 3, 1)}).add("y", 1, metadata={"day": "2026-04-01"})
+    assert names(lake.query(metadata={"day": ("startswith", "2026")})) == ["x", "y"]
+    assert names(lake.query(metadata={"day": ("like", "2026-03%")})) == ["x"]
+
+
 def test_a_path_leads_into_nested_values(lake):
     deep = {"proc": {"pipeline": "v2", "n": 3, "a.b": {"c/d": [1, 2]}, "at": date(2026, 1, 1), "big": 2**64 - 1}}
     lake.folio("a").add("nested", 1, metadata=deep).add("flat", 1, metadata={"proc.pipeline": "v2", "other": 1})

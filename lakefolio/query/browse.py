@@ -188,15 +188,16 @@ def browse(reader: Reader, path: str = "") -> Folder:
     return _folder(reader, first, known[first], segments)
 
 
-def _columns(reader: Reader, views: Views, view: str) -> dict[str, str]:
-    relation = views.query(reader.tables(), f"select * from {quoted(view)} limit 0", lost=reader.lost)
+def _columns(tables: Mapping[str, pa.Table], views: Views, view: str, lost: frozenset[str]) -> dict[str, str]:
+    relation = views.query(tables, f"select * from {quoted(view)} limit 0", lost=lost)
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
 def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
-    views = default_views() if organisation in library_organisations() else reader.own_views().all()
-    tables = reader.tables()
-    kinds = _columns(reader, views, view)
+    own = None if organisation in library_organisations() else reader.own_views()
+    views = default_views() if own is None else own.all()
+    tables = reader.tables(content=own is not None and own.ask_for_content)
+    kinds = _columns(tables, views, view, reader.lost)
     if kinds.get("path") != "VARCHAR":
         raise InvalidInputError(
             f"view {view} is no way of organising: it has no text column path",

@@ -17,7 +17,18 @@ from typing import Any, Final
 from lakefolio.errors import LakefolioError, UnsupportedTypeError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.times import parse_time, period_of
-from lakefolio.query.conditions import AllOf, AnyOf, Comparison, Condition, Not, Q, bad_query, check_depth, parse_value
+from lakefolio.query.conditions import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Condition,
+    Not,
+    Q,
+    bad_query,
+    check_depth,
+    flattened,
+    parse_value,
+)
 
 __all__ = ["FIELDS", "Compiler"]
 
@@ -208,7 +219,8 @@ class Compiler:
                 raise bad_query(
                     f"metadata={value!r} is not a dict of keys", 'write metadata={"score": (">=", 0.9)}', field=name
                 )
-            return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in value.items()])
+            asked = [part for key, one in value.items() for part in flattened(key, one)]
+            return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in asked])
         if name not in _WORDS:
             raise UnsupportedTypeError(
                 f"there is no field {name!r} to query",
@@ -346,7 +358,7 @@ class Compiler:
         elif operator == "contains":
             test = self._holds(field, value)
         elif operator in _FUNCTIONS or operator == "like":
-            test = f"(notes.value[1] = '\"' and {self._matched(_PLAIN, operator, value)})"
+            test = f"coalesce({self._matched(_TEXT_OR_TIME, operator, value)}, false)"
         else:
             test = self._noted(field, operator, value)
         return f"{some}{test})"
@@ -433,6 +445,7 @@ _ZONED: Final = r"'(Z|[+-]\d\d:\d\d(:\d\d(\.\d+)?)?)$'"
 _TAGGED_TIME: Final = (
     "case when notes.document ->> '$.\"$type\"' in ('datetime', 'date') then notes.document ->> '$.value' end"
 )
+_TEXT_OR_TIME: Final = f"(case when notes.value[1] = '\"' then notes.document ->> '$' else {_TAGGED_TIME} end)"
 _ANY_TIME: Final = (
     r"case when notes.value[1] = '\"' then regexp_extract(notes.document ->> '$', '^\d{4}-\d\d-\d\d([T ].*)?$')"
     f" else {_TAGGED_TIME} end"

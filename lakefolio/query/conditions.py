@@ -7,6 +7,7 @@ such. The same three combine whole conditions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,7 @@ __all__ = [
     "all_of",
     "any_of",
     "bad_query",
+    "flattened",
     "names_datasets",
     "not_",
 ]
@@ -54,6 +56,7 @@ _OTHERS: Final = {
     "=<": "<=", "===": "=", "!==": "!=", "$exists": "exists", "$regex": "like", "not_in": "not in", "nin": "not in",
 }  # fmt: skip
 """How others write operators, and how they are written here."""
+_WRITTEN: Final = re.compile(r"\s*(<=|>=|!=|==|=|<|>)\s*$|__(gte|lte|gt|lt|ne|eq|in|contains|startswith|like|exists)$")
 _DEPTH_LIMIT: Final = 100
 
 
@@ -167,6 +170,36 @@ def parse_value(field: str, value: Any, depth: int = 0) -> Condition | Compariso
             )
         return AllOf(tuple(_of_tuple(field, (operator, operand)) for operator, operand in value.items()))
     return Comparison("=", _plain(value))
+
+
+def flattened(name: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+    """Return a key of metadata with what it is compared with; of dicts in it that hold operators, the paths to those.
+
+    Raises:
+        InvalidInputError: kind ``bad-query``: an operator is written into the key.
+    """
+    check_depth(depth)
+    written = _WRITTEN.search(name)
+    if written:
+        operator = _OTHERS.get(written[2] or "", written[1] or written[2])
+        key = name[: written.start()].rstrip()
+        raise bad_query(
+            f"metadata key {name!r} ends with an operator",
+            f"write metadata={{{key!r}: {{{operator!r}: …}}}}",
+            field=name,
+        )
+    if isinstance(value, Mapping) and not any(map(_is_operator, value)) and _holds_operators(value, depth):
+        return [part for key, one in value.items() for part in flattened(f"{name}.{key}", one, depth + 1)]
+    return [(name, value)]
+
+
+def _holds_operators(value: Any, depth: int) -> bool:
+    check_depth(depth)
+    if isinstance(value, Condition):
+        return True
+    return isinstance(value, Mapping) and (
+        any(map(_is_operator, value)) or any(_holds_operators(one, depth + 1) for one in value.values())
+    )
 
 
 def _is_operator(key: object) -> bool:

@@ -360,7 +360,7 @@ class Reader:
             own = self.own_views()
             if not any(view.name.lower() in sql.lower() for view in own.views):
                 raise
-            views = own.all()
+            views, named = own.all(), named or own.ask_for_content
             relation = views.query(self.tables(content=named), sql, params, lost=self.lost)
         if named or "content" not in relation.columns:
             return relation

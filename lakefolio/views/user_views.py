@@ -44,6 +44,11 @@ class OwnViews:
     views: tuple[View, ...]
     problems: tuple[str, ...]
 
+    @property
+    def ask_for_content(self) -> bool:
+        """Whether one of them names the inline content of items, which is not always at hand."""
+        return any("content" in view.words for view in self.views)
+
     def all(self) -> Views:
         """Return these views and the library's."""
         return _with(self.views, Limits(setting("view_seconds"), setting("view_memory_mib")))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -414,3 +415,26 @@ def test_a_view_file_runs_once_for_one_state_of_the_lake(lake, tmp_path, monkeyp
     lake.create_run(run_id="r2", status="done")
     assert lake.browse("mine").folders == {"new": 2}
     assert isinstance(lake.sql("from mine").to_arrow_table(), pa.Table)
+
+
+def test_a_view_file_reads_the_content_of_items(lake, tmp_path):
+    lake.folio("a").add("x", "hello")
+    (tmp_path / "lake/views/text.sql").write_text("select decode(content) as path, folio, item from items")
+    anew = lf.open(tmp_path / "lake", read_only=True)
+    assert anew.browse("text").folders == {'"hello"': 1}
+    assert anew.sql("select path from text").fetchall() == [('"hello"',)]
+
+
+def test_threads_ask_for_one_view_file_at_once(lake, tmp_path):
+    (tmp_path / "lake/views/mine.sql").write_text("select project as path, run_id from runs")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: lake.sql("select * from mine").fetchall(), range(16)))
+    assert found == [[("churn", "r")]] * 16
+
+
+def test_the_past_is_asked_by_view_files_too(lake, tmp_path):
+    (tmp_path / "lake/views/mine.sql").write_text("select project as path, run_id from runs")
+    before = lake.version
+    lake.create_run(run_id="later", project="churn", status="done")
+    assert lake.at(before).browse("mine/churn").names == ["r"]
+    assert len(lake.browse("mine/churn").names) == 2
