@@ -309,8 +309,13 @@ def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any
     return _scrubbed(value, scrub, bool(name) and is_secret_name(name))
 
 
-def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None) -> Any:
+_DEPTH_LIMIT: Final = 250
+
+
+def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None, depth: int = 0) -> Any:
     """Scrub texts by ``clean``, all of them if ``secret``; None says that keys of mappings tell nothing."""
+    if depth > _DEPTH_LIMIT:
+        return value  # or without an end: no text that is recorded nests so deep
     if isinstance(value, str):
         if secret:
             return MASK if value and not _is_special(value) else value
@@ -320,12 +325,17 @@ def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None) -> A
         return MASK if secret and value else value
     if isinstance(value, Mapping):
         found = {
-            key: _scrubbed(one, clean, secret if secret is not False else isinstance(key, str) and is_secret_name(key))
+            key: _scrubbed(
+                one,
+                clean,
+                secret if secret is not False else isinstance(key, str) and is_secret_name(key),
+                depth + 1,
+            )
             for key, one in value.items()
         }
         return value if all(found[key] is value[key] for key in found) else found
     if type(value) in (list, tuple):
-        members = [_scrubbed(one, clean, secret) for one in value]
+        members = [_scrubbed(one, clean, secret, depth + 1) for one in value]
         return value if all(one is other for one, other in zip(members, value, strict=True)) else type(value)(members)
     return value
 

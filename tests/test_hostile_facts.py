@@ -117,3 +117,28 @@ def test_what_is_logged_in_another_shape_spoils_nothing(last):
     rows.log("r", [("auc", 1, 0.5)], last={"auc": [0.5, 1]}).commit()
     next(row for row in rows.rows["manifests"] if row["op"] == "metrics")["details"] = '{"last":' + last + "}"
     assert Views().query(rows.tables(), "select auc from runs").fetchall() == [(0.5,)]
+
+
+def _nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize("value", [_nested(100_000), {"a": _nested(300)}, ENDLESS], ids=["deep", "deeper", "cycle"])
+def test_facts_nested_too_deep_are_refused_when_they_are_given(lake, value):
+    for action in (
+        lambda: lake.folio("a").add("x", 1, metadata={"k": value}),
+        lambda: lake.create_run(params={"k": value}),
+        lambda: lake.log_event(metadata=value),
+        lambda: lake.annotate({"k": value}),
+    ):
+        with pytest.raises(lf.LakefolioError) as caught:
+            action()
+        assert len(str(caught.value)) < 1000
+    assert lake.folios() == []

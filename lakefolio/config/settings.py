@@ -61,9 +61,13 @@ KEYS: Final[Mapping[str, _Key]] = {
     "view_seconds": _Key(
         "number",
         LIMITS["view_seconds"],
-        "how long a question may take that reads a view file of one's own or of the lake",
+        "how long a view file of one's own or of the lake may run",
     ),
-    "view_memory_mib": _Key("number", LIMITS["view_memory_mib"], "how much memory such a question may use"),
+    "view_memory_mib": _Key(
+        "number",
+        LIMITS["view_memory_mib"],
+        "how much memory a view file may use beside the rows it reads, and how large its answer may be",
+    ),
     "storage_options": _Key("table", {}, "options of the configured lake's store, as for lakefolio.open"),
 }
 """Every key. In the environment a key is called ``LAKEFOLIO_`` and its name in capitals (not ``storage_options``)."""
