@@ -8,7 +8,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import runs as complete_runs
-from lakefolio.folio.local_files import publish
+from lakefolio.process.local_files import publish
 
 __all__ = ["compare"]
 

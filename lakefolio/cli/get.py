@@ -14,8 +14,8 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import Terminal
 from lakefolio.errors import InvalidInputError
-from lakefolio.folio.local_files import is_stream
 from lakefolio.format.table_formats import WRITABLE
+from lakefolio.process.local_files import is_stream
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
-from lakefolio.folio.local_files import publish
+from lakefolio.process.local_files import publish
 
 if TYPE_CHECKING:
     from lakefolio.lineage.graph import Graph, Lineage

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.folio.info import file_name
-from lakefolio.folio.local_files import publish
 from lakefolio.format.table_formats import WRITABLE, compression_of, format_of, stem_of
+from lakefolio.process.local_files import publish
 from lakefolio.session.reader import about
 
 if TYPE_CHECKING:

@@ -155,7 +155,7 @@ def unheard() -> np.ndarray:
     ("words", "shown"),
     [
         ("get a:big -o big.npy", "getting a:big@6: "),
-        ("check --read-data", "read 1 of 1"),
+        ("check --read-data", "read 4 of 4"),
         ("compact", "compacting event_rows"),
         ("repair --from copy", "looked at "),
     ],
