@@ -45,6 +45,7 @@ __all__ = ["DeltaLog", "log_problem"]
 
 _COPIED_ROWS = 100
 _MANY_ENTRIES = 100
+_LOOKS = 5
 _ENTRY_BYTES = 4 << 10
 """What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
 _KEPT_TOMBSTONES = 500
@@ -162,7 +163,27 @@ class DeltaLog:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
             IntegrityError: If a log entry, a checkpoint or a data file is missing or damaged.
         """
-        self._forget()
+        for _ in range(_LOOKS):
+            self._forget()
+            try:
+                return self._load_once(trust_copies=trust_copies)
+            except IntegrityError as exc:
+                if not self.outdated(exc):
+                    raise
+        return self._load_once(trust_copies=trust_copies)
+
+    def outdated(self, error: IntegrityError) -> bool:
+        """Say whether an error is about a data file that is needed no more: replaced by a merge, then deleted by gc.
+
+        Whoever chose files from an older version then chooses anew.
+        """
+        if error.kind != "table-file-damaged":
+            return False
+        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
+        ahead.follow()
+        return str(error.key).rpartition("/")[2] not in ahead._files
+
+    def _load_once(self, *, trust_copies: bool) -> pa.Table:
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
         since = after(note_of(pointer))
         try:
@@ -347,7 +368,12 @@ class DeltaLog:
         if "version" not in self.schema.names or added <= ahead._files.keys():
             raise self.damaged(f"{table_prefix(self.name)}/{min(added)}", "or one beside it is missing or damaged")
         since = [file for file in ahead.known_files if file.versions is None or file.versions[1] > self.version]
-        rows = self._rows_of(since)
+        try:
+            rows = self._rows_of(since)
+        except IntegrityError as exc:
+            if not self.outdated(exc):
+                raise
+            return self._rows_now(entries)
         column = rows.column("version")
         return rows.filter(pc.and_(pc.greater(column, self.version), pc.less_equal(column, entries[-1].version)))
 
@@ -369,11 +395,12 @@ class DeltaLog:
             entries = ahead._entries_since_checkpoint()
         except IntegrityError:
             return None  # a checkpoint saves time, nothing else
-        rows = self._rows_of(merged)
+        try:
+            rows, later = self._rows_of(merged), ahead._rows_of([one for entry in entries for one in entry.added])
+        except IntegrityError:
+            return None  # some were replaced meanwhile; what else is wrong shows the other way too
         rows = rows.filter(pc.greater(rows.column("version"), self.version))
-        rows = self._ordered(
-            pa.concat_tables([rows, ahead._rows_of([one for entry in entries for one in entry.added])])
-        )
+        rows = self._ordered(pa.concat_tables([rows, later]))
         for entry in entries:
             ahead._replay(entry)
         self.version, self.checkpoint_version = ahead.version, ahead.checkpoint_version

@@ -202,7 +202,12 @@ class DeltaTable(DeltaLog):
         Raises:
             IntegrityError: If a source is not what the log says, or the result is not what was to be written.
         """
-        rows = self._ordered(self._rows_of(files, whole=True)).combine_chunks()
+        try:
+            rows = self._ordered(self._rows_of(files, whole=True)).combine_chunks()
+        except IntegrityError as exc:
+            if self.outdated(exc):
+                return False
+            raise
         expected = sum(file.row_count for file in files)
         if rows.num_rows != expected:
             raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", f"and others have {rows.num_rows} rows")

@@ -97,17 +97,17 @@ class InlineContents:
     def _rows(self, files: list[DataFile], refresh: Callable[[], Any]) -> pa.Table:
         try:
             return self._table.read(files, _SCHEMA, whole=True)
-        except IntegrityError:
+        except IntegrityError as exc:
+            if not self._table.outdated(exc):
+                raise
             refresh()
             active = {file.path for file in self._table.known_files}
-            if all(file.path in active for file in files):
-                raise
         # some were replaced, and are gone: what replaced them has the same rows
         versions = {version for file in files if file.versions for version in file.versions}
         current = {
             file.path: file for version in versions for file in self._table.with_version(version) if file.path in active
         }
-        return self._table.read(list(current.values()), _SCHEMA, whole=True)
+        return self._rows(list(current.values()), refresh)
 
 
 def _places(rows: pa.Table) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.inline_content import without_purged
 
@@ -48,7 +49,13 @@ def erase(table: DeltaTable, generation: Callable[[str], int], last_purge: int, 
         for file in table.known_files:
             if file.versions is not None and file.versions[0] > last_purge:
                 continue
-            rows = table.read([file], _LOOKED_AT, whole=True)
+            try:
+                rows = table.read([file], _LOOKED_AT, whole=True)
+            except IntegrityError as exc:
+                if not table.outdated(exc):
+                    raise
+                beaten = True
+                break
             if without_purged(rows, generation) is rows:
                 continue
             if dry_run or table.merge([file], lock, lambda rows: without_purged(rows, generation)):

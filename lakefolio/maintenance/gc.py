@@ -187,7 +187,7 @@ class _Run:
         """Look once over all objects and return the version that was looked at."""
         self._waiting, self._dead, self._inline = [], [], []
         table = _table(self._store, self._lake_id, JOURNAL)
-        with Marks(table, self._keep, lambda rows: self._progress("read", rows)) as marks:
+        with self._marks(table) as marks:
             purger = Purger(table, marks.committed_at, self._author)
             for prefix, infos in shards(self._store, many=marks.row_count > _MANY):
                 self._judge(marks, prefix, infos)
@@ -203,6 +203,14 @@ class _Run:
             if marks.purged_inline:
                 self._erase(table, marks)
             return marks.version
+
+    def _marks(self, table: DeltaTable) -> Marks:
+        try:
+            return Marks(table, self._keep, lambda rows: self._progress("read", rows))
+        except IntegrityError as exc:
+            if not table.outdated(exc):
+                raise
+            raise ConflictError("data files were replaced while gc read them", kind="gc-outdated") from exc
 
     def _erase(self, table: DeltaTable, marks: Marks) -> None:
         """Take purged inline content out of the data files."""

@@ -8,14 +8,15 @@ lands once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import LakefolioError
@@ -38,6 +39,33 @@ _RETRY_S: Final = 1.0
 HEARTBEAT_S: Final = 300.0
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """What was logged and is one commit. Only added to under the logger's lock, while it gathers."""
+
+    points: list[Point] = field(default_factory=list)
+    columns: list[tuple[str, pa.Table]] = field(default_factory=list)
+    column_count: int = 0
+    events: list[tuple[dict[str, Any], list[Change]]] = field(default_factory=list)
+    first_at: float = field(default_factory=time.monotonic)
+    _batches: Batches | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.columns or self.events)
+
+    @property
+    def batches(self) -> Batches:
+        """As rows and changes: made once, so that the ids of the batches stay the same however often it is tried."""
+        if self._batches is None:
+            batches = Batches()
+            if self.points or self.columns:
+                add_points(batches, self.points, self.columns)
+            if self.events:
+                add_events(batches, self.events)
+            self._batches = batches
+        return self._batches
+
+
 class Logger:
     """The buffer of one lake. Safe to share between threads; a forked child begins with an empty one."""
 
@@ -49,12 +77,8 @@ class Logger:
         self._lock = threading.Lock()
         self._flushing = threading.RLock()
         self._wake = threading.Condition(self._lock)
-        self._points: list[Point] = []
-        self._columns: list[tuple[str, pa.Table]] = []
-        self._column_count = 0
-        self._events: list[tuple[dict[str, Any], list[Change]]] = []
-        self._left: list[Batches] = []
-        self._first_at = 0.0  # when the oldest came of what has gathered
+        # what gathers, and what waits to be committed: one reference, so that no exception can fall between them
+        self._stages: tuple[_Gathered, tuple[_Gathered, ...]] = (_Gathered(), ())
         self._runs: dict[str, float] = {}
         self._thread: threading.Thread | None = None
         self._warned = False
@@ -64,33 +88,35 @@ class Logger:
 
     def points(self, points: list[Point]) -> None:
         """Take points; returns at once, unless a million wait already."""
+        self._session.store.check_process()
         with self._lock:
-            self._note_time()
-            gathered = self._points
-            first = not gathered
-            gathered += points
-            if first or len(gathered) > _MUCH:
+            gathered = self._gathering()
+            first = not gathered.points
+            gathered.points += points
+            if first or len(gathered.points) > _MUCH:
                 self._start()
-        if len(gathered) > _TOO_MUCH:
+        if len(gathered.points) > _TOO_MUCH:
             self.flush()
 
     def columns(self, run_id: str, rows: pa.Table) -> None:
         """Take many points of a run at once: the columns ``name``, ``step``, ``value``, ``logged_at``."""
+        self._session.store.check_process()
         with self._lock:
-            self._note_time()
-            self._columns.append((run_id, rows))
-            self._column_count += rows.num_rows
+            gathered = self._gathering()
+            gathered.columns.append((run_id, rows))
+            gathered.column_count += rows.num_rows
             self._start()
-        if self._column_count > _TOO_MUCH:
+        if gathered.column_count > _TOO_MUCH:
             self.flush()
 
     def event(self, row: dict[str, Any], changes: list[Change]) -> None:
         """Take an event: its row but for the batch, and what else its commit needs."""
+        self._session.store.check_process()
         with self._lock:
-            self._note_time()
-            self._events.append((row, changes))
+            gathered = self._gathering()
+            gathered.events.append((row, changes))
             self._start()
-        if len(self._events) > _MUCH:
+        if len(gathered.events) > _MUCH:
             self.flush()
 
     def alive(self, run_id: str) -> None:
@@ -114,14 +140,12 @@ class Logger:
             LakefolioError: If ``more`` is refused; what was gathered is committed without it.
         """
         with self._flushing:
-            new = self._gathered()
-            if new is not None:
-                self._left.append(new)
+            self._close()
             done: Committed | None = None
-            while self._left:
-                batches = self._left[0]
+            while left := self._stages[1]:
+                batches = left[0].batches
                 self._store(batches)
-                last = list(more) if len(self._left) == 1 else []
+                last = list(more) if len(left) == 1 else []
                 try:
                     done = self._session.commit_now(*batches.changes, *last)
                 except LakefolioError:
@@ -135,7 +159,7 @@ class Logger:
             if more:
                 done = self._session.commit_now(*more)
             with self._lock:
-                if not self._anything() and not self._runs:
+                if not self._stages[0] and not self._runs:
                     _busy.discard(self)
             return done
 
@@ -146,7 +170,7 @@ class Logger:
             StorageError: If the store failed.
         """
         with self._flushing:  # whoever commits at this moment has taken it already
-            if self._anything() or self._left:
+            if any(self._stages):
                 self.flush()
 
     @property
@@ -157,45 +181,47 @@ class Logger:
     def end(self, run_id: str, change: Callable[[Mapping[str, Any]], Change]) -> Committed | None:
         """Commit what has gathered, with a change made of the run's last metrics among it; see :meth:`flush`."""
         with self._flushing:
-            if self._left:
+            if self._stages[1]:
                 self.flush()
-            new = self._gathered()
             pending: Mapping[str, Any] = {}
-            if new is not None:
-                self._left.append(new)
-                for one in new.changes:
+            if (new := self._close()) is not None:
+                for one in new.batches.changes:
                     if isinstance(one, LogBatch) and one.reason == "metrics" and one.run_id == run_id:
                         pending = one.details["last"]
             return self.flush(change(pending))
 
     def _landed(self, batches: Batches) -> None:
-        self._left.remove(batches)
         now = time.monotonic()
         with self._lock:
+            gathering, left = self._stages
+            self._stages = (gathering, tuple(one for one in left if one.batches is not batches))
             for run_id in batches.run_ids & self._runs.keys():
                 self._runs[run_id] = now
 
     def _store(self, batches: Batches) -> None:
         logs, now = self._session.journal.logs, datetime.now(UTC)
-        self._session.store.parallel(
-            [
-                lambda name=name, ids=ids, rows=rows: logs[name].append(ids, rows, now)  # type: ignore[misc]
-                for name, (ids, rows) in batches.rows.items()
-            ]
-        )
-        batches.rows.clear()
 
-    def _gathered(self) -> Batches | None:
+        def store(name: str, batch_ids: list[str], rows: pa.Table) -> None:
+            logs[name].append(batch_ids, rows, now)
+            batches.rows.pop(name, None)  # at once: the other table may fail, and then this one is not stored again
+
+        self._session.store.parallel([partial(store, name, *rows) for name, rows in batches.rows.items()])
+
+    def _gathering(self) -> _Gathered:
+        """Return what gathers. The caller holds the lock."""
+        gathering = self._stages[0]
+        if not gathering:
+            gathering.first_at = time.monotonic()
+        return gathering
+
+    def _close(self) -> _Gathered | None:
+        """Let what has gathered wait to be committed, and return it; None if there is nothing."""
         with self._lock:
-            points, self._points = self._points, []
-            columns, self._columns, self._column_count = self._columns, [], 0
-            events, self._events = self._events, []
-        batches = Batches()
-        if points or columns:
-            add_points(batches, points, columns)
-        if events:
-            add_events(batches, events)
-        return batches if batches.changes else None
+            gathering, left = self._stages
+            if not gathering:
+                return None
+            self._stages = (_Gathered(), (*left, gathering))
+            return gathering
 
     # -- the thread ----------------------------------------------------------------------------------------
 
@@ -234,15 +260,14 @@ class Logger:
             with self._lock:
                 self._runs |= {run_id: now for run_id in silent if run_id in self._runs}
 
-    def _much(self) -> bool:
-        return len(self._points) + self._column_count > _MUCH
-
-    def _anything(self) -> bool:
-        return bool(self._points or self._columns or self._events)
-
-    def _note_time(self) -> None:
-        if not self._anything():
-            self._first_at = time.monotonic()
+    def _due_in(self) -> float | None:
+        """Return in how many seconds what gathers is to be committed; None if there is nothing."""
+        gathering = self._stages[0]
+        if not gathering:
+            return None
+        if len(gathering.points) + gathering.column_count > _MUCH:
+            return 0.0
+        return gathering.first_at + GATHER_S - time.monotonic()
 
 
 def _work(reference: weakref.ref[Logger], wake: threading.Condition) -> None:
@@ -251,24 +276,22 @@ def _work(reference: weakref.ref[Logger], wake: threading.Condition) -> None:
     while True:
         with wake:
             logger = reference()
-            idle = logger is not None and not logger._anything() and not logger._left
+            idle = logger is not None and not any(logger._stages)
             del logger
             if idle:
                 wake.wait(min(wait_s, 5.0))
             while True:
                 logger = reference()
-                if logger is None or logger._much() or not logger._anything():
-                    break
-                left = logger._first_at + GATHER_S - time.monotonic()
+                due_s = None if logger is None else logger._due_in()
                 del logger
-                if left <= 0:
+                if due_s is None or due_s <= 0:
                     break
-                wake.wait(left)
+                wake.wait(due_s)
         logger = reference()
         if logger is None:
             return
         wait_s = logger._turn()
-        if logger._left:
+        if logger._stages[1]:
             time.sleep(_RETRY_S)
         del logger
 
@@ -315,8 +338,10 @@ def settle_logged(session: Session) -> None:
 
 def _flush_all() -> None:
     for logger in list(_loggers):
-        with contextlib.suppress(LakefolioError):
+        try:
             logger.flush()
+        except LakefolioError as exc:
+            warnings.warn(f"what was logged last could not be committed: {exc}", RuntimeWarning, stacklevel=1)
 
 
 def _forget_all() -> None:

@@ -85,6 +85,7 @@ class Reader:
         self.references = References(store, marker.lake_id, trust_references)
         self.lost: frozenset[str] = frozenset()
         self._moves = pinned is None
+        self._then: State | None = None  # the state at the pinned version, once it was asked for
         self._tables: dict[tuple[int, bool], Tables] = {}
 
     @property
@@ -113,7 +114,7 @@ class Reader:
     def unwatched_state(self) -> State | Overlay:
         """Return :meth:`state` to look up single items, which read traces are told of one by one."""
         if self.pinned is not None:
-            return self.journal.at(self.pinned)
+            return self.unwatched_committed()
         newest = self.journal.refresh()
         pending = self._pending()
         return newest if pending is None else pending
@@ -126,7 +127,11 @@ class Reader:
 
     def unwatched_committed(self) -> State:
         """Return :meth:`committed` for the library's own use, which no read trace is told of."""
-        return self.journal.refresh() if self.pinned is None else self.journal.at(self.pinned)
+        if self.pinned is None:
+            return self.journal.refresh()
+        if self._then is None:
+            self._then = self.journal.at(self.pinned)
+        return self._then
 
     def resolve(self, at: At, folio: str | None = None) -> int:
         """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
@@ -174,7 +179,9 @@ class Reader:
         """Return a session whose state does not move while several things are asked: one look at the store in all."""
         if self.pinned is not None:
             return self
-        found = self.fixed(self.unwatched_committed().version, newest=True)
+        state = self.unwatched_committed()
+        found = self.fixed(state.version, newest=True)
+        found._then = state
         found.lost = self.lost
         return found
 

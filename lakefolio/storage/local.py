@@ -4,6 +4,9 @@ obstore's local store is not used for this: reading a small object through it ta
 one 1.6 times, and it gives listings in no order. Content is written to a temporary file beside its place and then
 linked (create: fails if the name is taken) or renamed (put) into it, so a writer killed anywhere leaves at most a
 hidden file. File systems without hard links are refused: they can't create without replacing.
+
+Below its root nothing follows a symbolic link, and nothing but regular files is read: each folder of a key is opened
+by the one above it, so that what others put into a lake never leads a read, a write or a deletion out of it.
 """
 
 # ruff: noqa: D102 - the docstrings are those of Store
@@ -13,7 +16,8 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +28,7 @@ from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Stor
 __all__ = ["LocalStore"]
 
 _TEMPORARY = ".tmp-"
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class LocalStore(Store):
@@ -31,18 +36,19 @@ class LocalStore(Store):
 
     scheme = "file"
 
-    def __init__(self, path: Path, *, fsync: bool = False) -> None:
+    def __init__(self, path: Path, *, fsync: bool = False, links: bool = False) -> None:
         """Open a folder, which need not exist.
 
         Args:
             path: Absolute.
             fsync: Whether a write returns only when the disk has it. Without it a killed process loses nothing, a
                 power failure may lose the last seconds, as with other writers of Delta tables.
+            links: Whether symbolic links below the folder are followed: to read somebody's own files, never in a lake.
         """
         self.local_path = path
         self.uri = str(path)
-        self._root = "" if self.uri == "/" else self.uri
         self._fsync = fsync
+        self._by_folder = not links and os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 
     @property
     def options(self) -> dict[str, str]:
@@ -56,19 +62,75 @@ class LocalStore(Store):
         # the same path may be another folder in another container; where there are no inodes the path is all there is
         return f"{self.uri}\n{found.st_dev}:{found.st_ino}\nfsync={self._fsync}"
 
-    def _path(self, key: str) -> str:
-        return f"{self._root}/{check_plain(key)}"
+    # -- names below the root ------------------------------------------------------------------------------
+
+    def _at(self, key: str, *, make: bool = False) -> tuple[int | None, str]:
+        """Return where a key lies: an open folder, which the caller closes, and the name in it. Follows no link.
+
+        Without a folder the name is a path: where links are followed, or the system can't open by folder.
+
+        Raises:
+            OSError: If a folder on the way is missing (and not to be made), a link, or no folder.
+        """
+        *folders, name = check_plain(key).split("/")
+        if not self._by_folder:
+            folder = "/".join((self.uri.rstrip("/"), *folders))
+            if make:
+                os.makedirs(folder, exist_ok=True)
+            return None, f"{folder}/{name}"
+        return self._folder(folders, make=make), name
+
+    def _folder(self, names: Sequence[str], *, make: bool = False) -> int:
+        if make and not os.path.isdir(self.uri):
+            os.makedirs(self.uri, exist_ok=True)
+            for above in Path(self.uri).parents if self._fsync else ():
+                _sync_folder(None, str(above))
+        opened = os.open(self.uri, _FOLDER)
+        for name in names:
+            try:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=opened)
+                        if self._fsync:
+                            os.fsync(opened)
+                inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=opened)
+            except NotADirectoryError:
+                if stat.S_ISLNK(os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode):
+                    raise OSError(errno.ELOOP, "is a link") from None
+                raise
+            finally:
+                os.close(opened)
+            opened = inner
+        return opened
+
+    def _open(self, key: str) -> int:
+        """Open a regular file for reading."""
+        folder, name = self._at(key)
+        try:
+            flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for its writer
+            descriptor = os.open(name, flags | (os.O_NOFOLLOW if self._by_folder else 0), dir_fd=folder)
+        finally:
+            if folder is not None:
+                os.close(folder)
+        try:
+            _check_regular(os.fstat(descriptor))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    # -- reading -------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> memoryview:
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
+            with open(self._open(key), "rb", buffering=0) as file:
                 return memoryview(file.read())
         except OSError as exc:
             raise translate(exc, "read", key, self) from exc
 
     def find(self, key: str) -> bytes | None:
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
+            with open(self._open(key), "rb", buffering=0) as file:
                 return file.read()
         except FileNotFoundError:
             return None  # asked over and over by writers that wait: an error made for it would cost 20 times as much
@@ -87,7 +149,7 @@ class LocalStore(Store):
 
     def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
+            with open(self._open(key), "rb", buffering=0) as file:
                 left = os.fstat(file.fileno()).st_size
                 while piece := file.read(min(chunk_bytes, left + 1)):
                     left = max(left - len(piece), 0)
@@ -97,9 +159,13 @@ class LocalStore(Store):
 
     def head(self, key: str) -> ObjectInfo:
         try:
-            found = os.stat(self._path(key))
-            if (found.st_mode & 0o170000) == 0o040000:
-                raise IsADirectoryError(errno.EISDIR, "is a directory")
+            folder, name = self._at(key)
+            try:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=not self._by_folder)
+            finally:
+                if folder is not None:
+                    os.close(folder)
+            _check_regular(found)
         except OSError as exc:
             raise translate(exc, "look at", key, self) from exc
         return _info(key, found)
@@ -113,31 +179,43 @@ class LocalStore(Store):
             if prefix < after:
                 return
             after = None
+        folder: int | str = f"{self.uri.rstrip('/')}/{prefix}"
         try:
-            with os.scandir(f"{self._root}/{prefix}") as entries:
-                # A folder sorts as its name with a slash: that is where its keys lie in the order of all keys.
-                names = sorted(
-                    (f"{entry.name}/", entry) if entry.is_dir() else (entry.name, entry)
-                    for entry in entries
-                    if not entry.name.startswith(_TEMPORARY)
-                )
+            if self._by_folder:
+                folder = self._folder(prefix.split("/")[:-1])
+            try:
+                yield from self._walk_folder(folder, prefix, after)
+            finally:
+                if isinstance(folder, int):
+                    os.close(folder)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as exc:
             raise translate(exc, "list", prefix, self) from exc
-        for name, entry in names:
-            key = prefix + name
-            if name[-1] == "/":
-                if after is None or key > after or after.startswith(key):
-                    yield from self._walk(key, after)
-            elif after is None or key > after:
-                try:
-                    found = entry.stat()
-                except FileNotFoundError:
-                    continue  # deleted since the folder was read
-                except OSError as exc:
-                    raise translate(exc, "list", key, self) from exc
-                yield _info(key, found)
+
+    def _walk_folder(self, folder: int | str, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
+        follow = not self._by_folder
+        with os.scandir(folder) as entries:
+            # A folder sorts as its name with a slash: that is where its keys lie in the order of all keys.
+            names = sorted(
+                (f"{entry.name}/", entry) if entry.is_dir(follow_symlinks=follow) else (entry.name, entry)
+                for entry in entries
+                if not entry.name.startswith(_TEMPORARY)
+            )
+            for name, entry in names:
+                key = prefix + name
+                if name[-1] == "/":
+                    if after is None or key > after or after.startswith(key):
+                        yield from self._walk(key, after)
+                elif after is None or key > after:
+                    try:
+                        found = entry.stat(follow_symlinks=follow)
+                    except FileNotFoundError:
+                        continue  # deleted since the folder was read
+                    if stat.S_ISREG(found.st_mode):
+                        yield _info(key, found)
+
+    # -- writing -------------------------------------------------------------------------------------------
 
     def create(self, key: str, data: Buffer) -> None:
         self._write(key, (flat(data),), os.link)
@@ -165,39 +243,44 @@ class LocalStore(Store):
             return not self._present(key, size_bytes)
         return True
 
-    def _write(self, key: str, pieces: Iterable[Buffer], publish: Callable[[str, str], None]) -> None:
-        path = self._path(key)
-        folder = path.rpartition("/")[0]
-        temporary = f"{folder}/{_TEMPORARY}{secrets.token_hex(8)}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    def _write(self, key: str, pieces: Iterable[Buffer], publish: Callable[..., None]) -> None:
         try:
             try:
-                descriptor = os.open(temporary, flags, 0o666)
+                folder, name = self._at(key)
+                if folder is None:
+                    os.stat(os.path.dirname(name))
             except FileNotFoundError:
-                os.makedirs(folder, exist_ok=True)
-                if self._fsync:
-                    for above in (Path(folder), *Path(folder).parents):
-                        _sync_folder(str(above))
-                descriptor = os.open(temporary, flags, 0o666)
+                folder, name = self._at(key, make=True)
         except OSError as exc:
             raise translate(exc, "write", key, self) from exc
+        above = "" if folder is not None else name[: name.rindex("/") + 1]
+        temporary = f"{above}{_TEMPORARY}{secrets.token_hex(8)}"
         try:
             try:
-                for piece in pieces:  # whatever the source of the content raises comes through unchanged
-                    self._write_all(descriptor, piece, key)
-                if self._fsync:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            try:
-                publish(temporary, path)
-                if self._fsync:
-                    _sync_folder(folder)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
             except OSError as exc:
                 raise translate(exc, "write", key, self) from exc
+            try:
+                try:
+                    for piece in pieces:  # whatever the source of the content raises comes through unchanged
+                        self._write_all(descriptor, piece, key)
+                    if self._fsync:
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                try:
+                    publish(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                    if self._fsync:
+                        _sync_folder(folder, above)
+                except OSError as exc:
+                    raise translate(exc, "write", key, self) from exc
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
         finally:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            if folder is not None:
+                os.close(folder)
 
     def _write_all(self, descriptor: int, piece: Buffer, key: str) -> None:
         try:
@@ -210,7 +293,12 @@ class LocalStore(Store):
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             try:
-                os.unlink(self._path(key))
+                folder, name = self._at(key)
+                try:
+                    os.unlink(name, dir_fd=folder)
+                finally:
+                    if folder is not None:
+                        os.close(folder)
             except OSError as exc:
                 if isinstance(error := translate(exc, "delete", key, self), NotFoundError):
                     continue
@@ -218,16 +306,32 @@ class LocalStore(Store):
 
     def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
         count = 0
-        for folder, _, names in os.walk(self.uri):
+        for path, _, names in os.walk(self.uri):
+            within = path.removeprefix(self.uri).strip("/")
             for name in names:
                 if name.startswith(_TEMPORARY):
-                    path = f"{folder}/{name}"
                     with contextlib.suppress(OSError):
-                        if os.stat(path).st_mtime < before.timestamp():
-                            if not dry_run:
-                                os.unlink(path)
-                            count += 1
+                        folder, inside = self._at(f"{within}/{name}".lstrip("/"))
+                        try:
+                            found = os.stat(inside, dir_fd=folder, follow_symlinks=False)
+                            if found.st_mtime < before.timestamp():
+                                if not dry_run:
+                                    os.unlink(inside, dir_fd=folder)
+                                count += 1
+                        finally:
+                            if folder is not None:
+                                os.close(folder)
         return count
+
+
+def _check_regular(found: os.stat_result) -> None:
+    """Raise OSError unless this is a regular file."""
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "is a link")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.ENXIO, "is no regular file")
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
@@ -235,8 +339,11 @@ def _info(key: str, found: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_folder(folder: int | None, path: str) -> None:
+    if folder is not None:
+        os.fsync(folder)
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -98,12 +98,16 @@ def resolve_uri(uri: str | Path, storage_options: Mapping[str, Any] | None = Non
     location = parse_uri(uri, objects=True)
     options = normalise(storage_options, location.scheme, lenient=True)
     if location.scheme == "file":
-        return _cached(Location("file", "", "/"), ()), (location.prefix.lstrip("/") + slash).lstrip("/")
+        return _FILES, (location.prefix.lstrip("/") + slash).lstrip("/")
     refuse_unsafe(options, os.environ)
     refuse_odd(options, os.environ, location.scheme)
     key = unquote(location.prefix) + slash if location.scheme == "http" else location.prefix.lstrip("/")
     root = Location(location.scheme, location.bucket, "", location.account, location.query)
     return _cached(root, tuple(sorted(options.items()))), key
+
+
+_FILES = LocalStore(Path("/"), links=True)
+"""The user's own files, where links are followed."""
 
 
 @lru_cache(maxsize=64)

@@ -81,6 +81,9 @@ class Store(ABC):
         """
         return None
 
+    def check_process(self) -> None:  # noqa: B027 - most stores work in any process
+        """Raise StorageError (kind ``forked-process``) where a forked child can't use the store of its parent."""
+
     def options_for_delta(self) -> dict[str, str]:
         """Return ``storage_options`` that let deltalake, polars or DuckDB reach the same place.
 

@@ -1,0 +1,1 @@
+"""Long runs of many processes beside faults: not part of the suite, which runs a few seconds of each."""
