@@ -139,6 +139,8 @@ class Blobs:
                 hint="add it again; gc with a grace longer than a batch lasts avoids this",
                 digest=digest,
             )
+        # what lies under the older ones is purged, and nobody will ever refer to it
+        self._store.delete([blob_key(digest, older) for older in range(first, generation)])
         return dataclasses.replace(stored, generation=generation)
 
     def _upload_kept(self, key: str, kept: Kept, digest: str) -> bool:

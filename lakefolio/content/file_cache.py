@@ -1,42 +1,53 @@
 """Local copies of blobs, for callers that need a file (FORMAT.md, "Reading").
 
-Keyed by digest, therefore never stale; bounded, and every file in it may be deleted at any time. A copy is verified
-each time it is handed out, because it lies where anyone can write.
+Keyed by digest, therefore never stale, and bounded. A copy is verified each time it is handed out, because it lies
+where anyone can write. What a living process was given stays: each process notes it in a lease, a file that it keeps
+locked for as long as it lives.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.fork import at_forks
 from lakefolio.render.text import parse_bytes
 
-__all__ = ["FileCache"]
+try:
+    import fcntl
+except ImportError:  # Windows: a file that is open can't be removed, which is all there is
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["FileCache", "file_cache"]
 
 _LIMIT_BYTES = 10 * 2**30
+_LEASES: Final = ".leases"
+_LOCK: Final = ".lock"
 
 
 class FileCache:
     """A folder of verified copies. Safe to share between threads and processes."""
 
-    def __init__(self, root: Path | None = None, *, limit_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, *, limit_bytes: int | None = None) -> None:
         """Choose the folder.
 
         Args:
-            root: The folder; by default LAKEFOLIO_CACHE, else ``lakefolio`` in the user's cache folder.
-            limit_bytes: How much to keep; by default LAKEFOLIO_CACHE_BYTES, else 10 GiB. Files that this process
-                was given stay, whatever the limit.
+            root: The folder.
+            limit_bytes: How much to keep; by default LAKEFOLIO_CACHE_BYTES, else 10 GiB. Files that living processes
+                were given stay, whatever the limit.
         """
-        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        self._root = Path(root or os.environ.get("LAKEFOLIO_CACHE") or Path(home) / "lakefolio")
-        self._limit_bytes = limit_bytes or _configured_limit()
-        self._given: set[Path] = set()
+        self._root = root
+        self._limit_bytes = limit_bytes
+        self._given: set[str] = set()
+        self._lease: IO[bytes] | None = None
         self._lock = threading.Lock()
         at_forks(self)
 
@@ -44,12 +55,12 @@ class FileCache:
         """Nothing has to come to an end: files appear whole."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Give a child a lock that no other thread holds."""
+        """Give a child a lock that no other thread holds; it shares the lease of its parent."""
         if child:
             self._lock = threading.Lock()
 
     def file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
-        """Return a read-only file of the content with this digest.
+        """Return a read-only file of the content with this digest. It stays for as long as this process lives.
 
         Args:
             digest: ``sha256:<hex>`` of the content.
@@ -58,7 +69,10 @@ class FileCache:
         """
         folder = self._root / digest.removeprefix("sha256:")
         path = folder / (_plain(name) or "content")
-        if not (path.is_file() and sha256_of_file(path) == digest):
+        self._hold(folder.name)
+        with self._locked(exclusive=False):  # whoever removes files now, waits; whoever does so later knows the lease
+            good = path.is_file() and sha256_of_file(path) == digest
+        if not good:
             folder.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=".partial-")
             os.close(handle)
@@ -69,27 +83,75 @@ class FileCache:
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
-            self._trim(keep=path)
+            self._trim()
         os.utime(path)
-        with self._lock:
-            self._given.add(path)
         return path
 
-    def _trim(self, *, keep: Path) -> None:
-        files = []
-        for path in self._root.glob("*/*"):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            files.append((status.st_mtime, status.st_size, path))
-        excess = sum(size for _, size, _ in files) - self._limit_bytes
-        for _, size, path in sorted(files, key=lambda one: one[0]):
+    def _hold(self, digest: str) -> None:
+        """Note that this process was given the content of a digest."""
+        with self._lock:
+            if digest in self._given:
+                return
+            if self._lease is None and fcntl is not None:
+                (self._root / _LEASES).mkdir(parents=True, exist_ok=True)
+                lease = open(self._root / _LEASES / uuid.uuid4().hex, "ab", buffering=0)  # noqa: SIM115 - for life
+                fcntl.flock(lease, fcntl.LOCK_EX)
+                self._lease = lease
+            if self._lease is not None:
+                self._lease.write(digest.encode() + b"\n")
+            self._given.add(digest)
+
+    def _held(self) -> set[str]:
+        """Return the digests that living processes were given, and remove the leases of dead ones."""
+        held = set(self._given)
+        for path in (self._root / _LEASES).glob("*") if fcntl is not None else ():
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as lease:
+                try:
+                    fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                except BlockingIOError:
+                    held.update(lease.read().decode("ascii", "replace").split())
+        return held
+
+    @contextlib.contextmanager
+    def _locked(self, *, exclusive: bool) -> Iterator[None]:
+        if fcntl is None:
+            yield
+            return
+        self._root.mkdir(parents=True, exist_ok=True)
+        with open(self._root / _LOCK, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+
+    def _trim(self) -> None:
+        limit_bytes = self._limit_bytes or _configured_limit()
+        with self._locked(exclusive=True):
+            files = []
+            for path in self._root.glob("*/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    files.append((status.st_mtime, status.st_size, path))
+            excess = sum(size for _, size, _ in files) - limit_bytes
             if excess <= 0:
                 return
-            if path != keep and path not in self._given:
-                path.unlink(missing_ok=True)
-                excess -= size
+            held = self._held()
+            for _, size, path in sorted(files, key=lambda one: one[0]):
+                if excess <= 0:
+                    return
+                if path.parent.name not in held and path.parent.name != _LEASES:
+                    path.unlink(missing_ok=True)
+                    excess -= size
+
+
+_caches: dict[Path, FileCache] = {}
+
+
+def file_cache() -> FileCache:
+    """Return this process's cache: in LAKEFOLIO_CACHE, else ``lakefolio`` in the user's cache folder."""
+    _configured_limit()  # a mistake in it is told when a lake is opened
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    root = Path(os.environ.get("LAKEFOLIO_CACHE") or Path(home) / "lakefolio")
+    return _caches.setdefault(root, FileCache(root)) if root not in _caches else _caches[root]
 
 
 def _configured_limit() -> int:

@@ -12,7 +12,7 @@ import time
 import unicodedata
 from dataclasses import dataclass
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, StorageError
 from lakefolio.format.times import is_time
 
 __all__ = [
@@ -162,5 +162,18 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
 
 
 def new_id() -> str:
-    """Return a fresh identifier: 32 hex digits, 12 of them milliseconds since 1970, so that ids sort by time."""
-    return f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}"
+    """Return a fresh identifier: 32 hex digits, 12 of them milliseconds since 1970, so that ids sort by time.
+
+    Raises:
+        StorageError: kind ``bad-clock``, if the clock of this machine says that it is before 1970.
+    """
+    millis = int(time.time() * 1000)
+    if not 0 <= millis < 1 << 48:
+        raise StorageError(
+            f"the clock of this machine is {abs(millis) / 3.15576e10:,.0f} years "
+            + ("before" if millis < 0 else "after")
+            + " 1970, which no commit can be dated",
+            kind="bad-clock",
+            hint="set the clock",
+        )
+    return f"{millis:012x}{os.urandom(10).hex()}"

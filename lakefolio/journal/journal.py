@@ -38,6 +38,7 @@ from lakefolio.journal.table_maintenance import Tidying
 from lakefolio.model.changes import Commit
 from lakefolio.model.state import State
 from lakefolio.process.fork import at_forks
+from lakefolio.process.notice import notice
 from lakefolio.readmodels.store import Catalogue, ReadModels
 
 if TYPE_CHECKING:
@@ -320,6 +321,9 @@ class Journal:
         if waiting.error is not None:
             raise waiting.error
         assert waiting.outcome is not None
+        warning, self._log.warning = self._log.warning, None
+        if warning is not None:
+            notice(warning)
         return waiting.outcome
 
     def commit_for(self, tickets: Sequence[Ticket]) -> list[Answer]:

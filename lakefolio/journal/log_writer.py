@@ -23,6 +23,7 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.changes import Commit
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.process.notice import LakefolioWarning
 
 if TYPE_CHECKING:
     from lakefolio.journal.journal import Journal
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "Layout", "LogWriter", "Waiting"]
 
 _MOST_FATES = 50_000
+_VOUCHED = timedelta(hours=1)
+_TOLERATED = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,15 @@ class LogWriter:
     Attributes:
         fates: Commit id -> the version that decided it, and whether that version carries it (or refuses it). Of every
             commit decided above a version that :meth:`know_from` can lower.
+        warning: What the user of the next commit is to be warned of, once.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._known_from = 0
+        self._ahead = timedelta(0)  # by which the clock of this machine is ahead of that of the store
+        self._clock_checked = False
+        self.warning: LakefolioWarning | None = None
         self.fates: dict[str, tuple[int, bool]] = {}
 
     def start(self, version: int) -> None:
@@ -175,7 +182,7 @@ class LogWriter:
 
     def _planned(self, batch: Sequence[Waiting]) -> Layout:
         state = self._journal.known
-        version, now = state.version + 1, datetime.now(UTC)
+        version, now = state.version + 1, datetime.now(UTC) - self._ahead
         last = state.committed_at
         layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
         overlay = Overlay(state, self._journal.content_of, version)
@@ -251,6 +258,9 @@ class LogWriter:
             file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
             with contextlib.suppress(AlreadyExistsError):  # nobody else uses this key: its answer was lost
                 journal.store.create(key, body)
+            if not self._clock_checked and self._redated(layout, key):
+                self._store(layout, refused)
+                return
         commit_ids = [waiting.commit.commit_id for waiting, _ in plans]
         try:
             journal.manifests_table.commit(version, file, commit_ids, layout.at, refused)
@@ -262,6 +272,44 @@ class LogWriter:
         for waiting, _ in plans:
             waiting.outcome = Committed(version, layout.at)
             waiting.end()
+
+    def _redated(self, layout: Layout, key: str) -> bool:
+        """Hold the time of the first commit of this handle against the store's; say whether it was set right.
+
+        Where the newest commit is not long ago, it vouches for the clock. Else the data file that was just stored
+        does: one request more. A wrong clock would date all later commits of everybody.
+        """
+        self._clock_checked = True
+        last = self._journal.known.committed_at
+        if last is not None and layout.at - last <= _VOUCHED:
+            return False
+        try:
+            found = self._journal.store.head(key).modified_at
+        except LakefolioError:  # not everybody who may write may look
+            return False
+        ahead = layout.at - found
+        if abs(ahead) <= _TOLERATED:
+            return False
+        self._ahead += ahead
+        self.warning = LakefolioWarning(
+            f"the clock of this machine is {_shown(abs(ahead.total_seconds()))} "
+            f"{'ahead of' if ahead > timedelta(0) else 'behind'} that of {self._journal.store.uri}",
+            kind="wrong-clock",
+            hint="commits are dated by the store's; set the clock",
+        )
+        layout.at = found if last is None or found > last else last + timedelta(microseconds=1)
+        for row in layout.values:
+            row["committed_at"] = layout.at
+        layout.rows = rows_of(MANIFESTS_SCHEMA, layout.values)
+        return True
+
+
+def _shown(seconds: float) -> str:
+    """Return a span of time for people."""
+    for size, unit in ((86_400 * 365.25, "years"), (86_400, "days"), (3_600, "hours")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 60:.0f} minutes"
 
 
 def _unstorable(plan: Plan) -> Exception | None:

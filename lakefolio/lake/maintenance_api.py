@@ -91,7 +91,7 @@ class LakeUpkeep:
             raise InvalidInputError("gc can't run inside a batch", kind="gc-in-batch", hint="run it after the block")
         if not dry_run or session.pinned is not None:
             session.check_writable()
-        return collect(
+        report = collect(
             session.store,
             session.marker.lake_id,
             author=session.author,
@@ -102,6 +102,9 @@ class LakeUpkeep:
             keep_runs=keep_runs,
             progress=progress,
         )
+        if report.purged_blobs:
+            session.journal.refresh()  # so that what is added again is stored at once under its next generation
+        return report
 
     def why(self, ref: str) -> WhyReport:
         """Say what keeps content alive: heads, snapshots, history; and which bytes only this item keeps.

@@ -25,9 +25,11 @@ from lakefolio.format.layout import (
     TABLES,
     blob_key,
     check_digest,
+    log_key,
     table_prefix,
 )
 from lakefolio.items.table import TableHandler
+from lakefolio.maintenance.dates import HINT_DATES, ahead_of
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
@@ -152,6 +154,7 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
     if read is not None:
         found = session.journal.models.problems(models, read, session.committed().version)
         report.problems += [Problem("model-differs", key, message) for key, message in found]
+    _check_dates(session, report)
     return report, entries
 
 
@@ -318,6 +321,20 @@ def _verified(session: Session, entry: Entry) -> int:
             raise
         raise about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
     return max(source.size_bytes, 0)
+
+
+def _check_dates(session: Session, report: CheckReport) -> None:
+    """A commit that is dated ahead of the store's clock dates all later ones."""
+    state = session.committed()
+    if state.committed_at is None or (version := state.version_at(state.committed_at)) is None:
+        return
+    key = log_key(JOURNAL, version)
+    try:
+        ahead = ahead_of(state.committed_at, session.store.head(key).modified_at)
+    except LakefolioError:
+        return  # that it is missing is said already
+    if ahead is not None:
+        report.problems.append(Problem("dated-ahead", key, f"version {version} is dated {ahead}: {HINT_DATES}"))
 
 
 def _check_snapshots(session: Session, manifests: pa.Table, report: CheckReport) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, StorageError
-from lakefolio.format.layout import MARKER
+from lakefolio.format.layout import JOURNAL, MARKER, log_prefix, log_version
 from lakefolio.format.marker import note_unsafe, parse_marker
+from lakefolio.maintenance.dates import HINT_DATES, dated_ahead
 from lakefolio.maintenance.reports import DoctorReport
 from lakefolio.storage import aws, open_store
 from lakefolio.storage.conformance import race
@@ -99,8 +100,17 @@ def _marker(store: Store, found: _Findings) -> None:
         else:
             marker = parse_marker(note_unsafe(body, None), store.uri, writing=True)
             found.add("lake", "ok", f"lake {marker.lake_id}, format {marker.format_version}")
+            _dates(store, found)
     except LakefolioError as exc:
         found.add("lake", "error", exc.message, exc.hint)
+
+
+def _dates(store: Store, found: _Findings) -> None:
+    """Compare the time of the newest commit with that of the object that holds it."""
+    entries = [info for info in store.list(log_prefix(JOURNAL) + "/") if log_version(info.key)]
+    ahead = None if not entries else dated_ahead(store.find(entries[-1].key), entries[-1].modified_at)
+    if ahead is not None:
+        found.add("dates", "warning", f"the newest commit is dated {ahead}", HINT_DATES)
 
 
 def _permissions(store: Store, found: _Findings) -> None:

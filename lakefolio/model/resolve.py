@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from numbers import Integral
 from typing import TypeGuard
 
@@ -27,6 +27,7 @@ __all__ = [
 At = int | str | date | datetime
 """A lake version, a time, or the name of a snapshot; see :func:`resolve_at`."""
 
+_LATELY = timedelta(minutes=1)
 _VERSION = re.compile(r"[vV]?(\d+)|(-\d+)")
 _LIKE_A_TIME = re.compile(
     r"\d{1,2}:\d.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday) .*", re.IGNORECASE | re.DOTALL
@@ -74,6 +75,9 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
         return version
     moment = last_instant(found)
     assert moment is not None
+    now = datetime.now(UTC)
+    if state.committed_at is not None and state.committed_at > now and moment > now - _LATELY:
+        moment = max(moment, state.committed_at)  # a clock that was wrong has dated commits ahead
     before = state.version_at(moment)
     if before is None:
         first = state.first_at()

@@ -14,7 +14,7 @@ from lakefolio import items
 from lakefolio.config.settings import setting
 from lakefolio.content.blobs import Blobs
 from lakefolio.content.external import References
-from lakefolio.content.file_cache import FileCache
+from lakefolio.content.file_cache import file_cache
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.arrow_rows import rows_of
@@ -81,7 +81,7 @@ class Reader:
         self.read_only = read_only or pinned is not None
         self.pinned = pinned
         self.deduplicate = deduplicate
-        self.blobs = Blobs(store, FileCache(), self._given_up, journal.content_of, deduplicate=deduplicate)
+        self.blobs = Blobs(store, file_cache(), self._given_up, journal.content_of, deduplicate=deduplicate)
         self.references = References(store, marker.lake_id, trust_references)
         self.lost: frozenset[str] = frozenset()
         self._moves = pinned is None

@@ -1,0 +1,87 @@
+"""Clocks that are wrong by years: commits are dated by the store's, and a lake that was dated ahead says so."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import StorageError
+from lakefolio.format import names
+from lakefolio.journal import log_writer
+from lakefolio.maintenance.doctor import doctor
+from lakefolio.process.notice import LakefolioWarning
+
+
+def shifted(by: timedelta) -> type[datetime]:
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) + by
+
+    return Shifted
+
+
+@pytest.mark.parametrize("years", [10, -3])
+@pytest.mark.parametrize("others", [False, True])
+def test_a_clock_that_is_wrong_by_years_dates_nothing(
+    lake_uri: str, monkeypatch: pytest.MonkeyPatch, years: int, others: bool
+) -> None:
+    lf.open(lake_uri)
+    if others and years > 0:
+        lf.open(lake_uri).folio("f").add_json("before", 1)
+    began = datetime.now(UTC)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_writer, "datetime", shifted(timedelta(days=365 * years)))
+        wrong = lf.open(lake_uri).folio("f")
+        with pytest.warns(LakefolioWarning, match="the clock of this machine is") as caught:
+            wrong.add_json("a", 1)
+        assert [warning.message.kind for warning in caught] == ["wrong-clock"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            wrong.add_json("b", 2)
+    lake = lf.open(lake_uri)
+    lake.folio("f").add_json("c", 3)
+    tolerance = timedelta(minutes=5)
+    for name in "abc":
+        (entry,) = lake.history(f"f:{name}").to_dicts()
+        at = entry["committed_at"]
+        at = datetime.fromisoformat(at) if isinstance(at, str) else at
+        assert began - tolerance <= at <= datetime.now(UTC) + tolerance
+    time.sleep(0.01)
+    assert list(lake.at("now").folio("f"))[-3:] == ["a", "b", "c"]
+    assert lake.check().problems == []
+
+
+def test_a_lake_that_was_dated_ahead_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = str(tmp_path / "lake")
+    lf.open(uri).folio("f").add_json("a", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_writer, "datetime", shifted(timedelta(days=3650)))
+        patch.setattr(log_writer.LogWriter, "_redated", lambda self, layout, key: False)
+        lf.open(uri).folio("f").add_json("b", 2)
+    lake = lf.open(uri)
+    lake.folio("f").add_json("c", 3)
+    assert lake.check().problems[0].kind == "dated-ahead"
+    assert [one["name"] for one in doctor(uri).findings if one["level"] == "warning" and one["name"] == "dates"]
+    assert list(lake.at("now").folio("f")) == ["a", "b", "c"]
+    assert list(lake.folio("f")) == ["a", "b", "c"]
+    assert lake.folio("f").get_json("c", at=datetime.now(UTC)) == 3
+    assert lake.at(1).folio("f").get_json("a") == 1
+
+
+@pytest.mark.parametrize("now", [-5e8, -1e-2, 1e12])
+def test_a_clock_that_no_commit_can_be_dated_by_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: float
+) -> None:
+    folio = lf.open(tmp_path / "lake").folio("f")
+    monkeypatch.setattr(names.time, "time", lambda: now)
+    with pytest.raises(StorageError, match="the clock of this machine") as caught:
+        folio.add_json("a", 1)
+    assert caught.value.kind == "bad-clock"
+    monkeypatch.undo()
+    folio.add_json("a", 1)

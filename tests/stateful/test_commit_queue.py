@@ -1,0 +1,132 @@
+"""The queue of one process's commits, driven by Hypothesis: leaders succeed, fail and are interrupted half-way.
+
+Real threads, on a stand-in for the committer whose every step the machine decides.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Queue, SimpleQueue
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from lakefolio.errors import StorageError
+from lakefolio.journal import commit_queue
+from lakefolio.journal.commit_queue import CommitQueue
+from lakefolio.journal.log_writer import Committed, Waiting
+from lakefolio.model.changes import Commit
+
+LIMIT_S = 20.0
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Each commit is decided once; an interrupt ends the thread that it hit, and no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = CommitQueue(self._commit_all, lambda: False)
+        self.verdicts: SimpleQueue[tuple[str, int]] = SimpleQueue()
+        self.at_work: Queue[list[Waiting]] = Queue()
+        self.leaders = 0
+        self.most_leaders = 0
+        self.interrupted: set[int] = set()
+        self.threads: dict[int, threading.Thread] = {}
+        self.results: dict[int, str] = {}
+        self.decided: list[int] = []
+
+    def _commit_all(self, undecided: Callable[[], list[Waiting]]) -> None:
+        batch = undecided()
+        self.leaders += 1
+        self.most_leaders = max(self.most_leaders, self.leaders)
+        try:
+            self.at_work.put(batch)
+            verdict, count = self.verdicts.get(timeout=LIMIT_S)
+            for waiting in batch if verdict == "commit" else batch[:count]:
+                if verdict == "fail":
+                    break
+                self.decided.append(int(waiting.commit.commit_id))
+                waiting.outcome = Committed(len(self.decided), None)  # type: ignore[arg-type]
+                waiting.end()
+            if verdict == "interrupt":
+                self.interrupted.add(threading.get_ident())
+                raise KeyboardInterrupt
+            if verdict == "fail":
+                for waiting in batch:
+                    waiting.fail(StorageError("no"))
+        finally:
+            self.leaders -= 1
+
+    def _thread(self, number: int, many: int) -> None:
+        commits = [Waiting(Commit(commit_id=str(number + n), changes=())) for n in range(many)]
+        try:
+            if many == 1:
+                self.queue.commit(commits[0])
+            else:
+                self.queue.commit_many(commits)
+            result = "failed" if commits[0].error is not None else "committed"
+        except KeyboardInterrupt:
+            result = "interrupted" if threading.get_ident() in self.interrupted else "somebody else's interrupt"
+        for n in range(many):
+            self.results[number + n] = result
+
+    @rule(many=st.sampled_from([1, 1, 1, 2]))
+    def bring(self, many: int) -> None:
+        number = 10 * len(self.threads)
+        self.threads[number] = threading.Thread(target=self._thread, args=(number, many), daemon=True)
+        self.threads[number].start()
+
+    @precondition(lambda self: any(thread.is_alive() for thread in self.threads.values()))
+    @rule(verdict=st.sampled_from(["commit", "fail", "interrupt"]), count=st.integers(0, 3))
+    def lead(self, verdict: str, count: int) -> None:
+        """Whatever happened before, somebody leads for those that wait."""
+        until = time.monotonic() + LIMIT_S
+        while any(thread.is_alive() for thread in self.threads.values()):
+            try:
+                self.at_work.get(timeout=0.005)
+            except Empty:
+                assert time.monotonic() < until, "threads wait and nobody leads"
+                continue
+            self.verdicts.put((verdict, count))
+            return
+
+    @invariant()
+    def one_leads(self) -> None:
+        assert self.most_leaders <= 1
+
+    def teardown(self) -> None:
+        until = time.monotonic() + LIMIT_S
+        while any(thread.is_alive() for thread in self.threads.values()):
+            assert time.monotonic() < until, "threads wait and nobody leads"
+            try:
+                self.at_work.get(timeout=0.005)
+            except Empty:
+                continue
+            self.verdicts.put(("commit", 0))
+        assert len(self.decided) == len(set(self.decided))
+        assert "somebody else's interrupt" not in self.results.values()
+        for number, result in self.results.items():
+            if result == "committed":
+                assert number in self.decided
+        assert self.queue.waiting == 0
+        assert not self.queue._leading.locked()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_queue, "_PATIENCE_S", 0.05)
+
+
+def test_the_commit_queue(request: pytest.FixtureRequest) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        QueueMachine,
+        settings=settings(
+            max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
