@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.delta.seal import Seals
 from lakefolio.delta.table import lake_id_of, log_problem
 from lakefolio.errors import (
-    AlreadyExistsError,
     FormatError,
     IntegrityError,
     InvalidInputError,
@@ -171,9 +170,7 @@ class _Repair:
                     return  # what follows in the source belongs to another history
             elif good and other is not None:
                 if own is None and not self._dry_run:
-                    try:
-                        self._store.create(key, other)
-                    except AlreadyExistsError:  # a writer was quicker: look again
+                    if not self._store.create_own(key, other):  # a writer was quicker: look again
                         self._lost("diverged", key, f"version {version} of {table!r} was just written by somebody")
                         return
                     self._done("log-entry", key)

@@ -7,7 +7,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lakefolio.errors import AlreadyExistsError, StorageError
+from lakefolio.errors import StorageError
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -28,11 +28,7 @@ def race(store: Store, racers: int) -> int:
 
     def attempt(number: int) -> int | None:
         start.wait()
-        try:
-            store.create(key, b"%d" % number)
-        except AlreadyExistsError:
-            return None
-        return number
+        return number if store.create_own(key, b"%d" % number) else None
 
     try:
         with ThreadPoolExecutor(racers) as pool:

@@ -200,7 +200,6 @@ class RemoteStore(Store):
     def create(self, key: str, data: Buffer) -> None:
         path, body = self._path(key), flat(data)
         began = time.monotonic()
-        broke = False
         for attempt in range(_CREATE_TRIES):
             try:
                 self._vendor.put(path, body, mode="create", use_multipart=False)
@@ -215,9 +214,6 @@ class RemoteStore(Store):
                 # act twice. It is here: who is told that the object exists looks whether it is its own.
                 last = attempt == _CREATE_TRIES - 1
                 broken = is_broken(exc, error.kind) and not last and time.monotonic() - began < _BROKEN_S
-                if broke and error.kind == "object-exists" and self.find(key) == body:
-                    return  # of an earlier try, whose answer was lost; nobody else writes these bytes under this key
-                broke = broke or broken
                 conflict = error.kind == "object-exists" and status_of(exc) == 409
                 if not broken and (not conflict or self._exists(key)):
                     raise error from cause(exc)

@@ -222,6 +222,14 @@ class Store(ABC):
             return False
         return True
 
+    def create_own(self, key: str, data: Buffer) -> bool:
+        """Store an object that nobody else can have made unless there is one, and say whether what lies there is it.
+
+        An answer may be lost and the client try again by itself: "it exists" then means one's own object. One request,
+        a second one where there is an object.
+        """
+        return self.create_if_absent(key, data) or self.find(key) == bytes(data)
+
     @abstractmethod
     def put(self, key: str, data: Buffer) -> None:
         """Store an object, replacing what is there. Atomic: readers see the old or the new, whole."""
