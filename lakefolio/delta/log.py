@@ -166,11 +166,11 @@ class DeltaLog:
         for _ in range(_LOOKS):
             self._forget()
             try:
-                return self._load_once(trust_copies=trust_copies)
+                return self._load_once(trust_copies, after)
             except IntegrityError as exc:
                 if not self.outdated(exc):
                     raise
-        return self._load_once(trust_copies=trust_copies)
+        return self._load_once(trust_copies, after)
 
     def outdated(self, error: IntegrityError) -> bool:
         """Say whether an error is about a data file that is needed no more: replaced by a merge, then deleted by gc.
@@ -183,7 +183,7 @@ class DeltaLog:
         ahead.follow()
         return str(error.key).rpartition("/")[2] not in ahead._files
 
-    def _load_once(self, *, trust_copies: bool) -> pa.Table:
+    def _load_once(self, trust_copies: bool, after: Callable[[str], int]) -> pa.Table:
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
         since = after(note_of(pointer))
         try:

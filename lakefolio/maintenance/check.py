@@ -142,7 +142,7 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
     except IntegrityError:
         if read is not None:
             raise
-        return report  # what is wrong with the journal was said; nothing else can be looked at
+        return report, []  # what is wrong with the journal was said; nothing else can be looked at
     report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
     for audit, named, message in session.audit():
         report.problems.append(Problem(audit.replace("_", "-"), named, message))

@@ -142,7 +142,7 @@ class LocalStore(Store):
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
+            with open(self._open(key), "rb", buffering=0) as file:
                 return os.pread(file.fileno(), length, start)
         except OSError as exc:
             raise translate(exc, "read", key, self) from exc
