@@ -150,23 +150,23 @@ def test_what_comes_during_a_slow_commit_waits_no_longer(lake: lf.Lake, monkeypa
     run = lake.create_run("r")
     logger = logger_of(lake._session)
     began, waited = [], []
-    commit, gathered = lake._session.commit_now, logger._gathered
+    commit, gathered = lake._session.commit_now, logger._close
 
     def slow(*changes: object) -> object:
         time.sleep(0.3)
         return commit(*changes)
 
     def gather() -> object:
-        if logger._anything():
+        if logger._stages[0]:
             waited.append(time.monotonic() - began[-1])
         return gathered()
 
     monkeypatch.setattr(lake._session, "commit_now", slow)
-    monkeypatch.setattr(logger, "_gathered", gather)
+    monkeypatch.setattr(logger, "_close", gather)
     until = time.monotonic() + 3
     while time.monotonic() < until:
         with logger._lock:
-            first = not logger._anything()
+            first = not logger._stages[0]
         if first:
             began.append(time.monotonic())
         run.log(loss=1.0)
