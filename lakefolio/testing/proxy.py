@@ -77,13 +77,15 @@ class Fault:
         action: ``drop_response``: let it have its effect, then close the connection without an answer. ``refuse``:
             close the connection before it reaches the server. ``cut``: pass ``after_bytes`` of the answer's body.
             ``delay``: wait ``seconds`` before passing it on. ``status``: answer ``status`` instead of passing it on.
+            ``flip``: change one bit of a GET's body. ``swap``: answer a GET with the body of another object of the same
+            kind that passed before, if one did.
         seconds: For ``delay``.
         status: For ``status``.
         code: The S3 error code in the answer of ``status``.
-        after_bytes: For ``cut``.
+        after_bytes: For ``cut``; for ``flip`` which byte, counted from the start again behind the end.
     """
 
-    action: Literal["drop_response", "refuse", "cut", "delay", "status"]
+    action: Literal["drop_response", "refuse", "cut", "delay", "status", "flip", "swap"]
     seconds: float = 0.0
     status: int = 503
     code: str = "SlowDown"
@@ -135,6 +137,7 @@ class CountingProxy:
         self._counts: list[Count] = []
         self._lock = threading.Lock()
         self._number = 0
+        self._passed: dict[str, tuple[str, bytes]] = {}  # kind of key -> the last object of it that was read
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._port = self._listener.getsockname()[1]
@@ -261,6 +264,9 @@ class CountingProxy:
             for _ in body:
                 pass
             return False
+        if self.fault is not None and request.operation == "GET" and status == 200 and "content-length" in headers:
+            head, whole = self._changed(head, b"".join(body), request, fault)
+            body = iter((whole,))
         left = fault.after_bytes if fault is not None and fault.action == "cut" else None
         client.sendall(head)
         for piece in body:
@@ -271,6 +277,19 @@ class CountingProxy:
                 return False
         closing = unbounded or headers.get("connection", "").lower() == "close"
         return left is None and not closing and request.headers.get("connection", "").lower() != "close"
+
+    def _changed(self, head: bytes, body: bytes, request: Request, fault: Fault | None) -> tuple[bytes, bytes]:
+        """Return the answer to a GET as the fault wants it, and remember the object for later ones."""
+        action = None if fault is None else fault.action
+        if action == "flip" and fault is not None and body:
+            at = fault.after_bytes % len(body)
+            return head, body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+        key, other = self._passed.get(request.kind, (request.key, b""))
+        if len(body) <= _PIECE:
+            self._passed[request.kind] = (request.key, body)
+        if action == "swap" and key != request.key:
+            return re.sub(rb"(?i)content-length: *\d+", b"Content-Length: %d" % len(other), head), other
+        return head, body
 
     def _note(self, head: bytes) -> Request:
         method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
