@@ -114,8 +114,8 @@ def test_a_fork_waits_for_the_imports_of_other_threads(tmp_path: Path) -> None:
     assert lf.open(tmp_path / "lake").folio("f").get_json("child 3") == 3
 
 
-def test_forks_under_load(tmp_path: Path) -> None:
-    count = int(os.environ.get("LAKEFOLIO_TEST_FORKS", "25"))
+@pytest.mark.parametrize("count", [15, pytest.param(100, marks=pytest.mark.slow)])
+def test_forks_under_load(tmp_path: Path, count: int) -> None:
     assert ran(LOADED, tmp_path / "lake", count, tmp_path=tmp_path) == "[]\n"
     lake = lf.open(tmp_path / "lake")
     assert {f"child {number}" for number in range(count)} <= set(lake.folio("f"))

@@ -146,6 +146,12 @@ def test_interrupts_reach_their_own_thread_and_leave_the_queue_usable(tmp_path: 
     interrupted(str(tmp_path / "lake"), tmp_path, count=150, how=how, seconds=100, options={})
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_thousand_interrupts(tmp_path: Path) -> None:
+    interrupted(str(tmp_path / "lake"), tmp_path, count=10_000, how="threads", seconds=800, options={})
+
+
 def test_interrupts_beside_a_bucket(tmp_path: Path, s3_server: S3Server, s3_uri: str) -> None:
     options = s3_server.storage_options
     interrupted(s3_uri, tmp_path, count=60, how="threads", seconds=100, options=options)
