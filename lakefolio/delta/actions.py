@@ -37,6 +37,8 @@ __all__ = [
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
 _SMALL_ROWS = 100
+_GROUP_ROWS = 16_384
+"""So few that the content of one row is not much to read for."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._=/-]+")
 _SEAL = "lakefolio.seal"
 _VERSIONS = "lakefolio.versions"
@@ -200,6 +202,7 @@ def to_parquet(rows: pa.Table) -> bytes:
         compression="none" if small else "zstd",
         use_dictionary=not small,
         write_statistics=not small,
+        row_group_size=_GROUP_ROWS,
         store_schema=False,
     )
     return bytes(sink.getvalue())

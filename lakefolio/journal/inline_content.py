@@ -6,6 +6,7 @@ learned of a row by its log entry therefore reads the data file when the content
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import IntegrityError
+from lakefolio.delta.actions import brief, fitted
+from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["InlineContents", "without_purged"]
 
 _MOST_BYTES: Final = 16 << 20
+_WHOLE_BYTES: Final = 256 << 10
+"""A data file up to this size is read as a whole: one request. Of a larger one its footer and a row group."""
 _SCHEMA: Final = pa.schema([MANIFESTS_SCHEMA.field(name) for name in ("version", "ordinal", "content")])
 
 
@@ -33,6 +39,7 @@ class InlineContents:
         self._table = table
         self._read: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes = 0
+        self._opened: dict[str, Any] = {}  # the footer of the file that was read last
 
     def of(self, entry: Entry, refresh: Callable[[], Any]) -> bytes:
         """Return the content of an entry, from its data file if it was not read lately.
@@ -42,11 +49,12 @@ class InlineContents:
             refresh: Reads what is new in the log, for a data file that was replaced and deleted meanwhile.
 
         Raises:
-            IntegrityError: kind ``inline-missing``, if no data file holds it; if one is missing or damaged.
+            IntegrityError: kind ``inline-missing``, if no data file holds it, ``inline-damaged``, if it has another
+                digest; if a data file is missing or damaged.
         """
         place = (entry.version, entry.ordinal)
         if place not in self._read:
-            self._fetch(entry.version, place, refresh)
+            self._fetch(place, refresh)
         if place not in self._read:
             raise IntegrityError(
                 f"inline content of item {entry.ref} is missing: no data file holds it",
@@ -58,7 +66,20 @@ class InlineContents:
                 digest=entry.digest,
             )
         self._read.move_to_end(place)
-        return self._read[place]
+        content = self._read[place]
+        if sha256_of_bytes(content) != (entry.blob_digest or entry.digest):
+            del self._read[place]
+            self._bytes -= len(content)
+            raise IntegrityError(
+                f"inline content of item {entry.ref} ({entry.blob_digest or entry.digest}) is damaged",
+                kind="inline-damaged",
+                hint="bring it back from a copy: lakefolio repair --from URI; or add the item again from its source",
+                folio=entry.folio,
+                item=entry.item,
+                version=entry.version,
+                digest=entry.digest,
+            )
+        return content
 
     def into(self, rows: pa.Table, refresh: Callable[[], Any]) -> pa.Table:
         """Return rows of ``manifests`` with the inline content that they lack and a data file has."""
@@ -79,20 +100,49 @@ class InlineContents:
         at = rows.schema.get_field_index("content")
         return rows.set_column(at, rows.schema.field(at), [pa.array(contents, pa.binary())])
 
-    def _fetch(self, version: int, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
-        for file in self._table.with_version(version):
-            rows = self._rows([file], refresh)
-            for place, content in zip(_places(rows), rows.column("content").to_pylist(), strict=True):
-                if content is not None and place not in self._read:
-                    self._read[place] = content
-                    self._bytes += len(content)
-            if any(at == version for at in rows.column("version").to_pylist()):
-                break
+    def _fetch(self, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
+        try:
+            self._look(wanted, self._table.with_version(wanted[0]))
+        except IntegrityError:  # a file that was replaced may be gone: what replaced it has the same rows
+            refresh()
+            active = {file.path for file in self._table.known_files}
+            self._look(wanted, [file for file in self._table.with_version(wanted[0]) if file.path in active])
         if wanted in self._read:
             self._read.move_to_end(wanted)  # its file may hold more than is kept
         while self._bytes > _MOST_BYTES and len(self._read) > 1:
             _, content = self._read.popitem(last=False)
             self._bytes -= len(content)
+
+    def _look(self, wanted: tuple[int, int], files: list[DataFile]) -> None:
+        for file in files:
+            large = file.size_bytes > _WHOLE_BYTES
+            rows = self._part(file, wanted[0]) if large else self._table.read([file], _SCHEMA, whole=True)
+            places = _places(rows)
+            for place, content in zip(places, rows.column("content").to_pylist(), strict=True):
+                if content is not None and place not in self._read:
+                    self._read[place] = content
+                    self._bytes += len(content)
+            if wanted in places:
+                return
+
+    def _part(self, file: DataFile, version: int) -> pa.Table:
+        """Return the rows of the row groups that may hold a version. Only their content is verified, by its digest."""
+        key = f"{table_prefix(self._table.name)}/{file.path}"
+        try:
+            opened = self._opened.get(file.path) or _opened(self._table, key, file.size_bytes)
+            self._opened = {file.path: opened}
+            groups = []
+            for number in range(opened.metadata.num_row_groups):
+                bounds = opened.metadata.row_group(number).column(0).statistics
+                if bounds is None or bounds.min <= version <= bounds.max:
+                    groups.append(number)
+            rows = opened.read_row_groups(groups, columns=_SCHEMA.names, use_threads=False)
+            return fitted(rows, _SCHEMA)
+        except NotFoundError:
+            raise self._table.damaged(key, "is missing") from None
+        except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as exc:
+            self._opened = {}
+            raise self._table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _rows(self, files: list[DataFile], refresh: Callable[[], Any]) -> pa.Table:
         try:
@@ -108,6 +158,44 @@ class InlineContents:
             file.path: file for version in versions for file in self._table.with_version(version) if file.path in active
         }
         return self._rows(list(current.values()), refresh)
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file, of which only the pieces that are asked for are read."""
+
+    def __init__(self, table: DeltaTable, key: str, size_bytes: int) -> None:
+        super().__init__()
+        self._table = table
+        self._key = key
+        self._size_bytes = size_bytes
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size_bytes)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        length = max(0, min(len(buffer), self._size_bytes - self._at))
+        piece = self._table.store.get_range(self._key, self._at, length) if length else b""
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+def _opened(table: DeltaTable, key: str, size_bytes: int) -> Any:
+    """Return a Parquet file of which the footer is read."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(_Ranges(table, key, size_bytes), pre_buffer=True)
 
 
 def _places(rows: pa.Table) -> list[tuple[int, int]]:
