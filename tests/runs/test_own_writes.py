@@ -101,3 +101,35 @@ def test_many_runs_are_listed_with_all_that_is_recorded_of_them(lake: lf.Lake) -
     assert listed["outer"].children == ["inner"]
     assert listed["inner"].metrics == {"loss": 0.5}
     assert [one.name for one in listed["inner"].outputs] == ["o"]
+
+
+def test_the_list_of_runs_is_what_the_view_says(lake: lf.Lake) -> None:
+    for number in range(6):
+        lake.create_run(
+            run_id=f"r{number}",
+            project=["a", "it's", None][number % 3],
+            model="m" if number % 2 else None,
+            run_type=["production", "analysis"][number % 2],
+            tags=["x", 'a "b"'] if number < 3 else [],
+            status=["done", "failed", "lost"][number % 3],
+            started_at=f"2026-11-0{number % 4 + 1}T10:00+02:00",
+            parent="r0" if number == 5 else None,
+        )
+    lake.resume_run("r3").add_tags("later")
+    lake.resume_run("r4").finish()
+    asked = [
+        ({"project": "it's"}, "project = 'it''s'"),
+        ({"status": "running"}, "status = 'running'"),
+        ({"status": "done", "project": "a"}, "status = 'done' and project = 'a'"),
+        ({"type": "analysis", "model": "m"}, "type = 'analysis' and model = 'm'"),
+        ({"parent": "r0"}, "parent = 'r0'"),
+        ({"tag": 'a "b"'}, "list_contains(tags, 'a \"b\"')"),
+        ({"tag": "later"}, "list_contains(tags, 'later')"),
+        ({"project": "none"}, "false"),
+        ({}, "true"),
+    ]
+    for given, where in asked:
+        order = "order by started_at desc nulls last, run_id desc"
+        expected = [row[0] for row in lake.sql(f"select run_id from runs where {where} {order}").fetchall()]
+        assert [one.run_id for one in lake.runs(**given)] == expected, given
+        assert [one.run_id for one in lake.runs(**given, limit=2)] == expected[:2]
