@@ -91,6 +91,7 @@ MODELS: dict[str, tuple[Callable[[], object], object]] = {
     "clusters": (lambda: HDBSCAN(min_cluster_size=5, copy=True).fit(X), X),
     "descent": (lambda: make_pipeline(StandardScaler(), SGDClassifier(average=True, random_state=0)).fit(X, Y), X),
 }
+TRUSTED = ["scipy.sparse", "functools.partial", "sklearn.utils.validation.check_array"]
 USES = (
     *("predict", "transform", "predict_proba", "decision_function", "score_samples", "kneighbors", "apply"),
     *("decision_path", "staged_predict", "inverse_transform", "partial_fit", "dbscan_clustering"),
@@ -171,9 +172,10 @@ def used_in_a_child(content: bytes, data: object) -> tuple[str, int]:
         try:
             signal.setitimer(signal.ITIMER_PROF, 2)  # seconds of this process, however busy the machine is
             signal.alarm(60)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            for descriptor in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
             try:
-                model = handler_of("model").decode(MemorySource(content), {}, trusted=["scipy.sparse"])
+                model = handler_of("model").decode(MemorySource(content), {}, trusted=TRUSTED)
                 for name in USES:
                     use(model, name, data)
             except LakefolioError:
