@@ -164,7 +164,8 @@ def _check_neighbours(obj: Any, inside: dict[str, Any]) -> None:
     points = inside.get("_fit_X")
     if points is None:
         return
-    _require(points.ndim == 2 and points.shape[1] == inside["n_features_in_"], "neighbours of another width")
+    _require(points.ndim == 2 and points.shape[0] > 0, "no neighbours")
+    _require(points.shape[1] == inside["n_features_in_"], "neighbours of another width")
     labels, classes = inside.get("_y"), inside.get("classes_")
     if labels is None:
         return
