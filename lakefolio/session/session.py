@@ -16,7 +16,7 @@ from lakefolio import items
 from lakefolio.config.settings import default_author, setting
 from lakefolio.content.reference_trust import trusted_prefixes
 from lakefolio.content.reupload_buffer import Kept
-from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.marker import read_marker
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, Handler
@@ -262,7 +262,10 @@ class Session(Writer):
 
     def _lost(self, put: Put, words: Words) -> LakefolioWarning | None:
         """Return the warning to give if the entry that is replaced has words that the new one lacks."""
-        old = self._known().entry(put.folio, put.item)
+        try:
+            old = self._known().entry(put.folio, put.item)
+        except IntegrityError:  # its row can't be read: replacing it is how that is mended
+            return None
         if old is None:
             return None
         there = {
