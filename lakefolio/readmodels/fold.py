@@ -239,11 +239,13 @@ def _purges(rows: pa.Table) -> pa.Table:
 
 
 def _commits(rows: pa.Table) -> pa.Table:
-    found = rows.select(["version", "commit_id", "committed_at"])
-    found = found.group_by(["version", "commit_id"], use_threads=False).aggregate([("committed_at", "first")])
-    return pa.Table.from_arrays(
-        [found.column(name) for name in ("version", "commit_id", "committed_at_first")], schema=COMMITS.schema
-    )
+    # no group_by: it imports 0.6 s of modules, and the rows of a commit lie one behind the other
+    found = rows.select(["version", "commit_id", "committed_at"]).combine_chunks()
+    later, before = found.slice(1), found.slice(0, max(found.num_rows - 1, 0))
+    same = [pc.equal(later.column(name), before.column(name)) for name in ("version", "commit_id")]
+    first = pa.chunked_array([pa.array([True] * min(found.num_rows, 1), pa.bool_()), *pc.invert(pc.and_(*same)).chunks])
+    found = found.filter(first)
+    return pa.Table.from_arrays([found.column(name) for name in COMMITS.schema.names], schema=COMMITS.schema)
 
 
 def _snapshots(rows: pa.Table) -> pa.Table:

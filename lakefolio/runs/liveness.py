@@ -139,9 +139,10 @@ def _last_commits(session: Session, run_ids: Iterable[str]) -> dict[str, datetim
         return {}
     rows = session.journal.state.table().select(["run_id", "committed_at"])
     rows = rows.filter(pc.is_in(rows.column("run_id"), value_set=pa.array(ids, pa.string())))
-    found = rows.group_by("run_id").aggregate([("committed_at", "max")])
-    times = found.column("committed_at_max").to_pylist()
-    return dict(zip(found.column("run_id").to_pylist(), times, strict=True))
+    last: dict[str, datetime] = {}
+    for run_id, at in zip(*(rows.column(name).to_pylist() for name in ("run_id", "committed_at")), strict=True):
+        last[run_id] = max(at, last.get(run_id, at))
+    return last
 
 
 def _value(facts: Mapping[str, str], key: str) -> Any:
