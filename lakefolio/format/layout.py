@@ -17,8 +17,10 @@ __all__ = [
     "MARKER",
     "PENDING",
     "README",
+    "SPECIFICATION",
     "TABLES",
     "VIEWS",
+    "VIEWS_FILE",
     "blob_key",
     "check_digest",
     "check_key",
@@ -34,6 +36,9 @@ __all__ = [
 
 MARKER = "lakefolio.json"
 README = "README.txt"
+SPECIFICATION = "FORMAT.md"
+VIEWS_FILE = "views.sql"
+"""The relations of the lake for DuckDB alone."""
 JOURNAL = "manifests"
 TABLES = (JOURNAL,)
 LOG_TABLES = ("metric_rows", "event_rows")

@@ -1,4 +1,4 @@
-"""The two files that say what a lake is: its format marker and the text for whoever finds it (pure: no I/O).
+"""The files that say what a lake is: its format marker and the texts for whoever finds it.
 
 See FORMAT.md, "Marker" and "Versions".
 """
@@ -9,14 +9,15 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lakefolio.errors import FormatError, LakeNotFoundError, StorageError
-from lakefolio.format.layout import MARKER
+from lakefolio.format.layout import MARKER, SPECIFICATION
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import FORMAT_VERSION
 
-__all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "read_marker", "readme_text"]
+__all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "read_marker", "readme_text", "specification"]
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -142,12 +143,20 @@ def readme_text(marker: Marker) -> bytes:
     return _README.format(marker=marker).encode()
 
 
+def specification() -> bytes:
+    """Return FORMAT.md: all that a second implementation needs."""
+    return Path(__file__).resolve().parents[1].joinpath(SPECIFICATION).read_bytes()
+
+
 _README = """\
 This folder is a lake: versioned data, written by lakefolio (format version {marker.format_version}).
 Created {marker.created_at}, lake id {marker.lake_id}. Nothing else is needed to read it but a Delta reader.
 
   lakefolio.json      what wrote this, in which format
+  FORMAT.md           the specification of all that follows
+  views.sql           the relations of this lake for DuckDB: items, entries, lineage, runs, metrics and more
   tables/manifests/   Delta table, the journal: one row per change, never changed, only appended
+  tables/entries/ and others   the same facts sorted for questions, made of the journal; may be missing, or lag behind
   tables/metric_rows/, tables/event_rows/   Delta tables, once something was logged: points of runs, and events
   blobs/sha256/       the contents; a file is named by the SHA-256 of its bytes: sha256sum verifies it
   pending/            commits on their way; empty when nobody writes

@@ -21,6 +21,7 @@ from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
 from lakefolio.format.arrow_rows import RowLog
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
+from lakefolio.views.outside import write_views
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -140,7 +141,8 @@ class LogTable:
                 raise
             if not create:
                 return
-            self._table.create()
+            if self._table.create():
+                write_views(self._store)
             rows = self._table.load()
         self._take(rows)
 

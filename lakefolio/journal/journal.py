@@ -40,6 +40,7 @@ from lakefolio.model.state import State
 from lakefolio.process.fork import at_forks
 from lakefolio.process.notice import notice
 from lakefolio.readmodels.store import Catalogue, ReadModels
+from lakefolio.views.outside import write_views
 
 if TYPE_CHECKING:
     from lakefolio.journal.tickets import Ticket
@@ -155,6 +156,8 @@ class Journal:
         if everything or not few:
             made = self.models.advance(state.rows_since, state.version)
             if made is not None:
+                if self.catalogue is None:
+                    write_views(self.store)  # they are the first: there is a table more
                 self._stand_on(made)
 
     def _stand_on(self, catalogue: Catalogue) -> None:

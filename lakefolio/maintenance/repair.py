@@ -26,7 +26,9 @@ from lakefolio.format.layout import (
     LOG_TABLES,
     MARKER,
     README,
+    SPECIFICATION,
     TABLES,
+    VIEWS_FILE,
     blob_key,
     log_key,
     log_prefix,
@@ -136,8 +138,9 @@ class _Repair:
             self._write(MARKER, theirs, "marker")
         elif own.lake_id != marker.lake_id:
             raise self._other()
-        if self._store.find(README) is None and (readme := self._source.find(README)) is not None:
-            self._write(README, readme, "readme")
+        for key in (README, SPECIFICATION, VIEWS_FILE):
+            if self._store.find(key) is None and (text := self._source.find(key)) is not None:
+                self._write(key, text, "readme")
 
     def _other(self) -> InvalidInputError:
         return InvalidInputError(

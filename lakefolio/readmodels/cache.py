@@ -30,6 +30,12 @@ class Cache:
         """How much is kept now."""
         return self._size_bytes
 
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._kept.clear()
+            self._size_bytes = 0
+
     def get(self, key: Hashable) -> Any | None:
         """Return what is kept under a key, or None."""
         with self._lock:

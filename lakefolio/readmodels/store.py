@@ -75,7 +75,7 @@ class ReadModels:
     def __init__(self, store: Store, lake_id: str, cache: Cache | None = None) -> None:
         self._store = store
         self._tables: dict[str, ModelTable] = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
-        self._cache = Cache() if cache is None else cache
+        self.cache = Cache() if cache is None else cache
         self._busy = threading.Lock()  # of whoever folds
         self._last: dict[str, Published] = {}  # what the last fold of this handle made
 
@@ -117,7 +117,7 @@ class ReadModels:
                 kind="object-not-found",
                 key=table_prefix(name),
             )
-        return ModelRuns(self._tables[name].model, published.runs, self, self._cache)
+        return ModelRuns(self._tables[name].model, published.runs, self, self.cache)
 
     def advance(self, journal: Callable[[int], pa.Table], through: int) -> Catalogue | None:
         """Fold further rows of the journal into the newest models, and merge runs that are due.
@@ -220,7 +220,7 @@ class ReadModels:
     ) -> dict[str, Published | None]:
         """Fold rows above ``held`` into some models, which all hold what is up to there."""
         opened = {
-            name: ModelRuns(self._tables[name].model, one.runs, self, self._cache) for name, one in current.items()
+            name: ModelRuns(self._tables[name].model, one.runs, self, self.cache) for name, one in current.items()
         }
         before = Folded(_Given(opened), max(one.through for one in current.values()), held)
         runs = fold(rows, before, names)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.delta.table import DeltaTable, lake_id_of
 from lakefolio.errors import FormatError, PlaceTakenError
-from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, VIEWS, log_key
-from lakefolio.format.marker import new_marker, readme_text
+from lakefolio.format.layout import (
+    JOURNAL,
+    MARKER,
+    PENDING,
+    README,
+    SPECIFICATION,
+    VIEWS,
+    VIEWS_FILE,
+    log_key,
+)
+from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
 from lakefolio.storage.conformance import check_creates
+from lakefolio.views.outside import views_text
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
 __all__ = ["check_place", "create_lake", "find_marker"]
 
-_OWN: Final = {MARKER, README, PENDING, VIEWS, "tables", "blobs", "doctor", "lakefolio.toml"}
+_OWN: Final = {MARKER, README, SPECIFICATION, VIEWS_FILE, PENDING, VIEWS, "tables", "blobs", "doctor", "lakefolio.toml"}
 _HARMLESS: Final = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """What systems leave in folders that are empty to people."""
 _HOMES: Final = ("/home", "/Users", "/root")
@@ -58,8 +69,9 @@ def create_lake(store: Store) -> bytes:
     marker = new_marker()
     if not DeltaTable(store, marker.lake_id, SPECS[JOURNAL]).create():  # another one is creating it: it is one lake
         marker = replace(marker, lake_id=lake_id_of(store))
-    for key, body in ((README, readme_text(marker)), (MARKER, marker.to_json())):
-        store.create_if_absent(key, body)
+    texts = {README: readme_text(marker), SPECIFICATION: specification(), VIEWS_FILE: views_text(()).encode()}
+    store.parallel([partial(store.create_if_absent, key, body) for key, body in texts.items()])
+    store.create_if_absent(MARKER, marker.to_json())
     found = store.find(MARKER)
     if found is None:
         raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")

@@ -109,7 +109,7 @@ def make(uri: str, entries: int, commits: int, options: dict[str, str] | None = 
         seal = table.seals.of_bytes(path, body)
         store.create(f"{table_prefix(JOURNAL)}/{path}", body)
         files.append(DataFile(path, len(body), rows.num_rows, stats_of(rows), 0, seal, versions_of(rows)))
-        catalogue = models.advance(rows, newest) or catalogue
+        catalogue = models.advance(lambda held, rows=rows: rows, newest) or catalogue
     _finish(store, table, files, newest, catalogue)
     return catalogue
 

@@ -1,0 +1,98 @@
+"""``views.sql`` in a lake: DuckDB with its delta extension, and nothing else, answers what lakefolio answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lakefolio as lf
+from lakefolio.format.layout import SPECIFICATION, VIEWS_FILE
+from lakefolio.testing import need
+from lakefolio.views.engine import default_views
+
+ALONE = """
+import duckdb, duckdb_extension_delta, glob, json, os, sys
+lake, questions = sys.argv[1], json.loads(sys.argv[2])
+connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+folder = os.path.dirname(duckdb_extension_delta.__file__)
+connection.execute("load '" + glob.glob(folder + "/**/*.duckdb_extension", recursive=True)[0] + "'")
+connection.execute(f"set variable lake = '{lake}'; set TimeZone = 'UTC'")
+connection.execute(open(lake + "/views.sql").read())
+for question in questions:
+    rows = connection.execute(question).fetchall()
+    names = [column[0] for column in connection.description]
+    print(json.dumps([names, sorted([str(value) for value in row] for row in rows)]))
+assert "lakefolio" not in sys.modules
+sys.stdout.flush()
+os._exit(0)  # the extension may abort an interpreter that ends
+"""
+
+
+def asked(lake: Path, questions: list[str]) -> list[Any]:
+    need("duckdb_extension_delta", "test")
+    command = [sys.executable, "-c", ALONE, str(lake), json.dumps(questions)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def filled(place: Path, *, folded: bool, logged: bool) -> lf.Lake:
+    lake = lf.open(place, author="ada")
+    folio = lake.folio("f")
+    folio.add_json("x", {"n": 1}, tags=["t"], description="it's", metadata={"q": 0.5})
+    folio.add_json("y", [1], inputs=["x"])
+    for number in range(3):
+        folio.add_json("x", {"n": number}, overwrite=True)
+    folio.delete("y", warn_dependents=False)
+    with folio.batch():
+        folio.add_json("again", 1)
+        folio.delete("again")
+        folio.add_json("again", 2)
+    if folded:
+        lake.compact()
+    lake.snapshot("s")
+    folio.add_json("y", [2], inputs=["x"])
+    if folded:
+        lake.compact()
+    folio.add_json("x", "tail", overwrite=True)
+    folio.delete("again")
+    with lake.run("r", run_id="r1") as run:
+        run.set_params(lr=0.1)
+        if logged:
+            run.log(1, loss=0.5)
+    return lake
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("logged", [False, True])
+def test_duckdb_alone_answers_the_same(tmp_path: Path, folded: bool, logged: bool) -> None:
+    lake = filled(tmp_path / "lake", folded=folded, logged=logged)
+    names = default_views().names()
+    for name, (columns, rows) in zip(
+        names, asked(tmp_path / "lake", [f"select * from {name}" for name in names]), strict=True
+    ):
+        relation = lake.sql(f"select {', '.join(columns)} from {name}")  # a run's own parameters are columns here only
+        assert rows == sorted([str(value) for value in row] for row in relation.fetchall()), name
+        assert set(columns) <= set(lake.sql(f"select * from {name}").columns)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_the_history_of_one_item_is_found_by_its_name(tmp_path: Path, folded: bool) -> None:
+    lake = filled(tmp_path / "lake", folded=folded, logged=False)
+    for item in ("x", "y", "again", "nothing"):
+        columns = "version, ordinal, superseded_version, entry_id, digest, tags"
+        [[_, found]] = asked(tmp_path / "lake", [f"select {columns} from history_of('f', '{item}')"])
+        expected = lake.sql(f"select {columns} from entries where item = '{item}'").fetchall()
+        assert found == sorted([str(value) for value in row] for row in expected), item
+
+
+def test_a_lake_carries_its_specification(tmp_path: Path) -> None:
+    lf.open(tmp_path / "lake")
+    text = (tmp_path / "lake" / SPECIFICATION).read_text()
+    assert text == (Path(lf.__file__).parent / "FORMAT.md").read_text()
+    assert (tmp_path / "lake" / VIEWS_FILE).is_file()
