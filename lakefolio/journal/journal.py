@@ -154,7 +154,7 @@ class Journal:
         since = state.rows_since(state.base_version)
         few = len(since) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
         if everything or not few:
-            made = self.models.advance(state.rows_since, state.version)
+            made = self.models.advance(state.rows_since, state.version, wait=everything)
             if made is not None:
                 if self.catalogue is None:
                     write_views(self.store)  # they are the first: there is a table more

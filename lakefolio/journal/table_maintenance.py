@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Tidying"]
 
+_MODELS_S = 0.5
+"""How long a writer waits for read models: most folds take a tenth of that."""
+
 
 class Tidying:
     """The upkeep of one journal. Safe to call from many threads: one at a time does it."""
@@ -82,8 +85,23 @@ class Tidying:
         )
 
     def _models(self, *, everything: bool) -> str:
-        """Bring the read models up to the journal and return what the checkpoint notes of them."""
-        with contextlib.suppress(LakefolioError):  # they save reading, nothing else: the next one tries again
-            self._journal.advance_models(everything=everything)
+        """Bring the read models up to the journal and return what the checkpoint notes of them.
+
+        Large ones are merged while the writer, who is to be answered, goes on; the next checkpoint notes that.
+        """
+        if everything:
+            self._advance(everything=True)
+        else:
+            thread = threading.Thread(target=self._advance, name="lakefolio-models", daemon=False)
+            try:
+                thread.start()
+            except RuntimeError:  # the process is ending: no thread can be started any more
+                self._advance()
+            else:
+                thread.join(_MODELS_S)
         catalogue = self._journal.catalogue
         return "" if catalogue is None else catalogue.to_json()
+
+    def _advance(self, *, everything: bool = False) -> None:
+        with contextlib.suppress(LakefolioError):  # they save reading, nothing else: the next one tries again
+            self._journal.advance_models(everything=everything)

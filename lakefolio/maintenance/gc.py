@@ -35,7 +35,6 @@ from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
 from lakefolio.maintenance.reports import GcReport
-from lakefolio.readmodels.fold import MODELS
 from lakefolio.readmodels.store import ReadModels
 
 if TYPE_CHECKING:
@@ -334,10 +333,8 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
             continue  # nothing was logged yet
         listed = older(store.list(table_prefix(table) + "/"), grace_s)
         files += needless_files(read, listed, int((now.timestamp() - grace_s) * 1000))
-    models = ReadModels(store, lake_id)
-    for model in MODELS:
-        with contextlib.suppress(IntegrityError):  # `check` says so
-            files += models.dead(model.name, older(store.list(table_prefix(model.name) + "/"), grace_s))
+    with contextlib.suppress(IntegrityError):  # `check` says so
+        files += older(ReadModels(store, lake_id).dead(), grace_s)
     if not dry_run:
         store.delete([info.key for info in (*tickets, *files)])
     try:

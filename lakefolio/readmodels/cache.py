@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from lakefolio.process.fork import at_forks
+
 __all__ = ["CACHE_BYTES", "Cache"]
 
 CACHE_BYTES: Final = 64 << 20
@@ -24,6 +26,17 @@ class Cache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._size_bytes = 0
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end: a child begins with an empty cache."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child begin anew: another thread of its parent may have been about to change what is kept."""
+        if child:
+            self._lock = threading.Lock()
+            self._kept = OrderedDict()
+            self._size_bytes = 0
 
     @property
     def size_bytes(self) -> int:

@@ -33,7 +33,7 @@ __all__ = ["FILE_ROWS", "GROUP_ROWS", "Footer", "RunFile", "damaged", "encode", 
 GROUP_ROWS: Final = 8_192
 """A lookup decodes one group (6 ms), a scan by DuckDB gets slower below about this (20 ms a million, 11 at 65,536)."""
 
-FILE_ROWS: Final = 32 * GROUP_ROWS
+FILE_ROWS: Final = 16 * GROUP_ROWS
 """A merge replaces whole files, and a footer describes all groups of one: neither is to be large."""
 
 _MAGIC: Final = b"PAR1"

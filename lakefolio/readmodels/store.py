@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, NotFoundError
-from lakefolio.format.layout import data_file_version, table_prefix
+from lakefolio.format.layout import JOURNAL, data_file_version, log_version, table_prefix
+from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
 from lakefolio.readmodels.levels import to_merge
@@ -26,7 +28,7 @@ from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
-from lakefolio.readmodels.table import ModelTable, Published
+from lakefolio.readmodels.table import NOTHING, ModelTable, Published
 from lakefolio.readmodels.view import Folded
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_MODELS", "Catalogue", "ReadModels"]
 
+_TOGETHER_ROWS: Final = 50_000
 _NAMES: Final = tuple(model.name for model in MODELS)
 
 
@@ -78,6 +81,16 @@ class ReadModels:
         self.cache = Cache() if cache is None else cache
         self._busy = threading.Lock()  # of whoever folds
         self._last: dict[str, Published] = {}  # what the last fold of this handle made
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end: a fold that a child does not go on with is one that was killed."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child fold: it has none of the threads that did."""
+        if child:
+            self._busy = threading.Lock()
+            self._last = {}
 
     def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
         """See Ranges."""
@@ -119,7 +132,7 @@ class ReadModels:
             )
         return ModelRuns(self._tables[name].model, published.runs, self, self.cache)
 
-    def advance(self, journal: Callable[[int], pa.Table], through: int) -> Catalogue | None:
+    def advance(self, journal: Callable[[int], pa.Table], through: int, *, wait: bool = True) -> Catalogue | None:
         """Fold further rows of the journal into the newest models, and merge runs that are due.
 
         Safe beside any writer and reader, and after being killed anywhere. A model whose files are missing or damaged
@@ -128,15 +141,20 @@ class ReadModels:
         Args:
             journal: Returns the rows of ``manifests`` above a version, and up to ``through``, in order.
             through: The version they lead to.
+            wait: Whether to wait for another thread that does the same.
 
         Returns:
             The catalogue of what there is now; None if another writer was faster.
         """
-        with self._busy:
+        if not self._busy.acquire(blocking=wait):
+            return None
+        try:
             found = self._advance(self._current(), journal, through)
             if found is None:  # another writer was faster since this handle folded last
                 found = self._advance(self.published(), journal, through)
             return found
+        finally:
+            self._busy.release()
 
     def _current(self) -> dict[str, Published]:
         """Return the versions to go on from: those made here last, if they are there still (one request each)."""
@@ -170,12 +188,30 @@ class ReadModels:
         return Catalogue(min(one.through for one in known), tuple(one.version for one in known))
 
     def published(self) -> dict[str, Published]:
-        """Return the newest version of each model.
+        """Return the newest version of each model: two LISTs, and a GET for each model that there is.
 
         Raises:
             IntegrityError: If a log entry is damaged.
         """
-        return dict(zip(_NAMES, self._store.parallel([one.newest for one in self._tables.values()]), strict=True))
+        return self._newest(self._listed())
+
+    def _listed(self) -> dict[str, list[ObjectInfo]]:
+        """Return the objects of each model, without listing the journal, which lies among them."""
+        listed: dict[str, list[ObjectInfo]] = {name: [] for name in _NAMES}
+        journal = table_prefix(JOURNAL) + "/"
+        before = takewhile(lambda info: info.key < journal, self._store.list("tables/"))
+        for info in chain(before, self._store.list("tables/", after=journal + "~")):
+            name = info.key.split("/")[1]
+            if name in listed:
+                listed[name].append(info)
+        return listed
+
+    def _newest(self, listed: Mapping[str, Sequence[ObjectInfo]]) -> dict[str, Published]:
+        calls = []
+        for name, infos in listed.items():
+            versions = [version for info in infos if (version := log_version(info.key)) is not None]
+            calls.append(partial(self._tables[name].at, max(versions)) if versions else lambda: NOTHING)
+        return dict(zip(listed, self._store.parallel(calls), strict=True))
 
     def problems(
         self, published: Mapping[str, Published], journal: pa.Table, version: int
@@ -200,20 +236,23 @@ class ReadModels:
             except (IntegrityError, NotFoundError) as exc:
                 yield str(exc.objects.get("key") or table_prefix(name)), exc.message
 
-    def dead(self, name: str, listed: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
-        """Yield those of some objects below a model's table that are data files of no version to come.
+    def dead(self) -> Iterator[ObjectInfo]:
+        """Yield the data files that no version to come names; whoever reads an older version takes a newer one then.
 
-        Args:
-            name: The model.
-            listed: The objects; whoever reads an older version finds those that go missing in a newer one.
+        Raises:
+            IntegrityError: If a log entry is damaged.
         """
-        published = self._tables[name].newest()
-        active = {file.path for file in published.files}
-        for info in listed:
-            path = info.key.removeprefix(table_prefix(name) + "/")
-            version = data_file_version(path)
-            if version is not None and version <= published.version and path not in active:
-                yield info
+        listed = self._listed()
+        old: dict[str, list[ObjectInfo]] = {}
+        for name, infos in listed.items():
+            newest = max((log_version(info.key) or 0 for info in infos), default=0)
+            paths = {info.key.removeprefix(table_prefix(name) + "/"): info for info in infos}
+            # what the newest version was made with is needed: looking for more costs a request
+            versions = {path: version for path in paths if (version := data_file_version(path)) is not None}
+            old[name] = [paths[path] for path, version in versions.items() if version < newest]
+        for name, published in self._newest({name: listed[name] for name, infos in old.items() if infos}).items():
+            active = {f"{table_prefix(name)}/{file.path}" for file in published.files}
+            yield from (info for info in old[name] if info.key not in active)
 
     def _advanced(
         self, current: Mapping[str, Published], names: Sequence[str], rows: pa.Table, held: int, through: int
@@ -225,7 +264,10 @@ class ReadModels:
         before = Folded(_Given(opened), max(one.through for one in current.values()), held)
         runs = fold(rows, before, names)
         calls = [partial(self._publish, opened[name], current[name], runs[name], through) for name in names]
-        return dict(zip(names, self._store.parallel(calls), strict=True))
+        # what is merged at once lies in memory in part: a few small models together, or one large one alone
+        written = max((_written(current[name], runs[name]) for name in names), default=0)
+        done = self._store.parallel(calls) if written < _TOGETHER_ROWS else [call() for call in calls]
+        return dict(zip(names, done, strict=True))
 
     def _publish(self, reader: ModelRuns, before: Published, rows: pa.Table, through: int) -> Published | None:
         model, table = reader.model, self._tables[reader.model.name]
@@ -250,6 +292,12 @@ class ReadModels:
             table.store_file(named, body)
             files.append(named)
         return [Run(tuple(files))] if files else []
+
+
+def _written(before: Published, rows: pa.Table) -> int:
+    """Return how many rows a fold is going to write, those of runs that it merges included."""
+    counts = [*(run.row_count for run in before.runs), rows.num_rows]
+    return sum(counts[len(counts) - max(to_merge(counts), 1) :])
 
 
 class _Opened:

@@ -33,7 +33,7 @@ from lakefolio.readmodels.runs import Run
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["ModelTable", "Published"]
+__all__ = ["NOTHING", "ModelTable", "Published"]
 
 _CHECKPOINT_EVERY: Final = 10
 _NOTED: Final = (
