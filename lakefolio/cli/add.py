@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import named
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.render.text import format_bytes
@@ -95,7 +96,7 @@ def add(
     REF is FOLIO:NAME; the folio exists from its first item on. PATH is a file or a folder; - is stdin, which
     is kept as it is unless --as says what it is.
     """
-    folio_name, name = _named(ref)
+    folio_name, name = named(ref)
     words: dict[str, Any] = {
         "description": description,
         "inputs": list(inputs) or None,
@@ -127,16 +128,6 @@ def add(
     size = "" if entry.size_bytes is None else f", {entry.size_bytes:,} bytes"
     rows = "" if entry.row_count is None else f", {entry.row_count:,} rows"
     app.output.emit(entry, f"added {entry.ref} ({entry.kind}{rows}{size})")
-
-
-def _named(ref: str) -> tuple[str, str]:
-    from lakefolio.format.names import parse_ref
-
-    parsed = parse_ref(ref)
-    if parsed.folio is None or parsed.at is not None:
-        what = "names no folio" if parsed.folio is None else "names a version, which only the lake can give"
-        raise InvalidInputError(f"item reference {ref!r} {what}", kind="bad-ref", hint="write FOLIO:NAME", ref=ref)
-    return parsed.folio, parsed.item
 
 
 def _facts(given: tuple[str, ...]) -> dict[str, Any]:

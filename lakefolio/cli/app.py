@@ -31,6 +31,7 @@ __all__ = [
     "COMMANDS",
     "DECLINED",
     "EXIT_CODES",
+    "GROUPS",
     "SETTINGS",
     "SHARED_OPTIONS",
     "App",
@@ -44,36 +45,53 @@ __all__ = [
     "shared_options",
 ]
 
-COMMANDS: Final = {
-    "init": "Create a lake.",
-    "demo": "Run the main job on real data: store, join, train, break, recover.",
-    "ls": "List folios, or the items of one.",
-    "show": "Show what is known about a lake, a folio or an item.",
-    "get": "Write the content of an item to a file or to stdout.",
-    "add": "Add a file, a folder or stdin as an item.",
-    "log": "List commits, newest first.",
-    "history": "List every change of an item, newest first.",
-    "diff": "Show what changed between two versions.",
-    "snapshot": "Take, list and drop snapshots: protected names for versions.",
-    "restore": "Bring a lake, a folio or some items back to what they were.",
-    "sql": "Answer a SQL query over the lake's views.",
-    "lineage": "Show what an item was made of, and what was made of it.",
-    "check": "Verify the lake; exit with 8 if anything is wrong.",
-    "repair": "Bring back what is lost or damaged from a second copy.",
-    "gc": "Delete content that nothing needs.",
-    "why": "Show what keeps content alive: live items, snapshots, history.",
-    "doctor": "Examine whether a place can hold a lake safely.",
-    "compact": "Merge the small files of the tables.",
-    "stats": "Show what the lake holds, and what it takes to store.",
-    "query": "Find items by what is known about them; all conditions must hold.",
-    "datasets": "List and show datasets: collections of items under one name.",
-    "runs": "List runs, newest first, or walk them like folders.",
-    "run": "Show what is recorded of a run.",
-    "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
-    "config": "Show each setting, its value and where that was said.",
-    "completion": "Print the script that makes a shell complete commands and names.",
+GROUPS: Final = {
+    "Begin": {
+        "init": "Create a lake.",
+        "demo": "Run the main job on real data: store, join, train, break, recover.",
+        "config": "Show each setting, its value and where that was said.",
+        "completion": "Print the script that makes a shell complete commands and names.",
+    },
+    "Items": {
+        "ls": "List folios, or the items of one.",
+        "show": "Show what is known about a lake, a folio or an item.",
+        "get": "Write the content of an item to a file or to stdout.",
+        "add": "Add a file, a folder or stdin as an item.",
+        "rm": "Remove items; their entries stay in the history.",
+        "mv": "Rename an item, or move it to another folio.",
+        "cp": "Copy an item under another name; copies no content.",
+        "tag": "Add tags to an item, or take some away.",
+        "archive": "Hide items from listings, or show them again.",
+    },
+    "History": {
+        "log": "List commits, newest first.",
+        "history": "List every change of an item, newest first.",
+        "diff": "Show what changed between two versions.",
+        "snapshot": "Take, list and drop snapshots: protected names for versions.",
+        "restore": "Bring a lake, a folio or some items back to what they were.",
+        "lineage": "Show what an item was made of, and what was made of it.",
+    },
+    "Questions": {
+        "sql": "Answer a SQL query over the lake's views.",
+        "query": "Find items by what is known about them; all conditions must hold.",
+        "datasets": "Make, list and show datasets: collections of items under one name.",
+        "runs": "List runs, newest first, or walk them like folders.",
+        "run": "Show what is recorded of a run.",
+        "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
+    },
+    "Maintenance": {
+        "check": "Verify the lake; exit with 8 if anything is wrong.",
+        "repair": "Bring back what is lost or damaged from a second copy.",
+        "gc": "Delete content that nothing needs.",
+        "why": "Show what keeps content alive: live items, snapshots, history.",
+        "doctor": "Examine whether a place can hold a lake safely.",
+        "compact": "Merge the small files of the tables.",
+        "stats": "Show what the lake holds, and what it takes to store.",
+    },
 }
 """Every command with its one line, so that ``--help`` need not import them."""
+
+COMMANDS: Final = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 EXIT_CODES: Final = {
     0: "done",
@@ -246,8 +264,10 @@ class Commands(Shared, click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", line) for name, line in commands.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example and the exit codes."""

@@ -1,4 +1,4 @@
-"""``lakefolio datasets list | show``."""
+"""``lakefolio datasets create | list | show``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import datasets as complete
+from lakefolio.cli.naming import items
 from lakefolio.cli.query import found_items
 from lakefolio.render.text import counted, format_bytes
 
@@ -13,13 +14,13 @@ __all__ = ["datasets"]
 
 
 class _Datasets(Command, click.Group):
-    """The two commands."""
+    """The three commands."""
 
 
 @click.group(cls=_Datasets, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio datasets list")
 @shared_options
 def datasets() -> None:
-    """List and show datasets: collections of items under one name."""
+    """Make, list and show datasets: collections of items under one name."""
 
 
 @command(example="lakefolio datasets list", light=True)
@@ -41,7 +42,7 @@ def list_datasets(app: App) -> None:
             for one in found
         ],
         right=("items", "size", "version"),
-        empty="no datasets; lake.create_dataset(name, items) keeps one",
+        empty="no datasets; make one: lakefolio datasets create NAME FOLIO:NAME",
     )
 
 
@@ -64,5 +65,22 @@ def show(app: App, name: str) -> None:
     found_items(app, found, "no items")
 
 
+@command(example="lakefolio datasets create paper experiments/clf:scores", light=True)
+@click.argument("name")
+@click.argument("refs", metavar="FOLIO:NAME[@VERSION]...", nargs=-1, required=True, shell_complete=items)
+@click.option("--description", metavar="TEXT", help="One sentence on what it is.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Replace a dataset of that name; its old state stays in the history.")
+def create(
+    app: App, name: str, refs: tuple[str, ...], description: str | None, tags: tuple[str, ...], overwrite: bool
+) -> None:
+    """Keep items under one name, at the versions they have now; copies no content."""
+    lake = app.open(writing=True)
+    made = lake.create_dataset(name, refs, description=description, tags=list(tags) or None, overwrite=overwrite)
+    facts = {"name": made.name, "version": made.version, "items": len(made)}
+    app.output.emit(facts, f"dataset {made.name}: {counted(len(made), 'item')} at version {made.version}")
+
+
+datasets.add_command(create)
 datasets.add_command(list_datasets, "list")
 datasets.add_command(show, "show")

@@ -9,6 +9,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folders
+from lakefolio.cli.output import plain
 from lakefolio.errors import NotFoundError, nearest
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
@@ -31,7 +32,8 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     """
     lake = app.open()
     if folio is not None and folio in lake.folios():
-        _items(app, lake.items(folio, archived=archived))
+        entries = lake.items(folio, archived=archived)
+        _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
         return
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
@@ -79,13 +81,13 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _items(app: App, entries: list[Entry]) -> None:
+def _items(app: App, entries: list[Entry], purged: set[str]) -> None:
     app.output.rows(
-        entries,
+        [{**plain(one), "purged": True} if one.item in purged else one for one in entries],
         ("name", "kind", "size", "version", "when", "description"),
         [
             (
-                one.item + (" (archived)" if one.archived else ""),
+                one.item + (" (archived)" if one.archived else "") + (" (purged)" if one.item in purged else ""),
                 one.kind + (" (reference)" if one.storage == "reference" else ""),
                 "?" if one.size_bytes is None else format_bytes(one.size_bytes),
                 str(one.version),

@@ -7,9 +7,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format.names import parse_ref
 
-__all__ = ["datasets", "folders", "items", "runs"]
+__all__ = ["datasets", "folders", "items", "named", "runs"]
 
 _LIMIT = 200
 
@@ -51,6 +52,19 @@ def datasets(context: click.Context, param: click.Parameter, typed: str) -> list
     """Complete names of datasets."""
     lake = _lake(context)
     return [] if lake is None else _beginning([one["name"] for one in lake.datasets()], typed)
+
+
+def named(ref: str, *, version: bool = False) -> tuple[str, str]:
+    """Return the folio and the item that FOLIO:NAME names; with ``version``, the item may be of the past.
+
+    Raises:
+        InvalidInputError: kind ``bad-ref``: it names no folio, or a version.
+    """
+    parsed = parse_ref(ref)
+    if parsed.folio is None or (parsed.at is not None and not version):
+        what = "names no folio" if parsed.folio is None else "names a version, which only the lake can give"
+        raise InvalidInputError(f"item reference {ref!r} {what}", kind="bad-ref", hint="write FOLIO:NAME", ref=ref)
+    return parsed.folio, parsed.item if parsed.at is None else f"{parsed.item}@{parsed.at}"
 
 
 def _lake(context: click.Context) -> Any:

@@ -94,6 +94,7 @@ def _known(lake: Lake, ref: str) -> dict[str, Any]:
         "latest_version": events[0].version,
         "change_count": len(events),
         "storage": entry.storage,
+        "purged": lake.is_purged(entry),
         "snapshots": _snapshots(lake, entry, events),
         "inputs": [node.ref for node in lineage.upstream(1)],
         "dependents": [node.ref for node in lineage.downstream(1)],
@@ -122,6 +123,8 @@ def _text(found: Mapping[str, Any]) -> str:
     stored = found["storage"]
     if stored == "blob":
         stored = f"blob, {format_bytes(info.get('stored_bytes') or 0)}"
+    if found["purged"]:
+        stored = "purged by gc: the content can't be read or restored any more"
     lines: list[tuple[str, Any]] = [
         ("kind", kind + (", archived" if info.get("archived") else "")),
         ("description", info.get("description")),

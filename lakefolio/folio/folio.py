@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.folio.accessors import DataAccessor
 from lakefolio.folio.adding import Adding
+from lakefolio.folio.arranging import Arranging
 from lakefolio.folio.copies import Copies
 from lakefolio.folio.describe import describe_folio, describe_snapshot, snapshot_lines
 from lakefolio.folio.metadata import FolioMetadata
@@ -36,7 +37,7 @@ _TIMES = ("created_at", "updated_at")
 
 
 @explains_keywords
-class Folio(Adding, Reading, Copies):
+class Folio(Adding, Reading, Arranging, Copies):
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 
     Every change is one commit, atomic and durable when the method returns; every read sees what anyone has

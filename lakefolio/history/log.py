@@ -59,6 +59,7 @@ class Event:
         reason: ``add``, ``overwrite``, ``update``, ``delete``, ``restore``, ``archive``, ``unarchive``,
             ``copy``.
         entry_id: The entry put; an archive or a restore puts an old one again.
+        purged: Whether gc purged its content since: it can't be read or restored any more.
     """
 
     version: int
@@ -76,6 +77,7 @@ class Event:
     archived: bool
     run_id: str | None
     commit_id: str
+    purged: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes as JSON-able values."""
@@ -146,7 +148,7 @@ class History(_Lines[Event]):
             (
                 f"@{one.version}",
                 shown_time(one.committed_at),
-                one.reason or one.op,
+                (one.reason or one.op) + (" (purged)" if one.purged else ""),
                 _line(one.author),
                 "" if one.size_bytes is None else f"{one.size_bytes:,} B",
                 (one.digest or "").removeprefix("sha256:")[:10],
@@ -189,8 +191,9 @@ def history(manifests: pa.Table, folio: str, item: str) -> History:
     """
     ours = pc.and_kleene(pc.equal(manifests.column("folio"), folio), pc.equal(manifests.column("item"), item))
     wanted = pc.and_kleene(ours, pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])))
-    names = list(Event.__dataclass_fields__)
-    rows = in_order(manifests.select([*names, "ordinal"]).filter(wanted)).select(names).to_pylist()
+    names = [name for name in Event.__dataclass_fields__ if name != "purged"]
+    columns = [*names, "storage", "blob_digest", "generation"]
+    rows = in_order(manifests.select([*columns, "ordinal"]).filter(wanted)).select(columns).to_pylist()
     if not rows:
         near = manifests.filter(pc.equal(manifests.column("folio"), folio)).column("item").drop_null()
         raise NotFoundError(
@@ -200,8 +203,26 @@ def history(manifests: pa.Table, folio: str, item: str) -> History:
             folio=folio,
             item=item,
         )
-    events = [Event(**{**row, "archived": bool(row["archived"])}) for row in reversed(rows)]
+    purged = _purged(manifests)
+    events = [
+        Event(
+            **{name: row[name] for name in names if name != "archived"},
+            archived=bool(row["archived"]),
+            purged=row["storage"] == "blob" and (row["generation"] or 0) <= purged.get(row["blob_digest"], -1),
+        )
+        for row in reversed(rows)
+    ]
     return History(events, folio, item)
+
+
+def _purged(manifests: pa.Table) -> dict[str | None, int]:
+    """Return the highest generation of each blob that was purged."""
+    rows = manifests.select(["op", "blob_digest", "generation"])
+    rows = rows.filter(pc.equal(rows.column("op"), "purge"))
+    found: dict[str | None, int] = {}
+    for row in rows.to_pylist():
+        found[row["blob_digest"]] = max(found.get(row["blob_digest"], -1), row["generation"] or 0)
+    return found
 
 
 def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None) -> Log:

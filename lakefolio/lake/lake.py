@@ -419,6 +419,10 @@ class Lake(LakeRuns, LakeUpkeep):
         """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""
         return self._entry(ref, at)
 
+    def is_purged(self, entry: Entry) -> bool:
+        """Say whether gc purged the content of an entry of the past, as far as is known without asking the store."""
+        return self._session.journal.state.is_purged(entry)
+
     def stats(self) -> Stats:
         """Return what the lake holds and what it costs, in all and by folio."""
         return Stats.of(self.sql, self.version)

@@ -378,9 +378,18 @@ class State:
         return _numbers_of(self._past.get((folio, item)))
 
     def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
-        """Return the version and the op (``put`` or ``delete``) of every change of an item, newest first."""
-        numbers = _numbers_of(self._past.get((folio, item)))
-        return [(self.rows.value(number, "version"), self.rows.value(number, "op")) for number in numbers]
+        """Return the version and the op (``put`` or ``delete``) of every change of an item, newest first.
+
+        Looks through all rows: for errors, which say when an item came and went.
+        """
+        import pyarrow.compute as pc
+
+        if not self.known(folio, item):
+            return []
+        rows = self.table().select(["folio", "item", "op", "version"])
+        ours = rows.filter(pc.and_kleene(pc.equal(rows.column("folio"), folio), pc.equal(rows.column("item"), item)))
+        pairs = zip(ours.column("version").to_pylist(), ours.column("op").to_pylist(), strict=True)
+        return [(version, op) for version, op in pairs if op in ("put", "delete")][::-1]
 
     def known(self, folio: str, item: str) -> bool:
         """Say whether an item exists or ever existed."""

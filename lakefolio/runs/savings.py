@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -47,9 +47,11 @@ class Savings:
         """One line for people."""
         if self.saved_ratio is None:
             return "nothing is stored"
+        share = f"{abs(self.saved_ratio):.1%}"
+        saved = f"{share} saved" if self.saved_ratio >= 0 else f"{share} more than without sharing"
         return (
-            f"{self.run_count:,} runs use {format_bytes(self.logical_bytes)}, stored are"
-            f" {format_bytes(self.stored_bytes)}: {self.saved_ratio:.1%} saved"
+            f"{counted(self.run_count, 'run')} with inputs; all content would take {format_bytes(self.logical_bytes)},"
+            f" stored are {format_bytes(self.stored_bytes)}: {saved}"
         )
 
 
