@@ -77,17 +77,15 @@ def lake(tmp_path: Path) -> lf.Lake:
     """A lake with such characters wherever others may write them, rows that anyone can forge included."""
     lake = lf.open(str(tmp_path / "lake"), author=f"ada{ALL}")
     folio = lake.folio("f")
-    folio.add_json(
-        "x", {ALL: ALL}, description=ALL, tags=[ALL], metadata={ALL: ALL}, inputs=[f"s3://b/{EVIL['zero width']}"]
-    )
+    folio.add_json("x", {ALL: ALL}, description=ALL, metadata={"note": ALL}, inputs=[f"s3://b/{EVIL['zero width']}"])
     folio.add_table("t", pa.table({ALL: [ALL, None]}), inputs=["x"], description=ALL)
     folio.add_artifact("text", ALL.encode(), category=ALL)
     folio.metadata["note"] = ALL
-    lake.snapshot("s", message=ALL, tags=[ALL])
-    with lake.run(ALL, run_id="r", params={"p": ALL}, tags=[ALL], description=ALL, project=ALL) as run:
+    lake.snapshot("s", message=ALL)
+    with lake.run("run", run_id="r", params={"p": ALL}, description=ALL) as run:
         run.add_input("d", "f:t")
         run.add_output("o", 1, inputs=["f:x"])
-    append_row(lake, item=f"forged{ALL}", content=b"1", message=ALL, author=ALL, description=ALL)
+    append_row(lake, item=f"forged{ALL}", content=b"1", message=ALL, author=ALL, description=ALL, tags=[ALL])
     return lf.open(lake.uri, read_only=True)
 
 

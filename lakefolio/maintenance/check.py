@@ -10,17 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import IntegrityError, LakefolioError, UntrustedContentError, one_line
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UntrustedContentError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import (
     BLOBS,
     JOURNAL,
     LOG_TABLES,
     MARKER,
+    PENDING,
     README,
     TABLES,
     blob_key,
@@ -28,6 +30,7 @@ from lakefolio.format.layout import (
     log_key,
     table_prefix,
 )
+from lakefolio.format.names import check_folio, check_item, check_snapshot
 from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
 from lakefolio.maintenance.reachability import Keep, Reach
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
 __all__ = ["CheckReport", "Problem", "check"]
+
+_TICKET_AGE_S: Final = 3_600
 
 _IN_MEMORY_BYTES = 32 << 20
 _LOOKS: Final = 3
@@ -148,6 +153,9 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
         report.problems.append(Problem(audit.replace("_", "-"), named, message))
     entries = _entries(tables["manifests"], report)
     report.counts["entries"] = len(entries)
+    _check_names(tables["manifests"], report)
+    _check_batches(tables["manifests"], report)
+    _check_tickets(session, report)
     _check_blobs(session, entries, report)
     _check_inline(session, entries, read, report)
     _check_snapshots(session, tables["manifests"], report)
@@ -247,6 +255,43 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
     report.counts["blobs"] = len(expected)
     report.counts["blob_bytes"] = sum(found.get(key, 0) for key in expected)
     report.counts["orphans"] = len(found.keys() - expected.keys())
+
+
+def _check_names(manifests: pa.Table, report: CheckReport) -> None:
+    """Name what can't be called so (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
+    import pyarrow.compute as pc
+
+    rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["put", "snapshot"])))
+    for column, check_name in (("folio", check_folio), ("item", check_item), ("snapshot", check_snapshot)):
+        for name in rows.column(column).unique().drop_null().to_pylist():
+            try:
+                check_name(name)
+            except InvalidInputError as exc:
+                report.problems.append(Problem("bad-name", name, exc.message))
+
+
+def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
+    """A batch of points or events counts once; two rows that name it say that a writer stored it again."""
+    import pyarrow.compute as pc
+
+    rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["metrics", "events"])))
+    for one in rows.column("entry_id").drop_null().value_counts().to_pylist():
+        if one["counts"] > 1:
+            named = f"batch {one['values']}"
+            report.problems.append(
+                Problem("batch-doubled", named, f"{named} is named by {one['counts']} rows, expected 1")
+            )
+
+
+def _check_tickets(session: Session, report: CheckReport) -> None:
+    """Say which pending commits lie there though no writer waits so long (S1: a should, not a must)."""
+    before = datetime.now(UTC) - timedelta(seconds=_TICKET_AGE_S)
+    old = [one.key for one in session.store.list(f"{PENDING}/") if one.modified_at < before]
+    if old:
+        report.notices.append(
+            f"{counted(len(old), 'pending commit')} of dead writers in {PENDING}/, such as {old[0]}: "
+            "the next crowded commit decides them, gc takes them away"
+        )
 
 
 def _check_inline(session: Session, entries: Iterable[Entry], read: pa.Table | None, report: CheckReport) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -201,6 +202,7 @@ def _listing(store: Store, found: _Findings) -> None:
             pass
     finally:
         store.delete(keys)
+        _remove_folders(store, folder)
     if good:
         found.add("listing", "ok", "listings are ordered and up to date")
     else:
@@ -210,6 +212,14 @@ def _listing(store: Store, found: _Findings) -> None:
             "a listing missed what was just written, showed what was deleted, or was out of order",
             "don't write a lake here; the store needs consistent, ordered listings",
         )
+
+
+def _remove_folders(store: Store, folder: str) -> None:
+    """Remove the folders that a local store made for objects that are gone; a bucket has none."""
+    if store.local_path is not None:
+        for one in (store.local_path / folder, store.local_path / "doctor"):
+            with suppress(OSError):  # it was never made, or somebody else's doctor works in it
+                one.rmdir()
 
 
 def _bucket(store: Store, found: _Findings) -> None:

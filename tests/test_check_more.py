@@ -1,0 +1,58 @@
+"""What check says of names, batches and pending commits, and what doctor leaves behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from bad_input_support import append_row
+
+import lakefolio as lf
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(str(tmp_path / "lake"), author="ada")
+    lake.folio("f").add_json("x", 1)
+    return lake
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a:b", "x\x1b[31m", "nul\x00", " x", "a//b", "i" * 300])
+def test_a_name_that_can_not_be_is_a_problem(lake: lf.Lake, name: str) -> None:
+    append_row(lake, item=name)
+    report = lf.open(lake.uri, read_only=True).check()
+    (problem,) = [one for one in report.problems if one.kind == "bad-name"]
+    assert str(report).isprintable() or "\n" in str(report)
+    assert "\x1b" not in problem.object + problem.message
+
+
+def test_a_batch_that_is_named_twice_is_a_problem(lake: lf.Lake) -> None:
+    with lake.run("r") as run:
+        run.log(a=1.0)
+    assert lake.check().ok
+    (batch,) = lake.sql("select entry_id from stg_manifests where op = 'metrics'").fetchall()[0]
+    append_row(
+        lake, op="metrics", entry_id=batch, item=None, folio=None, kind=None, format=None, storage=None, row_count=1
+    )
+    report = lf.open(lake.uri, read_only=True).check()
+    assert "batch-doubled" in [one.kind for one in report.problems]
+
+
+def test_pending_commits_of_dead_writers_are_noted(lake: lf.Lake) -> None:
+    folder = Path(lake.uri) / "pending"
+    folder.mkdir(exist_ok=True)
+    ticket = folder / ("0" * 32)
+    ticket.write_bytes(b"left")
+    assert lake.check().notices == []  # it may be somebody's of this moment
+    os.utime(ticket, (time.time() - 7200,) * 2)
+    report = lake.check()
+    assert report.ok
+    assert "1 pending commit" in report.notices[0]
+    assert "note: 1 pending commit" in str(report)
+
+
+def test_doctor_leaves_nothing_behind(tmp_path: Path, lake: lf.Lake) -> None:
+    assert lake.doctor().ok
+    assert not (Path(lake.uri) / "doctor").exists()
