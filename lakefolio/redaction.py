@@ -296,6 +296,9 @@ def _user_and_password(value: str) -> str:
 # -- values ------------------------------------------------------------------------------------------------------
 
 
+_LEAST_PIN: Final = 1000
+
+
 def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any:
     """Return a value of plain containers and texts without secrets; what holds none comes back as it is.
 
@@ -306,14 +309,21 @@ def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any
     """
     if shapes_only:
         return _scrubbed(value, scrub_shapes, None)
-    return _scrubbed(value, scrub, bool(name) and is_secret_name(name))
+    return _scrubbed(value, scrub, _secrecy(name))
+
+
+def _secrecy(name: Any) -> str:
+    """Return what of a value under a name is secret: ``texts``, ``numbers`` too (of passwords), or nothing."""
+    if not isinstance(name, str) or not is_secret_name(name):
+        return ""
+    return "numbers" if re.search(r"(?i)pass|pwd|secret$|^auth$|cred", name) else "texts"
 
 
 _DEPTH_LIMIT: Final = 250
 
 
-def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None, depth: int = 0) -> Any:
-    """Scrub texts by ``clean``, all of them if ``secret``; None says that keys of mappings tell nothing."""
+def _scrubbed(value: Any, clean: Callable[[str], str], secret: str | None, depth: int = 0) -> Any:
+    """Scrub texts by ``clean``, all that is ``secret`` whole; None says that keys of mappings tell nothing."""
     if depth > _DEPTH_LIMIT:
         return value  # or without an end: no text that is recorded nests so deep
     if isinstance(value, str):
@@ -323,14 +333,11 @@ def _scrubbed(value: Any, clean: Callable[[str], str], secret: bool | None, dept
         return value if text == value else text
     if isinstance(value, bytes | bytearray):
         return MASK if secret and value else value
+    if type(value) is int:
+        return MASK if secret == "numbers" and abs(value) >= _LEAST_PIN else value
     if isinstance(value, Mapping):
         found = {
-            key: _scrubbed(
-                one,
-                clean,
-                secret if secret is not False else isinstance(key, str) and is_secret_name(key),
-                depth + 1,
-            )
+            key: _scrubbed(one, clean, _secrecy(key) if secret == "" else secret, depth + 1)
             for key, one in value.items()
         }
         return value if all(found[key] is value[key] for key in found) else found

@@ -230,6 +230,9 @@ def test_arguments_of_captured_functions(lake: lf.Lake, tmp_path: Path, caplog) 
             presigned=S("https://h/x?X-Amz-Signature={}"),
             config=S('{"db_password": "{}"}'),
             what=object(),
+            long_config={"rows": ["row"] * 2000, "db": {"password": S()}},
+            long_text="x" * 5000 + S(" token={}"),
+            passcode=123456,
             max_tokens=128,
             pad_token="<pad>",
             key="id",
@@ -240,6 +243,8 @@ def test_arguments_of_captured_functions(lake: lf.Lake, tmp_path: Path, caplog) 
     assert run.params["args.1"] == {"user": "ada", "password": "***"}
     assert (run.params["max_tokens"], run.params["pad_token"], run.params["key"]) == (128, "<pad>", "id")
     assert "argument 'password'" in said
+    assert "argument 'long_config'" in said
+    assert run.params["passcode"] == "***"
     assert_clean("said", said + caplog.text)
     assert_clean_lake(lake)
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.config.settings import found, setting
+from lakefolio.config.settings import found, place_of, setting
 from lakefolio.config.trust import trust, untrust
 
 SECRETS = {
@@ -173,6 +173,25 @@ def test_trust_is_for_one_place_however_it_is_named(tmp_path, monkeypatch) -> No
     untrust(tmp_path / "b")  # was not trusted: nothing to do
     monkeypatch.setenv("LAKEFOLIO_TRUST", f"relative{os.pathsep}{tmp_path / 'b'}")
     assert setting("views", start=tmp_path / "b")
+
+
+def test_options_of_a_trusted_folder_are_not_for_a_lake_that_another_names(tmp_path, monkeypatch) -> None:
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "lakefolio.toml").write_text(
+        'lake = "s3://mine/x"\n[storage_options]\nendpoint = "http://127.0.0.1:1"\n'
+    )
+    (tmp_path / "evil" / "lakefolio.toml").write_text('lake = "s3://evil/x"\n')
+    trust(tmp_path)
+    monkeypatch.chdir(tmp_path / "evil")
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lf.open()
+    assert (caught.value.kind, f"trust {tmp_path / 'evil'}" in str(caught.value.hint)) == ("untrusted-config", True)
+    trust(tmp_path / "evil")
+    assert place_of(None) == ("s3://evil/x", {"endpoint": "http://127.0.0.1:1"})
+    monkeypatch.chdir(tmp_path)
+    assert place_of(None) == ("s3://mine/x", {"endpoint": "http://127.0.0.1:1"})
+    monkeypatch.setenv("LAKEFOLIO_LAKE", "s3://said/x")
+    assert place_of(None)[0] == "s3://said/x"
 
 
 def test_harmless_settings_need_no_trust(tmp_path, monkeypatch) -> None:

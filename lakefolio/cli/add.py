@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -147,7 +148,7 @@ def _facts(given: tuple[str, ...]) -> dict[str, Any]:
 def _local(path: str) -> Iterator[Path]:
     """Give the file or folder that the user named; stdin as a file for as long as it is needed."""
     if path != "-":
-        source = Path(path).expanduser()
+        source = Path(os.path.expanduser(path))
         if not source.exists():
             raise LocalFileNotFoundError(
                 f"there is no file or folder {path!r}",
@@ -168,7 +169,7 @@ def _refer(folio: Folio, name: str, path: str, kind: str | None, words: dict[str
         raise click.UsageError("a reference is a table or an artifact; leave --as out, or give one of these")
     if path == "-":
         raise click.UsageError("stdin can't be referred to")
-    if "://" not in path and not Path(path).expanduser().exists():
+    if "://" not in path and not os.path.exists(os.path.expanduser(path)):
         raise LocalFileNotFoundError(f"there is no file or folder {path!r}", hint="check the path", path=path)
     folio.add_reference(name, path, kind=kind, **words)
 

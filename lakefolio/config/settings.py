@@ -93,6 +93,7 @@ class Setting:
         value: Its value.
         source: Where it is set: ``argument …``, the environment variable, ``<file>, line <n>``, or ``default``.
         folder: The folder of the file that sets it; "" if no file does.
+        trusted: Whether the user trusts that file; True if no file sets it.
         needs_trust: What of it has no effect before its folder is trusted, in words; None if it may be acted upon.
     """
 
@@ -100,6 +101,7 @@ class Setting:
     value: Any = field(repr=False)
     source: str
     folder: str = ""
+    trusted: bool = True
     needs_trust: str | None = None
 
     @property
@@ -159,10 +161,9 @@ def found(name: str, argument: Any = None, *, said: str = "", start: Path | None
     for file in config_files(start):
         _check(file)
         if name in file.values:
-            wary = needs_trust(name, file.values[name])
-            if wary is not None and is_trusted(file):
-                wary = None
-            return Setting(name, _of_file(file, name, key), file.place(name), str(file.path.parent), wary)
+            trusted, wary = is_trusted(file), needs_trust(name, file.values[name])
+            value, place = _of_file(file, name, key), file.place(name)
+            return Setting(name, value, place, str(file.path.parent), trusted, None if trusted else wary)
     computed = {"author": _user, "views": _views_folder}.get(name)
     return Setting(name, key.default if computed is None else computed(), _DEFAULT)
 
@@ -187,7 +188,26 @@ def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -
     """
     if uri is not None:
         return str(uri), options
-    return default_lake_uri()[0], options or setting("storage_options") or None
+    lake, given = found("lake"), options or setting("storage_options") or None
+    if given and not options:
+        _check_together(lake, found("storage_options"))
+    return str(lake.value), given
+
+
+def _check_together(lake: Setting, options: Setting) -> None:
+    """Refuse to use the options of one folder for a lake that an untrusted folder names: they may be keys.
+
+    Raises:
+        InvalidInputError: kind ``untrusted-config``.
+    """
+    if lake.folder and lake.folder != options.folder and not lake.trusted:
+        raise InvalidInputError(
+            f"{lake.source} sets lake, {options.source} the options of its store, and you have not trusted its folder",
+            kind="untrusted-config",
+            hint=f"look at it, then: lakefolio config trust {shlex.quote(printable(lake.folder))}",
+            path=lake.source,
+            key="lake",
+        )
 
 
 def blamed(name: str, exc: InvalidInputError) -> InvalidInputError:

@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,8 @@ from lakefolio.format.names import is_uri
 from lakefolio.format.table_formats import format_of
 from lakefolio.model.changes import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.places import absolute_path, printable
+from lakefolio.process.scratch import scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
 from lakefolio.storage.options import check_slashes
@@ -149,7 +150,7 @@ class References:
         text = _absolute(entry.uri or "")
         if text.startswith("/"):
             return Path(text)
-        folder = Path(tempfile.mkdtemp(prefix="lakefolio-ref-"))
+        folder = scratch_folder("lakefolio-ref-")
         atexit.register(_remove, folder, os.getpid())
         try:
             store, key = resolve_uri(text, self._options)
@@ -253,6 +254,17 @@ def _format(text: str, format: str | None, kind: str | None) -> str:
     )
 
 
+def _utf8(path: str) -> str:
+    if printable(path) != path:
+        raise InvalidInputError(
+            f"path {printable(path)!r} is not UTF-8, so that no reference can name it",
+            kind="bad-path",
+            hint="rename the file, or add it as a file under a name of its own",
+            path=printable(path),
+        )
+    return path
+
+
 def _refuse_secrets(text: str) -> None:
     if "://" in text and scrub_address(text) != text:
         raise InvalidInputError(
@@ -269,7 +281,7 @@ def _absolute(uri: str | Path) -> str:
     check_slashes(text, objects=True)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
-    return text if is_uri(text) and not text.startswith("/") else str(Path(text).expanduser().resolve())
+    return text if is_uri(text) and not text.startswith("/") else _utf8(os.path.realpath(absolute_path(text)))
 
 
 def _observe_local(path: Path, text: str, *, content: bool) -> dict[str, Any]:

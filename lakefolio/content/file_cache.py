@@ -8,6 +8,7 @@ locked for as long as it lives.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 import threading
@@ -19,6 +20,8 @@ from typing import IO, Final
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.fork import at_forks
+from lakefolio.process.places import absolute_path, user_folder
+from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.render.text import parse_bytes
 
 try:
@@ -36,15 +39,16 @@ _LOCK: Final = ".lock"
 class FileCache:
     """A folder of verified copies. Safe to share between threads and processes."""
 
-    def __init__(self, root: Path, *, limit_bytes: int | None = None) -> None:
+    def __init__(self, root: Path | None, *, limit_bytes: int | None = None) -> None:
         """Choose the folder.
 
         Args:
-            root: The folder.
+            root: The folder, made with the first copy; a temporary one of this process if None or if nothing can be
+                written there, unless LAKEFOLIO_CACHE names it.
             limit_bytes: How much to keep; by default LAKEFOLIO_CACHE_BYTES, else 10 GiB. Files that living processes
                 were given stay, whatever the limit.
         """
-        self._root = root
+        self._chosen = root
         self._limit_bytes = limit_bytes
         self._given: set[str] = set()
         self._lease: IO[bytes] | None = None
@@ -66,7 +70,14 @@ class FileCache:
             digest: ``sha256:<hex>`` of the content.
             name: The file name it should have (its last part; anything unusual is replaced).
             fetch: Writes the verified content to the path it is given; called only when there is no good copy.
+
+        Raises:
+            StorageError: kind ``no-space`` or ``permission-denied``: the folder can't hold it; names the folder.
         """
+        with named_if_full(self._chosen, "LAKEFOLIO_CACHE"):
+            return self._file(digest, name, fetch)
+
+    def _file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
         folder = self._root / digest.removeprefix("sha256:")
         path = folder / (_plain(name) or "content")
         self._hold(folder.name)
@@ -86,6 +97,12 @@ class FileCache:
             self._trim()
         os.utime(path)
         return path
+
+    @functools.cached_property
+    def _root(self) -> Path:
+        if self._chosen is not None and (os.environ.get("LAKEFOLIO_CACHE") or _usable(self._chosen)):
+            return self._chosen
+        return private_folder()
 
     def _hold(self, digest: str) -> None:
         """Note that this process was given the content of a digest."""
@@ -143,15 +160,26 @@ class FileCache:
                     excess -= size
 
 
-_caches: dict[Path, FileCache] = {}
+_caches: dict[Path | None, FileCache] = {}
 
 
 def file_cache() -> FileCache:
-    """Return this process's cache: in LAKEFOLIO_CACHE, else ``lakefolio`` in the user's cache folder."""
+    """Return this process's cache: in LAKEFOLIO_CACHE, else ``lakefolio`` in the user's cache folder.
+
+    For a user without a home, or one where nothing can be written, in a temporary folder of this process.
+    """
     _configured_limit()  # a mistake in it is told when a lake is opened
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    root = Path(os.environ.get("LAKEFOLIO_CACHE") or Path(home) / "lakefolio")
+    named = os.environ.get("LAKEFOLIO_CACHE")
+    base = user_folder("XDG_CACHE_HOME", ".cache")
+    root = Path(absolute_path(named)) if named else None if base is None else base / "lakefolio"
     return _caches.setdefault(root, FileCache(root)) if root not in _caches else _caches[root]
+
+
+def _usable(root: Path) -> bool:
+    with contextlib.suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        return os.access(root, os.W_OK | os.X_OK)
+    return False
 
 
 def _configured_limit() -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import InvalidInputError, LakeNotFoundError
 from lakefolio.format.layout import MARKER
 from lakefolio.format.names import check_folio
+from lakefolio.process.places import absolute_path
 from lakefolio.storage.options import check_slashes
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def open_place(
         name = check_folio(place)
         lake, options["storage_options"] = place_of(None, storage_options)
         return Session.open(lake, create=may_create, **options), name
-    uri = place.rstrip("/") if "://" in place else os.path.abspath(os.path.expanduser(place))
+    uri = place.rstrip("/") if "://" in place else absolute_path(place)
     name = uri.rsplit("/", 1)[1]
     if "://" in uri and not uri.split("://", 1)[1]:
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.folio.putting import Inputs, Putting, Tags, as_list, check_is_text, given
 from lakefolio.format.table_formats import stem_of
 from lakefolio.items.table_import import Types, open_table_file
+from lakefolio.process.places import printable
 
 __all__ = ["AddingTables"]
 
@@ -120,7 +122,11 @@ class AddingTables(Putting):
             InvalidInputError: The format is unknown, or a value does not fit the type of its column.
         """
         self._check_writable()
-        source = Path(path).expanduser()
+        source = Path(os.path.expanduser(path))
+        if printable(str(source)) != str(source):
+            raise InvalidInputError(
+                f"path {printable(str(source))!r} is not UTF-8", kind="bad-path", hint="rename the file"
+            )
         with open_table_file(
             source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter
         ) as reader:

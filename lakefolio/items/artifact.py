@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError, UnsupportedTypeError
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source
-from lakefolio.process.places import working_directory
+from lakefolio.process.places import absolute_path, printable, working_directory
 
 __all__ = ["ArtifactHandler", "existing_path"]
 
@@ -59,8 +60,8 @@ class ArtifactHandler:
             if not stat.S_ISREG(mode):
                 what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
                 raise InvalidInputError(f"{str(path)!r} is {what}", kind="not-a-file", path=str(path))
-            name = filename or path.name
-            details = {"source": "file", "filename": name, "original_path": str(obj)}
+            name = filename or printable(path.name)
+            details = {"source": "file", "filename": name, "original_path": printable(str(obj))}
             payload: Buffers | FilePayload = FilePayload(path)
         elif isinstance(obj, (bytes, bytearray, memoryview)):
             view = memoryview(obj)
@@ -111,10 +112,10 @@ def existing_path(path: str | Path) -> Path:
         LocalFileNotFoundError: If nothing lies there; also a ``FileNotFoundError``.
         InvalidInputError: If it can't be a path.
     """
-    found = Path(path).expanduser()
+    found = Path(os.path.expanduser(path))
     try:
         if found.exists():
-            return found.absolute()
+            return Path(absolute_path(found))
     except (OSError, ValueError) as exc:
         raise InvalidInputError(
             f"{str(path)[:200]!r} is no usable path: {exc}", kind="bad-path", hint="give the path of a file or folder"
@@ -122,7 +123,7 @@ def existing_path(path: str | Path) -> Path:
     dangling = " (a link that leads nowhere)" if found.is_symlink() else ""
     raise LocalFileNotFoundError(
         f"there is no file {str(path)!r}{dangling}",
-        hint=f"check the path; relative ones start at {working_directory() or 'a folder that is gone'!r}",
+        hint=f"check the path; relative ones start at {printable(working_directory() or '(deleted)')!r}",
         path=str(path),
     )
 

@@ -15,7 +15,6 @@ import re
 import shutil
 import stat
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final
@@ -24,6 +23,8 @@ from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputErr
 from lakefolio.items.artifact import existing_path
 from lakefolio.items.handler import Encoded, FilePayload, Source
 from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.places import absolute_path, printable
+from lakefolio.process.scratch import scratch_folder
 
 __all__ = ["DirectoryHandler"]
 
@@ -43,7 +44,7 @@ class DirectoryHandler:
 
     def accepts(self, obj: object) -> bool:
         """Say whether ``obj`` is the ``Path`` of a folder."""
-        return isinstance(obj, Path) and obj.expanduser().is_dir()
+        return isinstance(obj, Path) and os.path.isdir(os.path.expanduser(obj))
 
     def encode(self, obj: Any, *, scratch: Path, filename: str | None = None) -> Encoded:
         """Pack a folder into a tar in ``scratch``.
@@ -81,8 +82,8 @@ class DirectoryHandler:
             payload=FilePayload(target, temporary=True),
             details={
                 "source": "directory",
-                "filename": filename or root.name,
-                "original_path": str(obj),
+                "filename": filename or printable(root.name),
+                "original_path": printable(str(obj)),
                 "file_count": len(files),
                 "size_bytes": sum(one.size for one in files),
             },
@@ -310,12 +311,12 @@ def _above(name: str) -> Iterator[str]:
 
 def _target(to: str | Path | None, name: str) -> Path:
     if to is not None:
-        root = Path(to).expanduser().absolute()
+        root = Path(absolute_path(to))
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise AlreadyExistsError(f"{str(root)!r} exists and is not an empty directory", path=str(root))
         root.mkdir(parents=True, exist_ok=True)
         return root
-    temporary = Path(tempfile.mkdtemp(prefix="lakefolio-"))
+    temporary = scratch_folder()
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     plain = "".join(letter for letter in name if letter.isalnum() or letter in "._- ").strip(". ")
     root = temporary / (plain or "directory")

@@ -8,7 +8,6 @@ of one shard, and cost grows with the rows. Beyond half a million rows the shard
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from lakefolio.delta.scan import scan
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.reachability import Keep, Reach, inline_history, judge, live_snapshots
+from lakefolio.process.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -65,7 +65,7 @@ class Marks:
         self.purged_inline: dict[str, int] = {}
         self.last_inline_purge = -1
         expected = sum(file.row_count for file in table.known_files)
-        self._folder = None if expected <= _IN_MEMORY_ROWS else Path(tempfile.mkdtemp(prefix="lakefolio-gc-"))
+        self._folder = None if expected <= _IN_MEMORY_ROWS else scratch_folder("lakefolio-gc-")
         shards = 1 if self._folder is None else min(_MOST_SHARDS, -(-expected // _SHARD_ROWS))
         self._by_digest = _Shards(_REFERENCES, self._folder, "references")
         self._purges = _Shards(_PURGES, self._folder, "purges")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import one_line
+from lakefolio.redaction import scrub
 
 __all__ = ["LakefolioWarning", "notice"]
 
@@ -24,7 +25,7 @@ class LakefolioWarning(UserWarning):
     """
 
     def __init__(self, message: str, *, kind: str, hint: str) -> None:
-        self.message = one_line(message, _LIMIT)
+        self.message = one_line(scrub(message), _LIMIT)
         self.kind = kind
         self.hint = hint
         super().__init__(f"{self.message} ({hint})")

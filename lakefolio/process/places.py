@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["printable", "user_folder", "working_directory"]
+from lakefolio.errors import InvalidInputError
+
+__all__ = ["absolute_path", "printable", "user_folder", "working_directory"]
 
 
 def working_directory() -> str | None:
@@ -14,6 +16,23 @@ def working_directory() -> str | None:
         return os.getcwd()
     except OSError:
         return None
+
+
+def absolute_path(path: str | os.PathLike[str]) -> str:
+    """Return a path from the root on, ``~`` replaced, without ``..``; links are not followed.
+
+    Raises:
+        InvalidInputError: kind ``no-working-directory``: it is relative, and the working directory was deleted.
+    """
+    text = os.path.expanduser(os.fspath(path))
+    if not os.path.isabs(text) and working_directory() is None:
+        raise InvalidInputError(
+            f"path {text!r} is relative, and the working directory was deleted",
+            kind="no-working-directory",
+            hint="change to a folder that exists, or write the path from / on",
+            path=text,
+        )
+    return os.path.abspath(text)
 
 
 def user_folder(variable: str, below_home: str) -> Path | None:

@@ -16,7 +16,7 @@ from lakefolio import items
 from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
-from lakefolio.redaction import MASK, is_secret_name, scrub
+from lakefolio.redaction import MASK, is_secret_name, scrub, scrub_value
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -42,6 +42,7 @@ class Call:
         left_out: What could not be kept, in words.
         forms: Of containers that hold data, whose members are kept one by one: name -> what they are.
         values: All arguments, as they were given.
+        hidden: The inputs that held a secret, which is left out of them.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Call:
     left_out: list[str] = field(default_factory=list)
     forms: dict[str, str] = field(default_factory=dict)
     values: tuple[Any, ...] = ()
+    hidden: list[str] = field(default_factory=list)
 
     def name(self, name: str) -> str:
         """Return an argument's name as a run may have it: one that an item may have, and not taken yet."""
@@ -137,7 +139,10 @@ def _sort(call: Call, name: str, value: Any) -> None:
         return
     plain = isinstance(value, str) and (is_uri(value) or is_secret_name(name))
     if len(text) > _SMALL_BYTES and not plain:
-        call.inputs[name] = value
+        call.inputs[name] = clean = scrub_value(value, name)
+        if clean is not value:  # what it was still tells calls apart
+            call.hidden.append(name)
+            call.forms[name] = hashlib.sha256(text).hexdigest()
     else:
         call.params[name] = value
 

@@ -228,6 +228,8 @@ def begin(
             return recording
         session = options.session()
         call = call_of(function, args, kwargs)
+        for hidden in call.hidden:
+            warn(name, f"argument {hidden!r}", f"it seems to hold a secret; {MASK} is recorded in its place")
         for left_out in call.left_out:
             warn(name, *left_out.split(": ", 1))
         refs: dict[str, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from lakefolio import items
 from lakefolio.content.blobs import digest_of
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import check_item, is_uri, parse_ref
+from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.session.annotations import Words
 from lakefolio.session.reader import about
@@ -69,9 +69,10 @@ def digest_of_object(obj: Any) -> str:
         UnsupportedTypeError: Nothing stores such objects.
     """
     handler = items.handler_for(obj)
-    scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+    scratch = scratch_folder() if getattr(handler, "uses_scratch", True) else None
     try:
-        encoded = handler.encode(obj, scratch=scratch or Path())
+        with named_if_full():
+            encoded = handler.encode(obj, scratch=scratch or Path())
         return f"{encoded.kind} {encoded.digest or digest_of(encoded)}"
     finally:
         _remove(scratch)
@@ -84,10 +85,11 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
     """
     check_item(name)
     handler = items.handler_for(obj)
-    scratch = Path(tempfile.mkdtemp(prefix="lakefolio-")) if getattr(handler, "uses_scratch", True) else None
+    scratch = scratch_folder() if getattr(handler, "uses_scratch", True) else None
     try:
         try:
-            encoded = handler.encode(obj, scratch=scratch or Path())
+            with named_if_full():
+                encoded = handler.encode(obj, scratch=scratch or Path())
         except LakefolioError as exc:
             raise about(exc, INPUTS, name, f"input {name!r} can't be kept") from exc
         digest = encoded.digest or digest_of(encoded)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
 from lakefolio.model.entries import Entry
+from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import MASK, scrub_address, scrub_value
 
 __all__ = ["Words", "check_inputs", "check_tags", "check_text", "check_word", "metadata_texts", "without_secrets"]
@@ -73,7 +73,7 @@ def without_secrets(what: str, value: Any, *, names: bool = False) -> Any:
     found = scrub_value(value, what.rpartition(" ")[2].strip("'") if names else "", shapes_only=not names)
     if found is not value:
         said = f"{what} seems to hold a secret, which is not recorded: {MASK} stands in its place"
-        warnings.warn(said, UserWarning, stacklevel=3)
+        notice(LakefolioWarning(said, kind="secret-left-out", hint="give secrets in the environment"))
     return found
 
 

@@ -11,25 +11,9 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, StorageError
 
-__all__ = ["named_failures", "scratch_folder"]
+__all__ = ["named_failures"]
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-def scratch_folder() -> Path:
-    """Make a private folder for temporary files; the caller removes it.
-
-    Raises:
-        StorageError: kind ``no-scratch``, if there is no place for it.
-    """
-    try:
-        return Path(tempfile.mkdtemp(prefix="lakefolio-"))
-    except OSError as exc:
-        raise StorageError(
-            f"temporary files can't be written: {exc.strerror or exc}",
-            kind="no-scratch",
-            hint="set TMPDIR to a folder with space",
-        ) from exc
 
 
 @contextmanager

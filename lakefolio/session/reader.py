@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from lakefolio import items
 from lakefolio.config.settings import setting
@@ -87,6 +87,13 @@ class Reader:
         self._moves = pinned is None
         self._then: State | None = None  # the state at the pinned version, once it was asked for
         self._tables: dict[tuple[int, bool], Tables] = {}
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, for whatever handle holds this: it has connections, threads and credentials."""
+        raise TypeError(
+            f"a handle of the lake {self.uri} can't be pickled: pass its address and names, "
+            f"and open it in the worker: lakefolio.open({self.uri!r})"
+        )
 
     @property
     def uri(self) -> str:

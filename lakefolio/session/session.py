@@ -24,9 +24,11 @@ from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Change, Put, Stored, content_facts
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.places import printable
+from lakefolio.process.scratch import scratch_folder
 from lakefolio.session.annotations import Words
 from lakefolio.session.create import create_lake, find_marker
-from lakefolio.session.local_failures import named_failures, scratch_folder
+from lakefolio.session.local_failures import named_failures
 from lakefolio.session.reader import about
 from lakefolio.session.writer import Writer
 from lakefolio.storage import open_store
@@ -79,7 +81,7 @@ class Session(Writer):
             store,
             journal,
             marker,
-            author=author or default_author(),
+            author=printable(str(author or default_author())),
             read_only=read_only,
             pinned=None,
             deduplicate=setting("deduplication"),

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, StorageError, nearest
@@ -54,7 +53,7 @@ def has_config_file() -> bool:
         os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
     )
-    return any(Path(place).expanduser().is_file() for place in places)
+    return any(os.path.isfile(os.path.expanduser(place)) for place in places)
 
 
 def _session(profile: str | None) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.process.places import absolute_path, printable
 
 __all__ = [
     "CLIENT",
@@ -225,11 +226,10 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
         raise _bad(uri, "is empty" if not text else "holds control characters")
     check_slashes(text, objects=objects)
     if not separator:
-        try:
-            return Location("file", "", os.path.abspath(os.path.expanduser(text)))
-        except FileNotFoundError as exc:
-            gone = "is relative to the working directory, which is gone"
-            raise _bad(text, gone, "go to another, or give an absolute path") from exc
+        place = absolute_path(text)
+        if printable(place) != place:
+            raise _bad(printable(place), "is not UTF-8", "rename the folder, or choose another")
+        return Location("file", "", place)
     known = _SCHEMES.get(scheme.lower())
     if known is None or (known == "http" and not objects):
         shown = [f"{name}://" for name in _SCHEMES if _SCHEMES[name] != "http" or objects]

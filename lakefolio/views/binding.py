@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
+from lakefolio.process.scratch import spill_options
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
 from lakefolio.views.view_files import View, create_view, quoted
 
@@ -28,14 +29,14 @@ __all__ = [
 ]
 
 NONE_LOST: Final[frozenset[str]] = frozenset()
-_OFFLINE: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_OFFLINE: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 def open_tables(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
     """Return a new connection with tables as relations of their names, read in place."""
     import duckdb
 
-    connection = duckdb.connect(":memory:", config=dict(_OFFLINE))
+    connection = duckdb.connect(":memory:", config=_OFFLINE | spill_options())
     connection.execute("set TimeZone = 'UTC'")
     for name in names:
         connection.from_arrow(tables[name]).create_view(name)

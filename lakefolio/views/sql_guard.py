@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.process.scratch import spill_options
 from lakefolio.views.sql_rules import Judgement, judge, judge_words
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ def _parser() -> duckdb.DuckDBPyConnection:
 def _parser_of(pid: int) -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    return duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": "false"})
+    config: dict[str, Any] = {"threads": 1}
+    connection = duckdb.connect(":memory:", config=config | spill_options())
+    return connection.execute("set enable_external_access = false")  # among the options it needs a working directory
 
 
 def _judged(sql: str) -> Judgement:

@@ -63,10 +63,7 @@ def test_a_working_directory_that_is_gone(stocked: str, tmp_path: Path) -> None:
     for command in COMMANDS:
         gone.mkdir()
         done = shell(f"cd {gone} && rmdir {gone} && {LAKEFOLIO} --lake {stocked} {command}")
-        if command.startswith("sql"):  # DuckDB asks where it is
-            assert (done.returncode, done.stderr.count("\n")) == (7, 2), done
-        else:
-            assert (done.returncode, done.stderr) == (0, ""), command
+        assert (done.returncode, done.stderr) == (0, ""), command
     for command in (
         "--lake ./lake ls",
         "--lake lake init",

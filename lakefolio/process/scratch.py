@@ -1,0 +1,93 @@
+"""Temporary folders, and errors that name the folder that is full."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import LakefolioError, StorageError
+from lakefolio.process.exit import at_exit
+from lakefolio.process.places import working_directory
+
+__all__ = ["named_if_full", "private_folder", "scratch_folder", "spill_options"]
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+_HINT: Final = "free some space there, or set {} to a folder with more"
+
+
+def scratch_folder(prefix: str = "lakefolio-") -> Path:
+    """Return a new temporary folder, which the caller removes.
+
+    Raises:
+        StorageError: kind ``no-scratch``: none can be made; names the folder.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as exc:  # without any usable folder tempfile raises FileNotFoundError, whatever the reason
+        place = str(exc.filename or tempfile.tempdir or "the folders for temporary files")
+        raise StorageError(
+            f"temporary files can't be written to {place!r}: {exc.strerror}",
+            kind="no-scratch",
+            hint="set TMPDIR to a folder with space",
+            path=place,
+        ) from exc
+
+
+def private_folder() -> Path:
+    """Return a temporary folder of this process, the same each time; it is removed when the process ends."""
+    return _private_folder(os.getpid())
+
+
+@cache
+def _private_folder(pid: int) -> Path:
+    root = scratch_folder("lakefolio-process-")
+
+    def remove() -> None:
+        if os.getpid() == pid:  # not a forked child's to remove
+            shutil.rmtree(root, ignore_errors=True)
+
+    at_exit(remove)
+    return root
+
+
+def spill_options() -> dict[str, Any]:
+    """Return options for DuckDB where the working directory was deleted: it asks for it, to spill there, and ends."""
+    return {} if working_directory() is not None else {"temp_directory": str(private_folder())}
+
+
+@contextmanager
+def named_if_full(folder: str | Path | None = None, variable: str = "TMPDIR") -> Iterator[None]:
+    """Let the error of a write say which folder is full, if the block writes to one.
+
+    Args:
+        folder: The folder; the one for temporary files if None.
+        variable: What chooses it.
+
+    Raises:
+        StorageError: kind ``no-space``, or ``permission-denied`` where nothing can be written.
+    """
+    try:
+        yield
+    except LakefolioError:
+        raise
+    except OSError as exc:
+        full = exc.errno in _FULL or "No space left" in str(exc)  # Arrow notes no number
+        if not full and exc.errno not in _CLOSED:
+            raise
+        place = str(tempfile.gettempdir() if folder is None else folder)
+        raise StorageError(
+            f"no space is left in {place!r}, the folder for temporary files"
+            if full
+            else f"{place!r} can't be written to",
+            kind="no-space" if full else "permission-denied",
+            hint=_HINT.format(variable) if full else f"set {variable} to a folder that can be written to",
+            path=place,
+        ) from exc
