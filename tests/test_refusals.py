@@ -212,6 +212,7 @@ LAKE_WRITES: dict[str, Callable[[lf.Lake], Any]] = {
     "create_dataset": lambda lake: lake.create_dataset("d", ["f:x"]),
 }
 LAKE_READS = {
+    "is_purged",
     "browse",
     "capture",  # decorates; a call whose run can't be recorded warns and goes on
     "compare",

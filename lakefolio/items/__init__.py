@@ -44,8 +44,8 @@ _PLAIN: Final = frozenset({list, str, int, float, bool, type(None)})
 """Types that are always JSON, whatever they hold."""
 
 _SUPPORTED: Final = (
-    "pandas, polars and pyarrow tables, numpy arrays and scipy sparse matrices, scikit-learn estimators, torch "
-    "modules, dicts, lists, text, numbers, dates, Enums and dataclasses, bytes, and the Path of a file or directory"
+    "tables (pandas, polars, pyarrow), arrays (numpy, scipy.sparse), models (scikit-learn, torch), dicts, lists, text, "
+    "numbers, dates, Enums, dataclasses, bytes, and the Path of a file or folder"
 )
 
 _lock: Final = threading.RLock()

@@ -269,6 +269,8 @@ def _slices(table: pa.Table) -> Iterator[pa.Table]:
 
 def _copied(table: pa.Table) -> pa.Table:
     """Return the same table in memory of its own: by way of Arrow IPC, because pyarrow has no plain copy."""
+    if not table.num_columns:  # nothing can change, and a copy would forget the number of rows
+        return table
     simple = [place for place, kind in enumerate(table.schema.types) if not parquet.is_composite(kind)]
     columns = dict(zip(simple, _through_ipc(table.select(simple)).columns, strict=True)) if table.num_rows else {}
     for place, column in enumerate(table.columns):

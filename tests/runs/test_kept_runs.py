@@ -141,7 +141,7 @@ def test_what_is_noted_of_a_subject_is_found_however_the_rows_came(lake: lf.Lake
     for pieces in ([raw], [raw.slice(0, 3), raw.slice(3)], [raw.slice(at, 1) for at in range(raw.num_rows)]):
         found = State()
         for piece in pieces:
-            found.extend(piece, piece.column("version")[-1].as_py())
+            found = found.extended(piece, piece.column("version")[-1].as_py())
         subjects = [("lake", ""), ("folio", "f"), ("run", "f"), ("run", "going")]
         rows.append([found.metadata(*subject) for subject in subjects])
         assert list(found.running()) == ["going"]
