@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,7 +265,7 @@ def test_good_names_are_kept_as_they_are(kept: lf.Lake, tmp_path: Path, name: st
 
 @pytest.mark.parametrize("name", [pytest.param(value, id=key) for key, value in BAD.items() if key != "empty"])
 def test_words_may_hold_what_names_may_not(tmp_path: Path, name: str) -> None:
-    """Descriptions, tags and metadata are free text; only half characters can't be stored."""
+    """Descriptions and values are free text without half characters; tags and keys are one line of printable text."""
     folio = lf.open(tmp_path / "lake").folio("f")
     if "\udc80" in name:
         for words in ({"description": name}, {"tags": [name]}, {"metadata": {"k": name}}, {"metadata": {name: 1}}):
@@ -273,7 +274,13 @@ def test_words_may_hold_what_names_may_not(tmp_path: Path, name: str) -> None:
             str(caught.value).encode()
             assert caught.value.hint
         return
-    folio.add_json("x", 1, description=name, tags=[name], metadata={name: name})
+    word = name
+    if any(unicodedata.category(one) == "Cc" for one in name):
+        word = "word"
+        for words in ({"tags": [name]}, {"metadata": {name: 1}}):
+            with pytest.raises(InvalidInputError, match="control character"):
+                folio.add_json("x", 1, **words)
+    folio.add_json("x", 1, description=name, tags=[word], metadata={word: name})
     info = lf.open(tmp_path / "lake").folio("f").item_info("x")
-    assert (info["description"], info["tags"]) == (name, [name])
-    assert info["metadata"][name] == name if "metadata" in info else info[name] == name
+    assert (info["description"], info["tags"]) == (name, [word])
+    assert info["metadata"][word] == name if "metadata" in info else info[word] == name

@@ -14,6 +14,7 @@ import lakefolio as lf
 from lakefolio.render import curves, html
 
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"&\x1b[31m"
+WORD = EVIL.replace("\x1b", "")  # names, tags and projects are one line of printable text
 
 
 class Reader(HTMLParser):
@@ -56,10 +57,10 @@ def read(text):
 @pytest.fixture(scope="module")
 def lake():
     lake = lf.open("memory://faces")
-    lake.folio("exp/a").add("raw", {"n": 1}, description=EVIL, tags=[EVIL], metadata={"note": EVIL})
+    lake.folio("exp/a").add("raw", {"n": 1}, description=EVIL, tags=[WORD], metadata={"note": EVIL})
     for number in range(2):
         with lake.run(
-            f"{EVIL}{number}", run_id=f"r{number}", project=EVIL, params={EVIL: EVIL, "lr": number / 10}, tags=[EVIL]
+            f"{WORD}{number}", run_id=f"r{number}", project=WORD, params={WORD: EVIL, "lr": number / 10}, tags=[WORD]
         ) as run:
             run.add_input("data", "exp/a:raw")
             run.log_points(EVIL, [1.0, 0.5, math.nan, 0.25 - number / 10])

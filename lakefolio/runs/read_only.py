@@ -40,8 +40,9 @@ def _refuse(self: ReadOnlyDict | ReadOnlyList, *args: Any, **kwargs: Any) -> NoR
 class ReadOnlyDict(dict[Any, Any]):
     """A dict that refuses to be changed; ``dict(…)`` of it, and its copies, are plain."""
 
-    what = "this copy"
-    hint = ""
+    __slots__ = ("hint", "what")
+    what: str
+    hint: str
 
     __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
 
@@ -53,8 +54,9 @@ class ReadOnlyDict(dict[Any, Any]):
 class ReadOnlyList(list[Any]):
     """A list that refuses to be changed; ``list(…)`` of it, and its copies, are plain."""
 
-    what = "this copy"
-    hint = ""
+    __slots__ = ("hint", "what")
+    what: str
+    hint: str
 
     __setitem__ = __delitem__ = append = extend = insert = remove = pop = clear = _refuse
     sort = reverse = __iadd__ = __imul__ = _refuse
