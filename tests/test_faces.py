@@ -63,7 +63,7 @@ def lake():
             f"{WORD}{number}", run_id=f"r{number}", project=WORD, params={WORD: EVIL, "lr": number / 10}, tags=[WORD]
         ) as run:
             run.add_input("data", "exp/a:raw")
-            run.log_points(EVIL, [1.0, 0.5, math.nan, 0.25 - number / 10])
+            run.log_points(WORD, [1.0, 0.5, math.nan, 0.25 - number / 10])
             run.log(once=1)
             run.add_output("m", {"i": number})
     lake.create_dataset("d", ["exp/a:raw"], description=EVIL)

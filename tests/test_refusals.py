@@ -260,6 +260,9 @@ LAKE_READS = {
     "why",
 }
 FOLIO_WRITES: dict[str, Callable[[lf.Folio], Any]] = {
+    "copy_item": lambda folio: folio.copy_item("x", "new"),
+    "rename": lambda folio: folio.rename("x", "new"),
+    "tag": lambda folio: folio.tag("x", "new"),
     "add": lambda folio: folio.add("new", 1),
     "add_artifact": lambda folio: folio.add_artifact("new", __file__),
     "add_data": lambda folio: folio.add_data("new", bytes(9000)),
@@ -302,6 +305,12 @@ FOLIO_COPIES: dict[str, Callable[[lf.Folio], Any]] = {
 }
 """They write to another folio: of the same lake, here. From the past of a lake that may be written that is fine."""
 FOLIO_READS = {
+    "diff",
+    "history",
+    "items",
+    "lineage",
+    "log",
+    "sql",
     "artifacts",
     "cache_status",
     "cleanup_orphaned_versions",
