@@ -170,8 +170,8 @@ def test_runs_side_by_side(lake):
     assert found.params["lr"] == [0.1, 0.0]
     assert found.inputs["data"] == ["exp/a:raw@1"] * 2
     assert found.metrics["once"] == [1, 1]
-    assert list(found.curves) == [EVIL]
-    assert [value for _, value in found.curves[EVIL]["r0"]][:2] == [1.0, 0.5]
+    assert list(found.curves) == [WORD]
+    assert [value for _, value in found.curves[WORD]["r0"]][:2] == [1.0, 0.5]
     assert "lr" in str(found)
     assert "●" in found.plots()
 
