@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.soak.__main__ import soak
+from soak.__main__ import soak
 
 
 @pytest.mark.parametrize("store", ["local", "s3"])

@@ -210,16 +210,16 @@ def test_view_files_and_higher_limits_need_trust(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lf.open("lake").folio("f").add("x", 1)
     (tmp_path / "v").mkdir()
-    (tmp_path / "v" / "mine.sql").write_text("select 41 + 1 as answer")
+    (tmp_path / "v" / "mine.sql").write_text("select 'forty' || '-two' as answer")
     for line in ('views = "v"', "view_memory_mib = 500000", "view_seconds = 999999.5"):
         (tmp_path / "lakefolio.toml").write_text(line + "\n")
         result = CliRunner().invoke(cli, ["sql", "select * from mine"])
-        assert (result.exit_code, "42" in result.output) == (2, False)
+        assert (result.exit_code, "forty-two" in result.output) == (2, False)
         assert line.split()[0] != "views" or "lakefolio config trust" in result.output
     (tmp_path / "lakefolio.toml").write_text('views = "v"\n')
     assert CliRunner().invoke(cli, ["ls"]).exit_code == 0  # asks for no view
     trust(tmp_path)
-    assert "42" in CliRunner().invoke(cli, ["sql", "select * from mine"]).output
+    assert "forty-two" in CliRunner().invoke(cli, ["sql", "select * from mine"]).output
 
 
 def test_config_shows_what_has_no_effect(tmp_path, monkeypatch) -> None:

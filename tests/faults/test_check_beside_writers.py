@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from soak import checks
 
 import lakefolio as lf
 from lakefolio.storage.local import LocalStore
-from tests.soak import checks
 
 
 def test_checks_beside_writers_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ from typing import Any
 
 import lakefolio as lf
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
-from tests.soak.worker import ROLES
+
+from .worker import ROLES
 
 
 def faults(rng: random.Random, counts: Counter[str]) -> Callable[[Request], Fault | None]:
