@@ -26,7 +26,7 @@ from lakefolio.delta.actions import (
     versions_of,
 )
 from lakefolio.delta.seal import Seals
-from lakefolio.errors import FormatError, IntegrityError
+from lakefolio.errors import ConflictError, FormatError, IntegrityError
 from lakefolio.format.layout import (
     check_key,
     checkpoint_name,
@@ -45,7 +45,8 @@ __all__ = ["DeltaLog", "log_problem"]
 
 _COPIED_ROWS = 100
 _MANY_ENTRIES = 100
-_LOOKS = 5
+_LOOKS = 20
+"""How often files may be replaced and deleted while they are read: each time it takes a merge and a gc."""
 _ENTRY_BYTES = 4 << 10
 """What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
 _KEPT_TOMBSTONES = 500
@@ -170,18 +171,36 @@ class DeltaLog:
             except IntegrityError as exc:
                 if not self.outdated(exc):
                     raise
-        return self._load_once(trust_copies, after)
+        raise self._restless()
 
     def outdated(self, error: IntegrityError) -> bool:
         """Say whether an error is about a data file that is needed no more: replaced by a merge, then deleted by gc.
 
         Whoever chose files from an older version then chooses anew.
         """
+        return self._ahead_of(error) is not None
+
+    def _ahead_of(self, error: IntegrityError) -> DeltaLog | None:
+        """Return the table as of its newest version if that does not name the data file of an error, else None."""
         if error.kind != "table-file-damaged":
-            return False
-        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
+            return None
+        ahead = self._newest()
+        return None if str(error.key).rpartition("/")[2] in ahead._files else ahead
+
+    def _newest(self) -> DeltaLog:
+        """Return another handle whose log has been read up to the newest version, and no data file."""
+        ahead = DeltaLog(self.store, self.seals.lake_id, self.spec)
         ahead.follow()
-        return str(error.key).rpartition("/")[2] not in ahead._files
+        return ahead
+
+    def _restless(self) -> ConflictError:
+        return ConflictError(
+            f"data files of table {self.name!r} of {self.store.uri} were replaced and deleted {_LOOKS} times "
+            "while they were read",
+            kind="table-restless",
+            hint="give gc a grace: what readers may still need then stays that long",
+            table=self.name,
+        )
 
     def _load_once(self, trust_copies: bool, after: Callable[[str], int]) -> pa.Table:
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
@@ -264,20 +283,40 @@ class DeltaLog:
     def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
         """Return the rows after a version, and only up to another if given, in order, of rows that carry a version.
 
-        Only data files that may hold some are read.
+        Only data files that may hold some are read. Those that were replaced and deleted since this handle read the
+        log are looked for in what replaced them: the same rows, as of this handle's version or ``upto``.
+
+        Raises:
+            IntegrityError: If a data file that the newest log names is missing or damaged.
+            ConflictError: If files were replaced and deleted again and again meanwhile.
         """
-        files = [
-            file
-            for file in self._files.values()
-            if file.versions is None or (file.versions[1] > version and (upto is None or file.versions[0] <= upto))
-        ]
-        rows = self._rows_of(files)
-        if version >= 0 or upto is not None:
+        return self._ordered(self._rows_between(version, upto, self))
+
+    def _rows_between(self, version: int, upto: int | None, table: DeltaLog) -> pa.Table:
+        """Return the rows of :meth:`rows_after` in no order, from the files that a handle of the table knows."""
+        for _ in range(_LOOKS):
+            bound = self.version if upto is None and table is not self else upto
+            files = [
+                file
+                for file in table._files.values()
+                if file.versions is None
+                or (file.versions[1] > version and (bound is None or file.versions[0] <= bound))
+            ]
+            try:
+                rows = table._rows_of(files)
+            except IntegrityError as exc:
+                ahead = self._ahead_of(exc) if "version" in self.schema.names else None
+                if ahead is None:
+                    raise
+                table = ahead
+                continue
+            if version < 0 and bound is None:
+                return rows
             import pyarrow.compute as pc
 
             mask = pc.greater(rows.column("version"), version)
-            rows = rows.filter(mask if upto is None else pc.and_(mask, pc.less_equal(rows.column("version"), upto)))
-        return self._ordered(rows)
+            return rows.filter(mask if bound is None else pc.and_(mask, pc.less_equal(rows.column("version"), bound)))
+        raise self._restless()
 
     def _catch_up(self) -> None:
         """Read the log entries above this handle's version, which is that of a checkpoint, or none."""
@@ -360,27 +399,16 @@ class DeltaLog:
         Raises:
             IntegrityError: If rows carry no version to tell them by, or none of the files was replaced since.
         """
-        import pyarrow.compute as pc
-
-        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
-        ahead.follow()
+        ahead = self._newest()
         added = {file.path for entry in entries for file in entry.added}
         if "version" not in self.schema.names or added <= ahead._files.keys():
             raise self.damaged(f"{table_prefix(self.name)}/{min(added)}", "or one beside it is missing or damaged")
-        since = [file for file in ahead.known_files if file.versions is None or file.versions[1] > self.version]
-        try:
-            rows = self._rows_of(since)
-        except IntegrityError as exc:
-            if not self.outdated(exc):
-                raise
-            return self._rows_now(entries)
-        column = rows.column("version")
-        return rows.filter(pc.and_(pc.greater(column, self.version), pc.less_equal(column, entries[-1].version)))
+        return self._rows_between(self.version, entries[-1].version, ahead)
 
     def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
         """Catch up by way of the newest checkpoint; None if that is not worth it. Changes nothing in that case."""
         found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
-        ahead = type(self)(self.store, self.seals.lake_id, self.spec)
+        ahead = DeltaLog(self.store, self.seals.lake_id, self.spec)
         if found is not None:
             ahead._load_checkpoint(*found)
         # no data file holds rows later than the version in its name

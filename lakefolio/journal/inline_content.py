@@ -29,6 +29,7 @@ __all__ = ["InlineContents", "without_purged"]
 _MOST_BYTES: Final = 16 << 20
 _WHOLE_BYTES: Final = 256 << 10
 """A data file up to this size is read as a whole: one request. Of a larger one its footer and a row group."""
+_LOOKS: Final = 20
 _SCHEMA: Final = pa.schema([MANIFESTS_SCHEMA.field(name) for name in ("version", "ordinal", "content")])
 
 
@@ -104,14 +105,27 @@ class InlineContents:
         try:
             self._look(wanted, self._table.with_version(wanted[0]))
         except IntegrityError:  # a file that was replaced may be gone: what replaced it has the same rows
-            refresh()
-            active = {file.path for file in self._table.known_files}
-            self._look(wanted, [file for file in self._table.with_version(wanted[0]) if file.path in active])
+            self._look_again(wanted, refresh)
         if wanted in self._read:
             self._read.move_to_end(wanted)  # its file may hold more than is kept
         while self._bytes > _MOST_BYTES and len(self._read) > 1:
             _, content = self._read.popitem(last=False)
             self._bytes -= len(content)
+
+    def _look_again(self, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
+        for look in range(_LOOKS):
+            refresh()
+            try:
+                self._look(wanted, self._active(wanted[0]))
+                return
+            except IntegrityError as exc:
+                if look == _LOOKS - 1 or not self._table.outdated(exc):
+                    raise
+
+    def _active(self, version: int) -> list[DataFile]:
+        """Return the data files of the newest version read that may hold rows of a version."""
+        active = {file.path for file in self._table.known_files}
+        return [file for file in self._table.with_version(version) if file.path in active]
 
     def _look(self, wanted: tuple[int, int], files: list[DataFile]) -> None:
         for file in files:
@@ -145,19 +159,16 @@ class InlineContents:
             raise self._table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _rows(self, files: list[DataFile], refresh: Callable[[], Any]) -> pa.Table:
-        try:
-            return self._table.read(files, _SCHEMA, whole=True)
-        except IntegrityError as exc:
-            if not self._table.outdated(exc):
-                raise
-            refresh()
-            active = {file.path for file in self._table.known_files}
-        # some were replaced, and are gone: what replaced them has the same rows
         versions = {version for file in files if file.versions for version in file.versions}
-        current = {
-            file.path: file for version in versions for file in self._table.with_version(version) if file.path in active
-        }
-        return self._rows(list(current.values()), refresh)
+        for look in range(_LOOKS):
+            try:
+                return self._table.read(files, _SCHEMA, whole=True)
+            except IntegrityError as exc:
+                if look == _LOOKS - 1 or not self._table.outdated(exc):
+                    raise
+            refresh()  # some were replaced, and are gone: what replaced them has the same rows
+            files = list({file.path: file for version in versions for file in self._active(version)}.values())
+        raise AssertionError("the last look returns or raises")
 
 
 class _Ranges(io.RawIOBase):
