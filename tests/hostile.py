@@ -9,7 +9,7 @@ import lakefolio as lf
 from lakefolio.format.names import new_id
 from lakefolio.items.handler import Buffers, Encoded
 from lakefolio.model.changes import Put, Stored
-from lakefolio.session.annotations import Words
+from lakefolio.session.annotations import Annotations
 
 __all__ = ["forge", "forge_reference"]
 
@@ -35,7 +35,7 @@ def forge(
         digest=digest,
         row_count=row_count,
     )
-    lake._session.put_encoded("f", name, encoded, None, words=Words(None, None, None, None), overwrite=True)
+    lake._session.put_encoded("f", name, encoded, None, Annotations.of(overwrite=True))
 
 
 def forge_reference(lake: lf.Lake, name: str, uri: str, details: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The folio: a named bundle of items, as notebooks use it; also the class that DataFolio users know.
 
-``folio`` has the class; its methods are grouped by what people do: ``putting``, ``adding``, ``tables`` and ``models``
-put items in, ``reading`` gets them out, ``curating`` updates and deletes, ``snapshots`` and ``copies`` keep and copy.
+``folio`` has the class, which binds the functions of the other modules as its methods: ``adding`` and its siblings put
+items in, ``reading`` gets them out, ``changing`` renames, describes and deletes them, ``folio_snapshots`` and
+``copy_folio`` keep and copy the whole. ``open_folio`` is what all of them work on.
 """
 
 from lakefolio.folio.folio import Folio

@@ -1,6 +1,7 @@
 """The folio: a named bundle of items in a lake, and what most users hold in their hands.
 
-Code written for DataFolio 1.x works on it unchanged; ``tests/compat/test_datafolio_1x.py`` says what that
+Its methods are the functions of the modules beside this one, bound in the class: each is written once, where what it
+does is. Code written for DataFolio 1.x works on it unchanged; ``tests/compat/test_datafolio_1x.py`` says what that
 means and where, on purpose, it does not.
 """
 
@@ -8,36 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.folio import (
+    adding,
+    adding_models,
+    adding_tables,
+    changing,
+    copy_folio,
+    datafolio,
+    describing,
+    folio_snapshots,
+    item_history,
+    item_lineage,
+    reading,
+)
 from lakefolio.folio.accessors import DataAccessor
-from lakefolio.folio.adding import Adding
-from lakefolio.folio.arranging import Arranging
-from lakefolio.folio.copies import Copies
-from lakefolio.folio.describe import describe_folio, describe_snapshot, snapshot_lines
 from lakefolio.folio.metadata import FolioMetadata
+from lakefolio.folio.open_folio import OpenFolio
 from lakefolio.folio.places import is_location, open_place, with_suffix
-from lakefolio.folio.reading import Reading
+from lakefolio.folio.snapshot_view import SnapshotAccessor
 from lakefolio.format.names import check_folio
-from lakefolio.model.changes import Annotate
 from lakefolio.process.keywords import explains_keywords
-from lakefolio.session.annotations import check_text, metadata_texts
+from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
-from lakefolio.terminal import visible
-
-if TYPE_CHECKING:
-    from lakefolio.model.entries import Entry
 
 __all__ = ["Folio"]
 
-_TIMES = ("created_at", "updated_at")
-
 
 @explains_keywords
-class Folio(Adding, Reading, Arranging, Copies):
+class Folio:
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 
     Every change is one commit, atomic and durable when the method returns; every read sees what anyone has
@@ -69,10 +72,8 @@ class Folio(Adding, Reading, Arranging, Copies):
         """Open a folio.
 
         Args:
-            path: With ``folio``: the lake. Alone, a name: a folio of the default lake. Alone, an absolute
-                path or a
-                URI: the folio of the lake that lies there, named by the last segment (see
-                    ``places.open_place``).
+            path: With ``folio``: the lake. Alone, a name: a folio of the default lake. Alone, an absolute path or a
+                URI: the folio of the lake that lies there, named by the last segment.
             folio: The name of the folio in the lake ``path``. (A dict in this place is ``metadata``, as in
                 DataFolio.)
             random_suffix: Append words to the name that make it new.
@@ -114,9 +115,8 @@ class Folio(Adding, Reading, Arranging, Copies):
             session, name = open_place(place, create=create, **options)
         if random_suffix and (folio is not None or not is_location(place)):
             name = with_suffix(name)
-        self._begin(session, name, None)
-        self._set_up()
-        if not create and not self._exists():
+        self._hold(OpenFolio(session, name))
+        if not create and not self._core.exists():
             folios = session.state().folios()
             raise NotFoundError(
                 f"folio {name!r} does not exist in lake {session.uri}",
@@ -124,213 +124,20 @@ class Folio(Adding, Reading, Arranging, Copies):
                 hint=nearest(name, folios) or "the lake is empty",
                 folio=name,
             )
-        if metadata and not self._exists():
+        if metadata and not self._core.exists():
             session.annotate("folio", name, metadata)
 
     @classmethod
     def _of(cls, session: Session, name: str, snapshot: str | None = None) -> Self:
         """Make a folio over an open session."""
         self = cls.__new__(cls)
-        self._begin(session, name, snapshot)
-        self._set_up()
+        self._hold(OpenFolio(session, name, snapshot))
         return self
 
-    def _set_up(self) -> None:
-        self._opened_at = datetime.now(UTC)
-        self._metadata = FolioMetadata(self._annotate)
+    def _hold(self, core: OpenFolio) -> None:
+        self._core = core
+        self._metadata = FolioMetadata(core)
         self._data = DataAccessor(self)
-
-    # -- what it is ----------------------------------------------------------------------------------------
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writes are refused."""
-        return self._session.read_only
-
-    @property
-    def in_snapshot_mode(self) -> bool:
-        """Whether it was loaded from a snapshot."""
-        return self._snapshot is not None
-
-    @property
-    def loaded_snapshot(self) -> str | None:
-        """The snapshot it was loaded from, or None."""
-        return self._snapshot
-
-    @property
-    def data(self) -> DataAccessor:
-        """The items by attribute and key: ``folio.data.results.content``."""
-        return self._data
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether there is an item of that name, archived or not."""
-        return isinstance(name, str) and self._reading.state().entry(self._name, name) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names of the items in the order in which they were first added."""
-        return iter(self._reading.state().names(self._name))
-
-    def __len__(self) -> int:
-        return len(self._reading.state().names(self._name))
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __repr__(self) -> str:
-        text = f"DataFolio({self.path!r}"
-        try:
-            view = self._reading.state()
-            text += f", items={len(view.names(self._name))}, snapshots={len(view.snapshots(self._name))})"
-        except Exception:
-            text += ", unreachable)"
-        if self.read_only:
-            text += " [READ-ONLY]"
-        return text + (f" [snapshot: {self._snapshot}]" if self._snapshot else "")
-
-    def _repr_html_(self) -> str:
-        from lakefolio.render.notebook import folio_html
-
-        return folio_html(self, [one for one in self._reading.state().entries(self._name) if not one.archived])
-
-    def refresh(self) -> Self:
-        """Bring ``metadata`` up to date. Every read looks for what others committed by itself."""
-        self._show_metadata()
-        return self
-
-    @contextmanager
-    def batch(self, message: str | None = None) -> Iterator[Self]:
-        """Make all changes in the block one commit; an exception commits nothing.
-
-        Reads through this folio, in the block, see its changes; nobody else does before its end.
-        """
-        self._check_writable()
-        try:
-            with self._session.batch(check_text(message, "message")):
-                yield self
-        except BaseException:
-            self._show_metadata()
-            raise
-        finally:
-            self._move_pin()
-
-    # -- metadata ------------------------------------------------------------------------------------------
-
-    @property
-    def metadata(self) -> FolioMetadata:
-        """The metadata of the folio: a dict whose changes are commits. Looking it up brings it up to date."""
-        self._show_metadata()
-        return self._metadata
-
-    def _show_metadata(self) -> None:
-        values = self._reading.metadata("folio", self._name)
-        self._metadata.show(dict(zip(_TIMES, self._times(), strict=True)) | values)
-
-    def _times(self) -> tuple[str, ...]:
-        """Return when the folio was first and last changed, as far as it is known without asking the store."""
-        import pyarrow.compute as pc
-
-        reader = self._reading
-        rows = (reader.journal.state if reader.pinned is None else reader.committed()).table()
-        own = rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._name))
-        found = pc.min_max(own).as_py()
-        return tuple((found[end] or self._opened_at).isoformat() for end in ("min", "max"))
-
-    def _annotate(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
-        texts: dict[str, str | None] = dict(metadata_texts(values))
-        texts |= dict.fromkeys(remove)
-        if texts or clear:
-            self._apply(Annotate("folio", self._name, texts, clear=clear))
-        else:
-            self._check_writable()
-        self._show_metadata()
-
-    # -- describing ----------------------------------------------------------------------------------------
-
-    def describe(
-        self,
-        pattern: str | None = None,
-        return_string: bool = False,
-        show_empty: bool = False,
-        max_metadata_fields: int = 10,
-        snapshot: str | None = None,
-        include_archived: bool = False,
-        show_paths: bool = False,
-    ) -> str | None:
-        """Print what the folio holds, or return the text.
-
-        Args:
-            pattern: A glob that the names must match, such as ``examples/*``.
-            return_string: Return the text instead of printing it.
-            show_empty: Show sections without items too.
-            max_metadata_fields: How many metadata fields to show.
-            snapshot: Describe this snapshot instead.
-            include_archived: Show archived items too.
-            show_paths: Show where each item can be read; fetches the items that have no local copy yet.
-        """
-        with self.pinned():
-            text = (
-                self._description(pattern, show_empty, max_metadata_fields, include_archived, show_paths)
-                if snapshot is None
-                else self._description_of(snapshot)
-            )
-        text = visible(text)
-        if return_string:
-            return text
-        print(text)
-        return None
-
-    def _description(
-        self,
-        pattern: str | None,
-        show_empty: bool,
-        max_metadata_fields: int,
-        include_archived: bool,
-        show_paths: bool,
-    ) -> str:
-        reader = self._reading
-        view = reader.state()
-        head = []
-        if self._snapshot is not None:
-            head += [*snapshot_lines(self.get_snapshot_info(self._snapshot)), ""]
-        if self.read_only:
-            head += ["[READ-ONLY MODE]", ""]
-        text = describe_folio(
-            self._name,
-            lake=self._session.uri,
-            version=view.version,
-            metadata=dict(self.metadata),
-            snapshots=self.list_snapshots(),
-            items=self._infos(view.entries(self._name), include_archived),
-            pattern=pattern,
-            show_empty=show_empty,
-            max_metadata_fields=max_metadata_fields,
-            path_of=self.item_path if show_paths else None,
-        )
-        return "\n".join([*head, text])
-
-    def _infos(self, entries: Iterable[Entry], include_archived: bool) -> list[dict[str, Any]]:
-        return [
-            self._info(self._reading, entry, snapshots=False)
-            for entry in entries
-            if include_archived or not entry.archived
-        ]
-
-    def _description_of(self, snapshot: str) -> str:
-        info = self.get_snapshot_info(snapshot)
-        then = self._session_of(self._snapshot_named(snapshot))
-        items = [self._info(then, entry, snapshots=False) for entry in then.state().entries(self._name)]
-        return describe_snapshot(info, items)
-
-    # -- snapshots as folios --------------------------------------------------------------------
-
-    def get_snapshot(self, snapshot: str) -> Self:
-        """Return the folio as it was at a snapshot, read-only.
-
-        Raises:
-            NotFoundError: There is no such snapshot.
-        """
-        found = self._snapshot_named(snapshot)
-        return type(self)._of(self._session_of(found), self._name, snapshot)
 
     @classmethod
     def load_snapshot(cls, bundle_dir: str | Path, snapshot: str, **options: Any) -> Self:
@@ -343,17 +150,223 @@ class Folio(Adding, Reading, Arranging, Copies):
         """
         return cls(bundle_dir, read_only=True, **options).get_snapshot(snapshot)
 
-    # -- what DataFolio users may still call ---------------------------------------------------------------
+    # -- what it is ----------------------------------------------------------------------------------------
 
-    def cache_status(self, item_name: str | None = None) -> dict[str, Any] | None:
-        """Return None, as DataFolio does without a cache: local copies are never stale."""
-        return None
+    @property
+    def _session(self) -> Session:
+        return self._core.session
 
-    def clear_cache(self, item_name: str | None = None) -> None:
-        """Do nothing: local copies are verified at each use, bounded, and may be deleted at any time."""
+    @property
+    def name(self) -> str:
+        """The name of the folio in its lake."""
+        return self._core.name
 
-    def invalidate_cache(self, item_name: str) -> None:
-        """Do nothing; see ``clear_cache``."""
+    @property
+    def lake_uri(self) -> str:
+        """The address of its lake."""
+        return self._core.session.uri
 
-    def refresh_cache(self, item_name: str) -> None:
-        """Do nothing; see ``clear_cache``."""
+    @property
+    def path(self) -> str:
+        """Where it lies: an absolute path or a URI; ``Folio(folio.path)`` opens it again."""
+        return self._core.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused."""
+        return self._core.session.read_only
+
+    @property
+    def in_snapshot_mode(self) -> bool:
+        """Whether it was loaded from a snapshot."""
+        return self._core.snapshot is not None
+
+    @property
+    def loaded_snapshot(self) -> str | None:
+        """The snapshot it was loaded from, or None."""
+        return self._core.snapshot
+
+    @property
+    def data(self) -> DataAccessor:
+        """The items by attribute and key: ``folio.data.results.content``."""
+        return self._data
+
+    @property
+    def metadata(self) -> FolioMetadata:
+        """The metadata of the folio: a dict whose changes are commits. Looking it up brings it up to date."""
+        return self._metadata.look()
+
+    @property
+    def snapshots(self) -> SnapshotAccessor:
+        """The snapshots by name: ``folio.snapshots["v1"].get_table("results")``."""
+        return SnapshotAccessor(self)
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of all tables, included and referenced, archived ones included."""
+        return reading.names_of(self, "referenced_tables", "included_tables")
+
+    @property
+    def models(self) -> list[str]:
+        """The names of all models, archived ones included."""
+        return reading.names_of(self, "models")
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The names of all files and folders, archived ones included."""
+        return reading.names_of(self, "artifacts")
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is an item of that name, archived or not."""
+        return isinstance(name, str) and self._core.reading.state().entry(self.name, name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the items in the order in which they were first added."""
+        return iter(self._core.reading.state().names(self.name))
+
+    def __len__(self) -> int:
+        return len(self._core.reading.state().names(self.name))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> Any:
+        """Return an item's object: ``folio["x"]`` is ``folio.get("x")``."""
+        return self.get(name)
+
+    def __repr__(self) -> str:
+        text = f"DataFolio({self.path!r}"
+        try:
+            view = self._core.reading.state()
+            text += f", items={len(view.names(self.name))}, snapshots={len(view.snapshots(self.name))})"
+        except Exception:
+            text += ", unreachable)"
+        if self.read_only:
+            text += " [READ-ONLY]"
+        return text + (f" [snapshot: {self._core.snapshot}]" if self._core.snapshot else "")
+
+    def _repr_html_(self) -> str:
+        from lakefolio.render.notebook import folio_html
+
+        return folio_html(self, [one for one in self._core.reading.state().entries(self.name) if not one.archived])
+
+    def refresh(self) -> Self:
+        """Bring ``metadata`` up to date. Every read looks for what others committed by itself."""
+        self._metadata.look()
+        return self
+
+    @contextmanager
+    def batch(self, message: str | None = None) -> Iterator[Self]:
+        """Make all changes in the block one commit; an exception commits nothing.
+
+        Reads through this folio, in the block, see its changes; nobody else does before its end.
+        """
+        self._core.check_writable()
+        try:
+            with self._core.session.batch(check_text(message, "message")):
+                yield self
+        except BaseException:
+            self._metadata.look()
+            raise
+        finally:
+            self._core.move_pin()
+
+    # -- putting items in -----------------------------------------------------------------------------------
+
+    add_data = adding.add_data
+    add = adding.add
+    add_numpy = adding.add_numpy
+    add_json = adding.add_json
+    add_timestamp = adding.add_timestamp
+    add_artifact = adding.add_artifact
+    add_file = adding.add_file
+    add_reference = adding.add_reference
+
+    add_table = adding_tables.add_table
+    import_table = adding_tables.import_table
+    reference_table = adding_tables.reference_table
+
+    add_sklearn = adding_models.add_sklearn
+    add_model = adding_models.add_model
+    add_pytorch = adding_models.add_pytorch
+
+    # -- getting them out -----------------------------------------------------------------------------------
+
+    get_data = reading.get_data
+    get = reading.get
+    get_many = reading.get_many
+    get_table = reading.get_table
+    scan_table = reading.scan_table
+    get_numpy = reading.get_numpy
+    get_json = reading.get_json
+    get_timestamp = reading.get_timestamp
+    get_model = reading.get_model
+    get_sklearn = reading.get_sklearn
+    get_pytorch = reading.get_pytorch
+    export = reading.export
+    pinned = reading.pinned
+    sql = reading.sql
+    item_path = reading.item_path
+    get_table_path = reading.get_table_path
+    get_numpy_path = reading.get_numpy_path
+    get_json_path = reading.get_json_path
+    get_timestamp_path = reading.get_timestamp_path
+    get_model_path = reading.get_model_path
+    get_artifact_path = reading.get_artifact_path
+    require = reading.require
+    item_info = reading.item_info
+    get_table_info = reading.get_table_info
+    get_model_info = reading.get_model_info
+    get_artifact_info = reading.get_artifact_info
+    list_contents = reading.list_contents
+    items = reading.items
+    validate = reading.validate
+    is_valid = reading.is_valid
+
+    # -- changing them --------------------------------------------------------------------------------------
+
+    update_item = changing.update_item
+    rename = changing.rename
+    copy_item = changing.copy_item
+    tag = changing.tag
+    delete = changing.delete
+    archive = changing.archive
+    unarchive = changing.unarchive
+
+    # -- their history and lineage --------------------------------------------------------------------------
+
+    history = item_history.history
+    log = item_history.log
+    diff = item_history.diff
+
+    get_inputs = item_lineage.get_inputs
+    get_dependents = item_lineage.get_dependents
+    get_lineage_graph = item_lineage.get_lineage_graph
+    lineage = item_lineage.lineage
+
+    # -- snapshots and copies -------------------------------------------------------------------------------
+
+    create_snapshot = folio_snapshots.create_snapshot
+    list_snapshots = folio_snapshots.list_snapshots
+    get_snapshot_info = folio_snapshots.get_snapshot_info
+    delete_snapshot = folio_snapshots.delete_snapshot
+    restore_snapshot = folio_snapshots.restore_snapshot
+    compare_snapshots = folio_snapshots.compare_snapshots
+    diff_from_snapshot = folio_snapshots.diff_from_snapshot
+    reproduce_instructions = folio_snapshots.reproduce_instructions
+    get_snapshot = folio_snapshots.get_snapshot
+
+    export_snapshot = copy_folio.export_snapshot
+    copy = copy_folio.copy
+
+    # -- for people, and for users of DataFolio -------------------------------------------------------------
+
+    describe = describing.describe
+
+    get_item_path = datafolio.get_item_path
+    get_data_path = datafolio.get_data_path
+    cleanup_orphaned_versions = datafolio.cleanup_orphaned_versions
+    cache_status = datafolio.cache_status
+    clear_cache = datafolio.clear_cache
+    invalidate_cache = datafolio.invalidate_cache
+    refresh_cache = datafolio.refresh_cache

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.model.changes import Annotate
+from lakefolio.session.annotations import metadata_texts
+
+if TYPE_CHECKING:
+    from lakefolio.folio.open_folio import OpenFolio
 
 __all__ = ["FolioMetadata"]
-
-Commit = Callable[[Mapping[str, Any], Iterable[str], bool], None]
-"""Commits values to set, keys to remove, and whether to remove all others; refuses if the folio is read-only."""
 
 _TIMES = ("created_at", "updated_at")
 
@@ -21,14 +25,36 @@ class FolioMetadata(dict[str, Any]):
     last changed, as the journal knows it, unless values of one's own were given for them.
     """
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, folio: OpenFolio) -> None:
         super().__init__()
-        self._commit = commit
+        self._folio = folio
+        self._opened_at = datetime.now(UTC)
 
-    def show(self, values: Mapping[str, Any]) -> None:
-        """Hold ``values`` from now on, without committing anything."""
+    def look(self) -> FolioMetadata:
+        """Hold what the metadata are now, and return this."""
+        values = self._folio.reading.metadata("folio", self._folio.name)
         super().clear()
-        super().update(values)
+        super().update(dict(zip(_TIMES, self._times(), strict=True)) | values)
+        return self
+
+    def _times(self) -> tuple[str, ...]:
+        """Return when the folio was first and last changed, as far as it is known without asking the store."""
+        import pyarrow.compute as pc
+
+        reader = self._folio.reading
+        rows = (reader.journal.state if reader.pinned is None else reader.committed()).table()
+        own = rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._folio.name))
+        found = pc.min_max(own).as_py()
+        return tuple((found[end] or self._opened_at).isoformat() for end in ("min", "max"))
+
+    def _commit(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
+        texts: dict[str, str | None] = dict(metadata_texts(values))
+        texts |= dict.fromkeys(remove)
+        if texts or clear:
+            self._folio.apply(Annotate("folio", self._folio.name, texts, clear=clear))
+        else:
+            self._folio.check_writable()
+        self.look()
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._commit({key: value}, (), False)

@@ -18,7 +18,7 @@ from lakefolio.query.conditions import Q
 from lakefolio.query.result import QueryResult
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
-from lakefolio.session.annotations import check_tags, check_text, metadata_texts
+from lakefolio.session.annotations import Annotations, check_tags, check_text, metadata_texts
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def create(
             if isinstance(one, Entry):
                 session.apply(_taken(session, folio, member, one))
             else:
-                session.put(folio, member, one, overwrite=True)
+                session.put(folio, member, one, Annotations.of(overwrite=True))
     return get(session if session.in_batch else session.fixed(session.committed().version), name)
 
 

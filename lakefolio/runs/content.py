@@ -12,7 +12,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import check_item, is_uri, parse_ref
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.redaction import scrub_address
-from lakefolio.session.annotations import Words
+from lakefolio.session.annotations import Annotations
 from lakefolio.session.reader import about
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def find_or_put(session: Session, name: str, obj: Any) -> Entry:
     item = f"{name}/{digest.removeprefix('sha256:')[:12]}"
     with session.in_run(None):  # an input is nothing that the run made
         # as it is encoded, not the object again: a reader of batches is empty by now
-        session.put_encoded(INPUTS, item, encoded, scratch, words=Words(None, None, None, None), overwrite=True)
+        session.put_encoded(INPUTS, item, encoded, scratch, Annotations.of(overwrite=True))
     return session.entry(INPUTS, item)
 
 

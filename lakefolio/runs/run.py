@@ -32,7 +32,7 @@ from lakefolio.runs.validation import (
     param_texts,
     step_of,
 )
-from lakefolio.session.annotations import check_tags, metadata_texts, without_secrets
+from lakefolio.session.annotations import Annotations, check_tags, metadata_texts, without_secrets
 from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
 from lakefolio.session.read_trace import unwatched
 
@@ -232,12 +232,7 @@ class Run(RunFacts):
                 folio,
                 item,
                 obj,
-                description=description,
-                inputs=inputs,
-                tags=tags,
-                metadata=metadata,
-                overwrite=overwrite,
-                keep=keep,
+                Annotations.of(description, inputs, tags, metadata, overwrite=overwrite, keep=keep),
                 options=options,
                 provided=going_on,
             )

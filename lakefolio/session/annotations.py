@@ -4,43 +4,93 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
-from lakefolio.model.entries import Entry
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import MASK, scrub_address, scrub_value
 
-__all__ = ["Words", "check_inputs", "check_tags", "check_text", "check_word", "metadata_texts", "without_secrets"]
+__all__ = [
+    "Annotations",
+    "Inputs",
+    "Tags",
+    "as_list",
+    "check_inputs",
+    "check_tags",
+    "check_text",
+    "check_word",
+    "metadata_texts",
+    "without_secrets",
+]
+
+Inputs = str | Iterable[Any] | None
+"""What an item was made from: names, references ``[folio:]name[@version]``, URIs of things outside, proxies."""
+Tags = str | Iterable[str] | None
 
 
-class Words:
-    """See the module; InvalidInputError where something can't be stored.
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What people say of an entry, in the form that rows take. Made by :meth:`of`, which checks it.
 
     Attributes:
+        description: One sentence, or None.
+        inputs: References and URIs.
+        tags: Words, none twice.
+        metadata: Key -> JSON text.
+        overwrite: Whether an item of that name may be replaced.
         unsaid: Which of ``description``, ``tags`` and ``metadata`` were not given; an empty one is given.
         keep: Which of them the entry that is replaced hands on; see ``Put``.
     """
 
-    def __init__(
-        self,
-        description: str | None,
-        inputs: str | Iterable[Any] | None,
-        tags: str | Iterable[str] | None,
-        metadata: Mapping[str, Any] | None,
+    description: str | None
+    inputs: tuple[str, ...]
+    tags: tuple[str, ...]
+    metadata: Mapping[str, str]
+    overwrite: bool
+    unsaid: tuple[str, ...]
+    keep: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        description: str | None = None,
+        inputs: Inputs = None,
+        tags: Tags = None,
+        metadata: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
         *,
+        overwrite: bool = False,
         keep: bool = False,
-    ) -> None:
-        self.description = check_text(description, "description") or None
-        self.inputs = check_inputs(inputs)
-        self.tags = check_tags(tags)
-        self.metadata = metadata_texts(metadata or {}) | metadata_texts(facts or {})
+    ) -> Annotations:
+        """Check annotations.
+
+        Args:
+            description: One sentence.
+            inputs: References, URIs, entries or item proxies; one or several.
+            tags: One word or several.
+            metadata: JSON-able values.
+            facts: Metadata that the library notes of the content; those that are None or empty texts are not given.
+            overwrite: Whether an item of that name may be replaced.
+            keep: Whether description, tags and metadata that are not given are those of the entry that is replaced.
+
+        Raises:
+            InvalidInputError: Something that can't be stored.
+        """
+        noted = {name: value for name, value in (facts or {}).items() if value not in (None, "")}
         given = {"description": description, "tags": tags, "metadata": metadata}
-        self.unsaid = tuple(name for name, value in given.items() if value is None)
-        self.keep = tuple(dict.fromkeys((*self.unsaid, "metadata"))) if keep else ()
+        unsaid = tuple(name for name, value in given.items() if value is None)
+        return cls(
+            description=check_text(description, "description") or None,
+            inputs=check_inputs(inputs),
+            tags=check_tags(tags),
+            metadata=metadata_texts(metadata or {}) | metadata_texts(noted),
+            overwrite=overwrite,
+            unsaid=unsaid,
+            keep=tuple(dict.fromkeys((*unsaid, "metadata"))) if keep else (),
+        )
 
 
 def check_text(text: object, what: str) -> str | None:
@@ -89,7 +139,7 @@ def check_word(word: object, what: str) -> str | None:
     return text
 
 
-def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
+def check_tags(tags: Tags) -> tuple[str, ...]:
     """Return tags without repetition; a single text is one tag."""
     if tags is None:
         return ()
@@ -115,11 +165,17 @@ def check_tags(tags: str | Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def check_inputs(inputs: str | Iterable[Any] | None) -> tuple[str, ...]:
-    """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
+def as_list(inputs: Inputs) -> list[Any]:
+    """Return inputs as a list; a single name, entry or item proxy is one input."""
     if inputs is None:
-        return ()
-    found = [inputs] if isinstance(inputs, str | Entry) or not isinstance(inputs, Iterable) else list(inputs)
+        return []
+    single = isinstance(inputs, str) or hasattr(inputs, "ref") or not isinstance(inputs, Iterable)
+    return [inputs] if single else list(inputs)
+
+
+def check_inputs(inputs: Inputs) -> tuple[str, ...]:
+    """Return inputs as references: texts as they are, entries and item proxies by the reference they carry."""
+    found = as_list(inputs)
     texts = [one if isinstance(one, str) else getattr(one, "ref", None) for one in found]
     for text, one in zip(texts, found, strict=True):
         if not isinstance(text, str) or not text:

@@ -26,7 +26,7 @@ from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.process.places import printable
 from lakefolio.process.scratch import scratch_folder
-from lakefolio.session.annotations import Words
+from lakefolio.session.annotations import Annotations
 from lakefolio.session.create import create_lake, find_marker
 from lakefolio.session.local_failures import named_failures
 from lakefolio.session.reader import about
@@ -95,15 +95,9 @@ class Session(Writer):
         folio: str,
         item: str,
         obj: Any,
+        said: Annotations,
         *,
         kind: str | None = None,
-        description: str | None = None,
-        inputs: str | Iterable[Any] | None = None,
-        tags: str | Iterable[str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
-        keep: bool = False,
-        facts: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         provided: Change | None = None,
     ) -> None:
@@ -116,16 +110,9 @@ class Session(Writer):
             folio: The folio; it exists from its first item on.
             item: The name in it.
             obj: Any object that a handler stores.
+            said: What is said of it. Where it replaces an item without ``keep``, a warning names what was said of that
+                one and is not of this.
             kind: The handler to use; by default the one that accepts the object's type.
-            description: One sentence on what it is.
-            inputs: What it was made from: references, URIs, or entries.
-            tags: Words to find it by.
-            metadata: Facts to note of it; any JSON-able values.
-            overwrite: Whether to replace an item of that name; its old entry stays in the history. A warning says what
-                was said about it that the new entry lacks.
-            keep: Whether description, tags and metadata that are not given are carried over from the entry that is
-                replaced, as it is at the commit. Inputs never are.
-            facts: Metadata that the library notes of the content.
             options: What the handler takes besides.
             provided: A change of the same commit that comes first: if it is refused, so is all.
 
@@ -137,8 +124,7 @@ class Session(Writer):
         """
         if options:
             _check_options(obj, kind, options)
-        self._admit(folio, item, overwrite=overwrite)
-        words = Words(description, inputs, tags, metadata, facts, keep=keep)
+        self._admit(folio, item, said)
         try:
             handler = _handler(obj, kind)
         except LakefolioError as exc:
@@ -153,7 +139,7 @@ class Session(Writer):
             if isinstance(exc, LakefolioError):
                 raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
             raise
-        self.put_encoded(folio, item, encoded, scratch, words=words, overwrite=overwrite, provided=provided)
+        self.put_encoded(folio, item, encoded, scratch, said, provided=provided)
 
     def put_encoded(
         self,
@@ -161,9 +147,8 @@ class Session(Writer):
         item: str,
         encoded: Encoded,
         scratch: Path | None,
+        said: Annotations,
         *,
-        words: Words,
-        overwrite: bool = False,
         provided: Change | None = None,
     ) -> None:
         """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
@@ -177,7 +162,7 @@ class Session(Writer):
                         stored = self.blobs.put(encoded, self._known(), kept)
                 except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
                     raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
-                self._put(folio, item, stored, words, overwrite=overwrite, kept=kept, provided=provided)
+                self._put(folio, item, stored, said, kept=kept, provided=provided)
         except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -188,15 +173,9 @@ class Session(Writer):
         folio: str,
         item: str,
         uri: str | Path,
+        said: Annotations,
         *,
         kind: str | None = None,
-        description: str | None = None,
-        inputs: str | Iterable[Any] | None = None,
-        tags: str | Iterable[str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
-        keep: bool = False,
-        facts: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
@@ -205,17 +184,16 @@ class Session(Writer):
             AlreadyExistsError: The name is taken and ``overwrite`` is False.
             InvalidInputError: A name or address that can't be used.
         """
-        self._admit(folio, item, overwrite=overwrite)
-        words = Words(description, inputs, tags, metadata, facts, keep=keep)
+        self._admit(folio, item, said)
         stored = self.references.register(uri, kind=kind, **(options or {}))
-        self._put(folio, item, stored, words, overwrite=overwrite)
+        self._put(folio, item, stored, said)
 
-    def _admit(self, folio: str, item: str, *, overwrite: bool) -> None:
+    def _admit(self, folio: str, item: str, said: Annotations) -> None:
         """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
         self.check_writable()
         check_folio(folio)
         check_item(item)
-        if not overwrite and self._known().live(folio, item) and self.unwatched_state().live(folio, item):
+        if not said.overwrite and self._known().live(folio, item) and self.unwatched_state().live(folio, item):
             # a change whose only use is to be refused, so that the refusal is worded in one place
             nothing = Stored(kind="", storage="inline")
             self._planned([Put(folio=folio, item=item, stored=nothing, entry_id="")], self._view())
@@ -238,9 +216,8 @@ class Session(Writer):
         folio: str,
         item: str,
         stored: Stored,
-        words: Words,
+        said: Annotations,
         *,
-        overwrite: bool,
         kept: Kept | None = None,
         provided: Change | None = None,
     ) -> None:
@@ -249,20 +226,20 @@ class Session(Writer):
             item=item,
             stored=stored,
             entry_id=new_id(),
-            description=words.description,
-            tags=words.tags,
-            inputs=words.inputs,
-            metadata=words.metadata,
-            overwrite=overwrite,
+            description=said.description,
+            tags=said.tags,
+            inputs=said.inputs,
+            metadata=said.metadata,
+            overwrite=said.overwrite,
             run_id=self.run_id,
-            keep=words.keep,
+            keep=said.keep,
         )
-        lost = self._lost(put, words) if overwrite and words.unsaid and not words.keep else None
+        lost = self._lost(put, said) if said.overwrite and said.unsaid and not said.keep else None
         self.apply(*(() if provided is None else (provided,)), put, kept=kept)
         if lost is not None:
             notice(lost)
 
-    def _lost(self, put: Put, words: Words) -> LakefolioWarning | None:
+    def _lost(self, put: Put, said: Annotations) -> LakefolioWarning | None:
         """Return the warning to give if the entry that is replaced has words that the new one lacks."""
         try:
             old = self._known().entry(put.folio, put.item)
@@ -275,7 +252,7 @@ class Session(Writer):
             "tags": bool(old.tags),
             "metadata": bool(old.facts.keys() - content_facts(old.storage)),
         }
-        lost = [name for name in words.unsaid if there[name]]
+        lost = [name for name in said.unsaid if there[name]]
         if not lost:
             return None
         named = " and ".join([", ".join(lost[:-1]), lost[-1]] if len(lost) > 1 else lost)

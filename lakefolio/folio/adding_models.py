@@ -1,0 +1,149 @@
+"""Adding models, of scikit-learn and torch. None is ever pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakefolio.errors import UnsupportedTypeError
+from lakefolio.folio.adding import put
+from lakefolio.folio.open_folio import SelfT
+from lakefolio.items import handler_of
+from lakefolio.session.annotations import Annotations, Inputs, Tags
+
+__all__ = ["add_model", "add_pytorch", "add_sklearn"]
+
+
+def add_sklearn(
+    folio: SelfT,
+    /,
+    name: str,
+    model: Any,
+    description: str | None = None,
+    overwrite: bool = False,
+    inputs: Inputs = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    code: str | None = None,
+    custom: bool = False,
+    *,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep: bool = False,
+) -> SelfT:
+    """Add a scikit-learn estimator or pipeline, in the skops format, which runs no code on loading.
+
+    Args:
+        name: The name; ``/`` may group names.
+        model: The estimator.
+        description: One sentence on what it is.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        hyperparameters: Parameters to note.
+        code: The code that made it, for people to read.
+        custom: Accepted for DataFolio, where it asks for skops.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+    """
+    facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
+    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    return put(folio, name, model, said, kind="model")
+
+
+def add_model(
+    folio: SelfT,
+    /,
+    name: str,
+    model: Any,
+    description: str | None = None,
+    overwrite: bool = False,
+    custom: bool = False,
+    *,
+    inputs: Inputs = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    init_args: Mapping[str, Any] | None = None,
+    save_class: bool = False,
+    code: str | None = None,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep: bool = False,
+) -> SelfT:
+    """Add a model, of torch or scikit-learn; which one is found out.
+
+    Args:
+        name: The name; ``/`` may group names.
+        model: The model.
+        description: One sentence on what it is.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+        custom: Accepted for DataFolio, where it asks for skops.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        hyperparameters: Parameters to note.
+        init_args: Of a torch module only; see ``add_pytorch``.
+        save_class: Of a torch module only; see ``add_pytorch``.
+        code: The code that made it, for people to read.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+    """
+    said: dict[str, Any] = {
+        "inputs": inputs,
+        "hyperparameters": hyperparameters,
+        "code": code,
+        "tags": tags,
+        "metadata": metadata,
+        "keep": keep,
+    }
+    if handler_of("torch").accepts(model):
+        return folio.add_pytorch(
+            name, model, description, overwrite, init_args=init_args, save_class=save_class, **said
+        )
+    if init_args or save_class:
+        raise UnsupportedTypeError(
+            f"init_args and save_class are for torch modules, got a {type(model).__qualname__}",
+            kind="wrong-kind",
+            hint="leave them out, or pass an instance of torch.nn.Module",
+        )
+    return folio.add_sklearn(name, model, description, overwrite, **said)
+
+
+def add_pytorch(
+    folio: SelfT,
+    /,
+    name: str,
+    model: Any,
+    description: str | None = None,
+    overwrite: bool = False,
+    inputs: Inputs = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    init_args: Mapping[str, Any] | None = None,
+    save_class: bool = False,
+    code: str | None = None,
+    *,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep: bool = False,
+) -> SelfT:
+    """Add a torch module or a state dict: its tensors as safetensors, and how to build it again.
+
+    Args:
+        name: The name; ``/`` may group names.
+        model: The module or state dict.
+        description: One sentence on what it is.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        hyperparameters: Parameters to note.
+        init_args: The arguments that build the module again; JSON values.
+        save_class: Keep the source of the class for people to read. It is never run.
+        code: The code that made it, for people to read.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+    """
+    given = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}
+    options = {key: value for key, value in given.items() if value is not None}
+    facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
+    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    return put(folio, name, model, said, kind="torch", options=options)

@@ -1,0 +1,184 @@
+"""Adding tables: from memory, from files, and by reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lakefolio.errors import InvalidInputError
+from lakefolio.folio.adding import put, put_reference
+from lakefolio.folio.open_folio import SelfT
+from lakefolio.format.table_formats import stem_of
+from lakefolio.items.table_import import Types, open_table_file
+from lakefolio.process.places import printable
+from lakefolio.session.annotations import Annotations, Inputs, Tags, as_list
+
+__all__ = ["add_table", "import_table", "reference_table"]
+
+_FORMATS = {
+    "parquet": "parquet",
+    "csv": "csv",
+    "tsv": "tsv",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "delta": "delta",
+}
+
+
+def add_table(
+    folio: SelfT,
+    /,
+    name: str,
+    data: Any,
+    description: str | None = None,
+    overwrite: bool = False,
+    inputs: Inputs = None,
+    models: Iterable[str] | None = None,
+    code: str | None = None,
+    *,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    keep: bool = False,
+    preserve_index: bool | None = None,
+) -> SelfT:
+    """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
+
+    Args:
+        name: The name; ``/`` may group names.
+        data: The table. Its index, types, categories, time zones and attributes come back.
+        description: One sentence on what it is.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        models: The models it was made with: inputs too, shown apart.
+        code: The code that made it, for people to read.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+        preserve_index: Accepted for DataFolio; an index always comes back.
+    """
+    used = [models] if isinstance(models, str) else list(models or ())
+    every = [*as_list(inputs), *used]
+    facts = {"models": used or None, "code": code}
+    said = Annotations.of(description, every, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    return put(folio, name, data, said, kind="table")
+
+
+def import_table(
+    folio: SelfT,
+    /,
+    name: str | None,
+    path: str | Path,
+    *,
+    table_format: str | None = None,
+    description: str | None = None,
+    inputs: Inputs = None,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    keep: bool = False,
+    block_size: int | None = None,
+    types: Types = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> SelfT:
+    """Add a table from a Parquet, CSV, TSV, Feather or Arrow file of any size, streamed.
+
+    The columns of a CSV file get types that lose nothing of its text: an id of 20 digits, a postal code with a
+    leading zero and a number with more digits than a float holds keep them all. A warning names the columns whose
+    numbers are therefore not int64 or float64. An empty cell is missing.
+
+    Args:
+        name: The name; None takes the file's, without extension.
+        path: The file.
+        table_format: ``parquet``, ``csv``, ``tsv``, ``feather`` or ``arrow``; by default what the extension says
+            (``.csv.gz`` is a compressed CSV).
+        description: One sentence on what it is.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+        block_size: For CSV, how many bytes are parsed at once.
+        types: For CSV, the types of columns by name (``{"zip": "string", "price": "decimal128(20, 2)"}``), or one
+            for all; by default those that lose nothing.
+        encoding: For CSV, the encoding of the text (``latin-1``, ``cp1252``, …); UTF-8 by default, or UTF-16 if
+            the file says so.
+        delimiter: For CSV, what stands between cells; a comma by default, in a TSV a tab.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        InvalidInputError: The format is unknown, or a value does not fit the type of its column.
+    """
+    folio._core.check_writable()
+    source = Path(os.path.expanduser(path))
+    if printable(str(source)) != str(source):
+        raise InvalidInputError(
+            f"path {printable(str(source))!r} is not UTF-8", kind="bad-path", hint="rename the file"
+        )
+    with open_table_file(
+        source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter
+    ) as reader:
+        facts = {"imported_from": source.name}
+        said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+        return put(folio, stem_of(source.name) if name is None else name, reader, said, kind="table")
+
+
+def reference_table(
+    folio: SelfT,
+    /,
+    name: str,
+    path: str | Path | None = None,
+    table_format: str | None = None,
+    num_rows: int | None = None,
+    version: int | None = None,
+    description: str | None = None,
+    inputs: Inputs = None,
+    code: str | None = None,
+    *,
+    reference: str | Path | None = None,
+    tags: Tags = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    keep: bool = False,
+) -> SelfT:
+    """Add a table that lies elsewhere. Nothing is copied.
+
+    Its size, ETag and version id are noted, and checked when it is read.
+
+    Args:
+        name: The name; ``/`` may group names.
+        path: A path or URI.
+        table_format: ``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather`` or ``delta``; by default what
+            the extension says, and ``parquet`` for a folder or a name without extension.
+        num_rows: How many rows it has, if you know.
+        version: Its version, for formats that have some.
+        description: One sentence on what it is.
+        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
+            outside.
+        code: The code that made it, for people to read.
+        reference: Another word for ``path``.
+        tags: Words to find it by.
+        metadata: Facts to note of it; JSON values.
+        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
+        overwrite: Replace an item of that name; its old entry stays in the history.
+
+    Raises:
+        InvalidInputError: The format is unknown, or the extension is one of no format that can be read.
+    """
+    where = path if path is not None else reference
+    if where is None:
+        raise InvalidInputError("no path was given to refer to", kind="bad-arguments", hint="pass path=")
+    if table_format is not None and table_format not in _FORMATS:
+        raise InvalidInputError(
+            f"table format {table_format!r} is not one of {', '.join(_FORMATS)}",
+            kind="bad-format",
+            format=table_format,
+        )
+    facts = {"code": code, "num_rows": num_rows, "version": version}
+    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    options = {} if table_format is None else {"format": _FORMATS[table_format]}
+    return put_reference(folio, name, where, said, kind="table", options=options)

@@ -1,0 +1,49 @@
+"""What the items of a folio were made from, and what was made from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakefolio.folio.folio import Folio
+    from lakefolio.lineage.graph import Lineage
+
+__all__ = ["dependents", "get_dependents", "get_inputs", "get_lineage_graph", "lineage"]
+
+
+def get_inputs(folio: Folio, /, item_name: str) -> list[str]:
+    """Return what an item was made from: names of this folio, ``folio:name``, or URIs."""
+    return folio._core.inputs_of(*folio._core.find(item_name))
+
+
+def get_dependents(folio: Folio, /, item_name: str) -> list[str]:
+    """Return the items of this folio whose present entries were made from an item, in order of addition."""
+    folio._core.find(item_name)
+    return dependents(folio).get(item_name, [])
+
+
+def get_lineage_graph(folio: Folio, /) -> dict[str, list[str]]:
+    """Return, for every item, what it was made from."""
+    reader = folio._core.reading
+    names = ("input_id", "input_folio", "input_item", "input_uri")
+    return {
+        item: [folio._core.input_name(*(edge[name] for name in names)) for edge in inputs or ()]
+        for item, inputs in reader.state().listing(folio.name, ("item", "inputs"))
+    }
+
+
+def dependents(folio: Folio) -> dict[str, list[str]]:
+    """Return, for every item that others were made from, those others."""
+    found: dict[str, list[str]] = {}
+    for item, inputs in folio.get_lineage_graph().items():
+        for name in inputs:
+            found.setdefault(name, []).append(item)
+    return found
+
+
+def lineage(folio: Folio, /, name: str) -> Lineage:
+    """Return the lineage of an item; see ``Lake.lineage``."""
+    from lakefolio.lineage.graph import Lineage
+
+    reader, entry = folio._core.find(name)
+    return Lineage(reader.edges(), reader.committed().table(), [entry.entry_id])
