@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "AddressNotFoundError",
     "AlreadyExistsError",
     "ConflictError",
     "FormatError",
@@ -131,6 +132,12 @@ class LakeNotFoundError(NotFoundError, FileNotFoundError):
     """No lake lies at the given place, or its bucket does not exist."""
 
     default_kind = "lake-not-found"
+
+
+class AddressNotFoundError(NotFoundError, FileNotFoundError):
+    """Nothing lies at an address ``lake://…``. Check its folio and item."""
+
+    default_kind = "address-not-found"
 
 
 class ReferenceNotFoundError(NotFoundError, FileNotFoundError):

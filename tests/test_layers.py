@@ -22,7 +22,7 @@ ORDER = [
     *("delta", "content", "readmodels", "views"),
     *("journal", "session"),
     *("runs", "query", "maintenance", "folio"),
-    *("recording", "lake", "demo"),
+    *("recording", "lake", "interop", "demo"),
     *("cli", "__main__"),
 ]
 """Each package uses only what stands left of it. Imports for types and imports inside of functions count."""
@@ -45,6 +45,8 @@ HOMES = {
     "torch": {"items"},
     "safetensors": {"items"},
     "matplotlib": {"render", "demo"},
+    "fsspec": {"interop"},
+    "mlflow": {"interop"},
 }
 """Third-party library -> the packages that import it when they run; types may be named anywhere."""
 

@@ -1,0 +1,379 @@
+"""The fsspec filesystem ``lake://``: pandas, Polars, Dask, DuckDB and Hugging Face datasets read items by address.
+
+Reading only. An item reads as the bytes that the lake stores: a table is a Parquet file, an array ``.npy``, plain
+values JSON text, an artifact its own bytes; a folder item is a directory. Writing is refused: an address names neither
+the kind, the inputs nor the description that an item has, so that writing through one would give a Parquet file where
+the lake has a table.
+
+Bytes are verified before the first of them is handed on, and lie in the local cache under their digest, so that
+columns and row groups are read from there at random.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, NoReturn
+
+from fsspec.core import has_magic
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import glob_translate
+
+from lakefolio.errors import AddressNotFoundError, InvalidInputError, ReadOnlyError, nearest
+from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.names import new_id
+from lakefolio.interop.addresses import SCHEME, Address
+from lakefolio.lake import Lake, open_lake
+from lakefolio.model.entries import Entry
+from lakefolio.process.scratch import private_folder
+
+__all__ = ["LakeFileSystem"]
+
+Info = dict[str, Any]
+
+
+class LakeFileSystem(AbstractFileSystem):
+    """Lakes as a tree of folios and items, read-only. Safe to share between threads.
+
+    Args:
+        at: A version, snapshot or time at which everything is read whose address does not name one.
+        trust_references: Which references are followed, as for ``lakefolio.open``.
+        **options: Those of fsspec, and the options of the store (endpoint, keys, …) as for ``lakefolio.open``.
+    """
+
+    protocol: ClassVar[str] = SCHEME
+    root_marker = ""
+    _OWN: ClassVar[tuple[str, ...]] = (
+        *("skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous", "loop"),
+        *("batch_size", "auto_mkdir"),
+    )
+
+    def __init__(self, at: Any = None, trust_references: Any = None, **options: Any) -> None:
+        super().__init__(**{name: value for name, value in options.items() if name in self._OWN})
+        self._at = at
+        self._trusted = trust_references
+        self._options = {name: value for name, value in options.items() if name not in self._OWN}
+        self._lakes: dict[str, Lake] = {}
+        self._lock = threading.Lock()
+
+    # -- names -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return str(Address.parse(os.fspath(path)))
+
+    def unstrip_protocol(self, name: str) -> str:
+        """Return an address with its scheme."""
+        return f"{SCHEME}://{self._strip_protocol(name)}"
+
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return str(Address.parse(path).parent)
+
+    # -- what is there ---------------------------------------------------------------------------------------
+
+    def _lake(self, address: Address) -> Lake:
+        """Return the lake of an address at the version that it names; a folio's snapshots count before the lake's."""
+        with self._lock:
+            lake = self._lakes.get(address.lake)
+            if lake is None:
+                lake = open_lake(
+                    address.lake,
+                    storage_options=self._options or None,
+                    create=False,
+                    read_only=True,
+                    trust_references=self._trusted,
+                )
+                self._lakes[address.lake] = lake
+        at = self._at if address.at is None else address.at
+        if at is None:
+            return lake
+        if isinstance(at, str) and address.folio:
+            named = next((one for one in lake.snapshots(address.folio) if one.name == at), None)
+            if named is not None:
+                return lake.at(named.target_version)
+        return lake.at(at)
+
+    def _look(self, path: str) -> _Place:
+        """Find what an address names: an item, a file in a folder item, or a level of names."""
+        address = Address.parse(path)
+        lake = self._lake(address)
+        entries = {entry.item: entry for entry in lake.items(address.folio)} if address.folio else {}
+        head = address.path
+        while head:
+            entry = entries.get(head)
+            if entry is not None and (head == address.path or entry.kind == "directory"):
+                return _Place(address, lake, entries, entry, address.path[len(head) + 1 :])
+            head = head.rpartition("/")[0]
+        return _Place(address, lake, entries)
+
+    def info(self, path: str, **options: Any) -> Info:
+        """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also what is known about it.
+
+        Raises:
+            AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
+        """
+        place = self._look(path)
+        if place.entry is None:
+            if place.address.folio and not any(True for _ in place.level()):
+                raise place.missing()
+            return _folder(place.address)
+        if not place.inner:
+            return _entry_info(place.address, place.entry)
+        return _file_info(place.address, place.local())
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Info] | list[str]:
+        """List the folios of a lake, the items of a folio, or the files of a folder item; a file lists itself.
+
+        Names with ``/`` are levels: ``plots/loss`` is ``loss`` in ``plots``. Archived items are listed as others.
+
+        Raises:
+            AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
+        """
+        place = self._look(path)
+        found = place.listed()
+        if not found and (place.address.folio and place.entry is None):
+            raise place.missing()
+        found.sort(key=lambda one: str(one["name"]))
+        return found if detail else [one["name"] for one in found]
+
+    def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> list[str] | dict[str, Info]:
+        """Return the addresses that match a pattern, sorted: ``lake:///data/lake!flights:2026/*.parquet``.
+
+        ``*`` stops at ``/``, ``**`` does not. The lake itself holds no pattern.
+        """
+        detail = bool(options.pop("detail", False))
+        address = Address.parse(path)
+        folio, item = _matcher(address.folio), _matcher(address.path)
+        root = Address(address.lake, "" if has_magic(address.folio) else address.folio, at=address.at)
+        try:
+            found = self.find(str(root), maxdepth=maxdepth, withdirs=True, detail=True)
+        except FileNotFoundError:
+            return {} if detail else []
+        places = ((name, Address.parse(name)) for name in sorted(found))
+        kept = {name: found[name] for name, place in places if folio(place.folio) and item(place.path)}
+        return kept if detail else list(kept)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: Any = None,
+        **options: Any,
+    ) -> BinaryIO:
+        if mode != "rb":
+            raise self._refused("writing")
+        place = self._look(path)
+        if place.entry is None:
+            if any(True for _ in place.level()):
+                raise _is_folder(place.address)
+            raise place.missing()
+        local = place.local()
+        if local.is_dir():
+            raise _is_folder(place.address)
+        return local.open("rb")
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        """Return the bytes of an item, verified, or some of them; ends count as those of a slice."""
+        with self._open(path) as file:
+            if start is None and end is None:
+                return file.read()
+            size = os.fstat(file.fileno()).st_size
+            first, last, _ = slice(start, end).indices(size)
+            file.seek(first)
+            return file.read(max(0, last - first))
+
+    def created(self, path: str) -> Any:
+        """Return when the version of an item was committed, in UTC."""
+        return self.info(path).get("created")
+
+    def modified(self, path: str) -> Any:
+        """Return when the version of an item was committed, in UTC."""
+        return self.info(path).get("created")
+
+    def ukey(self, path: str) -> str:
+        """Return a text that is another one when the content is another one: the item's digest."""
+        info = self.info(path)
+        return str(info.get("digest") or info["name"])
+
+    def checksum(self, path: str) -> int:
+        """Return a number that is another one when the content is another one."""
+        return int(sha256_of_bytes(self.ukey(path).encode()).rpartition(":")[2], 16)
+
+    # -- writing is refused ----------------------------------------------------------------------------------
+
+    def _refused(self, doing: str) -> ReadOnlyError:
+        return ReadOnlyError(
+            f"{doing} by an address {SCHEME}://… is not possible: it reads",
+            kind="read-only",
+            hint="lakefolio.open(lake).folio(name).add(item, object), or lakefolio add",
+        )
+
+    def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> NoReturn:
+        """Refuse."""
+        raise self._refused("making a folder")
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Refuse, unless the place exists and may."""
+        if not (exist_ok and self.exists(path)):
+            raise self._refused("making a folder")
+
+    def rmdir(self, path: str) -> NoReturn:
+        """Refuse."""
+        raise self._refused("removing")
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+        """Refuse."""
+        raise self._refused("removing")
+
+    def rm_file(self, path: str) -> NoReturn:
+        """Refuse."""
+        raise self._refused("removing")
+
+    def cp_file(self, path1: str, path2: str, **options: Any) -> NoReturn:
+        """Refuse."""
+        raise self._refused("copying")
+
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
+        """Refuse."""
+        raise self._refused("moving")
+
+    def touch(self, path: str, truncate: bool = True, **options: Any) -> NoReturn:
+        """Refuse."""
+        raise self._refused("writing")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What an address names in a lake at one version.
+
+    Attributes:
+        address: The address.
+        lake: The lake at the version that it names.
+        entries: The items of its folio, by name.
+        entry: The item that it is, or that it lies in; None for a level of names.
+        inner: The path in a folder item; empty for the item itself.
+    """
+
+    address: Address
+    lake: Lake
+    entries: Mapping[str, Entry]
+    entry: Entry | None = None
+    inner: str = ""
+
+    def local(self) -> Path:
+        """Return a verified local file or folder with the content."""
+        assert self.entry is not None
+        folio = self.lake.folio(self.entry.folio)
+        if self.entry.storage == "reference":
+            suffix = ".parquet" if self.entry.kind == "table" else ""
+            found = folio.export(self.entry.item, private_folder() / f"{new_id()}{suffix}")
+        else:
+            found = Path(folio.item_path(self.entry.item))
+        if not self.inner:
+            return found
+        inside = (found / self.inner).resolve()
+        if not inside.is_relative_to(found.resolve()) or not inside.exists():
+            raise self.missing()
+        return inside
+
+    def level(self) -> Iterator[Info]:
+        """Give what lies one level below a folio's or an item's name."""
+        address = self.address
+        if address.path:
+            yield from self._items(f"{address.path}/")
+            return
+        before = f"{address.folio}/" if address.folio else ""
+        below = {name[len(before) :].partition("/")[0] for name in self.lake.folios() if name.startswith(before)}
+        yield from (_folder(replace(address, folio=before + name)) for name in below)
+        yield from self._items("")
+
+    def _items(self, before: str) -> Iterator[Info]:
+        levels = set()
+        for name, entry in self.entries.items():
+            if not name.startswith(before):
+                continue
+            head, mark, _ = name[len(before) :].partition("/")
+            if not mark:
+                yield _entry_info(replace(self.address, path=name), entry)
+            elif head not in levels and before + head not in self.entries:
+                levels.add(head)
+                yield _folder(replace(self.address, path=before + head))
+
+    def listed(self) -> list[Info]:
+        """Return what ``ls`` shows."""
+        if self.entry is None:
+            return list(self.level())
+        if not self.inner and self.entry.kind != "directory":
+            return [_entry_info(self.address, self.entry), *self._items(f"{self.address.path}/")]
+        local = self.local()
+        if not local.is_dir():
+            return [_file_info(self.address, local)]
+        return [
+            _file_info(replace(self.address, path=f"{self.address.path}/{one.name}"), one) for one in local.iterdir()
+        ]
+
+    def missing(self) -> AddressNotFoundError:
+        """Make the error that says that nothing lies here, and names the nearest."""
+        address = self.address
+        folios = self.lake.folios()
+        if address.path and self.entries:
+            close = nearest(address.path, self.entries)
+        else:
+            close = nearest(address.folio, folios) if folios else "the lake is empty"
+        return AddressNotFoundError(
+            f"nothing lies at {SCHEME}://{address}",
+            hint=close,
+            folio=address.folio or None,
+            item=address.path or None,
+            uri=f"{SCHEME}://{address}",
+        )
+
+
+def _matcher(pattern: str) -> Callable[[str], Any]:
+    try:
+        return re.compile(glob_translate(pattern)).match
+    except ValueError as exc:
+        raise InvalidInputError(f"{pattern!r} is no pattern: {exc}", kind="bad-pattern", hint="write **/*.txt") from exc
+
+
+def _folder(address: Address) -> Info:
+    return {"name": str(address), "size": 0, "type": "directory"}
+
+
+def _entry_info(address: Address, entry: Entry) -> Info:
+    folder = entry.kind == "directory"
+    return {
+        "name": str(address),
+        "size": 0 if folder else entry.size_bytes,
+        "type": "directory" if folder else "file",
+        "kind": entry.kind,
+        "version": entry.version,
+        "digest": entry.digest,
+        "created": entry.committed_at,
+    }
+
+
+def _file_info(address: Address, local: Path) -> Info:
+    if local.is_dir():
+        return _folder(address)
+    return {"name": str(address), "size": local.stat().st_size, "type": "file"}
+
+
+def _is_folder(address: Address) -> InvalidInputError:
+    return InvalidInputError(
+        f"{SCHEME}://{address} is a folder, not a file",
+        kind="wrong-kind",
+        hint="fs.ls lists what it holds",
+        uri=f"{SCHEME}://{address}",
+    )

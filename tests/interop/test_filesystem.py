@@ -1,0 +1,214 @@
+"""Items are read by address through fsspec, verified; nothing is written by one."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import AddressNotFoundError, IntegrityError, InvalidInputError, ReadOnlyError
+from lakefolio.interop.addresses import Address
+from lakefolio.interop.filesystem import LakeFileSystem
+from lakefolio.testing.s3 import S3Server
+
+FRAME = pd.DataFrame({"carrier": ["UA", "AA", "UA"], "delay": [3.5, -1.0, 20.25]})
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"]
+    name, target = next(iter(declared["fsspec.specs"].items()))
+    fsspec.register_implementation(name, EntryPoint(name, target, "fsspec.specs").load(), clobber=True)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(tmp_path / "lake")
+    folder = tmp_path / "logs"
+    (folder / "day").mkdir(parents=True)
+    (folder / "day" / "one.txt").write_text("first")
+    with lake.batch():
+        folio = lake.folio("exp/one")
+        folio.add_table("flights", FRAME).add_numpy("weights", np.arange(6.0).reshape(2, 3))
+        folio.add_json("config", {"lr": 0.1}).add_artifact("plots/notes", b"hello").add_artifact("logs", folder)
+        lake.folio("exp/two").add_table("flights", FRAME[:1])
+        lake.folio("plain").add_json("x", 1)
+    return lake
+
+
+def address(lake: lf.Lake, rest: str) -> str:
+    return f"lake://{lake.uri.removeprefix('file://')}{rest}"
+
+
+def test_an_item_reads_as_its_stored_bytes(lake: lf.Lake) -> None:
+    fs = fsspec.filesystem("lake")
+    table = pq.read_table(pa.BufferReader(fs.cat(address(lake, "!exp/one:flights"))))
+    assert table.column("delay").to_pylist() == FRAME["delay"].to_list()
+    with fs.open(address(lake, "!exp/one:weights")) as file:
+        assert np.load(file).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert json.loads(fs.cat(address(lake, "!exp/one:config"))) == {"lr": 0.1}
+    assert fs.cat(address(lake, "!exp/one:plots/notes")) == b"hello"
+    assert fs.cat_file(address(lake, "!exp/one:plots/notes"), 1, -1) == b"ell"
+    assert fs.cat(address(lake, "!exp/one:logs/day/one.txt")) == b"first"
+    with fsspec.open(address(lake, "!exp/one:plots/notes"), "rt") as text:
+        assert text.read() == "hello"
+
+
+def test_frames_read_by_address(lake: lf.Lake) -> None:
+    where = address(lake, "!exp/one:flights")
+    pd.testing.assert_frame_equal(pd.read_parquet(where), FRAME)
+    assert pd.read_parquet(where, columns=["delay"]).columns.to_list() == ["delay"]
+    with fsspec.open(where) as file:
+        assert pl.read_parquet(file).height == 3
+    assert pq.read_table(where.removeprefix("lake://"), filesystem=fsspec.filesystem("lake")).num_rows == 3
+
+
+def test_an_address_may_name_a_version_or_a_snapshot(lake: lf.Lake) -> None:
+    first = lake.version
+    lake.snapshot("paper", folio="exp/one")
+    lake.snapshot("all")
+    lake.folio("exp/one").add_table("flights", FRAME[:2], overwrite=True).delete("config")
+    where = address(lake, "!exp/one:flights")
+    assert len(pd.read_parquet(where)) == 2
+    for at in (first, f"v{first}", "paper", "all"):
+        assert len(pd.read_parquet(f"{where}@{at}")) == 3
+        assert len(pd.read_parquet(where, storage_options={"at": at})) == 3
+    fs = fsspec.filesystem("lake")
+    assert fs.ls(address(lake, "!exp/one:plots@paper"), detail=False) == [
+        address(lake, "!exp/one:plots/notes@paper").removeprefix("lake://")
+    ]
+    assert fs.exists(address(lake, "!exp/one:config@paper"))
+    assert not fs.exists(address(lake, "!exp/one:config"))
+
+
+def names(found: list[str]) -> list[str]:
+    return [one.partition("!")[2] for one in found]
+
+
+def test_listing_and_patterns(lake: lf.Lake) -> None:
+    fs = fsspec.filesystem("lake")
+    assert names(fs.ls(address(lake, ""), detail=False)) == ["exp", "plain"]
+    assert names(fs.ls(address(lake, "!exp"), detail=False)) == ["exp/one", "exp/two"]
+    items = ["exp/one:config", "exp/one:flights", "exp/one:logs", "exp/one:plots", "exp/one:weights"]
+    assert names(fs.ls(address(lake, "!exp/one"), detail=False)) == items
+    assert names(fs.ls(address(lake, "!exp/one:logs"), detail=False)) == ["exp/one:logs/day"]
+    assert names(fs.ls(address(lake, "!exp/one:flights"), detail=False)) == ["exp/one:flights"]
+    assert names(fs.glob(address(lake, "!exp/*:flights"))) == ["exp/one:flights", "exp/two:flights"]
+    assert names(fs.glob(address(lake, "!exp/one:[cw]*"))) == ["exp/one:config", "exp/one:weights"]
+    assert names(fs.glob(address(lake, "!exp/one:**/*.txt"))) == ["exp/one:logs/day/one.txt"]
+    assert names(fs.glob(address(lake, "!*"))) == ["exp", "plain"]
+    assert fs.glob(address(lake, "!none:*")) == []
+    with pytest.raises(InvalidInputError):
+        fs.glob(address(lake, "!exp/one:**.txt"))
+    everything = fs.find(address(lake, ""))
+    assert names(everything) == [
+        *("exp/one:config", "exp/one:flights", "exp/one:logs/day/one.txt", "exp/one:plots/notes", "exp/one:weights"),
+        *("exp/two:flights", "plain:x"),
+    ]
+    assert all(fs.isfile(one) and fs.size(one) == len(fs.cat_file(one)) for one in everything)
+    assert fs.isdir(address(lake, "!exp/one"))
+    assert fs.isdir(address(lake, "!exp/one:logs"))
+
+
+def test_a_tree_is_copied_out(lake: lf.Lake, tmp_path: Path) -> None:
+    fsspec.filesystem("lake").get(address(lake, "!exp/one:logs"), str(tmp_path / "out"), recursive=True)
+    assert (tmp_path / "out" / "day" / "one.txt").read_text() == "first"
+
+
+def test_the_digest_tells_changed_content(lake: lf.Lake) -> None:
+    fs, where = fsspec.filesystem("lake"), address(lake, "!plain:x")
+    before = fs.info(where)
+    assert (before["type"], before["kind"], before["size"]) == ("file", "json", 1)
+    lake.folio("plain").add_json("x", 2, overwrite=True)
+    assert fs.ukey(where) != before["digest"]
+    assert fs.modified(where) == lake.item("plain:x").committed_at
+
+
+@pytest.mark.parametrize(
+    "rest", ["!exp/one:fligths", "!exp/one:logs/day/two.txt", "!exp/one:logs/../x", "!nothing", "!a:b"]
+)
+def test_what_is_not_there_is_a_missing_file(lake: lf.Lake, rest: str) -> None:
+    fs = fsspec.filesystem("lake")
+    assert not fs.exists(address(lake, rest))
+    for action in (fs.info, fs.ls, fs.cat_file, fs.open):
+        with pytest.raises(AddressNotFoundError) as caught:
+            action(address(lake, rest))
+        assert isinstance(caught.value, FileNotFoundError)
+    if rest == "!exp/one:fligths":
+        assert caught.value.hint.startswith("did you mean 'flights'")
+
+
+def test_nothing_is_written(lake: lf.Lake, tmp_path: Path) -> None:
+    fs, where, before = fsspec.filesystem("lake"), address(lake, "!exp/one:new"), lake.version
+    (tmp_path / "file").write_text("x")
+    actions = [
+        lambda: FRAME.to_parquet(where),
+        lambda: fs.open(where, "wb"),
+        lambda: fs.pipe(where, b"x"),
+        lambda: fs.put_file(str(tmp_path / "file"), where),
+        lambda: fs.rm(address(lake, "!exp/one"), recursive=True),
+        lambda: fs.mv(address(lake, "!exp/one:config"), where),
+        lambda: fs.cp_file(address(lake, "!exp/one:config"), where),
+        lambda: fs.mkdir(where),
+        lambda: fs.makedirs(where),
+        lambda: fs.touch(where),
+    ]
+    for action in actions:
+        with pytest.raises(ReadOnlyError):
+            action()
+    assert lake.version == before
+
+
+def test_damaged_bytes_are_not_read(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_artifact("blob", b"x" * 100_000)
+    (blob,) = [one for one in (tmp_path / "lake").rglob("*") if one.is_file() and one.stat().st_size == 100_000]
+    blob.chmod(0o644)
+    blob.write_bytes(b"y" * 100_000)
+    with pytest.raises(IntegrityError):
+        fsspec.filesystem("lake").cat(address(lake, "!f:blob"))
+
+
+def test_a_read_in_a_run_is_its_input(lake: lf.Lake) -> None:
+    with lake.run("train") as run:
+        pd.read_parquet(address(lake, "!exp/one:flights"))
+    assert [one.ref for one in lake.get_run(run.run_id).inputs] == [lake.item("exp/one:flights").ref]
+
+
+def test_options_reach_the_store(s3_server: S3Server) -> None:
+    uri = s3_server.uri("lakes/fsspec")
+    lf.open(uri, storage_options=s3_server.storage_options).folio("f").add_table("t", FRAME)
+    found = pd.read_parquet(f"lake://{uri}!f:t", storage_options=dict(s3_server.storage_options))
+    pd.testing.assert_frame_equal(found, FRAME)
+    fs = fsspec.filesystem("lake", **s3_server.storage_options)
+    assert names(fs.glob(f"lake://{uri}!f:*")) == ["f:t"]
+    again = pickle.loads(pickle.dumps(fs))
+    assert isinstance(again, LakeFileSystem)
+    assert again.exists(f"lake://{uri}!f:t")
+
+
+@pytest.mark.parametrize(
+    ("text", "lake", "folio", "path", "at"),
+    [
+        ("lake:///data/lake!a/b:c/d@paper-v1", "/data/lake", "a/b", "c/d", "paper-v1"),
+        ("lake://s3://bucket/prefix!f:x", "s3://bucket/prefix", "f", "x", None),
+        ("lake://s3://bucket/prefix/", "s3://bucket/prefix", "", "", None),
+        ("/data/lake!f", "/data/lake", "f", "", None),
+        ("lake:///data!f:wow!@17", "/data", "f", "wow!", "17"),
+    ],
+)
+def test_addresses(text: str, lake: str, folio: str, path: str, at: str | None) -> None:
+    parsed = Address.parse(text)
+    assert parsed == Address(lake, folio, path, at)
+    assert Address.parse(str(parsed)) == parsed
