@@ -33,6 +33,7 @@ _BUILT_IN: Final = {
     "sparse": "sparse:SparseHandler",
     "torch": "torch:TorchHandler",
     "model": "sklearn:SklearnHandler",
+    "figure": "figure:FigureHandler",
     "timestamp": "timestamp:TimestampHandler",
     "directory": "directory:DirectoryHandler",
     "artifact": "artifact:ArtifactHandler",
@@ -44,7 +45,7 @@ _PLAIN: Final = frozenset({list, str, int, float, bool, type(None)})
 """Types that are always JSON, whatever they hold."""
 
 _SUPPORTED: Final = (
-    "tables (pandas, polars, pyarrow), arrays (numpy, scipy.sparse), models (scikit-learn, torch), dicts, lists, text, "
+    "tables (pandas, polars, pyarrow), numpy arrays, models (scikit-learn, torch), figures, dicts, lists, text, "
     "numbers, dates, Enums, dataclasses, bytes, and the Path of a file or folder"
 )
 

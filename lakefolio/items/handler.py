@@ -80,6 +80,7 @@ class Encoded:
         digest: The identity of the content if it is not the SHA-256 of the bytes (tables have a logical
             digest).
         row_count: Rows of tabular content.
+        description: One sentence that the object says of itself (a figure's title), for entries that get no other.
     """
 
     kind: str
@@ -89,6 +90,7 @@ class Encoded:
     details: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
     row_count: int | None = None
+    description: str | None = None
 
 
 class Source(Protocol):

@@ -14,6 +14,7 @@ _EXTRAS: Final = {
     "pandas": "pandas",
     "sklearn": "sklearn",
     "skops": "sklearn",
+    "matplotlib": "plots",
     "safetensors": "torch",
     "torch": "torch",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
@@ -91,6 +91,12 @@ class Annotations:
             unsaid=unsaid,
             keep=tuple(dict.fromkeys((*unsaid, "metadata"))) if keep else (),
         )
+
+    def or_described(self, description: str | None) -> Annotations:
+        """Return these with what the object says of itself for its description, if nobody gave or keeps another."""
+        if description is None or "description" not in self.unsaid or "description" in self.keep:
+            return self
+        return replace(self, description=check_text(description, "description"))
 
 
 def check_text(text: object, what: str) -> str | None:

@@ -162,7 +162,7 @@ class Session(Writer):
                         stored = self.blobs.put(encoded, self._known(), kept)
                 except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
                     raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
-                self._put(folio, item, stored, said, kept=kept, provided=provided)
+                self._put(folio, item, stored, said.or_described(encoded.description), kept=kept, provided=provided)
         except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
