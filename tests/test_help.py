@@ -8,7 +8,7 @@ import pytest
 
 import lakefolio as lf
 
-FACADES = [lf.Folio]
+FACADES = [lf.Folio, lf.Lake]
 
 
 @pytest.mark.parametrize("facade", FACADES, ids=lambda one: one.__name__)

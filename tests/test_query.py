@@ -360,7 +360,7 @@ def test_a_where_that_is_no_reading_expression_is_one_clear_error(lake, where):
     assert names(lake.query(where="true", name="raw")) == ["raw"]
 
 
-@given(st.text(max_size=30))
+@given(st.text(max_size=30).filter(lambda key: not key.rstrip().endswith(("<", ">", "="))))  # refused as operators
 @settings(max_examples=50, deadline=None)
 def test_values_never_become_sql(text):
     asked = Compiler()

@@ -1,4 +1,8 @@
-"""The lake: ``lake`` has the class and how it is opened, ``upkeep`` what keeps it well."""
+"""The lake: ``lake`` has the class and how it is opened; its methods are functions of the modules beside it.
+
+``reading`` is what a lake holds, ``versions`` what happened to it, ``querying`` and ``tracking_runs`` find items and
+runs, ``maintaining`` keeps it well.
+"""
 
 from lakefolio.lake.lake import Lake, open_lake
 

@@ -1,33 +1,26 @@
-"""The lake: what users open, read at any version, change in batches, snapshot, restore and query."""
+"""The lake: what users open, read at any version, change in batches, snapshot, restore and query.
+
+Its methods are the functions of the modules beside this one, bound in the class.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lakefolio import __version__
 from lakefolio.config.settings import blamed, place_of
-from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.format.names import check_folio, check_snapshot, parse_ref
-from lakefolio.lake.maintenance_api import LakeUpkeep
-from lakefolio.lake.reports import Info, RestoreReport, Stats
-from lakefolio.lake.runs_api import LakeRuns
-from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.model.entries import Entry, Snapshot
-from lakefolio.model.resolve import At, item_not_found, said_twice
+from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import check_folio
+from lakefolio.lake import maintaining, querying, reading, tracking_runs, versions
+from lakefolio.model.resolve import At
 from lakefolio.process.keywords import explained, explains_keywords
-from lakefolio.session.annotations import check_tags, check_text, without_secrets
+from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
-    import duckdb
-    import polars as pl
-
     from lakefolio.folio import Folio
-    from lakefolio.history.diff import Diff, History, Log
-    from lakefolio.lineage.graph import Lineage
 
 __all__ = ["Lake", "open_lake"]
 
@@ -81,7 +74,7 @@ def open_lake(
 
 
 @explains_keywords
-class Lake(LakeRuns, LakeUpkeep):
+class Lake:
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
     Every read looks first whether somebody committed meanwhile: one small request when nobody did.
@@ -151,49 +144,11 @@ class Lake(LakeRuns, LakeUpkeep):
         self._session.annotate("lake", "", {**(values or {}), **more}, remove=remove)
         return self
 
-    def folios(self) -> list[str]:
-        """Return the names of the folios that have an item, sorted."""
-        return self._session.state().folios()
-
     def folio(self, name: str) -> Folio:
         """Return the folio of that name; it exists from its first item on."""
         from lakefolio.folio import Folio
 
         return Folio._of(self._session, check_folio(name))
-
-    def items(self, folio: str | None = None, *, archived: bool = True) -> list[Entry]:
-        """Return what is known of every item, without its content, in the order of first addition.
-
-        Args:
-            folio: Only this folio's; a folio without items gives an empty list.
-            archived: Whether to include archived items.
-        """
-        state = self._session.state()
-        names = state.folios() if folio is None else [folio]
-        return [one for name in names for one in state.entries(name) if archived or not one.archived]
-
-    def info(self) -> Info:
-        """Return what this lake is: address, format, version, counts of folios, items and snapshots."""
-        state = self._session.committed()
-        folios = state.folios()
-        first, last = state.first_at(), state.committed_at
-        return Info(
-            uri=self.uri,
-            lake_id=self.lake_id,
-            format_version=self._session.marker.format_version,
-            created_at=self._session.marker.created_at,
-            version=state.version,
-            folio_count=len(folios),
-            item_count=sum(len(state.names(folio)) for folio in folios),
-            snapshot_count=len(state.snapshots()),
-            first_commit_at=first.isoformat() if first else None,
-            last_commit_at=last.isoformat() if last else None,
-            read_only=self.read_only,
-            author=self.author,
-            library_version=__version__,
-        )
-
-    # -- the past ------------------------------------------------------------------------------------------
 
     def at(self, at: At) -> Lake:
         """Return a read-only lake at a version, a time or a snapshot.
@@ -210,133 +165,6 @@ class Lake(LakeRuns, LakeUpkeep):
         """
         return Lake(self._session.at(at))
 
-    def log(self, limit: int | None = 20, *, folio: str | None = None) -> Log:
-        """Return the commits, newest first; all of them if ``limit`` is None."""
-        from lakefolio.history import diff
-
-        return diff.log(self._session.committed().table(), limit, folio=folio)
-
-    def history(self, ref: str) -> History:
-        """Return every change of an item, newest first; also of one that was deleted.
-
-        Raises:
-            NotFoundError: If there never was such an item.
-        """
-        from lakefolio.history import diff
-
-        folio, item = self._named(ref)
-        state = self._session.committed()
-        if not state.known(folio, item):
-            raise item_not_found(state, folio, item, self._session.journal.state)
-        return diff.history(state.table(), folio, item)
-
-    def diff(self, a: At, b: At | None = None, folio: str | None = None) -> Diff:
-        """Return what changed from ``a`` to ``b`` (by default, until now)."""
-        from lakefolio.history import diff
-
-        newer = self._session.committed().version if b is None else self._session.resolve(b, folio)
-        older = self._session.resolve(a, folio)
-        return diff.diff(self._session.committed().table(), older, newer, folio=folio)
-
-    def snapshot(
-        self,
-        name: str,
-        folio: str | None = None,
-        message: str | None = None,
-        tags: str | Iterable[str] | None = None,
-        *,
-        at: At | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Snapshot:
-        """Give a version a protected name. Atomic; the name is unique among the folio's or the lake's snapshots.
-
-        Args:
-            name: The name; not a number and not a time.
-            folio: The folio it is taken of; by default the whole lake.
-            message: Why it was taken.
-            tags: Words to find it by.
-            at: The version, time or snapshot to name; by default the state that the commit leaves.
-            extra: Anything JSON-able to keep with it.
-
-        Raises:
-            AlreadyExistsError: The name is taken.
-        """
-        take = TakeSnapshot(
-            name=check_snapshot(name),
-            folio=None if folio is None else check_folio(folio),
-            message=check_text(message, "message"),
-            tags=check_tags(tags),
-            extra=dict(without_secrets("extra", dict(extra or {}))),
-            target_version=None if at is None else self._session.resolve(at, folio),
-        )
-        self._session.apply(take, message=take.message)
-        found = self._session.state().snapshot(folio, name)
-        assert found is not None
-        return found
-
-    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
-        """Return the snapshots, oldest first: all of them, or a folio's."""
-        return self._session.state().snapshots(folio)
-
-    def drop_snapshot(self, name: str, folio: str | None = None) -> Lake:
-        """Give up a snapshot's name; the version stays readable as long as retention keeps it.
-
-        Raises:
-            NotFoundError: If there is none of that name.
-        """
-        self._session.apply(DropSnapshot(name, folio))
-        return self
-
-    def restore(
-        self,
-        at: At,
-        folio: str | None = None,
-        items: str | Iterable[str] | None = None,
-        dry_run: bool = False,
-    ) -> RestoreReport:
-        """Bring the lake, a folio or some items back to what they were: one new commit; no history is lost.
-
-        Args:
-            at: The version, time or snapshot to go back to.
-            folio: Only this folio.
-            items: Only these items: names in ``folio``, or references ``folio:name``.
-            dry_run: Only say what would happen.
-
-        Raises:
-            NotFoundError: If there is no such version, folio or item, neither then nor now.
-        """
-        self._session.check_writable()
-        version = self._session.resolve(at, folio)
-        wanted: dict[str, list[str]] = {}
-        for text in [items] if isinstance(items, str) else items or ():
-            ref = parse_ref(text, folio=folio)
-            if ref.folio is None:
-                raise InvalidInputError(
-                    f"item {text!r} names no folio", kind="bad-ref", hint="write folio:name, or pass folio="
-                )
-            wanted.setdefault(ref.folio, []).append(ref.item)
-        if items is not None:
-            changes = [Restore(version, name, tuple(names)) for name, names in wanted.items()]
-        else:
-            self._check_restorable(folio, version)
-            changes = [Restore(version, folio)]
-        rows = self._session.plan(*changes) if changes else []
-        if rows and not dry_run:
-            self._session.apply(*changes, message=f"restore {folio or 'lake'} to {at}")
-        return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
-
-    def _check_restorable(self, folio: str | None, version: int) -> None:
-        if folio is None:
-            return
-        state = self._session.committed()
-        if not state.names(check_folio(folio)) and not self._session.journal.at(version).names(folio):
-            raise NotFoundError(
-                f"folio {folio!r} has no items, neither at version {version} nor now",
-                kind="folio-not-found",
-                hint=nearest(folio, state.folios()),
-                folio=folio,
-            )
-
     @contextmanager
     def batch(self, message: str | None = None) -> Iterator[Lake]:
         """Make all changes in the block one commit, over any folios; an exception commits nothing.
@@ -347,82 +175,84 @@ class Lake(LakeRuns, LakeUpkeep):
         with self._session.batch(check_text(message, "message")):
             yield self
 
-    # -- questions -----------------------------------------------------------------------------------------
+    @property
+    def on_upload(self) -> Callable[[int, int], None] | None:
+        """Called with (bytes sent, bytes in all) while content is uploaded; None, the default, for nobody."""
+        return self._session.blobs.on_upload
 
-    def sql(self, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
-        """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
+    @on_upload.setter
+    def on_upload(self, watcher: Callable[[int, int], None] | None) -> None:
+        self._session.blobs.on_upload = watcher
 
-        Raises:
-            InvalidInputError: If it is no valid query, or one that would change or reach out for something.
-        """
-        return self._seen(lambda session: session.query(query, params))
+    @property
+    def on_download(self) -> Callable[[int, int], None] | None:
+        """Called with (bytes read, bytes in all) while content is read into a file; None, the default, for nobody."""
+        return self._session.blobs.on_download
 
-    def connect(self, at: At | None = None) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection of one's own with all views of lakefolio bound at one version.
+    @on_download.setter
+    def on_download(self, watcher: Callable[[int, int], None] | None) -> None:
+        self._session.blobs.on_download = watcher
 
-        View files of the lake or of the user are left out: a connection of one's own may reach files and networks,
-        which what lies in a bucket must not; ``sql`` asks them.
-        """
-        return self._seen(lambda session: session.connect()) if at is None else self._session.at(at).connect()
+    # -- what it holds --------------------------------------------------------------------------------------
 
-    def scan(
-        self, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
-    ) -> pl.LazyFrame:
-        """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
-        from lakefolio.views import engine
+    get = reading.get
+    item = reading.item
+    is_purged = reading.is_purged
+    items = reading.items
+    folios = reading.folios
+    lineage = reading.lineage
+    sql = reading.sql
+    connect = reading.connect
+    scan = reading.scan
+    stats = reading.stats
+    info = reading.info
 
-        tables = self._seen(lambda session: session.tables(content=table == "manifests"))
-        if table not in tables:
-            raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
-        return engine.scan(tables[table])
+    # -- what happened to it --------------------------------------------------------------------------------
 
-    def lineage(self, ref: str) -> Lineage:
-        """Return the lineage of an item's entry: ``.upstream()``, ``.downstream()``, and ways to draw it.
+    log = versions.log
+    history = versions.history
+    diff = versions.diff
+    snapshot = versions.snapshot
+    snapshots = versions.snapshots
+    drop_snapshot = versions.drop_snapshot
+    restore = versions.restore
 
-        Raises:
-            NotFoundError: If there is no such item.
-        """
-        from lakefolio.lineage.graph import Lineage
+    # -- finding --------------------------------------------------------------------------------------------
 
-        entry = self._entry(ref)
-        return Lineage(self._session.edges(), self._session.committed().table(), [entry.entry_id])
+    query = querying.query
+    browse = querying.browse
+    views = querying.views
+    compare = querying.compare
+    create_dataset = querying.create_dataset
+    get_dataset = querying.get_dataset
+    datasets = querying.datasets
 
-    def _named(self, ref: str) -> tuple[str, str]:
-        parsed = parse_ref(ref)
-        if parsed.folio is None:
-            raise InvalidInputError(
-                f"item reference {ref!r} names no folio", kind="bad-ref", hint="write folio:name", ref=ref
-            )
-        return parsed.folio, parsed.item
+    # -- runs, metrics and events ---------------------------------------------------------------------------
 
-    def _entry(self, ref: str, at: At | None = None) -> Entry:
-        folio, item = self._named(ref)
-        within = parse_ref(ref).at
-        if within is not None and at is not None:
-            raise said_twice(ref, at)
-        return self._session.entry(folio, item, at if within is None else within)
+    run = tracking_runs.run
+    create_run = tracking_runs.create_run
+    resume_run = tracking_runs.resume_run
+    add_run_type = tracking_runs.add_run_type
+    run_types = tracking_runs.run_types
+    add_run_input = tracking_runs.add_run_input
+    add_run_output = tracking_runs.add_run_output
+    get_run = tracking_runs.get_run
+    get_run_manifest = tracking_runs.get_run_manifest
+    runs = tracking_runs.runs
+    metric_history = tracking_runs.metric_history
+    mark_lost_runs = tracking_runs.mark_lost_runs
+    storage_savings = tracking_runs.storage_savings
+    log_event = tracking_runs.log_event
+    get_event = tracking_runs.get_event
+    event_stats = tracking_runs.event_stats
+    flush = tracking_runs.flush
+    capture = tracking_runs.capture
 
-    def get(self, ref: str, *, at: At | None = None, **options: Any) -> Any:
-        """Return the object that ``folio:name[@version-or-snapshot]`` names, verified.
+    # -- keeping it well ------------------------------------------------------------------------------------
 
-        Args:
-            ref: The item.
-            at: As of when, if the reference does not say it: a version, a time or a snapshot, see :meth:`at`.
-            **options: What the handler of the item's kind takes besides (``as_``, ``columns``, ``trusted``, …).
-        """
-        entry = self._entry(ref, at)
-        found = self._session.load(entry, **options)
-        self._session.was_read(entry)
-        return found
-
-    def item(self, ref: str, *, at: At | None = None) -> Entry:
-        """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""
-        return self._entry(ref, at)
-
-    def is_purged(self, entry: Entry) -> bool:
-        """Say whether gc purged the content of an entry of the past, as far as is known without asking the store."""
-        return self._session.journal.state.is_purged(entry)
-
-    def stats(self) -> Stats:
-        """Return what the lake holds and what it costs, in all and by folio."""
-        return Stats.of(self.sql, self.version)
+    check = maintaining.check
+    gc = maintaining.gc
+    why = maintaining.why
+    repair = maintaining.repair
+    doctor = maintaining.doctor
+    compact = maintaining.compact

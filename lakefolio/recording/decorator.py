@@ -15,6 +15,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.process.keywords import explained
 from lakefolio.recording.recorder import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
+from lakefolio.runs.starting import RunSpec
 from lakefolio.runs.validation import check_modes, param_texts
 from lakefolio.session.annotations import check_tags, check_text, metadata_texts
 from lakefolio.session.session import Session
@@ -86,20 +87,19 @@ def capture(
     check_modes(storage_modes)
     param_texts(params)
     metadata_texts(metadata or {})
-    words = {
-        "run_type": run_type,
-        "project": project,
-        "model": model,
-        "tags": tags,
-        "params": params,
-        "description": description,
-        "folio": folio,
-        "storage_modes": storage_modes,
-        "metadata": metadata,
-    }
-    if name is not None:
-        words["name"] = name
-    options = Options(functools.partial(_session, lake), words, cache, version)
+    spec = RunSpec(
+        name=name,
+        run_type=run_type,
+        project=project,
+        model=model,
+        tags=tags,
+        params=params,
+        description=description,
+        folio=folio,
+        storage_modes=storage_modes,
+        metadata=metadata,
+    )
+    options = Options(functools.partial(_session, lake), spec, cache, version)
 
     def decorate(wrapped: Any) -> Any:
         if isinstance(wrapped, staticmethod | classmethod):

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from lakefolio.recording.fingerprint import Reads, reads_of
 from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
-from lakefolio.runs.starting import start
+from lakefolio.runs.starting import RunSpec, start
 from lakefolio.session.read_trace import ReadTrace, content_of, read_known, traced, unwatched
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Options:
     """What the decorator was given."""
 
     session: Callable[[], Session]
-    words: Mapping[str, Any]
+    spec: RunSpec
     cache: bool
     version: str | None
 
@@ -239,13 +239,19 @@ def begin(
         memo = _prepare_cache(recording, function, options, call, refs, session) if options.cache else None
         if recording.answer is not MISSING:
             return recording
-        words = dict(options.words)
-        words.setdefault("name", getattr(function, "__qualname__", None))
-        metadata = {"function": name, **(words.pop("metadata", None) or {})}
+        spec = options.spec
+        metadata = {"function": name, **(spec.metadata or {})}
         if options.version:
             metadata["function_version"] = options.version
-        params = {**(words.pop("params", None) or {}), **_recorded(name, call.params)}
-        recording._run = start(session, params=params, inputs=refs, metadata=metadata, memo=memo, **words)
+        spec = replace(
+            spec,
+            name=getattr(function, "__qualname__", None) if spec.name is None else spec.name,
+            params={**(spec.params or {}), **_recorded(name, call.params)},
+            inputs=refs,
+            metadata=metadata,
+            memo=memo,
+        )
+        recording._run = start(session, spec)
     return recording
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +14,13 @@ from lakefolio.format import json_encode
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import check_folio, check_item, check_run_id, new_id
 from lakefolio.format.times import parse_time
-from lakefolio.model.changes import Change, Put, SetRun
+from lakefolio.model.changes import RUN_OVER, Change, Put, SetRun
 from lakefolio.model.resolve import check_run
 from lakefolio.process.identity import process
 from lakefolio.process.provenance import packages, run_facts
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.liveness import notice
-from lakefolio.runs.record import manifest_of
+from lakefolio.runs.record import RunManifest, manifest_of
 from lakefolio.runs.run import Run, current_run
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, check_text, check_word, metadata_texts, without_secrets
@@ -27,61 +28,65 @@ from lakefolio.session.annotations import check_tags, check_text, check_word, me
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["RUN_TYPES_KEY", "resume", "start", "types_of"]
+__all__ = ["RUN_TYPES_KEY", "RunSpec", "open_run", "resume", "start", "types_of"]
 
 RUN_TYPES_KEY: Final = "run_types"
 """The lake's metadata that lists the types its users added."""
 _ENVIRONMENTS: Final = "environments"
 
 
-def start(
-    session: Session,
-    *,
-    run_id: str | None = None,
-    name: str | None = None,
-    run_type: str | None = None,
-    project: str | None = None,
-    model: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: str | Iterable[str] | None = None,
-    description: str | None = None,
-    folio: str | None = None,
-    parent: str | Run | None = None,
-    storage_modes: Iterable[object] | str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, Any] | None = None,
-    status: str = "running",
-    metrics: Mapping[str, Any] | None = None,
-    started_at: Any = None,
-    ended_at: Any = None,
-    memo: str | None = None,
-) -> Run:
-    """Record a new run. One commit, and all or nothing: whatever is wrong with it, nothing is recorded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What a run is to be; see ``Lake.create_run`` for each field.
 
-    See ``LakeRuns.create_run`` for the arguments.
+    Attributes:
+        memo: What is equal for captured calls that give the same answer.
     """
+
+    run_id: str | None = None
+    name: str | None = None
+    run_type: str | None = None
+    project: str | None = None
+    model: str | None = None
+    params: Mapping[str, Any] | None = None
+    tags: str | Iterable[str] | None = None
+    description: str | None = None
+    folio: str | None = None
+    parent: str | Run | None = None
+    storage_modes: Iterable[object] | str | None = None
+    metadata: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Any] | None = None
+    status: str = "running"
+    metrics: Mapping[str, Any] | None = None
+    started_at: Any = None
+    ended_at: Any = None
+    memo: str | None = None
+
+
+def start(session: Session, spec: RunSpec) -> Run:
+    """Record a new run. One commit, and all or nothing: whatever is wrong with it, nothing is recorded."""
     session.check_writable()
-    own_id = new_id() if run_id is None else check_run_id(run_id)
-    own_folio = f"runs/{own_id}" if folio is None else check_folio(folio)
+    own_id = new_id() if spec.run_id is None else check_run_id(spec.run_id)
+    own_folio = f"runs/{own_id}" if spec.folio is None else check_folio(spec.folio)
     now = datetime.now(UTC)
-    began = now if started_at is None else parse_time(started_at)
+    began = now if spec.started_at is None else parse_time(spec.started_at)
     facts: dict[str, Any] = {
-        "type": _default_type(session) if run_type is None else check_type(run_type, types_of(session)),
-        "status": check_status(status),
-        "name": check_word(name, "name"),
-        "project": check_word(project, "project"),
-        "model": check_word(model, "model"),
-        "description": check_text(description, "description"),
+        "type": _default_type(session) if spec.run_type is None else check_type(spec.run_type, types_of(session)),
+        "status": check_status(spec.status),
+        "name": check_word(spec.name, "name"),
+        "project": check_word(spec.project, "project"),
+        "model": check_word(spec.model, "model"),
+        "description": check_text(spec.description, "description"),
         "author": session.author,
         "folio": own_folio,
-        "parent": _parent(session, parent),
+        "parent": _parent(session, spec.parent),
         "started_at": began.isoformat(),
-        "tags": list(check_tags(tags)) or None,
-        "organisation": check_modes(storage_modes) or None,
-        "memo": memo,
+        "tags": list(check_tags(spec.tags)) or None,
+        "organisation": check_modes(spec.storage_modes) or None,
+        "memo": spec.memo,
     }
-    if status == "running":
-        if metrics or ended_at is not None:
+    if spec.status == "running":
+        if spec.metrics or spec.ended_at is not None:
             raise InvalidInputError(
                 "a run that is to go on has neither last metrics nor an end",
                 kind="bad-run-status",
@@ -89,35 +94,36 @@ def start(
             )
         facts |= run_facts() | {"process": process()}
     else:
-        ended = (max(began, now) if started_at is None else began) if ended_at is None else parse_time(ended_at)
+        assumed = max(began, now) if spec.started_at is None else began
+        ended = assumed if spec.ended_at is None else parse_time(spec.ended_at)
         if ended < began:
             raise InvalidInputError(
                 f"run {own_id!r} ends before it starts", kind="bad-time", hint="check ended_at", run_id=own_id
             )
         facts["ended_at"] = ended.isoformat()
-    check_facts(metadata or {})
-    noted = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in (metadata or {}).items()}
+    check_facts(spec.metadata or {})
+    noted = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in (spec.metadata or {}).items()}
     texts = metadata_texts({key: value for key, value in facts.items() if value is not None} | noted)
-    texts |= param_texts(params) | final_metrics(metrics or {})
+    texts |= param_texts(spec.params) | final_metrics(spec.metrics or {})
     changes: list[Change] = []
-    if status == "running":
+    if spec.status == "running":
         texts["environment"] = json.dumps(_environment(session, changes))
-    names = [check_item(one) for one in inputs or {}]
+    names = [check_item(one) for one in spec.inputs or {}]
     refs: tuple[str, ...] = ()
-    if inputs:
+    if spec.inputs:
         check_run(SetRun(run_id=own_id, values={}, new=True), session.metadata_texts("run", own_id))
         with session.batch():
-            refs = tuple(reference_of(session, one, data) for one, data in inputs.items())
+            refs = tuple(reference_of(session, one, data) for one, data in spec.inputs.items())
             change = SetRun(run_id=own_id, values=texts, new=True, input_names=tuple(names), input_refs=refs)
             session.apply(*changes, change)
     else:
         session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
     run = Run(session, own_id, own_folio)
-    if started_at is None:
+    if spec.started_at is None:
         run.began(now)
     for one, ref in zip(names, refs, strict=True):
         run._reads.know(one, ref)
-    if status != "running":
+    if spec.status != "running":
         run._close()
     else:
         notice(session)
@@ -139,6 +145,22 @@ def resume(session: Session, run_id: str) -> Run:
     for one in known.inputs:
         run._reads.know(one.name, one.ref)
     return run
+
+
+def open_run(session: Session, run: str | Run | RunManifest) -> Run:
+    """Return a handle to record more of a run, given as its id, its manifest or a handle, which is returned.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``.
+    """
+    session.check_writable()
+    if isinstance(run, Run):
+        return run
+    known = manifest_of(session, run if isinstance(run, str) else run.run_id)
+    found = Run(session, known.run_id, known.folio or f"runs/{known.run_id}", watched=False)
+    if known.status in RUN_OVER:
+        found._close()
+    return found
 
 
 def types_of(session: Session) -> list[str]:

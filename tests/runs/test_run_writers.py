@@ -15,6 +15,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.names import new_id
 from lakefolio.journal.tickets import Ticket, parse_ticket, ticket_bytes
 from lakefolio.model.changes import Commit, LogBatch, LogBlob, Put, SetRun, Stored
+from lakefolio.runs.starting import open_run
 
 DIGEST = "sha256:" + "a" * 64
 BLOB = Stored(kind="event", storage="blob", codec="zstd", digest=DIGEST, blob_digest=DIGEST, generation=0, size_bytes=9)
@@ -106,7 +107,7 @@ def test_of_those_who_want_one_id_one_gets_it(lake: lf.Lake) -> None:
 
 def test_of_those_who_end_a_run_one_does(lake: lf.Lake) -> None:
     lake.create_run("r")
-    both = [lf.open(lake.uri)._open_run("r") for _ in range(2)]
+    both = [open_run(lf.open(lake.uri)._session, "r") for _ in range(2)]
     both[0].finish()
     with pytest.raises(lf.InvalidInputError) as caught:
         both[1].fail("too late")

@@ -18,6 +18,7 @@ import pytest
 import lakefolio as lf
 from lakefolio.process import provenance
 from lakefolio.redaction import scrub_command
+from lakefolio.runs.starting import open_run
 
 
 def test_a_run_records_who_made_what_from_what(lake: lf.Lake) -> None:
@@ -315,7 +316,7 @@ def test_a_run_id_is_given_once(lake: lf.Lake) -> None:
 def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
     run = lake.create_run("r")
     other = lf.open(lake.uri).add_run_output("r", "before", 1)
-    elsewhere = lf.open(lake.uri)._open_run("r")
+    elsewhere = open_run(lf.open(lake.uri)._session, "r")
     run.finish()
     for call in (
         run.finish,

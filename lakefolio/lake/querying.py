@@ -1,0 +1,223 @@
+"""Finding items by what is known about them, walking and comparing runs, and keeping datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import InvalidInputError
+from lakefolio.runs.settled import settled
+
+if TYPE_CHECKING:
+    from lakefolio.lake.lake import Lake
+    from lakefolio.model.resolve import At
+    from lakefolio.query.browse import Folder
+    from lakefolio.query.conditions import Condition
+    from lakefolio.query.dataset import Dataset, Datasets
+    from lakefolio.query.result import QueryResult
+    from lakefolio.runs.compare import Comparison
+
+__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "views"]
+
+Time = str | date | datetime | None
+
+
+def query(
+    lake: Lake,
+    /,
+    *conditions: Condition,
+    where: str | None = None,
+    between: tuple[Time, Time] | None = None,
+    order_by: str | Iterable[str] = (),
+    limit: int | None = None,
+    offset: int = 0,
+    **fields: Any,
+) -> QueryResult:
+    """Find live items by what is known about them; all that is asked must hold.
+
+    >>> lake.query(type="table", tag=["raw", "clean"], metadata={"quality_score": (">=", 0.9)},)
+    >>> lake.query(any_of(Q(folio="a"), Q(tag=not_("draft"))), where="row_count > 2 * size_bytes", limit=10)
+
+    A field is given a value to equal, a pair of an operator and a value (``= != < <= > >= in``, ``not in``,
+    ``between like startswith contains exists``), a list of which one must equal it, or ``any_of``, ``all_of``,
+    ``not_`` of such. Where a field has no value, every comparison is false. ``{">=": 0.5, "<": 0.9}`` asks for
+    both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
+    are compared exactly, by their digits, whatever type they came in.
+
+    Args:
+        *conditions: ``Q(field=…)``, and ``any_of``, ``all_of``, ``not_`` of them.
+        where: One SQL expression over the columns of the view ``items``, ``name``, ``type``, ``created_at`` and
+            ``metadata`` (JSON: ``(metadata ->> 'key')::double > 1``). It can only read.
+        between: From when to when the entries were committed, both included; None leaves an end open.
+        order_by: Fields, ``metadata.<key>`` among them, a ``-`` before those that fall; then by folio and name.
+        limit: At most so many.
+        offset: Leave out so many first.
+        **fields: ``folio``, ``name``, ``type`` (the kind, or what the metadata says under ``type``), ``kind``,
+            ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
+            ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also
+            ``b`` in ``a``), ``author``, ``run``, ``description``, ``version``, ``created_at``, ``size_bytes``,
+            ``row_count``, ``format``, ``media_type``, ``storage``, ``digest``, ``entry_id``, ``archived`` (False
+            unless it is given; None for both).
+
+    Returns:
+        The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``.
+        ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give what is known of them, ``content.to_polars()`` and so
+        on the rows of the tables among them.
+
+    Raises:
+        InvalidInputError: kind ``bad-query`` for a field, operator or value there can't be; ``sql`` for a ``where``
+            that is not one reading expression; ``bad-time``.
+    """
+    from lakefolio.query.compiler import Compiler
+    from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
+    from lakefolio.query.dataset import PREFIX
+    from lakefolio.query.result import QueryResult
+    from lakefolio.views.sql_guard import check_expression
+
+    fields.setdefault("archived", False)
+    if fields["archived"] is None:
+        del fields["archived"]
+    asked = Compiler()
+    asked.add(Q(**fields))
+    for condition in conditions:
+        asked.add(condition)
+    if between is not None:
+        if not isinstance(between, tuple | list) or len(between) != 2:
+            raise bad_query(f"between={between!r} is not two times", "write between=(start, None)")
+        start, end = between
+        asked.add(Q(**{} if start is None else {"created_at": (">=", start)}))
+        asked.add(Q(**{} if end is None else {"created_at": ("<=", end)}))
+    if not names_datasets(fields, conditions) and not (isinstance(where, str) and "datasets/" in where):
+        asked.add(Q(folio=not_(("startswith", PREFIX))))
+    if where is not None:
+        asked.add_expression(check_expression(where))
+    asked.order(order_by)
+    if limit is not None or offset:
+        asked.limit(2**62 if limit is None else limit, offset)
+    reader = lake._session.still()
+    try:
+        rows = reader.query(asked.sql, asked.params).to_arrow_table()
+    except InvalidInputError as exc:
+        raise _about_where(exc, where) if where is not None and exc.kind == "sql" else exc from exc
+    return QueryResult(reader, rows)
+
+
+def browse(lake: Lake, /, path: str = "") -> Folder:
+    """Walk the runs (or items) as an organisation has them, like folders. Organising moves no byte.
+
+    The organisations are ``by_project``, ``by_date``, ``by_type``, ``by_model``, ``flat``, and each ``.sql`` file
+    with a column ``path`` in ``views/`` of the lake or in the configured folder ``views``. Such a file is listed
+    by its text and runs when it is walked: one SELECT over the views, in a process without files, network or
+    environment, within the configured ``view_seconds`` and ``view_memory_mib``.
+
+    Args:
+        path: ``by_project/churn``; by default the folder of all organisations.
+
+    Raises:
+        NotFoundError: kind ``organisation-not-found`` or ``folder-not-found``; the hint names the nearest.
+        InvalidInputError: kinds ``bad-view``, ``view-limit``, ``view-crashed``: a view file that can't be used.
+    """
+    from lakefolio.query.browse import browse
+
+    return browse(settled(lake._session).still(), path)
+
+
+def views(lake: Lake, /) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return the views that SQL may name, view files of the user and of the lake among them.
+
+    Returns:
+        The views, each with ``name``, ``description``, ``grain`` and ``columns`` (``name`` and ``type``; none for
+        view files, which are not run for this); and why some files are left out.
+    """
+    from lakefolio.query.browse import all_views
+
+    return all_views(lake._session.still())
+
+
+def compare(lake: Lake, /, *runs: str) -> Comparison:
+    """Put runs side by side: parameters, metrics, inputs, and the curves of their metrics.
+
+    ``str()`` gives text, ``plots()`` curves for a terminal, ``to_html()`` a standalone page, ``to_png(path)`` a
+    picture.
+
+    Args:
+        *runs: Run ids; at most 50, each once.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``; the hint names the nearest.
+    """
+    from lakefolio.runs.compare import compare
+
+    return compare(settled(lake._session).still(), runs)
+
+
+def create_dataset(
+    lake: Lake,
+    /,
+    name: str,
+    items: Iterable[Any] | Mapping[str, Any],
+    *,
+    description: str | None = None,
+    tags: str | Iterable[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Dataset:
+    """Keep a collection of items under one name, at the versions they have now. One commit; copies no content.
+
+    What happens to the items later does not change the dataset; gc keeps their content as long as it has them.
+
+    Args:
+        name: The name; the dataset is the folio ``datasets/<name>``.
+        items: References, entries, or what a query found; the members are called like the items, or
+            ``folio/name`` if two would be called the same. Or a mapping of the members' names to references,
+            entries, or objects, which are stored.
+        description: One sentence on what it is.
+        tags: Words to find it by.
+        metadata: Facts to note of it.
+        overwrite: Replace a dataset of that name; its old state stays in the history.
+
+    Raises:
+        AlreadyExistsError: kind ``dataset-exists``.
+        NotFoundError: An item does not exist.
+        InvalidInputError: Two members of one name, no member at all, or something that can't be stored.
+    """
+    from lakefolio.query.dataset import create
+
+    return create(
+        lake._session,
+        name,
+        items,
+        description=description,
+        tags=tags,
+        metadata=metadata,
+        overwrite=overwrite,
+    )
+
+
+def get_dataset(lake: Lake, /, name: str, *, at: At | None = None) -> Dataset:
+    """Return a dataset, as of now or of a version, a time or a snapshot.
+
+    Raises:
+        NotFoundError: kind ``dataset-not-found``; the hint names the nearest.
+    """
+    from lakefolio.query.dataset import get
+
+    return get(lake._session.still() if at is None else lake._session.at(at), name)
+
+
+def datasets(lake: Lake, /) -> Datasets:
+    """Return what datasets there are: a list with name, description, tags, item count and bytes of each."""
+    from lakefolio.query.dataset import listed
+
+    return listed(lake._session.still())
+
+
+def _about_where(exc: InvalidInputError, where: str) -> InvalidInputError:
+    from lakefolio.views.sql_guard import shown
+
+    reason = exc.message.partition("can't be run: ")[2] or exc.message
+    if "explicit cast" in reason:
+        exc.hint = "values of metadata are JSON: write (metadata ->> 'key')::double"
+    hint = exc.hint or "it sees the columns of the view items, name, type, created_at and metadata"
+    return InvalidInputError(f"where {shown(where)} can't be run: {reason}", kind="sql", hint=hint, sql=where)

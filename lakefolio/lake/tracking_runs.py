@@ -1,0 +1,359 @@
+"""Recording runs, metrics and events, and finding what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.runs.settled import settled
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakefolio.lake.lake import Lake
+    from lakefolio.runs.events import Event, EventStats
+    from lakefolio.runs.record import RunInput, RunManifest, RunOutput
+    from lakefolio.runs.run import Run
+    from lakefolio.runs.savings import Savings
+
+__all__ = [
+    "add_run_input",
+    "add_run_output",
+    "add_run_type",
+    "capture",
+    "create_run",
+    "event_stats",
+    "flush",
+    "get_event",
+    "get_run",
+    "get_run_manifest",
+    "log_event",
+    "mark_lost_runs",
+    "metric_history",
+    "resume_run",
+    "run",
+    "run_types",
+    "runs",
+    "storage_savings",
+]
+
+
+# -- beginning -----------------------------------------------------------------------------------------
+
+
+def run(
+    lake: Lake,
+    /,
+    name: str | None = None,
+    *,
+    run_type: str | None = None,
+    project: str | None = None,
+    model: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: str | Iterable[str] | None = None,
+    description: str | None = None,
+    folio: str | None = None,
+    run_id: str | None = None,
+    parent: str | Run | None = None,
+    resume: bool = False,
+    storage_modes: Iterable[object] | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Run:
+    """Start a run, for a ``with`` block that ends it; see :meth:`create_run`.
+
+    Args:
+        name: What people call it; need not be unique.
+        run_type: See :meth:`create_run`, as for what is not said here.
+        project: The project it belongs to.
+        model: The model it makes or uses.
+        params: Its parameters.
+        tags: Words to find it by.
+        description: One sentence on what it is.
+        folio: Where outputs go that are not named otherwise.
+        run_id: Its id; by default a new one.
+        parent: The run around it.
+        resume: Go on with the run ``run_id`` if it exists; then all else but ``params`` and ``tags`` is as it was.
+        storage_modes: By which views it wants to be found.
+        metadata: Further facts of it.
+    """
+    from lakefolio.errors import InvalidInputError
+    from lakefolio.runs import starting
+
+    if resume:
+        if run_id is None:
+            raise InvalidInputError("resume=True needs a run_id", kind="bad-arguments", hint="pass run_id=")
+        if lake._session.metadata("run", run_id):
+            run = starting.resume(lake._session, run_id)
+            if params:
+                run.set_params(params)
+            return run.add_tags(*([tags] if isinstance(tags, str) else tags)) if tags else run
+    spec = starting.RunSpec(
+        run_id=run_id,
+        name=name,
+        run_type=run_type,
+        project=project,
+        model=model,
+        params=params,
+        tags=tags,
+        description=description,
+        folio=folio,
+        parent=parent,
+        storage_modes=storage_modes,
+        metadata=metadata,
+    )
+    return starting.start(lake._session, spec)
+
+
+def create_run(
+    lake: Lake,
+    /,
+    run_id: str | None = None,
+    run_type: str | None = None,
+    storage_modes: Iterable[object] | str | None = None,
+    *,
+    name: str | None = None,
+    project: str | None = None,
+    model: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: str | Iterable[str] | None = None,
+    description: str | None = None,
+    folio: str | None = None,
+    parent: str | Run | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    status: str = "running",
+    metrics: Mapping[str, Any] | None = None,
+    started_at: Any = None,
+    ended_at: Any = None,
+) -> Run:
+    """Record a new run: one commit, all or nothing. End it with ``finish()``, or use it in a ``with`` block.
+
+    Args:
+        run_id: Its id, refused if it is taken; by default a new one that sorts by time.
+        run_type: A RunType, or a type of the lake's own (:meth:`add_run_type`); by default ``experiment``.
+        storage_modes: By which views it wants to be found; nothing is stored differently.
+        name: What people call it; need not be unique.
+        project: The project it belongs to.
+        model: The model it makes or uses.
+        params: Its parameters; plain values.
+        tags: Words to find it by.
+        description: One sentence on what it is.
+        folio: Where outputs go that are not named otherwise; by default ``runs/<run id>``.
+        parent: The run around it; by default the one in whose block this is called.
+        metadata: Further facts of it.
+        inputs: What it uses: name -> reference, URI or object; see ``Run.add_input``.
+        status: ``done``, ``failed`` or ``lost`` records a run that is over, such as one of another tracker's.
+        metrics: Of a run that is over: the last value of each metric.
+        started_at: When it began; by default now.
+        ended_at: Of a run that is over: when it ended; by default when it began, or now.
+
+    Raises:
+        AlreadyExistsError: kind ``run-exists``.
+        InvalidInputError: kinds ``bad-run-type``, ``bad-run-status``, ``bad-params``, ``bad-name``, …
+    """
+    from lakefolio.runs import starting
+
+    spec = starting.RunSpec(
+        run_id=run_id,
+        name=name,
+        run_type=run_type,
+        project=project,
+        model=model,
+        params=params,
+        tags=tags,
+        description=description,
+        folio=folio,
+        parent=parent,
+        storage_modes=storage_modes,
+        metadata=metadata,
+        inputs=inputs,
+        status=status,
+        metrics=metrics,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+    return starting.start(lake._session, spec)
+
+
+def resume_run(lake: Lake, /, run_id: str) -> Run:
+    """Go on with a run, from any process, whatever became of it; its status is ``running`` again.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``.
+    """
+    from lakefolio.runs import starting
+
+    return starting.resume(lake._session, run_id)
+
+
+def add_run_type(lake: Lake, /, name: str) -> list[str]:
+    """Let runs of this lake be of a type of your own; return all types. One commit; idempotent."""
+    from lakefolio.format.names import check_run_id
+    from lakefolio.runs.starting import RUN_TYPES_KEY, types_of
+    from lakefolio.runs.validation import RUN_TYPES
+
+    check_run_id(name)
+    if name not in lake.run_types():
+        lake._session.annotate("lake", "", {RUN_TYPES_KEY: [*types_of(lake._session), name]})
+    return [*RUN_TYPES, *types_of(lake._session)]
+
+
+def run_types(lake: Lake, /) -> list[str]:
+    """Return the types a run of this lake may have."""
+    from lakefolio.runs.starting import types_of
+    from lakefolio.runs.validation import RUN_TYPES
+
+    lake._session.unwatched_committed()
+    return [*RUN_TYPES, *types_of(lake._session)]
+
+
+def add_run_input(lake: Lake, /, run: str | Run | RunManifest, name: str, data: Any) -> RunInput:
+    """Record an input of a run; see ``Run.add_input``. The run may be given as its id or manifest."""
+    from lakefolio.runs.starting import open_run
+
+    return open_run(lake._session, run).add_input(name, data)
+
+
+def add_run_output(lake: Lake, /, run: str | Run | RunManifest, name: str, obj: Any, **options: Any) -> RunOutput:
+    """Store an output of a run; see ``Run.add_output``. The run may be given as its id or manifest."""
+    from lakefolio.runs.starting import open_run
+
+    return open_run(lake._session, run).add_output(name, obj, **options)
+
+
+# -- finding -------------------------------------------------------------------------------------------
+
+
+def get_run(lake: Lake, /, run_id: str) -> RunManifest:
+    """Return what is recorded of a run at this lake's version.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``; the hint names the nearest.
+    """
+    from lakefolio.runs.record import manifest_of
+
+    return manifest_of(settled(lake._session), run_id)
+
+
+def get_run_manifest(lake: Lake, /, run_id: str) -> RunManifest:
+    """Return what is recorded of a run: :meth:`get_run` under the name that MLtrack users know."""
+    return lake.get_run(run_id)
+
+
+def runs(
+    lake: Lake,
+    /,
+    *,
+    type: str | None = None,
+    project: str | None = None,
+    model: str | None = None,
+    status: str | None = None,
+    parent: str | None = None,
+    tag: str | None = None,
+    limit: int | None = None,
+) -> list[RunManifest]:
+    """Return the runs of which all that is given is said, newest first. ``sql`` answers every other question."""
+    from lakefolio.runs.listing import listed
+
+    wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
+    return listed(settled(lake._session), wanted, tag, limit)
+
+
+def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Table:
+    """Return the points of a run, or of one of its metrics, in the order they were logged.
+
+    Columns: ``name``, ``step`` (null if none was given), ``value``, ``logged_at``.
+    """
+    lake.get_run(run_id)  # what this process logged is committed by that
+    only = "" if name is None else " and name = $2"
+    sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by batch, ordinal"
+    found: pa.Table = lake._session.query(sql, [run_id, *([] if name is None else [name])]).to_arrow_table()
+    return found
+
+
+def mark_lost_runs(lake: Lake, /, silent_s: float = 900.0) -> list[str]:
+    """Mark as ``lost`` the runs whose process died, and return their ids. One commit.
+
+    On this host the process is looked for. Elsewhere silence tells: a run gives a sign of life every 5 minutes.
+    Who starts a run marks them too; who looks at runs is told that they are lost, and writes nothing.
+
+    Args:
+        silent_s: After so many seconds of silence a run elsewhere is taken for dead.
+    """
+    from lakefolio.runs.liveness import mark_lost
+
+    return mark_lost(lake._session, silent_s)
+
+
+def storage_savings(lake: Lake, /) -> Savings:
+    """Return what it saves that content is stored once, and that runs refer to it instead of copying it."""
+    from lakefolio.runs.savings import savings_of
+
+    return savings_of(lake._session)
+
+
+# -- events --------------------------------------------------------------------------------------------
+
+
+def log_event(
+    lake: Lake,
+    /,
+    model_name: str | None = None,
+    stage: str | None = None,
+    event_type: str | None = None,
+    metadata: Any = None,
+    *,
+    run_id: str | None = None,
+) -> str:
+    """Log an event of any kind and return its id; it is committed within the second, with what else is logged.
+
+    Args:
+        model_name: What it is about.
+        stage: At which stage.
+        event_type: What happened.
+        metadata: Anything JSON-able, of any size; SQL reaches each key of it: ``metadata ->> '$.loss'``.
+        run_id: The run it belongs to.
+
+    Raises:
+        InvalidInputError: kind ``bad-event``; nothing is logged.
+    """
+    from lakefolio.runs.events import log_event
+
+    run = run_id or lake._session.run_id
+    return log_event(lake._session, model_name, stage, event_type, metadata, run)
+
+
+def get_event(lake: Lake, /, event_id: str) -> Event:
+    """Return an event, its text verified by its digest.
+
+    Raises:
+        NotFoundError: kind ``event-not-found``.
+    """
+    from lakefolio.runs.events import get_event
+
+    return get_event(lake._session, event_id)
+
+
+def event_stats(lake: Lake, /) -> EventStats:
+    """Return how many events there are, and what compression saves."""
+    from lakefolio.runs.events import event_stats
+
+    return event_stats(lake._session)
+
+
+def flush(lake: Lake, /) -> None:
+    """Return when everything logged through this lake so far is committed."""
+    from lakefolio.runs.log_buffer import logger_of
+
+    if not lake._session.read_only:
+        logger_of(lake._session).flush()
+
+
+# -- without being asked -------------------------------------------------------------------------------
+
+
+def capture(lake: Lake, /, function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Decorate a function so that each call is a run of this lake; see ``lakefolio.capture``."""
+    from lakefolio.recording.decorator import capture
+
+    return capture(function, lake=lake, **options)

@@ -1,0 +1,158 @@
+"""What happened to a lake, the names of its versions, and the way back to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import check_folio, check_snapshot, parse_ref
+from lakefolio.lake.reading import item_named
+from lakefolio.lake.reports import RestoreReport
+from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
+from lakefolio.model.entries import Snapshot
+from lakefolio.model.resolve import At, item_not_found
+from lakefolio.session.annotations import check_tags, check_text, without_secrets
+
+if TYPE_CHECKING:
+    from lakefolio.history.diff import Diff, History, Log
+    from lakefolio.lake.lake import Lake
+
+__all__ = ["diff", "drop_snapshot", "history", "log", "restore", "snapshot", "snapshots"]
+
+
+def log(lake: Lake, /, limit: int | None = 20, *, folio: str | None = None) -> Log:
+    """Return the commits, newest first; all of them if ``limit`` is None."""
+    from lakefolio.history import diff as changes
+
+    return changes.log(lake._session.committed().table(), limit, folio=folio)
+
+
+def history(lake: Lake, /, ref: str) -> History:
+    """Return every change of an item, newest first; also of one that was deleted.
+
+    Raises:
+        NotFoundError: If there never was such an item.
+    """
+    from lakefolio.history import diff as changes
+
+    folio, item = item_named(ref)
+    state = lake._session.committed()
+    if not state.known(folio, item):
+        raise item_not_found(state, folio, item, lake._session.journal.state)
+    return changes.history(state.table(), folio, item)
+
+
+def diff(lake: Lake, /, a: At, b: At | None = None, folio: str | None = None) -> Diff:
+    """Return what changed from ``a`` to ``b`` (by default, until now)."""
+    from lakefolio.history import diff as changes
+
+    newer = lake._session.committed().version if b is None else lake._session.resolve(b, folio)
+    older = lake._session.resolve(a, folio)
+    return changes.diff(lake._session.committed().table(), older, newer, folio=folio)
+
+
+def snapshot(
+    lake: Lake,
+    /,
+    name: str,
+    folio: str | None = None,
+    message: str | None = None,
+    tags: str | Iterable[str] | None = None,
+    *,
+    at: At | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Snapshot:
+    """Give a version a protected name. Atomic; the name is unique among the folio's or the lake's snapshots.
+
+    Args:
+        name: The name; not a number and not a time.
+        folio: The folio it is taken of; by default the whole lake.
+        message: Why it was taken.
+        tags: Words to find it by.
+        at: The version, time or snapshot to name; by default the state that the commit leaves.
+        extra: Anything JSON-able to keep with it.
+
+    Raises:
+        AlreadyExistsError: The name is taken.
+    """
+    take = TakeSnapshot(
+        name=check_snapshot(name),
+        folio=None if folio is None else check_folio(folio),
+        message=check_text(message, "message"),
+        tags=check_tags(tags),
+        extra=dict(without_secrets("extra", dict(extra or {}))),
+        target_version=None if at is None else lake._session.resolve(at, folio),
+    )
+    lake._session.apply(take, message=take.message)
+    found = lake._session.state().snapshot(folio, name)
+    assert found is not None
+    return found
+
+
+def snapshots(lake: Lake, /, folio: str | None = None) -> list[Snapshot]:
+    """Return the snapshots, oldest first: all of them, or a folio's."""
+    return lake._session.state().snapshots(folio)
+
+
+def drop_snapshot(lake: Lake, /, name: str, folio: str | None = None) -> Lake:
+    """Give up a snapshot's name; the version stays readable as long as retention keeps it.
+
+    Raises:
+        NotFoundError: If there is none of that name.
+    """
+    lake._session.apply(DropSnapshot(name, folio))
+    return lake
+
+
+def restore(
+    lake: Lake,
+    /,
+    at: At,
+    folio: str | None = None,
+    items: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+) -> RestoreReport:
+    """Bring the lake, a folio or some items back to what they were: one new commit; no history is lost.
+
+    Args:
+        at: The version, time or snapshot to go back to.
+        folio: Only this folio.
+        items: Only these items: names in ``folio``, or references ``folio:name``.
+        dry_run: Only say what would happen.
+
+    Raises:
+        NotFoundError: If there is no such version, folio or item, neither then nor now.
+    """
+    lake._session.check_writable()
+    version = lake._session.resolve(at, folio)
+    wanted: dict[str, list[str]] = {}
+    for text in [items] if isinstance(items, str) else items or ():
+        ref = parse_ref(text, folio=folio)
+        if ref.folio is None:
+            raise InvalidInputError(
+                f"item {text!r} names no folio", kind="bad-ref", hint="write folio:name, or pass folio="
+            )
+        wanted.setdefault(ref.folio, []).append(ref.item)
+    if items is not None:
+        changes = [Restore(version, name, tuple(names)) for name, names in wanted.items()]
+    else:
+        _check_restorable(lake, folio, version)
+        changes = [Restore(version, folio)]
+    rows = lake._session.plan(*changes) if changes else []
+    if rows and not dry_run:
+        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {at}")
+    return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
+
+
+def _check_restorable(lake: Lake, folio: str | None, version: int) -> None:
+    if folio is None:
+        return
+    state = lake._session.committed()
+    if not state.names(check_folio(folio)) and not lake._session.journal.at(version).names(folio):
+        raise NotFoundError(
+            f"folio {folio!r} has no items, neither at version {version} nor now",
+            kind="folio-not-found",
+            hint=nearest(folio, state.folios()),
+            folio=folio,
+        )
