@@ -9,26 +9,60 @@ pytest_plugins = ["lakefolio.testing.fixtures"]
 
 SLOW = {
     "cli/test_cli_process.py",
+    "cli/test_cli_streams.py::test_a_stream_that_takes_nothing",
+    "faults/test_check_beside_writers.py",
     "faults/test_commit_faults.py",
+    "faults/test_forks.py",
+    "faults/test_forks_beside_imports.py",
+    "faults/test_hand_edited.py::test_rows_that_make_no_sense",
+    "faults/test_interrupts.py",
     "faults/test_many_writers.py",
     "faults/test_neighbours.py",
     "faults/test_upkeep_faults.py",
     "faults/test_wrong_answers.py",
+    "items/test_hostile_models.py::test_no_change_of_one_array_or_number_crashes_the_reader",
     "model/test_gc_model.py",
     "model/test_group_commit_model.py",
     "runs/test_lost.py",
     "stateful/test_gc_machine.py",
     "stateful/test_time_travel.py",
     "test_bench.py",
+    "test_changed_content.py::test_what_changes_all_the_time_is_refused_or_whole",
+    "test_decoding_bounds.py",
+    "test_gc.py::test_killed_at_every_request_gc_harms_nothing_and_is_resumed",
+    "test_journal.py::test_processes_lose_nothing",
+    "test_memory.py",
+    "test_notebook.py",
+    "test_soak.py",
+    "test_surroundings.py::test_everything_works_whatever_the_home",
 }
-"""Files whose tests kill processes, race many of them or search a state space: ``pytest -m slow`` runs them."""
+"""Files, or tests of them, that kill processes, race many of them, measure or search: ``pytest -m slow`` runs them."""
+
+SLOW_ON_S3 = {
+    "compat/test_datafolio_1x.py",
+    "faults/test_damaged_content.py",
+    "faults/test_damaged_tables.py",
+    "test_bad_input.py",
+    "test_bad_names.py",
+}
+"""Files that try very many cases of what no store decides. ``pytest`` tries all of them in local folders, and
+``pytest -m slow`` all of them on S3."""
+
+
+def _is_slow(item):
+    here = Path(__file__).parent
+    if not item.path.is_relative_to(here):
+        return False
+    file = item.path.relative_to(here).as_posix()
+    if file in SLOW_ON_S3 and hasattr(item, "callspec") and item.callspec.params.get("lake_uri") == "s3":
+        return True
+    return file in SLOW or f"{file}::{getattr(item, 'originalname', item.name)}" in SLOW
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix() in SLOW:
+        if _is_slow(item):
             item.add_marker(pytest.mark.slow)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, StorageError, nearest
@@ -33,6 +34,14 @@ _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 Credentials = dict[str, Any]
 """``access_key_id``, ``secret_access_key``, ``token`` (or None) and ``expires_at`` (or None)."""
+
+_OF_CLIENTS = {
+    "aws_access_key_id",
+    "aws_endpoint_url",
+    "aws_region",
+    "aws_secret_access_key",
+    "aws_session_token",
+}
 
 _LIFETIME = timedelta(minutes=4)
 """How long given credentials are used before boto3 is asked again, which refreshes them in time."""
@@ -239,17 +248,28 @@ def client(service: str, options: Mapping[str, str], *, attempts: int = 3) -> An
         options: As :meth:`lakefolio.storage.Store.options_for_delta` gives them.
         attempts: How often a request is made before what passes is taken for what stays.
     """
+    used = tuple((name, options[name]) for name in sorted(_OF_CLIENTS & options.keys()))
+    said = tuple(
+        sorted(one for one in os.environ.items() if one[0].lower().startswith("aws_") or "proxy" in one[0].lower())
+    )
+    return _client(service, used, attempts, said, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _client(service: str, options: tuple[tuple[str, str], ...], attempts: int, said: object, process: int) -> Any:
+    """Make a client, which takes a third of a second. Clients may be shared among threads, not with a forked child."""
     import boto3
     from botocore.config import Config
 
-    endpoint = options.get("aws_endpoint_url")
+    given = dict(options)
+    endpoint = given.get("aws_endpoint_url")
     return boto3.session.Session().client(
         service,
-        region_name=options.get("aws_region", "us-east-1"),
+        region_name=given.get("aws_region", "us-east-1"),
         endpoint_url=endpoint,
-        aws_access_key_id=options.get("aws_access_key_id"),
-        aws_secret_access_key=options.get("aws_secret_access_key"),
-        aws_session_token=options.get("aws_session_token"),
+        aws_access_key_id=given.get("aws_access_key_id"),
+        aws_secret_access_key=given.get("aws_secret_access_key"),
+        aws_session_token=given.get("aws_session_token"),
         config=Config(
             connect_timeout=5,
             retries={"max_attempts": attempts, "mode": "standard"},
