@@ -80,25 +80,34 @@ def unchanged(lake: lf.Lake) -> Iterator[None]:
 
 def append_row(lake: lf.Lake, **values: Any) -> dict[str, Any]:
     """Append a row to ``manifests`` as anyone can who has a Delta library, and return it."""
+    return append_rows(lake, values)[0]
+
+
+def append_rows(lake: lf.Lake, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """Append rows of one version to ``manifests`` as anyone can who has a Delta library, and return them."""
     version = lf.open(lake.uri, read_only=True).version + 1
-    row = {
-        "version": version,
-        "ordinal": 0,
-        "committed_at": datetime.now(UTC),
-        "commit_id": new_id(),
-        "op": "put",
-        "folio": "f",
-        "item": "forged",
-        "entry_id": new_id(),
-        "kind": "json",
-        "format": "json",
-        "storage": "inline",
-    } | values
+    whole = [
+        {
+            "version": version,
+            "ordinal": ordinal,
+            "committed_at": datetime.now(UTC),
+            "commit_id": new_id(),
+            "op": "put",
+            "folio": "f",
+            "item": "forged",
+            "entry_id": new_id(),
+            "kind": "json",
+            "format": "json",
+            "storage": "inline",
+        }
+        | values
+        for ordinal, values in enumerate(rows)
+    ]
     store = open_store(lake.uri)
     deltalake.write_deltalake(
         store.uri_of("tables/manifests"),
-        pa.Table.from_pylist([row], MANIFESTS_SCHEMA),
+        pa.Table.from_pylist(whole, MANIFESTS_SCHEMA),
         mode="append",
         storage_options=store.options_for_delta(),
     )
-    return row
+    return whole

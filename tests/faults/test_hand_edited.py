@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bad_input_support import append_row, check_line, refused
+from bad_input_support import append_row, append_rows, check_line, refused
 from click.testing import CliRunner
 
 import lakefolio as lf
@@ -618,30 +618,26 @@ def test_kinds_and_contents_that_do_not_fit(local: lf.Lake) -> None:
     folio = local.folio("f")
     folio.add_numpy("array", np.arange(10)).add_timestamp("time", 0).add_table("table", pa.table({"a": [1]}))
     folio.add_artifact("folder", Path(__file__).parent.parent / "faults")
-    entries = {entry.item: entry for entry in local.items("f")}
-    for item, entry in entries.items():
+    forged = {}
+    for entry in local.items("f"):
+        content = {
+            name: getattr(entry, name)
+            for name in ("format", "storage", "digest", "blob_digest", "generation", "size_bytes", "content")
+        }
         for kind in ("table", "array", "sparse", "json", "timestamp", "model", "directory", "artifact"):
             for details in (
                 {},
                 dict(entry.details),
                 {"class": "masked", "source": "pandas", "series": True, "to": "/"},
             ):
-                append_row(
-                    local,
-                    kind=kind,
-                    format=entry.format,
-                    storage=entry.storage,
-                    digest=entry.digest,
-                    blob_digest=entry.blob_digest,
-                    generation=entry.generation,
-                    size_bytes=entry.size_bytes,
-                    content=entry.content,
-                    details=json.dumps(details),
-                )
-                try:
-                    folio.get("forged")
-                except LakefolioError as error:
-                    check_line(error, "f:forged@", hint=False)
-                    assert error.item == "forged", item
+                name = f"forged {len(forged)}"
+                forged[name] = {**content, "item": name, "kind": kind, "details": json.dumps(details)}
+    append_rows(local, *forged.values())
+    for name in forged:
+        try:
+            folio.get(name)
+        except LakefolioError as error:
+            check_line(error, f"f:{name}@", hint=False)
+            assert error.item == name
     with pytest.raises(NotFoundError):
         folio.get("never")
