@@ -7,8 +7,9 @@ import inspect
 import pytest
 
 import lakefolio as lf
+from lakefolio.session.session import Session
 
-FACADES = [lf.Folio, lf.Lake]
+FACADES = [lf.Folio, lf.Lake, Session]
 
 
 @pytest.mark.parametrize("facade", FACADES, ids=lambda one: one.__name__)

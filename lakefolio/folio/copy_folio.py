@@ -125,7 +125,7 @@ def _place_for_copy(folio: SelfT, path: str | Path, random_suffix: bool) -> Self
         options = own.store.options if same_store else None
         return type(folio)(place, random_suffix=random_suffix, storage_options=options, author=own.author)
     name = with_suffix(check_folio(place)) if random_suffix else check_folio(place)
-    if own.opened_read_only:
+    if own.opened.read_only:
         own.check_writable()
     if own.pinned is not None:
         own = Session.open(

@@ -17,7 +17,7 @@ from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.items.table import TableHandler
 from lakefolio.model.changes import Change, Put, SetArchived, Stored
 from lakefolio.session.annotations import metadata_texts
-from lakefolio.session.reader import about
+from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

@@ -12,7 +12,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.folio.info import file_name
 from lakefolio.format.table_formats import WRITABLE, compression_of, format_of, stem_of
 from lakefolio.process.local_files import publish
-from lakefolio.session.reader import about
+from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

@@ -68,9 +68,6 @@ class Journal:
         self.lake_id = lake_id
         self.known = State()
         self.logs = LogTables(store, lake_id)
-        self.logger: Any = None  # where what is logged gathers, see runs.buffer
-        self.reads: dict[str, Any] = {}  # where the reads of the runs gather that go on here, see reads
-        self.watch: Any = None  # what is known of the processes of runs, see runs.lost
         self._manifests_table = DeltaTable(store, lake_id, SPECS[JOURNAL])
         self._contents = InlineContents(self._manifests_table)
         self.models = ReadModels(store, lake_id)

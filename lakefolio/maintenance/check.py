@@ -37,7 +37,7 @@ from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
-from lakefolio.session.reader import about
+from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session

@@ -22,7 +22,7 @@ from lakefolio.views.view_files import load_views, quoted
 if TYPE_CHECKING:
     import polars as pl
 
-    from lakefolio.session.reader import Reader
+    from lakefolio.session.session import Session
     from lakefolio.views.engine import Views
 
 __all__ = ["Folder", "all_views", "browse", "library_organisations", "organisations"]
@@ -57,7 +57,7 @@ class Folder:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: Session,
         path: str,
         folders: dict[str, int | None],
         rows: pa.Table,
@@ -130,7 +130,7 @@ class Folder:
         return html.block(*parts, *map(html.muted, self.problems))
 
 
-def organisations(reader: Reader) -> tuple[dict[str, str], tuple[str, ...]]:
+def organisations(reader: Session) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the ways of organising (name -> view), and the view files that can't be used.
 
     View files are not run for that: one whose SQL has the word ``path`` is taken for a way of organising.
@@ -158,13 +158,13 @@ def library_organisations() -> Mapping[str, str]:
     }
 
 
-def all_views(reader: Reader) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+def all_views(reader: Session) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """See ``Lake.views``; ``reader`` is fixed to a version."""
     own = reader.own_views()
     return [*described(), *(described_view(view, ()) for view in own.views)], own.problems
 
 
-def browse(reader: Reader, path: str = "") -> Folder:
+def browse(reader: Session, path: str = "") -> Folder:
     """See ``Lake.browse``; ``reader`` is fixed to a version."""
     if not isinstance(path, str) or any(0xD800 <= ord(one) <= 0xDFFF for one in path):
         raise InvalidInputError(
@@ -193,7 +193,7 @@ def _columns(tables: Mapping[str, pa.Table], views: Views, view: str, lost: froz
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
-def _folder(reader: Reader, organisation: str, view: str, segments: list[str]) -> Folder:
+def _folder(reader: Session, organisation: str, view: str, segments: list[str]) -> Folder:
     own = None if organisation in library_organisations() else reader.own_views()
     views = default_views() if own is None else own.all()
     tables = reader.tables(content=own is not None and own.ask_for_content)

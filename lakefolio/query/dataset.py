@@ -24,7 +24,6 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakefolio.session.reader import Reader
     from lakefolio.session.session import Session
 
 __all__ = ["PREFIX", "Dataset", "Datasets", "create", "get", "listed"]
@@ -43,7 +42,7 @@ class Dataset(QueryResult):
 
     _what = "members"
 
-    def __init__(self, reader: Reader, rows: pa.Table, name: str) -> None:
+    def __init__(self, reader: Session, rows: pa.Table, name: str) -> None:
         super().__init__(reader, rows)
         self.name = name
         self.folio = PREFIX + name
@@ -138,7 +137,7 @@ def create(
     return get(session if session.in_batch else session.fixed(session.committed().version), name)
 
 
-def get(reader: Reader, name: str) -> Dataset:
+def get(reader: Session, name: str) -> Dataset:
     """See ``Lake.get_dataset``; ``reader`` is fixed to a version."""
     folio = _folio(name)
     if not reader.state().names(folio):
@@ -154,7 +153,7 @@ def get(reader: Reader, name: str) -> Dataset:
     return Dataset(reader, reader.query(asked.sql, asked.params).to_arrow_table(), name)
 
 
-def listed(reader: Reader) -> Datasets:
+def listed(reader: Session) -> Datasets:
     """See ``Lake.datasets``."""
     found = Datasets()
     for folio in reader.state().folios():

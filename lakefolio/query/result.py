@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakefolio.model.entries import Entry
-    from lakefolio.session.reader import Reader
+    from lakefolio.session.session import Session
 
 __all__ = ["Content", "QueryResult"]
 
@@ -40,7 +40,7 @@ class QueryResult(Sequence["Entry"]):
 
     _what = "found"
 
-    def __init__(self, reader: Reader, rows: pa.Table) -> None:
+    def __init__(self, reader: Session, rows: pa.Table) -> None:
         """Wrap what a query of :mod:`lakefolio.query.compiler` returned; ``reader`` is fixed to a version."""
         self._reader = reader
         self._rows = rows

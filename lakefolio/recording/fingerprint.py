@@ -35,7 +35,7 @@ from lakefolio.recording.call_arguments import is_data, is_read_once
 from lakefolio.recording.code_objects import code_imports, code_names, code_parts, code_texts
 from lakefolio.recording.own_code import LIBRARY, is_own, is_own_package
 from lakefolio.runs.content import digest_of_object
-from lakefolio.session.reader import Reader
+from lakefolio.session.session import Session
 
 __all__ = ["Reads", "reads_of"]
 
@@ -152,7 +152,7 @@ class _Walk:
             self._note(name, _type(value))
             return
         session = getattr(value, "_session", None) if type(value).__module__.startswith(f"{LIBRARY}.") else None
-        if isinstance(session, Reader):  # what is read through it is traced
+        if isinstance(session, Session):  # what is read through it is traced
             self._note(name, _sha256(repr((_type(value), session.place, session.pinned, _name_of(value))).encode()))
             return
         if not self._first(value, None):

@@ -13,7 +13,7 @@ from lakefolio.format.names import check_item, is_uri, parse_ref
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.session.annotations import Annotations
-from lakefolio.session.reader import about
+from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

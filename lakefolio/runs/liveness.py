@@ -85,11 +85,7 @@ def notice(session: Session) -> None:
 
 
 def _watch(session: Session) -> _Watch:
-    if session.journal.watch is None:
-        session.journal.watch = _Watch()
-    found = session.journal.watch
-    assert isinstance(found, _Watch)
-    return found
+    return session.opened.part(_Watch, _Watch)
 
 
 def _dead(session: Session, silent_s: float) -> dict[str, Mapping[str, str]]:

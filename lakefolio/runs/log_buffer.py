@@ -309,16 +309,13 @@ def logger_of(session: Session) -> Logger:
     """Return the logger of a session's lake: one for all who share the journal."""
     global _registered
     with _loggers_lock:
-        found = session.journal.logger
-        if found is None:
-            found = session.journal.logger = Logger(session)
-            _loggers.add(found)
+        found = session.opened.part(Logger, lambda: Logger(session))
+        _loggers.add(found)
         if not _registered:
             _registered = True
             at_exit(_flush_all)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=_forget_all)
-        assert isinstance(found, Logger)
         return found
 
 

@@ -74,7 +74,7 @@ class Run(RunFacts):
         self._tokens: list[tuple[Token[Run | None], Any]] = []
         self._logger: Logger = logger_of(session)
         self._takes = self._logger.points
-        self._reads: Reads = session.journal.reads.setdefault(run_id, Reads(run_id))
+        self._reads: Reads = session.opened.reads.setdefault(run_id, Reads(run_id))
         self._clock: Callable[[], int] = time.time_ns
         self._began: tuple[datetime, float] | None = None
         if watched:
@@ -363,7 +363,7 @@ class Run(RunFacts):
         self._over = True
         self._logger.over(self.run_id)
         if not self._reads.waiting:  # else the batch that ends it takes them along
-            self._session.journal.reads.pop(self.run_id, None)
+            self._session.opened.reads.pop(self.run_id, None)
 
     def _last(self, texts: Mapping[str, str], pending: Mapping[str, Any]) -> SetRun:
         """Return the change that ends it: its state, and the last value of each metric."""

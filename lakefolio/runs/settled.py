@@ -22,9 +22,5 @@ def settled(session: Session) -> Session:
     settle_logged(session)
     if session.in_batch:
         session.committed()
-        session.lost = lost_runs(session)
-        return session
-    still = session.still()
-    if still is not session:
-        still.lost = lost_runs(session)
-    return still
+        return session.calling_lost(lost_runs(session))
+    return session if session.pinned is not None else session.still().calling_lost(lost_runs(session))

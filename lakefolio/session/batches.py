@@ -1,57 +1,78 @@
-"""The changes of an open batch, and what its own reader sees of them."""
+"""The changes of an open batch, what its own reader sees of them, and how they are planned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.content.reupload_buffer import Kept
 from lakefolio.errors import LakefolioError
-from lakefolio.model.changes import Change, Put
+from lakefolio.model.changes import Change, Commit, LogBlob, Put
+from lakefolio.model.pending_state import Overlay
+from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.model.state import State
 
 if TYPE_CHECKING:
-    from lakefolio.model.pending_state import Overlay
-    from lakefolio.session.writer import Writer
+    from lakefolio.session.session import Session
 
-__all__ = ["PURGED_MEANWHILE", "Batch"]
+__all__ = [
+    "BATCHES",
+    "PURGED_MEANWHILE",
+    "Batch",
+    "known",
+    "moved",
+    "new_overlay",
+    "open_batch",
+    "pending_view",
+    "planned",
+    "renewed",
+    "row_of",
+    "view",
+]
 
-PURGED_MEANWHILE = "purged-meanwhile"
-"""The kind of the error that says that gc gave up a blob which is about to be referred to: it is stored again."""
+BATCHES: Final[ContextVar[Mapping[int, Batch]]] = ContextVar("lakefolio_batches", default=MappingProxyType({}))
+"""The open batches of this thread or task, by the journal they commit to."""
+PURGED_MEANWHILE: Final = "purged-meanwhile"
+"""The kind of the error that says that gc purged a blob which is about to be referred to: it is stored again."""
 
 
 class Batch:
     """The changes of an open block, already planned once, so that mistakes are told where they are made."""
 
-    def __init__(self, writer: Writer, message: str | None) -> None:
+    def __init__(self, session: Session, message: str | None) -> None:
         self.message = message
         self.changes: list[Change] = []
-        self._overlay = writer._overlay()
+        self._overlay = new_overlay(session)
         self.kept = Kept(whole=False)
-        self._writer = writer
+        self._session = session
 
     @property
     def overlay(self) -> Overlay:
         """The newest state known, with the changes of the batch laid over it. Of the thread of the batch alone."""
-        self._overlay.base = self._writer.journal.known
+        self._overlay.base = self._session.journal.known
         return self._overlay
 
     def add(self, changes: Sequence[Change]) -> None:
         """Lay changes over the batch's view; refuse what could not be committed now."""
         change = changes[0] if len(changes) == 1 else None
         if isinstance(change, Put) and self._is_plain(change):
-            self._overlay.put_later(change, lambda: self._writer._row_of(change))
+            self._overlay.put_later(change, lambda: row_of(self._session, change))
             self.changes += changes
             return
         try:
-            plan = self._writer._planned(changes, self.overlay)
+            plan = planned(self._session, changes, self.overlay)
         except LakefolioError as exc:
-            if not self._writer._moved() and exc.kind != PURGED_MEANWHILE:
+            if not moved(self._session) and exc.kind != PURGED_MEANWHILE:
                 raise
-            self.changes = self._writer._renewed(self.changes, self.kept)
-            changes = self._writer._renewed(changes, self.kept)
-            self._overlay = self._writer._overlay()
-            self._overlay.absorb(self._writer._planned(self.changes, self.overlay).overlay)
-            plan = self._writer._planned(changes, self.overlay)
+            self.changes = renewed(self._session, self.changes, self.kept)
+            changes = renewed(self._session, changes, self.kept)
+            self._overlay = new_overlay(self._session)
+            self._overlay.absorb(planned(self._session, self.changes, self.overlay).overlay)
+            plan = planned(self._session, changes, self.overlay)
         self._overlay.absorb(plan.overlay)
         self.changes += changes
 
@@ -59,3 +80,66 @@ class Batch:
         """Say whether all that can be objected to in a change is that its name is taken, and it is not."""
         told = change.inputs or change.metadata or change.stored.storage != "inline"
         return not told and not self.overlay.live(change.folio, change.item)
+
+
+def open_batch(session: Session) -> Batch | None:
+    """Return the batch that is open in this thread (or task), if one is."""
+    return BATCHES.get().get(id(session.journal))
+
+
+def pending_view(session: Session) -> Overlay | None:
+    """Return what an open batch has changed already laid over the newest state, which its own reader sees."""
+    batch = open_batch(session)
+    return None if batch is None else batch.overlay
+
+
+def known(session: Session) -> State | Overlay:
+    """Return the newest state known, without asking the store."""
+    batch = open_batch(session)
+    return session.journal.known if batch is None else batch.overlay
+
+
+def view(session: Session) -> Overlay:
+    """Return what changes are planned on: the open batch's view, or the newest state known."""
+    batch = open_batch(session)
+    return new_overlay(session) if batch is None else batch.overlay
+
+
+def new_overlay(session: Session) -> Overlay:
+    """Return the newest state known, to lay changes over."""
+    return Overlay(session.journal.state, session.journal.content_of, session.journal.state.version + 1)
+
+
+def planned(session: Session, changes: Sequence[Change], overlay: Overlay) -> Plan:
+    """Plan changes on a view, as the commit will; raises whatever the planner objects to."""
+    state = session.journal.state
+    return plan_commit(
+        Commit(commit_id="", changes=changes, author=session.author),
+        state,
+        overlay,
+        first_ordinal=0,
+        version=state.version + 1,
+        committed_at=state.committed_at or datetime.now().astimezone(),
+    )
+
+
+def row_of(session: Session, change: Put) -> dict[str, Any]:
+    """Return the row that a change would make."""
+    return planned(session, [replace(change, overwrite=True)], new_overlay(session)).manifests[0]
+
+
+def moved(session: Session) -> bool:
+    """Say whether somebody committed meanwhile."""
+    before = session.journal.state.version
+    return session.journal.refresh().version != before
+
+
+def renewed(session: Session, changes: Sequence[Change], kept: Kept | None) -> list[Change]:
+    """Return the changes with each blob that gc gave up since stored again, under its next generation."""
+    state = session.journal.state
+    return [
+        replace(change, stored=session.blobs.renew(change.stored, state, kept))
+        if isinstance(change, Put | LogBlob) and state.is_purged(change.stored)
+        else change
+        for change in changes
+    ]

@@ -66,13 +66,13 @@ def test_who_looks_calls_it_lost_and_writes_nothing(lake: lf.Lake, look: str) ->
 def test_a_question_is_asked_once(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     die(lake)
     asked = []
-    real = lf.session.reader.Reader.query
+    real = lf.session.session.Session.query
 
     def query(reader: object, *given: object) -> object:
         asked.append(given)
         return real(reader, *given)
 
-    monkeypatch.setattr(lf.session.reader.Reader, "query", query)
+    monkeypatch.setattr(lf.session.session.Session, "query", query)
     version = lake.version
     assert lake.sql("select 1").fetchall() == [(1,)]
     assert len(asked) == 1
@@ -248,8 +248,11 @@ def test_what_was_edited_by_hand_harms_nobody(lake: lf.Lake) -> None:
     lake.create_run("other", status="done")
     assert lake.get_run(run_id).status == "running"  # it has just committed
     reader = lf.open(lake.uri, read_only=True)
-    reader._session.lost = frozenset([run_id])
-    told = reader._session.query("select run_id, status from runs order by run_id").fetchall()
+    told = (
+        reader._session.calling_lost(frozenset([run_id]))
+        .query("select run_id, status from runs order by run_id")
+        .fetchall()
+    )
     assert told == [(run_id, "lost"), ("other", "done")]
     assert lake.mark_lost_runs(silent_s=0) == [run_id]
     assert lake.get_run(run_id).status == "lost"

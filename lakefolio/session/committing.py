@@ -1,0 +1,158 @@
+"""How changes become commits: who may write, the run they belong to, the batch that is open.
+
+What an open batch has changed its own reader sees; what gc purged while a commit was under way is stored again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.content.reupload_buffer import Kept
+from lakefolio.errors import ConflictError, NotFoundError, ReadOnlyError
+from lakefolio.format.names import is_uri, new_id, parse_ref
+from lakefolio.journal.journal import Committed
+from lakefolio.model.changes import KEEP, Annotate, Change, Commit, Put, Update
+from lakefolio.model.entries import Entry
+from lakefolio.model.resolve import is_relative
+from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.batches import BATCHES, PURGED_MEANWHILE, Batch, open_batch, planned, renewed, view
+from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+
+__all__ = ["annotate", "apply", "batch", "check_writable", "commit_now", "in_run", "plan", "was_read"]
+
+_RENEWALS = 20
+
+
+def check_writable(session: Session, /) -> None:
+    """Raise ReadOnlyError if this session may not write."""
+    if session.pinned is not None:
+        raise ReadOnlyError(
+            f"version {session.pinned} of {session.uri} is the past and can't be changed",
+            kind="read-only-version",
+            hint="write through the lake itself; restore() brings the past back",
+            uri=session.uri,
+            version=session.pinned,
+        )
+    if session.read_only:
+        raise ReadOnlyError(
+            f"lake {session.uri} is opened read-only", hint="open it without read_only=True", uri=session.uri
+        )
+
+
+@contextmanager
+def in_run(session: Session, /, run: ActiveRun | None) -> Iterator[None]:
+    """Let all that is put and read in the block belong to a run."""
+    entered = enter(session.place, run)
+    try:
+        yield
+    finally:
+        leave(entered)
+
+
+def was_read(session: Session, /, *entries: Entry) -> None:
+    """Let content that a user was given be an input of the run in whose block that was, with its next commit."""
+    active = active_run(session.place)
+    if active is not None and active.reads is not None:
+        for entry in entries:
+            if entry.version <= session.journal.state.version:  # what an open batch has put is nobody's input yet
+                active.reads.read(entry)
+
+
+def annotate(
+    session: Session, /, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()
+) -> None:
+    """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
+    texts: dict[str, str | None] = dict(metadata_texts(values))
+    texts |= dict.fromkeys(remove)
+    session.apply(Annotate(kind, subject_id, texts))
+
+
+def commit_now(session: Session, /, *changes: Change) -> Committed:
+    """Commit changes at once, whatever batch is open: what was logged, which no batch can take back."""
+    session.check_writable()
+    return _commit(session, changes, None)
+
+
+def apply(session: Session, /, *changes: Change, message: str | None = None, kept: Kept | None = None) -> None:
+    """Commit changes as one, or add them to the open batch.
+
+    Raises:
+        LakefolioError: Whatever the planner objects to; then nothing has happened.
+    """
+    session.check_writable()
+    changes = tuple(_with_exact_inputs(session, change) for change in changes)
+    batch = open_batch(session)
+    if batch is None:
+        _commit(session, changes, message, kept)
+    else:
+        batch.add(changes)
+
+
+def _with_exact_inputs(session: Session, change: Change) -> Change:
+    """Return a change whose inputs are the same whenever, and by whichever host, it is planned."""
+    if not isinstance(change, Put | Update) or change.inputs is KEEP or not any("@" in one for one in change.inputs):
+        return change
+    return replace(change, inputs=tuple(_exact(session, text, change.folio) for text in change.inputs))
+
+
+def _exact(session: Session, text: str, folio: str) -> str:
+    ref = None if is_uri(text) else parse_ref(text, folio=folio)
+    if ref is None or not is_relative(ref.at):
+        return text
+    try:
+        return f"{ref.folio}:{ref.item}@{session.resolve(ref.at, ref.folio)}"
+    except NotFoundError:  # the planner refuses it, as an input
+        return text
+
+
+def _commit(session: Session, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
+    reads = reads_of(session.place, session.opened.reads, changes)
+    return commit_with(reads, changes, lambda all_of_them: _tried(session, all_of_them, message, kept))
+
+
+def _tried(session: Session, changes: Sequence[Change], message: str | None, kept: Kept | None) -> Committed:
+    for renewal in range(_RENEWALS):
+        commit = Commit(commit_id=new_id(), changes=changes, author=session.author, message=message)
+        try:
+            return session.journal.commit(commit)
+        except ConflictError as exc:
+            if exc.kind != PURGED_MEANWHILE or renewal == _RENEWALS - 1:
+                raise
+        session.journal.refresh()
+        changes = renewed(session, changes, kept)
+    raise AssertionError
+
+
+@contextmanager
+def batch(session: Session, /, message: str | None = None) -> Iterator[None]:
+    """Make all changes in the block one commit; an exception commits nothing. An inner batch joins the outer.
+
+    Changes are checked where they are made, and once more against the newest state at the end of the block.
+    """
+    session.check_writable()
+    if open_batch(session) is not None:
+        yield
+        return
+    batch = Batch(session, message)
+    token = BATCHES.set({**BATCHES.get(), id(session.journal): batch})
+    try:
+        try:
+            yield
+        finally:
+            BATCHES.reset(token)
+        if batch.changes:
+            _commit(session, batch.changes, message, batch.kept)
+    finally:
+        batch.kept.close()
+
+
+def plan(session: Session, /, *changes: Change) -> list[dict[str, Any]]:
+    """Return the rows of ``manifests`` that changes would make now, and make none."""
+    session.journal.refresh()
+    return planned(session, changes, view(session)).manifests

@@ -1,0 +1,233 @@
+"""How objects become items: annotations are checked, the object encoded, its content stored, the entry committed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakefolio import items
+from lakefolio.content.reupload_buffer import Kept
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.format.names import check_folio, check_item, new_id
+from lakefolio.items.handler import Encoded, Handler
+from lakefolio.model.changes import Change, Put, Stored, content_facts
+from lakefolio.process.keywords import check_keywords, keywords_of
+from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.scratch import scratch_folder
+from lakefolio.session.annotations import Annotations
+from lakefolio.session.batches import known, open_batch, planned, view
+from lakefolio.session.local_failures import named_failures
+from lakefolio.session.reading import about
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+
+__all__ = ["put", "put_encoded", "put_reference"]
+
+_NOWHERE = Path()
+_ADDING = {"description", "inputs", "tags", "metadata", "overwrite", "keep", "code", "models", "category"}
+"""What is taken before a handler is asked; named to who misspells it."""
+
+
+def put(
+    session: Session,
+    /,
+    folio: str,
+    item: str,
+    obj: Any,
+    said: Annotations,
+    *,
+    kind: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    provided: Change | None = None,
+) -> None:
+    """Store an object as an item.
+
+    Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
+    holds already is referred to, not stored.
+
+    Args:
+        folio: The folio; it exists from its first item on.
+        item: The name in it.
+        obj: Any object that a handler stores.
+        said: What is said of it. Where it replaces an item without ``keep``, a warning names what was said of that
+            one and is not of this.
+        kind: The handler to use; by default the one that accepts the object's type.
+        options: What the handler takes besides.
+        provided: A change of the same commit that comes first: if it is refused, so is all.
+
+    Raises:
+        AlreadyExistsError: The name is taken and ``overwrite`` is False.
+        InvalidInputError: A name, tag or value that can't be stored.
+        UnsupportedTypeError: No handler stores such objects.
+        NotFoundError: An input does not exist.
+    """
+    if options:
+        _check_options(obj, kind, options)
+    _admit(session, folio, item, said)
+    try:
+        handler = _handler(obj, kind)
+    except LakefolioError as exc:
+        raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+    scratch = scratch_folder() if getattr(handler, "uses_scratch", True) else None
+    try:
+        with named_failures(scratch):
+            encoded = handler.encode(obj, scratch=scratch or _NOWHERE, **(options or {}))
+    except BaseException as exc:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(exc, LakefolioError):
+            raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+        raise
+    session.put_encoded(folio, item, encoded, scratch, said, provided=provided)
+
+
+def put_encoded(
+    session: Session,
+    /,
+    folio: str,
+    item: str,
+    encoded: Encoded,
+    scratch: Path | None,
+    said: Annotations,
+    *,
+    provided: Change | None = None,
+) -> None:
+    """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
+    session.check_writable()
+    try:
+        with _keeping(session) as kept:
+            if scratch is not None:
+                kept.own(scratch)
+            try:
+                with named_failures(scratch):
+                    stored = session.blobs.put(encoded, known(session), kept)
+            except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
+                raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
+            _put(session, folio, item, stored, said.or_described(encoded.description), kept=kept, provided=provided)
+    except BaseException:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def put_reference(
+    session: Session,
+    /,
+    folio: str,
+    item: str,
+    uri: str | Path,
+    said: Annotations,
+    *,
+    kind: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """Register content that lies elsewhere, with its size, ETag and version id; nothing is copied.
+
+    Raises:
+        AlreadyExistsError: The name is taken and ``overwrite`` is False.
+        InvalidInputError: A name or address that can't be used.
+    """
+    _admit(session, folio, item, said)
+    stored = session.references.register(uri, kind=kind, **(options or {}))
+    _put(session, folio, item, stored, said)
+
+
+def _admit(session: Session, folio: str, item: str, said: Annotations) -> None:
+    """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
+    session.check_writable()
+    check_folio(folio)
+    check_item(item)
+    if not said.overwrite and known(session).live(folio, item) and session.unwatched_state().live(folio, item):
+        # a change whose only use is to be refused, so that the refusal is worded in one place
+        nothing = Stored(kind="", storage="inline")
+        planned(session, [Put(folio=folio, item=item, stored=nothing, entry_id="")], view(session))
+
+
+@contextmanager
+def _keeping(session: Session) -> Iterator[Kept]:
+    """Give the open batch's store of content on its way, or one of its own for a single commit."""
+    batch = open_batch(session)
+    if batch is not None:
+        yield batch.kept
+        return
+    kept = Kept(whole=True)
+    try:
+        yield kept
+    finally:
+        kept.close()
+
+
+def _put(
+    session: Session,
+    folio: str,
+    item: str,
+    stored: Stored,
+    said: Annotations,
+    *,
+    kept: Kept | None = None,
+    provided: Change | None = None,
+) -> None:
+    put = Put(
+        folio=folio,
+        item=item,
+        stored=stored,
+        entry_id=new_id(),
+        description=said.description,
+        tags=said.tags,
+        inputs=said.inputs,
+        metadata=said.metadata,
+        overwrite=said.overwrite,
+        run_id=session.run_id,
+        keep=said.keep,
+    )
+    lost = _lost(session, put, said) if said.overwrite and said.unsaid and not said.keep else None
+    session.apply(*(() if provided is None else (provided,)), put, kept=kept)
+    if lost is not None:
+        notice(lost)
+
+
+def _lost(session: Session, put: Put, said: Annotations) -> LakefolioWarning | None:
+    """Return the warning to give if the entry that is replaced has words that the new one lacks."""
+    try:
+        old = known(session).entry(put.folio, put.item)
+    except IntegrityError:  # its row can't be read: replacing it is how that is mended
+        return None
+    if old is None:
+        return None
+    there = {
+        "description": bool(old.description),
+        "tags": bool(old.tags),
+        "metadata": bool(old.facts.keys() - content_facts(old.storage)),
+    }
+    lost = [name for name in said.unsaid if there[name]]
+    if not lost:
+        return None
+    named = " and ".join([", ".join(lost[:-1]), lost[-1]] if len(lost) > 1 else lost)
+    return LakefolioWarning(
+        f"item {put.item!r} of folio {put.folio!r} was overwritten; its {named} {_were(lost)} not carried over",
+        kind="words-dropped",
+        hint=f"keep=True carries them over; {old.ref} still has them",
+    )
+
+
+def _handler(obj: Any, kind: str | None) -> Handler:
+    return items.handler_for(obj) if kind is None else items.handler_of(kind)
+
+
+def _check_options(obj: Any, kind: str | None, options: Iterable[str]) -> None:
+    """Raise UnsupportedTypeError (kind ``unknown-keyword``) for options that the handler does not take."""
+    try:
+        handler = _handler(obj, kind)
+    except UnsupportedTypeError:  # said where the item is named
+        return
+    known = keywords_of(handler.encode)
+    if known is not None:
+        check_keywords(f"adding an item of kind {handler.kind!r}", options, known - {"obj", "scratch"} | _ADDING)
+
+
+def _were(names: list[str]) -> str:
+    return "was" if names in (["description"], ["metadata"]) else "were"
