@@ -21,6 +21,7 @@ SLOW = {
     "faults/test_upkeep_faults.py",
     "faults/test_wrong_answers.py",
     "items/test_hostile_models.py::test_no_change_of_one_array_or_number_crashes_the_reader",
+    "interop/test_mlflow.py",
     "model/test_gc_model.py",
     "model/test_group_commit_model.py",
     "runs/test_lost.py",

@@ -14,26 +14,20 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar, NoReturn
 
 from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
-from lakefolio.errors import AddressNotFoundError, InvalidInputError, ReadOnlyError, nearest
+from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.format.digest import sha256_of_bytes
-from lakefolio.format.names import new_id
 from lakefolio.interop.addresses import SCHEME, Address
+from lakefolio.interop.tree import Info, Place, find_place, is_folder
 from lakefolio.lake import Lake, open_lake
-from lakefolio.model.entries import Entry
-from lakefolio.process.scratch import private_folder
 
 __all__ = ["LakeFileSystem"]
-
-Info = dict[str, Any]
 
 
 class LakeFileSystem(AbstractFileSystem):
@@ -100,18 +94,9 @@ class LakeFileSystem(AbstractFileSystem):
                 return lake.at(named.target_version)
         return lake.at(at)
 
-    def _look(self, path: str) -> _Place:
-        """Find what an address names: an item, a file in a folder item, or a level of names."""
+    def _look(self, path: str) -> Place:
         address = Address.parse(path)
-        lake = self._lake(address)
-        entries = {entry.item: entry for entry in lake.items(address.folio)} if address.folio else {}
-        head = address.path
-        while head:
-            entry = entries.get(head)
-            if entry is not None and (head == address.path or entry.kind == "directory"):
-                return _Place(address, lake, entries, entry, address.path[len(head) + 1 :])
-            head = head.rpartition("/")[0]
-        return _Place(address, lake, entries)
+        return find_place(self._lake(address), address)
 
     def info(self, path: str, **options: Any) -> Info:
         """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also what is known about it.
@@ -119,14 +104,7 @@ class LakeFileSystem(AbstractFileSystem):
         Raises:
             AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
         """
-        place = self._look(path)
-        if place.entry is None:
-            if place.address.folio and not any(True for _ in place.level()):
-                raise place.missing()
-            return _folder(place.address)
-        if not place.inner:
-            return _entry_info(place.address, place.entry)
-        return _file_info(place.address, place.local())
+        return self._look(path).info()
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Info] | list[str]:
         """List the folios of a lake, the items of a folio, or the files of a folder item; a file lists itself.
@@ -136,11 +114,7 @@ class LakeFileSystem(AbstractFileSystem):
         Raises:
             AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
         """
-        place = self._look(path)
-        found = place.listed()
-        if not found and (place.address.folio and place.entry is None):
-            raise place.missing()
-        found.sort(key=lambda one: str(one["name"]))
+        found = sorted(self._look(path).listed(), key=lambda one: str(one["name"]))
         return found if detail else [one["name"] for one in found]
 
     def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> list[str] | dict[str, Info]:
@@ -174,13 +148,9 @@ class LakeFileSystem(AbstractFileSystem):
         if mode != "rb":
             raise self._refused("writing")
         place = self._look(path)
-        if place.entry is None:
-            if any(True for _ in place.level()):
-                raise _is_folder(place.address)
-            raise place.missing()
         local = place.local()
         if local.is_dir():
-            raise _is_folder(place.address)
+            raise is_folder(place.address)
         return local.open("rb")
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
@@ -253,127 +223,8 @@ class LakeFileSystem(AbstractFileSystem):
         raise self._refused("writing")
 
 
-@dataclass(frozen=True)
-class _Place:
-    """What an address names in a lake at one version.
-
-    Attributes:
-        address: The address.
-        lake: The lake at the version that it names.
-        entries: The items of its folio, by name.
-        entry: The item that it is, or that it lies in; None for a level of names.
-        inner: The path in a folder item; empty for the item itself.
-    """
-
-    address: Address
-    lake: Lake
-    entries: Mapping[str, Entry]
-    entry: Entry | None = None
-    inner: str = ""
-
-    def local(self) -> Path:
-        """Return a verified local file or folder with the content."""
-        assert self.entry is not None
-        folio = self.lake.folio(self.entry.folio)
-        if self.entry.storage == "reference":
-            suffix = ".parquet" if self.entry.kind == "table" else ""
-            found = folio.export(self.entry.item, private_folder() / f"{new_id()}{suffix}")
-        else:
-            found = Path(folio.item_path(self.entry.item))
-        if not self.inner:
-            return found
-        inside = (found / self.inner).resolve()
-        if not inside.is_relative_to(found.resolve()) or not inside.exists():
-            raise self.missing()
-        return inside
-
-    def level(self) -> Iterator[Info]:
-        """Give what lies one level below a folio's or an item's name."""
-        address = self.address
-        if address.path:
-            yield from self._items(f"{address.path}/")
-            return
-        before = f"{address.folio}/" if address.folio else ""
-        below = {name[len(before) :].partition("/")[0] for name in self.lake.folios() if name.startswith(before)}
-        yield from (_folder(replace(address, folio=before + name)) for name in below)
-        yield from self._items("")
-
-    def _items(self, before: str) -> Iterator[Info]:
-        levels = set()
-        for name, entry in self.entries.items():
-            if not name.startswith(before):
-                continue
-            head, mark, _ = name[len(before) :].partition("/")
-            if not mark:
-                yield _entry_info(replace(self.address, path=name), entry)
-            elif head not in levels and before + head not in self.entries:
-                levels.add(head)
-                yield _folder(replace(self.address, path=before + head))
-
-    def listed(self) -> list[Info]:
-        """Return what ``ls`` shows."""
-        if self.entry is None:
-            return list(self.level())
-        if not self.inner and self.entry.kind != "directory":
-            return [_entry_info(self.address, self.entry), *self._items(f"{self.address.path}/")]
-        local = self.local()
-        if not local.is_dir():
-            return [_file_info(self.address, local)]
-        return [
-            _file_info(replace(self.address, path=f"{self.address.path}/{one.name}"), one) for one in local.iterdir()
-        ]
-
-    def missing(self) -> AddressNotFoundError:
-        """Make the error that says that nothing lies here, and names the nearest."""
-        address = self.address
-        folios = self.lake.folios()
-        if address.path and self.entries:
-            close = nearest(address.path, self.entries)
-        else:
-            close = nearest(address.folio, folios) if folios else "the lake is empty"
-        return AddressNotFoundError(
-            f"nothing lies at {SCHEME}://{address}",
-            hint=close,
-            folio=address.folio or None,
-            item=address.path or None,
-            uri=f"{SCHEME}://{address}",
-        )
-
-
 def _matcher(pattern: str) -> Callable[[str], Any]:
     try:
         return re.compile(glob_translate(pattern)).match
     except ValueError as exc:
         raise InvalidInputError(f"{pattern!r} is no pattern: {exc}", kind="bad-pattern", hint="write **/*.txt") from exc
-
-
-def _folder(address: Address) -> Info:
-    return {"name": str(address), "size": 0, "type": "directory"}
-
-
-def _entry_info(address: Address, entry: Entry) -> Info:
-    folder = entry.kind == "directory"
-    return {
-        "name": str(address),
-        "size": 0 if folder else entry.size_bytes,
-        "type": "directory" if folder else "file",
-        "kind": entry.kind,
-        "version": entry.version,
-        "digest": entry.digest,
-        "created": entry.committed_at,
-    }
-
-
-def _file_info(address: Address, local: Path) -> Info:
-    if local.is_dir():
-        return _folder(address)
-    return {"name": str(address), "size": local.stat().st_size, "type": "file"}
-
-
-def _is_folder(address: Address) -> InvalidInputError:
-    return InvalidInputError(
-        f"{SCHEME}://{address} is a folder, not a file",
-        kind="wrong-kind",
-        hint="fs.ls lists what it holds",
-        uri=f"{SCHEME}://{address}",
-    )

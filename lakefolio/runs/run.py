@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.format.names import check_item, parse_ref
+from lakefolio.format.times import parse_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.resolve import check_run
 from lakefolio.process.clock import elapsing_s
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["Run", "current_run"]
 
 _FURTHEST: Final = 2**63
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
 
@@ -253,13 +257,19 @@ class Run(RunFacts):
             step = metrics.pop("step")
         self.log_metrics(metrics, step)
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log metrics as :meth:`log` does, also of names that are no Python words."""
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None, *, at: Any = None) -> None:
+        """Log metrics as :meth:`log` does, also of names that are no Python words.
+
+        Args:
+            metrics: Name -> number.
+            step: The step of all of them.
+            at: When they were measured, a time with a zone or a text of one; by default now.
+        """
         if self._over:
             self._check_open()
         if step is not None and not (type(step) is int and -_FURTHEST <= step < _FURTHEST):
             step = step_of(step)
-        now = self._clock() // 1000
+        now = self._clock() // 1000 if at is None else _microseconds(at)
         run_id, names = self.run_id, self._names
         points: list[Point] = []
         for name, value in metrics.items():
@@ -318,14 +328,19 @@ class Run(RunFacts):
 
     # -- how it ends ---------------------------------------------------------------------------------------
 
-    def finish(self, status: str = "done") -> Self:
+    def finish(self, status: str = "done", *, ended_at: Any = None) -> Self:
         """End it, with all that was logged, in one commit.
 
+        Args:
+            status: ``done``, ``failed`` or ``lost``.
+            ended_at: When it ended, if that was earlier; by default now.
+
         Raises:
-            InvalidInputError: kind ``run-ended``, if it has ended; ``bad-run-status``.
+            InvalidInputError: kind ``run-ended``, if it has ended; ``bad-run-status``, ``bad-time``.
             StorageError: The store failed; call it again.
         """
-        return self._end(check_status(status, RUN_OVER), {})
+        said = {} if ended_at is None else {"ended_at": parse_time(ended_at).isoformat()}
+        return self._end(check_status(status, RUN_OVER), said)
 
     def fail(self, error: BaseException | str) -> Self:
         """End it as ``failed``, with the traceback of an exception, or a text."""
@@ -394,3 +409,7 @@ class Run(RunFacts):
                 self._finish("failed", error_facts(exc))
             except Exception as own:  # the user's error is the one to be seen
                 exc.add_note(f"lakefolio could not record that run {self.run_id} failed: {own}")
+
+
+def _microseconds(at: Any) -> int:
+    return (parse_time(at) - _EPOCH) // _MICROSECOND

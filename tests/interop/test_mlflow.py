@@ -1,0 +1,295 @@
+"""MLflow's own client, search and autologging work on a lake, and what it logs are runs of the lake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lakefolio as lf
+
+ROOT = Path(__file__).parents[2]
+mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is in the extras mlflow and test")
+
+
+@pytest.fixture(scope="session")
+def _entry_points(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Declare the entry points as the wheel does, and let MLflow look for them."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    info = tmp_path_factory.mktemp("dist") / "lakefolio_plugins-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lakefolio-plugins\nVersion: 0\n")
+    lines = [
+        line
+        for group, entries in declared.items()
+        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    sys.path.insert(0, str(info.parent))
+    from mlflow.store.artifact import artifact_repository_registry as artifacts
+    from mlflow.tracking._model_registry import utils as models
+    from mlflow.tracking._tracking_service import utils as tracking
+
+    tracking._tracking_store_registry.register_entrypoints()
+    models._get_store_registry().register_entrypoints()
+    artifacts._artifact_repository_registry.register_entrypoints()
+    sys.path.remove(str(info.parent))
+
+
+@pytest.fixture
+def place(_entry_points: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    mlflow.set_tracking_uri(f"lakefolio://{tmp_path}/lake")
+    mlflow.set_registry_uri(f"lakefolio://{tmp_path}/lake")
+    yield tmp_path / "lake"
+    while mlflow.active_run():
+        mlflow.end_run("KILLED")
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)  # MLflow tells its children so
+
+
+@pytest.fixture
+def client(place: Path):
+    return mlflow.MlflowClient()
+
+
+def test_a_run_of_mlflow_is_a_run_of_the_lake(place: Path) -> None:
+    mlflow.set_experiment("churn")
+    with mlflow.start_run(run_name="first", tags={"team": "a"}) as run:
+        mlflow.log_params({"lr": 0.1, "layers": 3, "opt": "adam", "exact": "0.10"})
+        for step in range(3):
+            mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        with mlflow.start_run(run_name="child", nested=True) as child:
+            pass
+    lake = lf.open(place)
+    known = lake.get_run(run.info.run_id)
+    assert (known.name, known.project, known.status) == ("first", "churn", "done")
+    assert known.params == {"lr": 0.1, "layers": 3, "opt": "adam", "exact": "0.10"}
+    assert known.metrics["loss"] == pytest.approx(1 / 3)
+    assert known.metadata["tags.team"] == "a"
+    assert known.children == [child.info.run_id]
+    assert lake.metric_history(known.run_id, "loss").column("step").to_pylist() == [0, 1, 2]
+    assert lake.sql("select name from runs where lr = 0.1").fetchall() == [("first",)]
+    assert lake.check().ok
+
+
+def test_what_is_logged_comes_back_exactly(client) -> None:
+    run_id = client.create_run("0", start_time=1_700_000_000_123).info.run_id
+    client.log_metric(run_id, "m", float("nan"), timestamp=1_700_000_000_999, step=-3)
+    client.log_metric(run_id, "m", float("inf"), timestamp=5, step=7)
+    client.log_metric(run_id, "m", 2.5, timestamp=4, step=7)
+    client.log_param(run_id, "a/b c", "")
+    client.log_param(run_id, "big", "123456789012345678901234567890")
+    client.log_param(run_id, "truth", "True")
+    client.set_tag(run_id, "x:y", "tab\there\nline")
+    client.set_terminated(run_id, "KILLED", end_time=1_700_000_001_000)
+    run = client.get_run(run_id)
+    assert (run.info.start_time, run.info.end_time, run.info.status) == (1_700_000_000_123, 1_700_000_001_000, "KILLED")
+    assert run.data.params == {"a/b c": "", "big": "123456789012345678901234567890", "truth": "True"}
+    assert run.data.tags["x:y"] == "tab\there\nline"
+    assert run.data.metrics == {"m": float("inf")}
+    points = [(one.step, one.timestamp) for one in client.get_metric_history(run_id, "m")]
+    assert points == [(-3, 1_700_000_000_999), (7, 5), (7, 4)]
+
+
+def test_parameters_do_not_change_and_ended_runs_take_more(client) -> None:
+    run_id = client.create_run("0").info.run_id
+    client.log_param(run_id, "lr", 0.1)
+    client.log_param(run_id, "lr", 0.1)
+    with pytest.raises(mlflow.MlflowException, match="Changing param values"):
+        client.log_param(run_id, "lr", 0.2)
+    client.set_terminated(run_id, end_time=1_900_000_000_000)
+    client.set_tag(run_id, "late", "1")
+    client.log_metric(run_id, "late", 4.0)
+    client.log_param(run_id, "late", "x")
+    client.delete_tag(run_id, "late")
+    run = client.get_run(run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_900_000_000_000)
+    assert run.data.metrics == {"late": 4.0}
+    assert run.data.params == {"lr": "0.1", "late": "x"}
+    assert "late" not in run.data.tags
+    client.update_run(run_id, status="RUNNING", name="again")
+    assert client.get_run(run_id).info.status == "RUNNING"
+    assert client.get_run(run_id).info.run_name == "again"
+
+
+def test_search_speaks_the_syntax_of_mlflow(client) -> None:
+    first = client.create_experiment("one", tags={"k": "v"})
+    for i in range(4):
+        run = client.create_run(first, run_name=f"r{i}", start_time=i + 1)
+        client.log_param(run.info.run_id, "i", i)
+        client.log_metric(run.info.run_id, "acc", i / 10, step=1)
+    found = client.search_runs([first], "metrics.acc > 0.05 and params.i != '2'", order_by=["metrics.acc DESC"])
+    assert [run.info.run_name for run in found] == ["r3", "r1"]
+    page = client.search_runs([first], max_results=3)
+    assert [run.info.run_name for run in page] == ["r3", "r2", "r1"]
+    assert [run.info.run_name for run in client.search_runs([first], page_token=page.token)] == ["r0"]
+    client.delete_run(found[0].info.run_id)
+    assert len(client.search_runs([first])) == 3
+    assert len(client.search_runs([first], run_view_type=mlflow.entities.ViewType.ALL)) == 4
+    client.restore_run(found[0].info.run_id)
+    assert [one.name for one in client.search_experiments(filter_string="tags.k = 'v'")] == ["one"]
+    client.delete_experiment(first)
+    assert client.search_runs([first]) == []
+    with pytest.raises(mlflow.MlflowException, match="deleted state"):
+        client.create_experiment("one")
+    client.restore_experiment(first)
+    client.rename_experiment(first, "uno")
+    assert client.get_experiment_by_name("uno").experiment_id == first
+    assert len(client.search_runs([first])) == 4
+
+
+def test_an_experiment_is_made_once_however_many_make_it_at_once(place: Path) -> None:
+    barrier, ids = threading.Barrier(6), []
+
+    def make() -> None:
+        client = mlflow.MlflowClient()
+        barrier.wait()
+        try:
+            ids.append(client.create_experiment("same"))
+        except mlflow.MlflowException as exc:
+            assert exc.error_code == "RESOURCE_ALREADY_EXISTS"
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(ids) == 1
+    assert [one.name for one in mlflow.search_experiments(filter_string="name = 'same'")] == ["same"]
+
+
+def test_artifacts_are_items_of_the_run(place: Path, client, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "precision@k: 1.txt").write_text("p")
+    (folder / "top.bin").write_bytes(bytes(100_000))
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(folder), "results")
+        mlflow.log_text("hello", "notes.txt")
+        mlflow.log_dict({"a": 1}, "conf.json")
+    run_id = run.info.run_id
+    assert [one.path for one in client.list_artifacts(run_id)] == ["conf.json", "notes.txt", "results"]
+    assert [(one.path, one.is_dir) for one in client.list_artifacts(run_id, "results")] == [
+        ("results/deep", True),
+        ("results/top.bin", False),
+    ]
+    assert client.list_artifacts(run_id, "notes.txt") == []
+    assert [one.path for one in client.list_artifacts(run_id, "results/deep")] == ["results/deep/precision@k: 1.txt"]
+    local = Path(client.download_artifacts(run_id, "results", str(tmp_path)))
+    assert (local / "deep" / "precision@k: 1.txt").read_text() == "p"
+    assert (local / "top.bin").stat().st_size == 100_000
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/notes.txt") == "hello"
+    client.log_text(run_id, "late", "late.txt")  # after its end
+    lake = lf.open(place)
+    outputs = {one.name for one in lake.get_run(run_id).outputs}
+    assert {"conf.json", "notes.txt", "results/top.bin"} <= outputs
+    assert lake.get(f"runs/{run_id}:late.txt").read_text() == "late"
+    with pytest.raises(mlflow.MlflowException, match="please ensure that the path is correct"):
+        client.download_artifacts(run_id, "nothing.txt", str(tmp_path))
+    with pytest.raises(mlflow.MlflowException, match="Invalid"):
+        client.log_text(run_id, "x", "../up.txt")
+
+
+def test_the_registry_keeps_models_versions_and_aliases(client) -> None:
+    client.create_registered_model("my model", tags={"t": "1"}, description="d")
+    with pytest.raises(mlflow.MlflowException, match="already exists"):
+        client.create_registered_model("my model")
+    for source in ("s3://a/1", "s3://a/2"):
+        client.create_model_version("my model", source, tags={"s": source})
+    client.set_registered_model_alias("my model", "champion", "1")
+    assert client.get_model_version_by_alias("my model", "champion").source == "s3://a/1"
+    client.set_registered_model_alias("my model", "champion", "2")
+    assert client.get_registered_model("my model").aliases == {"champion": 2}
+    assert [one.version for one in client.search_model_versions("name = 'my model'")] == [2, 1]
+    client.transition_model_version_stage("my model", "1", "Production")
+    client.transition_model_version_stage("my model", "2", "Production", archive_existing_versions=True)
+    assert client.get_model_version("my model", "1").current_stage == "Archived"
+    client.rename_registered_model("my model", "other")
+    assert client.get_model_version_by_alias("other", "champion").tags == {"s": "s3://a/2"}
+    client.delete_model_version("other", "2")
+    assert client.get_registered_model("other").aliases == {}
+    assert client.create_model_version("other", "s3://a/3").version == 3
+    client.delete_registered_model("other")
+    assert client.search_registered_models() == []
+    with pytest.raises(mlflow.MlflowException, match="not found"):
+        client.get_registered_model("other")
+
+
+def test_sklearn_is_logged_by_itself_and_loads_from_the_registry(place: Path) -> None:
+    linear = pytest.importorskip("sklearn.linear_model", reason="in the extra test")
+    mlflow.sklearn.autolog(log_input_examples=False, log_model_signatures=False)
+    try:
+        with mlflow.start_run() as run:
+            model = linear.LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    (logged,) = mlflow.search_logged_models(output_format="list")
+    assert str(logged.status) == "READY"
+    assert logged.source_run_id == run.info.run_id
+    mlflow.register_model(logged.model_uri, "line")
+    again = mlflow.sklearn.load_model("models:/line/1")
+    assert again.predict([[2.0]]) == pytest.approx(model.predict([[2.0]]))
+    lake = lf.open(place)
+    known = lake.get_run(run.info.run_id)
+    assert known.params["fit_intercept"] is True
+    assert known.metrics["training_r2_score"] == pytest.approx(1.0)
+    assert "MLmodel" in {one.name for one in known.outputs}
+
+
+def test_datasets_and_models_of_a_run(client) -> None:
+    run_id = client.create_run("0").info.run_id
+    data = mlflow.entities.Dataset("flights", "abc", "local", '{"uri": "x"}')
+    tag = mlflow.entities.InputTag("mlflow.data.context", "train")
+    for _ in range(2):
+        client.log_inputs(run_id, [mlflow.entities.DatasetInput(data, [tag])])
+    model = client.create_logged_model("0", name="m", source_run_id=run_id)
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput(model.model_id, 2)])
+    client.log_metric(run_id, "auc", 0.5, model_id=model.model_id)
+    run = client.get_run(run_id)
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["flights"]
+    assert [one.model_id for one in run.outputs.model_outputs] == [model.model_id]
+    assert [one.value for one in client.get_logged_model(model.model_id).metrics] == [0.5]
+
+
+def test_a_killed_process_leaves_a_run_that_says_so(place: Path, client) -> None:
+    code = f"""
+import os
+from lakefolio.interop.mlflow.tracking import LakefolioTrackingStore
+store = LakefolioTrackingStore("lakefolio://{place}")
+print(store.create_run("0", "u", 1, [], "gone").info.run_id, flush=True)
+os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    run_id = done.stdout.strip()
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert client.search_runs(["0"])[0].info.status == "KILLED"
+    client.log_metric(run_id, "m", 1.0)  # another process goes on with it
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_a_bucket_is_as_good_as_a_folder(place: Path, s3_uri: str) -> None:
+    mlflow.set_tracking_uri(f"lakefolio://{s3_uri}")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("m", 1.0)
+        mlflow.log_text("hello", "a/b.txt")
+    assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/a/b.txt") == "hello"
+    assert mlflow.get_run(run.info.run_id).data.metrics == {"m": 1.0}
+
+
+@pytest.mark.usefixtures("_entry_points")
+def test_a_relative_place_is_refused() -> None:
+    mlflow.set_tracking_uri("lakefolio:lake")
+    try:
+        with pytest.raises(lf.InvalidInputError, match="names no lake"):
+            mlflow.search_experiments()
+    finally:
+        mlflow.set_tracking_uri(None)
