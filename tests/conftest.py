@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: see lakefolio.testing.fixtures; and no test sees the user's own settings."""
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,5 @@ def _clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(empty / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+    caches = tmp_path_factory.getbasetemp() / "caches"  # one for each test, made only if something is put there
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / secrets.token_hex(8)))

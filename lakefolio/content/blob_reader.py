@@ -1,15 +1,25 @@
 """Content on its way out: nothing is believed, size and SHA-256 are checked before a byte is handed on.
 
+Reading costs one pass: each piece is hashed while the processor's cache still holds it, and copied to memory that
+belongs to the reader alone, who gets it writable. A private mapping of the blob's file would save the copy (a sixth of
+the time of hashing), but not keep the promise: until a page is touched it shows later changes of the file, a page that
+the system dropped is read from the disk again, unverified, and a file that is cut short ends the process.
+
+What comes from a bucket is kept in the local cache, so that it comes once.
+
 FORMAT.md, "Blobs" and "Reading".
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+import numpy as np
+import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, NotFoundError, one_line
 from lakefolio.format.digest import sha256_of_bytes
@@ -22,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BlobSource"]
 
-_FETCH_BYTES = 2 * 2**20
-_IN_MEMORY_BYTES = 32 * 2**20
+_PIECE_BYTES: Final = 1 << 19
+_IN_MEMORY_BYTES: Final = 256 << 20
 
 
 class BlobSource:
@@ -35,16 +45,16 @@ class BlobSource:
         cache: FileCache,
         entry: Entry,
         *,
-        verify: bool,
+        use_cache: bool,
         given_up: Callable[[Entry, bool], None],
         on_read: Callable[[int, int], None],
     ) -> None:
         self._on_read = on_read
+        self._use_cache = use_cache and store.local_path is None and store.scheme != "memory"
         self._given_up = given_up
         self._store = store
         self._cache = cache
         self._entry = entry
-        self._verify = verify
         if entry.storage not in ("inline", "blob") or (entry.storage == "inline" and entry.content is None):
             raise IntegrityError(
                 f"content of item {entry.ref} is said to be stored {entry.storage!r}, which this library can't read",
@@ -72,12 +82,18 @@ class BlobSource:
         self.row_count = entry.row_count
 
     def read(self) -> memoryview:
-        """See Source. One request, none for inline content."""
-        entry = self._entry
-        data = memoryview(entry.content) if entry.content is not None else memoryview(self._get()).cast("B")
-        if self._verify:
-            self._check(len(data), lambda: sha256_of_bytes(data))
-        return data
+        """See Source. Inline content costs no request; content of a bucket none if the local cache holds it."""
+        if self._entry.content is not None:
+            self._check(len(self._entry.content), sha256_of_bytes(self._entry.content))
+            return memoryview(self._entry.content)
+        if not self._use_cache:
+            return self._into_memory(self._pieces())
+        copy = self._cache.opened(self._digest, self._file_name())
+        if copy is not None:
+            with copy, suppress(IntegrityError, OSError):  # anyone may write there: it is fetched again
+                return self._into_memory(iter(lambda: copy.read(_PIECE_BYTES), b""))
+        with self._cache.keeping(self._digest, self._file_name()) as keep:
+            return self._into_memory(self._pieces(keep))
 
     def verify(self) -> int:
         """Read everything in pieces, check it, and return the number of bytes."""
@@ -86,10 +102,15 @@ class BlobSource:
         return self._stream(lambda piece: None)
 
     def open(self) -> BinaryIO:
-        """See Source. Small content is held in memory, large content in the local cache."""
-        if self._entry.content is not None or 0 <= self.size_bytes <= _IN_MEMORY_BYTES:
-            return io.BytesIO(self.read())
+        """See Source. Content of up to 256 MiB is held in memory, larger content in the local cache."""
+        if self.in_memory:
+            return cast("BinaryIO", pa.BufferReader(pa.py_buffer(self.read())))
         return self.path().open("rb")
+
+    @property
+    def in_memory(self) -> bool:
+        """See Source."""
+        return self._entry.content is not None or 0 <= self.size_bytes <= _IN_MEMORY_BYTES
 
     def path(self) -> Path:
         """See Source. The file lies in the local cache; changing it does not change the lake."""
@@ -110,14 +131,6 @@ class BlobSource:
         suffix = "" if self._entry.format in (None, "file") else f".{self._entry.format}"
         return self._entry.item + suffix
 
-    def _get(self) -> Any:
-        assert self._key is not None
-        try:
-            return self._store.get(self._key)
-        except NotFoundError as exc:
-            self._given_up(self._entry, True)
-            raise self._damage("is missing", "blob-missing") from exc
-
     def _fetch(self, target: Path) -> None:
         if self._key is None:
             target.write_bytes(self.read())
@@ -125,27 +138,63 @@ class BlobSource:
         with target.open("wb") as file:
             self._stream(file.write)
 
-    def _stream(self, write: Callable[[bytes | memoryview], Any]) -> int:
-        hasher, size_bytes = hashlib.sha256(), 0
+    def _stream(self, write: Callable[[bytes | memoryview], object]) -> int:
+        hasher, done = hashlib.sha256(), 0
+        for piece in self._pieces(write):
+            hasher.update(piece)
+            done += len(piece)
+        self._check(done, f"sha256:{hasher.hexdigest()}")
+        return done
+
+    def _pieces(self, write: Callable[[bytes | memoryview], object] | None = None) -> Iterator[memoryview]:
+        """Yield the content as it lies in the store, and give it to ``write``, if any."""
         assert self._key is not None
+        size_bytes = self.size_bytes if self.size_bytes >= 0 else None
+        done = 0
         try:
-            for piece in self._store.get_stream(self._key, _FETCH_BYTES):
-                hasher.update(piece)
-                size_bytes += len(piece)
-                write(piece)
-                self._on_read(size_bytes, self.size_bytes)
+            for piece in self._store.get_stream(self._key, _PIECE_BYTES, size_bytes=size_bytes):
+                yield piece
+                if write is not None:
+                    write(piece)
+                done += len(piece)
+                self._on_read(done, self.size_bytes)
         except NotFoundError as exc:
             self._given_up(self._entry, True)
             raise self._damage("is missing", "blob-missing") from exc
-        self._check(size_bytes, lambda: f"sha256:{hasher.hexdigest()}")
-        return size_bytes
 
-    def _check(self, size_bytes: int, digest: Any) -> None:
+    def _into_memory(self, pieces: Iterable[bytes | memoryview]) -> memoryview:
+        """Return the content, verified, in memory that nobody else holds."""
+        hasher, done = hashlib.sha256(), 0
+        target = self._memory()
+        for piece in pieces:
+            hasher.update(piece)
+            room = target[done : done + len(piece)]
+            room[:] = piece[: len(room)]
+            done += len(piece)
+        self._check(done, f"sha256:{hasher.hexdigest()}")
+        return target
+
+    def _memory(self) -> memoryview:
+        assert self._key is not None
+        size_bytes = self.size_bytes
+        if not 0 <= size_bytes <= _IN_MEMORY_BYTES:  # a row may say anything, memory is taken for what is there
+            try:
+                found = self._store.head(self._key).size_bytes
+            except NotFoundError as exc:
+                self._given_up(self._entry, True)
+                raise self._damage("is missing", "blob-missing") from exc
+            self._check_size(found)
+            size_bytes = found
+        return np.empty(size_bytes, np.uint8).data  # numpy asks for large pages
+
+    def _check(self, size_bytes: int, digest: str) -> None:
+        self._check_size(size_bytes)
+        if digest != self._digest:
+            raise self._damage(f"is damaged: its bytes have the digest {digest[:23]}…", "blob-damaged")
+
+    def _check_size(self, size_bytes: int) -> None:
         if self.size_bytes >= 0 and size_bytes != self.size_bytes:
             raise self._damage(f"has {size_bytes} bytes, expected {self.size_bytes}", "blob-truncated")
-        found = digest()
-        if found != self._digest:
-            raise self._damage(f"is damaged: its bytes have the digest {found[:23]}…", "blob-damaged")
 
     def _damage(self, what: str, kind: str) -> IntegrityError:
         entry = self._entry

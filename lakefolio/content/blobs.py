@@ -272,8 +272,12 @@ class Blobs:
         """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
         return self.source(entry).verify()
 
-    def source(self, entry: Entry, *, verify: bool = True) -> BlobSource:
+    def source(self, entry: Entry, *, use_cache: bool = True) -> BlobSource:
         """Return the content of an entry, to be read.
+
+        Args:
+            entry: The entry.
+            use_cache: Whether the local cache may answer for a bucket where content is read into memory.
 
         Raises:
             IntegrityError: If the row says something that can't be (a bad digest, a storage without content), or
@@ -283,7 +287,9 @@ class Blobs:
         self._given_up(entry, False)
         if entry.storage == "inline" and entry.content is None and self._inline is not None:
             entry = dataclasses.replace(entry, content=self._inline(entry))
-        return BlobSource(self._store, self._cache, entry, verify=verify, given_up=self._given_up, on_read=self._read)
+        return BlobSource(
+            self._store, self._cache, entry, use_cache=use_cache, given_up=self._given_up, on_read=self._read
+        )
 
     def _read(self, count: int, size_bytes: int) -> None:
         if self.on_download is not None:

@@ -1,8 +1,8 @@
-"""Local copies of blobs, for callers that need a file (FORMAT.md, "Reading").
+"""Local copies of blobs, for callers that need a file, and so that a bucket is asked once (FORMAT.md, "Reading").
 
-Keyed by digest, therefore never stale, and bounded. A copy is verified each time it is handed out, because it lies
-where anyone can write. What a living process was given stays: each process notes it in a lease, a file that it keeps
-locked for as long as it lives.
+Keyed by digest, therefore never stale, and bounded. A copy is verified each time it is read or handed out, because it
+lies where anyone can write. A file that a living process was given stays: each process notes it in a lease, a file that
+it keeps locked for as long as it lives.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import random
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
@@ -32,6 +33,8 @@ except ImportError:  # Windows: a file that is open can't be removed, which is a
 __all__ = ["FileCache", "file_cache"]
 
 _LIMIT_BYTES = 10 * 2**30
+_LOOKS: Final = 16
+"""How often the folder is looked through, on average, while as much is added as it may hold."""
 _LEASES: Final = ".leases"
 _LOCK: Final = ".lock"
 
@@ -78,25 +81,67 @@ class FileCache:
             return self._file(digest, name, fetch)
 
     def _file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
-        folder = self._root / digest.removeprefix("sha256:")
-        path = folder / (_plain(name) or "content")
-        self._hold(folder.name)
+        path = self._path(digest, name)
+        self._hold(path.parent.name)
         with self._locked(exclusive=False):  # whoever removes files now, waits; whoever does so later knows the lease
             good = path.is_file() and sha256_of_file(path) == digest
         if not good:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".partial-")
-            os.close(handle)
+            file = _partial(path.parent)
             try:
-                fetch(Path(temporary))
-                os.chmod(temporary, 0o444)
-                os.replace(temporary, path)
+                fetch(Path(file.name))
+                self._publish(file, path)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                _drop(file)
                 raise
-            self._trim()
         os.utime(path)
         return path
+
+    def opened(self, digest: str, name: str) -> BinaryIO | None:
+        """Return an open copy of the content with this digest, or None. The caller verifies what it reads."""
+        with contextlib.suppress(OSError):
+            return self._path(digest, name).open("rb", buffering=0)
+        return None
+
+    @contextlib.contextmanager
+    def keeping(self, digest: str, name: str) -> Iterator[Callable[[bytes | memoryview], object]]:
+        """Give a function that takes content in pieces; if the block ends well, they are a copy from then on.
+
+        Where the disk refuses there is no copy, and no error.
+        """
+        path = self._path(digest, name)
+        try:
+            file: BinaryIO | None = _partial(path.parent)
+        except OSError:
+            file = None
+
+        def keep(piece: bytes | memoryview) -> None:
+            nonlocal file
+            if file is not None:
+                try:
+                    file.write(piece)
+                except OSError:
+                    _drop(file)
+                    file = None
+
+        try:
+            yield keep
+        except BaseException:
+            _drop(file)
+            raise
+        if file is not None:
+            try:
+                self._publish(file, path)
+            except OSError:
+                _drop(file)
+
+    def _publish(self, file: BinaryIO, path: Path) -> None:
+        file.close()
+        os.chmod(file.name, 0o444)
+        os.replace(file.name, path)
+        self._trim(path.stat().st_size)
+
+    def _path(self, digest: str, name: str) -> Path:
+        return self._root / digest.removeprefix("sha256:") / (_plain(name) or "content")
 
     @functools.cached_property
     def _root(self) -> Path:
@@ -140,8 +185,11 @@ class FileCache:
             fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
 
-    def _trim(self) -> None:
+    def _trim(self, added_bytes: int) -> None:
+        """Remove what was used least recently if there is too much: after one addition in so many, to save the look."""
         limit_bytes = self._limit_bytes or _configured_limit()
+        if random.random() * limit_bytes > _LOOKS * added_bytes:
+            return
         with self._locked(exclusive=True):
             files = []
             for path in self._root.glob("*/*"):
@@ -173,6 +221,20 @@ def file_cache() -> FileCache:
     base = user_folder("XDG_CACHE_HOME", ".cache")
     root = Path(absolute_path(named)) if named else None if base is None else base / "lakefolio"
     return _caches.setdefault(root, FileCache(root)) if root not in _caches else _caches[root]
+
+
+def _partial(folder: Path) -> BinaryIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, path = tempfile.mkstemp(dir=folder, prefix=".partial-")
+    os.close(handle)
+    return open(path, "wb")
+
+
+def _drop(file: BinaryIO | None) -> None:
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.close()
+        Path(file.name).unlink(missing_ok=True)
 
 
 def _usable(root: Path) -> bool:

@@ -6,7 +6,6 @@ NotFoundError, naming the nearest item, if there is none. Every read sees what i
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -64,7 +63,6 @@ __all__ = [
 _TABLES = ("included_table", "referenced_table")
 _MODELS = ("model", "pytorch_model")
 _THREADS = 16
-_IN_MEMORY_BYTES = 8 * 2**20
 
 
 def get_data(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
@@ -407,11 +405,8 @@ def _is_good(reader: Session, entry: Entry) -> bool:
     try:
         if entry.storage == "reference":
             reader.references.check(entry)
-        elif (entry.size_bytes or 0) <= _IN_MEMORY_BYTES:
-            reader.blobs.source(entry).read()
         else:
-            with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
-                reader.blobs.source(entry).copy_to(Path(folder) / "content")
+            reader.blobs.verify(entry)
     except (LakefolioError, OSError):
         return False
     return True

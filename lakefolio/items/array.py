@@ -76,7 +76,7 @@ class ArrayHandler:
         )
 
     def decode(self, source: Source, details: Mapping[str, Any], *, mmap: bool = False) -> Any:
-        """Return the array, writable and with memory of its own.
+        """Return the array, writable and over memory that nobody else holds (it can't be resized in place).
 
         Args:
             source: The .npy or .npz content.
@@ -95,8 +95,7 @@ class ArrayHandler:
                 with path.open("rb") as file:
                     npy.read_header(file, path.stat().st_size)
                 return np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=npy.MAX_HEADER_BYTES)
-            with source.open() as file:
-                array = npy.read(file, source.size_bytes)
+            array = npy.in_memory(source.read())
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored array can't be read: {exc}", kind="bad-content") from exc
         return array.view(_SUBCLASSES[subclass]) if subclass in _SUBCLASSES else array

@@ -100,8 +100,16 @@ class Source(Protocol):
     row_count: int | None
     """How many rows the item is said to have, if it is said; what is decoded is held against it."""
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the content is small enough to be held in memory beside what is made of it."""
+        ...
+
     def read(self) -> memoryview:
-        """Return the whole content, verified."""
+        """Return the whole content, verified.
+
+        It belongs to the caller, who may change it and keep parts of it; only content of a few kilobytes is read-only.
+        """
         ...
 
     def open(self) -> BinaryIO:

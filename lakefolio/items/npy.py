@@ -16,9 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.items.handler import Buffers, FilePayload, Payload, changed
@@ -28,9 +29,9 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "check_stored",
     "header",
+    "in_memory",
     "is_fortran",
     "memory",
-    "read",
     "read_header",
     "read_npz",
     "write_member",
@@ -142,7 +143,20 @@ def read_header(file: BinaryIO, size_bytes: int) -> tuple[np.dtype[Any], tuple[i
     return dtype, shape, bool(fields["fortran_order"])
 
 
-def read(file: BinaryIO, size_bytes: int) -> np.ndarray[Any, Any]:
+def in_memory(content: memoryview) -> np.ndarray[Any, Any]:
+    """Return the array in a .npy file that lies in memory: over that memory if it is writable, else a copy.
+
+    Raises:
+        ValueError: As :func:`read_header` does.
+    """
+    file = pa.BufferReader(pa.py_buffer(content))
+    dtype, shape, fortran = read_header(file, len(content))
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    array = np.ndarray(shape, dtype, content, file.tell(), order=order)
+    return array if array.flags.writeable and array.flags.aligned else array.copy(order="K")
+
+
+def _read(file: BinaryIO, size_bytes: int) -> np.ndarray[Any, Any]:
     """Return the array in a .npy file, in memory of its own; arguments and errors as for :func:`read_header`."""
     dtype, shape, fortran = read_header(file, size_bytes)
     array = np.empty(shape[::-1] if fortran else shape, dtype)
@@ -172,7 +186,7 @@ def read_npz(file: BinaryIO, size_bytes: int) -> dict[str, np.ndarray[Any, Any]]
         found = {}
         for member in members:
             with archive.open(member) as content:
-                found[member.filename.removesuffix(".npy")] = read(content, member.file_size)  # type: ignore[arg-type]
+                found[member.filename.removesuffix(".npy")] = _read(content, member.file_size)  # type: ignore[arg-type]
     return found
 
 

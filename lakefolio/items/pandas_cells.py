@@ -301,7 +301,7 @@ def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     kind = plan["kind"]
     if kind == "numpy":
         dtype = np.dtype(check_dtype(plan["dtype"]))
-        found = column.to_numpy()
+        found = _writable(column)
         return found if found.dtype == dtype else found.astype(dtype)
     if kind == "zoned":
         naive = column.cast(pa.timestamp(plan["unit"])).to_numpy().astype(f"datetime64[{plan['unit']}]")
@@ -326,6 +326,19 @@ def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     if kind in ("masked", "extension"):
         return pd.api.types.pandas_dtype(plan["dtype"]).__from_arrow__(column)
     return _objects(column, plan)
+
+
+def _writable(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return the values of a column that was just read, in its own memory where that works: nobody else holds it."""
+    found: np.ndarray[Any, Any] = column.to_numpy()
+    if found.flags.writeable:
+        return found
+    if column.num_chunks == 1:
+        chunk = column.chunk(0)
+        memory = chunk.buffers()[1]
+        if memory is not None and memory.is_mutable:
+            return np.frombuffer(memory, found.dtype)[chunk.offset : chunk.offset + len(chunk)]
+    return found.copy()
 
 
 def _string_dtype(plan: Mapping[str, Any]) -> Any:

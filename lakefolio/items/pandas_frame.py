@@ -43,6 +43,7 @@ _NULLABLE: Final = {
     **{f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 """What holds missing values of a dtype that has none."""
+_MANY_COLUMNS: Final = 64
 _FOREIGN_CELLS: Final = ("numpy", "zoned", "string", "masked", "category", "text")
 
 
@@ -210,10 +211,10 @@ def from_arrow(table: pa.Table, plan: Mapping[str, Any], rows: int, *, picked: l
 
 
 def _frame(table: pa.Table, shown: list[str], cells: Mapping[str, Any], index: Any) -> Any:
-    """Put columns together; those that numpy holds are converted in one go, in blocks and in parallel."""
+    """Put columns together, writable: each in the memory it was read to, many that numpy holds in blocks."""
     import pandas as pd
 
-    if shown and all(cells[name]["kind"] == "numpy" for name in shown):
+    if len(shown) > _MANY_COLUMNS and all(cells[name]["kind"] == "numpy" for name in shown):
         frame = table.select(shown).replace_schema_metadata(None).to_pandas(ignore_metadata=True)
         if all(str(dtype) == cells[name]["dtype"] for name, dtype in zip(shown, frame.dtypes, strict=True)):
             frame.index = index

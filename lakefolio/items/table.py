@@ -28,7 +28,6 @@ from lakefolio.items.table_export import write_table
 __all__ = ["TableHandler"]
 
 _IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
-_MAP_BYTES: Final = 32 << 20
 _SLICE_BYTES: Final = 64 << 20
 _DAMAGE: Final = (
     pa.ArrowException,
@@ -379,7 +378,7 @@ def _installed(library: str) -> bool:
 
 def _checked_file(source: Source, details: Mapping[str, Any], *, on_disk: bool = False) -> Path | pa.Buffer:
     """Return the file of a table that takes no more memory than its row lets expect."""
-    in_memory = not on_disk and source.size_bytes <= _MAP_BYTES
+    in_memory = source.in_memory and not on_disk
     file = pa.py_buffer(source.read()) if in_memory else source.path()
     parquet.check_file(file, row_count=getattr(source, "row_count", None), said_bytes=details.get("nbytes"))
     return file

@@ -46,7 +46,6 @@ __all__ = ["CheckReport", "Problem", "check"]
 
 _TICKET_AGE_S: Final = 3_600
 
-_IN_MEMORY_BYTES = 32 << 20
 _LOOKS: Final = 3
 
 
@@ -356,8 +355,8 @@ def _verified(session: Session, entry: Entry) -> int:
     """Verify the stored bytes of an entry, and of a table that they are what its digest says; return how many."""
     if entry.kind != "table" or entry.format != "parquet":
         return session.blobs.verify(entry)
-    source = session.blobs.source(entry)
-    if source.size_bytes > _IN_MEMORY_BYTES:
+    source = session.blobs.source(entry, use_cache=False)
+    if not source.in_memory:
         session.blobs.verify(entry)  # the copy that is read below may come from the local cache
     try:
         TableHandler().check(source, entry.details, entry.digest or "")

@@ -165,7 +165,7 @@ def looked_up(session: Session, /, folio: str, item: str, entry: Entry | None) -
         read_entry(session.place, folio, item, entry)
 
 
-def load(session: Session, /, entry: Entry, *, verify: bool = True, **options: Any) -> Any:
+def load(session: Session, /, entry: Entry, **options: Any) -> Any:
     """Return the object of an entry, from verified bytes.
 
     Raises:
@@ -177,7 +177,7 @@ def load(session: Session, /, entry: Entry, *, verify: bool = True, **options: A
         if entry.storage == "reference":
             return session.references.load(entry, **options)
         handler = items.handler_of(entry.kind)
-        return handler.decode(session.blobs.source(entry, verify=verify), entry.details, **options)
+        return handler.decode(session.blobs.source(entry), entry.details, **options)
     except LakefolioError as exc:
         if "item" in exc.objects:
             raise

@@ -147,7 +147,9 @@ class LocalStore(Store):
         except OSError as exc:
             raise translate(exc, "read", key, self) from exc
 
-    def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
+    def get_stream(
+        self, key: str, chunk_bytes: int = CHUNK_BYTES, *, size_bytes: int | None = None
+    ) -> Iterator[memoryview]:
         try:
             with open(self._open(key), "rb", buffering=0) as file:
                 left = os.fstat(file.fileno()).st_size

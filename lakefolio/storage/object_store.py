@@ -12,16 +12,16 @@ import dataclasses
 import json
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.errors import cause, is_broken, is_missing, is_vendor_error, status_of, translate
+from lakefolio.storage.ranges import in_ranges
 from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
+from lakefolio.storage.threads import check_same_process, in_pool, submit
 
 __all__ = ["RemoteStore"]
 
@@ -35,8 +35,8 @@ _RESUMED_BYTES = 64 << 20
 _MOST_PARTS = 9000  # S3 allows 10,000
 _MOST_DELETED = 1000  # by one request of S3
 _NO_SUCH_RANGE = 416
-_THREADS = 32
 _CREATE_TRIES = 5
+_RANGE_TRIES = 4
 _BROKEN_S = 10.0
 """A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
 
@@ -83,7 +83,7 @@ class RemoteStore(Store):
 
     def check_process(self) -> None:
         if self.scheme != "memory":
-            _same_process(self.uri)
+            check_same_process(self.uri)
 
     def options_for_delta(self) -> dict[str, str]:
         return self._delta_options()
@@ -122,7 +122,14 @@ class RemoteStore(Store):
         with self._translated("read", key):
             return bytes(memoryview(self._vendor.get_range(path, start=start, length=length)))
 
-    def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
+    def get_stream(
+        self, key: str, chunk_bytes: int = CHUNK_BYTES, *, size_bytes: int | None = None
+    ) -> Iterator[memoryview]:
+        if size_bytes is not None and size_bytes > CHUNK_BYTES and self.scheme != "memory" and not in_pool():
+            return in_ranges(lambda start, length: self._range(key, start, length), size_bytes)
+        return self._stream(key, chunk_bytes)
+
+    def _stream(self, key: str, chunk_bytes: int) -> Iterator[memoryview]:
         path = self._path(key)
         with self._translated("read", key):
             stream = iter(self._vendor.get(path).stream(min_chunk_size=chunk_bytes))
@@ -134,6 +141,22 @@ class RemoteStore(Store):
             whole = memoryview(piece)
             for start in range(0, len(whole), chunk_bytes):  # memory gives all at once
                 yield whole[start : start + chunk_bytes]
+
+    def _range(self, key: str, start: int, length: int) -> memoryview:
+        """Return some bytes of an object, none behind its end; tried again by itself if the connection breaks."""
+        path, attempt = self._path(key), 0
+        while True:
+            try:
+                return memoryview(self._vendor.get_range(path, start=start, length=length))
+            except BaseException as exc:
+                if not is_vendor_error(exc):
+                    raise
+                if status_of(exc) == _NO_SUCH_RANGE:
+                    return memoryview(b"")
+                error, attempt = translate(exc, "read", key, self), attempt + 1
+                if attempt == _RANGE_TRIES or not is_broken(exc, error.kind):
+                    raise error from cause(exc)
+            time.sleep(random.uniform(0.5, 1.0) * 0.05 * 2**attempt)
 
     def get_many(self, keys: Sequence[str]) -> builtins.list[bytes | None]:
         return self.parallel([lambda key=key: self.find(key) for key in keys])  # type: ignore[misc]
@@ -343,10 +366,10 @@ class RemoteStore(Store):
         return aws.discard_uploads(bucket, self._prefix, self.options_for_delta(), before, dry_run=dry_run)
 
     def parallel(self, calls: Sequence[Callable[[], T]]) -> builtins.list[T]:
-        if len(calls) < 2 or self.scheme == "memory" or getattr(_in_pool, "yes", False):
+        if len(calls) < 2 or self.scheme == "memory" or in_pool():
             return super().parallel(calls)
-        _same_process(self.uri)
-        futures = [_pool().submit(call) for call in calls]
+        check_same_process(self.uri)
+        futures = [submit(call) for call in calls]
         failures = [failure for future in futures if (failure := future.exception()) is not None]
         if failures:
             raise failures[0]
@@ -372,39 +395,3 @@ class _Remembering(Iterator[Buffer]):
         except BaseException as exc:
             self.failure = exc
             raise
-
-
-_lock = threading.Lock()
-_executor: ThreadPoolExecutor | None = None
-_in_pool = threading.local()
-_process: int | None = None
-
-
-def _mark_thread() -> None:
-    _in_pool.yes = True  # a call that runs calls at once again does so by itself: waiting for its own pool could hang
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _executor
-    with _lock:
-        if _executor is None:
-            _executor = ThreadPoolExecutor(_THREADS, "lakefolio-store", initializer=_mark_thread)
-        return _executor
-
-
-def _same_process(uri: str) -> None:
-    """Refuse to work in a forked child: obstore's threads exist in the parent only, so any request would hang.
-
-    Raises:
-        StorageError: kind ``forked-process``.
-    """
-    global _process
-    if _process is None:
-        _process = os.getpid()
-    elif _process != os.getpid():
-        raise StorageError(
-            f"{uri} was already used by the process this one was forked from",
-            kind="forked-process",
-            hint="start worker processes with the 'spawn' or 'forkserver' method of multiprocessing",
-            uri=uri,
-        )

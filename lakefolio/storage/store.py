@@ -112,10 +112,19 @@ class Store(ABC):
         return found.obj if isinstance(found.obj, bytes) else bytes(found)
 
     @abstractmethod
-    def get_stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[memoryview]:
-        """Yield the object in pieces of about ``chunk_bytes``: one request, memory bounded by a few pieces.
+    def get_stream(
+        self, key: str, chunk_bytes: int = CHUNK_BYTES, *, size_bytes: int | None = None
+    ) -> Iterator[memoryview]:
+        """Yield the object in order, in pieces of about ``chunk_bytes``; memory is bounded by a few pieces.
 
-        Each piece has memory of its own and stays valid. An empty object yields nothing.
+        One request; from a bucket, if the size is known, one for each :data:`CHUNK_BYTES`, a few of them at once, and
+        each is tried again by itself. Each piece has memory of its own and stays valid. An empty object yields nothing.
+
+        Args:
+            key: The object.
+            chunk_bytes: How much to hold at a time.
+            size_bytes: The size that the object should have, for an object that never changes. Of a longer one at
+                least a byte more is given: the caller counts, as for a shorter one.
 
         Raises:
             NotFoundError: kind ``object-not-found``, at the first piece, if there is none.

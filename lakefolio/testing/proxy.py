@@ -264,7 +264,8 @@ class CountingProxy:
             for _ in body:
                 pass
             return False
-        if self.fault is not None and request.operation == "GET" and status == 200 and "content-length" in headers:
+        passed = status == 200 or (status == 206 and fault is not None and fault.action == "flip")
+        if self.fault is not None and request.operation == "GET" and passed and "content-length" in headers:
             head, whole = self._changed(head, b"".join(body), request, fault)
             body = iter((whole,))
         left = fault.after_bytes if fault is not None and fault.action == "cut" else None

@@ -15,12 +15,14 @@ _FILES = tempfile.TemporaryDirectory(prefix="lakefolio-test-")
 class MemorySource:
     """Verified content, given in the three ways of the Source protocol."""
 
+    in_memory = True
+
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.size_bytes = len(content)
 
     def read(self) -> memoryview:
-        return memoryview(self.content)
+        return memoryview(bytearray(self.content))
 
     def open(self) -> io.BytesIO:
         return io.BytesIO(self.content)

@@ -1,0 +1,59 @@
+"""The threads that keep many requests to object stores in flight; one pool for a process, of no use to its children."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from lakefolio.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["check_same_process", "in_pool", "submit"]
+
+T = TypeVar("T")
+
+_THREADS: Final = 32
+_lock = threading.Lock()
+_executor: ThreadPoolExecutor | None = None
+_here = threading.local()
+_process: int | None = None
+
+
+def in_pool() -> bool:
+    """Say whether this is one of the pool's threads: waiting there for another one of them could hang."""
+    return getattr(_here, "in_pool", False)
+
+
+def submit(call: Callable[[], T]) -> Future[T]:
+    """Run a call in a thread of the pool."""
+    global _executor
+    with _lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(_THREADS, "lakefolio-store", initializer=_mark_thread)
+        return _executor.submit(call)
+
+
+def check_same_process(uri: str) -> None:
+    """Refuse to work in a forked child: obstore's threads exist in the parent only, so any request would hang.
+
+    Raises:
+        StorageError: kind ``forked-process``.
+    """
+    global _process
+    if _process is None:
+        _process = os.getpid()
+    elif _process != os.getpid():
+        raise StorageError(
+            f"{uri} was already used by the process this one was forked from",
+            kind="forked-process",
+            hint="start worker processes with the 'spawn' or 'forkserver' method of multiprocessing",
+            uri=uri,
+        )
+
+
+def _mark_thread() -> None:
+    _here.in_pool = True
