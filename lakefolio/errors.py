@@ -68,6 +68,7 @@ class LakefolioError(Exception):
         path, uri: The file or the address, or None.
         column, columns, field, option, table, name, type: The part of the input, or None.
         reason, purged_at: Why and at which version content was purged, or None.
+        differs: In what an existing item is not what was given (``content``, ``tags``, …), or None.
     """
 
     exit_code: ClassVar[int] = 1
@@ -91,6 +92,7 @@ class LakefolioError(Exception):
     type: str | None
     reason: str | None
     purged_at: int | None
+    differs: Sequence[str] | None
 
     def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
         shown = None if hint is None else _whole(visible(" ".join(scrub(hint).split()), keep=""))

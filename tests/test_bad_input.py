@@ -58,7 +58,7 @@ def test_an_existing_name_needs_overwrite(lake: lf.Lake, tmp_path: Path) -> None
     with unchanged(lake):
         for action in (
             lambda: folio.add("config", 1),
-            lambda: folio.add_json("config", {"lr": 0.01}),
+            lambda: folio.add_json("config", {"lr": 0.02}),
             lambda: folio.add_numpy("config", np.zeros(5000)),
             lambda: folio.add_artifact("config", __file__),
             lambda: folio.add_reference("config", __file__),

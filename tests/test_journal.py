@@ -84,7 +84,7 @@ def test_a_stale_handle_commits_on_the_newest_state(lake_uri: str) -> None:
     commit(one, put("a"))
     assert commit(two, put("b")) == 2
     with pytest.raises(AlreadyExistsError) as caught:
-        commit(one, put("b"))
+        commit(one, put("b", b"2"))
     assert caught.value.kind == "item-exists"
     assert commit(two, put("c")) == 3
     assert one.refresh().names("f") == ["a", "b", "c"]
@@ -190,7 +190,7 @@ def test_threads_combine(lake_uri: str) -> None:
 
 def test_one_objection_does_not_spoil_what_is_combined_with_it(tmp_path) -> None:
     journal = opened(str(tmp_path / "lake"))
-    commit(journal, put("taken"))
+    commit(journal, put("taken", b"other"))
     outcomes: dict[str, object] = {}
 
     def work(item: str) -> None:

@@ -206,7 +206,7 @@ def test_who_is_refused_by_another_gets_its_own_error(tmp_path) -> None:
     def work(lake: lf.Lake, number: int) -> None:
         start.wait()
         try:
-            put = Put(folio="f", item="one", stored=INLINE, entry_id=new_id())
+            put = Put(folio="f", item="one", stored=INLINE, entry_id=new_id(), description=str(number))
             outcomes.append(lake._session.journal.commit(Commit(commit_id=new_id(), changes=[put])).version)
         except AlreadyExistsError as exc:
             outcomes.append(exc.kind)

@@ -109,6 +109,7 @@ def add(
     csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter}
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
+    before = lake.version
     doing = f"adding {path}"
     with app.output.working(doing) as say, nullcontext() if message is None else lake.batch(message):
         lake.on_upload = lambda sent, size: say(f"{doing}: {format_bytes(sent)} of {format_bytes(size)} sent")
@@ -128,7 +129,9 @@ def add(
     entry = lake.item(ref)
     size = "" if entry.size_bytes is None else f", {entry.size_bytes:,} bytes"
     rows = "" if entry.row_count is None else f", {entry.row_count:,} rows"
-    app.output.emit(entry, f"added {entry.ref} ({entry.kind}{rows}{size})")
+    app.output.emit(
+        entry, f"{'added' if entry.version > before else 'unchanged:'} {entry.ref} ({entry.kind}{rows}{size})"
+    )
 
 
 def _facts(given: tuple[str, ...]) -> dict[str, Any]:

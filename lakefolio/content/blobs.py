@@ -109,6 +109,26 @@ class Blobs:
         finally:
             discard(payload)
 
+    def identity(self, encoded: Encoded) -> Stored:
+        """Say what content is, as :meth:`put` would, and store nothing; no request."""
+        payload = None if encoded.digest else _made(encoded)
+        try:
+            digest = encoded.digest if payload is None else _digest_of(payload)
+            size_bytes = None if payload is None else payload.size_bytes
+        finally:
+            if callable(encoded.payload):
+                discard(payload)
+        return Stored(
+            kind=encoded.kind,
+            storage="blob",
+            format=encoded.format,
+            media_type=encoded.media_type,
+            digest=digest,
+            size_bytes=size_bytes,
+            row_count=encoded.row_count,
+            details=encoded.details,
+        )
+
     def put_object(self, body: bytes, view: View) -> tuple[str, int]:
         """Make sure that bytes are stored as a blob, and return its digest and generation. Idempotent."""
         payload = Buffers((body,))

@@ -309,10 +309,11 @@ def put(
     *,
     kind: str | None = None,
     options: Mapping[str, Any] | None = None,
+    used_up: bool = False,
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
     _check_name(folio, name)
-    folio._core.session.put(folio.name, name, obj, said, kind=kind, options=options)
+    folio._core.session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
     folio._core.move_pin()
     return folio
 

@@ -124,7 +124,7 @@ def import_table(
     ) as reader:
         facts = {"imported_from": source.name}
         said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
-        return put(folio, stem_of(source.name) if name is None else name, reader, said, kind="table")
+        return put(folio, stem_of(source.name) if name is None else name, reader, said, kind="table", used_up=True)
 
 
 def reference_table(

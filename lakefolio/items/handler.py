@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed"]
+__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed", "is_read_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,14 @@ def changed(what: str, **objects: Any) -> InvalidInputError:
         hint="add it again when nothing changes it, or add a copy",
         **objects,
     )
+
+
+def is_read_once(value: object) -> bool:
+    """Say whether reading a value takes it away from who else holds it: an iterator, a reader of batches, a stream."""
+    if hasattr(value, "__next__"):
+        return True
+    library = type(value).__module__.partition(".")[0]
+    return hasattr(value, "__arrow_c_stream__") and library not in ("pyarrow", "pandas", "polars")
 
 
 @dataclass(slots=True)

@@ -102,16 +102,23 @@ class PlanRows:
         if not self.overlay.live(folio, item):
             return "add"
         if not overwrite:
-            current = self._head(folio, item)
-            raise AlreadyExistsError(
-                f"item {item!r} already exists in folio {folio!r} (since version {current.version})",
-                kind="item-exists",
-                hint="choose another name or pass overwrite=True; the old entry stays in the history",
-                folio=folio,
-                item=item,
-                version=current.version,
-            )
+            raise self._taken(self._head(folio, item))
         return "overwrite"
+
+    @staticmethod
+    def _taken(current: Entry, differs: Mapping[str, str] = {}) -> AlreadyExistsError:
+        """Make the error for a name that is taken; ``differs`` says in what the entry is not what was given."""
+        said = "; ".join(f"{name}: {how}" for name, how in differs.items())
+        return AlreadyExistsError(
+            f"item {current.item!r} already exists in folio {current.folio!r} (since version {current.version})"
+            + (f" and differs in {said}" if said else ""),
+            kind="item-exists",
+            hint="choose another name or pass overwrite=True; the old entry stays in the history",
+            folio=current.folio,
+            item=current.item,
+            version=current.version,
+            differs=sorted(differs),
+        )
 
     def _check_not_purged_meanwhile(self, stored: Stored) -> None:
         if self.overlay.is_purged(stored):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from lakefolio.errors import AlreadyExistsError
+from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.format.names import new_id
 from lakefolio.model.changes import (
     KEEP,
@@ -33,6 +33,7 @@ from lakefolio.model.changes import (
     content_facts,
 )
 from lakefolio.model.entries import Entry, Snapshot
+from lakefolio.model.equality import differences
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
 from lakefolio.model.resolve import check_run, item_not_found, snapshot_not_found
@@ -109,6 +110,8 @@ class Plan(PlanRows):
                 self._log_blob(change)
 
     def _put(self, change: Put) -> None:
+        if not change.overwrite and self.overlay.live(change.folio, change.item) and self._is_unchanged(change):
+            return
         reason = self._free(change.folio, change.item, overwrite=change.overwrite)
         if change.keep and reason == "overwrite":
             change = self._carried(change)
@@ -130,6 +133,18 @@ class Plan(PlanRows):
             facts=facts_of(change.metadata),
             run_id=run_id,
         )
+
+    def _is_unchanged(self, change: Put) -> bool:
+        """Say that an item is already what the change would make it; AlreadyExistsError if it is something else."""
+        current = self._head(change.folio, change.item)
+        try:
+            edges = [self._resolve(text, change.folio) for text in change.inputs]
+        except NotFoundError:  # it can't be an input of the entry that is there
+            edges = [{"input_kind": "external", "input_uri": text} for text in change.inputs]
+        found = differences(current, change, edges)
+        if found:
+            raise self._taken(current, found)
+        return True
 
     def _carried(self, change: Put) -> Put:
         """Return the change with what it keeps of the entry that it replaces; inputs belong to the old content."""
@@ -353,7 +368,7 @@ def plan_commit(commit: Commit, state: State, base: Overlay, *, first_ordinal: i
     """Plan one commit on ``state`` with the changes in ``base`` already laid over it.
 
     Raises:
-        AlreadyExistsError: A name is taken.
+        AlreadyExistsError: A name is taken by another content, or by the same of which other things are said.
         NotFoundError: An item, input or snapshot does not exist.
         ConflictError: A blob was purged meanwhile.
     """

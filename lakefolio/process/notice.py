@@ -1,7 +1,8 @@
-"""Warnings that point at the line of the user's code, however deep in the library they arise."""
+"""Words to people: warnings that point at the line of the user's code, and lines that are said where people type."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final
 from lakefolio.errors import one_line
 from lakefolio.redaction import scrub
 
-__all__ = ["LakefolioWarning", "notice"]
+__all__ = ["LakefolioWarning", "notice", "say"]
 
 _PACKAGE: Final = str(Path(__file__).parents[1]) + "/"
 _LIMIT: Final = 290
@@ -45,3 +46,14 @@ def notice(message: str | Warning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+def say(text: str) -> None:
+    """Tell a person something that is no warning: printed where people type (notebook, prompt), and logged everywhere.
+
+    The logger is ``lakefolio``, the level INFO.
+    """
+    line = one_line(scrub(text), _LIMIT)
+    logging.getLogger("lakefolio").info(line)
+    if hasattr(sys, "ps1"):  # the interpreter sets it, and IPython does, where input is read from a person
+        print(line)

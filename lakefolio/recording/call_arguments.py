@@ -16,12 +16,13 @@ from lakefolio import items
 from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
+from lakefolio.items.handler import is_read_once
 from lakefolio.redaction import MASK, is_secret_name, scrub, scrub_value
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["Call", "call_of", "is_data", "is_read_once", "item_name", "memo_key", "parts_of"]
+__all__ = ["Call", "call_of", "is_data", "item_name", "memo_key", "parts_of"]
 
 _PLAIN_KINDS: Final = ("json", "timestamp")
 _SMALL_BYTES: Final = 4_096
@@ -76,14 +77,6 @@ def is_data(value: object) -> bool:
         return items.handler_for(value).kind not in _PLAIN_KINDS
     except LakefolioError:
         return False
-
-
-def is_read_once(value: object) -> bool:
-    """Say whether reading a value takes it away from who else holds it: an iterator, a reader of batches, a stream."""
-    if hasattr(value, "__next__"):
-        return True
-    library = type(value).__module__.partition(".")[0]
-    return hasattr(value, "__arrow_c_stream__") and library not in ("pyarrow", "pandas", "polars")
 
 
 def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:

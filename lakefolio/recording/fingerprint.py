@@ -31,7 +31,8 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from typing import Any, Final
 
 from lakefolio.format import json_encode
-from lakefolio.recording.call_arguments import is_data, is_read_once
+from lakefolio.items.handler import is_read_once
+from lakefolio.recording.call_arguments import is_data
 from lakefolio.recording.code_objects import code_imports, code_names, code_parts, code_texts
 from lakefolio.recording.own_code import LIBRARY, is_own, is_own_package
 from lakefolio.runs.content import digest_of_object

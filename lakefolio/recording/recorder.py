@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError
-from lakefolio.recording.call_arguments import Call, call_of, is_data, is_read_once, item_name, memo_key, parts_of
+from lakefolio.items.handler import is_read_once
+from lakefolio.recording.call_arguments import Call, call_of, is_data, item_name, memo_key, parts_of
 from lakefolio.recording.fingerprint import Reads, reads_of
 from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of

@@ -96,7 +96,8 @@ class Annotations:
         """Return these with what the object says of itself for its description, if nobody gave or keeps another."""
         if description is None or "description" not in self.unsaid or "description" in self.keep:
             return self
-        return replace(self, description=check_text(description, "description"))
+        unsaid = tuple(name for name in self.unsaid if name != "description")
+        return replace(self, description=check_text(description, "description"), unsaid=unsaid)
 
 
 def check_text(text: object, what: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ from lakefolio import items
 from lakefolio.content.reupload_buffer import Kept
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.names import check_folio, check_item, new_id
-from lakefolio.items.handler import Encoded, Handler
+from lakefolio.items.handler import Encoded, Handler, is_read_once
 from lakefolio.model.changes import Change, Put, Stored, content_facts
 from lakefolio.process.keywords import check_keywords, keywords_of
-from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.notice import LakefolioWarning, notice, say
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.session.annotations import Annotations
 from lakefolio.session.batches import known, open_batch, planned, view
@@ -43,11 +43,14 @@ def put(
     kind: str | None = None,
     options: Mapping[str, Any] | None = None,
     provided: Change | None = None,
+    used_up: bool = False,
 ) -> None:
     """Store an object as an item.
 
     Atomic; the object is readable by everyone when this returns (outside of a batch). Content that the lake
-    holds already is referred to, not stored.
+    holds already is referred to, not stored. Idempotent: an item that is already what would be added (content,
+    description, tags, metadata and inputs) stays as it is, and nothing is committed; with ``overwrite`` a new entry is
+    always made.
 
     Args:
         folio: The folio; it exists from its first item on.
@@ -58,16 +61,21 @@ def put(
         kind: The handler to use; by default the one that accepts the object's type.
         options: What the handler takes besides.
         provided: A change of the same commit that comes first: if it is refused, so is all.
+        used_up: Whether an object that can be read only once may be read to be compared with what is there.
 
     Raises:
-        AlreadyExistsError: The name is taken and ``overwrite`` is False.
+        AlreadyExistsError: The name is taken by something else, and ``overwrite`` is False; ``differs`` says how.
         InvalidInputError: A name, tag or value that can't be stored.
         UnsupportedTypeError: No handler stores such objects.
         NotFoundError: An input does not exist.
     """
     if options:
         _check_options(obj, kind, options)
-    _admit(session, folio, item, said)
+    _admit(session, folio, item)
+    if not used_up and is_read_once(obj) and _is_taken(session, folio, item, said):
+        # to compare it would use it up: a change whose only use is to be refused where refusals are worded
+        nothing = _change(session, folio, item, Stored(kind="", storage="inline"), said)
+        planned(session, [nothing], view(session))
     try:
         handler = _handler(obj, kind)
     except LakefolioError as exc:
@@ -98,16 +106,23 @@ def put_encoded(
 ) -> None:
     """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
     session.check_writable()
+    said = said.or_described(encoded.description)
     try:
         with _keeping(session) as kept:
             if scratch is not None:
                 kept.own(scratch)
             try:
                 with named_failures(scratch):
+                    if _is_taken(session, folio, item, said):
+                        same = _change(session, folio, item, session.blobs.identity(encoded), said)
+                        before = () if provided is None else (provided,)
+                        if not planned(session, [*before, same], view(session)).manifests:
+                            _say_unchanged(session, folio, item)
+                            return
                     stored = session.blobs.put(encoded, known(session), kept)
             except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
                 raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
-            _put(session, folio, item, stored, said.or_described(encoded.description), kept=kept, provided=provided)
+            _put(session, folio, item, stored, said, kept=kept, provided=provided)
     except BaseException:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -131,20 +146,21 @@ def put_reference(
         AlreadyExistsError: The name is taken and ``overwrite`` is False.
         InvalidInputError: A name or address that can't be used.
     """
-    _admit(session, folio, item, said)
+    _admit(session, folio, item)
     stored = session.references.register(uri, kind=kind, **(options or {}))
     _put(session, folio, item, stored, said)
 
 
-def _admit(session: Session, folio: str, item: str, said: Annotations) -> None:
+def _admit(session: Session, folio: str, item: str) -> None:
     """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
     session.check_writable()
     check_folio(folio)
     check_item(item)
-    if not said.overwrite and known(session).live(folio, item) and session.unwatched_state().live(folio, item):
-        # a change whose only use is to be refused, so that the refusal is worded in one place
-        nothing = Stored(kind="", storage="inline")
-        planned(session, [Put(folio=folio, item=item, stored=nothing, entry_id="")], view(session))
+
+
+def _is_taken(session: Session, folio: str, item: str, said: Annotations) -> bool:
+    """Say whether an item of that name is there and may not be replaced."""
+    return not said.overwrite and known(session).live(folio, item) and session.unwatched_state().live(folio, item)
 
 
 @contextmanager
@@ -171,7 +187,20 @@ def _put(
     kept: Kept | None = None,
     provided: Change | None = None,
 ) -> None:
-    put = Put(
+    put = _change(session, folio, item, stored, said)
+    lost = _lost(session, put, said) if said.overwrite and said.unsaid and not said.keep else None
+    session.apply(*(() if provided is None else (provided,)), put, kept=kept)
+    if lost is not None:
+        notice(lost)
+    if not said.overwrite:
+        with suppress(IntegrityError):
+            now = known(session).entry(folio, item)
+            if now is not None and now.entry_id != put.entry_id:
+                _say_unchanged(session, folio, item)
+
+
+def _change(session: Session, folio: str, item: str, stored: Stored, said: Annotations) -> Put:
+    return Put(
         folio=folio,
         item=item,
         stored=stored,
@@ -184,10 +213,11 @@ def _put(
         run_id=session.run_id,
         keep=said.keep,
     )
-    lost = _lost(session, put, said) if said.overwrite and said.unsaid and not said.keep else None
-    session.apply(*(() if provided is None else (provided,)), put, kept=kept)
-    if lost is not None:
-        notice(lost)
+
+
+def _say_unchanged(session: Session, folio: str, item: str) -> None:
+    entry = known(session).entry(folio, item)
+    say(f"{folio}:{item} is unchanged" + ("" if entry is None else f" (@{entry.version})"))
 
 
 def _lost(session: Session, put: Put, said: Annotations) -> LakefolioWarning | None:

@@ -19,7 +19,8 @@ Where things lie:
   as a number or a time, because ``at=`` takes all three.
 
 Adding:
-- An existing name always needs ``overwrite=True``. 1.3.0 replaces silently through ``add_data``, and
+- An existing name always needs ``overwrite=True``, unless the item is already what is added: then nothing happens, so
+  that a notebook can be run twice. 1.3.0 refuses that too, and replaces silently through ``add_data``, and
   through ``add_table`` once a snapshot holds the item: that is how data is lost by accident.
 - ``add_data(name, None)`` stores None, as its README promises.
 - ``add_data`` with ``inputs=``, a model or a file works; there, it fails with a TypeError.
@@ -265,7 +266,7 @@ def test_empty_frame(folio):
 def test_existing_table_is_refused_then_overwritten(folio, frame):
     folio.add_table("t", frame)
     with pytest.raises(ValueError, match="already exists"):
-        folio.add_table("t", frame)
+        folio.add_table("t", frame.tail(1))
     folio.add_table("t", frame.head(1), overwrite=True)
     assert len(folio.get_table("t")) == 1
 
@@ -418,7 +419,7 @@ def test_array_errors(folio):
         folio.add_numpy("x", [1, 2, 3])
     folio.add_numpy("x", np.zeros(2))
     with pytest.raises(ValueError, match="already exists"):
-        folio.add_numpy("x", np.zeros(2))
+        folio.add_numpy("x", np.zeros(3))
     folio.add_numpy("x", np.ones(2), overwrite=True)
     assert folio.get_numpy("x").tolist() == [1.0, 1.0]
     with pytest.raises(KeyError):
@@ -608,9 +609,9 @@ def test_custom_models_in_skops_format(folio, model):
 def test_model_errors(folio, model):
     folio.add_model("clf", model)
     with pytest.raises(ValueError, match="already exists"):
-        folio.add_model("clf", model)
+        folio.add_model("clf", model, description="another")
     with pytest.raises(ValueError, match="already exists"):
-        folio.add_sklearn("clf", model)
+        folio.add_sklearn("clf", model, description="another")
     folio.add_sklearn("clf", model, overwrite=True)
     for call in (folio.get_model, folio.get_sklearn, folio.get_model_info, folio.get_model_path):
         with pytest.raises(KeyError):
@@ -653,7 +654,7 @@ def test_add_file_names_the_item_after_the_file(folio, tmp_path):
     assert folio.artifacts == ["readme", "train", "settings"]
     assert folio.get_artifact_info("train")["category"] == "code"
     with pytest.raises(ValueError, match="already exists"):
-        folio.add_file(tmp_path / "readme.md")
+        folio.add_file(tmp_path / "train.py", "readme")
     folio.add_file(tmp_path / "readme.md", overwrite=True)
 
 
