@@ -23,7 +23,7 @@ ORDER = [
     *("journal", "session"),
     *("runs", "query", "maintenance", "folio"),
     *("recording", "lake", "interop", "demo"),
-    *("cli", "__main__"),
+    *("pages", "cli", "__main__"),
 ]
 """Each package uses only what stands left of it. Imports for types and imports inside of functions count."""
 

@@ -78,6 +78,7 @@ GROUPS: Final = {
         "runs": "List runs, newest first, or walk them like folders.",
         "run": "Show what is recorded of a run.",
         "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
+        "ui": "Look at a lake in a browser: runs, curves, items, lineage, history.",
     },
     "Maintenance": {
         "check": "Verify the lake; exit with 8 if anything is wrong.",

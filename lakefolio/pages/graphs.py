@@ -1,0 +1,75 @@
+"""The lineage around an item as positions and plain values, with what is stale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+    from lakefolio.lineage.graph import Graph
+    from lakefolio.lineage.nodes import NodeId
+
+__all__ = ["graph"]
+
+NODES: Final = 600
+
+
+def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
+    """Return the nodes nearest to an item, and the edges between them.
+
+    An entry is stale if its item has no newer one and it was made from an entry that has been replaced or deleted
+    since, or from a stale one.
+
+    Args:
+        lake: The lake.
+        ref: The item: ``folio:name[@version]``.
+        depth: How many steps to go each way; None goes on to the ends.
+    """
+    found = lake.lineage(ref)
+    up, down = found.upstream(depth), found.downstream(depth)
+    nodes = {node.key: node for node in found.roots}
+    ways = [iter(up), iter(down)]
+    while ways:  # the nearest of both ways in turn, so that neither is all that is shown
+        for way in list(ways):
+            node = next(way, None)
+            if node is None:
+                ways.remove(way)
+            elif len(nodes) < NODES:
+                nodes.setdefault(node.key, node)
+    total = len({node.key for node in (*up.nodes, *down.nodes)})
+    position = {key: number for number, key in enumerate(nodes)}
+    edges = {
+        (position[edge.output], position[edge.input]): edge.run_id
+        for edge in (*up.edges, *down.edges)
+        if edge.output in position and edge.input in position
+    }
+    live = _live(lake, found)
+    stale = _stale(found, live)
+    return {
+        "nodes": [
+            {**node.to_dict(), "current": key in live if node.type == "entry" else True, "stale": key in stale}
+            for key, node in nodes.items()
+        ],
+        "edges": [[output, source, run_id] for (output, source), run_id in edges.items()],
+        "total": total,
+    }
+
+
+def _live(lake: Lake, found: Graph) -> set[NodeId]:
+    """Return the entries that are the newest of their items."""
+    ids = [node.id for node in found.nodes if node.type == "entry"]
+    rows = lake.sql("select entry_id from items where entry_id in (select unnest($ids))", {"ids": ids}).fetchall()
+    return {("entry", entry_id) for (entry_id,) in rows}
+
+
+def _stale(found: Graph, live: set[NodeId]) -> set[NodeId]:
+    """Return the live entries that something newer would change."""
+    replaced = {node.key for node in found.nodes if node.type == "entry" and node.key not in live}
+    stale: set[NodeId] = set()
+    queue = list(replaced)
+    while queue:
+        for output in found.outputs.get(queue.pop(), ()):
+            if output not in stale and (output in live or output[0] == "run"):
+                stale.add(output)
+                queue.append(output)
+    return {key for key in stale if key in live}

@@ -1,0 +1,82 @@
+// The frame: which lake at which version, where to go, search, and errors.
+"use strict";
+{
+  const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown } = lakefolio;
+  const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
+  const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"] };
+  const POLL_MS = 4000;
+
+  function Search() {
+    const [text, setText] = useState(""), [found, setFound] = useState(null), [open, setOpen] = useState(false), box = useRef(null), route = useRoute();
+    useEffect(() => {
+      const query = text.trim();
+      if (!query) { setFound(null); return; }
+      let gone = false;
+      const timer = setTimeout(() => ask("search", { q: query, at: route.at }).then(said => gone || setFound(said), error => gone || setFound({ error })), 150);
+      return () => { gone = true; clearTimeout(timer); };
+    }, [text, route.at]);
+    useEffect(() => {
+      const slash = event => { if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName)) { event.preventDefault(); box.current.querySelector("input").focus(); } };
+      const away = event => { if (!box.current.contains(event.target)) setOpen(false); };
+      addEventListener("keydown", slash);
+      addEventListener("pointerdown", away);
+      return () => { removeEventListener("keydown", slash); removeEventListener("pointerdown", away); };
+    }, []);
+    function keys(event) {
+      const links = [...box.current.querySelectorAll(".found a")], at = links.indexOf(document.activeElement);
+      if (event.key === "Escape") { setOpen(false); box.current.querySelector("input").blur(); }
+      else if (event.key === "ArrowDown") { links[Math.min(at + 1, links.length - 1)]?.focus(); event.preventDefault(); }
+      else if (event.key === "ArrowUp") { (at <= 0 ? box.current.querySelector("input") : links[at - 1]).focus(); event.preventDefault(); }
+      else if (event.key === "Enter" && at < 0) links[0]?.click();
+    }
+    return html`<div class="search" role="search" ref=${box} onKeyDown=${keys}><input type="search" placeholder="Search  /" aria-label="search items and runs" value=${text} onFocus=${() => setOpen(true)} onInput=${e => { setText(e.target.value); setOpen(true); }}/>
+      ${open && found && html`<div class="found">${found.error ? html`<${Failed} error=${found.error}/>` : found.length ? html`<ul>${found.map(one => html`<li><a href=${one.type === "run" ? href("run", { id: one.id }) : href("item", { ref: one.name })} onClick=${() => setOpen(false)}>
+        ${one.type === "run" ? html`<${Kind} kind="run"/>` : html`<${Kind} kind=${one.kind}/>`}<span class="item"><span>${one.type === "run" ? one.name : one.name.split(":").slice(1).join(":")}</span> <small>${one.type === "run" ? one.kind : one.name.split(":")[0]}</small></span>${one.description && html`<small class="muted">${one.description}</small>`}</a></li>`)}</ul>`
+        : html`<p class="muted">nothing found for “${text}”</p>`}</div>`}</div>`;
+  }
+
+  /** Which version the whole page shows: a slider over all of them, with the snapshots. */
+  function Versions({ lake }) {
+    const route = useRoute(), newest = lake.newest, at = route.at ? lake.version : newest, [moving, setMoving] = useState(null), timer = useRef(0);
+    const to = version => go(route.page, route.params, String(version) === String(newest) ? "" : String(version));
+    useEffect(() => setMoving(null), [route.at, lake.version]);
+    const slide = value => { setMoving(value); clearTimeout(timer.current); timer.current = setTimeout(() => to(value), 120); };
+    return html`<div class=${"versions" + (route.at ? " past" : "")}>
+      <label><span class="hidden">version</span><input type="range" min="1" max=${newest} value=${moving ?? at} disabled=${newest < 2} aria-valuetext=${`version ${at}, ${time(lake.committed_at)}`} onInput=${e => slide(Number(e.target.value))}/></label>
+      <span class="at">@${moving ?? at} <small><${Time} at=${lake.committed_at}/></small></span>
+      ${lake.snapshots.length > 0 && html`<select aria-label="snapshot" value="" onChange=${e => e.target.value && to(e.target.value)}><option value="">snapshots</option>${[...lake.snapshots].reverse().slice(0, 200).map(one => html`<option value=${one.version}>${one.name}${one.folio ? ` (${one.folio})` : ""} @${one.version}</option>`)}</select>`}
+      ${route.at && html`<a class="button primary" href=${href(route.page, route.params, "")}>back to now</a>`}</div>`;
+  }
+
+  function Page({ page }) {
+    const [error, reset] = useErrorBoundary(one => console.error(one)), route = useRoute();
+    useEffect(() => { if (error) reset(); }, [route.page, JSON.stringify(route.params)]);
+    if (error) return html`<${Failed} error=${{ message: `this page failed: ${error.message}`, hint: "reload it; the console has more" }}/>`;
+    const name = INSIDE[page]?.[0] || PAGES.find(([one]) => one === page)?.[2];
+    return name ? html`<${lakefolio[name]} key=${page}/>` : html`<${Failed} error=${{ message: `there is no page ${page}`, hint: "choose one above" }}/>`;
+  }
+
+  function App() {
+    const route = useRoute(), lake = useAnswer("lake", {}), [lost, setLost] = useState(null), main = useRef(null), data = lake.data;
+    useEffect(() => {
+      if (frozen) return;
+      let timer;
+      const poll = () => (document.hidden ? Promise.resolve() : ask("head", {}).then(said => { moved(said.version); setLost(null); }, setLost)).then(() => { timer = setTimeout(poll, POLL_MS); });
+      poll();
+      return () => clearTimeout(timer);
+    }, []);
+    const page = route.page || (data ? (data.runs ? "runs" : "items") : "");
+    const within = INSIDE[page]?.[1] || page;
+    useEffect(() => { document.title = `${page ? page[0].toUpperCase() + page.slice(1) + " · " : ""}${data ? data.uri.split("/").pop() : "lakefolio"}`; }, [page, data]);
+    useEffect(() => { main.current?.scrollTo(0, 0); }, [page, JSON.stringify(route.params)]);
+    return html`<div class="frame"><a class="skip" href="#main" onClick=${e => { e.preventDefault(); main.current.focus(); }}>to the content</a>
+      <header class="bar"><a class="brand" href=${href("", {})} title=${data?.uri}><span>${data ? data.uri.replace(/\/+$/, "").split("/").pop() : "lakefolio"}</span></a>
+        <nav aria-label="pages">${PAGES.map(([one, label]) => html`<a href=${href(one)} aria-current=${within === one ? "page" : undefined}>${label}</a>`)}</nav><${Search}/></header>
+      ${data && !frozen && html`<${Versions} lake=${data}/>`}
+      ${frozen && html`<p class="versions frozen">Frozen at version ${frozen.version}, <${Time} at=${frozen.made_at}/>.${frozen.left_out ? ` ${frozen.left_out}` : ""}</p>`}
+      ${lost && html`<${Failed} error=${lost}/>`}
+      <main id="main" tabIndex="-1" ref=${main}>${lake.error && !data && html`<${Failed} error=${lake.error}/>`}${page && html`<${Page} page=${page}/>`}</main></div>`;
+  }
+
+  render(html`<${App}/>`, document.getElementById("app"));
+}

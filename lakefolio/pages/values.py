@@ -1,0 +1,67 @@
+"""Values of a lake as JSON that a browser reads without loss: what JSON or a double can't hold becomes text (pure)."""
+
+from __future__ import annotations
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from lakefolio.render.text import format_bytes
+
+__all__ = ["as_json", "cell", "cut", "data_uri", "plain"]
+
+_EXACT: Final = 2**53
+_DEPTH: Final = 40
+CELL_CHARS: Final = 300
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as JSON bytes; what is no JSON becomes text."""
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
+
+
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """Return a value made of what JSON has: NaN, infinities and integers that a double can't hold become text."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value if -_EXACT <= value <= _EXACT else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{format_bytes(len(value))} of binary data"
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        if depth == 0:
+            return "…"
+        if isinstance(value, Mapping):
+            return {str(key): plain(one, depth - 1) for key, one in value.items()}
+        return [plain(one, depth - 1) for one in value]
+    to_dict = getattr(value, "to_dict", None)
+    return plain(to_dict(), depth - 1) if callable(to_dict) and depth else str(value)
+
+
+def cell(value: Any) -> Any:
+    """Return a value as one cell of a table: a number, a truth value, None, or a text of bounded length."""
+    found = plain(value)
+    if isinstance(found, str):
+        return cut(found)
+    if isinstance(found, list | dict):
+        return cut(json.dumps(found, ensure_ascii=False))
+    return found
+
+
+def cut(text: str, chars: int = CELL_CHARS) -> str:
+    """Return a text, its end replaced by an ellipsis if it is longer than ``chars``."""
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def data_uri(media_type: str, content: bytes | Iterable[int]) -> str:
+    """Return content as an address that holds it."""
+    return f"data:{media_type};base64,{b64encode(bytes(content)).decode()}"

@@ -1,0 +1,198 @@
+"""What a page is told: plain values, bounded, of any version, and nothing of it is lost in JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lakefolio as lf
+from lakefolio.pages.answers import Answers
+from lakefolio.pages.curves import drawn
+from lakefolio.pages.values import as_json
+
+
+@pytest.fixture(scope="module")
+def answers(shop: Path) -> Answers:
+    return Answers(lf.open(shop, create=False, read_only=True))
+
+
+def asked(answers: Answers, question: str, **params: str) -> Any:
+    return json.loads(as_json(answers.answer(question, params)))
+
+
+def column(data: Any, name: str) -> list[Any]:
+    return next(one["values"] for one in data["columns"] if one["name"] == name)
+
+
+def test_runs_come_as_columns_newest_first(answers: Answers) -> None:
+    data = asked(answers, "runs")
+    assert data["rows"] == data["total"] == 4
+    assert column(data, "name")[:3] == ["train-2", "train-1", "train-0"]
+    assert column(data, "params.lr")[:3] == [pytest.approx(0.01), 0.1, 1.0]
+    assert column(data, "metrics.auc") == [0.92, 0.91, 0.9, 0.1]
+    assert column(data, "started_at")[3] == 1767225600000
+    assert column(data, "duration_s")[3] == 3600
+    assert column(data, "status") == ["done", "done", "done", "failed"]
+
+
+def test_curves_of_several_runs_come_together(answers: Answers) -> None:
+    runs = column(asked(answers, "runs"), "run_id")[:2]
+    data = asked(answers, "curves", runs="\n".join(runs))
+    assert list(data) == ["loss"]  # a metric of one point makes no curve
+    assert data["loss"][runs[0]]["x"] == list(range(50))
+    assert data["loss"][runs[0]]["y"][0] == pytest.approx(1 / 3)
+    near = asked(answers, "curves", runs=runs[0], metric="loss", **{"from": "10", "to": "19"})
+    assert near["loss"][runs[0]]["x"] == list(range(10, 20))
+    assert asked(answers, "curves", runs=runs[0], x="time")["loss"][runs[0]]["x"][0] == 0
+
+
+def test_a_long_curve_keeps_its_spikes() -> None:
+    y = np.zeros(100_000)
+    y[77_777], y[12] = 5.0, -3.0
+    found = drawn({"a": (np.arange(100_000.0), y)}, 500)["a"]
+    assert len(found["x"]) == len(found["y"]) == len(found["low"]) == 500
+    assert (max(found["high"]), min(found["low"]), found["points"]) == (5.0, -3.0, 100_000)
+    assert sum(found["y"]) * 200 == pytest.approx(2.0)  # means of 200 points each
+
+
+def test_curves_share_the_axis_and_leave_out_what_is_not_finite() -> None:
+    x = np.arange(4_000.0)
+    found = drawn({"a": (x, x), "b": (x[::-1] + 4_000, np.where(x % 2, np.nan, x)), "c": (x[:0], x[:0])}, 100)
+    assert found["a"]["x"][-1] < 4_000 < found["b"]["x"][0]
+    assert (found["b"]["points"], found["c"]["x"]) == (2_000, [])
+
+
+def test_items_are_filtered_and_sorted_by_the_lake(answers: Answers) -> None:
+    assert column(asked(answers, "items", q="SALES BY"), "item") == ["raw"]
+    assert column(asked(answers, "items", q="source"), "item") == ["raw"]
+    data = asked(answers, "items", folio="shop/eu", kind="array", sort="-size_bytes")
+    assert column(data, "item") == ["wave", "grid"]
+    assert (data["total"], data["kinds"], data["folios"]) == (2, [["array", 2]], [["shop/eu", 2]])
+    with pytest.raises(lf.InvalidInputError, match="no column"):
+        asked(answers, "items", sort="item; drop table items")
+    assert asked(answers, "items", q="' or 1=1 --")["total"] == 0
+
+
+def test_everything_is_told_as_of_a_version(answers: Answers) -> None:
+    old = asked(answers, "items", at="3")
+    assert sorted(column(old, "item")) == ["clean", "config", "raw"]
+    assert asked(answers, "lake", at="3")["version"] == 3
+    assert asked(answers, "runs", at="3")["rows"] == 0
+    with pytest.raises(lf.NotFoundError):
+        asked(answers, "items", at="9999")
+
+
+def test_an_item_comes_with_its_neighbours_and_history(answers: Answers) -> None:
+    data = asked(answers, "item", ref="shop/eu:raw")
+    assert [one["reason"] for one in data["history"]] == ["overwrite", "add"]
+    assert data["version"] == data["latest_version"]
+    assert data["info"]["num_rows"] == 2
+    clean = asked(answers, "item", ref="shop/eu:clean")
+    assert [one["ref"] for one in clean["inputs"]] == ["shop/eu:raw@1"]
+    assert len([one for one in clean["dependents"] if one["type"] == "run"]) == 3
+    first = asked(answers, "item", ref="shop/eu:raw@1")
+    assert first["version"] < first["latest_version"]
+
+
+def test_lineage_marks_what_is_stale(answers: Answers) -> None:
+    data = asked(answers, "lineage", ref="shop/eu:clean")
+    nodes = {one.get("item", one["id"]): one for one in data["nodes"]}
+    assert data["nodes"][0]["item"] == "clean"
+    assert nodes["clean"]["stale"]
+    assert nodes["clean"]["current"]
+    assert not nodes["raw"]["current"]
+    assert not nodes["raw"]["stale"]
+    position = [one.get("item") for one in data["nodes"]].index("raw")
+    assert [0, position, None] in data["edges"]
+    assert not any(one["stale"] for one in asked(answers, "lineage", ref="shop/eu:raw")["nodes"])
+
+
+def test_lineage_stops_at_the_nearest_nodes(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakefolio.pages.graphs.NODES", 3)
+    data = asked(answers, "lineage", ref="shop/eu:clean")
+    assert len(data["nodes"]) == 3 < data["total"]
+    assert all(max(edge[:2]) < 3 for edge in data["edges"])
+
+
+def test_log_and_diff(answers: Answers) -> None:
+    log = asked(answers, "log")
+    assert log["commits"][-1]["changes"] == ["+ shop/eu:raw"]
+    older = asked(answers, "log", before="3")
+    assert [one["version"] for one in older["commits"]] == [2, 1]
+    diff = asked(answers, "diff", a="paper", folio="shop/eu")
+    assert [one["item"] for one in diff["changed"]] == ["raw"]
+    assert diff["unchanged_count"] == 8
+
+
+def test_search_finds_items_and_runs_by_part_of_a_word(answers: Answers) -> None:
+    assert [one["name"] for one in asked(answers, "search", q="BY CITY")] == ["shop/eu:raw"]
+    assert {one["type"] for one in asked(answers, "search", q="train-1")} == {"run"}
+
+
+def test_storage_adds_up(answers: Answers) -> None:
+    data = asked(answers, "storage")
+    assert {one["folio"] for one in data["folios"]} >= {"shop/eu"}
+    sizes = [one["size_bytes"] for one in data["largest"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("item", "kind"),
+    [
+        ("raw", "table"),
+        ("config", "json"),
+        ("grid", "array"),
+        ("wave", "array"),
+        ("pixel", "image"),
+        ("drawing", "image"),
+        ("notes", "text"),
+        ("blob", "none"),
+    ],
+)
+def test_each_kind_has_its_preview(answers: Answers, item: str, kind: str) -> None:
+    assert asked(answers, "preview", ref=f"shop/eu:{item}")["type"] == kind
+
+
+def test_a_table_shows_rows_and_what_its_columns_hold(answers: Answers) -> None:
+    data = asked(answers, "preview", ref="shop/eu:raw@1")
+    assert data["rows"] == [["Oslo", 1.5, 1], ["Rome", "nan", 2], [None, 3.0, str(2**60)]]
+    city, sales, n = data["columns"]
+    assert (city["nulls"], city["unique"], city["top"][0][1]) == (1, 3, 1)
+    assert (sales["mean"], sum(sales["histogram"]["counts"])) == (2.25, 2)
+    assert n["max"] == str(2**60)
+
+
+def test_arrays_are_pictures_or_lines(answers: Answers) -> None:
+    grid = asked(answers, "preview", ref="shop/eu:grid")
+    assert (grid["shape"], grid["min"], grid["max"]) == ([20, 30], 0, 599)
+    assert (grid["picture"]["width"], grid["picture"]["height"]) == (30, 20)
+    wave = asked(answers, "preview", ref="shop/eu:wave")
+    assert (len(wave["line"]), wave["step"]) == (2_500, 2)
+    assert asked(answers, "preview", ref="shop/eu:config")["value"]["nan"] == "nan"
+
+
+def test_pictures_are_told_by_their_bytes_and_large_content_is_not_read(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(answers, "preview", ref="shop/eu:pixel")["source"].startswith("data:image/png;base64,iVBOR")
+    assert asked(answers, "preview", ref="shop/eu:drawing")["media_type"] == "image/svg+xml"
+    monkeypatch.setattr("lakefolio.pages.preview.READ_BYTES", 100)
+    assert "more than a preview reads" in asked(answers, "preview", ref="shop/eu:wave")["note"]
+
+
+@pytest.mark.parametrize("question", ["", "no-such", "__init__", "answer", "_at"])
+def test_only_questions_are_answered(answers: Answers, question: str) -> None:
+    with pytest.raises(lf.NotFoundError, match="no question"):
+        answers.answer(question, {})
+
+
+def test_a_question_that_lacks_something_says_so(answers: Answers) -> None:
+    for question in ("run", "item", "preview", "lineage", "diff", "search", "curves"):
+        with pytest.raises(lf.InvalidInputError, match="lacks"):
+            answers.answer(question, {})
+    with pytest.raises(lf.InvalidInputError, match="not a number"):
+        answers.answer("curves", {"runs": "x", "from": "nan()"})
