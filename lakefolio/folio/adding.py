@@ -55,26 +55,11 @@ def add_data(
     keep: bool = False,
     **options: Any,
 ) -> SelfT:
-    """Add any object; its type decides how it is stored.
-
-    Tables (pandas, polars, pyarrow, lazy frames, record batch readers) become Parquet, numpy arrays .npy,
-    plain Python values JSON, estimators skops, torch modules safetensors; bytes and ``Path`` objects of
-    files and folders are kept as they are. A text is always a text, with a warning if it looks like the name of a
-    file or folder.
+    """Add any object as :meth:`add` does, or refer to a table as DataFolio's method of this name does.
 
     Args:
-        name: The name; ``/`` may group names.
         data: The object. None is a value like any other.
         reference: Instead of an object, where a table lies that is not to be copied.
-        description: One sentence on what it is.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        **options: What the method of that kind takes besides (``hyperparameters``, ``init_args``, …). One that it
-            does not take is a TypeError that names the nearest.
     """
     given = data is not _MISSING
     if reference is not None:
@@ -121,7 +106,23 @@ def add(
     keep: bool = False,
     **options: Any,
 ) -> SelfT:
-    """Add any object: ``add_data`` under its shorter name, which see."""
+    """Add any object; its type decides how it is stored. One commit, atomic, durable when this returns.
+
+    Tables (pandas, polars, pyarrow, lazy frames, record batch readers) become Parquet, numpy arrays .npy,
+    plain Python values JSON, estimators skops, torch modules safetensors; bytes and ``Path`` objects of
+    files and folders are kept as they are. A text is always a text, with a warning if it looks like the name of a
+    file or folder.
+
+    Args:
+        obj: The object. None is a value like any other.
+
+    Raises:
+        AlreadyExistsError: The name is taken, and ``overwrite`` is False (also a ValueError).
+        InvalidInputError: The name or an annotation can't be used (also a ValueError).
+        UnsupportedTypeError: No handler stores such objects (also a TypeError).
+        NotFoundError: An input does not exist; the hint names the nearest.
+        ReadOnlyError: The folio is read-only.
+    """
     return folio.add_data(
         name,
         obj,
@@ -150,7 +151,11 @@ def add_numpy(
     metadata: Mapping[str, Any] | None = None,
     keep: bool = False,
 ) -> SelfT:
-    """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back."""
+    """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back.
+
+    Args:
+        array: The array.
+    """
     sparse = imported("scipy.sparse")
     kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
     said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
@@ -171,7 +176,11 @@ def add_json(
     metadata: Mapping[str, Any] | None = None,
     keep: bool = False,
 ) -> SelfT:
-    """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass."""
+    """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass.
+
+    Args:
+        data: The value. NaN and infinities come back.
+    """
     said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
     return put(folio, name, data, said, kind="json")
 
@@ -190,7 +199,11 @@ def add_timestamp(
     metadata: Mapping[str, Any] | None = None,
     keep: bool = False,
 ) -> SelfT:
-    """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC."""
+    """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC.
+
+    Args:
+        timestamp: The instant.
+    """
     said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
     return put(folio, name, timestamp, said, kind="timestamp")
 
@@ -213,17 +226,8 @@ def add_artifact(
     """Add a file as it is, or a folder with its tree.
 
     Args:
-        name: The name; ``/`` may group names.
         path: The file or folder; or the bytes themselves.
         category: A word on what it is for (``plots``, ``configs``, …).
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
-        code: The code that made it, for people to read.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -252,7 +256,12 @@ def add_file(
     code: str | None = None,
     keep: bool = False,
 ) -> SelfT:
-    """Add a file under its own name (without extension) or another: ``add_artifact``, the file first."""
+    """Add a file under its own name (without extension) or another: ``add_artifact``, the file first.
+
+    Args:
+        path: The file.
+        category: A word on what it is for.
+    """
     return folio.add_artifact(
         Path(path).stem if name is None else name,
         path,
@@ -286,16 +295,8 @@ def add_reference(
     Its size, ETag and version id are noted, and checked when it is read.
 
     Args:
-        name: The name.
         uri: A path or URI.
         kind: ``table`` or ``artifact``; by default what the extension says.
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
     """
     said = Annotations.of(description, inputs, tags, metadata, overwrite=overwrite, keep=keep)
     return put_reference(folio, name, uri, said, kind=kind)

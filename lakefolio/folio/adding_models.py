@@ -33,18 +33,9 @@ def add_sklearn(
     """Add a scikit-learn estimator or pipeline, in the skops format, which runs no code on loading.
 
     Args:
-        name: The name; ``/`` may group names.
         model: The estimator.
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
         hyperparameters: Parameters to note.
-        code: The code that made it, for people to read.
         custom: Accepted for DataFolio, where it asks for skops.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
     """
     facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
     said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
@@ -72,20 +63,11 @@ def add_model(
     """Add a model, of torch or scikit-learn; which one is found out.
 
     Args:
-        name: The name; ``/`` may group names.
         model: The model.
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
         custom: Accepted for DataFolio, where it asks for skops.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
         hyperparameters: Parameters to note.
         init_args: Of a torch module only; see ``add_pytorch``.
         save_class: Of a torch module only; see ``add_pytorch``.
-        code: The code that made it, for people to read.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
     """
     said: dict[str, Any] = {
         "inputs": inputs,
@@ -128,19 +110,10 @@ def add_pytorch(
     """Add a torch module or a state dict: its tensors as safetensors, and how to build it again.
 
     Args:
-        name: The name; ``/`` may group names.
         model: The module or state dict.
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
         hyperparameters: Parameters to note.
         init_args: The arguments that build the module again; JSON values.
         save_class: Keep the source of the class for people to read. It is never run.
-        code: The code that made it, for people to read.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
     """
     given = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}
     options = {key: value for key, value in given.items() if value is not None}

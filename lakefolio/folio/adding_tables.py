@@ -46,17 +46,8 @@ def add_table(
     """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
 
     Args:
-        name: The name; ``/`` may group names.
         data: The table. Its index, types, categories, time zones and attributes come back.
-        description: One sentence on what it is.
-        overwrite: Replace an item of that name; its old entry stays in the history.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
         models: The models it was made with: inputs too, shown apart.
-        code: The code that made it, for people to read.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
         preserve_index: Accepted for DataFolio; an index always comes back.
     """
     used = [models] if isinstance(models, str) else list(models or ())
@@ -95,13 +86,6 @@ def import_table(
         path: The file.
         table_format: ``parquet``, ``csv``, ``tsv``, ``feather`` or ``arrow``; by default what the extension says
             (``.csv.gz`` is a compressed CSV).
-        description: One sentence on what it is.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
-        overwrite: Replace an item of that name; its old entry stays in the history.
         block_size: For CSV, how many bytes are parsed at once.
         types: For CSV, the types of columns by name (``{"zip": "string", "price": "decimal128(20, 2)"}``), or one
             for all; by default those that lose nothing.
@@ -150,21 +134,12 @@ def reference_table(
     Its size, ETag and version id are noted, and checked when it is read.
 
     Args:
-        name: The name; ``/`` may group names.
         path: A path or URI.
         table_format: ``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather`` or ``delta``; by default what
             the extension says, and ``parquet`` for a folder or a name without extension.
         num_rows: How many rows it has, if you know.
         version: Its version, for formats that have some.
-        description: One sentence on what it is.
-        inputs: What it was made from: names, references ``[folio:]name[@version]``, or URIs of things
-            outside.
-        code: The code that made it, for people to read.
         reference: Another word for ``path``.
-        tags: Words to find it by.
-        metadata: Facts to note of it; JSON values.
-        keep: With ``overwrite``, carry description, tags and metadata over where none are given here.
-        overwrite: Replace an item of that name; its old entry stays in the history.
 
     Raises:
         InvalidInputError: The format is unknown, or the extension is one of no format that can be read.

@@ -41,7 +41,6 @@ def update_item(
     The old words stay in the history.
 
     Args:
-        name: The item.
         description: New words; ``""`` removes them, None leaves them.
         inputs: New inputs, resolved to the versions they have now; ``[]`` removes them, None leaves them.
         code: New code; ``""`` removes it, None leaves it.
@@ -72,7 +71,6 @@ def rename(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False
     """Give an item another name, in one commit; its content, words and inputs come along, its history stays behind.
 
     Args:
-        name: The item.
         new_name: A name in this folio, or ``folio:name`` to move it to another.
         overwrite: Replace an item of the new name.
 
@@ -109,6 +107,10 @@ def copy_item(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = Fa
 
 def tag(folio: SelfT, /, name: str, *tags: str, remove: str | Iterable[str] = ()) -> SelfT:
     """Add tags to an item, and take some away, in one commit. Of two that do so at once, the later decides.
+
+    Args:
+        *tags: The tags to add.
+        remove: The tags to take away.
 
     Raises:
         NotFoundError: There is no such item.

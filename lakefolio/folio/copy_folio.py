@@ -28,7 +28,6 @@ def export_snapshot(
     """Copy the items and metadata of a snapshot to a new folio, without the history.
 
     Args:
-        snapshot: The snapshot.
         target_path: A place that is free, or the name of a new folio in the same lake.
         include_snapshot_metadata: Note where it came from, under ``_source_snapshot``.
 

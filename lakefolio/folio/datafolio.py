@@ -30,7 +30,11 @@ def get_data_path(folio: Folio, /, name: str, *, at: At = None) -> str:
 
 
 def cleanup_orphaned_versions(folio: Folio, /, dry_run: bool = False) -> list[str]:
-    """Return no names: what nothing needs any more is found and freed by ``Lake.gc``, for the whole lake."""
+    """Return no names: what nothing needs any more is found and freed by ``Lake.gc``, for the whole lake.
+
+    Args:
+        dry_run: Accepted for DataFolio.
+    """
     return []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.folio import (
@@ -32,20 +32,49 @@ from lakefolio.folio.open_folio import OpenFolio
 from lakefolio.folio.places import is_location, open_place, with_suffix
 from lakefolio.folio.snapshot_view import SnapshotAccessor
 from lakefolio.format.names import check_folio
-from lakefolio.process.keywords import explains_keywords
+from lakefolio.process.facade import facade
 from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
 
 __all__ = ["Folio"]
 
 
-@explains_keywords
+_ARGUMENTS: Final = {
+    "name": "The item; ``/`` may group names. Where items are read, also ``[folio:]name[@version-or-snapshot]``.",
+    "item_name": "The item.",
+    "description": "One sentence on what it is.",
+    "inputs": "What it was made from: names, references ``[folio:]name[@version]``, or URIs of things outside. Each is "
+    "resolved to the exact version it has now.",
+    "tags": "Words to find it by.",
+    "metadata": "Facts to note of it; JSON values.",
+    "overwrite": "Replace an item of that name; its old entry stays in the history. A warning says which of "
+    "description, tags and metadata the old entry has and the new one lacks.",
+    "keep": "With ``overwrite``, carry description, tags and metadata over where none are given here. Metadata are "
+    "merged; inputs belong to the old content and are never carried over.",
+    "code": "The code that made it, for people to read.",
+    "snapshot": "The name of the snapshot.",
+    "at": "As of when: a lake version, a time or the name of a snapshot; by default now.",
+    "options": "What the method for an item of that kind takes besides. One that it does not take is a TypeError that "
+    "names the nearest.",
+    "message": "The message of the commit.",
+}
+"""What the methods of a folio say of an argument, where they say nothing else."""
+
+
+@facade(_ARGUMENTS)
 class Folio:
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 
     Every change is one commit, atomic and durable when the method returns; every read sees what anyone has
     committed before it. Safe to share between threads; any number of handles, threads and processes may work
     on one folio.
+
+    Methods that add return the folio. They raise AlreadyExistsError (a ValueError) for a name that is taken,
+    InvalidInputError (a ValueError) for a name or annotation that can't be used, UnsupportedTypeError (a TypeError) for
+    an object they don't store, NotFoundError for an input that does not exist, and ReadOnlyError (a RuntimeError).
+    Methods that read verify what they give. They raise NotFoundError (a KeyError), whose hint names the nearest item,
+    InvalidInputError for an item of another type than the method is for, and IntegrityError if stored bytes are missing
+    or not those that were written.
 
     >>> folio = Folio("experiments/clf_v1")
     >>> folio.add_table("clean", frame, inputs=["raw"]).add_json("config", {"lr": 0.01})

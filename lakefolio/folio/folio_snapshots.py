@@ -56,7 +56,6 @@ def create_snapshot(
     Args:
         name: Letters, digits, ``.``, ``_`` and ``-``, at most 100; not a number and not a time.
         description: Why it was taken.
-        tags: Words to find it by.
         capture_git: Note commit, branch and remote (without credentials) of the git work tree here, if
             any.
         capture_environment: Note the Python version, the platform and the pinned requirements.
@@ -157,7 +156,6 @@ def restore_snapshot(folio: SelfT, /, snapshot: str, confirm: bool = False) -> S
     Nothing of the history is lost, so another restore undoes it.
 
     Args:
-        snapshot: The snapshot.
         confirm: Must be True.
 
     Raises:
@@ -181,6 +179,10 @@ def restore_snapshot(folio: SelfT, /, snapshot: str, confirm: bool = False) -> S
 
 def compare_snapshots(folio: Folio, /, snapshot1: str, snapshot2: str) -> dict[str, Any]:
     """Return how the second snapshot differs from the first.
+
+    Args:
+        snapshot1: The name of the first.
+        snapshot2: The name of the second.
 
     Returns:
         ``added_items removed_items modified_items shared_items`` (sorted names) and ``metadata_changes``

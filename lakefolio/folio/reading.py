@@ -69,8 +69,6 @@ def get_data(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> An
     """Return an item of any type as what it was added as; a file or folder as the path of a local copy.
 
     Args:
-        name: A name or a reference.
-        at: As of when.
         **options: What the method for the item's type takes besides (``as_``, ``columns``, ``trusted``,
             …).
     """
@@ -91,7 +89,6 @@ def get_many(
     Args:
         names: The items; one named twice is read once.
         threads: How many to read at once.
-        at: As of when.
         **options: As for ``get``; they must suit every item.
 
     Returns:
@@ -115,8 +112,6 @@ def get_table(
     """Return a table, stored here or referred to.
 
     Args:
-        name: A name or a reference.
-        at: As of when.
         as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default what was added, and pandas (where it is
             installed) for references and imported files.
         frame: Another word for ``as_``.
@@ -160,8 +155,6 @@ def get_sklearn(folio: Folio, /, name: str, *, at: At = None, **options: Any) ->
     """Return a scikit-learn estimator.
 
     Args:
-        name: A name or a reference.
-        at: As of when.
         **options: ``trusted``, the types, by name, that *you* allow to be built besides scikit-learn's
             own.
 
@@ -177,8 +170,6 @@ def get_pytorch(
     """Return a torch module, or its state dict.
 
     Args:
-        name: A name or a reference.
-        at: As of when.
         model_class: The class to build; by default the one it was stored from, if it can be imported and
             you trust it (``trusted``).
         reconstruct: False returns the state dict.
@@ -200,11 +191,9 @@ def export(
     are written so that people can read them.
 
     Args:
-        name: A name or a reference.
         path: The file or folder to write; in an existing folder it gets the item's name.
         format: Of a table: ``parquet``, ``csv``, ``tsv``, ``json``, ``ndjson``, ``feather`` or ``arrow``; by
             default what ``path`` ends with (``.csv.gz`` is compressed), and Parquet if it has no ending.
-        at: As of when.
         overwrite: Replace a file that exists. A folder is never replaced.
 
     Returns:
@@ -238,7 +227,12 @@ def pinned(folio: SelfT, /) -> Iterator[SelfT]:
 
 
 def sql(folio: Folio, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
-    """Answer a read-only SQL query over the views of the lake; see ``Lake.sql``."""
+    """Answer a read-only SQL query over the views of the lake; see ``Lake.sql``.
+
+    Args:
+        query: One SELECT.
+        params: Values for its ``?``, ``$1`` or ``$name``.
+    """
     return folio._core.reading.query(query, params)
 
 

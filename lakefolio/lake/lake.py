@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import blamed, place_of
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import check_folio
 from lakefolio.lake import maintaining, querying, reading, tracking_runs, versions
 from lakefolio.model.resolve import At
-from lakefolio.process.keywords import explained, explains_keywords
+from lakefolio.process.facade import facade
+from lakefolio.process.keywords import explained
 from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
 
@@ -73,7 +74,28 @@ def open_lake(
     return Lake(session)
 
 
-@explains_keywords
+_ARGUMENTS: Final = {
+    "ref": "The item: ``folio:name``, or one of its versions: ``folio:name@version-or-snapshot``.",
+    "at": "As of when: a version, a time or the name of a snapshot, see :meth:`at`; by default now.",
+    "name": "The name.",
+    "folio": "Only this folio; by default the whole lake.",
+    "message": "The message of the commit.",
+    "description": "One sentence on what it is.",
+    "tags": "Words to find it by.",
+    "metadata": "Facts to note of it; JSON values.",
+    "run": "The run: its id, what is recorded of it, or a handle.",
+    "run_id": "The id of the run.",
+    "run_type": "A RunType, or a type of the lake's own (:meth:`add_run_type`); by default ``experiment``.",
+    "project": "The project it belongs to.",
+    "model": "The model it makes or uses.",
+    "params": "Its parameters; plain values.",
+    "parent": "The run around it; by default the one in whose block this is called.",
+    "storage_modes": "By which views it wants to be found; nothing is stored differently.",
+}
+"""What the methods of a lake say of an argument, where they say nothing else."""
+
+
+@facade(_ARGUMENTS)
 class Lake:
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
@@ -140,7 +162,13 @@ class Lake:
         return found
 
     def annotate(self, values: Mapping[str, Any] | None = None, /, *, remove: Iterable[str] = (), **more: Any) -> Lake:
-        """Set facts about the lake; ``description`` and ``tags`` are the ones that listings show. One commit."""
+        """Set facts about the lake; ``description`` and ``tags`` are the ones that listings show. One commit.
+
+        Args:
+            values: Name -> JSON-able value.
+            remove: Names of facts to remove.
+            **more: Facts whose names are Python words.
+        """
         self._session.annotate("lake", "", {**(values or {}), **more}, remove=remove)
         return self
 

@@ -55,7 +55,11 @@ def item(lake: Lake, /, ref: str, *, at: At | None = None) -> Entry:
 
 
 def is_purged(lake: Lake, /, entry: Entry) -> bool:
-    """Say whether gc purged the content of an entry of the past, as far as is known without asking the store."""
+    """Say whether gc purged the content of an entry of the past, as far as is known without asking the store.
+
+    Args:
+        entry: An entry, as ``item`` or ``items`` returns it.
+    """
     return lake._session.journal.state.is_purged(entry)
 
 
@@ -91,6 +95,10 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
 def sql(lake: Lake, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
 
+    Args:
+        query: One SELECT.
+        params: Values for its ``?``, ``$1`` or ``$name``.
+
     Raises:
         InvalidInputError: If it is no valid query, or one that would change or reach out for something.
     """
@@ -109,7 +117,11 @@ def connect(lake: Lake, /, at: At | None = None) -> duckdb.DuckDBPyConnection:
 def scan(
     lake: Lake, /, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
 ) -> pl.LazyFrame:
-    """Return the rows of a table as a Polars LazyFrame: those that count at this version."""
+    """Return the rows of a table as a Polars LazyFrame: those that count at this version.
+
+    Args:
+        table: Its name in FORMAT.md.
+    """
     from lakefolio.views import engine
 
     tables = settled(lake._session).tables(content=table == "manifests")

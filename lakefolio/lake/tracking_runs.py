@@ -63,18 +63,9 @@ def run(
 
     Args:
         name: What people call it; need not be unique.
-        run_type: See :meth:`create_run`, as for what is not said here.
-        project: The project it belongs to.
-        model: The model it makes or uses.
-        params: Its parameters.
-        tags: Words to find it by.
-        description: One sentence on what it is.
         folio: Where outputs go that are not named otherwise.
         run_id: Its id; by default a new one.
-        parent: The run around it.
         resume: Go on with the run ``run_id`` if it exists; then all else but ``params`` and ``tags`` is as it was.
-        storage_modes: By which views it wants to be found.
-        metadata: Further facts of it.
     """
     from lakefolio.errors import InvalidInputError
     from lakefolio.runs import starting
@@ -130,17 +121,8 @@ def create_run(
 
     Args:
         run_id: Its id, refused if it is taken; by default a new one that sorts by time.
-        run_type: A RunType, or a type of the lake's own (:meth:`add_run_type`); by default ``experiment``.
-        storage_modes: By which views it wants to be found; nothing is stored differently.
         name: What people call it; need not be unique.
-        project: The project it belongs to.
-        model: The model it makes or uses.
-        params: Its parameters; plain values.
-        tags: Words to find it by.
-        description: One sentence on what it is.
         folio: Where outputs go that are not named otherwise; by default ``runs/<run id>``.
-        parent: The run around it; by default the one in whose block this is called.
-        metadata: Further facts of it.
         inputs: What it uses: name -> reference, URI or object; see ``Run.add_input``.
         status: ``done``, ``failed`` or ``lost`` records a run that is over, such as one of another tracker's.
         metrics: Of a run that is over: the last value of each metric.
@@ -208,14 +190,24 @@ def run_types(lake: Lake, /) -> list[str]:
 
 
 def add_run_input(lake: Lake, /, run: str | Run | RunManifest, name: str, data: Any) -> RunInput:
-    """Record an input of a run; see ``Run.add_input``. The run may be given as its id or manifest."""
+    """Record an input of a run; see ``Run.add_input``.
+
+    Args:
+        name: What the run calls it.
+        data: An object, a reference, an entry, or the URI of something outside.
+    """
     from lakefolio.runs.starting import open_run
 
     return open_run(lake._session, run).add_input(name, data)
 
 
 def add_run_output(lake: Lake, /, run: str | Run | RunManifest, name: str, obj: Any, **options: Any) -> RunOutput:
-    """Store an output of a run; see ``Run.add_output``. The run may be given as its id or manifest."""
+    """Store an output of a run; see ``Run.add_output``.
+
+    Args:
+        obj: Any object that a folio stores.
+        **options: What ``Run.add_output`` takes besides.
+    """
     from lakefolio.runs.starting import open_run
 
     return open_run(lake._session, run).add_output(name, obj, **options)
@@ -252,7 +244,17 @@ def runs(
     tag: str | None = None,
     limit: int | None = None,
 ) -> list[RunManifest]:
-    """Return the runs of which all that is given is said, newest first. ``sql`` answers every other question."""
+    """Return the runs of which all that is given is said, newest first. ``sql`` answers every other question.
+
+    Args:
+        type: Its type.
+        project: Its project.
+        model: Its model.
+        status: ``running``, ``done``, ``failed`` or ``lost``.
+        parent: The id of the run around it.
+        tag: A tag it has.
+        limit: Maximum number of results; all by default.
+    """
     from lakefolio.runs.listing import listed
 
     wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
@@ -326,6 +328,9 @@ def log_event(
 def get_event(lake: Lake, /, event_id: str) -> Event:
     """Return an event, its text verified by its digest.
 
+    Args:
+        event_id: The id that :meth:`log_event` returned.
+
     Raises:
         NotFoundError: kind ``event-not-found``.
     """
@@ -353,7 +358,12 @@ def flush(lake: Lake, /) -> None:
 
 
 def capture(lake: Lake, /, function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Decorate a function so that each call is a run of this lake; see ``lakefolio.capture``."""
+    """Decorate a function so that each call is a run of this lake; see ``lakefolio.capture``.
+
+    Args:
+        function: The function.
+        **options: What ``lakefolio.capture`` takes besides.
+    """
     from lakefolio.recording.decorator import capture
 
     return capture(function, lake=lake, **options)

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import UnsupportedTypeError
 
-__all__ = ["check_keywords", "explained", "explains_keywords", "keywords_of"]
+__all__ = ["check_keywords", "explained", "keywords_of"]
 
-C = TypeVar("C", bound=type[Any])
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -44,19 +43,6 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
                 hint=hint,
                 keyword=name,
             )
-
-
-def explains_keywords(owner: C) -> C:
-    """Let every public method of a class, inherited ones included, say which keyword was meant."""
-    for name in dir(owner):
-        found = inspect.getattr_static(owner, name)
-        if name.startswith("_") and name != "__init__":
-            continue
-        if inspect.isfunction(found):
-            setattr(owner, name, explained(found, f"{owner.__name__}.{name}" if name != "__init__" else owner.__name__))
-        elif isinstance(found, classmethod):
-            setattr(owner, name, classmethod(explained(found.__func__, f"{owner.__name__}.{name}")))
-    return owner
 
 
 def explained(function: F, shown: str | None = None) -> F:

@@ -1,0 +1,87 @@
+"""Classes whose methods are functions of other modules: their help is whole, and a keyword misspelt is explained.
+
+What many methods of a class say of an argument is written once, for the class; a docstring says what is its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from lakefolio.process.keywords import explained
+
+__all__ = ["facade", "with_arguments"]
+
+C = TypeVar("C", bound=type[Any])
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ENTRY: Final = re.compile(r"    \*{0,2}(\w+): ")
+_WRAP: Final = textwrap.TextWrapper(110, initial_indent="    ", subsequent_indent="        ")
+_SECTION: Final = re.compile(r"(?:Args|Returns|Raises|Yields):")
+
+
+def facade(arguments: Mapping[str, str]) -> Callable[[C], C]:
+    """Decorate a class: complete the docstrings of its public methods, and let them say which keyword was meant.
+
+    Args:
+        arguments: Name -> what it is, for those that a docstring does not describe itself.
+    """
+
+    def made(owner: C) -> C:
+        for name in dir(owner):
+            found = inspect.getattr_static(owner, name)
+            if name.startswith("_") and name != "__init__":
+                continue
+            shown = owner.__name__ if name == "__init__" else f"{owner.__name__}.{name}"
+            if inspect.isfunction(found):
+                setattr(owner, name, _method(found, shown, arguments))
+            elif isinstance(found, classmethod):
+                setattr(owner, name, classmethod(_method(found.__func__, shown, arguments)))
+        return owner
+
+    return made
+
+
+def _method(function: F, shown: str, arguments: Mapping[str, str]) -> F:
+    call = explained(function, shown)
+    if call is function:  # it takes any keyword
+
+        @functools.wraps(function)
+        def through(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        call = through  # type: ignore[assignment]  # it takes and returns what the function does
+    call.__doc__ = with_arguments(function, arguments)
+    return call
+
+
+def with_arguments(function: Callable[..., Any], arguments: Mapping[str, str]) -> str:
+    """Return the docstring of a function with an entry for each argument: its own, else that of ``arguments``."""
+    lines = inspect.cleandoc(function.__doc__ or "").split("\n")
+    start = next((number for number, line in enumerate(lines) if _SECTION.match(line)), len(lines))
+    own: dict[str, list[str]] = {}
+    head, rest = lines[:start], lines[start:]
+    if rest and rest[0] == "Args:":
+        end = next((number for number, line in enumerate(rest) if number and not line.startswith("    ")), len(rest))
+        name = ""
+        for line in rest[1:end]:
+            found = _ENTRY.match(line)
+            name = name if found is None else found[1]
+            own.setdefault(name, []).append(line)
+        rest = rest[end:]
+    entries: list[str] = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        text = arguments.get(parameter.name)
+        stars = "*" * ((parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD))
+        shared = [] if text is None else _WRAP.wrap(f"{stars}{parameter.name}: {text}")
+        entries += own.get(parameter.name) or shared
+    while head and not head[-1]:
+        head.pop()
+    while rest and not rest[0]:
+        rest.pop(0)
+    parts = [head, ["Args:", *entries] if entries else [], rest]
+    return "\n\n".join("\n".join(part) for part in parts if part)
