@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio import Q, any_of, not_
+from lakefolio.process.notice import LakefolioWarning
 
 
 @pytest.fixture
@@ -188,3 +190,34 @@ def test_members_of_datasets_are_counted_once(lake):
         assert sorted(names(found)) == ["x", "y"]
         assert all(ref.startswith("datasets/d:") for ref in found.refs)
     assert len(lake.query(folio=any_of("a", "datasets/d"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "told"),
+    [
+        (3, "3", "nothing has '3' as metadata 'fold', but 1 item has 3"),
+        ("3", 3, "nothing has 3 as metadata 'fold', but 1 item has '3'"),
+        (0.5, "0.5", "nothing has '0.5' as metadata 'fold', but 1 item has 0.5"),
+        (True, "true", "nothing has 'true' as metadata 'fold', but 1 item has True"),
+        ("false", False, "nothing has False as metadata 'fold', but 1 item has 'false'"),
+        (3, ["1", "3"], "nothing has '3' as metadata 'fold', but 1 item has 3"),
+    ],
+)
+def test_a_text_never_equals_a_number_and_who_finds_nothing_is_told(tmp_path, stored, asked, told):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_json("x", 1, metadata={"fold": stored})
+    with pytest.warns(LakefolioWarning) as caught:
+        assert len(lake.query(metadata={"fold": asked})) == 0
+    assert [one.message.message for one in caught] == [told]
+    assert caught[0].message.kind == "types-differ"
+
+
+def test_nothing_is_told_where_something_was_found_or_nothing_is_alike(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_json("x", 1, metadata={"fold": 3, "id": "007"}).add_json("y", 1, metadata={"fold": "3"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [entry.item for entry in lake.query(metadata={"fold": "3"})] == ["y"]
+        assert [entry.item for entry in lake.query(metadata={"fold": 3})] == ["x"]
+        assert len(lake.query(metadata={"id": 7})) == len(lake.query(metadata={"other": "3"})) == 0
+        assert len(lake.query(metadata={"fold": (">", 5)})) == 0

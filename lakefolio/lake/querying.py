@@ -43,7 +43,8 @@ def query(
     ``between like startswith contains exists``), a list of which one must equal it, or ``any_of``, ``all_of``,
     ``not_`` of such. Where a field has no value, every comparison is false. ``{">=": 0.5, "<": 0.9}`` asks for
     both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
-    are compared exactly, by their digits, whatever type they came in.
+    are compared exactly, by their digits, whatever type they came in. A text never equals a number: of
+    ``metadata={"fold": "3"}`` that finds nothing where items have the number 3 a warning says so.
 
     Args:
         *conditions: ``Q(field=…)``, and ``any_of``, ``all_of``, ``not_`` of them.
@@ -72,6 +73,7 @@ def query(
     from lakefolio.query.compiler import Compiler
     from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
     from lakefolio.query.dataset import PREFIX
+    from lakefolio.query.near_misses import tell_near_misses
     from lakefolio.query.result import QueryResult
     from lakefolio.views.sql_guard import check_expression
 
@@ -100,6 +102,14 @@ def query(
         rows = reader.query(asked.sql, asked.params).to_arrow_table()
     except InvalidInputError as exc:
         raise _about_where(exc, where) if where is not None and exc.kind == "sql" else exc from exc
+    if not rows.num_rows and asked.asked:
+
+        def count(key: str, value: Any) -> int:
+            like = Compiler()
+            like.add(Q(archived=False, metadata={key: value}))
+            return len(reader.query(like.sql, like.params).fetchall())
+
+        tell_near_misses(asked.asked, count)
     return QueryResult(reader, rows)
 
 

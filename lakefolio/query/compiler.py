@@ -142,6 +142,7 @@ class Compiler:
         self._orders: list[str] = []
         self._limit = ""
         self._parts: set[str] = set()
+        self.asked: list[tuple[str, Any]] = []  # which values metadata must equal, by their keys
 
     @property
     def sql(self) -> str:
@@ -365,6 +366,8 @@ class Compiler:
 
     def _noted(self, field: str, operator: str, value: Any) -> str:
         """Return a comparison of a noted value, which may be of any type, with a value of one."""
+        if operator == "=" and isinstance(value, str | bool | int | float | Decimal):
+            self.asked.append((field.removeprefix("metadata."), value))
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == value:
             return self._as_number(operator, value)
         if isinstance(value, str):

@@ -1,0 +1,55 @@
+"""Why a query found nothing: a text never equals a number, nor a switch, however alike they look.
+
+What a query asks of metadata is compared by type, as JSON tells it: ``"3"`` is not ``3`` and ``"true"`` is not
+``true``. Converting one into the other would find ids of digits under numbers, and lose leading zeros; so nothing is
+converted, and who finds nothing because of it is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.render.text import counted
+
+__all__ = ["alike", "tell_near_misses"]
+
+_NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
+_SWITCHES: Final = {"true": True, "True": True, "false": False, "False": False}
+_TOLD: Final = 8
+
+
+def alike(value: Any) -> Any:
+    """Return the value of another type that looks like a value, None if there is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | Decimal):
+        return str(value)
+    if isinstance(value, str):
+        if value in _SWITCHES:
+            return _SWITCHES[value]
+        if _NUMBER.fullmatch(value):
+            return float(value) if "." in value else int(value)
+    return None
+
+
+def tell_near_misses(asked: Iterable[tuple[str, Any]], count: Callable[[str, Any], int]) -> None:
+    """Warn of metadata that a query asked for in another type than items have it in.
+
+    Args:
+        asked: Keys and values.
+        count: Returns how many items have a value under a key.
+    """
+    for key, value in list(dict.fromkeys(asked))[:_TOLD]:
+        other = alike(value)
+        if other is not None and (found := count(key, other)):
+            message = f"nothing has {value!r} as metadata {key!r}, but {counted(found, 'item')} {_has(found)} {other!r}"
+            hint = f"texts, numbers and true are never equal: ask for {other!r}"
+            notice(LakefolioWarning(message, kind="types-differ", hint=hint))
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
