@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
 import pytest
 from sql.lake_tables import Rows
 
 import lakefolio as lf
+from lakefolio.process.notice import LakefolioWarning
 from lakefolio.views.engine import Views
+from lakefolio.views.shallow import shallow
 
 BAD = ["a\0b", "\0", "a\nb", "\x1b[31m", "a\x7fb", "a\x9bb", "\ud800", "tab\there"]
 
@@ -102,12 +109,14 @@ def test_texts_nested_without_end_harm_no_reader(deep):
             if fact["key"] in ("params.p", "metrics.m"):
                 fact["value"] = deep
     views = Views()
+    with pytest.warns(LakefolioWarning, match="given null for 5 texts of 'manifests' nested more"):
+        views.query(rows.tables(), "select 1")
     for name in views.names():
         assert len(views.query(rows.tables(), f"select * from {name}").fetchall()) >= 0, name
     assert views.query(rows.tables(), "select run_id from runs order by 1").fetchall() == [("r1",), ("r2",)]
     assert len(views.query(rows.tables(), "select params ->> 'p' from runs").fetchall()) == 2
     connection = views.connect(rows.tables())
-    assert connection.execute("select count(metadata) from events").fetchall() == [(1,)]
+    assert connection.execute("select count(*), count(metadata) from events").fetchall() == [(1, 0)]
 
 
 @pytest.mark.parametrize("last", ["[1]", "1", '"x"', "null", '{"a": 1}', '{"a": {"b": 1}}', "{"])
@@ -142,3 +151,66 @@ def test_facts_nested_too_deep_are_refused_when_they_are_given(lake, value):
             action()
         assert len(str(caught.value)) < 1000
     assert lake.folios() == []
+
+
+JSON_CALLS = """
+import json, sys, warnings
+import lakefolio as lf
+from sql.lake_tables import Rows
+from lakefolio.views.engine import Views
+
+warnings.simplefilter("ignore")
+deep = {"lists": "[" * 200_000 + "]" * 200_000, "objects": '{"a":' * 200_000 + "1" + "}" * 200_000}[sys.argv[1]]
+fine = "[" * 900 + "]" * 900
+rows = Rows().put("a", "x", details=deep, extra=fine, description=deep).commit()
+rows.run("r1", status="done").commit()
+rows.log("r1", [{"metadata": deep}, {"metadata": fine}], reason="events").commit()
+for row in rows.rows["manifests"]:
+    for fact in row.get("facts") or ():
+        fact["value"] = deep
+views, tables = Views(), rows.tables()
+calls = ["json_contains(x, '1')", "json_contains(x, x)", "json_merge_patch(x, x)", "json_structure(x)", "json_valid(x)"]
+calls += ["json_keys(x)", "json_extract(x, '$.a')", "x::json::varchar", "json(x)"]
+for call in calls:
+    for source in (
+        "select details as x from manifests", "select extra as x from manifests", "select metadata as x from events",
+        "select description as x from manifests", "select unnest(facts).value as x from manifests",
+        "select value as x from metadata",
+    ):
+        views.query(tables, f"select {call} from ({source}) where json_valid(x)").fetchall()
+print(len(calls))
+"""
+
+
+@pytest.mark.parametrize("shape", ["lists", "objects"])
+def test_no_text_of_a_lake_ends_the_process_of_who_asks(shape):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", JSON_CALLS, shape]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr[-2000:]
+
+
+def test_texts_are_bounded_wherever_they_lie_and_nothing_else_changes():
+    texts = [
+        None,
+        "[" * 1001 + "]" * 1001,
+        '{"a": "' + "[" * 5000 + '"}',
+        "x" * 5000,
+        "[" * 1000 + "]" * 1000,
+        '"\\"["',
+    ]
+    bounded = [None, None, *texts[2:]]
+    struct = pa.struct([pa.field("key", pa.string()), pa.field("value", pa.string())])
+    made = [None if text is None else [{"key": "k", "value": text}, {"key": "l", "value": None}] for text in texts]
+    wanted = [None, [{"key": "k", "value": None}, {"key": "l", "value": None}], *made[2:]]
+    table = pa.table({"n": range(6), "plain": texts, "large": pa.array(texts, pa.large_string())})
+    table = table.append_column("facts", pa.array(made, pa.list_(struct)))
+    for start in (0, 1):
+        with pytest.warns(LakefolioWarning, match="null for 3 texts of 't' nested more than 1,000 deep"):
+            found = shallow("t", table.slice(start))
+        assert found.column("plain").to_pylist() == bounded[start:]
+        assert found.column("large").to_pylist() == bounded[start:]
+        assert found.column("facts").to_pylist() == wanted[start:]
+        assert found.column("n").to_pylist() == list(range(start, 6))
+    whole = table.slice(2)
+    assert shallow("t", whole) is whole

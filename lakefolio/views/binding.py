@@ -9,6 +9,7 @@ from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
 from lakefolio.process.scratch import spill_options
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
+from lakefolio.views.shallow import shallow
 from lakefolio.views.view_files import View, create_view, quoted
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def open_tables(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) 
     connection = duckdb.connect(":memory:", config=_OFFLINE | spill_options())
     connection.execute("set TimeZone = 'UTC'")
     for name in names:
-        connection.from_arrow(tables[name]).create_view(name)
+        connection.from_arrow(shallow(name, tables[name])).create_view(name)
     return connection
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
+from lakefolio.views.shallow import shallow
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Rows:
 
     def bind(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make them a view of a connection, every column of its own type."""
-        relation = connection.from_arrow(self.table)
+        relation = connection.from_arrow(shallow(name, self.table))
         if self.types:
             casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in self.types.items())
             relation = relation.project(f"* replace ({casts})")

@@ -35,6 +35,7 @@ from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.polars_scan import scan
 from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
+from lakefolio.views.shallow import shallow
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
 from lakefolio.views.view_files import AUDITS, View, comment_view, load_views, quoted
 
@@ -309,7 +310,7 @@ class _Binding:
                     read |= view.reads
             wanted = self._known & read
             for name in self._lazy.keys() & read:
-                self.connection.from_arrow(self._lazy.pop(name)[name]).create_view(name)
+                self.connection.from_arrow(shallow(name, self._lazy.pop(name)[name])).create_view(name)
             missing = [view for view in self._files if view.name in wanted - self._made]
             if self._keys is None and any("metrics" in view.words for view in missing):
                 self._keys = self._find_keys()

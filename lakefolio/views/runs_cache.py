@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
+from lakefolio.views.shallow import shallow
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> 
 
 def _bind_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
     for name, table in tables.items():
-        connection.from_arrow(table).create_view(name, replace=True)
+        connection.from_arrow(shallow(name, table)).create_view(name, replace=True)
 
 
 def _bind_rows(
