@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
-from lakefolio.format.arrow_rows import rows_of, to_micros
+from lakefolio.format.arrow_rows import check_times, rows_of, to_micros
 
 __all__ = [
     "DataFile",
@@ -180,7 +180,7 @@ def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa
         for row in values:
             if (text := row.get(name)) is not None:
                 row[name] = base64.b64decode(text, validate=True)
-    return rows_of(schema, values)
+    return check_times(rows_of(schema, values))
 
 
 def to_parquet(rows: pa.Table) -> bytes:
@@ -224,7 +224,7 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
 
 
 def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return what was read of a table's Parquet file with the columns and types of ``schema``."""
+    """Return what was read of a Parquet file with the columns and types of ``schema``; ValueError if it can't be."""
     columns = [
         rows.column(field.name).cast(field.type)
         if field.name in rows.schema.names
@@ -234,7 +234,7 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     for column, wanted in zip(columns, schema, strict=True):
         if not wanted.nullable and column.null_count:
             raise ValueError(f"column {wanted.name!r} lacks values")
-    return pa.Table.from_arrays(columns, schema=schema)
+    return check_times(pa.Table.from_arrays(columns, schema=schema))
 
 
 def same_rows(some: pa.Table, others: pa.Table) -> bool:

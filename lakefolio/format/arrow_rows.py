@@ -14,11 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["RowLog", "from_micros", "rows_of", "to_micros"]
+__all__ = ["RowLog", "check_times", "from_micros", "rows_of", "to_micros"]
 
 _FANOUT = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_MICROS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_MICROS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:
@@ -29,6 +31,18 @@ def from_micros(micros: int) -> datetime:
 def to_micros(when: datetime) -> int:
     """Return the whole microseconds from the beginning of 1970 until a time with a zone."""
     return (when - _EPOCH) // _MICROSECOND
+
+
+def check_times(rows: pa.Table) -> pa.Table:
+    """Return rows all of whose times Python can tell; ValueError if one lies outside of the years 1 to 9999."""
+    import pyarrow.compute as pc
+
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if pa.types.is_timestamp(field.type):  # of microseconds, as all in a lake are
+            bounds = pc.min_max(column.cast(pa.int64())).as_py()
+            if bounds["min"] is not None and not _FIRST_MICROS <= bounds["min"] <= bounds["max"] <= _LAST_MICROS:
+                raise ValueError(f"column {field.name!r} holds a time outside of the years 1 to 9999")
+    return rows
 
 
 @cache
