@@ -69,9 +69,19 @@ def test_files_and_paths_are_files(folio: lf.Folio) -> None:
     assert Path(folio.get("fig1")).read_bytes() == b"png"
 
 
-def test_the_command_line_says_it_too(folio: lf.Folio, monkeypatch: pytest.MonkeyPatch) -> None:
-    folio.add_json("name", "x")
+def test_the_command_line_says_it_too(folio: lf.Folio) -> None:
     Path("text.json").write_text('"fig1.png"')
-    found = CliRunner().invoke(cli, ["--lake", "lake", "add", "f:other", "text.json"])
-    assert found.exit_code == 0
-    assert folio.get("other") == "fig1.png"
+    Path("plain.json").write_text('"a text"')
+    for name, arguments, given in (
+        ("file", ["text.json"], None),
+        ("stdin", ["-", "--as", "json"], '"fig1.png"'),
+        ("piped", ["-"], "fig1.png\n"),
+    ):
+        found = CliRunner().invoke(cli, ["--lake", "lake", "add", f"f:{name}", *arguments], input=given)
+        assert found.exit_code == 0
+        assert f"item '{name}' is the text 'fig1.png', not the file of that name" in found.stderr
+        assert f"lakefolio add FOLIO:{name} fig1.png --overwrite" in found.stderr
+    assert folio.get("file") == folio.get("stdin") == "fig1.png"
+    for arguments, given in ((["plain.json"], None), (["fig1.png"], None), (["-"], "no file\n")):
+        found = CliRunner().invoke(cli, ["--lake", "lake", "add", "f:other", *arguments, "--overwrite"], input=given)
+        assert (found.exit_code, found.stderr) == (0, "")

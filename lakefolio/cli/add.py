@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,9 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import named
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.folio.path_like_text import looks_like_path
 from lakefolio.format.table_formats import READABLE, format_of
+from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ _TEXT: Final = ("", ".txt", ".dat", ".data")
 """Endings that may mean CSV where a table is asked for."""
 _IN_MEMORY_BYTES: Final = 64 * 2**20
 """Up to this size stdin is added as bytes, which have no file name to be noted."""
+_LONGEST_PATH: Final = 4096
 _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 
 
@@ -201,11 +205,28 @@ def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, An
     elif kind == "json":
         from lakefolio.items.json_import import read_json_file
 
-        folio.add_json(name, read_json_file(source), **words)
+        data = read_json_file(source)
+        _notice_path(name, data)
+        folio.add_json(name, data, **words)
     elif stdin and source.stat().st_size <= _IN_MEMORY_BYTES:
-        folio.add_data(name, source.read_bytes(), **words)
+        content = source.read_bytes()
+        if len(content) <= _LONGEST_PATH:
+            _notice_path(name, content.decode("utf-8", "replace").strip("\n"))
+        folio.add_data(name, content, **words)
     else:
         folio.add_artifact(name, source, **words)
+
+
+def _notice_path(name: str, data: Any) -> None:
+    """Say that a text was given that names a file: perhaps the file was meant."""
+    if isinstance(data, str) and looks_like_path(data):
+        notice(
+            LakefolioWarning(
+                f"item {name!r} is the text {data!r}, not the file of that name",
+                kind="text-like-path",
+                hint=f"to store the file: lakefolio add FOLIO:{name} {shlex.quote(data)} --overwrite",
+            )
+        )
 
 
 def _table_format(source: Path) -> str:

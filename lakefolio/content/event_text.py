@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import IntegrityError
+from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.model.changes import Stored
 from lakefolio.model.entries import Entry, content_from_row
@@ -22,12 +22,23 @@ __all__ = ["CODEC", "INLINE_EVENT_BYTES", "blob_entries", "compressed", "short",
 INLINE_EVENT_BYTES: Final = 65_536
 CODEC: Final = "zstd"
 _SHORT_BYTES: Final = 1_024
-_MOST_BYTES: Final = 1 << 30
-"""A text that says to be longer is damage, or bait."""
+_MOST_BYTES: Final = 64 << 20
+_MOST_TOGETHER_BYTES: Final = 1 << 30
+"""What compresses well takes little room in a lake and much in memory, so texts have a size, alone and together."""
 
 
 def compressed(text: bytes) -> bytes:
-    """Return a text as it lies in a blob."""
+    """Return a text as it lies in a blob.
+
+    Raises:
+        InvalidInputError: kind ``bad-event``, if it is longer than 64 MiB.
+    """
+    if len(text) > _MOST_BYTES:
+        raise InvalidInputError(
+            f"the metadata of the event are {len(text):,} bytes of JSON, more than {_MOST_BYTES:,}",
+            kind="bad-event",
+            hint="add it as an item, and log the name of the item",
+        )
     done: bytes = pa.compress(text, codec=CODEC, asbytes=True)
     return done
 
@@ -87,17 +98,28 @@ def text_of(entry: Entry, blobs: Blobs) -> bytes:
 
 
 def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
-    """Return ``event_rows`` with the whole text in ``metadata``, also of those that lie in blobs."""
+    """Return ``event_rows`` with the whole text in ``metadata``, also of those that lie in blobs.
+
+    Raises:
+        InvalidInputError: kind ``too-many-events``, if these take more than 1 GiB together.
+        IntegrityError: As :func:`text_of` does.
+    """
     large = pc.equal(rows.column("storage"), "blob").to_pylist()
     if not any(large):
         return rows
     entries = blob_entries(manifests)
     texts = rows.column("metadata").to_pylist()
     ids = rows.column("event_id").to_pylist()
-    for number, is_large in enumerate(large):
-        entry = entries.get(ids[number]) if is_large else None
-        if entry is not None:
-            texts[number] = text_of(entry, blobs).decode()
+    found = {n: entries[ids[n]] for n, is_large in enumerate(large) if is_large and ids[n] in entries}
+    size_bytes = sum(max(entry.size_bytes or 0, 0) for entry in found.values())
+    if size_bytes > _MOST_TOGETHER_BYTES:
+        raise InvalidInputError(
+            f"the {len(found)} large events take {size_bytes:,} bytes together, more than {_MOST_TOGETHER_BYTES:,}",
+            kind="too-many-events",
+            hint="ask for one of them by its id: lake.get_event(event_id)",
+        )
+    for number, entry in found.items():
+        texts[number] = text_of(entry, blobs).decode()
     return rows.set_column(rows.schema.get_field_index("metadata"), rows.schema.field("metadata"), [pa.array(texts)])
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lakefolio.process.notice import LakefolioWarning, notice
 
-__all__ = ["warn_of_path"]
+__all__ = ["looks_like_path", "warn_of_path"]
 
 _LONGEST_PATH: Final = 4096
 _FILE_NAME: Final = re.compile(
@@ -24,7 +24,7 @@ _FILE_NAME: Final = re.compile(
 
 def warn_of_path(name: str, data: Any) -> None:
     """Warn of a text that is an existing path, or looks like a file name: it is stored as the text that it is."""
-    if not isinstance(data, str) or not _looks_like_path(data):
+    if not isinstance(data, str) or not looks_like_path(data):
         return
     notice(
         LakefolioWarning(
@@ -35,7 +35,8 @@ def warn_of_path(name: str, data: Any) -> None:
     )
 
 
-def _looks_like_path(text: str) -> bool:
+def looks_like_path(text: str) -> bool:
+    """Say whether a text is an existing path, or ends as the names of files do."""
     if not text or len(text) > _LONGEST_PATH or not text.isprintable() or text != text.strip() or "://" in text:
         return False
     if _FILE_NAME.fullmatch(text):

@@ -170,6 +170,14 @@ class _Encoder:
             names = [name for name, factory in FACTORIES.items() if factory is obj.default_factory]
             if names:
                 return _tag("defaultdict", self._pairs(obj, path, depth), factory=names[0])
+            if not self._scalars_are_plain:
+                raise UnsupportedTypeError(
+                    f"the value at {_short(path)} is a defaultdict whose factory would not come back; it can be one of"
+                    f" {', '.join(FACTORIES)}",
+                    hint="turn it into a dict first",
+                    path=path,
+                    type="collections.defaultdict",
+                )
         return self._instance(obj, kind, path, depth)
 
     def _instance(self, obj: Any, kind: type, path: str, depth: int) -> Any:

@@ -6,16 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, one_line
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.items.conversions import to_pandas, to_polars
+from lakefolio.items.pandas_options import check_options
 
 __all__ = ["read"]
 
 _FORMATS: Final = (*READABLE, "delta")
 
 
-def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] | None = None, **options: Any) -> Any:
+def read(
+    path: Path, format: str, /, *, as_: str | None = None, columns: list[str] | None = None, **options: Any
+) -> Any:
     """Return the table in a file or a folder of files.
 
     Args:
@@ -24,12 +27,13 @@ def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] 
         as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default pandas where it is installed, else
             Arrow.
         columns: Only these columns.
-        **options: For the reader of pandas, which is used if there are any and a pandas frame is asked for; of CSV
-            also ``types``, ``encoding`` and ``delimiter``, as ``import_table`` takes them.
+        **options: For the reader of pandas, if a frame is asked for of one Parquet or CSV file: those that
+            ``pandas_options`` lists. Of CSV also, whatever is asked for, ``types``, ``encoding`` and ``delimiter``, as
+            ``import_table`` takes them.
 
     Raises:
         UnsupportedTypeError: If the format is none of these, or the library can't hold a column.
-        InvalidInputError: If the file is not of that format.
+        InvalidInputError: If the file is not of that format; kind ``bad-option`` for options that can't be used.
     """
     import pyarrow as pa
 
@@ -42,9 +46,16 @@ def read(path: Path, format: str, *, as_: str | None = None, columns: list[str] 
             f"table format {format!r} can't be read", hint="it is one of " + ", ".join(_FORMATS), kind="bad-format"
         )
     csv: dict[str, Any] = {name: options.pop(name) for name in ("types", "encoding", "delimiter") if name in options}
+    if options:
+        if as_ != "pandas" or format not in ("parquet", "csv", "tsv") or not path.is_file():
+            raise InvalidInputError(
+                f"option {next(iter(options))!r} is for one Parquet or CSV file that is read as a pandas frame",
+                kind="bad-option",
+                hint="leave it out, or ask for as_='pandas'",
+                option=next(iter(options)),
+            )
+        return _by_pandas(path, format, columns, options | csv)
     try:
-        if options and as_ == "pandas" and format in ("parquet", "csv", "tsv") and path.is_file():
-            return _by_pandas(path, format, columns, options | csv)
         if as_ == "lazy" and format in ("parquet", "arrow", "feather", "delta"):
             return _lazy(path, format, columns)
         table = _table(path, format, columns, csv)
@@ -116,9 +127,23 @@ def _lazy(path: Path, format: str, columns: list[str] | None) -> Any:
 def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, Any]) -> Any:
     import pandas as pd
 
-    if format == "parquet":
-        return pd.read_parquet(path, columns=columns, **options)
-    options.setdefault("sep", options.pop("delimiter", None) or ("\t" if format == "tsv" else ","))
-    if "types" in options:
-        options["dtype"] = options.pop("types")
-    return pd.read_csv(path, usecols=columns, **options)
+    check_options(format, options)
+    given = dict(options)
+    try:
+        if format == "parquet":
+            return pd.read_parquet(path, columns=columns, engine="pyarrow", **options)
+        options.setdefault("sep", options.pop("delimiter", None) or ("\t" if format == "tsv" else ","))
+        if "types" in options:
+            options["dtype"] = options.pop("types")
+        return pd.read_csv(path, usecols=columns, **options)
+    except Exception as exc:  # pandas and what it calls raise anything for options that don't fit
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0][:160]
+        blamed = next((name for name in given if name in reason), next(iter(given)))
+        shown = ", ".join(f"{name}={one_line(repr(value), 40)}" for name, value in given.items())
+        raise InvalidInputError(
+            f"{str(path)!r} can't be read as {format} with {shown}: {reason}",
+            kind="bad-option",
+            hint=f"correct or leave out {blamed!r}",
+            option=blamed,
+            path=str(path),
+        ) from exc

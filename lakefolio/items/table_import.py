@@ -239,7 +239,10 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
             )
     except LookupError as exc:
         raise InvalidInputError(
-            f"encoding {options['encoding']!r} is unknown", kind="bad-option", hint="name one such as latin-1 or cp1252"
+            f"encoding {options['encoding']!r} is unknown",
+            kind="bad-option",
+            hint="name one such as latin-1 or cp1252",
+            option="encoding",
         ) from exc
     except (pa.ArrowInvalid, UnicodeError, OSError) as exc:
         raise _unreadable(path, "csv", exc) from exc

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import UnsupportedTypeError
 
-__all__ = ["check_keywords", "explained", "keywords_of"]
+__all__ = ["check_keywords", "explained", "keywords_of", "nearest"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,14 +35,19 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
     names = sorted(known)
     for name in given:
         if name not in names:
-            close = get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one][:1]
-            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
             raise UnsupportedTypeError(
                 f"{function} got an unexpected keyword argument {name!r}",
                 kind="unknown-keyword",
-                hint=hint,
+                hint=nearest(name, names),
                 keyword=name,
             )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the hint for a keyword that is not known: the nearest one, or all."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one][:1]
+    return f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
 
 
 def explained(function: F, shown: str | None = None) -> F:

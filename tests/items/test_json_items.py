@@ -449,3 +449,14 @@ def test_plain_instances_of_subclasses_and_cached_values_are_stored() -> None:
     cached = Cached(3)
     assert cached.square == 9
     assert roundtrip(cached) == Cached(3)
+
+
+def test_a_defaultdict_comes_back_with_its_factory_or_is_refused(tmp_path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("f")
+    folio.add("counts", {"deep": [collections.defaultdict(int, a=1)]})
+    assert folio.get("counts")["deep"][0]["other"] == 0
+    for factory in (lambda: 0, collections.Counter, pathlib.Path):
+        with pytest.raises(lf.UnsupportedTypeError, match=r"\.deep.*defaultdict.*turn it into a dict"):
+            folio.add("own", {"deep": collections.defaultdict(factory, a=1)})
+    folio.metadata["facts"] = collections.defaultdict(lambda: 0, a=1)
+    assert folio.metadata["facts"] == {"a": 1}

@@ -1,0 +1,63 @@
+"""The texts of large events are bounded where they are written and where they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.content import event_text
+
+MOST = 64 << 20
+
+
+def test_a_text_above_the_limit_is_refused_and_nothing_is_logged(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    text = b"x" * (MOST + 1)
+    with pytest.raises(lf.InvalidInputError) as caught:
+        event_text.compressed(text)
+    assert caught.value.kind == "bad-event"
+    assert "64" in str(caught.value) or "67,108,864" in str(caught.value)
+    assert len(pa.decompress(event_text.compressed(text[:-1]), MOST, "zstd", asbytes=True)) == MOST
+    event = lake.log_event("m", metadata={"x": "y" * 1_000_000})
+    assert lake.get_event(event).metadata == {"x": "y" * 1_000_000}
+
+
+@pytest.mark.parametrize("said", [-1, None, MOST + 1, 1 << 40, 5])
+def test_a_row_that_says_another_size_is_refused_before_memory_is_taken(tmp_path: Path, said: int | None) -> None:
+    lake = lf.open(tmp_path / "lake")
+    text = bytes(1 << 20)
+    stored = event_text.store(text, event_text.compressed(text), lake._session.blobs, lake._session.journal.state)
+    good = dataclasses.replace(entry_of(lake), **{field: getattr(stored, field) for field in FIELDS})
+    assert event_text.text_of(good, lake._session.blobs) == text
+    tracemalloc.start()
+    with pytest.raises(lf.IntegrityError) as caught:
+        event_text.text_of(dataclasses.replace(good, size_bytes=said), lake._session.blobs)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    assert caught.value.kind == "event-damaged"
+
+
+FIELDS = ("storage", "codec", "digest", "blob_digest", "generation", "size_bytes", "stored_bytes", "format", "kind")
+
+
+def entry_of(lake: lf.Lake):
+    lake.folio("f").add("x", list(range(5000)))
+    return lake.item("f:x")
+
+
+def test_all_texts_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    ids = [lake.log_event("m", metadata={"x": str(number) * 200_000}) for number in range(3)]
+    question = "select max(length(metadata)) from events"
+    assert lake.sql(question).fetchone()[0] > 200_000
+    lake.log_event("m", metadata={"x": "3" * 200_000})
+    monkeypatch.setattr(event_text, "_MOST_TOGETHER_BYTES", 500_000)
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.sql(question)
+    assert caught.value.kind == "too-many-events"
+    assert lake.get_event(ids[0]).metadata == {"x": "0" * 200_000}
