@@ -82,8 +82,8 @@ def test_every_reader_agrees(tmp_path: Path, count: int) -> None:
     assert found == [(*row[:at], *row[at + 1 :], us) for row, us in zip(wanted, micros, strict=True)]
 
 
-def test_columns_that_are_null_throughout_are_left_out() -> None:
+def test_columns_that_are_null_throughout_are_left_out_but_for_booleans() -> None:
     row = {"version": 1, "ordinal": 0, "committed_at": datetime.now(UTC), "commit_id": "c", "op": "put"}
     rows = rows_of(MANIFESTS_SCHEMA, [row, row | {"tags": ["one"]}])
-    assert pq.read_schema(io.BytesIO(to_parquet(rows))).names == [*row, "tags"]
-    assert pq.read_schema(io.BytesIO(to_parquet(rows.slice(0, 1)))).names == list(row)
+    assert pq.read_schema(io.BytesIO(to_parquet(rows))).names == [*row, "tags", "archived"]
+    assert pq.read_schema(io.BytesIO(to_parquet(rows.slice(0, 1)))).names == [*row, "archived"]

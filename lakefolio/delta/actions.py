@@ -188,14 +188,15 @@ def to_parquet(rows: pa.Table) -> bytes:
 
     A handful of rows is written plainly and without the columns that are null throughout: a footer describes each
     column, and would outweigh them (measured on one row: 290 instead of 815 microseconds). Every Delta reader takes a
-    column that a file lacks as null.
+    column that a file lacks as null; but Daft 0.7 fails at a filter on one of booleans, so those are always written.
     """
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     small = rows.num_rows < _SMALL_ROWS
     if small:
-        rows = rows.select([at for at, one in enumerate(rows.itercolumns()) if one.null_count < rows.num_rows])
+        known = [one.null_count < rows.num_rows or pa.types.is_boolean(one.type) for one in rows.itercolumns()]
+        rows = rows.select([at for at, there in enumerate(known) if there])
     pq.write_table(
         rows,
         sink,
