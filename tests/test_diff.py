@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sql.lake_tables import Rows, empty_tables, small_lake
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError, NotFoundError
@@ -117,7 +118,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.lists(STEP, max_size=3), max_size=6), st.data())
 def test_diff_equals_comparing_two_dicts(commits, data):
     lake, states = Rows(), [{}]

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.render import curves, html
@@ -105,7 +106,7 @@ def test_an_empty_lake_and_one_that_is_gone_have_faces(tmp_path):
 
 
 @given(st.recursive(st.text() | st.floats() | st.integers() | st.none() | st.booleans(), st.lists, max_leaves=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_value_is_shown_as_text(value):
     assert read(html.block(html.facts({"value": value}), html.row_table(["x"], [[value]]), str(value))).tags <= {
         "div", "table", "tbody", "thead", "tr", "td", "th", "span"
@@ -122,7 +123,7 @@ points = st.lists(st.tuples(st.integers(-10, 10**6), st.floats()), max_size=30)
 
 
 @given(st.dictionaries(st.text(max_size=8), points, max_size=4), st.text(max_size=8))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_curves_can_be_drawn(drawn, title):
     text = curves.as_text(title, drawn)
     assert all(len(line) < 200 for line in text.split("\n")[1:14])

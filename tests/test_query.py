@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio import Q, all_of, any_of, not_
@@ -183,7 +184,7 @@ questions = trees(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(condition=questions)
 def test_a_query_finds_what_a_plain_filter_does(stocked, condition):
     lake, items = stocked
@@ -361,7 +362,7 @@ def test_a_where_that_is_no_reading_expression_is_one_clear_error(lake, where):
 
 
 @given(st.text(max_size=30).filter(lambda key: not key.rstrip().endswith(("<", ">", "="))))  # refused as operators
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_values_never_become_sql(text):
     asked = Compiler()
     asked.add(Q(name=text, metadata={text: text}, tag=("like", text)))

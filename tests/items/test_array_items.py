@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from items_support import MemorySource, roundtrip, store
+from thoroughness import examples
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import handler_for, handler_of
@@ -30,7 +31,7 @@ dtypes = (
 arrays = hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(arrays, st.sampled_from(["C", "F", "reversed", "transposed", "step"]))
 def test_the_same_array_comes_back(array: np.ndarray, layout: str) -> None:
     if layout in ("C", "F"):
@@ -48,7 +49,7 @@ def test_the_same_array_comes_back(array: np.ndarray, layout: str) -> None:
         assert back.flags.f_contiguous == array.flags.f_contiguous
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(arrays)
 def test_numpy_reads_the_content(array: np.ndarray) -> None:
     source, _ = store(array)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError
@@ -297,7 +298,7 @@ NUMBERS = st.one_of(
 
 @given(st.lists(NUMBERS, min_size=1, max_size=6))
 @example(["1", "0.12345678901234567"])
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_numbers_keep_their_value_whatever_they_look_like(tmp_path_factory, cells: list[str]) -> None:
     path = tmp_path_factory.getbasetemp() / "numbers.csv"
     path.write_text("k,x\n" + "".join(f"k,{cell}\n" for cell in cells))

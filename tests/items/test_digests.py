@@ -11,6 +11,7 @@ import pytest
 from arrow_strategies import rechunked, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import TableDigest, sha256_of_bytes, sha256_of_file, sha256_of_parts, table_digest
@@ -29,7 +30,7 @@ def test_digests_of_bytes_are_those_of_sha256sum(tmp_path: Path) -> None:
     assert sha256_of_parts([]) == sha256_of_bytes(b"") == EMPTY
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data())
 def test_chunks_slices_and_threads_do_not_matter(data: st.DataObject) -> None:
     table = data.draw(tables())
@@ -44,7 +45,7 @@ def test_chunks_slices_and_threads_do_not_matter(data: st.DataObject) -> None:
         assert digest.row_count == table.num_rows
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(tables())
 def test_ipc_does_not_matter(table: pa.Table) -> None:
     sink = pa.BufferOutputStream()

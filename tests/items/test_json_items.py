@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from items_support import MemorySource, roundtrip, store
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.errors import FormatError, IntegrityError, InvalidInputError, UnsupportedTypeError
@@ -134,7 +135,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(values)
 def test_the_same_value_comes_back(value: object) -> None:
     text = dumps(value)
@@ -143,7 +144,7 @@ def test_the_same_value_comes_back(value: object) -> None:
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sets(st.integers() | st.text(), max_size=5))
 def test_sets_come_back_and_give_the_same_bytes_in_any_order(value: set[object]) -> None:
     assert loads(dumps(value)) == value

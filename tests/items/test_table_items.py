@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from items_support import MemorySource, roundtrip, store
 from polars.testing import assert_frame_equal as assert_polars_equal
 from polars.testing.parametric import dataframes
+from thoroughness import examples
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.format.digest import table_digest
@@ -40,7 +41,7 @@ def check(obj: object) -> None:
 # Arrow
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data())
 def test_arrow_tables_come_back(data: st.DataObject) -> None:
     table = data.draw(tables())
@@ -299,7 +300,7 @@ def frames(draw: st.DrawFn) -> object:
     return frame
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(frames())
 def test_random_frames_come_back(frame: object) -> None:
     check(frame)
@@ -393,7 +394,7 @@ def test_bad_attrs_and_labels_are_named() -> None:
 # polars
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(dataframes(max_cols=4, max_size=6, excluded_dtypes=[pl.Int128, pl.Object]))
 def test_random_polars_frames_come_back(frame: pl.DataFrame) -> None:
     if any("128" in str(dtype) for dtype in frame.dtypes):

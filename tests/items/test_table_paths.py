@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from items_support import MemorySource, roundtrip, store
+from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError
@@ -140,7 +141,7 @@ def columns(draw: st.DrawFn, depth: int = 2) -> pa.Array:
 
 
 @given(st.dictionaries(NAMES, columns(), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_names_are(found: dict[str, pa.Array]) -> None:
     added = pa.table(found)
     back = roundtrip(added)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from items_support import roundtrip
+from thoroughness import examples
 
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.items import handler_for
@@ -21,7 +22,7 @@ from lakefolio.testing.need import need
 pd = need("pandas", "pandas")
 pl = need("polars", "polars")
 
-FEW = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+FEW = settings(deadline=None, max_examples=examples(150), suppress_health_check=list(HealthCheck))
 
 
 class Colour(enum.Enum):

@@ -9,6 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_models import MemoryModels
+from thoroughness import examples
 
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -110,7 +111,7 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
     return answers
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     made=commits,
     cuts=st.sets(st.integers(1, 22), max_size=5),

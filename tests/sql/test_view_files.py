@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lake_tables import START, Rows, empty_tables, sha, small_lake
+from thoroughness import examples
 
 from lakefolio.format.schema import SCHEMAS
 from lakefolio.views.engine import Views, scan
@@ -588,7 +589,7 @@ def polars_savings(manifests):
     return logical.join(stored, on="folio", how="left").with_columns(pl.col("stored").fill_null(0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.lists(STEPS, min_size=1, max_size=4), max_size=6))
 def test_duckdb_polars_and_a_dict_agree(commits):
     lake, model, history = play(commits)

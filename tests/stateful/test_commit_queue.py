@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from thoroughness import examples
 
 from lakefolio.errors import StorageError
 from lakefolio.journal import commit_queue
@@ -126,6 +127,6 @@ def test_the_commit_queue(request: pytest.FixtureRequest) -> None:
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(60), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
