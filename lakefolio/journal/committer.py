@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.handoff_protocol import message_of, read_answer
 from lakefolio.journal.log_writer import LogWriter, Waiting
 from lakefolio.journal.tickets import Ticket, Tickets
+from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from lakefolio.journal.host_leader import Neighbours
@@ -45,8 +45,9 @@ _LEADER_TRIES = 4
 class Committer:
     """Commits for one journal; its owner holds the journal's lock."""
 
-    def __init__(self, journal: Journal, log: LogWriter) -> None:
+    def __init__(self, journal: Journal, log: LogWriter, clock: Clock = SYSTEM_CLOCK) -> None:
         self._journal = journal
+        self._clock = clock
         self._log = log
         self._held: dict[str, tuple[Ticket, list[Waiting]]] = {}
         self.neighbours: Neighbours | None = None
@@ -79,13 +80,13 @@ class Committer:
         self._log.know_from(min((waiting.since for waiting in batch), default=self._base))
         batch = self._log.told(self._known(batch))
         if any(waiting.base is None for waiting in batch):
-            self._own_at = time.monotonic()
-        if batch and time.monotonic() >= self._crowded_until:
+            self._own_at = self._clock.monotonic()
+        if batch and self._clock.monotonic() >= self._crowded_until:
             batch = self._directly(batch)
         if batch and self.neighbours is not None:
             batch = self._with_neighbours(batch, self.neighbours)
         batch = [waiting for waiting in batch if waiting.base is None]  # the others are handed back
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = self._clock.monotonic() + _PATIENCE_S
         while batch:
             batch = self._by_ticket(batch, deadline)
 
@@ -95,7 +96,7 @@ class Committer:
 
     def crowd(self) -> tuple[bool, bool]:
         """Return whether more than one process of this host commits through this one, and whether others beat it."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         asking = 0 if self.neighbours is None else self.neighbours.count
         return asking + (now - self._own_at < _CROWDED_S) > 1, now < self._beaten_until
 
@@ -131,7 +132,7 @@ class Committer:
         self._log.write(layout)
         left = self._log.told([waiting for waiting, _ in layout.plans])
         if left:
-            self._crowded_until = time.monotonic() + _CROWDED_S
+            self._crowded_until = self._clock.monotonic() + _CROWDED_S
         return left
 
     def _with_neighbours(self, batch: list[Waiting], neighbours: Neighbours) -> list[Waiting]:
@@ -144,13 +145,13 @@ class Committer:
             body = neighbours.ask_or_lead(message)
             answer = None if body is None else read_answer(body, len(own))
         if neighbours.leading:
-            if time.monotonic() < self._beaten_until:
+            if self._clock.monotonic() < self._beaten_until:
                 return batch
             for _ in range(_LEADER_TRIES):
                 batch = self._directly(batch)
                 if not batch:
                     return []
-            self._beaten_until = time.monotonic() + _CROWDED_S
+            self._beaten_until = self._clock.monotonic() + _CROWDED_S
             return batch
         if answer is not None:
             for waiting, fate in zip(own, answer.fates, strict=True):
@@ -159,7 +160,7 @@ class Committer:
                     waiting.outcome = fate
                     waiting.end()
             if answer.crowded:
-                self._crowded_until = time.monotonic() + _CROWDED_S
+                self._crowded_until = self._clock.monotonic() + _CROWDED_S
         batch = [waiting for waiting in batch if not waiting.done]
         if batch:  # objected to, or nobody knows: see what there is
             batch = self._caught_up(batch)
@@ -180,7 +181,7 @@ class Committer:
             while True:
                 listed = tickets.listed()
                 if len(listed) == 1 and not lost:  # in a crowd the others are about to come: let them
-                    time.sleep(max(_SHORTEST_LOOK_S, self._look_s))
+                    self._clock.sleep(max(_SHORTEST_LOOK_S, self._look_s))
                     listed = tickets.listed()
                 before = [one for one in listed if one < ticket.ticket_id and one not in self._log.fates]
                 if not before or not self._log_moves(len(before)):
@@ -189,10 +190,10 @@ class Committer:
                     self._combine(batch, listed, ticket.ticket_id)
                     lost += 1
                 if len(listed) > 1:
-                    self._crowded_until = time.monotonic() + _CROWDED_S
+                    self._crowded_until = self._clock.monotonic() + _CROWDED_S
                 if ticket.ticket_id in self._log.fates:
                     return self._log.told(batch)
-                if time.monotonic() > deadline:
+                if self._clock.monotonic() > deadline:
                     raise ConflictError(
                         f"commit {ticket.ticket_id} lost to other writers for {_PATIENCE_S:.0f} s",
                         kind="contention",
@@ -206,14 +207,14 @@ class Committer:
 
     def _log_moves(self, rank: int) -> bool:
         """Wait for the next log entry; say whether it came before the writers ahead must be taken for dead."""
-        until = time.monotonic() + max(_SLOW_COMBINER_S, _SLOW_COMBINER_LOOKS * self._look_s) * rank
+        until = self._clock.monotonic() + max(_SLOW_COMBINER_S, _SLOW_COMBINER_LOOKS * self._look_s) * rank
         pause_s = max(_SHORTEST_LOOK_S, 2 * self._look_s)
-        while time.monotonic() < until:
-            time.sleep(min(pause_s, _LONGEST_LOOK_S) * random.uniform(0.75, 1.25))
-            began = time.perf_counter()
+        while self._clock.monotonic() < until:
+            self._clock.sleep(min(pause_s, _LONGEST_LOOK_S) * random.uniform(0.75, 1.25))
+            began = self._clock.monotonic()
             if self._journal.poll(one=True):
                 return True
-            self._look_s += (time.perf_counter() - began - self._look_s) / 8
+            self._look_s += (self._clock.monotonic() - began - self._look_s) / 8
             pause_s *= 1.05
         return False
 

@@ -37,6 +37,7 @@ from lakefolio.journal.log_writer import Committed, LogWriter, Waiting
 from lakefolio.journal.table_maintenance import Tidying
 from lakefolio.model.changes import Commit
 from lakefolio.model.state import State
+from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 from lakefolio.process.fork import at_forks
 from lakefolio.process.notice import notice
 from lakefolio.readmodels.store import Catalogue, ReadModels
@@ -63,7 +64,7 @@ _FORK_S = 10.0
 class Journal:
     """The journal of one lake through one handle. Safe to share between threads."""
 
-    def __init__(self, store: Store, lake_id: str) -> None:
+    def __init__(self, store: Store, lake_id: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self.store = store
         self.lake_id = lake_id
         self.known = State()
@@ -77,7 +78,7 @@ class Journal:
         self._past: dict[int, State] = {}
         self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
         self._log = LogWriter(self)
-        self._committer = Committer(self, self._log)
+        self._committer = Committer(self, self._log, clock)
         self._queue = CommitQueue(self._commit_all, self._committer.leave)
         self._tidying = Tidying(self, self.settle)
         self._held = False  # by a thread that is about to fork
@@ -357,12 +358,16 @@ class Journal:
                 if not waiting.done:
                     waiting.end()
 
-    def has_neighbours(self) -> None:
-        """Let processes of this host that write to this lake here commit for one another from now on."""
+    def has_neighbours(self, neighbours: Callable[..., Neighbours] = Neighbours) -> None:
+        """Let processes of this host that write to this lake here commit for one another from now on.
+
+        Args:
+            neighbours: Makes what finds and asks them.
+        """
         identity = self.store.identity()
         if identity is not None:
             serve = partial(answers_of, serve=self.commit_for)
-            self._committer.neighbours = Neighbours(
+            self._committer.neighbours = neighbours(
                 f"{self.lake_id}\n{identity}", serve, after=self._tidying.beside, waiting=lambda: self._queue.waiting
             )
 

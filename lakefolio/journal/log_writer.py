@@ -187,7 +187,11 @@ class LogWriter:
         layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
         overlay = Overlay(state, self._journal.content_of, version)
         count = 0
+        planned = set()
         for waiting in batch:
+            if waiting.commit.commit_id in planned:
+                continue  # handed over again by a neighbour that had given up waiting; it finds the first in the log
+            planned.add(waiting.commit.commit_id)
             try:
                 plan = plan_commit(
                     waiting.commit,
