@@ -27,6 +27,7 @@ SLOW = {
     "interop/test_mlflow.py",
     "items/test_model_round_trip.py::test_every_estimator_of_scikit_learn_that_skops_writes_is_stored",
     "model/test_gc_model.py",
+    "pages/test_browser.py",
     "protocol/test_commit_schedules.py::test_nor_do_runs_that_are_drawn_of_a_crowd",
     "protocol/test_commit_schedules.py::test_nor_does_any_interleaving_of_more",
     "readmodels/test_models_of_lakes.py::test_a_deleted_model_is_missed_by_nobody_and_made_again",

@@ -79,6 +79,7 @@ GROUPS: Final = {
         "run": "Show what is recorded of a run.",
         "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
         "ui": "Look at a lake in a browser: runs, curves, items, lineage, history.",
+        "export": "Freeze the page of a lake into one file that opens without a server.",
     },
     "Maintenance": {
         "check": "Verify the lake; exit with 8 if anything is wrong.",

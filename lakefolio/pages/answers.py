@@ -186,7 +186,7 @@ class Answers:
             values = found.column(name).to_pylist()
             if any(value not in (None, []) for value in values):
                 columns.append({"name": name, "type": kind, "values": [_shown(one) for one in values]})
-        for group in ("params", "metrics"):
+        for group in ("metrics", "params"):
             texts = found.column(group).to_pylist()
             columns += _keyed(group, [json.loads(one) if one else {} for one in texts])
         (total,) = lake.sql("select count(*) from runs").fetchall()[0]

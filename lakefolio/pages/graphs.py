@@ -44,10 +44,16 @@ def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
         if edge.output in position and edge.input in position
     }
     live = _live(lake, found)
+    names = _names(lake, [node.id for node in nodes.values() if node.type == "run"])
     stale = _stale(found, live)
     return {
         "nodes": [
-            {**node.to_dict(), "current": key in live if node.type == "entry" else True, "stale": key in stale}
+            {
+                **node.to_dict(),
+                "name": names.get(node.id),
+                "current": node.type != "entry" or key in live,
+                "stale": key in stale,
+            }
             for key, node in nodes.items()
         ],
         "edges": [[output, source, run_id] for (output, source), run_id in edges.items()],
@@ -60,6 +66,14 @@ def _live(lake: Lake, found: Graph) -> set[NodeId]:
     ids = [node.id for node in found.nodes if node.type == "entry"]
     rows = lake.sql("select entry_id from items where entry_id in (select unnest($ids))", {"ids": ids}).fetchall()
     return {("entry", entry_id) for (entry_id,) in rows}
+
+
+def _names(lake: Lake, runs: list[str]) -> dict[str, str | None]:
+    """Return run id -> name."""
+    if not runs:
+        return {}
+    query = "select run_id, name from runs where run_id in (select unnest($ids))"
+    return dict(lake.sql(query, {"ids": runs}).fetchall())
 
 
 def _stale(found: Graph, live: set[NodeId]) -> set[NodeId]:

@@ -106,6 +106,7 @@ def test_lineage_marks_what_is_stale(answers: Answers) -> None:
     assert nodes["clean"]["current"]
     assert not nodes["raw"]["current"]
     assert not nodes["raw"]["stale"]
+    assert {one["name"] for one in data["nodes"] if one["type"] == "run"} == {"train-0", "train-1", "train-2"}
     position = [one.get("item") for one in data["nodes"]].index("raw")
     assert [0, position, None] in data["edges"]
     assert not any(one["stale"] for one in asked(answers, "lineage", ref="shop/eu:raw")["nodes"])

@@ -73,7 +73,7 @@
       <header class="bar"><a class="brand" href=${href("", {})} title=${data?.uri}><span>${data ? data.uri.replace(/\/+$/, "").split("/").pop() : "lakefolio"}</span></a>
         <nav aria-label="pages">${PAGES.map(([one, label]) => html`<a href=${href(one)} aria-current=${within === one ? "page" : undefined}>${label}</a>`)}</nav><${Search}/></header>
       ${data && !frozen && html`<${Versions} lake=${data}/>`}
-      ${frozen && html`<p class="versions frozen">Frozen at version ${frozen.version}, <${Time} at=${frozen.made_at}/>.${frozen.left_out ? ` ${frozen.left_out}` : ""}</p>`}
+      ${frozen && html`<p class="versions"><span>Frozen at version ${frozen.version} on <${Time} at=${frozen.made_at}/>. ${frozen.left_out}</span></p>`}
       ${lost && html`<${Failed} error=${lost}/>`}
       <main id="main" tabIndex="-1" ref=${main}>${lake.error && !data && html`<${Failed} error=${lake.error}/>`}${page && html`<${Page} page=${page}/>`}</main></div>`;
   }

@@ -46,28 +46,33 @@ window.lakefolio = (() => {
     return seen;
   }
 
-  const kept = new Map();
-  /** Ask, and ask again when the question or the lake changes; what was there stays until the answer has come. */
+  const kept = new Map(), STAYS = ["items", "curves"];
+  /** Ask, and ask again when the question or the lake changes; what was there of the same thing stays meanwhile. */
   function useAnswer(name, params, off) {
     const now = useHead(), route = useRoute();
     const asked = route.at && name !== "head" ? { ...params, at: route.at } : params;
     const which = off ? null : key(name, asked) + "#" + (route.at ? "" : now);
-    const [state, set] = useState({ which: null, data: null, error: null });
+    const of = STAYS.includes(name) ? name : key(name, params);
+    const [state, set] = useState({ which: null, of, data: null, error: null });
     useEffect(() => {
       if (which === null) return;
-      if (kept.has(which)) return set({ which, data: kept.get(which), error: null });
+      if (kept.has(which)) return set({ which, of, data: kept.get(which), error: null });
       let gone = false;
       ask(name, asked).then(
         data => {
           kept.set(which, data);
           if (kept.size > 40) kept.delete(kept.keys().next().value);
-          if (!gone) set({ which, data, error: null });
+          if (!gone) set({ which, of, data, error: null });
         },
-        error => gone || set(old => ({ which, data: error.offline ? old.data : null, error })));
+        error => gone || set(old => ({ which, of, data: error.offline && old.of === of ? old.data : null, error })));
       return () => { gone = true; };
     }, [which]);
-    return { ...state, loading: which !== null && state.which !== which };
+    const same = state.of === of;
+    return { data: same ? state.data : null, error: same ? state.error : null, loading: which !== null && state.which !== which };
   }
+
+  // the cookie has it from now on; an address without it can be shown around
+  if (!frozen && new URLSearchParams(location.search).has("token")) history.replaceState(null, "", location.pathname + location.hash);
 
   // -- addresses: #/page?name=value; the version that is looked at goes along -------------------------------------
 
@@ -108,7 +113,7 @@ window.lakefolio = (() => {
     if (Number.isInteger(value) && Math.abs(value) < 1e12) return grouped.format(value);
     const size = Math.abs(value);
     if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(3);
-    return size >= 1000 ? grouped.format(Math.round(value * 100) / 100) : String(Number(value.toPrecision(5)));
+    return size >= 1000 ? grouped.format(Math.round(value * 100) / 100) : String(Number(value.toPrecision(4)));
   }
   function bytes(value) {
     if (typeof value !== "number") return "";

@@ -2,8 +2,17 @@
 "use strict";
 {
   const { html, useMemo, useState, useRef, useLayoutEffect, useAnswer, useRoute, Shown, Empty, kindClass, href, go, amend, counted, time } = lakefolio;
-  const WIDE = 176, TALL = 40, CHARS = 24;
-  const cut = (text, chars) => { text = String(text ?? ""); return text.length > chars ? text.slice(0, chars - 1) + "…" : text; };
+  const WIDE = 184, TALL = 40;
+  const ruler = document.createElement("canvas").getContext("2d");
+  /** Cut a text so that it is no wider than some pixels. */
+  function fit(text, wide, font) {
+    ruler.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+    text = String(text ?? "");
+    if (ruler.measureText(text).width <= wide) return text;
+    let chars = Math.min(text.length, 60);
+    while (chars > 1 && ruler.measureText(text.slice(0, chars) + "…").width > wide) chars--;
+    return text.slice(0, chars) + "…";
+  }
 
   function layout(data) {
     const graph = new dagre.graphlib.Graph();
@@ -63,7 +72,7 @@
           return html`<a href=${target(node)} data-at=${i} tabIndex="0" aria-label=${said} class=${`node kind-${kindClass(kind)}${i === 0 ? " root" : ""}${node.stale ? " stale" : ""}${node.current ? "" : " old"}${near && !near.has(i) ? " dim" : ""}`}
             transform=${`translate(${x - WIDE / 2},${y - TALL / 2})`} onMouseEnter=${() => setLit(i)} onMouseLeave=${() => setLit(null)} onFocus=${() => setLit(i)} onBlur=${() => setLit(null)}>
             <title>${said}${node.committed_at ? `, ${time(node.committed_at)}` : ""}</title><rect class="box" width=${WIDE} height=${TALL} rx="5"/><rect class="edge-mark" width="4" height=${TALL} rx="2"/>
-            <text x="12" y="17" class="name">${cut(name, CHARS)}</text><text x="12" y="32" class="under">${cut(under, 30)}</text>
+            <text x="12" y="17" class="name">${fit(name, WIDE - 20, "600 12px")}</text><text x="12" y="32" class="under">${fit(under, WIDE - (node.stale ? 54 : 20), "10px")}</text>
             ${node.stale && html`<text x=${WIDE - 8} y="32" text-anchor="end" class="mark">stale</text>`}</a>`;
         })}</svg></div></div>`;
   }

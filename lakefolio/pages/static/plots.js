@@ -53,7 +53,7 @@
         const at = series.length;
         lines.push({ run, at });
         series.push({ label: names[run], stroke: tint, width: 1.5, spanGaps: true, points: { show: x.length < 2 } });
-        const faint = { stroke: tint + "00", width: 0, spanGaps: true, points: { show: false } };
+        const faint = { stroke: tint + "60", width: 0.5, spanGaps: true, points: { show: false } };
         if (low) {
           table.push(high, low);
           series.push(faint, { ...faint });
@@ -147,12 +147,19 @@
     <select value=${value} onChange=${e => onChange(e.target.value)}>${none && html`<option value="">${none}</option>`}
     ${columns.map(one => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`;
 
+  /** Say whether a column is seen best on a log scale: all of it positive, over three powers of ten. */
+  function wide(column) {
+    const values = (column?.type === "number" ? column.values : []).filter(one => typeof one === "number").sort((a, b) => a - b);
+    return values.length > 2 && values[0] > 0 && values[values.length - 1] / values[0] >= 1000 && !values.every(Number.isInteger);
+  }
+
   function Scatter({ columns, rows, nameOf, onOpen }) {
     const numeric = columns.filter(one => one.type === "number" || one.type === "time");
-    const [x, setX] = useState(() => (numeric.find(one => /^params\./.test(one.name)) || numeric[0])?.name);
+    const [x, setX] = useState(() => (numeric.find(one => /^params\./.test(one.name) && new Set(one.values).size > 12)
+      || numeric.find(one => /^params\./.test(one.name)) || numeric[0])?.name);
     const [y, setY] = useState(() => (numeric.find(one => /^metrics\./.test(one.name)) || numeric[1] || numeric[0])?.name);
     const [by, setBy] = useState("");
-    const [logX, setLogX] = useState(false), [logY, setLogY] = useState(false), [near, setNear] = useState(null);
+    const [logX, setLogX] = useState(() => wide(columns.find(one => one.name === x))), [logY, setLogY] = useState(false), [near, setNear] = useState(null);
     const [holder, width] = useWidth(600), canvas = useRef(null), dots = useRef([]), dark = useScheme();
     const height = Math.min(460, Math.max(260, width * 0.6));
     const find = name => columns.find(one => one.name === name);
@@ -215,7 +222,8 @@
   }
 
   function Parallel({ columns, rows, onFilter }) {
-    const usable = useMemo(() => columns.filter(one => /^(params|metrics)\./.test(one.name) && new Set(rows.map(row => one.values[row])).size > 1), [columns, rows]);
+    const usable = useMemo(() => columns.filter(one => /^(params|metrics)\./.test(one.name) && new Set(rows.map(row => one.values[row])).size > 1
+      && rows.filter(row => one.values[row] != null).length * 2 > rows.length).sort((a, b) => b.name < a.name ? -1 : 1), [columns, rows]);
     const [names, setNames] = useState(null), [brushes, setBrushes] = useState({});
     const [holder, width] = useWidth(700), canvas = useRef(null), drag = useRef(null), dark = useScheme();
     const chosen = (names ? columns.filter(one => names.has(one.name)) : usable.slice(0, 8));

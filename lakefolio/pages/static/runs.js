@@ -3,6 +3,7 @@
 {
   const { html, useState, useMemo, useEffect, useAnswer, useRoute, Table, Columns, arranged, short, Shown, Empty, Facts,
     ItemLink, Status, Time, Curves, Scatter, Parallel, href, go, amend, shown, counted, duration, remember, remembered } = lakefolio;
+  const LABELS = { name: "run", run_id: "run id", started_at: "started", duration_s: "took", git_commit: "commit", error_type: "error", input_count: "inputs", output_count: "outputs" };
   const HIDDEN = new Set(["run_id", "description", "parent", "git_commit", "host", "version", "input_count", "output_count"]);
 
   /** Leave out at first: ids, and columns whose values are all alike. */
@@ -27,8 +28,8 @@
     const nameOf = row => by.name?.values[row] || by.run_id.values[row];
     const open = row => go("run", { id: by.run_id.values[row] });
     const columns = useMemo(() => data.columns.map(one => one.name === "status" ? { ...one, cell: v => html`<${Status} status=${v}/>` }
-      : one.name === "name" || one.name === "run_id" ? { ...one, label: one.name === "name" ? "run" : "run id",
-        cell: (_, row) => html`<a href=${href("run", { id: by.run_id.values[row] })}>${one.name === "name" ? nameOf(row) : one.values[row]}</a>` } : one), [data]);
+      : one.name === "name" || one.name === "run_id" ? { ...one, label: LABELS[one.name],
+        cell: (_, row) => html`<a href=${href("run", { id: by.run_id.values[row] })}>${one.name === "name" ? nameOf(row) : one.values[row]}</a>` } : { ...one, label: LABELS[one.name] }), [data]);
     const first = useMemo(() => firstColumns(columns), [columns]);
     const picked = names ? columns.filter(one => names.includes(one.name)) : first;
     const shownColumns = useMemo(() => picked.length ? picked : first, [columns, names]);
@@ -124,8 +125,8 @@
           <span class="muted">${listed.length} of ${said.length} rows</span></p>
         <div class="scroll"><table class="beside"><thead><tr><th scope="col"></th>${known.map((id, i) => html`<th scope="col"><i class="swatch" style=${{ background: lakefolio.colour(i) }}/><a href=${href("run", { id })}>${names[id]}</a>
             <button type="button" class="quiet" aria-label=${`leave ${names[id]} out`} onClick=${() => amend({ runs: ids.filter(one => one !== id).join(",") })}>×</button></th>`)}</tr></thead>
-          <tbody>${listed.map(one => html`<tr class=${differs(one) ? "differs" : ""}><th scope="row">${/^(params|metrics)\./.test(one.name) && html`<small>${one.name.startsWith("p") ? "param" : "metric"}</small> `}${short(one.name)}</th>
-            ${at.map(row => html`<td class=${one.type === "number" ? "number" : ""}>${one.name === "status" ? html`<${Status} status=${one.values[row]}/>` : shown(one.values[row], one.type, one.name) || html`<span class="muted">–</span>`}</td>`)}</tr>`)}</tbody></table></div></section>
+          <tbody>${listed.map(one => html`<tr class=${differs(one) ? "differs" : ""}><th scope="row">${/^(params|metrics)\./.test(one.name) && html`<small>${one.name.startsWith("p") ? "param" : "metric"}</small> `}${LABELS[one.name] || short(one.name)}</th>
+            ${at.map(row => html`<td>${one.name === "status" ? html`<${Status} status=${one.values[row]}/>` : shown(one.values[row], one.type, one.name) || html`<span class="muted">–</span>`}</td>`)}</tr>`)}</tbody></table></div></section>
       </article>`;
     }}</${Shown}>`;
   }

@@ -77,12 +77,16 @@
     return keyed.get(column);
   }
 
+  const ruler = document.createElement("canvas").getContext("2d");
   function widthOf(column) {
-    let most = short(column.label || column.name).length + 2;
+    const size = text => ruler.measureText(text).width;
+    ruler.font = getComputedStyle(document.body).font;
+    let most = size((/^(params|metrics)\./.test(column.name) ? "metric " : "") + short(column.label || column.name) + " ↓");
     for (let row = 0; row < Math.min(column.values.length, 60); row++) {
-      most = Math.max(most, shown(column.values[row], column.type, column.name).length);
+      most = Math.max(most, size(shown(column.values[row], column.type, column.name).slice(0, 60)));
     }
-    return Math.min(Math.max(most, 6), 34) * 7.2 + 22;
+    // what stands beside the text of a kind or a status
+    return Math.ceil(Math.min(most + (column.cell ? 16 : 2), 260)) + 20;
   }
 
   /**

@@ -1,0 +1,324 @@
+"""The page in a real Chromium: what a person sees, what a screen reader is told, and that data is never a script."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pages_support import HOSTILE
+
+import lakefolio as lf
+from lakefolio.pages import PageServer, freeze
+from lakefolio.testing.need import need, need_program
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PAGES = (
+    "runs",
+    "runs?view=scatter",
+    "runs?view=parallel",
+    "compare",
+    "items",
+    "lineage",
+    "history",
+    "snapshots",
+    "storage",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    need("playwright", "test")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=need_program("chromium", "test"), args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def server(shop: Path) -> Iterator[PageServer]:
+    with PageServer(lf.open(shop, create=False, read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def page(browser: Browser, server: PageServer) -> Iterator[Page]:
+    """The page at its first address; whatever it complains of fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    said = _listen(page)
+    page.goto(server.url)
+    yield page
+    context.close()
+    assert said == []
+
+
+def _listen(page: Page) -> list[str]:
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    return said
+
+
+def go(page: Page, path: str) -> None:
+    page.evaluate("path => { location.hash = '#/' + path }", path)
+
+
+def run_ids(page: Page) -> list[str]:
+    found: list[str] = page.evaluate(
+        "lakefolio.ask('runs').then(data => data.columns.find(one => one.name === 'run_id').values)"
+    )
+    return found
+
+
+def names(page: Page) -> list[str]:
+    """Return the first cell of each row of the table of runs."""
+    page.locator("tbody tr").first.wait_for()
+    return page.locator("tbody tr td:nth-child(2)").all_inner_texts()
+
+
+def test_the_table_of_runs_is_sorted_and_filtered(page: Page) -> None:
+    assert names(page)[:3] == ["train-2", "train-1", "train-0"]
+    page.get_by_role("button", name=re.compile("metric auc")).click()
+    assert names(page)[1:] == ["train-0", "train-1", "train-2"]
+    header = page.locator("th[aria-sort=ascending]")
+    assert header.inner_text().startswith("metric auc")
+    box = page.get_by_role("searchbox", name="filter runs")
+    box.fill("auc>0.905 project:churn")
+    page.get_by_text("2 runs of 4").wait_for()
+    assert sorted(names(page)) == ["train-1", "train-2"]
+    box.fill("no such run")
+    page.get_by_role("heading", name="No run is like that").wait_for()
+
+
+def test_the_token_does_not_stay_in_the_address(page: Page, server: PageServer) -> None:
+    names(page)
+    assert "token" not in page.url
+    page.reload()
+    names(page)
+
+
+def test_columns_are_chosen_and_remembered(page: Page) -> None:
+    names(page)
+    page.get_by_text("Columns", exact=False).first.click()
+    page.get_by_label("metrics.loss").uncheck()
+    assert page.get_by_role("button", name=re.compile("metric loss")).count() == 0
+    page.reload()
+    names(page)
+    assert page.get_by_role("button", name=re.compile("metric loss")).count() == 0
+
+
+def test_runs_are_compared_with_curves(page: Page) -> None:
+    names(page)
+    for row in (0, 1):
+        page.get_by_role("checkbox", name="choose this row").nth(row).check()
+    page.get_by_role("link", name="Compare 2").click()
+    page.get_by_role("heading", name="2 runs side by side").wait_for()
+    chart = page.locator("figure.plot canvas").first
+    chart.wait_for()
+    assert page.get_by_role("img", name="curve of loss for train-2, train-1").count() == 1
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+    page.locator("[data-x]", has_text="step").wait_for()
+    # drag over the first half: the curve is asked for again, of that part
+    page.mouse.move(box["x"] + 80, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 90, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="whole range").click()
+    page.get_by_label("log scale").check()
+    page.get_by_role("slider", name="smoothing").fill("0.8")
+    page.get_by_role("row", name=re.compile("metric auc 0.92 0.91")).wait_for()
+
+
+def test_items_show_previews(page: Page) -> None:
+    go(page, "item?ref=shop/eu:raw@1")
+    page.get_by_role("cell", name="Oslo", exact=True).wait_for()
+    page.get_by_text("This is not the newest").wait_for()
+    go(page, "item?ref=shop/eu:grid")
+    page.get_by_role("img", name="the array as a picture, 20 by 30 cells").wait_for()
+    go(page, "item?ref=shop/eu:wave")
+    page.get_by_role("img", name=re.compile("curve of values")).wait_for()
+    go(page, "item?ref=shop/eu:pixel")
+    picture = page.get_by_role("img", name="picture shop/eu:pixel@6")
+    picture.wait_for()
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 1
+
+
+def test_what_a_lake_holds_is_never_html(page: Page) -> None:
+    title = page.title()
+    for path in (*PAGES, "item?ref=shop/eu:config", "item?ref=shop/eu:notes", "item?ref=shop/eu:drawing"):
+        go(page, path)
+        page.locator(".waiting").wait_for(state="detached")
+        page.wait_for_timeout(50)
+        assert page.locator("#app [onerror], #app script, #app img:not(.picture)").count() == 0
+    go(page, "item?ref=shop/eu:config")
+    page.get_by_role("heading", name="config json").wait_for()
+    assert page.locator(".tag").inner_text() == HOSTILE
+    assert "pwned" not in page.title() + title
+
+
+def test_lineage_is_walked_with_the_keyboard(page: Page) -> None:
+    go(page, "lineage?ref=shop/eu:clean")
+    root = page.get_by_role("link", name="clean, shop/eu @2, table, stale")
+    root.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
+        "raw, shop/eu @1, table, replaced"
+    )
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="raw table").wait_for()
+    assert page.get_by_text("train-0").count() == 0
+
+
+def test_the_whole_page_goes_back_in_time(page: Page) -> None:
+    go(page, "items")
+    page.get_by_role("link", name="blob").wait_for()
+    page.get_by_role("slider", name="version").fill("2")
+    page.get_by_text("2 items").wait_for()
+    assert page.get_by_role("link", name="blob").count() == 0
+    go_back = page.get_by_role("link", name="back to now")
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("heading", name="History").wait_for()
+    assert page.locator(".log > li").count() == 2  # links keep the version
+    go_back.click()
+    page.locator(".log > li").nth(5).wait_for()
+
+
+def test_history_leads_to_what_changed(page: Page) -> None:
+    go(page, "snapshots")
+    page.get_by_role("link", name="diff to now").click()
+    page.get_by_role("heading", name="Changed 1").wait_for()
+    go(page, "storage")
+    page.get_by_text("saved by storing equal content once").wait_for()
+
+
+def test_search_is_reached_by_a_key_and_opens_what_it_finds(page: Page) -> None:
+    names(page)
+    page.keyboard.press("/")
+    page.keyboard.type("sales by")
+    page.get_by_role("link", name=re.compile("raw shop.eu")).wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="raw table").wait_for()
+
+
+def test_rows_are_opened_by_keys(page: Page) -> None:
+    names(page)
+    page.get_by_role("region", name="runs").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    assert page.get_by_role("checkbox", name="choose this row").nth(1).is_checked()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=re.compile("^train-1")).wait_for()
+
+
+def test_errors_are_told_in_the_page(browser: Browser, server: PageServer) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    go(page, "item?ref=shop/eu:rwa")
+    page.get_by_role("alert").filter(has_text="not found").wait_for()
+    assert "raw" in page.get_by_role("alert").first.inner_text()
+    go(page, "nowhere")
+    page.get_by_role("alert").filter(has_text="there is no page nowhere").wait_for()
+    stranger = browser.new_context().new_page()
+    said = stranger.goto(server.url.split("?")[0])
+    assert said is not None
+    assert said.status == 403
+    context.close()
+
+
+def test_a_commit_shows_by_itself(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "live")
+    lake.folio("a").add("first", 1)
+    with PageServer(lf.open(tmp_path / "live", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        page.get_by_role("link", name="first").wait_for()
+        lake.folio("a").add("second", 2)
+        page.get_by_role("link", name="second").wait_for()
+        context.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServer, scheme: Any) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(server.url)
+    for path in (*PAGES, "item?ref=shop/eu:raw", "lineage?ref=shop/eu:clean", "run?id=" + run_ids(page)[0]):
+        go(page, path)
+        page.locator("main *").first.wait_for()
+        page.locator(".waiting").wait_for(state="detached")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+    context.close()
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    ids = run_ids(page)
+    for path in (
+        *PAGES,
+        f"compare?runs={ids[0]},{ids[1]}",
+        "item?ref=shop/eu:raw",
+        "lineage?ref=shop/eu:clean",
+        "diff?a=1",
+    ):
+        go(page, path)
+        page.locator(".waiting").wait_for(state="detached")
+        tree = page.locator("body").aria_snapshot()
+        nameless = re.findall(
+            r"- (?:link|button|checkbox|combobox|slider|searchbox|textbox|img)(?: \[[^\]]*\])*:?\n", tree
+        )
+        assert nameless == [], f"{path}: {tree}"
+        assert page.get_by_role("navigation", name="pages").count() == 1
+
+
+def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop: Path, tmp_path: Path) -> None:
+    frozen = freeze(lf.open(shop, create=False, read_only=True))
+    target = tmp_path / "lake.html"
+    target.write_bytes(frozen.html)
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    said, asked = _listen(page), []
+    page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
+    page.goto(target.as_uri())
+    assert names(page)[0] == "train-2"
+    ids = run_ids(page)
+    for path, wanted in (
+        (f"compare?runs={ids[0]},{ids[1]}", "2 runs side by side"),
+        (f"run?id={ids[2]}", "train-0"),
+        ("item?ref=shop/eu:raw", "raw"),
+        ("history", "History"),
+        ("snapshots", "Snapshots"),
+        ("storage", "Storage"),
+        ("diff?a=9&b=10", "What changed"),
+    ):
+        go(page, path)
+        page.get_by_role("heading", name=wanted).first.wait_for()
+        assert page.get_by_role("alert").count() == 0, path
+    go(page, f"compare?runs={ids[0]},{ids[1]}")
+    page.get_by_role("img", name="curve of loss for train-2, train-1").wait_for()
+    go(page, "lineage?ref=shop/eu:clean&depth=1")
+    page.get_by_text("5 nodes").wait_for()
+    go(page, "items?kind=array")
+    page.get_by_text("2 items").wait_for()
+    page.get_by_role("searchbox", name="search items and runs").fill("city")
+    page.get_by_role("link", name=re.compile("raw shop.eu")).wait_for()
+    go(page, "item?ref=no:such")
+    page.get_by_role("alert").filter(has_text="this file holds no answer").wait_for()
+    assert (said, asked) == ([], [])
+    context.close()
