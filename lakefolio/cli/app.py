@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import keyword
 import os
 import re
 import shlex
@@ -60,6 +61,7 @@ GROUPS: Final = {
         "rm": "Remove items; their entries stay in the history.",
         "mv": "Rename an item, or move it to another folio.",
         "cp": "Copy an item under another name; copies no content.",
+        "import": "Bring in what MLflow, DVC, DataFolio, MLtrack or a folder keeps.",
         "tag": "Add tags to an item, or take some away.",
         "archive": "Hide items from listings, or show them again.",
     },
@@ -252,7 +254,8 @@ class Commands(Shared, click.Group):
         """Import a command."""
         if name not in COMMANDS:
             return None
-        found = getattr(importlib.import_module(f"lakefolio.cli.{name}"), name)
+        own = f"{name}_" if keyword.iskeyword(name) else name
+        found = getattr(importlib.import_module(f"lakefolio.cli.{own}"), own)
         assert isinstance(found, click.Command)
         return found
 
@@ -427,17 +430,20 @@ def shared_options(function: F) -> F:
     return function
 
 
-def command(*, example: str, light: bool = False, whens: bool = False) -> Callable[[Callable[..., Any]], Command]:
+def command(
+    name: str | None = None, /, *, example: str, light: bool = False, whens: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command: it gets the App, then its own arguments.
 
     Args:
+        name: Its name; by default the function's.
         example: A command line that works, shown in the help.
         light: Whether it never touches the content of an item.
         whens: Whether its arguments are versions and times.
     """
 
     def made(function: Callable[..., Any]) -> Command:
-        found = click.command(cls=Command, example=example, light=light, whens=whens, context_settings=SETTINGS)(
+        found = click.command(name, cls=Command, example=example, light=light, whens=whens, context_settings=SETTINGS)(
             shared_options(click.pass_obj(function))
         )
         assert isinstance(found, Command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lakefolio as lf
+from lakefolio.interop.importing import import_from
 
 ROOT = Path(__file__).parents[2]
 mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is in the extras mlflow and test")
@@ -283,6 +285,56 @@ def test_a_bucket_is_as_good_as_a_folder(place: Path, s3_uri: str) -> None:
         mlflow.log_text("hello", "a/b.txt")
     assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/a/b.txt") == "hello"
     assert mlflow.get_run(run.info.run_id).data.metrics == {"m": 1.0}
+
+
+def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    old = mlflow.MlflowClient(f"file://{tmp_path}/mlruns", f"file://{tmp_path}/mlruns")
+    experiment = old.create_experiment("churn", tags={"k": "v"})
+    parent = old.create_run(experiment, run_name="parent", start_time=1_700_000_000_000).info.run_id
+    child = old.create_run(experiment, start_time=1_700_000_000_500, tags={"mlflow.parentRunId": parent}).info.run_id
+    old.log_param(parent, "lr", 0.1)
+    for step in range(3):
+        old.log_metric(parent, "loss", 1 / (step + 1), timestamp=1_700_000_000_000 + step, step=step)
+    old.log_text(parent, "hello", "deep/a@b.txt")
+    old.set_terminated(parent, "FAILED", end_time=1_700_000_009_000)
+    model = old.create_logged_model(experiment, name="m", source_run_id=parent)
+    old.create_registered_model("reg")
+    files = f"{tmp_path}/mlruns/{experiment}/{parent}/artifacts/deep"
+    old.create_model_version("reg", f"file://{files}", run_id=parent)
+    old.set_registered_model_alias("reg", "champion", 1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret.txt").write_text("secret")
+    meta = tmp_path / "mlruns" / experiment / child / "meta.yaml"
+    meta.write_text(re.sub("artifact_uri: .*", f"artifact_uri: file://{elsewhere}", meta.read_text()))
+
+    lake = lf.open(place)
+    before = lake.version
+    planned = import_from(lake, "mlflow", str(tmp_path / "mlruns"), dry_run=True)
+    assert lake.version == before
+    report = import_from(lake, "mlflow", str(tmp_path / "mlruns"))
+    assert report.steps == planned.steps
+    assert [one["what"] for one in report.problems] == [f"artifacts of run {child}"]
+    client = mlflow.MlflowClient()
+    assert client.get_experiment_by_name("churn").tags == {"k": "v"}
+    run = client.get_run(parent)
+    assert (run.info.status, run.info.start_time, run.info.end_time) == ("FAILED", 1_700_000_000_000, 1_700_000_009_000)
+    assert run.data.params == {"lr": "0.1"}
+    points = [(one.step, one.timestamp) for one in client.get_metric_history(parent, "loss")]
+    assert points == [(step, 1_700_000_000_000 + step) for step in range(3)]
+    assert mlflow.artifacts.load_text(f"runs:/{parent}/deep/a@b.txt") == "hello"
+    assert client.get_run(child).info.status == "KILLED"
+    assert client.get_model_version_by_alias("reg", "champion").run_id == parent
+    assert client.get_logged_model(model.model_id).name == "m"
+    assert Path(mlflow.artifacts.download_artifacts("models:/reg/1"), "a@b.txt").read_text() == "hello"
+    known = lake.get_run(parent)
+    assert (known.name, known.project, known.status, known.children) == ("parent", "churn", "failed", [child])
+    assert (known.host, known.git_commit, known.packages) == (None, None, {})
+    before = lake.version
+    assert import_from(lake, "mlflow", str(tmp_path / "mlruns")).steps == []
+    assert lake.version == before
+    assert lake.check().ok
 
 
 @pytest.mark.usefixtures("_entry_points")

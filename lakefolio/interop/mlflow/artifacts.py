@@ -15,7 +15,8 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 from lakefolio.errors import AddressNotFoundError, InvalidInputError, NotFoundError
 from lakefolio.interop.addresses import Address
 from lakefolio.interop.mlflow.fields import absent
-from lakefolio.interop.mlflow.places import address_of, lake_of, quoted_path, unquoted
+from lakefolio.interop.mlflow.places import address_of, lake_of
+from lakefolio.interop.names import quoted_path, unquoted
 from lakefolio.interop.tree import Info, Place, find_place
 
 __all__ = ["LakefolioArtifactRepository"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from mlflow.entities import Experiment, ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
+from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.validation import (
     _validate_experiment_artifact_location_length,
     _validate_experiment_id,
@@ -17,7 +18,7 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.mlflow.documents import Documents, Fields
+from lakefolio.interop.documents import Documents, Fields
 from lakefolio.interop.mlflow.fields import absent, after, now_ms, taken, under
 from lakefolio.lake import Lake
 
@@ -31,20 +32,24 @@ class Experiments:
 
     Args:
         lake: The lake.
-        location_of: Returns where the artifacts of an experiment go that names no place, by its id.
+        root: Where artifacts go of experiments that name no place; None for the folios of their runs.
+        location_of: Returns the address that stands for those folios, by the experiment's id.
     """
 
-    def __init__(self, lake: Lake, location_of: Callable[[str], str]) -> None:
+    def __init__(self, lake: Lake, root: str | None, location_of: Callable[[str], str]) -> None:
         self._known = Documents(lake, "mlflow/experiments")
+        self._root = root
         self._location_of = location_of
         if not lake.read_only and self._known.get(DEFAULT_ID) is None:
             self._make(DEFAULT_ID, Experiment.DEFAULT_EXPERIMENT_NAME, None, None)
 
     def _make(self, experiment_id: str, name: str, location: str | None, tags: Any) -> bool:
         now = now_ms()
+        if location is None and self._root is not None:
+            location = append_to_uri_path(self._root, experiment_id)
         fields = {
             "name": name,
-            "artifact_location": location or self._location_of(experiment_id),
+            "artifact_location": location,  # none of the lake's own, so that the lake can be moved
             "lifecycle_stage": LifecycleStage.ACTIVE,
             "creation_time": now,
             "last_update_time": now,
@@ -83,7 +88,7 @@ class Experiments:
         found = self._known.get(experiment_id) if experiment_id else None
         if found is None:
             raise absent(f"Could not find experiment with ID {experiment_id}")
-        return _experiment(experiment_id, found)
+        return self._experiment(experiment_id, found)
 
     def active(self, experiment_id: str | None, doing: str, code: int = INVALID_STATE) -> Experiment:
         """Return an experiment that is not deleted; MLflow's error otherwise."""
@@ -102,7 +107,7 @@ class Experiments:
 
     def all(self, view_type: int) -> list[Experiment]:
         """Return all experiments of a view."""
-        found = [_experiment(key, fields) for key, fields in self._known.all().items()]
+        found = [self._experiment(key, fields) for key, fields in self._known.all().items()]
         stages = LifecycleStage.view_type_to_stages(view_type)
         return [one for one in found if one.lifecycle_stage in stages]
 
@@ -139,14 +144,13 @@ class Experiments:
             raise absent(f"No tag with name: {key} in experiment with id {experiment_id}")
         self._known.set(str(experiment_id), {f"tags.{key}": None, "last_update_time": now_ms()})
 
-
-def _experiment(experiment_id: str, fields: Fields) -> Experiment:
-    return Experiment(
-        experiment_id=experiment_id,
-        name=fields.get("name"),
-        artifact_location=fields.get("artifact_location"),
-        lifecycle_stage=fields.get("lifecycle_stage", LifecycleStage.ACTIVE),
-        tags=[ExperimentTag(key, value) for key, value in after("tags.", fields).items()],
-        creation_time=fields.get("creation_time"),
-        last_update_time=fields.get("last_update_time"),
-    )
+    def _experiment(self, experiment_id: str, fields: Fields) -> Experiment:
+        return Experiment(
+            experiment_id=experiment_id,
+            name=fields.get("name"),
+            artifact_location=fields.get("artifact_location") or self._location_of(experiment_id),
+            lifecycle_stage=fields.get("lifecycle_stage", LifecycleStage.ACTIVE),
+            tags=[ExperimentTag(key, value) for key, value in after("tags.", fields).items()],
+            creation_time=fields.get("creation_time"),
+            last_update_time=fields.get("last_update_time"),
+        )

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric
+from mlflow.utils.uri import append_to_uri_path
 
-from lakefolio.interop.mlflow.documents import Documents, Fields
+from lakefolio.interop.documents import Documents, Fields
 from lakefolio.interop.mlflow.fields import absent, after, now_ms, under
 from lakefolio.lake import Lake
 
@@ -21,21 +22,31 @@ class LoggedModels:
 
     Args:
         lake: The lake.
-        location_of: Returns where the files of a model go, by the experiment and the model's id.
+        location_of: Returns the address of a model's own folio, by the model's id.
     """
 
-    def __init__(self, lake: Lake, location_of: Callable[[Any, str], str]) -> None:
+    def __init__(self, lake: Lake, location_of: Callable[[str], str]) -> None:
         self._known = Documents(lake, "mlflow/logged-models")
         self._location_of = location_of
 
-    def create(self, experiment: Any, name: str, run_id: str | None, kind: str | None, tags: Any, params: Any) -> str:
-        """Make a model, which is pending, and return its id."""
+    def create(
+        self,
+        experiment_id: str,
+        name: str,
+        *,
+        run_id: str | None,
+        kind: str | None,
+        root: str | None,
+        tags: Any,
+        params: Any,
+    ) -> str:
+        """Make a model, which is pending, and return its id; its files go below ``root``, or into its own folio."""
         model_id = f"m-{uuid.uuid4().hex}"
         now = now_ms()
         fields = {
-            "experiment_id": experiment.experiment_id,
+            "experiment_id": experiment_id,
             "name": name,
-            "artifact_location": self._location_of(experiment, model_id),
+            "artifact_location": None if root is None else append_to_uri_path(root, model_id, "artifacts"),
             "creation_timestamp": now,
             "last_updated_timestamp": now,
             "source_run_id": run_id,
@@ -51,13 +62,13 @@ class LoggedModels:
         found = self._known.get(model_id) if "/" not in model_id else None
         if found is None or (not deleted and found.get("lifecycle_stage") == LifecycleStage.DELETED):
             raise absent(f"Logged model with ID '{model_id}' not found.")
-        return _model(model_id, found)
+        return self._model(model_id, found)
 
     def of(self, experiment_ids: Iterable[str]) -> list[LoggedModel]:
         """Return the models of some experiments that are not deleted."""
         wanted = {str(one) for one in experiment_ids}
         return [
-            _model(key, fields)
+            self._model(key, fields)
             for key, fields in self._known.all().items()
             if fields.get("experiment_id") in wanted and fields.get("lifecycle_stage") != LifecycleStage.DELETED
         ]
@@ -97,30 +108,30 @@ class LoggedModels:
                     new[f"metrics.{key}"] = known[key] = point
             self._known.set(model_id, new)
 
-
-def _model(model_id: str, fields: Fields) -> LoggedModel:
-    metrics = []
-    for key, (step, timestamp, value, run_id) in after("metrics.", fields).items():
-        name, dataset, digest = json.loads(key)
-        metrics.append(
-            Metric(
-                key=name,
-                value=value,
-                timestamp=timestamp,
-                step=step,
-                model_id=model_id,
-                dataset_name=dataset,
-                dataset_digest=digest,
-                run_id=run_id,
+    def _model(self, model_id: str, fields: Fields) -> LoggedModel:
+        metrics = []
+        for key, (step, timestamp, value, run_id) in after("metrics.", fields).items():
+            name, dataset, digest = json.loads(key)
+            metrics.append(
+                Metric(
+                    key=name,
+                    value=value,
+                    timestamp=timestamp,
+                    step=step,
+                    model_id=model_id,
+                    dataset_name=dataset,
+                    dataset_digest=digest,
+                    run_id=run_id,
+                )
             )
+        own = ("experiment_id", "name", "creation_timestamp", "last_updated_timestamp")
+        more = ("model_type", "source_run_id", "status_message")
+        return LoggedModel(
+            model_id=model_id,
+            artifact_location=fields.get("artifact_location") or self._location_of(model_id),
+            **{key: fields.get(key) for key in own + more},
+            status=LoggedModelStatus.from_int(fields.get("status", LoggedModelStatus.PENDING.to_int())),
+            tags=after("tags.", fields),
+            params=after("params.", fields),
+            metrics=metrics,
         )
-    own = ("experiment_id", "name", "artifact_location", "creation_timestamp", "last_updated_timestamp")
-    more = ("model_type", "source_run_id", "status_message")
-    return LoggedModel(
-        model_id=model_id,
-        **{key: fields.get(key) for key in own + more},
-        status=LoggedModelStatus.from_int(fields.get("status", LoggedModelStatus.PENDING.to_int())),
-        tags=after("tags.", fields),
-        params=after("params.", fields),
-        metrics=metrics,
-    )

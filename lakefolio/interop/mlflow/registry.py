@@ -42,10 +42,11 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.mlflow.documents import Documents, Fields
+from lakefolio.interop.documents import Documents, Fields
 from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
 from lakefolio.interop.mlflow.logged_models import LoggedModels
-from lakefolio.interop.mlflow.places import address_of, lake_of, quoted
+from lakefolio.interop.mlflow.places import address_of, lake_of, uri_of
+from lakefolio.interop.names import quoted
 
 __all__ = ["LakefolioModelRegistry"]
 
@@ -65,9 +66,10 @@ class LakefolioModelRegistry(AbstractStore):
     def __init__(self, store_uri: str | None = None, tracking_uri: str | None = None) -> None:
         super().__init__(store_uri, tracking_uri)
         self._runs_uri = tracking_uri
-        self.lake = lake_of(address_of(store_uri or "").lake)
+        self._place = address_of(store_uri or "").lake
+        self.lake = lake_of(self._place)
         self._known = Documents(self.lake, "mlflow/registry")
-        self._models = LoggedModels(self.lake, lambda experiment, model_id: "")
+        self._models = LoggedModels(self.lake, lambda model_id: uri_of(self._place, f"mlflow/models/{model_id}"))
 
     # -- records ---------------------------------------------------------------------------------------------
 
@@ -236,7 +238,7 @@ class LakefolioModelRegistry(AbstractStore):
         for tag in tags or []:
             _validate_model_version_tag(tag.key, tag.value)
         self._fields(name)
-        location, made_by = self._origin(source)
+        _, made_by = self._origin(source)
         if not run_id and model_id:
             made_by = self._made(model_id).source_run_id
         now = now_ms()
@@ -247,7 +249,6 @@ class LakefolioModelRegistry(AbstractStore):
             "description": description,
             "current_stage": STAGE_NONE,
             "source": source,
-            "storage_location": location,
             "run_id": run_id or made_by,
             "run_link": run_link,
             "model_id": model_id,
@@ -319,7 +320,9 @@ class LakefolioModelRegistry(AbstractStore):
     def get_model_version_download_uri(self, name: str, version: Any) -> str:
         """Return where the files of a version lie."""
         found = self._version_fields(name, version)
-        return str(found.get("storage_location") or found.get("source"))
+        if found.get("imported_folio"):
+            return uri_of(self._place, found["imported_folio"])
+        return self._origin(str(found.get("source")))[0]
 
     def search_model_versions(
         self,

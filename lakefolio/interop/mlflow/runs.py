@@ -48,7 +48,7 @@ from lakefolio.lake import Lake
 from lakefolio.redaction import MASK
 from lakefolio.runs.run import Run
 
-__all__ = ["Runs", "status_name"]
+__all__ = ["Runs", "facts_of", "status_name"]
 
 _STATUS: Final = {"running": "RUNNING", "done": "FINISHED", "failed": "FAILED", "lost": "KILLED"}
 _ENDED: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
@@ -301,11 +301,7 @@ class Runs:
     def add_inputs(self, run_id: str, datasets: Sequence[Any], models: Sequence[Any]) -> None:
         """Note what a run uses. One commit."""
         self._active(run_id)
-        facts: dict[str, Any] = {}
-        for one in datasets:
-            key = f"mlflow.input.{one.dataset.name}#{one.dataset.digest}"
-            facts[key] = {"dataset": dict(one.dataset), "tags": {tag.key: tag.value for tag in one.tags}}
-        facts |= {f"mlflow.input_model.{one.model_id}": {"model_id": one.model_id} for one in models}
+        facts = _used(datasets, models)
         known = self._facts(run_id)
         new = {key: value for key, value in facts.items() if key not in known}
         if new:
@@ -390,6 +386,35 @@ def _run(run_id: str, facts: Mapping[str, Any], metrics: Sequence[Metric]) -> Ml
     used = [LoggedModelInput(one["model_id"]) for one in after("mlflow.input_model.", facts).values()]
     made = [LoggedModelOutput(key, one["step"]) for key, one in after("mlflow.output.", facts).items()]
     return MlflowRun(info, data, RunInputs(dataset_inputs=datasets, model_inputs=used), RunOutputs(model_outputs=made))
+
+
+def facts_of(run: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a run of MLflow as what ``lake.create_run`` takes of it, and as further facts."""
+    info, data = run.info, run.data
+    words = {
+        "name": _line(info.run_name),
+        "params": {key: _typed(value) for key, value in data.params.items()},
+        "metrics": dict(data.metrics),
+    }
+    facts: dict[str, Any] = {
+        _MARK: info.experiment_id,
+        "mlflow.user_id": info.user_id or "",
+        "mlflow.lifecycle_stage": info.lifecycle_stage,
+        "mlflow.status": info.status if info.status in ("SCHEDULED", "KILLED") else None,
+    }
+    facts |= {f"tags.{key}": value for key, value in data.tags.items()}
+    facts |= _used(run.inputs.dataset_inputs if run.inputs else (), run.inputs.model_inputs if run.inputs else ())
+    outputs = run.outputs.model_outputs if run.outputs else ()
+    facts |= {f"mlflow.output.{one.model_id}": {"step": one.step} for one in outputs}
+    return words, facts
+
+
+def _used(datasets: Iterable[Any], models: Iterable[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for one in datasets or ():
+        key = f"mlflow.input.{one.dataset.name}#{one.dataset.digest}"
+        facts[key] = {"dataset": dict(one.dataset), "tags": {tag.key: tag.value for tag in one.tags}}
+    return facts | {f"mlflow.input_model.{one.model_id}": {"model_id": one.model_id} for one in models or ()}
 
 
 def status_name(status: Any) -> str | None:

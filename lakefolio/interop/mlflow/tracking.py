@@ -52,26 +52,19 @@ class LakefolioTrackingStore(AbstractStore):
     def __init__(self, store_uri: str | None = None, artifact_uri: str | None = None) -> None:
         super().__init__()
         self._place = address_of(store_uri or "").lake
-        self._root = artifact_uri
         self.lake = lake_of(self._place)
-        self._experiments = Experiments(self.lake, self._location_of)
+        self._experiments = Experiments(self.lake, artifact_uri, self._stand_in)
         self._runs = Runs(self.lake, lambda run_id: uri_of(self._place, f"runs/{run_id}"))
-        self._models = LoggedModels(self.lake, self._model_location)
+        self._models = LoggedModels(self.lake, lambda model_id: uri_of(self._place, f"mlflow/models/{model_id}"))
 
-    def _location_of(self, experiment_id: str) -> str:
-        if self._root:
-            return str(append_to_uri_path(self._root, experiment_id))
+    def _stand_in(self, experiment_id: str) -> str:
         return uri_of(self._place, f"mlflow/artifacts/{experiment_id}")
 
-    def _run_location(self, experiment: Any, run_id: str) -> str | None:
-        if experiment.artifact_location == uri_of(self._place, f"mlflow/artifacts/{experiment.experiment_id}"):
+    def _elsewhere(self, experiment: Any, *below: str) -> str | None:
+        """Return where artifacts of an experiment go that names a place of its own, None if they go into folios."""
+        if experiment.artifact_location == self._stand_in(experiment.experiment_id):
             return None
-        return str(append_to_uri_path(experiment.artifact_location, run_id, "artifacts"))
-
-    def _model_location(self, experiment: Any, model_id: str) -> str:
-        if experiment.artifact_location == uri_of(self._place, f"mlflow/artifacts/{experiment.experiment_id}"):
-            return uri_of(self._place, f"mlflow/models/{model_id}")
-        return str(append_to_uri_path(experiment.artifact_location, "models", model_id, "artifacts"))
+        return str(append_to_uri_path(experiment.artifact_location, *below))
 
     # -- experiments -----------------------------------------------------------------------------------------
 
@@ -153,7 +146,7 @@ class LakefolioTrackingStore(AbstractStore):
             name=name,
             user=user_id,
             start_time=start_time,
-            artifact_uri=self._run_location(experiment, run_id),
+            artifact_uri=self._elsewhere(experiment, run_id, "artifacts"),
             tags=tags,
         )
         return self.get_run(run_id)
@@ -296,7 +289,13 @@ class LakefolioTrackingStore(AbstractStore):
         for param in params or []:
             _validate_param(param.key, param.value)
         model_id = self._models.create(
-            experiment, name or _generate_random_name(), source_run_id, model_type, tags, params
+            experiment.experiment_id,
+            name or _generate_random_name(),
+            run_id=source_run_id,
+            kind=model_type,
+            root=self._elsewhere(experiment, "models"),
+            tags=tags,
+            params=params,
         )
         return self.get_logged_model(model_id)
 

@@ -1,4 +1,4 @@
-"""Small records of MLflow's as items: one item each, its facts the record's fields.
+"""Small records as items: one item each, its facts the record's fields.
 
 Facts change one by one, so that two processes that set different fields lose neither; making a record is atomic, so
 that a name is taken once. The lake's history keeps every state.
@@ -11,6 +11,7 @@ from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.format import json_decode
+from lakefolio.format.names import new_id
 from lakefolio.lake import Lake
 from lakefolio.model.entries import Entry
 
@@ -32,7 +33,7 @@ class Documents:
         """Make a record; say whether it was made, or there was one of that name. One commit, atomic."""
         known = {key: value for key, value in fields.items() if value is not None}
         try:
-            self._folio.add_json(name, name, metadata=known)
+            self._folio.add_json(name, [name, new_id()], metadata=known)  # no two are equal, so that one is refused
         except AlreadyExistsError:
             return False
         return True

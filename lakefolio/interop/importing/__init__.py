@@ -1,0 +1,13 @@
+"""Importers: what others keep, brought into a lake with its history, restartable, and said before it is done.
+
+An importer reads a source and gives the steps that repeat its history, oldest first; ``plan`` does those that have not
+been done, one commit each, and notes each in the commit that does it. So an import that broke off goes on where it
+was, and a second run adds what is new and nothing twice.
+
+Sources are not trusted: no link is followed out of them, nothing in them is run, no pickle is loaded.
+"""
+
+from lakefolio.interop.importing.kinds import KINDS, import_from
+from lakefolio.interop.importing.plan import ImportReport
+
+__all__ = ["KINDS", "ImportReport", "import_from"]

@@ -1,0 +1,233 @@
+"""DVC repositories: what each git commit tracks in ``.dvc`` files and ``dvc.lock``, content from DVC's cache.
+
+Of a repository with git history every commit that changed what is tracked is a step, oldest first; without git there
+is one step, of the files that lie there. Content that the cache lacks (``dvc fetch --all-commits`` brings it) is said
+and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format.names import new_id
+from lakefolio.interop.importing.plan import NewItem, Plan, Step
+from lakefolio.interop.importing.source_files import SourceFolder, digest_of
+from lakefolio.interop.names import quoted, quoted_path
+from lakefolio.process.scratch import private_folder
+
+__all__ = ["read"]
+
+_MD5: Final = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_CACHES: Final = (".dvc/cache/files/md5/{0}/{1}", ".dvc/cache/{0}/{1}")
+_QUIET: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_OPTIONAL_LOCKS": "0"}
+_TIMEOUT_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracked:
+    """A file or folder that DVC tracks: its path, digest, and the stage that made it."""
+
+    path: str
+    md5: str
+    inputs: tuple[str, ...] = ()
+    stage: str | None = None
+    command: str | None = None
+
+
+def read(source: str, folio: str | None) -> Plan:
+    """Plan the import of a DVC repository.
+
+    Args:
+        source: The repository.
+        folio: The folio; by default the repository's name.
+
+    Raises:
+        InvalidInputError: kind ``bad-source``: DVC does not track anything there.
+    """
+    files = SourceFolder(source)
+    plan = Plan(f"dvc:{files.root}")
+    if not files.has(".dvc"):
+        raise InvalidInputError(f"{source!r} is no DVC repository: it has no .dvc", kind="bad-source", path=source)
+    reader = _Reader(files, plan, folio or quoted(files.root.name))
+    commits = list(_commits(files.root))
+    known: dict[str, str] = {}
+    for commit, message in commits:
+        reader.step(commit, message, _tracked(_texts_of(files.root, commit), plan, commit[:8]), known)
+    if not commits:
+        texts = {
+            relative: files.text(relative) for relative, _, regular in files.walk() if regular and _tells(relative)
+        }
+        reader.step("", "import what DVC tracks", _tracked(texts, plan, "work tree"), known)
+    return plan
+
+
+class _Reader:
+    """Turns what is tracked into steps."""
+
+    def __init__(self, files: SourceFolder, plan: Plan, folio: str) -> None:
+        self._files = files
+        self._plan = plan
+        self._folio = folio
+        self._lacking: set[str] = set()
+
+    def step(self, commit: str, message: str, tracked: Mapping[str, _Tracked], known: dict[str, str]) -> None:
+        """Plan what a commit changed: ``known`` is what the folio holds before, and after."""
+        items, told = [], []
+        for path, one in sorted(tracked.items()):
+            if known.get(path) == one.md5:
+                continue
+            try:
+                found = self._cached(one.md5)
+            except LakefolioError as exc:
+                if one.md5 not in self._lacking:
+                    self._lacking.add(one.md5)
+                    self._plan.leave_out(f"{path} of {commit[:8] or 'the work tree'}", exc.message)
+                continue
+            known[path] = one.md5
+            told.append(f"{path} {one.md5}")
+            items.append(self._item(one, found, commit))
+        gone = [path for path in known if path not in tracked]
+        for path in gone:
+            known.pop(path)
+        if items or gone:
+            deletes = [(self._folio, quoted_path(path)) for path in gone]
+            key = f"commit {commit}" if commit else "; ".join(told)
+            self._plan.steps.append(Step(key, message, items, deletes))
+
+    def _item(self, one: _Tracked, found: Path, commit: str) -> NewItem:
+        facts = {"imported_from": one.path, "dvc": {"md5": one.md5, "stage": one.stage, "git_commit": commit or None}}
+        content: Any = found
+        if one.md5.endswith(".dir"):
+            content = lambda: self._folder(found)  # noqa: E731
+        inputs = [quoted_path(path) for path in one.inputs]
+        return NewItem(
+            self._folio,
+            quoted_path(one.path),
+            "artifact",
+            content,
+            inputs=inputs,
+            facts=facts | {"code": one.command},
+            origin=one.path,
+        )
+
+    def _cached(self, md5: str) -> Path:
+        """Return a file of the cache, verified.
+
+        Raises:
+            LakefolioError: It is not there, or not what its name says.
+        """
+        place = next((one for one in (text.format(md5[:2], md5[2:]) for text in _CACHES) if self._files.has(one)), None)
+        if place is None:
+            raise InvalidInputError("DVC's cache lacks its content", kind="bad-source", hint="dvc fetch --all-commits")
+        path = self._files.file(place)
+        if digest_of(path, "md5") != md5.removesuffix(".dir"):
+            raise InvalidInputError("its content in DVC's cache is damaged", kind="bad-source")
+        return path
+
+    def _folder(self, listing: Path) -> Path:
+        """Put a tracked folder together from the cache.
+
+        Raises:
+            InvalidInputError: kind ``bad-source``: a name leads out of it, or content is lacking.
+        """
+        target = private_folder() / new_id()
+        target.mkdir()
+        for one in json.loads(listing.read_text(encoding="utf-8")):
+            relative, md5 = PurePosixPath(str(one.get("relpath"))), str(one.get("md5"))
+            if relative.is_absolute() or ".." in relative.parts or not relative.parts or not _MD5.fullmatch(md5):
+                raise InvalidInputError(f"a tracked folder lists {str(relative)!r}", kind="bad-source")
+            place = target.joinpath(*relative.parts)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._cached(md5), place)
+        return target
+
+
+def _tells(path: str) -> bool:
+    return path.endswith(".dvc") or PurePosixPath(path).name == "dvc.lock"
+
+
+def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tracked]:
+    """Return what ``.dvc`` files and ``dvc.lock`` track, by path."""
+    try:
+        import yaml
+    except ImportError as exc:
+        raise InvalidInputError(
+            "reading DVC's files needs PyYAML, which is not installed", kind="no-library", hint="pip install pyyaml"
+        ) from exc
+
+    found: dict[str, _Tracked] = {}
+    for file, text in sorted(texts.items()):
+        try:
+            said = yaml.safe_load(text)
+        except yaml.YAMLError as exc:
+            plan.leave_out(f"{file} of {where}", f"no YAML: {str(exc).splitlines()[0]}")
+            continue
+        said = said if isinstance(said, dict) else {}
+        base = PurePosixPath(file).parent
+        stages = said.get("stages")
+        for name, stage in [(None, said), *(stages.items() if isinstance(stages, dict) else ())]:
+            if isinstance(stage, dict):
+                inputs = tuple(_at(base, one) for one in _listed(stage.get("deps")))
+                for one in _listed(stage.get("outs")):
+                    path, md5 = _at(base, one), str(one.get("md5") or one.get("hash") or "")
+                    if _MD5.fullmatch(md5) and not path.startswith(("..", "/")):
+                        command = stage.get("cmd")
+                        found[path] = _Tracked(path, md5, inputs, name, None if command is None else str(command))
+                    else:
+                        plan.leave_out(f"{path} of {where}", "not in DVC's cache, or outside of the repository")
+    return found
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict) and one.get("path")] if isinstance(value, list) else []
+
+
+def _at(base: PurePosixPath, one: Mapping[str, Any]) -> str:
+    return os.path.normpath(base / str(one["path"]))
+
+
+# -- git -------------------------------------------------------------------------------------------------------
+
+
+def _commits(root: Path) -> Iterator[tuple[str, str]]:
+    """Give the commits that changed what is tracked, oldest first: hash and subject."""
+    if not (root / ".git").exists():
+        return
+    listed = _git(root, "log", "--reverse", "--format=%H %s", "--", "*.dvc", "*dvc.lock")
+    for line in listed.splitlines():
+        commit, _, subject = line.partition(" ")
+        yield commit, f"{subject} ({commit[:8]})"
+
+
+def _texts_of(root: Path, commit: str) -> dict[str, str]:
+    names = [one for one in _git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if _tells(one)]
+    return {name: _git(root, "cat-file", "blob", f"{commit}:{name}") for name in names}
+
+
+def _git(root: Path, *words: str) -> str:
+    """Run git so that nothing of the repository's settings runs a program."""
+    safe = ["-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "log.showSignature=false"]
+    try:
+        done = subprocess.run(
+            [shutil.which("git") or "git", "--no-pager", *safe, *words],
+            cwd=root,
+            env={key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | _QUIET,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise InvalidInputError(
+            f"git {words[0]} fails in {str(root)!r}", kind="bad-source", hint="git must be installed and own the folder"
+        ) from exc
+    return done.stdout.decode(errors="replace")

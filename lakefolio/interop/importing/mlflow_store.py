@@ -1,0 +1,299 @@
+"""MLflow's tracking stores and registries, read by MLflow itself: ``mlruns`` folders, SQLite files, other addresses.
+
+What is imported looks to MLflow as it did: with ``lakefolio:///path`` as its tracking address the same experiments,
+runs, artifacts, logged models and registered models are there (``lakefolio/docs/mlflow.md`` says where each lies). A
+SQLite file is read from a copy, so that MLflow may bring the copy's tables up to date. Only artifacts that lie below
+the source, or below ``artifacts``, are read; the addresses of others are kept, for MLflow to follow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlparse
+
+from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.format.names import new_id
+from lakefolio.interop.documents import Documents
+from lakefolio.interop.importing.plan import NewItem, Plan, Step
+from lakefolio.interop.importing.recorded_run import RecordedRun, record
+from lakefolio.interop.importing.source_files import SourceFolder
+from lakefolio.interop.names import quoted, quoted_path
+from lakefolio.lake import Lake
+from lakefolio.process.scratch import private_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["read"]
+
+_PAGE: Final = 1000
+_STATUS: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
+
+
+def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Plan:
+    """Plan the import of a tracking store of MLflow with its registry.
+
+    Args:
+        source: A folder ``mlruns``, a SQLite file or ``sqlite:///`` address, or another address that MLflow knows.
+        folio: Not used: MLflow's things have their places.
+        artifacts: A folder below which artifacts may be read, if not below the source.
+
+    Raises:
+        InvalidInputError: kind ``no-library``: MLflow is not installed; ``bad-source``: it can't read the source.
+    """
+    try:
+        import mlflow
+    except ImportError as exc:
+        raise InvalidInputError(
+            "reading a store of MLflow needs MLflow, which is not installed",
+            kind="no-library",
+            hint="pip install lakefolio[mlflow]; for SQLite files: pip install mlflow",
+        ) from exc
+    address, root = _opened(source)
+    plan = Plan(f"mlflow:{root if root is not None else source}")
+    below = SourceFolder(artifacts).root if artifacts else root
+    with _files_allowed():
+        try:
+            client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+            _Store(client, plan, below).steps()
+        except mlflow.MlflowException as exc:
+            raise InvalidInputError(
+                f"MLflow can't read {source!r}: {exc.message}", kind="bad-source", path=source
+            ) from exc
+    return plan
+
+
+def _opened(source: str) -> tuple[str, Path | None]:
+    """Return the address for MLflow, and the local folder that the source is or lies in."""
+    text = source.removeprefix("sqlite:///")
+    if "://" in text:
+        return source, None
+    path = Path(text).expanduser().resolve()
+    if not path.exists():
+        raise LocalFileNotFoundError(f"source {source!r} is not there", kind="no-source", path=source)
+    if path.is_dir():
+        return path.as_uri(), path
+    copy = private_folder() / f"{new_id()}.db"
+    shutil.copyfile(path, copy)
+    _bring_up_to_date(f"sqlite:///{copy}")
+    return f"sqlite:///{copy}", path.parent
+
+
+def _bring_up_to_date(address: str) -> None:
+    try:
+        from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
+    except ImportError as exc:
+        raise InvalidInputError(
+            "MLflow reads SQLite files with SQLAlchemy and alembic, which are not installed",
+            kind="no-library",
+            hint="pip install mlflow",
+        ) from exc
+    engine = create_sqlalchemy_engine(address)
+    try:
+        _upgrade_db(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _files_allowed() -> Iterator[None]:
+    """Let MLflow read folders, which newer versions refuse unless they are asked to."""
+    before = os.environ.get("MLFLOW_ALLOW_FILE_STORE")
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("MLFLOW_ALLOW_FILE_STORE", None)
+        else:
+            os.environ["MLFLOW_ALLOW_FILE_STORE"] = before
+
+
+class _Store:
+    """A store of MLflow on its way into a plan."""
+
+    def __init__(self, client: MlflowClient, plan: Plan, below: Path | None) -> None:
+        self._client = client
+        self._plan = plan
+        self._below = below
+
+    def steps(self) -> None:
+        """Fill the plan: experiments, runs in the order they began, logged models, registered models."""
+        from mlflow.entities import ViewType
+
+        client = self._client
+        experiments = _all(partial(client.search_experiments, ViewType.ALL, max_results=_PAGE))
+        for one in experiments:
+            fields = {
+                "name": one.name,
+                "artifact_location": _kept(one.artifact_location),
+                "lifecycle_stage": one.lifecycle_stage,
+                "creation_time": one.creation_time,
+                "last_update_time": one.last_update_time,
+            } | {f"tags.{key}": value for key, value in one.tags.items()}
+            self._document("mlflow/experiments", one.experiment_id, fields, f"experiment {one.name}")
+        names = {one.experiment_id: one.name for one in experiments}
+        runs = []
+        for experiment_id in names:
+            runs += _all(partial(client.search_runs, [experiment_id], run_view_type=ViewType.ALL, max_results=_PAGE))
+        for run in sorted(runs, key=lambda one: (one.info.start_time or 0, one.info.run_id)):
+            self._run(run, names[run.info.experiment_id])
+        self._logged_models(list(names))
+        self._registry()
+
+    def _document(self, folio: str, name: str, fields: dict[str, Any], what: str) -> None:
+        known = {key: value for key, value in fields.items() if value is not None}
+
+        def make(lake: Lake) -> None:
+            records = Documents(lake, folio)
+            if not records.create(name, known) and folio == "mlflow/experiments":
+                records.set(name, known)
+
+        self._plan.steps.append(Step(f"{folio} {name}", f"import {what}", action=make))
+
+    # -- runs ------------------------------------------------------------------------------------------------
+
+    def _run(self, run: Any, experiment: str) -> None:
+        info = run.info
+        local = self._local(info.artifact_uri, f"artifacts of run {info.run_id}")
+
+        def do(lake: Lake) -> None:
+            record(lake, self._told(lake, run, experiment, local))
+
+        self._plan.steps.append(Step(f"run {info.run_id}", f"import run {info.run_name or info.run_id}", action=do))
+
+    def _told(self, lake: Lake, run: Any, experiment: str, local: Path | None) -> RecordedRun:
+        from lakefolio.interop.mlflow.fields import time_of_ms
+        from lakefolio.interop.mlflow.runs import facts_of
+
+        info, (words, facts) = run.info, facts_of(run)
+        parent = run.data.tags.get("mlflow.parentRunId")
+        if parent and any(one.run_id == parent for one in lake.runs()):
+            words["parent"] = parent
+        if local is None:
+            facts["mlflow.artifact_uri"] = info.artifact_uri
+        return RecordedRun(
+            run_id=info.run_id,
+            source=self._plan.source,
+            words={**words, "project": " ".join(experiment.split())},
+            started_at=None if info.start_time is None else time_of_ms(info.start_time),
+            ended_at=None if info.end_time is None else time_of_ms(info.end_time),
+            status=_STATUS.get(info.status, "lost"),
+            facts=facts,
+            points=lambda: self._points(run),
+            outputs=lambda: [] if local is None else self._files(local, f"run {info.run_id}"),
+        )
+
+    def _points(self, run: Any) -> Iterator[tuple[str, float, int | None, datetime]]:
+        from lakefolio.interop.mlflow.fields import time_of_ms
+
+        with _files_allowed():
+            for name in run.data.metrics:
+                found = self._client.get_metric_history(run.info.run_id, name)
+                for one in sorted(found, key=lambda point: (point.step or 0, point.timestamp)):  # the last one is last
+                    yield name, one.value, one.step, time_of_ms(one.timestamp)
+
+    def _local(self, uri: str | None, what: str) -> Path | None:
+        """Return the local folder of artifacts, if it is there and may be read; say so if it may not."""
+        if not uri or _is_remote(uri) or self._below is None:
+            return None
+        parsed = urlparse(uri)
+        path = Path(unquote(parsed.path) if parsed.scheme == "file" else uri)
+        found = (path if path.is_absolute() else self._below.parent / path).resolve()
+        if not found.is_dir():
+            return None
+        if not found.is_relative_to(self._below):
+            self._plan.leave_out(what, f"they lie outside of the source, in {found}: name that folder with --artifacts")
+            return None
+        return found
+
+    def _files(self, folder: Path, what: str) -> list[tuple[str, Path]]:
+        found = []
+        for relative, path, regular in SourceFolder(folder).walk():
+            if regular:
+                found.append((quoted_path(relative), path))
+            else:
+                self._plan.leave_out(f"{relative} of {what}", "a link or no regular file")
+        return found
+
+    # -- models ----------------------------------------------------------------------------------------------
+
+    def _logged_models(self, experiment_ids: list[str]) -> None:
+        client = self._client
+        if not hasattr(client, "search_logged_models"):
+            return
+        for one in _all(partial(client.search_logged_models, experiment_ids, max_results=_PAGE // 20)):
+            local = self._local(one.artifact_location, f"files of model {one.name}")
+            fields: dict[str, Any] = {
+                "experiment_id": one.experiment_id,
+                "name": one.name,
+                "artifact_location": one.artifact_location if local is None else None,
+                "creation_timestamp": one.creation_timestamp,
+                "last_updated_timestamp": one.last_updated_timestamp,
+                "source_run_id": one.source_run_id,
+                "status": one.status.to_int(),
+                "model_type": one.model_type,
+                "lifecycle_stage": "active",
+            }
+            fields |= {f"tags.{key}": value for key, value in one.tags.items()}
+            fields |= {f"params.{key}": value for key, value in one.params.items()}
+            for metric in one.metrics or ():
+                key = json.dumps([metric.key, metric.dataset_name, metric.dataset_digest])
+                fields[f"metrics.{key}"] = [metric.step, metric.timestamp, metric.value, metric.run_id]
+            if local is not None:
+                folio = f"mlflow/models/{one.model_id}"
+                items = [NewItem(folio, name, "artifact", path) for name, path in self._files(local, one.model_id)]
+                self._plan.steps.append(Step(f"files {one.model_id}", f"import files of model {one.name}", items))
+            self._document("mlflow/logged-models", one.model_id, fields, f"model {one.name}")
+
+    def _registry(self) -> None:
+        client = self._client
+        for one in _all(partial(client.search_registered_models, max_results=_PAGE)):
+            own = ("description", "creation_timestamp", "last_updated_timestamp")
+            fields = {"name": one.name} | {key: getattr(one, key) for key in own}
+            fields |= {f"tags.{key}": value for key, value in one.tags.items()}
+            fields |= {f"aliases.{key}": int(value) for key, value in one.aliases.items()}
+            self._document("mlflow/registry", quoted(one.name), fields, f"registered model {one.name}")
+            name = one.name.replace("'", "''")
+            versions = _all(partial(client.search_model_versions, f"name = '{name}'", max_results=_PAGE))
+            for version in sorted(versions, key=lambda found: int(found.version)):
+                more = (*own, "current_stage", "source", "run_id", "run_link", "model_id")
+                told = {"name": one.name, "version": int(version.version)}
+                told |= {key: getattr(version, key) or None for key in more}
+                told |= {f"tags.{key}": value for key, value in version.tags.items()}
+                item = f"{quoted(one.name)}/v{int(version.version)}"
+                local = self._local(version.source, f"files of model {one.name}")
+                if local is not None:
+                    folio = f"mlflow/models/{quoted(one.name)}-v{int(version.version)}"
+                    items = [NewItem(folio, path, "artifact", file) for path, file in self._files(local, item)]
+                    self._plan.steps.append(Step(f"files {item}", f"import files of model {one.name}", items))
+                    told["imported_folio"] = folio
+                self._document("mlflow/registry", item, told, f"version {version.version} of model {one.name}")
+
+
+def _all(page: Callable[..., Any]) -> list[Any]:
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        some = page(page_token=token)
+        found += some
+        token = some.token
+        if not token:
+            return found
+
+
+def _is_remote(uri: str) -> bool:
+    return urlparse(uri).scheme not in ("", "file")
+
+
+def _kept(uri: str | None) -> str | None:
+    """Return an address of artifacts if it leads somewhere else than to local files, which are imported."""
+    return uri if uri and _is_remote(uri) else None

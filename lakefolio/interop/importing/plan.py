@@ -1,0 +1,224 @@
+"""The steps of an import, and doing them once each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import LakefolioError
+from lakefolio.interop.documents import Documents
+from lakefolio.interop.names import quoted
+from lakefolio.lake import Lake
+from lakefolio.render.report import Report
+from lakefolio.render.text import counted
+
+__all__ = ["ImportReport", "NewItem", "Plan", "Problem", "Step", "do_steps"]
+
+_RECORDS: Final = "imports"
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item to be added, or replaced.
+
+    Attributes:
+        folio: Its folio.
+        name: Its name.
+        kind: ``table``, ``array``, ``json``, ``timestamp``, ``artifact`` or ``reference``.
+        content: The file or folder, the value, or the address. A callable gives it when it is needed.
+        description: One sentence on what it is.
+        inputs: Names of its inputs in the same folio; those that are not there by then are left out.
+        tags: Words to find it by.
+        facts: What else is known of it.
+        origin: Where in the source it comes from, for people.
+    """
+
+    folio: str
+    name: str
+    kind: str
+    content: Any
+    description: str | None = None
+    inputs: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one commit does.
+
+    Attributes:
+        key: What it is in the source, the same in every run; a step is done once.
+        message: Why, for the log.
+        items: What it adds.
+        deletes: What it removes: folio and name.
+        snapshot: A snapshot that it takes at its end: folio, name, message, tags.
+        facts: Metadata of folios: folio -> facts.
+        action: What else it does, for runs and models; called outside of a batch, and has to be safe to repeat.
+        joins: Whether it may share a commit with its neighbours: it is no event of the source's history.
+    """
+
+    key: str
+    message: str
+    items: Sequence[NewItem] = ()
+    deletes: Sequence[tuple[str, str]] = ()
+    snapshot: tuple[str, str, str | None, Sequence[str]] | None = None
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    action: Callable[[Lake], None] | None = None
+    joins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something of the source that is not imported, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an importer found.
+
+    Attributes:
+        source: The source, as it is recorded; the same place is the same source.
+        steps: What to do, oldest first.
+        problems: What can't be imported.
+    """
+
+    source: str
+    steps: list[Step] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note something that is not imported."""
+        self.problems.append(Problem(what, why))
+
+
+class ImportReport(Report):
+    """What an import did or, dry, would do: ``source``, ``dry_run``, ``steps``, ``done_before``, ``problems``."""
+
+    def __str__(self) -> str:
+        verb = "would be done" if self["dry_run"] else "done"
+        new = self["steps"]
+        lines = [f"  {one}" for one in new[:_SHOWN]]
+        if len(new) > _SHOWN:
+            lines.append(f"  … and {len(new) - _SHOWN:,} more")
+        head = f"{counted(len(new), 'step')} {verb} of {self['source']}, {self['done_before']:,} done before"
+        left = [f"not imported: {one['what']}: {one['why']}" for one in self["problems"]]
+        return "\n".join([head, *lines, *left])
+
+
+_SHOWN: Final = 40
+_MOST: Final = 200
+
+
+def do_steps(
+    lake: Lake, plan: Plan, *, dry_run: bool = False, progress: Callable[[str], None] | None = None
+) -> ImportReport:
+    """Do the steps of a plan that have not been done. One commit each; an error leaves those before it done."""
+    records = Documents(lake, _RECORDS)
+    name = quoted(plan.source)
+    known = records.get(name) or {}
+    fresh = [one for one in plan.steps if one.key not in known]
+    problems = list(plan.problems)
+    if fresh and not dry_run:
+        records.create(name, {"source": plan.source})
+        done = 0
+        for steps in _commits(fresh):
+            if progress is not None:
+                progress(f"{done + 1:,} of {len(fresh):,}: {steps[0].message}")
+            problems += _do(lake, records, name, steps)
+            done += len(steps)
+    return ImportReport(
+        source=plan.source,
+        dry_run=dry_run,
+        steps=[one.message for one in fresh],
+        done_before=len(plan.steps) - len(fresh),
+        problems=[{"what": one.what, "why": one.why} for one in problems],
+    )
+
+
+def _commits(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Give the steps of each commit."""
+    gathered: list[Step] = []
+    for step in steps:
+        if not step.joins or len(gathered) == _MOST:
+            if gathered:
+                yield gathered
+            gathered = []
+        if step.joins:
+            gathered.append(step)
+        else:
+            yield [step]
+    if gathered:
+        yield gathered
+
+
+def _do(lake: Lake, records: Documents, name: str, steps: Sequence[Step]) -> list[Problem]:
+    """Do steps as one commit, and note those that had no problem in it, so that the others are tried again."""
+    for step in steps:
+        if step.action is not None:
+            step.action(lake)
+    problems: list[Problem] = []
+    first = steps[0].message
+    with lake.batch(first if len(steps) == 1 else f"{first} and {len(steps) - 1:,} more"):
+        done = {}
+        for step in steps:
+            found = _apply(lake, step)
+            problems += found
+            if not found:
+                done[step.key] = step.message
+        records.set(name, done)
+    return problems
+
+
+def _apply(lake: Lake, step: Step) -> list[Problem]:
+    problems = []
+    for item in step.items:
+        try:
+            _add(lake, item)
+        except LakefolioError as exc:
+            if exc.exit_code not in (2, 3, 8):  # the source's fault; the store's ends the import
+                raise
+            problems.append(Problem(f"{item.folio}:{item.name}", str(exc)))
+    for folio, item_name in step.deletes:
+        if item_name in lake.folio(folio):
+            lake.folio(folio).delete(item_name, warn_dependents=False)
+    for folio, facts in step.facts.items():
+        lake.folio(folio).metadata.update(facts)
+    if step.snapshot is not None:
+        folio, snapshot, message, tags = step.snapshot
+        if all(one.name != snapshot for one in lake.snapshots(folio)):
+            lake.snapshot(snapshot, folio, message, list(tags))
+    return problems
+
+
+def _add(lake: Lake, item: NewItem) -> None:
+    folio = lake.folio(item.folio)
+    content = item.content() if callable(item.content) else item.content
+    words: dict[str, Any] = {
+        "description": item.description or None,
+        "inputs": [one for one in item.inputs if one in folio and one != item.name] or None,
+        "tags": list(item.tags) or None,
+        "metadata": {key: value for key, value in item.facts.items() if value is not None},
+        "overwrite": True,
+    }
+    if item.kind == "table":
+        folio.import_table(item.name, content, **words)
+    elif item.kind == "array":
+        import numpy as np
+
+        folio.add_numpy(item.name, np.load(content, allow_pickle=False), **words)
+    elif item.kind == "json":
+        folio.add_json(item.name, json.loads(Path(content).read_text(encoding="utf-8")), **words)
+    elif item.kind == "timestamp":
+        folio.add_timestamp(item.name, content, **words)
+    elif item.kind == "reference":
+        folio.add_reference(item.name, content, **words)
+    else:
+        folio.add_artifact(item.name, content, **words)

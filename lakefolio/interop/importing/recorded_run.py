@@ -1,0 +1,75 @@
+"""A run that was recorded elsewhere, as a run of the lake: with its own times, and without facts of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import NotFoundError
+from lakefolio.lake import Lake
+
+__all__ = ["RecordedRun", "record"]
+
+_ELSEWHERE: Final = ("host", "user", "command", "directory", "git_commit", "git_dirty", "git_branch", "git_remote")
+_DONE: Final = "imported_from"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """What is known of a run that ran elsewhere.
+
+    Attributes:
+        run_id: Its id, which it keeps.
+        source: Where it was recorded.
+        words: What ``lake.create_run`` takes: name, run_type, project, params, metrics, …
+        started_at: When it began.
+        ended_at: When it ended; None if that is not known.
+        status: ``done``, ``failed`` or ``lost``.
+        facts: Further facts of it, set at its end: those that a process notes of itself are its own.
+        points: Gives the points of its metrics: name, value, step, time.
+        outputs: Gives its outputs: name and file.
+    """
+
+    run_id: str
+    source: str
+    words: Mapping[str, Any]
+    started_at: datetime | None
+    ended_at: datetime | None
+    status: str = "done"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    points: Callable[[], Iterable[tuple[str, float, int | None, datetime]]] = tuple
+    outputs: Callable[[], Iterable[tuple[str, Path]]] = tuple
+
+
+def record(lake: Lake, told: RecordedRun) -> None:
+    """Record a run. Safe to repeat: what was done of it is not done again."""
+    try:
+        known = lake.get_run(told.run_id)
+    except NotFoundError:
+        known = None
+    if known is not None and _DONE in known.metadata:
+        return
+    ended_at = told.ended_at or told.started_at
+    if known is None:
+        lake.create_run(
+            told.run_id,
+            **told.words,
+            status=told.status,
+            started_at=told.started_at,
+            ended_at=max(ended_at, told.started_at) if ended_at and told.started_at else ended_at,
+        )
+    run = lake.resume_run(told.run_id)
+    if lake.metric_history(told.run_id).num_rows == 0:
+        for name, value, step, at in told.points():
+            run.log_metrics({name: value}, step, at=at)
+    folio = lake.folio(run.folio)
+    with lake.batch(f"import files of run {told.run_id}"):
+        for name, path in told.outputs():
+            if name not in folio:
+                run.add_output(name, path)
+    own = {key: told.facts.get(key) for key in _ELSEWHERE}
+    run.annotate({**told.facts, **own, _DONE: told.source})
+    run.finish(told.status, ended_at=ended_at)

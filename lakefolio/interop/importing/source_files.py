@@ -1,0 +1,110 @@
+"""Files of a folder that somebody else made: never outside of it, never through a link, of a size that is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError
+
+__all__ = ["SourceFolder", "digest_of"]
+
+_TEXT_BYTES: Final = 64 * 2**20
+_PIECE_BYTES: Final = 2**20
+
+
+class SourceFolder:
+    """A folder to read from.
+
+    Args:
+        path: The folder, which may itself be reached through links.
+
+    Raises:
+        LocalFileNotFoundError: It is not there.
+        InvalidInputError: It is no folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.root = Path(path).expanduser().resolve()
+        if not self.root.exists():
+            raise LocalFileNotFoundError(f"source {str(path)!r} is not there", kind="no-source", path=str(path))
+        if not self.root.is_dir():
+            raise InvalidInputError(f"source {str(path)!r} is no folder", kind="bad-source", path=str(path))
+
+    def file(self, relative: str) -> Path:
+        """Return a file or folder of the source.
+
+        Raises:
+            IntegrityError: kind ``bad-source``: it would lie outside, or is a link.
+            LocalFileNotFoundError: It is not there.
+        """
+        parts = PurePosixPath(relative.replace("\\", "/")).parts
+        found = self.root.joinpath(*parts)
+        steps = [self.root.joinpath(*parts[: count + 1]) for count in range(len(parts))]
+        if not parts or PurePosixPath(*parts).is_absolute() or ".." in parts or any(one.is_symlink() for one in steps):
+            raise IntegrityError(
+                f"source names {relative!r}, which lies outside of it or behind a link",
+                kind="bad-source",
+                hint="copy what it links to into the source",
+                path=relative,
+            )
+        if not found.exists():
+            raise LocalFileNotFoundError(f"source has no file {relative!r}", kind="no-source", path=relative)
+        return found
+
+    def has(self, relative: str) -> bool:
+        """Say whether there is a file or folder that may be read."""
+        try:
+            self.file(relative)
+        except (IntegrityError, LocalFileNotFoundError):
+            return False
+        return True
+
+    def json(self, relative: str) -> Any:
+        """Return what a JSON file holds.
+
+        Raises:
+            IntegrityError: kind ``bad-source``: it can't be read.
+        """
+        return json.loads(self.text(relative)) if self._is_json(relative) else None
+
+    def _is_json(self, relative: str) -> bool:
+        try:
+            json.loads(self.text(relative))
+        except (ValueError, RecursionError) as exc:
+            raise IntegrityError(f"file {relative!r} is no JSON: {exc}", kind="bad-source", path=relative) from exc
+        return True
+
+    def text(self, relative: str) -> str:
+        """Return what a text file holds, up to 64 MiB."""
+        path = self.file(relative)
+        if not path.is_file() or path.stat().st_size > _TEXT_BYTES:
+            raise IntegrityError(
+                f"file {relative!r} is no file of at most {_TEXT_BYTES:,} bytes", kind="bad-source", path=relative
+            )
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise IntegrityError(f"file {relative!r} can't be read: {exc}", kind="bad-source", path=relative) from exc
+
+    def walk(self) -> Iterator[tuple[str, Path, bool]]:
+        """Give every regular file (relative path, path, True), and every link or other thing (…, False), sorted."""
+        for folder, folders, files in os.walk(self.root):
+            folders.sort()
+            linked = [one for one in folders if Path(folder, one).is_symlink()]
+            for name in sorted([*files, *linked]):
+                path = Path(folder, name)
+                yield path.relative_to(self.root).as_posix(), path, path.is_file() and not path.is_symlink()
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """Return the digest of a file's bytes as hex digits."""
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return hasher.hexdigest()

@@ -1,0 +1,341 @@
+"""What other tools keep is brought in with its history, once, and nothing outside of the source is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lakefolio as lf
+from lakefolio.cli.app import cli
+from lakefolio.interop.importing import import_from
+
+FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    return lf.open(tmp_path / "lake")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "source").mkdir()
+    return tmp_path / "source"
+
+
+def everything(lake: lf.Lake) -> bytes:
+    """Return all bytes of all items, to look for what should not be there."""
+    return b"\n".join(
+        Path(path).read_bytes()
+        for entry in lake.items()
+        if Path(path := lake.folio(entry.folio).item_path(entry.item)).is_file()
+    )
+
+
+def again(lake: lf.Lake, kind: str, source: Path, **options: Any) -> None:
+    before = lake.version
+    report = import_from(lake, kind, str(source), **options)
+    assert (report.steps, lake.version) == ([], before)
+
+
+class Exploit:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch /tmp/lakefolio-was-run",)
+
+
+# -- folders ---------------------------------------------------------------------------------------------------
+
+
+def test_a_folder(lake: lf.Lake, source: Path) -> None:
+    (source / "deep").mkdir()
+    FRAME.to_parquet(source / "deep" / "table.parquet")
+    (source / "note@1.txt").write_text("one")
+    (source / "link.txt").symlink_to(source.parent / "secret.txt")
+    (source / "folder").symlink_to(source.parent)
+    report = import_from(lake, "folder", str(source), dry_run=True)
+    assert (len(report.steps), lake.version) == (2, 0)
+    report = import_from(lake, "folder", str(source))
+    assert {one["what"] for one in report.problems} == {"link.txt", "folder"}
+    folio = lake.folio("source")
+    pd.testing.assert_frame_equal(folio.get_table("deep/table"), FRAME)
+    assert Path(folio.get("note%401.txt")).read_text() == "one"
+    assert b"secret" not in everything(lake)
+    again(lake, "folder", source)
+    (source / "note@1.txt").write_text("two")
+    assert len(import_from(lake, "folder", str(source)).steps) == 1
+    assert len(lake.history("source:note%401.txt")) == 2
+
+
+def test_a_table_that_is_none_is_said_and_tried_again(lake: lf.Lake, source: Path) -> None:
+    (source / "bad.parquet").write_bytes(b"PAR1 no")
+    (source / "good.txt").write_text("x")
+    report = import_from(lake, "folder", str(source))
+    assert [one["what"] for one in report.problems] == ["source:bad"]
+    assert "good.txt" in lake.folio("source")
+    assert len(import_from(lake, "folder", str(source)).steps) == 1
+    import_from(lake, "folder", str(source), as_files=True)
+    assert Path(lake.folio("source").get("bad.parquet")).read_bytes() == b"PAR1 no"
+
+
+def test_an_import_that_breaks_off_goes_on(lake: lf.Lake, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle(source)
+    seen = []
+
+    def stop(text: str) -> None:
+        seen.append(text)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_from(lake, "datafolio", str(source), progress=stop)
+    report = import_from(lake, "datafolio", str(source))
+    assert report.done_before == 3
+    assert [one.name for one in lake.snapshots("source")] == ["v1"]
+    again(lake, "datafolio", source)
+
+
+# -- DataFolio -------------------------------------------------------------------------------------------------
+
+
+def bundle(source: Path, *, new: bool = True) -> None:
+    """Write a bundle as DataFolio 2.3 or 1.3 does: raw overwritten after a snapshot, temp deleted, a model."""
+    for name in ("tables", "artifacts", "models"):
+        (source / name).mkdir(exist_ok=True)
+    items: list[dict[str, Any]] = []
+
+    def put(name: str, kind: str, file: str, minute: int, **more: Any) -> None:
+        checksum = hashlib.md5((source / file).read_bytes()).hexdigest()
+        own = {"name": name, "item_type": kind, "filename": Path(file).name, "checksum": checksum}
+        identity = {"version_id": f"{name}--r{minute}"} if new else {}
+        items.append(own | identity | {"created_at": f"2024-01-01T00:{minute:02}:00+00:00", "is_current": True} | more)
+
+    FRAME.to_parquet(source / "tables/raw--r1.parquet")
+    FRAME[:2].to_parquet(source / "tables/raw--r5.parquet")
+    np.save(source / "artifacts/temp--r2.npy", np.arange(3))
+    (source / "artifacts/config--r3.json").write_text('{"lr": 0.1}')
+    (source / "models/clf--r4.joblib").write_bytes(pickle.dumps(Exploit()))
+    put("raw", "included_table", "tables/raw--r1.parquet", 1, description="first", is_current=False)
+    put("temp", "numpy_array", "artifacts/temp--r2.npy", 2, inputs=["raw"], is_current=False)
+    put("config", "json_data", "artifacts/config--r3.json", 3, tags=["t"])
+    put("clf", "model", "models/clf--r4.joblib", 4, inputs=["raw", "gone"], hyperparameters={"n": 1})
+    put("raw", "included_table", "tables/raw--r5.parquet", 7, description="second")
+    identity = "version_id" if new else "checksum"
+    held = {one["name"]: one[identity] for one in items[:4]}
+    snapshots = {
+        "v1": {"timestamp": "2024-01-01T00:06:00+00:00", "item_versions": held, "description": "paper", "tags": ["p"]}
+    }
+    metadata = {"project": "churn", "_datafolio": {"version": "x"}}
+    if new:
+        index = {"schema_version": 2, "metadata": metadata, "items": items, "snapshots": snapshots}
+        (source / "items.json").write_text(json.dumps(index))
+    else:
+        (source / "items.json").write_text(json.dumps({"items": items}))
+        (source / "metadata.json").write_text(json.dumps(metadata))
+        (source / "snapshots.json").write_text(json.dumps({"snapshots": snapshots}))
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["2.x", "1.x"])
+def test_a_bundle_comes_with_versions_and_snapshots(lake: lf.Lake, source: Path, new: bool) -> None:
+    bundle(source, new=new)
+    report = import_from(lake, "datafolio", str(source), folio="exp/clf")
+    assert report.problems == []
+    folio = lake.folio("exp/clf")
+    assert sorted(folio) == ["clf", "config", "raw"]
+    assert len(folio.get("raw")) == 2
+    assert folio.metadata["project"] == "churn"
+    then = folio.get_snapshot("v1")
+    pd.testing.assert_frame_equal(then.get("raw"), FRAME)
+    assert then.get("temp").tolist() == [0, 1, 2]
+    assert folio.item_info("config")["tags"] == ["t"]
+    assert folio.get_inputs("clf") == ["raw"]
+    assert Path(folio.get("clf")).read_bytes() == (source / "models/clf--r4.joblib").read_bytes()
+    assert not Path("/tmp/lakefolio-was-run").exists()
+    assert len(lake.history("exp/clf:raw")) == 2
+    assert lake.check().ok
+    again(lake, "datafolio", source, folio="exp/clf")
+
+
+def test_what_a_bundle_lost_or_forged_is_said(lake: lf.Lake, source: Path) -> None:
+    bundle(source, new=False)
+    index = json.loads((source / "items.json").read_text())
+    index["items"][2]["filename"] = "../../secret.txt"
+    index["items"].append({"name": "ref", "item_type": "referenced_table", "path": str(source.parent / "secret.txt")})
+    index["items"].append({"item_type": "artifact"})
+    (source / "items.json").write_text(json.dumps(index))
+    (source / "tables/raw--r1.parquet").write_bytes(b"damaged")
+    report = import_from(lake, "datafolio", str(source))
+    said = {one["what"]: one["why"] for one in report.problems}
+    assert "outside" in said["config"]
+    assert "checksum differs" in said["raw"]
+    assert "--references" in said["ref"]
+    assert "raw of snapshot v1" in said
+    assert sorted(lake.folio("source")) == ["clf", "raw"]
+    assert b"secret" not in everything(lake)
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]", '{"items": 3}', "[" * 100_000])
+def test_a_bundle_that_is_none(lake: lf.Lake, source: Path, text: str) -> None:
+    (source / "items.json").write_text(text)
+    with pytest.raises((lf.InvalidInputError, lf.IntegrityError)):
+        import_from(lake, "datafolio", str(source))
+
+
+# -- MLtrack ---------------------------------------------------------------------------------------------------
+
+
+def test_a_store_of_mltrack(lake: lf.Lake, source: Path) -> None:
+    config = {"lr": 0.1}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+    place = source / "mltrack" / "data" / digest[:2] / digest
+    place.mkdir(parents=True)
+    (place / "data.json").write_text(json.dumps(config, indent=2))
+    ref = {
+        "hash": digest,
+        "format": "json",
+        "size_bytes": (place / "data.json").stat().st_size,
+        "storage_path": "s3://x",
+    }
+    model = source / "mltrack" / "models" / "registry" / "churn" / "v1"
+    model.mkdir(parents=True)
+    (model / "model.pkl").write_bytes(pickle.dumps(Exploit()))
+    (source / "mltrack" / "manifests").mkdir()
+    for number, run_type in enumerate(("production", "nightly")):
+        manifest = {
+            "run_id": f"run_{number}",
+            "run_type": run_type,
+            "created_at": f"2024-05-0{number + 1}T10:00:00",
+            "project": "churn",
+            "inputs": {"config": ref},
+            "outputs": {"scores": ref, "lost": {**ref, "hash": "0" * 64}},
+            "metrics": {"auc": 0.9},
+            "tags": {"team": "a"},
+            "storage_locations": ["mltrack/runs/by_type/production/run_0"],
+        }
+        (source / "mltrack" / "manifests" / f"run_{number}.json").write_text(json.dumps(manifest))
+    (source / ".mltrack.yml").write_text('s3_bucket: "b"\ndefault_run_type: "production"  # ours\n')
+    report = import_from(lake, "mltrack", str(source))
+    said = {one["what"]: one["why"] for one in report.problems}
+    assert said["default_run_type of .mltrack.yml"] == 'write default_run_type = "production" into lakefolio.toml'
+    assert "lost (000000000000)" in said
+    run = lake.get_run("run_0")
+    assert (run.type, run.project, run.status, run.metrics) == ("production", "churn", "done", {"auc": 0.9})
+    assert run.started_at.isoformat() == run.ended_at.isoformat() == "2024-05-01T10:00:00+00:00"
+    assert [one.name for one in run.inputs] == ["config"]
+    assert [one.name for one in run.outputs] == ["scores"]
+    assert (run.host, run.git_commit, run.packages) == (None, None, {})
+    assert run.metadata["tags.team"] == "a"
+    assert lake.get_run("run_1").type == "nightly"
+    assert lake.get(f"mltrack/data:{digest}") == config
+    assert Path(lake.folio("mltrack/models").get("registry/churn/v1/model.pkl")).exists()
+    assert not Path("/tmp/lakefolio-was-run").exists()
+    again(lake, "mltrack", source)
+
+
+# -- DVC -------------------------------------------------------------------------------------------------------
+
+
+def cached(source: Path, content: bytes, suffix: str = "") -> str:
+    md5 = hashlib.md5(content).hexdigest() + suffix
+    place = source / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    return md5
+
+
+def git(source: Path, *words: str) -> None:
+    own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *own, *words], cwd=source, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_a_dvc_repository_with_its_history(lake: lf.Lake, source: Path) -> None:
+    git(source, "init", "-q")
+    first, second = cached(source, b"one"), cached(source, b"two")
+    listing = [{"md5": cached(source, b"deep"), "relpath": "a/b.txt"}]
+    folder = cached(source, json.dumps(listing).encode(), ".dir")
+    (source / "raw.csv.dvc").write_text(f"outs:\n- md5: {first}\n  size: 3\n  path: raw.csv\n")
+    git(source, "add", "raw.csv.dvc")
+    git(source, "commit", "-qm", "add raw")
+    (source / "raw.csv.dvc").write_text(
+        f"outs:\n- md5: {second}\n  path: raw.csv\n- md5: {'0' * 32}\n  path: lost.csv\n"
+    )
+    outs = f"    outs:\n    - path: data\n      md5: {folder}\n"
+    stage = f"    cmd: python prepare.py\n    deps:\n    - path: raw.csv\n{outs}"
+    (source / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  prepare:\n{stage}")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "prepare")
+    (source / "raw.csv.dvc").unlink()
+    git(source, "commit", "-qam", "drop raw")
+    report = import_from(lake, "dvc", str(source))
+    assert ["add raw" in one or "prepare" in one or "drop raw" in one for one in report.steps] == [True] * 3
+    assert [one["what"].split(" ")[0] for one in report.problems] == ["lost.csv"]
+    folio = lake.folio("source")
+    assert list(folio) == ["data"]
+    assert (Path(folio.get("data")) / "a" / "b.txt").read_text() == "deep"
+    assert folio.get_inputs("data") == ["raw.csv"]
+    assert folio.item_info("data")["metadata"]["dvc"]["stage"] == "prepare"
+    versions = [one.version for one in lake.history("source:raw.csv")]
+    texts = [Path(lake.get(f"source:raw.csv@{one}")).read_bytes() for one in sorted(versions)[:2]]
+    assert texts == [b"one", b"two"]
+    again(lake, "dvc", source)
+
+
+def test_a_dvc_repository_that_lies(lake: lf.Lake, source: Path) -> None:
+    bad = cached(source, b"content")
+    (source / ".dvc" / "cache" / "files" / "md5" / bad[:2] / bad[2:]).write_bytes(b"changed")
+    listing = json.dumps([{"md5": cached(source, b"x"), "relpath": "../../out.txt"}]).encode()
+    climbing = cached(source, listing, ".dir")
+    link = "ab" + "0" * 30
+    place = source / ".dvc" / "cache" / "files" / "md5" / "ab" / ("0" * 30)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(source.parent / "secret.txt")
+    outs = [(bad, "bad"), (climbing, "climbing"), (link, "link"), (cached(source, b"y"), "../up"), ("zz", "odd")]
+    (source / "all.dvc").write_text("outs:\n" + "".join(f"- md5: {md5}\n  path: {path}\n" for md5, path in outs))
+    (source / "exploit.dvc").write_text("outs: !!python/object/apply:os.system ['touch /tmp/lakefolio-was-run']")
+    report = import_from(lake, "dvc", str(source))
+    assert len(report.problems) == 6
+    assert [entry.folio for entry in lake.items() if entry.folio != "imports"] == []
+    assert not (source.parent / "out.txt").exists()
+    assert not Path("/tmp/lakefolio-was-run").exists()
+
+
+# -- mistakes and the command ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["folder", "datafolio", "mltrack", "dvc"])
+def test_sources_that_are_none(lake: lf.Lake, source: Path, kind: str) -> None:
+    with pytest.raises(lf.LakefolioError) as caught:
+        import_from(lake, kind, str(source / "nothing"))
+    assert caught.value.kind == "no-source"
+    if kind != "folder":
+        with pytest.raises(lf.InvalidInputError):
+            import_from(lake, kind, str(source))
+    with pytest.raises(lf.InvalidInputError, match="no importer"):
+        import_from(lake, "datafoli", str(source))
+
+
+def test_the_command(lake: lf.Lake, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle(source)
+    place = lake.uri.removeprefix("file://")
+    with pytest.raises(SystemExit):
+        cli(["import", "datafolio", str(source), "--dry-run", "--lake", place])
+    assert "8 steps would be done" in capsys.readouterr().out
+    assert lake.version == 0
+    with pytest.raises(SystemExit) as caught:
+        cli(["import", "dvc", str(source), "--as-files", "--lake", place])
+    assert caught.value.code == 2
+    with pytest.raises(SystemExit) as caught:
+        cli(["import", "datafolio", str(source), "--lake", place, "--json"])
+    assert caught.value.code == 0
+    assert len(json.loads(capsys.readouterr().out)["steps"]) == 8
