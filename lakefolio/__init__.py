@@ -103,5 +103,20 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext lakefolio``: track the lake that is open, and add ``%lake`` and ``%%lake`` (SQL in a cell)."""
+    from lakefolio.lake import Lake, open_lake
+    from lakefolio.recording.magics import load
+
+    load(shell, open_lake, Lake)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext lakefolio``."""
+    from lakefolio.recording.magics import unload
+
+    unload(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

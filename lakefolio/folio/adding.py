@@ -18,6 +18,7 @@ from lakefolio.folio.path_like_text import warn_of_path
 from lakefolio.items.artifact import existing_path
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations, Inputs, Tags
+from lakefolio.session.inferred_inputs import with_inferred_inputs
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
@@ -314,7 +315,9 @@ def put(
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
     _check_name(folio, name)
-    folio._core.session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
+    session = folio._core.session
+    said = with_inferred_inputs(session, folio.name, name, said)
+    session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
     folio._core.move_pin()
     return folio
 

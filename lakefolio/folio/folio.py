@@ -24,6 +24,7 @@ from lakefolio.folio import (
     folio_snapshots,
     item_history,
     item_lineage,
+    origin,
     reading,
 )
 from lakefolio.folio.accessors import DataAccessor
@@ -349,6 +350,7 @@ class Folio:
     get_artifact_info = reading.get_artifact_info
     list_contents = reading.list_contents
     items = reading.items
+    why = origin.why
     validate = reading.validate
     is_valid = reading.is_valid
 

@@ -275,6 +275,7 @@ class Lake:
     event_stats = tracking_runs.event_stats
     flush = tracking_runs.flush
     capture = tracking_runs.capture
+    track = tracking_runs.track
 
     # -- keeping it well ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakefolio.lake.lake import Lake
+    from lakefolio.recording.tracking import Tracking
     from lakefolio.runs.events import Event, EventStats
     from lakefolio.runs.record import RunInput, RunManifest, RunOutput
     from lakefolio.runs.run import Run
@@ -35,6 +37,7 @@ __all__ = [
     "run_types",
     "runs",
     "storage_savings",
+    "track",
 ]
 
 
@@ -367,3 +370,51 @@ def capture(lake: Lake, /, function: Callable[..., Any] | None = None, **options
     from lakefolio.recording.decorator import capture
 
     return capture(function, lake=lake, **options)
+
+
+def track(
+    lake: Lake,
+    /,
+    name: str | None = None,
+    *,
+    run_type: str | None = None,
+    project: str | None = None,
+    model: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: str | Iterable[str] | None = None,
+    description: str | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> Tracking:
+    """Let all that this process reads and adds from here on, in any cell, thread or task, belong to one run.
+
+    What is read are the run's inputs, and the inputs of what is added without ``inputs=``. With the run are noted where
+    its code is written, the code (of a notebook: the cells so far), packages and git state. It ends with
+    ``.stop()`` or a ``with`` block, with the next ``track()`` of the lake, or with the process: as failed if an error
+    ended the script, or the last cell. Runs that are begun meanwhile are children of it. One commit.
+
+    Args:
+        name: What people call it; by default the name of the notebook or script.
+        run_type: See :meth:`create_run`, as for what is not said here.
+        project: The project it belongs to.
+        model: The model it makes or uses.
+        params: Its parameters.
+        tags: Words to find it by.
+        description: One sentence on what it is.
+        path: The file of the notebook or script, where the environment does not tell it.
+
+    Raises:
+        ReadOnlyError: The lake is read-only.
+    """
+    from lakefolio.recording import tracking
+    from lakefolio.runs.starting import RunSpec
+
+    spec = RunSpec(
+        name=name,
+        run_type=run_type,
+        project=project,
+        model=model,
+        params=params,
+        tags=tags,
+        description=description,
+    )
+    return tracking.track(lake._session, spec, path)

@@ -36,6 +36,7 @@ def input(run: Run, /, ref: str, name: str | None = None, **options: Any) -> Any
     entry = run._session.entry(parsed.folio, parsed.item, parsed.at)
     obj = run._session.load(entry, **options)
     run.add_input(name or parsed.item, entry, again=True)
+    run._reads.read(entry)
     return obj
 
 

@@ -21,7 +21,7 @@ from lakefolio.process.provenance import packages, run_facts
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import RunManifest, manifest_of
-from lakefolio.runs.run import Run, current_run
+from lakefolio.runs.run import Run
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, check_text, check_word, metadata_texts, without_secrets
 
@@ -178,8 +178,7 @@ def _default_type(session: Session) -> str:
 
 def _parent(session: Session, parent: str | Run | None) -> str | None:
     if parent is None:
-        around = current_run()
-        return around.run_id if around is not None and around._session.journal is session.journal else None
+        return session.run_id
     run_id = parent.run_id if isinstance(parent, Run) else check_run_id(parent)
     if not session.metadata("run", run_id):
         raise NotFoundError(f"parent run {run_id!r} not found", kind="run-not-found", run_id=run_id)

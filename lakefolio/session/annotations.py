@@ -43,6 +43,7 @@ class Annotations:
         overwrite: Whether an item of that name may be replaced.
         unsaid: Which of ``description``, ``tags`` and ``metadata`` were not given; an empty one is given.
         keep: Which of them the entry that is replaced hands on; see ``Put``.
+        inputs_given: Whether inputs were given, be it none; else those of a run's code are what it has read.
     """
 
     description: str | None
@@ -52,6 +53,7 @@ class Annotations:
     overwrite: bool
     unsaid: tuple[str, ...]
     keep: tuple[str, ...]
+    inputs_given: bool = True
 
     @classmethod
     def of(
@@ -90,6 +92,7 @@ class Annotations:
             overwrite=overwrite,
             unsaid=unsaid,
             keep=tuple(dict.fromkeys((*unsaid, "metadata"))) if keep else (),
+            inputs_given=inputs is not None,
         )
 
     def or_described(self, description: str | None) -> Annotations:

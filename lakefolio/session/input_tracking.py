@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.config.settings import setting
 from lakefolio.errors import ConflictError, LakefolioError, StorageError
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from lakefolio.journal.journal import Committed
     from lakefolio.model.entries import Entry
 
-__all__ = ["ActiveRun", "Place", "Reads", "active_run", "commit_with", "enter", "leave", "reads_of"]
+__all__ = ["ActiveRun", "Place", "Reads", "active_run", "commit_with", "enter", "leave", "reads_of", "set_process_run"]
 
 Place = tuple[str, str]
 """Which lake it is, through whichever handle: its id and its address."""
 
 
 class Reads:
-    """The items that one run has read. Safe to share between threads."""
+    """The items that one run has read. Safe to share between threads.
+
+    Attributes:
+        told: Whether its user was told that what is added has what was read for inputs.
+    """
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -37,6 +41,13 @@ class Reads:
         self._refs: set[str] = set()
         self._names: set[str] = set()
         self._waiting: dict[str, str] = {}
+        self._newest: dict[tuple[str, str], Entry] = {}
+        self.told = False
+
+    @property
+    def newest(self) -> list[Entry]:
+        """What was read so far: of each item the entry that was read last, the run's own entries included."""
+        return list(self._newest.values())
 
     @property
     def waiting(self) -> bool:
@@ -55,8 +66,11 @@ class Reads:
 
         What the run made itself is no input, and nothing is noted where the setting ``capture`` is off.
         """
+        if not setting("capture"):
+            return
+        self._newest[entry.folio, entry.item] = entry
         ref = entry.ref
-        if ref in self._refs or entry.run_id == self.run_id or not setting("capture"):
+        if ref in self._refs or entry.run_id == self.run_id:
             return
         with self._lock:
             if ref not in self._refs:
@@ -131,19 +145,30 @@ class ActiveRun:
     reads: Reads | None = None
 
 
-_RUNS: ContextVar[Mapping[Place, ActiveRun]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
-Entered = Token[Mapping[Place, ActiveRun]]
+_RUNS: ContextVar[Mapping[Place, ActiveRun | None]] = ContextVar("lakefolio_runs", default=MappingProxyType({}))
+Entered = Token[Mapping[Place, ActiveRun | None]]
+_PROCESS_RUNS: Final[dict[Place, ActiveRun]] = {}
+"""The runs that a whole process belongs to: those of all threads and tasks that are in no run's block. Each change is
+one operation, which the interpreter makes atomic."""
 
 
 def active_run(place: Place) -> ActiveRun | None:
-    """Return the innermost run of a lake in whose block this thread or task is."""
-    return _RUNS.get().get(place)
+    """Return the innermost run of a lake in whose block this thread or task is, else that of the process."""
+    inner = _RUNS.get()
+    return inner[place] if place in inner else _PROCESS_RUNS.get(place)
+
+
+def set_process_run(place: Place, run: ActiveRun | None) -> None:
+    """Let all that this process does in a lake belong to a run, but for what runs of their own do; None ends that."""
+    if run is None:
+        _PROCESS_RUNS.pop(place, None)
+    else:
+        _PROCESS_RUNS[place] = run
 
 
 def enter(place: Place, run: ActiveRun | None) -> Entered:
-    """Make a run that one, until :func:`leave` is given what this returns."""
-    others = {key: one for key, one in _RUNS.get().items() if key != place}
-    return _RUNS.set(others if run is None else {**others, place: run})
+    """Make a run that one, until :func:`leave` is given what this returns; None is no run, whatever is around."""
+    return _RUNS.set({**_RUNS.get(), place: run})
 
 
 def leave(entered: Entered) -> None:

@@ -1,0 +1,75 @@
+"""``%load_ext lakefolio``: tracking without a line of code, and SQL in cells.
+
+``%load_ext lakefolio`` tracks the lake that the notebook has open, or the configured one if it exists, and calls it
+``lake``. ``%%lake`` makes a cell one SQL query over it; ``%%lake name`` keeps the answer in a variable; ``%lake URI``
+opens another lake and tracks it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.recording.tracking import track
+from lakefolio.runs.starting import RunSpec
+from lakefolio.session.input_tracking import active_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["load", "unload"]
+
+
+def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
+    """Add the magics to a shell, and track its lake if there is one.
+
+    Args:
+        shell: IPython's.
+        open_lake: ``lakefolio.open``.
+        lake_class: The class of the lakes that a notebook may have open.
+    """
+
+    def opened() -> Any:
+        lakes = [value for name, value in shell.user_ns.items() if isinstance(value, lake_class) and name[:1] != "_"]
+        return lakes[-1] if lakes else None
+
+    def begin(lake: Any) -> None:
+        if not lake.read_only and active_run(lake._session.place) is None:
+            track(lake._session, RunSpec())
+
+    def magic(line: str, cell: str | None = None) -> Any:
+        word = line.strip()
+        if cell is None:
+            lake = open_lake(word or None)
+            shell.user_ns["lake"] = lake
+            begin(lake)
+            return lake
+        lake = opened()
+        if lake is None:
+            raise InvalidInputError("this notebook has no lake open", kind="no-lake", hint="run %lake URI first")
+        if word and not word.isidentifier():
+            raise InvalidInputError(
+                f"{word!r} is no name of a variable", kind="bad-name", hint="write %%lake name, or %%lake alone"
+            )
+        found = lake.sql(cell).df()
+        if word:
+            shell.user_ns[word] = found
+            return None
+        return found
+
+    shell.register_magic_function(magic, magic_kind="line_cell", magic_name="lake")
+    lake = opened()
+    if lake is None:
+        try:
+            lake = open_lake(create=False)
+        except LakefolioError:
+            print("lakefolio: no lake is open yet; %lake URI opens one and tracks it")
+            return
+        shell.user_ns.setdefault("lake", lake)
+    begin(lake)
+
+
+def unload(shell: Any) -> None:
+    """Take the magics away; what is tracked goes on until it is stopped."""
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("lake", None)
