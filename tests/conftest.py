@@ -23,6 +23,7 @@ SLOW = {
     "faults/test_neighbours.py",
     "faults/test_upkeep_faults.py",
     "faults/test_wrong_answers.py",
+    "readmodels/test_large_lakes.py::test_memory_does_not_follow_the_lake",
     "items/test_hostile_models.py::test_no_change_of_one_array_or_number_crashes_the_reader",
     "interop/test_mlflow.py",
     "items/test_model_round_trip.py::test_every_estimator_of_scikit_learn_that_skops_writes_is_stored",

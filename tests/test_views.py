@@ -14,8 +14,9 @@ from sql.lake_tables import Rows, empty_tables, small_lake
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.schema import SCHEMAS
+from lakefolio.views import engine
 from lakefolio.views import engine as views_module
-from lakefolio.views.engine import RUN_COLUMNS_LIMIT, Views, connect, query, scan
+from lakefolio.views.engine import RUN_COLUMNS_LIMIT, Views, connect, query
 from lakefolio.views.view_files import parse_view
 
 
@@ -209,7 +210,7 @@ def test_python_variables_are_not_tables(views, tables):
 def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypatch):
     opened = []
     real = views_module.open_tables
-    monkeypatch.setattr(views_module, "open_tables", lambda *given: opened.append(1) or real(*given))
+    monkeypatch.setattr(views_module, "open_tables", lambda *given, **named: opened.append(1) or real(*given, **named))
     for _ in range(3):
         views.query(tables, "select * from items").fetchall()
         views.query(dict(tables), "select * from commits").fetchall()
@@ -220,7 +221,7 @@ def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypat
 
 def test_only_the_views_a_query_reads_are_made(views, tables):
     views.query(tables, "select * from items").fetchall()
-    assert views._binding(tables)._made == {"stg_manifests", "items"}
+    assert views._binding(tables, frozenset(), logs=False)._made == {"stg_manifests", "items"}
 
 
 def test_threads_share_a_binding(tables):
@@ -297,6 +298,13 @@ def test_run_columns_have_a_limit_and_odd_names_do_no_harm(views):
 
 
 # -- frames ------------------------------------------------------------------------------------------------------
+
+
+def scan(table: pa.Table) -> pl.LazyFrame:
+    def batches(columns, limit, rows):
+        return iter(table.select(columns).slice(0, limit).to_batches(max_chunksize=rows))
+
+    return engine.scan(batches, table.schema)
 
 
 def test_scan_pushes_filters_columns_and_limits_into_the_scan(tables):

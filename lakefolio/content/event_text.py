@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.changes import Stored
 from lakefolio.model.entries import Entry, content_from_row
 
@@ -22,6 +24,8 @@ __all__ = ["CODEC", "INLINE_EVENT_BYTES", "blob_entries", "compressed", "short",
 INLINE_EVENT_BYTES: Final = 65_536
 CODEC: Final = "zstd"
 _SHORT_BYTES: Final = 1_024
+_COLUMNS: Final = tuple(name for name in MANIFESTS_SCHEMA.names if name != "content")
+_FOUND: Final = ("entry_id", "version")
 _MOST_BYTES: Final = 64 << 20
 _MOST_TOGETHER_BYTES: Final = 1 << 30
 """What compresses well takes little room in a lake and much in memory, so texts have a size, alone and together."""
@@ -97,7 +101,7 @@ def text_of(entry: Entry, blobs: Blobs) -> bytes:
     return text
 
 
-def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
+def whole(rows: pa.Table, journal: JournalParts, blobs: Blobs) -> pa.Table:
     """Return ``event_rows`` with the whole text in ``metadata``, also of those that lie in blobs.
 
     Raises:
@@ -107,9 +111,9 @@ def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
     large = pc.equal(rows.column("storage"), "blob").to_pylist()
     if not any(large):
         return rows
-    entries = blob_entries(manifests)
-    texts = rows.column("metadata").to_pylist()
     ids = rows.column("event_id").to_pylist()
+    entries = blob_entries(journal, [one for one, is_large in zip(ids, large, strict=True) if is_large])
+    texts = rows.column("metadata").to_pylist()
     found = {n: entries[ids[n]] for n, is_large in enumerate(large) if is_large and ids[n] in entries}
     size_bytes = sum(max(entry.size_bytes or 0, 0) for entry in found.values())
     if size_bytes > _MOST_TOGETHER_BYTES:
@@ -123,10 +127,35 @@ def whole(rows: pa.Table, manifests: pa.Table, blobs: Blobs) -> pa.Table:
     return rows.set_column(rows.schema.get_field_index("metadata"), rows.schema.field("metadata"), [pa.array(texts)])
 
 
-def blob_entries(manifests: pa.Table, event_id: str | None = None) -> dict[str, Entry]:
-    """Return what the journal says of the blobs of events: event id -> entry."""
-    wanted = pc.equal(manifests.column("op"), "event_blob")
-    if event_id is not None:
-        wanted = pc.and_(wanted, pc.equal(manifests.column("entry_id"), event_id))
-    found = (content_from_row(row) for row in manifests.filter(wanted).to_pylist())
-    return {entry.entry_id: entry for entry in found if entry is not None}
+class JournalParts(Protocol):
+    """Gives some columns of the rows of the journal above a version, part by part; see State.parts."""
+
+    def __call__(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+        """Yield the rows."""
+        ...
+
+
+def blob_entries(journal: JournalParts, event_ids: Collection[str]) -> dict[str, Entry]:
+    """Return what the journal says of the blobs of events: event id -> entry. Reads as far back as it must."""
+    versions: dict[str, int] = {}
+    for rows in journal(("op", "entry_id"), newest_first=True):
+        chosen = _of_events(rows, event_ids)
+        for event_id, version in zip(*(chosen.column(name).to_pylist() for name in _FOUND), strict=True):
+            versions[event_id] = max(version, versions.get(event_id, -1))
+        if len(versions) == len(event_ids):
+            break
+    found: dict[str, Entry] = {}
+    for version in sorted(set(versions.values())):
+        for rows in journal(_COLUMNS, version - 1):
+            for entry in map(content_from_row, _of_events(rows, event_ids).to_pylist()):
+                if entry is not None and entry.version == versions[entry.entry_id]:
+                    found[entry.entry_id] = entry
+            if rows.column("version")[-1].as_py() > version:
+                break
+    return found
+
+
+def _of_events(rows: pa.Table, event_ids: Collection[str]) -> pa.Table:
+    wanted = pa.array(event_ids, pa.string())
+    is_event = pc.equal(rows.column("op"), "event_blob")
+    return rows.filter(pc.and_(is_event, pc.is_in(rows.column("entry_id"), value_set=wanted)))

@@ -66,25 +66,36 @@ class FileCache:
         if child:
             self._lock = threading.Lock()
 
-    def file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
+    def file(
+        self,
+        digest: str,
+        name: str,
+        fetch: Callable[[Path], None],
+        digest_of: Callable[[Path], str] = sha256_of_file,
+    ) -> Path:
         """Return a read-only file of the content with this digest. It stays for as long as this process lives.
 
         Args:
-            digest: ``sha256:<hex>`` of the content.
+            digest: ``sha256:<hex>`` of the content, or what ``digest_of`` gives for it.
             name: The file name it should have (its last part; anything unusual is replaced).
             fetch: Writes the verified content to the path it is given; called only when there is no good copy.
+            digest_of: Gives the digest of a file.
 
         Raises:
             StorageError: kind ``no-space`` or ``permission-denied``: the folder can't hold it; names the folder.
         """
         with named_if_full(self._chosen, "LAKEFOLIO_CACHE"):
-            return self._file(digest, name, fetch)
+            return self._file(digest, name, fetch, digest_of)
 
-    def _file(self, digest: str, name: str, fetch: Callable[[Path], None]) -> Path:
+    def place(self, digest: str, name: str) -> Path:
+        """Return where :meth:`file` puts content."""
+        return self._path(digest, name)
+
+    def _file(self, digest: str, name: str, fetch: Callable[[Path], None], digest_of: Callable[[Path], str]) -> Path:
         path = self._path(digest, name)
         self._hold(path.parent.name)
         with self._locked(exclusive=False):  # whoever removes files now, waits; whoever does so later knows the lease
-            good = path.is_file() and sha256_of_file(path) == digest
+            good = path.is_file() and digest_of(path) == digest
         if not good:
             file = _partial(path.parent)
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakefolio.format.names import check_item
-from lakefolio.model.resolve import item_not_found
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
@@ -17,26 +16,20 @@ __all__ = ["diff", "history", "log"]
 
 def history(folio: Folio, /, name: str) -> History:
     """Return every change of an item, newest first, also of one that was deleted; see ``Lake.history``."""
-    from lakefolio.history.log import history
+    from lakefolio.session.past import history_of
 
-    state = folio._core.reading.committed()
-    if not state.known(folio.name, check_item(name)):
-        raise item_not_found(state, folio.name, name)
-    return history(state.table(), folio.name, name)
+    return history_of(folio._core.reading, folio.name, check_item(name))
 
 
 def log(folio: Folio, /, limit: int | None = 20) -> Log:
     """Return the commits that changed this folio, newest first; all if ``limit`` is None."""
-    from lakefolio.history.log import log
+    from lakefolio.session.past import log_of
 
-    return log(folio._core.reading.committed().table(), limit, folio=folio.name)
+    return log_of(folio._core.reading, limit, folio.name)
 
 
 def diff(folio: Folio, /, a: At, b: At = None) -> Diff:
     """Return what changed in this folio from ``a`` to ``b``, by default until now."""
-    from lakefolio.history.diff import diff
+    from lakefolio.session.past import diff_of
 
-    reader = folio._core.reading
-    newer = reader.committed().version if b is None else reader.resolve(b, folio.name)
-    older = reader.resolve(a if a is not None else 0, folio.name)
-    return diff(reader.committed().table(), older, newer, folio=folio.name)
+    return diff_of(folio._core.reading, 0 if a is None else a, b, folio.name)

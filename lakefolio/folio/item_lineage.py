@@ -43,7 +43,6 @@ def dependents(folio: Folio) -> dict[str, list[str]]:
 
 def lineage(folio: Folio, /, name: str) -> Lineage:
     """Return the lineage of an item; see ``Lake.lineage``."""
-    from lakefolio.lineage.graph import Lineage
+    from lakefolio.session.past import lineage_of
 
-    reader, entry = folio._core.find(name)
-    return Lineage(reader.edges(), reader.committed().table(), [entry.entry_id])
+    return lineage_of(*folio._core.find(name))

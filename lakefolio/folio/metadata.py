@@ -39,13 +39,11 @@ class FolioMetadata(dict[str, Any]):
 
     def _times(self) -> tuple[str, ...]:
         """Return when the folio was first and last changed, as far as it is known without asking the store."""
-        import pyarrow.compute as pc
-
         reader = self._folio.reading
-        rows = (reader.journal.state if reader.pinned is None else reader.committed()).table()
-        own = rows.column("committed_at").filter(pc.equal(rows.column("folio"), self._folio.name))
-        found = pc.min_max(own).as_py()
-        return tuple((found[end] or self._opened_at).isoformat() for end in ("min", "max"))
+        state = reader.journal.state if reader.pinned is None else reader.committed()
+        span = state.change_span(self._folio.name)
+        times = (None, None) if span is None else [state.time_of(version) for version in span]
+        return tuple((found or self._opened_at).isoformat() for found in times)
 
     def _commit(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
         texts: dict[str, str | None] = dict(metadata_texts(values))

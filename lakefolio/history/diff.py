@@ -17,9 +17,9 @@ from lakefolio.history.log import CommitLine, Event, History, Log, history, in_o
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Change", "CommitLine", "Diff", "Event", "History", "Log", "diff", "history", "log"]
+__all__ = ["COMPARED", "Change", "CommitLine", "Diff", "Event", "History", "Log", "diff", "history", "log"]
 
-_COMPARED = (
+COMPARED = (
     "folio",
     "item",
     "version",
@@ -37,6 +37,7 @@ _COMPARED = (
     "facts",
     "details",
 )
+"""What is read of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +134,16 @@ def _sizes(one: Change) -> str:
     return f"{old} -> {new}" if old and new and "content" in one.aspects else new or old
 
 
-def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None) -> Diff:
+def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None, *, live: int | None = None) -> Diff:
     """Compare the items live at version ``a`` with those live at version ``b`` (which may be the earlier).
 
     Args:
-        manifests: The rows of ``manifests``, in any order.
+        manifests: The rows of ``manifests``, in any order; of an item that no row between the two versions changes
+            they may lack all if ``live`` is given, of others those before its head at the earlier one.
         a: The version to compare from; its own changes are in.
         b: The version to compare to.
         folio: Compare this folio only.
+        live: How many items were live at ``a``; by default the rows tell.
     """
     wanted = pc.and_(
         pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])),
@@ -162,7 +165,7 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None) -> Diff:
     # only what has another head at the other version can differ; a tombstone is no head
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     numbers = sorted({n for key in differing for n in (old.get(key), new.get(key)) if n is not None})
-    found = rows.select(_COMPARED).take(pa.array(numbers, pa.int64())).to_pylist()
+    found = rows.select(COMPARED).take(pa.array(numbers, pa.int64())).to_pylist()
     by_number = dict(zip(numbers, found, strict=True))
 
     def head(state: dict[tuple[str, str], int], key: tuple[str, str]) -> dict[str, Any] | None:
@@ -176,7 +179,7 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None) -> Diff:
             change = _change(key, before, after)
             if change is not None:
                 changes.append(change)
-    live_before = _live(rows, old)
+    live_before = _live(rows, old) if live is None else live
     gone_or_changed = sum(1 for one in changes if one.change != "added")
     return Diff(a, b, folio, changes, live_before - gone_or_changed)
 

@@ -5,7 +5,7 @@ Read off the ``manifests`` rows in their total order, so it holds whatever compa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,7 +20,19 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["CommitLine", "Event", "History", "Log", "history", "in_order", "is_in_order", "log", "text_table"]
+__all__ = [
+    "CHANGE_COLUMNS",
+    "COMMIT_COLUMNS",
+    "CommitLine",
+    "Event",
+    "History",
+    "Log",
+    "history",
+    "in_order",
+    "is_in_order",
+    "log",
+    "text_table",
+]
 
 _SHOWN_NAMES = 4
 _SHOWN_ROWS = 100
@@ -183,8 +195,38 @@ def _named(one: CommitLine) -> str:
     return ", ".join(one.changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def history(manifests: pa.Table, folio: str, item: str) -> History:
+CHANGE_COLUMNS = (
+    *(name for name in Event.__dataclass_fields__ if name != "purged"),
+    "storage",
+    "blob_digest",
+    "generation",
+)
+"""What :func:`history` reads of a row."""
+
+COMMIT_COLUMNS = (
+    "version",
+    "commit_id",
+    "committed_at",
+    "author",
+    "message",
+    "op",
+    "reason",
+    "folio",
+    "item",
+    "snapshot",
+    "blob_digest",
+)
+"""What :func:`log` reads of a row."""
+
+
+def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[str], int] | None = None) -> History:
     """Return every change of an item, newest first, also of one that was deleted.
+
+    Args:
+        manifests: Rows of ``manifests``, those of the item among them.
+        folio: Its folio.
+        item: Its name.
+        generation: Gives the lowest generation of a blob that was not purged; by default the rows tell.
 
     Raises:
         NotFoundError: If there never was such an item.
@@ -192,8 +234,7 @@ def history(manifests: pa.Table, folio: str, item: str) -> History:
     ours = pc.and_kleene(pc.equal(manifests.column("folio"), folio), pc.equal(manifests.column("item"), item))
     wanted = pc.and_kleene(ours, pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])))
     names = [name for name in Event.__dataclass_fields__ if name != "purged"]
-    columns = [*names, "storage", "blob_digest", "generation"]
-    rows = in_order(manifests.select([*columns, "ordinal"]).filter(wanted)).select(columns).to_pylist()
+    rows = in_order(manifests.select([*CHANGE_COLUMNS, "ordinal"]).filter(wanted)).to_pylist()
     if not rows:
         near = manifests.filter(pc.equal(manifests.column("folio"), folio)).column("item").drop_null()
         raise NotFoundError(
@@ -203,12 +244,19 @@ def history(manifests: pa.Table, folio: str, item: str) -> History:
             folio=folio,
             item=item,
         )
-    purged = _purged(manifests)
+    if generation is None:
+        purged = _purged(manifests)
+
+        def generation(digest: str) -> int:
+            return purged.get(digest, -1) + 1
+
     events = [
         Event(
             **{name: row[name] for name in names if name != "archived"},
             archived=bool(row["archived"]),
-            purged=row["storage"] == "blob" and (row["generation"] or 0) <= purged.get(row["blob_digest"], -1),
+            purged=row["storage"] == "blob"
+            and row["blob_digest"] is not None
+            and (row["generation"] or 0) < generation(row["blob_digest"]),
         )
         for row in reversed(rows)
     ]
@@ -241,20 +289,8 @@ def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None)
     if folio is not None:
         manifests = manifests.filter(pc.equal(manifests.column("folio"), folio))
     rows = _tail(in_order(manifests) if limit is None else manifests, limit)
-    names = (
-        "version",
-        "commit_id",
-        "committed_at",
-        "author",
-        "message",
-        "op",
-        "reason",
-        "folio",
-        "item",
-        "snapshot",
-    )
     commits: dict[str, dict[str, Any]] = {}
-    for row in rows.select([*names, "blob_digest"]).to_pylist():
+    for row in rows.select(COMMIT_COLUMNS).to_pylist():
         commit = commits.setdefault(row["commit_id"], {**row, "changes": []})
         commit["changes"].append(_described(row))
     lines = [

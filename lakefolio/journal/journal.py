@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefolio.content.file_cache import file_cache
+from lakefolio.content.local_files import LocalFiles
 from lakefolio.delta.table import DataFile, DeltaTable
-from lakefolio.errors import FormatError
+from lakefolio.errors import FormatError, IntegrityError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import BATCH_OPS, MANIFESTS_SCHEMA, SPECS
 from lakefolio.journal.batch_tables import LogTables
@@ -35,6 +37,7 @@ from lakefolio.journal.host_leader import Neighbours
 from lakefolio.journal.inline_content import InlineContents, without_purged
 from lakefolio.journal.log_writer import Committed, LogWriter, Waiting
 from lakefolio.journal.table_maintenance import Tidying
+from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.changes import Commit
 from lakefolio.model.state import State
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
@@ -55,7 +58,6 @@ _FOLDED_ROWS = 1_000
 _FOLDED_VERSIONS = 200
 """From so many rows or versions on they are folded: it takes 25 ms of a processor, whatever there is to fold."""
 
-_KEPT_BYTES = 32 << 20
 _MANY_ROWS = 4_000
 """So many rows make a handle look whether others have folded some."""
 _FORK_S = 10.0
@@ -72,9 +74,10 @@ class Journal:
         self._manifests_table = DeltaTable(store, lake_id, SPECS[JOURNAL])
         self._contents = InlineContents(self._manifests_table)
         self.models = ReadModels(store, lake_id)
+        self.local = LocalFiles(store, file_cache())
+        self.rows = TableRows(self._manifests_table, self.local, self.models.cache)
         self.lock = threading.RLock()  # guards the table, the decided commits, and every swap of ``known``
         self.catalogue: Catalogue | None = None  # that of the read models that the state stands on
-        self._rows_read: tuple[int, pa.Table] | None = None  # the rows up to a version, if they are not large
         self._past: dict[int, State] = {}
         self.acknowledged = -1  # the newest version that holds what neighbours committed for this handle
         self._log = LogWriter(self)
@@ -130,18 +133,42 @@ class Journal:
             version = self._manifests_table.version
             self._log.start(version)
             self.catalogue = catalogue
-            base = None if catalogue is None else self.models.folded(catalogue, self._rows_up_to)
+            base = None if catalogue is None else self.models.folded(catalogue, self.parts)
             self.known = State(base=base).extended(rows, version)
             return self.known
 
-    def _rows_up_to(self, version: int) -> pa.Table:
-        """Return all rows up to a version, in order: what no read model answers needs them. A few are kept."""
-        kept = self._rows_read
-        if kept is None or kept[0] != version:
+    def parts(self, columns: Sequence[str], after: int, upto: int, *, newest_first: bool = False) -> Iterator[pa.Table]:
+        """Yield some columns of the rows above one version and up to another, read from the data files; see State.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged.
+        """
+        while True:
             with self.lock:
-                kept = version, self._manifests_table.rows_after(-1, version)
-            self._rows_read = kept if kept[1].nbytes <= _KEPT_BYTES else None
-        return kept[1]
+                files = self._manifests_table.known_files
+            try:
+                for rows in self.rows.parts(files, columns, after, upto, newest_first=newest_first):
+                    yield rows
+                    versions = rows.column("version")  # files that follow one another share no version
+                    after, upto = (after, versions[0].as_py() - 1) if newest_first else (versions[-1].as_py(), upto)
+                return
+            except IntegrityError as exc:
+                if not self.outdated(exc):
+                    raise
+
+    def scan(self, upto: int) -> Scan:
+        """Return the rows up to a version, and others, as they lie in the data files."""
+        with self.lock:
+            files = self._manifests_table.known_files
+        return self.rows.scan([file for file in files if file.versions is None or file.versions[0] <= upto])
+
+    def outdated(self, error: IntegrityError) -> bool:
+        """Say whether an error is about a data file that a merge has replaced; what replaced it is known then."""
+        with self.lock:
+            found = self._manifests_table.outdated(error)
+            if found:
+                self.poll()
+            return found
 
     def advance_models(self, *, everything: bool = False) -> None:
         """Fold what is new into the read models if it is much (or ``everything``), and let the state stand on them.
@@ -163,7 +190,7 @@ class Journal:
         with self.lock:
             if self.known.base_version < catalogue.through <= self.known.version:
                 self.catalogue = catalogue
-                self.known = self.known.on(self.models.folded(catalogue, self._rows_up_to))
+                self.known = self.known.on(self.models.folded(catalogue, self.parts))
 
     def refresh(self) -> State:
         """Return the newest state. One request when nothing is new."""
@@ -252,10 +279,12 @@ class Journal:
         limit = state.version if version is None else version
 
         def batch_ids() -> pa.Array:
-            rows = state.table().select(["version", "op", "entry_id"])
-            counted = pc.is_in(rows.column("op"), value_set=pa.array(BATCH_OPS))
-            counted = pc.and_(counted, pc.less_equal(rows.column("version"), limit))
-            return rows.filter(counted).column("entry_id").combine_chunks().drop_null()
+            found = [pa.array([], pa.string())]
+            for rows in state.parts(["version", "op", "entry_id"]):
+                counted = pc.is_in(rows.column("op"), value_set=pa.array(BATCH_OPS))
+                counted = pc.and_(counted, pc.less_equal(rows.column("version"), limit))
+                found += rows.column("entry_id").filter(counted).drop_null().chunks
+            return pa.concat_arrays(found)
 
         return self.logs[name].rows(limit, batch_ids, where)
 

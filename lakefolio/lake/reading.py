@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
-from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import parse_ref
 from lakefolio.lake.reports import Info, Stats
 from lakefolio.model.entries import Entry
@@ -86,10 +86,9 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
     Raises:
         NotFoundError: If there is no such item.
     """
-    from lakefolio.lineage.graph import Lineage
+    from lakefolio.session.past import lineage_of
 
-    entry = _entry(lake, ref)
-    return Lineage(lake._session.edges(), lake._session.committed().table(), [entry.entry_id])
+    return lineage_of(lake._session, _entry(lake, ref))
 
 
 def sql(lake: Lake, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
@@ -125,12 +124,9 @@ def scan(
     Args:
         table: Its name in FORMAT.md.
     """
-    from lakefolio.views import engine
+    from lakefolio.session.scans import scan_of
 
-    tables = settled(lake._session).tables(content=table == "manifests")
-    if table not in tables:
-        raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, tables))
-    return engine.scan(tables[table])
+    return scan_of(settled(lake._session), table)
 
 
 def stats(lake: Lake, /) -> Stats:

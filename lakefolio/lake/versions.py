@@ -11,7 +11,7 @@ from lakefolio.lake.reading import item_named
 from lakefolio.lake.reports import RestoreReport
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import Snapshot
-from lakefolio.model.resolve import At, item_not_found
+from lakefolio.model.resolve import At
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ __all__ = ["diff", "drop_snapshot", "history", "log", "restore", "snapshot", "sn
 
 def log(lake: Lake, /, limit: int | None = 20, *, folio: str | None = None) -> Log:
     """Return the commits, newest first; all of them if ``limit`` is None."""
-    from lakefolio.history import diff as changes
+    from lakefolio.session.past import log_of
 
-    return changes.log(lake._session.committed().table(), limit, folio=folio)
+    return log_of(lake._session, limit, folio)
 
 
 def history(lake: Lake, /, ref: str) -> History:
@@ -34,22 +34,16 @@ def history(lake: Lake, /, ref: str) -> History:
     Raises:
         NotFoundError: If there never was such an item.
     """
-    from lakefolio.history import diff as changes
+    from lakefolio.session.past import history_of
 
-    folio, item = item_named(ref)
-    state = lake._session.committed()
-    if not state.known(folio, item):
-        raise item_not_found(state, folio, item, lake._session.journal.state)
-    return changes.history(state.table(), folio, item)
+    return history_of(lake._session, *item_named(ref))
 
 
 def diff(lake: Lake, /, a: At, b: At | None = None, folio: str | None = None) -> Diff:
     """Return what changed from ``a`` to ``b`` (by default, until now)."""
-    from lakefolio.history import diff as changes
+    from lakefolio.session.past import diff_of
 
-    newer = lake._session.committed().version if b is None else lake._session.resolve(b, folio)
-    older = lake._session.resolve(a, folio)
-    return changes.diff(lake._session.committed().table(), older, newer, folio=folio)
+    return diff_of(lake._session, a, b, folio)
 
 
 def snapshot(

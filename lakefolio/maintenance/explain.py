@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format.layout import blob_key
 from lakefolio.format.names import parse_ref
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.reports import WhyReport
 from lakefolio.model.resolve import item_not_found
 
 if TYPE_CHECKING:
+    from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
 __all__ = ["why"]
 
+_LEFT_OUT = {"content", "inputs", "facts", "details", "extra"}
+_READ = [name for name in MANIFESTS_SCHEMA.names if name not in _LEFT_OUT]
+_SNAPSHOTS = pa.array(["snapshot", "drop_snapshot"])
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -33,7 +42,6 @@ def why(session: Session, ref: str) -> WhyReport:
         InvalidInputError: No digest (kind ``bad-digest``) and no reference.
     """
     state = session.committed()
-    reach = Reach(state.table(), Keep())
     named = _DIGEST.fullmatch(ref.strip())
     folio: str | None = None
     item: str | None = None
@@ -55,6 +63,7 @@ def why(session: Session, ref: str) -> WhyReport:
         else:
             raise item_not_found(state, folio, item, session.journal.state)
         digests = list(dict.fromkeys(one.blob_digest for one in entries if one.storage == "blob" and one.blob_digest))
+    reach = Reach(_about(state, digests), Keep())
     blobs = [blob for digest in digests for blob in _blobs(reach, digest, folio, item)]
     if named and not blobs:
         raise NotFoundError(
@@ -72,6 +81,24 @@ def why(session: Session, ref: str) -> WhyReport:
         exclusive_bytes=sum(blob["stored_bytes"] for blob in alive if blob["exclusive"]),
         shared_bytes=sum(blob["stored_bytes"] for blob in alive if not blob["exclusive"]),
     )
+
+
+def _about(state: State, digests: Sequence[str]) -> pa.Table:
+    """Return the rows that what keeps some blobs depends on: of the items that ever had them, and of the snapshots."""
+    wanted = pa.array(digests, pa.string())
+    folios, items = set[str | None](), set[str | None]()
+    for rows in state.parts(("folio", "item", "blob_digest")):
+        having = rows.filter(pc.is_in(rows.column("blob_digest"), value_set=wanted))
+        folios.update(having.column("folio").unique().to_pylist())
+        items.update(having.column("item").unique().to_pylist())
+    named = {"folio": pa.array(folios, pa.string()), "item": pa.array(items, pa.string())}
+    found = [pa.schema([MANIFESTS_SCHEMA.field(name) for name in _READ]).empty_table()]
+    for rows in state.parts(_READ):
+        mask = pc.is_in(rows.column("blob_digest"), value_set=wanted)
+        mask = pc.or_(mask, pc.is_in(rows.column("op"), value_set=_SNAPSHOTS))
+        of_item = [pc.is_in(rows.column(name), value_set=some) for name, some in named.items()]
+        found.append(rows.filter(pc.or_(mask, pc.and_(*of_item))))
+    return pa.concat_tables(found)
 
 
 def _blobs(reach: Reach, digest: str, folio: str | None, item: str | None) -> list[dict[str, Any]]:

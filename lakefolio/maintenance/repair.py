@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
 
 from lakefolio.delta.seal import Seals
 from lakefolio.delta.table import lake_id_of, log_problem
@@ -36,12 +38,14 @@ from lakefolio.format.layout import (
     table_prefix,
 )
 from lakefolio.format.marker import parse_marker
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.journal import Journal
 from lakefolio.maintenance.reports import RepairReport
 from lakefolio.model.entries import content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DataFile
+    from lakefolio.model.state import State
     from lakefolio.storage import Store
 
 __all__ = ["repair"]
@@ -219,9 +223,7 @@ class _Repair:
             state = Journal(self._source, self._lake_id).load()
         sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
         seen: set[str] = set()
-        for row in state.table().to_pylist():
-            if row["storage"] != "blob":
-                continue
+        for row in _stored(state):
             try:
                 if (entry := content_from_row(row)) is None:
                     continue
@@ -280,3 +282,9 @@ def _verified(store: Store, key: str, digest: str) -> bool:
     except NotFoundError:
         return False
     return "sha256:" + hasher.hexdigest() == digest
+
+
+def _stored(state: State) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a journal whose content lies in a blob."""
+    for rows in state.parts([name for name in MANIFESTS_SCHEMA.names if name != "content"]):
+        yield from rows.filter(pc.equal(rows.column("storage"), "blob")).to_pylist()

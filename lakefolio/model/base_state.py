@@ -5,7 +5,7 @@ Read models are one (``lakefolio.readmodels``). A State holds the rows since in 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -28,8 +28,28 @@ class BaseState(Protocol):
         """Return it as it was at an earlier version."""
         ...
 
-    def rows(self) -> pa.Table:
-        """Return all rows of ``manifests`` up to its version, in order. This reads the journal: no bound holds."""
+    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+        """See State. Reads the data files of the journal that hold such rows."""
+        ...
+
+    def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
+        """See State; oldest first."""
+        ...
+
+    def change_span(self, folio: str) -> tuple[int, int] | None:
+        """Return the first and the last version that changed a folio or what is noted of it, or None."""
+        ...
+
+    def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:
+        """Return the rows of the read model ``lineage`` whose output, or input, is one of some nodes, in order."""
+        ...
+
+    def heads_among(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """Return the live rows among some names (folio, item), in the columns of ``entries``."""
+        ...
+
+    def puts_of(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """Return every row that put an item of some names (folio, item), in the columns of ``entries``."""
         ...
 
     def entry(self, folio: str, item: str) -> Entry | None:
@@ -75,6 +95,10 @@ class BaseState(Protocol):
     @property
     def purged(self) -> bool:
         """See State."""
+        ...
+
+    def purges(self) -> dict[str, int]:
+        """Return the highest generation of each blob that was purged."""
         ...
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:

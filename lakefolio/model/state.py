@@ -7,7 +7,7 @@ from any prefix of them: the state at version V is the replay of the rows with `
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +35,8 @@ __all__ = ["State"]
 
 _REPLAYED: Final = ("op", "folio", "item", "kind", "digest", "run_id")
 _RUNNING: Final = '"running"'
+_PUT_COLUMNS: Final = [one for one in MANIFESTS_SCHEMA.names if one not in ("content", "snapshot", "target_version")]
+_OF_FOLIO: Final = ("put", "delete", "annotate", "snapshot", "drop_snapshot")
 _head: Final = itemgetter(1)
 _NOTHING: PersistentMap[str, tuple[int, int]] = PersistentMap()
 
@@ -164,6 +166,11 @@ class State:
         """The version up to which its base answers; -1 without one."""
         return -1 if self._base is None else self._base.version
 
+    @property
+    def base(self) -> BaseState | None:
+        """What it stands on."""
+        return self._base
+
     def _numbers(self, folio: str) -> dict[str, int]:
         """Return the row of each live item of a folio that rows are about, in the order in which they were added."""
         items = self._heads.get(folio, _NOTHING).items()
@@ -280,6 +287,14 @@ class State:
         """Whether any content was ever purged."""
         return bool(self._purged) or (self._base is not None and self._base.purged)
 
+    def purges(self) -> pa.Table:
+        """Return each blob that was purged, with the highest ``generation`` of it that was."""
+        found = {} if self._base is None else self._base.purges()
+        for digest, generation in self._purged.items():
+            found[digest] = max(found.get(digest, -1), generation)
+        columns = [pa.array(found.keys(), pa.string()), pa.array(found.values(), pa.int32())]
+        return pa.table(columns, names=["blob_digest", "generation"])
+
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
         """Return the version that gave a blob up, and why, or None."""
         import pyarrow.compute as pc
@@ -378,18 +393,51 @@ class State:
         return _numbers_of(self._past.get((folio, item)))
 
     def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
-        """Return the version and the op (``put`` or ``delete``) of every change of an item, newest first.
+        """Return the version and the op (``put`` or ``delete``) of the changes of an item, each once, newest first.
 
-        Looks through all rows: for errors, which say when an item came and went.
+        A delete of what was not there may be left out.
         """
+        own = [(self.rows.value(one, "version"), self.rows.value(one, "op")) for one in self._about(folio, item)]
+        before = [] if self._base is None else self._base.changes_of(folio, item)[::-1]
+        return list(dict.fromkeys([*own, *before]))
+
+    def change_span(self, folio: str) -> tuple[int, int] | None:
+        """Return the first and the last version that changed a folio or what is noted of it, or None."""
         import pyarrow.compute as pc
 
-        if not self.known(folio, item):
-            return []
-        rows = self.table().select(["folio", "item", "op", "version"])
-        ours = rows.filter(pc.and_kleene(pc.equal(rows.column("folio"), folio), pc.equal(rows.column("item"), item)))
-        pairs = zip(ours.column("version").to_pylist(), ours.column("op").to_pylist(), strict=True)
-        return [(version, op) for version, op in pairs if op in ("put", "delete")][::-1]
+        found = None if self._base is None else self._base.change_span(folio)
+        rows = self.rows.table().select(["folio", "op", "version"])
+        ours = pc.and_kleene(
+            pc.equal(rows.column("folio"), folio), pc.is_in(rows.column("op"), value_set=pa.array(_OF_FOLIO))
+        )
+        own = pc.min_max(rows.column("version").filter(ours)).as_py()
+        if own["min"] is None:
+            return found
+        return (own["min"] if found is None else found[0], own["max"])
+
+    def puts_of(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """Return every row that put an item of some names (folio, item), without its content, in no order."""
+        own = [
+            one for name in names for one in _numbers_of(self._past.get(name)) if self.rows.value(one, "op") == "put"
+        ]
+        rows = self.rows.table().select(_PUT_COLUMNS).take(pa.array(own, pa.int64()))
+        return rows if self._base is None else pa.concat_tables([_as_puts(self._base.puts_of(names)), rows])
+
+    def heads_of(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """Return the rows of the entries that are live among some names (folio, item), without content, in no order."""
+        own = [head[1] for folio, item in names if (head := self._heads.get(folio, _NOTHING).get(item)) is not None]
+        rows = self.rows.table().select(_PUT_COLUMNS).take(pa.array(own, pa.int64()))
+        if self._base is None:
+            return rows
+        return pa.concat_tables(
+            [_as_puts(self._base.heads_among([one for one in names if one not in self._past])), rows]
+        )
+
+    def live_count(self, folio: str | None = None) -> int | None:
+        """Return how many items are live, in a folio or in all; None where that takes a look at all entries."""
+        if folio is not None:
+            return len(self.names(folio))
+        return None if self._base is not None else sum(len(items) for _, items in self._heads.items())
 
     def known(self, folio: str, item: str) -> bool:
         """Say whether an item exists or ever existed."""
@@ -460,16 +508,35 @@ class State:
 
     def rows_since(self, version: int) -> pa.Table:
         """Return the ``manifests`` rows above ``version`` in order; without copying, if it is not below the base's."""
+        own = self.rows.table()
         if self._base is not None and version < self._base.version:
-            rows = self.table()
-            return rows.slice(bisect_right(rows.column("version").to_numpy(), version))
-        return self.rows.table().slice(self.row_count_at(version))
+            return pa.concat_tables([*self._base.parts(MANIFESTS_SCHEMA.names, version), own])
+        return own.slice(self.row_count_at(version))
 
-    def table(self) -> pa.Table:
-        """Return the ``manifests`` rows in order; without a base, without copying. With one it reads the journal."""
-        if self._base is None:
-            return self.rows.table()
-        return pa.concat_tables([self._base.rows(), self.rows.table()])
+    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+        """Yield the ``manifests`` rows above a version, in order, part by part: never all of a journal lies in memory.
+
+        Inline content is in them as far as it is at hand.
+
+        Args:
+            columns: Only these; ``version`` and ``ordinal`` are added.
+            after: The version.
+            newest_first: Yield the parts in falling order; rows within a part rise in any case.
+        """
+        names = [name for name in MANIFESTS_SCHEMA.names if name in {*columns, "version", "ordinal"}]
+        own = self.rows.table().slice(self.row_count_at(after)).select(names)
+        if newest_first and own.num_rows:
+            yield own
+        if self._base is not None and after < self._base.version:
+            yield from self._base.parts(names, after, newest_first=newest_first)
+        if not newest_first and own.num_rows:
+            yield own
+
+
+def _as_puts(rows: pa.Table) -> pa.Table:
+    """Return rows of entries as the rows of ``manifests`` that put them."""
+    rows = rows.append_column("op", pa.array(["put"] * rows.num_rows, pa.string()))
+    return rows.select(_PUT_COLUMNS).cast(pa.schema([MANIFESTS_SCHEMA.field(name) for name in _PUT_COLUMNS]))
 
 
 def _oldest(past: Chain) -> int:

@@ -16,7 +16,7 @@ from lakefolio.errors import LakefolioError, StorageError
 from lakefolio.process.exit import at_exit
 from lakefolio.process.places import working_directory
 
-__all__ = ["named_if_full", "private_folder", "scratch_folder", "spill_options"]
+__all__ = ["bounded_options", "named_if_full", "private_folder", "scratch_folder", "spill_options"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -61,6 +61,18 @@ def _private_folder(pid: int) -> Path:
 def spill_options() -> dict[str, Any]:
     """Return options for DuckDB where the working directory was deleted: it asks for it, to spill there, and ends."""
     return {} if working_directory() is not None else {"temp_directory": str(private_folder())}
+
+
+def bounded_options(memory_bytes: int) -> dict[str, Any]:
+    """Return options for DuckDB to hold no more than so much memory, and to spill to a folder of this process.
+
+    Where no temporary files can be made, it spills nothing.
+    """
+    bound = {"memory_limit": f"{memory_bytes >> 20}MiB", "enable_external_file_cache": "false"}
+    try:
+        return bound | {"temp_directory": str(private_folder())}
+    except StorageError:
+        return bound | spill_options()
 
 
 @contextmanager

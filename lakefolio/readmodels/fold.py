@@ -29,6 +29,7 @@ __all__ = [
     "RUNNING",
     "RUN_FACTS",
     "SNAPSHOTS",
+    "USES",
     "Before",
     "fold",
 ]
@@ -138,6 +139,21 @@ LINEAGE: Final = Model(
 )
 """One row per edge, from an output to one of its inputs."""
 
+USES: Final = Model(
+    name="uses",
+    schema=pa.schema(
+        [
+            pa.field("source_kind", pa.string(), nullable=False),
+            pa.field("source", pa.string(), nullable=False),
+            *LINEAGE.schema,
+        ]
+    ),
+    key=("source_kind", "source"),
+    position=("version", "ordinal", "place"),
+    filtered=2,
+)
+"""The same edges, sorted by the input: ``source`` is its id, of what is external its URI."""
+
 METADATA: Final = Model(
     name="metadata",
     schema=pa.schema(
@@ -199,6 +215,7 @@ MODELS: Final = (
     COMMITS,
     SNAPSHOTS,
     LINEAGE,
+    USES,
     METADATA,
     RUN_FACTS,
     RUNNING,
@@ -268,6 +285,13 @@ def _lineage(rows: pa.Table) -> pa.Table:
         **{field.name: inputs.field(field.name) for field in INPUT_TYPE},
     }
     return _present(rows, LINEAGE, columns, "output_id")
+
+
+def _uses(edges: pa.Table) -> pa.Table:
+    """Return edges with their inputs as columns of the order."""
+    one, uri = edges.column("input_id"), edges.column("input_uri")
+    source = pc.if_else(pc.equal(edges.column("input_kind"), "external"), pc.coalesce(uri, one), pc.coalesce(one, uri))
+    return _present(edges, USES, {"source_kind": edges.column("input_kind"), "source": source}, "source_kind", "source")
 
 
 def _metadata(rows: pa.Table) -> pa.Table:
@@ -342,6 +366,7 @@ _FOLDS: Final = {
     "commits": _commits,
     "snapshots": _snapshots,
     "lineage": _lineage,
+    "uses": _lineage,
     "metadata": _metadata,
     "run_facts": _run_facts,
     "running": _running,
@@ -375,9 +400,9 @@ def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -
     runs = {}
     for model in MODELS if names is None else (one for one in MODELS if one.name in names):
         found = _folios(rows, before) if model is FOLIOS else _FOLDS[model.name](rows)
-        found = sorted_rows(found, model)
-        if model in (LINEAGE, METADATA):
-            found = _without_known(found, model, before)
+        if model in (LINEAGE, METADATA, USES):
+            found = _without_known(found, LINEAGE if model is USES else model, before)
+        found = sorted_rows(_uses(found) if model is USES else found, model)
         runs[model.name] = _linked(settled(found, model), model, before)
     return runs
 

@@ -7,7 +7,7 @@ groups, whose bounds admit the key, and nothing where the file's filter says tha
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,8 +61,18 @@ class Run:
 class ModelRuns:
     """One read model as its runs, the oldest first."""
 
-    def __init__(self, model: Model, runs: Sequence[Run], ranges: Ranges, cache: Cache) -> None:
+    def __init__(self, model: Model, runs: Sequence[Run], ranges: Ranges, cache: Cache, *, stored: bool = True) -> None:
+        """Take runs.
+
+        Args:
+            model: The model.
+            runs: Its runs.
+            ranges: Where their files are read from.
+            cache: Keeps what was read.
+            stored: Whether the files are objects of the lake.
+        """
         self.model = model
+        self.stored = stored
         self.runs = tuple(runs)
         self._ranges = ranges
         self._cache = cache
@@ -121,6 +131,41 @@ class ModelRuns:
         if len(self.runs) > 1:
             found = settled(sorted_rows(found, self.model), self.model)
         return found
+
+    def rows_of(self, keys: Collection[Key], upto: int | None = None) -> pa.Table:
+        """Return the rows of many keys, sorted and settled; each row group that may hold some is read once.
+
+        Args:
+            keys: Values of the whole key, all text.
+            upto: See :meth:`rows`.
+        """
+        wanted = sorted(set(keys))
+        parts = []
+        for run in self.runs:
+            if upto is None or run.after < upto:
+                for file in run.files:
+                    for number in self._groups_with(file, wanted):
+                        if (found := _with_keys(self.group(file, number), self.model.key, wanted)).num_rows:
+                            parts.append(found)
+        if not parts:
+            return self.model.nothing
+        rows = pa.concat_tables(parts).combine_chunks()
+        if upto is not None:
+            rows = rows.filter(pc.less_equal(rows.column("version"), upto))
+        return settled(sorted_rows(rows, self.model), self.model) if len(self.runs) > 1 else rows
+
+    def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> list[int]:
+        """Return the numbers of the row groups of a file that may hold some of sorted keys."""
+        width = len(self.model.key)
+        some = keys[bisect_left(keys, file.first[:width]) : bisect_right(keys, file.last[:width])]
+        if not some:
+            return []
+        footer = self._footer(file)
+        found: dict[int, None] = {}
+        for key in some:
+            if (hashed := self._hash(key)) is None or footer.may_hold(hashed):
+                found |= dict.fromkeys(footer.groups_between(key, key))
+        return sorted(found)
 
     def _needed(self, columns: Sequence[str]) -> list[str]:
         wanted = {*columns, *self.model.order}
@@ -211,3 +256,14 @@ class ModelRuns:
                     self._cache.put((self.model.name, file.path, number), rows, rows.nbytes)
                 yield rows
             number = stop
+
+
+def _with_keys(rows: pa.Table, names: Sequence[str], keys: Sequence[Key]) -> pa.Table:
+    """Return the rows whose key is one of some."""
+    for at, name in enumerate(names):
+        rows = rows.filter(pc.is_in(rows.column(name), value_set=pa.array({key[at] for key in keys}, pa.string())))
+    if len(names) == 1 or not rows.num_rows:
+        return rows
+    known = set(keys)  # each column has what one of them has, but maybe of several
+    cells = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+    return rows.filter(pa.array([cell in known for cell in cells], pa.bool_()))

@@ -20,21 +20,23 @@ import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import JOURNAL, data_file_version, log_version, table_prefix
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
+from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, MODELS, fold
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import NOTHING, ModelTable, Published
-from lakefolio.readmodels.view import Folded
+from lakefolio.readmodels.view import Folded, JournalParts
 
 if TYPE_CHECKING:
+    from lakefolio.model.base_state import BaseState
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["NO_MODELS", "Catalogue", "ReadModels"]
+__all__ = ["NO_MODELS", "Catalogue", "ReadModels", "edges_of"]
 
 _TOGETHER_ROWS: Final = 50_000
 _NAMES: Final = tuple(model.name for model in MODELS)
@@ -101,12 +103,12 @@ class ReadModels:
         found = self.published().values()
         return Catalogue(min(one.through for one in found), tuple(one.version for one in found))
 
-    def folded(self, catalogue: Catalogue, journal: Callable[[int], pa.Table]) -> Folded:
+    def folded(self, catalogue: Catalogue, journal: JournalParts) -> Folded:
         """Return the state that the models of a catalogue hold. No request; each model is opened when it is asked.
 
         Args:
             catalogue: Which versions of the models.
-            journal: Returns all rows of the journal up to a version, for what no model answers.
+            journal: Reads rows of the journal, for what no model answers.
         """
         return Folded(_Opened(self, catalogue, journal), catalogue.through, journal=journal)
 
@@ -307,7 +309,7 @@ class _Opened:
     that it is made of the journal, in memory.
     """
 
-    def __init__(self, models: ReadModels, catalogue: Catalogue, journal: Callable[[int], pa.Table]) -> None:
+    def __init__(self, models: ReadModels, catalogue: Catalogue, journal: JournalParts) -> None:
         self._models = models
         self._through = catalogue.through
         self._versions = dict(zip(_NAMES, catalogue.versions, strict=True))
@@ -332,7 +334,8 @@ class _Opened:
             with contextlib.suppress(NotFoundError, IntegrityError):
                 self._known[name] = self._models.reopen(name, self._through)
                 return self._known[name]
-        self._known[name] = in_memory(name, self._journal(self._through), self._through)
+        rows = pa.concat_tables(self._journal(MANIFESTS_SCHEMA.names, -1, self._through))
+        self._known[name] = in_memory(name, rows, self._through)
         return self._known[name]
 
 
@@ -364,6 +367,12 @@ class _Bodies:
         return self.bodies[file.path][start : start + length]
 
 
+def edges_of(rows: pa.Table, base: BaseState | None) -> pa.Table:
+    """Return the edges that rows of the journal tell, as rows of ``lineage``, but for those that their base knows."""
+    before = base if isinstance(base, Folded) else Folded(_Nothing(), -1)
+    return fold(rows, before, [LINEAGE.name])[LINEAGE.name]
+
+
 def in_memory(name: str, rows: pa.Table, through: int) -> ModelRuns:
     """Make a model of all rows of the journal up to a version, in memory."""
     model = next(one for one in MODELS if one.name == name)
@@ -375,4 +384,4 @@ def in_memory(name: str, rows: pa.Table, through: int) -> ModelRuns:
         file = replace(file, path=str(len(files)))
         bodies.bodies[file.path] = body
         files.append(file)
-    return ModelRuns(model, [Run(tuple(files))] if files else [], bodies, Cache())
+    return ModelRuns(model, [Run(tuple(files))] if files else [], bodies, Cache(), stored=False)

@@ -5,7 +5,7 @@ Immutable, and bounded: nothing is held but the names of files; rows are read wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -28,14 +28,26 @@ from lakefolio.readmodels.fold import (
     RUN_FACTS,
     RUNNING,
     SNAPSHOTS,
+    USES,
 )
 from lakefolio.readmodels.merge import Key, same_key_as_next, whole
 from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
+from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.runs import ModelRuns
 
-__all__ = ["Folded", "Models"]
+__all__ = ["Folded", "JournalParts", "Models"]
 
 T = TypeVar("T")
+
+
+class JournalParts(Protocol):
+    """Reads some columns of the rows of the journal above one version and up to another; see State.parts."""
+
+    def __call__(
+        self, columns: Sequence[str], after: int, upto: int, *, newest_first: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield the rows part by part."""
+        ...
 
 
 class Models(Protocol):
@@ -58,7 +70,7 @@ class Folded:
         models: Models,
         through: int,
         version: int | None = None,
-        journal: Callable[[int], pa.Table] | None = None,
+        journal: JournalParts | None = None,
     ) -> None:
         """Look at models.
 
@@ -66,22 +78,31 @@ class Folded:
             models: By their names.
             through: The journal version up to which they go.
             version: An earlier one, to see the state as it was then.
-            journal: Returns all rows of the journal up to a version, see :meth:`rows`.
+            journal: Reads rows of the journal, see :meth:`parts`.
         """
+        self._spans: dict[str, tuple[int, int] | None] = {}
         self._journal = journal
         self._models = models
         self.through = through
         self.version = through if version is None else min(version, through)
-        self._upto = None if self.version == through else self.version
 
     def at(self, version: int) -> Folded:
         """Return the state as it was at an earlier version. No request, no copy."""
         return Folded(self._models, self.through, version, self._journal)
 
-    def rows(self) -> pa.Table:
+    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
         """See BaseState."""
         assert self._journal is not None, "it was given no journal"
-        return self._journal(self.version)
+        return self._journal(columns, after, self.version, newest_first=newest_first)
+
+    def files(self, model: Model) -> list[RunFile] | None:
+        """Return the files of a model, for who scans them; None if it is one in memory."""
+        runs = self._ask(model, lambda runs: runs)
+        return [file for run in runs.runs for file in run.files] if runs.stored else None
+
+    def give_up(self, model: Model) -> None:
+        """Look for a model anew whose files can't be read."""
+        self._models.instead(model.name)
 
     def model(self, name: str) -> ModelRuns:
         """Return one of the models."""
@@ -91,7 +112,7 @@ class Folded:
 
     def head_row(self, model: Model, key: Key) -> dict[str, Any] | None:
         """Return the row of a key that holds, of a model whose rows supersede one another."""
-        row = self._ask(model, lambda runs: runs.newest(key, self._upto))
+        row = self._ask(model, lambda runs: runs.newest(key, self._bound(runs)))
         if row is None or row[REMOVED]:
             return None
         at = row[SUPERSEDED_AT]
@@ -109,7 +130,7 @@ class Folded:
 
     def _holds(self, rows: pa.Table) -> pa.ChunkedArray:
         at = rows.column(SUPERSEDED_AT)
-        holds = at.is_null() if self._upto is None else pc.or_kleene(at.is_null(), pc.greater(at, self.version))
+        holds = pc.or_kleene(at.is_null(), pc.greater(at, self.version))
         return pc.and_(pc.fill_null(holds, False), pc.invert(rows.column(REMOVED)))
 
     # -- items ---------------------------------------------------------------------------------------------
@@ -154,7 +175,7 @@ class Folded:
 
     def newest_with(self, digest: str, kind: str) -> Entry | None:
         """See BaseState."""
-        at = self._ask(CONTENTS, lambda runs: runs.newest((digest, kind), self._upto))
+        at = self._ask(CONTENTS, lambda runs: runs.newest((digest, kind), self._bound(runs)))
         if at is None:
             return None
         rows = self._rows(ENTRIES, (at["folio"], at["item"], at["version"], at["ordinal"]))
@@ -171,6 +192,13 @@ class Folded:
     def purged(self) -> bool:
         """See State."""
         return bool(self._ask(PURGES, lambda runs: runs.runs))
+
+    def purges(self) -> dict[str, int]:
+        """See BaseState."""
+        found: dict[str, int] = {}
+        for row in self._rows(PURGES, (), ("blob_digest", "generation")).to_pylist():
+            found[row["blob_digest"]] = max(found.get(row["blob_digest"], -1), row["generation"] or 0)
+        return found
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
         """See State."""
@@ -195,7 +223,9 @@ class Folded:
 
     def knows(self, model: Model, key: Key) -> bool:
         """See Before."""
-        return self._ask(model, lambda runs: runs.newest(key)) is not None
+        if len(key) < len(model.key):  # asked only of what goes no further
+            return self._ask(model, lambda runs: runs.newest(key)) is not None
+        return self._ask(model, lambda runs: runs.newest(key, self._bound(runs))) is not None
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """See View."""
@@ -232,9 +262,48 @@ class Folded:
         """See View."""
         return self.at(min(version, self.version)).entry(folio, item)
 
+    def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
+        """See BaseState."""
+        rows = self._rows(ENTRIES, (folio, item), ("version", REMOVED, SUPERSEDED_AT, SUPERSEDED_BY))
+        found = []
+        for row in rows.to_pylist():
+            found.append((row["version"], "delete" if row[REMOVED] else "put"))
+            at = row[SUPERSEDED_AT]
+            if row[SUPERSEDED_BY] == "delete" and at <= self.version:
+                found.append((at, "delete"))  # its own row was left out, see ``settled``
+        return list(dict.fromkeys(found))
+
+    def change_span(self, folio: str) -> tuple[int, int] | None:
+        """See BaseState. The cost is that of listing the folio, the first time."""
+        if folio not in self._spans:
+            versions: list[int] = []
+            for model, prefix in ((ENTRIES, (folio,)), (METADATA, ("folio", folio)), (SNAPSHOTS, (folio,))):
+                rows = self._rows(model, prefix, ("version", SUPERSEDED_AT))
+                for name in ("version", SUPERSEDED_AT):
+                    column = rows.column(name)
+                    ends = pc.min_max(column.filter(pc.less_equal(column, self.version))).as_py()
+                    versions += [one for one in ends.values() if one is not None]
+            self._spans[folio] = (min(versions), max(versions)) if versions else None
+        return self._spans[folio]
+
+    def heads_among(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """See BaseState."""
+        rows = self._ask(ENTRIES, lambda runs: runs.rows_of(names, self._bound(runs)))
+        return rows.filter(self._holds(rows))
+
+    def puts_of(self, names: Collection[tuple[str, str]]) -> pa.Table:
+        """See BaseState."""
+        rows = self._ask(ENTRIES, lambda runs: runs.rows_of(names, self._bound(runs)))
+        return rows.filter(pc.invert(rows.column(REMOVED)))
+
+    def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:
+        """See BaseState."""
+        rows = self._ask(USES if by_input else LINEAGE, lambda runs: runs.rows_of(nodes, self._bound(runs)))
+        return rows.select(LINEAGE.schema.names).sort_by([(name, "ascending") for name in LINEAGE.position])
+
     def known(self, folio: str, item: str) -> bool:
         """See State."""
-        return self._ask(ENTRIES, lambda runs: runs.newest((folio, item), self._upto)) is not None
+        return self._ask(ENTRIES, lambda runs: runs.newest((folio, item), self._bound(runs))) is not None
 
     def time_of(self, version: int) -> datetime | None:
         """See State."""
@@ -288,5 +357,9 @@ class Folded:
     def _rows(
         self, model: Model, prefix: Key, columns: Sequence[str] | None = None, upto: int | None = None
     ) -> pa.Table:
-        bound = self._upto if upto is None else upto
-        return self._ask(model, lambda runs: runs.rows(prefix, bound, columns))
+        return self._ask(model, lambda runs: runs.rows(prefix, self._bound(runs) if upto is None else upto, columns))
+
+    def _bound(self, runs: ModelRuns) -> int | None:
+        """Return the version up to which rows of a model count, None if it has no later ones."""
+        beyond = any(run.through > self.version for run in runs.runs)  # one that was found anew may go further
+        return self.version if beyond else None

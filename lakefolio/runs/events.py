@@ -151,7 +151,7 @@ def get_event(session: Session, event_id: str) -> Event:
     row = found[0]
     text = row["metadata"].encode()
     if row["storage"] == "blob":
-        entry = blob_entries(state.table(), event_id).get(event_id)
+        entry = blob_entries(state.parts, [event_id]).get(event_id)
         if entry is None:
             raise _damaged(event_id, "the journal does not name its blob")
         text = text_of(entry, session.blobs)

@@ -133,11 +133,14 @@ def _last_commits(session: Session, run_ids: Iterable[str]) -> dict[str, datetim
     ids = list(run_ids)
     if not ids:
         return {}
-    rows = session.journal.state.table().select(["run_id", "committed_at"])
-    rows = rows.filter(pc.is_in(rows.column("run_id"), value_set=pa.array(ids, pa.string())))
+    wanted = pa.array(ids, pa.string())
     last: dict[str, datetime] = {}
-    for run_id, at in zip(*(rows.column(name).to_pylist() for name in ("run_id", "committed_at")), strict=True):
-        last[run_id] = max(at, last.get(run_id, at))
+    for rows in session.journal.state.parts(("run_id", "committed_at"), newest_first=True):
+        rows = rows.filter(pc.is_in(rows.column("run_id"), value_set=wanted))
+        for run_id, at in zip(*(rows.column(name).to_pylist() for name in ("run_id", "committed_at")), strict=True):
+            last[run_id] = max(at, last.get(run_id, at))
+        if len(last) == len(ids):  # at the latest, at what began them
+            break
     return last
 
 

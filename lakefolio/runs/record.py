@@ -294,10 +294,11 @@ def _rows_of_runs(state: State, ids: Sequence[str]) -> dict[str, list[dict[str, 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = state.table().select(["run_id", *_READ])
+    wanted = pa.array(ids, pa.string())
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows.filter(pc.is_in(rows.column("run_id"), value_set=pa.array(ids, pa.string()))).to_pylist():
-        found.setdefault(row["run_id"], []).append(row)
+    for rows in state.parts(["run_id", *_READ]):
+        for row in rows.filter(pc.is_in(rows.column("run_id"), value_set=wanted)).to_pylist():
+            found.setdefault(row["run_id"], []).append(row)
     return found
 
 

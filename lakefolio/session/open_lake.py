@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lakefolio.format.marker import Marker
     from lakefolio.journal.journal import Journal
     from lakefolio.session.input_tracking import Reads
-    from lakefolio.session.sql_tables import Tables
+    from lakefolio.session.relations import LakeTables
     from lakefolio.storage import Store
 
 __all__ = ["OpenLake"]
@@ -32,7 +32,7 @@ class OpenLake:
         deduplicate: Whether content that the lake holds is referred to rather than sent again.
         references: Its references, as far as this user follows them.
         reads: Where the reads of the runs that go on here gather, by run id.
-        tables: The tables that were asked for last, by version and whether with content.
+        tables: The tables that were asked for last, by version, that of the read models, and whether with content.
     """
 
     store: Store
@@ -43,7 +43,7 @@ class OpenLake:
     deduplicate: bool
     references: References
     reads: dict[str, Reads] = field(default_factory=dict)
-    tables: dict[tuple[int, bool], Tables] = field(default_factory=dict)
+    tables: dict[tuple[int, int, bool], LakeTables] = field(default_factory=dict)
     _parts: dict[type, object] = field(default_factory=dict)
 
     def part(self, kind: type[T], make: Callable[[], T]) -> T:

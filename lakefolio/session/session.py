@@ -165,9 +165,7 @@ class Session:
     run_inputs = reading.run_inputs
     metadata_of = reading.metadata_of
 
-    edges = sql_tables.edges
     tables = sql_tables.tables
-    bare_tables = sql_tables.bare_tables
     query = sql_tables.query
     own_views = sql_tables.own_views
     connect = sql_tables.connect

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.process.scratch import spill_options
+from lakefolio.process.scratch import bounded_options, spill_options
+from lakefolio.views.relations import Rows, bind, literal
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
-from lakefolio.views.shallow import shallow
 from lakefolio.views.view_files import View, create_view, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import duckdb
-    import pyarrow as pa
 
 __all__ = [
     "NONE_LOST",
@@ -33,19 +32,32 @@ NONE_LOST: Final[frozenset[str]] = frozenset()
 _OFFLINE: Final[dict[str, Any]] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
-def open_tables(tables: Mapping[str, pa.Table], names: Iterable[str] = SCHEMAS) -> duckdb.DuckDBPyConnection:
-    """Return a new connection with tables as relations of their names, read in place."""
+def open_tables(
+    tables: Mapping[str, Rows], names: Iterable[str] = SCHEMAS, *, memory_bytes: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Return a new connection with tables as relations of their names, read in place.
+
+    Args:
+        tables: The tables.
+        names: Which of them.
+        memory_bytes: How much it may hold before it spills; by default as much as DuckDB takes, most of all there is.
+    """
     import duckdb
 
-    connection = duckdb.connect(":memory:", config=_OFFLINE | spill_options())
+    options = spill_options() if memory_bytes is None else bounded_options(memory_bytes)
+    connection = duckdb.connect(":memory:", config=_OFFLINE | options)
     connection.execute("set TimeZone = 'UTC'")
     for name in names:
-        connection.from_arrow(shallow(name, tables[name])).create_view(name)
+        bind(connection, name, tables[name])
     return connection
 
 
-def lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keep the SQL of a connection from files, the network, Python variables and settings.
+def lock(connection: duckdb.DuckDBPyConnection, paths: Iterable[str] = ()) -> None:
+    """Keep the SQL of a connection from files but some, the network, Python variables and settings.
+
+    Args:
+        connection: The connection.
+        paths: The files that relations scan.
 
     Raises:
         StorageError: kind ``no-working-directory``: DuckDB wants to know it for this, and it was deleted.
@@ -53,6 +65,7 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
     import duckdb
 
     try:
+        connection.execute(f"set allowed_paths = [{', '.join(map(literal, paths))}]")
         connection.execute(
             "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
         )

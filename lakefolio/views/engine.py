@@ -15,9 +15,6 @@ import weakref
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
@@ -33,16 +30,17 @@ from lakefolio.views.binding import (
 )
 from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.polars_scan import scan
+from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
 from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
-from lakefolio.views.shallow import shallow
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
-from lakefolio.views.view_files import AUDITS, View, comment_view, load_views, quoted
+from lakefolio.views.view_files import AUDITS, View, comment_view, load_model_views, load_views, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
+    import pyarrow as pa
 
 __all__ = [
     "RUN_COLUMNS_LIMIT",
@@ -58,9 +56,17 @@ __all__ = [
 ]
 
 _KEPT_BINDINGS = 4
+MEMORY_BYTES = 512 << 20
+"""What the SQL of a lake may hold; what takes more is spilled to a temporary folder."""
+_RECURSING = re.compile(r"(?i)json_(contains|merge_patch|structure)")
+"""The functions that a text which is nested too deep would end the process in; see ``shallow``."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
+_REPLACED = "replaced_heads"
+"""The view of a model whose rows are computed once: they are few, and read by every query."""
+_MODELS = ("entries_model", "manifests_since")
+"""The relations of a read model, beside the journal: its rows, and those of the journal that it does not hold yet."""
 
 
 def described() -> list[dict[str, Any]]:
@@ -145,7 +151,7 @@ class Views:
         return {name: describe(connection, name) for name in self.names()}
 
     def connect(
-        self, tables: Mapping[str, pa.Table], *, locked: bool = False, lost: frozenset[str] = NONE_LOST
+        self, tables: Mapping[str, Rows], *, locked: bool = False, lost: frozenset[str] = NONE_LOST
     ) -> duckdb.DuckDBPyConnection:
         """Return a new DuckDB connection with all views over ``tables``, which are read in place.
 
@@ -155,27 +161,29 @@ class Views:
             locked: Whether SQL in it is kept from files, the network, Python variables and the settings. An
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
+        scans = {name: rows for name, rows in tables.items() if isinstance(rows, FileScan)}
+        for rows in scans.values():
+            rows.verify()
         connection = open_tables(tables)
-        self.install(connection, run_keys=_run_changes(tables) > 0, lost=lost)
+        for name, rows in scans.items():
+            bind_shallow(connection, name, rows)
+        self.install(connection, lost=lost)
         if locked:
             lock(connection)
         return connection
 
-    def install(
-        self, connection: duckdb.DuckDBPyConnection, *, run_keys: bool = True, lost: frozenset[str] = NONE_LOST
-    ) -> None:
+    def install(self, connection: duckdb.DuckDBPyConnection, *, lost: frozenset[str] = NONE_LOST) -> None:
         """Make the views in a connection with a relation named ``manifests``.
 
         Args:
             connection: Where; the relation may be anything, a ``delta_scan`` view for instance. ``metric_rows`` and
                 ``event_rows`` may be missing.
-            run_keys: Whether to give the run views a column for each parameter and metric found.
             lost: See :meth:`connect`.
         """
         for name, schema in LOG_SCHEMAS.items():  # a lake that never logged lacks them
             if not relation_exists(connection, name):
                 connection.from_arrow(schema.empty_table()).create_view(name)
-        keys = run_columns(count_keys(connection, self.files)) if run_keys else []
+        keys = run_columns(count_keys(connection, self.files)) if _run_changes(connection) else []
         if lost:
             name_lost(connection, lost)
         for view in self.files:
@@ -184,7 +192,7 @@ class Views:
 
     def query(
         self,
-        tables: Mapping[str, pa.Table],
+        tables: Mapping[str, Rows],
         sql: str,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
@@ -210,13 +218,20 @@ class Views:
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
-        binding = self._binding(tables, lost)
-        cursor = binding.connection.cursor()
         try:
             judged = check_select(sql)
+            if file := next((name for name in judged.reads if "/" in name or "\\" in name), None):
+                raise InvalidInputError(
+                    f"SQL {shown(sql)} reads the file {file!r}, which is no view",
+                    kind="sql",
+                    hint="a lake's own SQL reads its views only; connect() gives a connection that may read files",
+                    sql=sql,
+                )
+            binding = self._binding(tables, lost, logs=judged.catalogue or self._reads_logs(judged.reads))
+            cursor = binding.connection.cursor()
             if judged.catalogue:
                 binding.require_all()
-            binding.require(judged.reads)
+            binding.require(judged.reads, shallow=bool(_RECURSING.search(sql)))
             relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
             if relation is not None and binding.is_given(judged.reads):
                 relation.execute()  # what the rows of others don't fit is said here
@@ -226,10 +241,10 @@ class Views:
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return relation
 
-    def audit(self, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
+    def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
-        binding = self._binding(tables)
+        binding = self._binding(tables, NONE_LOST, logs=True)
         binding.require(audits)
         cursor = binding.connection.cursor()
         return [
@@ -238,12 +253,27 @@ class Views:
             for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
         ]
 
-    def _binding(self, tables: Mapping[str, pa.Table], lost: frozenset[str] = NONE_LOST) -> _Binding:
+    def _reads_logs(self, names: Iterable[str]) -> bool:
+        """Say whether metric points or events are read; what view files of others read is not known."""
+        read = set(names)
+        if not {view.name.lower() for view in self._given}.isdisjoint(read):
+            return True
+        for view in reversed(self.files):
+            if view.name in read:
+                read |= view.reads
+        return not read.isdisjoint(LOG_SCHEMAS)
+
+    def _binding(self, tables: Mapping[str, Rows], lost: frozenset[str], *, logs: bool) -> _Binding:
         wanted = tuple(tables[name] for name in _CORE)
-        key = (*map(id, wanted), lost)
+        keys = [(*map(id, wanted), lost, with_logs) for with_logs in (True, False)]
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            found = self._bindings.pop(key, None) or _Binding(self.files, tables, lost, self._given, self._limits)
+            key = next((key for key in keys if key in self._bindings), None)
+            if key is None or (logs and not key[-1]):
+                key = keys[0] if logs else keys[1]
+            found = self._bindings.pop(key, None)
+            if found is None:
+                found = _Binding(self.files, tables, lost, self._given, self._limits, logs=logs)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]
@@ -273,32 +303,45 @@ class _Binding:
     def __init__(
         self,
         files: Sequence[View],
-        tables: Mapping[str, pa.Table],
+        tables: Mapping[str, Rows],
         lost: frozenset[str],
         given: Sequence[View],
         limits: Limits,
+        *,
+        logs: bool,
     ) -> None:
         self.tables = tuple(tables[name] for name in _CORE)
-        self._lazy = dict.fromkeys(LOG_SCHEMAS, tables)
-        self.connection = open_tables(tables, _CORE)
+        names = [*_CORE, *(name for name in _MODELS if name in tables), *(LOG_SCHEMAS if logs else ())]
+        self._relations = {name: tables[name] for name in names}
+        self._bound: set[str] = set()
+        self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
+        self.connection = open_tables({}, (), memory_bytes=MEMORY_BYTES)
         if lost:
             name_lost(self.connection, lost)
-        lock(self.connection)
-        self._files = files
+        lock(
+            self.connection,
+            (path for one in self._relations.values() if isinstance(one, FileScan) for path in one.paths),
+        )
+        models = load_model_views() if _MODELS[0] in self._relations else {}
+        own = {view.name for view in files}
+        helpers = [models[name] for name in (_REPLACED, *sorted(models.keys() - own - {_REPLACED})) if name in models]
+        self._files = [*helpers, *(models.get(view.name, view) for view in files)]
         self._given = {view.name.lower(): view for view in given}
         self._limits = limits
         self._is_any_lost = bool(lost)
-        self._known = {view.name for view in files}
+        self._known = {view.name for view in self._files}
         self._made: set[str] = set()
         self._lock = threading.Lock()
         self._caged = threading.Lock()  # of the thread that lets a view file run
-        self._core = {name: tables[name] for name in _CORE}
-        self._keys: list[tuple[str, str]] | None = None if (changes := _run_changes(tables)) else []
+        self._keys: list[tuple[str, str]] | None = None
         self.runs: KeptRuns | None = None
-        self._keeps = self._keys is None and changes > _MANY_CHANGES
 
-    def require(self, names: Iterable[str]) -> None:
+    def require(self, names: Iterable[str], *, shallow: bool = False) -> None:
         """Make these views, in lower case, and those they read.
+
+        Args:
+            names: The views.
+            shallow: Whether no text in what they read may be nested too deep.
 
         Raises:
             InvalidInputError: kinds ``bad-view`` and ``view-limit``, for view files of others among them.
@@ -309,19 +352,32 @@ class _Binding:
                 if view.name in read:
                     read |= view.reads
             wanted = self._known & read
-            for name in self._lazy.keys() & read:
-                self.connection.from_arrow(shallow(name, self._lazy.pop(name)[name])).create_view(name)
+            for name in self._relations.keys() & read:
+                self._bind(name, shallow=shallow)
             missing = [view for view in self._files if view.name in wanted - self._made]
             if self._keys is None and any("metrics" in view.words for view in missing):
                 self._keys = self._find_keys()
             for view in missing:
-                if view.name == "runs" and self.runs is not None:
+                if view.name == _REPLACED:
+                    self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
+                elif view.name == "runs" and self.runs is not None:
                     self.runs.make(self.connection, view, lost=self._is_any_lost)
                 else:
                     make_view(self.connection, view, self._keys or [], lost=self._is_any_lost)
                 self._made.add(view.name)
         for name in self._given.keys() & read:
             self._require_given(name)
+
+    def _bind(self, name: str, *, shallow: bool) -> None:
+        rows = self._relations[name]
+        if isinstance(rows, FileScan):
+            rows.verify()
+        if name not in self._bound:
+            bind(self.connection, name, rows)
+            self._bound.add(name)
+        if shallow and isinstance(rows, FileScan) and name not in self._shallow:
+            bind_shallow(self.connection, name, rows)
+            self._shallow.add(name)
 
     def _require_given(self, name: str) -> None:
         """Let a view file run, once, and bind its rows."""
@@ -340,12 +396,15 @@ class _Binding:
 
     def _find_keys(self) -> list[tuple[str, str]]:
         """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
-        if not self._keeps:
+        changes = _run_changes(self.connection)
+        if not changes:
+            return []
+        if changes <= _MANY_CHANGES:
             return run_columns(count_keys(self.connection, self._files))
-        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self._core)]
-        newest = max(before, key=lambda one: one.tables["manifests"].num_rows, default=None)
-        found = None if newest is None else renewed(newest, self._core, self._files)
-        self.runs = gathered(self.connection, self._core, self._files) if found is None else found
+        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self.connection)]
+        newest = max(before, key=lambda one: one.last, default=None)
+        found = None if newest is None else renewed(newest, self.connection, self._files)
+        self.runs = gathered(self.connection, self._files) if found is None else found
         _bindings.add(self)
         return run_columns(self.runs.counts)
 
@@ -355,8 +414,7 @@ class _Binding:
 
     def require_all(self) -> None:
         """Make all views of the library."""
-        self.require(self._known)
-        self.require(LOG_SCHEMAS)
+        self.require({*self._known, *LOG_SCHEMAS})
 
 
 _bindings: weakref.WeakSet[_Binding] = weakref.WeakSet()
@@ -367,9 +425,10 @@ _inherited: list[_Binding] = []
 """What a forked child has of its parent; never closed, as that waits for threads that are not there."""
 
 
-def _run_changes(tables: Mapping[str, pa.Table]) -> int:
+def _run_changes(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows of the journal are about runs."""
-    return int(pc.sum(pc.equal(tables["manifests"].column("op"), "run")).as_py() or 0)
+    found = connection.execute("select count(*) from manifests where op = 'run'").fetchone()
+    return int(found[0]) if found else 0
 
 
 # -- without user views --------------------------------------------------------------------------------
@@ -381,13 +440,13 @@ def default_views() -> Views:
     return Views()
 
 
-def connect(tables: Mapping[str, pa.Table], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(tables: Mapping[str, Rows], *, locked: bool = False) -> duckdb.DuckDBPyConnection:
     """See Views.connect."""
     return default_views().connect(tables, locked=locked)
 
 
 def query(
-    tables: Mapping[str, pa.Table], sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    tables: Mapping[str, Rows], sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None
 ) -> duckdb.DuckDBPyRelation:
     """See Views.query."""
     return default_views().query(tables, sql, params)

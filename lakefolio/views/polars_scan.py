@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import polars as pl
 
 __all__ = ["scan"]
 
+Batches = Callable[[Sequence[str], int | None, int], Iterator[pa.RecordBatch]]
+_PIECE_ROWS: Final = 65_536
 
-def scan(table: pa.Table) -> pl.LazyFrame:
-    """Return a Polars LazyFrame of ``table`` that converts only the columns and rows it is asked for.
 
-    Projections, filters and limits are pushed into the scan, which goes through the rows in pieces.
+def scan(
+    batches: Callable[[Sequence[str], int | None, int], Iterator[pa.RecordBatch]], schema: pa.Schema
+) -> pl.LazyFrame:
+    """Return a Polars LazyFrame that reads only the columns and rows it is asked for, piece by piece.
+
+    Args:
+        batches: Gives some columns, at most so many rows or all, in pieces of so many rows.
+        schema: All columns.
     """
     import polars as pl
     from polars.io.plugins import register_io_source
-
-    piece = 65_536
 
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         # columns that only the predicate needs are among those given
-        chosen = table if with_columns is None else table.select(with_columns)
-        left = chosen.num_rows if n_rows is None else n_rows
-        step = batch_size or piece
-        for start in range(0, max(chosen.num_rows, 1), step):
-            frame = pl.DataFrame(pl.from_arrow(chosen.slice(start, step)))
-            if n_rows is not None:
-                frame = frame.head(left)
-                left -= frame.height
-            if predicate is not None:
-                frame = frame.filter(predicate)
-            yield frame
-            if n_rows is not None and left <= 0:
-                return
+        names = schema.names if with_columns is None else with_columns
+        fields = pa.schema([schema.field(name) for name in names])
+        for batch in batches(names, n_rows, batch_size or _PIECE_ROWS):
+            frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch]).cast(fields)))
+            yield frame if predicate is None else frame.filter(predicate)
 
-    schema = pl.DataFrame(pl.from_arrow(table.schema.empty_table())).schema
-    return register_io_source(source, schema=schema, is_pure=True)
+    empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    return register_io_source(source, schema=empty.schema, is_pure=True)

@@ -24,24 +24,30 @@ if TYPE_CHECKING:
 __all__ = ["KeptRuns", "gathered", "renewed"]
 
 _KEPT: Final = "runs as they are"
-_READ: Final = ("manifests",)
 _LARGE_PART: Final = 4
 """If one run in so many is touched, all are gathered anew: that takes no longer."""
+_LAST: Final = "select version, ordinal, commit_id from manifests order by version desc, ordinal desc limit 1"
+_HOLDS: Final = "select count(*) from manifests where version = $1 and ordinal = $2 and commit_id = $3"
+_TOUCHED: Final = """\
+select distinct run_id from manifests
+where run_id is not null and (version > $1 or (version = $1 and ordinal > $2))
+order by run_id"""
+_ABOUT: Final = "select * from manifests where run_id in (select unnest($1))"
 
 
 @dataclass(frozen=True, eq=False)
 class KeptRuns:
-    """What the view ``runs`` gives over some rows of the tables.
+    """What the view ``runs`` gives over some rows of the journal.
 
     Attributes:
-        tables: The rows of ``manifests``.
+        last: ``version``, ``ordinal`` and ``commit_id`` of the last of those rows.
         counts: The parameters and metrics there are.
         columns: The columns of the view as (name, type), those of parameters and metrics included.
         plain_count: How many of the columns are not of parameters and metrics: they come first.
         rows: What it gives.
     """
 
-    tables: Mapping[str, pa.Table]
+    last: tuple[int, int, str]
     counts: Mapping[str, KeyCounts]
     columns: tuple[tuple[str, str], ...]
     plain_count: int
@@ -51,63 +57,58 @@ class KeptRuns:
         """Make the view of these rows in a connection."""
         _bind_rows(connection, self.rows, self.columns, view, lost=lost)
 
-    def precedes(self, tables: Mapping[str, pa.Table]) -> bool:
-        """Say whether the journal it is of is the beginning of another, or all of it."""
-        old, new = self.tables["manifests"], tables["manifests"]
-        count = old.num_rows
-        if not 0 < count <= new.num_rows:
-            return False
-        names = ("version", "ordinal", "commit_id")
-        return all(old.column(name)[count - 1] == new.column(name)[count - 1] for name in names)
+    def precedes(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Say whether the journal it is of is the beginning of that of a connection, or all of it."""
+        return connection.execute(_HOLDS, list(self.last)).fetchone() == (1,)
 
 
-def gathered(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], files: Sequence[View]) -> KeptRuns:
-    """Gather all runs of a connection over ``tables``, making the views that takes."""
+def gathered(connection: duckdb.DuckDBPyConnection, files: Sequence[View]) -> KeptRuns:
+    """Gather all runs of the journal of a connection, making the views that takes."""
     counts = count_keys(connection, files)
     view = _make_runs(connection, files)
     plain = len(describe(connection, view.name))
     columns, rows = _with_keys(connection, view.name, counts)
-    return KeptRuns({name: tables[name] for name in _READ}, counts, columns, plain, rows)
+    return KeptRuns(_last_of(connection), counts, columns, plain, rows)
 
 
-def renewed(old: KeptRuns, tables: Mapping[str, pa.Table], files: Sequence[View]) -> KeptRuns | None:
-    """Return the runs over ``tables``, which ``old`` precedes; None if all must be gathered anew."""
-    touched = _touched(old, tables)
+def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[View]) -> KeptRuns | None:
+    """Return the runs of the journal of a connection, which ``old`` precedes; None if all must be gathered anew."""
+    touched = [row[0] for row in journal.execute(_TOUCHED, list(old.last[:2])).fetchall()]
     if len(touched) * _LARGE_PART > old.rows.num_rows:
         return None
-    kept = {name: tables[name] for name in _READ}
+    last = _last_of(journal)
     if not touched:
-        return replace(old, tables=kept)
-    ids = pa.array(touched, pa.string())
-    there = pc.is_in(old.rows.column("run_id"), value_set=ids)
+        return replace(old, last=last)
+    there = pc.is_in(old.rows.column("run_id"), value_set=pa.array(touched, pa.string()))
     others = old.rows.filter(pc.invert(there))
+    about = journal.sql(_ABOUT, params=[touched]).to_arrow_table()
     with open_tables({}, ()) as connection:
         less: Mapping[str, KeyCounts] = {}
         if others.num_rows < old.rows.num_rows:
-            _bind_tables(connection, _about(old.tables, ids))
+            _bind_journal(connection, _up_to(about, old.last))
             less = count_keys(connection, files)
-        _bind_tables(connection, _about(kept, ids))
+        _bind_journal(connection, about)
         counts = changed_counts(old.counts, less, count_keys(connection, files))
         view = _make_runs(connection, files)
         if run_columns(counts) == run_columns(old.counts):
             _, rows = _with_keys(connection, view.name, counts)
-            return KeptRuns(kept, counts, old.columns, old.plain_count, _joined(others, rows))
+            return KeptRuns(last, counts, old.columns, old.plain_count, _joined(others, rows))
         rows = _joined(others, connection.sql(f"from {quoted(view.name)}").to_arrow_table())
         _bind_rows(connection, rows, old.columns[: old.plain_count], view)
         columns, rows = _with_keys(connection, view.name, counts)
-    return KeptRuns(kept, counts, columns, old.plain_count, rows)
+    return KeptRuns(last, counts, columns, old.plain_count, rows)
 
 
-def _touched(old: KeptRuns, tables: Mapping[str, pa.Table]) -> list[str]:
-    """Return the runs that rows since ``old`` are about."""
-    rows = tables["manifests"].slice(old.tables["manifests"].num_rows)
-    return sorted(set(rows.column("run_id").unique().to_pylist()) - {None})
+def _last_of(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, str]:
+    found = connection.execute(_LAST).fetchone()
+    assert found is not None, "there are runs, so there are rows"
+    return found[0], found[1], found[2]
 
 
-def _about(tables: Mapping[str, pa.Table], ids: pa.Array) -> dict[str, pa.Table]:
-    """Return the rows of the tables that what the views say of some runs depends on."""
-    manifests = tables["manifests"]
-    return {"manifests": manifests.filter(pc.is_in(manifests.column("run_id"), value_set=ids))}
+def _up_to(rows: pa.Table, last: tuple[int, int, str]) -> pa.Table:
+    version, ordinal = rows.column("version"), rows.column("ordinal")
+    same = pc.and_(pc.equal(version, last[0]), pc.less_equal(ordinal, last[1]))
+    return rows.filter(pc.or_(pc.less(version, last[0]), same))
 
 
 def _joined(others: pa.Table, rows: pa.Table) -> pa.Table:
@@ -137,9 +138,8 @@ def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> 
     raise AssertionError("there is no view of runs")
 
 
-def _bind_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
-    for name, table in tables.items():
-        connection.from_arrow(shallow(name, table)).create_view(name, replace=True)
+def _bind_journal(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
+    connection.from_arrow(shallow("manifests", rows)).create_view("manifests", replace=True)
 
 
 def _bind_rows(

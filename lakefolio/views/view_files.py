@@ -13,10 +13,22 @@ from pathlib import Path
 
 from lakefolio.errors import FormatError
 
-__all__ = ["AUDITS", "STAGING", "View", "comment_view", "create_view", "load_views", "parse_view", "quoted"]
+__all__ = [
+    "AUDITS",
+    "MODELS",
+    "STAGING",
+    "View",
+    "comment_view",
+    "create_view",
+    "load_model_views",
+    "load_views",
+    "parse_view",
+    "quoted",
+]
 
 STAGING = ("10_staging", "11_staging")
 AUDITS = "90_audits"
+MODELS = "models"
 _MARKER = Path(STAGING[0], "stg_manifests.sql")
 _HEADER = re.compile(r"--\s*(description|grain|source):\s*(.*)")
 _WORD = re.compile(r"\w+")
@@ -67,7 +79,13 @@ def load_views() -> tuple[View, ...]:
     Raises:
         FormatError: If the files are missing: a broken installation.
     """
-    return tuple(_load(path, path.parent.name) for path in sorted(_sql_root().glob("*/*.sql")))
+    return tuple(_load(path, path.parent.name) for path in sorted(_sql_root().glob("[0-9]*/*.sql")))
+
+
+@cache
+def load_model_views() -> dict[str, View]:
+    """Return the views that read a read model instead of the journal, by name; inline content is null in them."""
+    return {path.stem: _load(path, MODELS) for path in sorted((_sql_root() / MODELS).glob("*.sql"))}
 
 
 def create_view(view: View, columns: str = "") -> str:

@@ -89,8 +89,23 @@ def journal_rows(first: int, count: int, per_commit: int) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=MANIFESTS_SCHEMA)
 
 
-def make(uri: str, entries: int, commits: int, options: dict[str, str] | None = None) -> Catalogue | None:
-    """Make a lake with so many entries in so many commits; its log entries but the last are left out."""
+def make(
+    uri: str,
+    entries: int,
+    commits: int,
+    options: dict[str, str] | None = None,
+    *,
+    rows_at_once: int = _ROWS_AT_ONCE,
+) -> Catalogue | None:
+    """Make a lake with so many entries in so many commits; its log entries but the last are left out.
+
+    Args:
+        uri: Where; nothing is there yet.
+        entries: How many entries.
+        commits: How many commits.
+        options: Those of the store.
+        rows_at_once: How many rows a data file has at most.
+    """
     lake = lf.open(uri, storage_options=options)
     journal = lake._session.journal
     store, lake_id = journal.store, journal.lake_id
@@ -98,7 +113,7 @@ def make(uri: str, entries: int, commits: int, options: dict[str, str] | None = 
     table.load()
     models = ReadModels(store, lake_id)
     per_commit = max(entries // commits, 1)
-    step = max(_ROWS_AT_ONCE // per_commit, 1) * per_commit
+    step = max(rows_at_once // per_commit, 1) * per_commit
     files = []
     catalogue = None
     for first in range(0, entries, step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -12,7 +12,20 @@ from lakefolio.readmodels.fold import MODELS, fold
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
-from lakefolio.readmodels.view import Folded
+from lakefolio.readmodels.view import Folded, JournalParts
+
+
+def parts_of(rows: pa.Table) -> JournalParts:
+    """Return what gives rows of a journal two at a time."""
+
+    def parts(columns: Sequence[str], after: int, upto: int, *, newest_first: bool = False) -> Iterator[pa.Table]:
+        versions = rows.column("version").to_numpy()
+        found = rows.filter(pa.array((versions > after) & (versions <= upto)))
+        found = found.select([name for name in rows.schema.names if name in {*columns, "version", "ordinal"}])
+        starts = range(0, found.num_rows, 2)
+        return (found.slice(start, 2) for start in (reversed(starts) if newest_first else starts))
+
+    return parts
 
 
 class MemoryModels:
@@ -32,7 +45,7 @@ class MemoryModels:
         self.reads.append((model, length))
         return self._files[file.path][start : start + length]
 
-    def folded(self, journal: Callable[[int], pa.Table] | None = None) -> Folded:
+    def folded(self, journal: JournalParts | None = None) -> Folded:
         """Return the state that the models hold, through a cache that is empty."""
         cache = Cache(self._cache_bytes)
         models = _Models({model.name: ModelRuns(model, self._runs[model.name], self, cache) for model in MODELS})

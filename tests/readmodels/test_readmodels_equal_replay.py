@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_models import MemoryModels
+from memory_models import MemoryModels, parts_of
 from thoroughness import examples
 
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
-from lakefolio.readmodels.fold import MODELS
+from lakefolio.readmodels.fold import LINEAGE, MODELS
+from lakefolio.readmodels.store import edges_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLIOS = ("a", "a/b", "é")
@@ -22,6 +24,7 @@ ITEMS = ("x", "x\u00e9", "z")
 DIGESTS = tuple("sha256:" + digit * 64 for digit in "012")
 SNAPSHOTS = ("s", "t")
 RUNS = ("r1", "r2")
+NODES = [*(("entry", f"{number:032x}") for number in range(10)), ("run", "r1"), ("run", "r2")]
 
 
 def facts() -> st.SearchStrategy[dict[str, Any]]:
@@ -29,6 +32,16 @@ def facts() -> st.SearchStrategy[dict[str, Any]]:
     others = st.sampled_from(["1", "2", None])
     status = st.builds(lambda value: {"key": "status", "value": value}, statuses)
     return status | st.builds(lambda key, value: {"key": key, "value": value}, st.sampled_from(["memo", "k"]), others)
+
+
+def inputs() -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(
+        dict,
+        role=st.sampled_from("pq"),
+        input_kind=st.sampled_from(["entry", "entry", "external", None]),
+        input_id=st.sampled_from([None, *(one for _, one in NODES[:4])]),
+        input_uri=st.sampled_from([None, "file:///x"]),
+    )
 
 
 @st.composite
@@ -56,7 +69,7 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
     if op in ("annotate", "run", "put"):
         row |= {"facts": draw(st.lists(facts(), max_size=3))}
     if op in ("run", "put"):
-        row |= {"inputs": draw(st.lists(st.builds(dict, role=st.sampled_from("pq")), max_size=2))}
+        row |= {"inputs": draw(st.lists(inputs(), max_size=2))}
     return row
 
 
@@ -79,8 +92,49 @@ def table_of(made: list[list[dict[str, Any]]]) -> pa.Table:
     return rows_of(MANIFESTS_SCHEMA, rows)
 
 
+def sensible(changes: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return changes of an item, newest first, without the deletes of what was not there."""
+    found: list[tuple[int, str]] = []
+    for version, op in reversed(changes):
+        if op == "put" or (found and found[-1][1] == "put"):
+            found.append((version, op))
+    return found
+
+
+def needless_deletes(rows: pa.Table) -> set[tuple[str, str]]:
+    """Return the names that were deleted while they were not there."""
+    ops: dict[tuple[str, str], str] = {}
+    found = set()
+    for row in rows.select(["op", "folio", "item"]).to_pylist():
+        name = row["folio"], row["item"]
+        if row["op"] == "delete" and ops.get(name) != "put":
+            found.add(name)
+        if row["op"] in ("put", "delete"):
+            ops[name] = row["op"]
+    return found
+
+
+def in_order(rows: pa.Table) -> list[dict[str, Any]]:
+    return rows.sort_by([("version", "ascending"), ("ordinal", "ascending")]).to_pylist()
+
+
+def edges_around(view: State) -> list[list[dict[str, Any]]]:
+    """Return the edges that are found by each output, and by each input."""
+    since = edges_of(view.rows.table(), view.base)
+    ids = pa.array([one for _, one in NODES])
+    found = []
+    for by_input in (False, True):
+        both = since if view.base is None else pa.concat_tables([view.base.edges(NODES, by_input=by_input), since])
+        wanted = pc.is_in(both.column("input_id" if by_input else "output_id"), value_set=ids)
+        if by_input:
+            wanted = pc.and_(wanted, pc.fill_null(pc.equal(both.column("input_kind"), "entry"), False))
+        found.append(both.filter(wanted))
+    return [rows.sort_by([(name, "ascending") for name in LINEAGE.position]).to_pylist() for rows in found]
+
+
 def said(view: State, rows: pa.Table) -> dict[str, Any]:
     """Return everything that a view answers about what a journal may speak of."""
+    idle = {folio for folio, item in needless_deletes(rows)}
     answers: dict[str, Any] = {"folios": view.folios(), "first": view.first_at()}
     for folio in FOLIOS:
         answers["names", folio] = view.names(folio)
@@ -93,7 +147,16 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
                 view.known(folio, item),
                 view.history(folio, item),
                 [view.entry_at(folio, item, version) for version in (1, 4, 8)],
+                sensible(view.changes_of(folio, item)),
+                in_order(view.puts_of([(folio, item)])),
             )
+        if folio not in idle:
+            answers["span", folio] = view.change_span(folio)
+    answers["heads"] = in_order(view.heads_of([(folio, item) for folio in FOLIOS for item in ITEMS]))
+    for newest_first in (False, True):
+        parts = list(view.parts(("op", "item"), 3, newest_first=newest_first))[:: -1 if newest_first else 1]
+        answers["parts", newest_first] = [row for part in parts for row in part.to_pylist()]
+    answers["edges"] = edges_around(view)
     for digest in DIGESTS:
         answers[digest] = [view.content(digest, kind) for kind in ("json", "array")]
         answers["purge", digest] = view.generation(digest), [view.purge_of(digest, number) for number in range(3)]
@@ -136,11 +199,11 @@ def test_read_models_answer_as_a_replay_does(
         for name, first, count in merging[step::2]:
             models.merge(name, first, count)
 
-    bounded = state.on(models.folded(lambda version: rows.filter(pa.array(versions <= version))))
+    bounded = state.on(models.folded(parts_of(rows)))
 
     assert len(bounded.rows) < len(state.rows) or models.through < 0
     assert said(bounded, rows) == said(state, rows)
     assert bounded.running() == state.running()
-    assert bounded.table().equals(state.table())
+    assert bounded.rows_since(-1).equals(state.rows_since(-1))
     past = min(past, newest)
     assert said(bounded.at(past), rows) == said(state.at(past), rows)

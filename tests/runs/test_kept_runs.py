@@ -137,7 +137,7 @@ def test_what_is_noted_of_a_subject_is_found_however_the_rows_came(lake: lf.Lake
     lake.create_run("f", project="p", status="done")  # called like the folio
     going = lake.create_run("going")
     going.set_params(a=1)
-    raw = lake._session.committed().table()
+    raw = lake._session.committed().rows_since(-1)
     for pieces in ([raw], [raw.slice(0, 3), raw.slice(3)], [raw.slice(at, 1) for at in range(raw.num_rows)]):
         found = State()
         for piece in pieces:

@@ -18,7 +18,7 @@ from lake_tables import START, Rows, empty_tables, sha, small_lake
 from thoroughness import examples
 
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.views.engine import Views, scan
+from lakefolio.views.engine import Views
 from lakefolio.views.view_files import load_views
 
 HERE = Path(__file__).parent
@@ -559,7 +559,8 @@ def model_savings(lake, history):
 
 def polars_items(manifests):
     return (
-        scan(manifests)
+        pl.DataFrame(pl.from_arrow(manifests))
+        .lazy()
         .filter(pl.col("op").is_in(["put", "delete"]))
         .sort("version", "ordinal")
         .group_by("folio", "item")
@@ -571,7 +572,8 @@ def polars_items(manifests):
 
 def polars_savings(manifests):
     entries = (
-        scan(manifests)
+        pl.DataFrame(pl.from_arrow(manifests))
+        .lazy()
         .filter(pl.col("op") == "put")
         .sort("version", "ordinal")
         .unique(["folio", "item", "entry_id"], keep="first", maintain_order=True)

@@ -1,0 +1,144 @@
+"""Immutable objects as local files, for readers that take a path: verified before the first use, then by their status.
+
+An object of a local lake is read where it lies; one of a bucket is copied to the file cache. Either is hashed once in a
+process, and again if its file is another since: its inode, size or time of change tells. So nothing is handed to a
+reader of paths (DuckDB) that was not checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakefolio.errors import NotFoundError
+from lakefolio.format.digest import sha256_of_file
+from lakefolio.process.fork import at_forks
+
+if TYPE_CHECKING:
+    from lakefolio.content.file_cache import FileCache
+    from lakefolio.storage import Store
+
+__all__ = ["Immutable", "LocalFiles"]
+
+_Status = tuple[int, int, int, int]
+_MOST_KNOWN: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """An object whose bytes never change.
+
+    Attributes:
+        key: Its key.
+        size_bytes: Its size.
+        proof: What :attr:`prove` gives for the bytes that were written; also its name in the file cache.
+        prove: Takes the SHA-256 of bytes, in hex.
+        damaged: Makes the error for other bytes, from what is wrong with them.
+    """
+
+    key: str
+    size_bytes: int
+    proof: str
+    prove: Callable[[str], str]
+    damaged: Callable[[str], Exception]
+
+
+class LocalFiles:
+    """The objects of one store as local files. Safe to share between threads."""
+
+    def __init__(self, store: Store, cache: FileCache) -> None:
+        self._store = store
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._known: dict[Path, tuple[str, _Status]] = {}
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Give a child a lock that no other thread holds."""
+        if child:
+            self._lock = threading.Lock()
+
+    def path(self, one: Immutable) -> Path:
+        """Return where an object lies, or will lie once it is :meth:`ready`. No request."""
+        root = self._store.local_path
+        return self._cache.place(one.proof, _name(one)) if root is None else root / one.key
+
+    def ready(self, some: Sequence[Immutable]) -> None:
+        """Let objects lie at their paths, verified; those that are not local are fetched, several at once.
+
+        Raises:
+            Exception: That of :attr:`Immutable.damaged`, for an object that is missing or is not what was written.
+        """
+        missing = [one for one in some if not self._is_known(one)]
+        if self._store.local_path is not None:
+            for one in missing:
+                self._verify(one)
+        elif missing:
+            self._store.parallel([partial(self._fetch, one) for one in missing])
+
+    def _is_known(self, one: Immutable) -> bool:
+        path = self.path(one)
+        known = self._known.get(path)
+        return known is not None and known == (one.proof, _status(path))
+
+    def _verify(self, one: Immutable) -> None:
+        path = self.path(one)
+        before = _status(path)
+        if before is None:
+            raise one.damaged("is missing")
+        if before[1] != one.size_bytes:
+            raise one.damaged(f"has {before[1]} bytes, expected {one.size_bytes}")
+        hasher = hashlib.sha256()
+        try:
+            for piece in self._store.get_stream(one.key):  # which follows no link
+                hasher.update(piece)
+        except NotFoundError:
+            raise one.damaged("is missing") from None
+        found = one.prove(hasher.hexdigest())
+        if found != one.proof:
+            raise one.damaged(f"has the seal {found[:16]}…, expected {one.proof[:16]}…")
+        self._note(path, one.proof, before)
+
+    def _fetch(self, one: Immutable) -> None:
+        def fetch(path: Path) -> None:
+            try:
+                self._store.fetch_to(one.key, path)
+            except NotFoundError:
+                raise one.damaged("is missing") from None
+            found = prove(path)
+            if found != one.proof:
+                raise one.damaged(f"has the seal {found[:16]}…, expected {one.proof[:16]}…")
+
+        def prove(path: Path) -> str:
+            return one.prove(sha256_of_file(path).removeprefix("sha256:"))
+
+        path = self._cache.file(one.proof, _name(one), fetch, prove)
+        status = _status(path)
+        if status is not None:
+            self._note(path, one.proof, status)
+
+    def _note(self, path: Path, proof: str, status: _Status) -> None:
+        with self._lock:
+            self._known[path] = (proof, status)
+            while len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+
+
+def _name(one: Immutable) -> str:
+    return one.key.rpartition("/")[2]
+
+
+def _status(path: Path) -> _Status | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,187 @@
+"""Questions about the past and about what was made of what, for which no more of the journal is read than it takes.
+
+The pure packages ``history`` and ``lineage`` answer from rows. Here those rows are found: by name in the read models,
+by version in the data files, and in the rows that are in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.history.diff import COMPARED, Diff, diff
+from lakefolio.history.log import CHANGE_COLUMNS, COMMIT_COLUMNS, History, Log, history, log
+from lakefolio.lineage.graph import Lineage
+from lakefolio.model.resolve import At, item_not_found
+from lakefolio.readmodels.fold import LINEAGE
+from lakefolio.readmodels.store import edges_of
+from lakefolio.session.batches import pending_view
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakefolio.lineage.nodes import NodeId
+    from lakefolio.model.entries import Entry
+    from lakefolio.model.state import State
+    from lakefolio.session.session import Session
+
+__all__ = ["diff_of", "history_of", "lineage_of", "log_of"]
+
+_CHANGES: Final = pa.array(["put", "delete"])
+_MANY_VERSIONS: Final = 8
+"""So many versions are read in one pass over what lies between them."""
+
+
+def log_of(session: Session, limit: int | None, folio: str | None = None) -> Log:
+    """Return the commits of a lake, or those that changed a folio, newest first; the cost follows ``limit``."""
+    parts: list[pa.Table] = []
+    commits: set[str] = set()
+    for rows in session.committed().parts((*COMMIT_COLUMNS, "folio"), newest_first=True):
+        found = rows if folio is None else rows.filter(pc.equal(rows.column("folio"), folio))
+        parts.insert(0, found)
+        commits |= set(found.column("commit_id").unique().to_pylist())
+        if limit is not None and len(commits) > limit:  # the oldest may be cut
+            break
+    nothing = MANIFESTS_SCHEMA.empty_table()
+    return log(pa.concat_tables([nothing, *parts], promote_options="default"), limit, folio)
+
+
+def history_of(session: Session, folio: str, item: str) -> History:
+    """Return every change of an item, newest first.
+
+    Raises:
+        NotFoundError: If there never was such an item.
+    """
+    state = session.committed()
+    changes = state.changes_of(folio, item)
+    if not changes:
+        raise item_not_found(state, folio, item, session.journal.state)
+    deletes = [version for version, op in changes if op == "delete"]
+    rows = [state.puts_of([(folio, item)]), *(_about(rows, folio, item) for rows in _of_versions(state, deletes))]
+    return history(_joined(rows), folio, item, state.generation)
+
+
+def _about(rows: pa.Table, folio: str, item: str) -> pa.Table:
+    ours = pc.and_kleene(pc.equal(rows.column("folio"), folio), pc.equal(rows.column("item"), item))
+    return rows.filter(pc.and_kleene(ours, pc.equal(rows.column("op"), "delete")))
+
+
+def _of_versions(state: State, versions: Sequence[int]) -> list[pa.Table]:
+    """Return the rows of some versions, and maybe others between them."""
+    spans = [(version, version) for version in versions]
+    if len(versions) > _MANY_VERSIONS:
+        spans = [(min(versions), max(versions))]
+    found = []
+    for first, last in spans:
+        for rows in state.parts(("folio", "item", "op", *CHANGE_COLUMNS), first - 1):
+            found.append(rows.filter(pc.less_equal(rows.column("version"), last)))
+            if rows.column("version")[-1].as_py() > last:
+                break
+    return found
+
+
+def diff_of(session: Session, a: At, b: At | None, folio: str | None = None) -> Diff:
+    """Return what changed from ``a`` to ``b``, by default until now; the cost follows what was changed between them."""
+    state = session.committed()
+    newer = state.version if b is None else session.resolve(b, folio)
+    older = session.resolve(a, folio)
+    first, last = sorted((older, newer))
+    changed = []
+    for rows in state.parts((*COMPARED, "folio", "item", "op"), first):
+        mask = pc.and_(pc.is_in(rows.column("op"), value_set=_CHANGES), pc.less_equal(rows.column("version"), last))
+        for name in ("folio", "item"):
+            mask = pc.and_(mask, pc.is_valid(rows.column(name)))
+        if folio is not None:
+            mask = pc.and_kleene(mask, pc.equal(rows.column("folio"), folio))
+        changed.append(rows.filter(mask))
+        if rows.column("version")[-1].as_py() > last:
+            break
+    names = {name for rows in changed for name in zip(*_lists(rows, "folio", "item"), strict=True)}
+    before = session.journal.at(first).heads_of(names)
+    return diff(_joined([before, *changed]), older, newer, folio, live=_live(session, older, folio))
+
+
+def _live(session: Session, version: int, folio: str | None) -> int:
+    """Return how many items were live at a version."""
+    state = session.journal.at(version)
+    found = state.live_count(folio)
+    if found is None:
+        counted = session.fixed(version).query("select count(*) from items where folio is not null").fetchone()
+        found = counted[0] if counted else 0
+    return found
+
+
+def lineage_of(session: Session, entry: Entry) -> Lineage:
+    """Return what an entry was made of and what was made of it; of a large lake only those edges are read."""
+    state = session.committed()
+    since = edges_of(_since(session, state), state.base)
+    root: NodeId = ("entry", entry.entry_id)
+    upward = _walk(state, since, root, by_input=False)
+    found = pa.concat_tables([*upward, *_walk(state, since, root, by_input=True)])
+    edges = _once(found)
+    names = {(entry.folio, entry.item)}
+    for end in ("output", "input"):
+        ends = edges.filter(pc.fill_null(pc.equal(edges.column(f"{end}_kind"), "entry"), False))
+        names |= set(zip(*_lists(ends, f"{end}_folio", f"{end}_item"), strict=True))
+    puts = _joined([state.puts_of([name for name in names if None not in name]), _since(session, state)])
+    return Lineage(edges, puts, [entry.entry_id])
+
+
+def _since(session: Session, state: State) -> pa.Table:
+    """Return the rows in memory, and those that say what an open batch makes of what."""
+    batch = pending_view(session)
+    pending = [{**row, "ordinal": number} for number, row in enumerate(batch.pending_rows() if batch else ())]
+    return _joined([state.rows.table(), rows_of(MANIFESTS_SCHEMA, pending)]) if pending else state.rows.table()
+
+
+def _walk(state: State, since: pa.Table, root: NodeId, *, by_input: bool) -> list[pa.Table]:
+    """Return the edges on all ways from a node, step by step."""
+    here, there = ("input", "output") if by_input else ("output", "input")
+    seen, frontier = {root}, {root}
+    found = []
+    while frontier:
+        ids = pa.array([one for _, one in frontier], pa.string())
+        near = since.filter(pc.fill_null(pc.is_in(_ids(since, here), value_set=ids), False))
+        edges = near if state.base is None else pa.concat_tables([state.base.edges(frontier, by_input=by_input), near])
+        found.append(edges)
+        frontier = (
+            set(zip(edges.column(f"{there}_kind").to_pylist(), _ids(edges, there).to_pylist(), strict=True)) - seen
+        )
+        frontier = {one for one in frontier if None not in one}
+        seen |= frontier
+    return found
+
+
+def _ids(edges: pa.Table, end: str) -> Any:
+    """Return the ids of nodes at one end of edges; an external one has its URI."""
+    if end == "output":
+        return edges.column("output_id")
+    one, uri = edges.column("input_id"), edges.column("input_uri")
+    return pc.if_else(pc.equal(edges.column("input_kind"), "external"), pc.coalesce(uri, one), pc.coalesce(one, uri))
+
+
+def _once(edges: pa.Table) -> pa.Table:
+    """Return edges in order, each once."""
+    edges = edges.sort_by([(name, "ascending") for name in LINEAGE.position]).combine_chunks()
+    if edges.num_rows < 2:
+        return edges
+    same = np.ones(edges.num_rows - 1, np.bool_)
+    for name in LINEAGE.position:
+        column = edges.column(name)
+        same &= pc.equal(column[1:], column[:-1]).to_numpy()
+    return edges.filter(pa.array(np.insert(~same, 0, True)))
+
+
+def _lists(rows: pa.Table, *names: str) -> list[list[Any]]:
+    return [rows.column(name).to_pylist() for name in names]
+
+
+def _joined(rows: Sequence[pa.Table]) -> pa.Table:
+    """Return rows of the journal, of which each table has some columns, in one, in order."""
+    found = pa.concat_tables([MANIFESTS_SCHEMA.empty_table(), *rows], promote_options="default")
+    return found.sort_by([("version", "ascending"), ("ordinal", "ascending")])

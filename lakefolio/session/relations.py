@@ -1,0 +1,124 @@
+"""The tables of a lake at one version, as SQL reads them: nothing is read before a query names it.
+
+A lake whose read models were not made yet is small: its journal is in memory. Of a larger one only the rows since are;
+the others are scanned in the data files of the journal, and the entries in those of their read model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.content.event_text import whole
+from lakefolio.content.local_files import Immutable
+from lakefolio.errors import IntegrityError
+from lakefolio.format.layout import JOURNAL, LOG_TABLES, TABLES, table_prefix
+from lakefolio.readmodels.fold import ENTRIES
+from lakefolio.readmodels.run_file import damaged
+from lakefolio.readmodels.view import Folded
+from lakefolio.views.relations import FileScan, Rows
+
+if TYPE_CHECKING:
+    from lakefolio.content.blobs import Blobs
+    from lakefolio.journal.journal import Journal
+    from lakefolio.model.state import State
+    from lakefolio.readmodels.run_file import RunFile
+
+__all__ = ["LakeTables"]
+
+_MODELS = ("entries_model", "manifests_since")
+
+
+class LakeTables(Mapping[str, Rows]):
+    """The tables of a lake at one version, by name."""
+
+    def __init__(self, journal: Journal, state: State, blobs: Blobs, *, content: bool, texts: bool = True) -> None:
+        """Choose what is read.
+
+        Args:
+            journal: The journal.
+            state: Its state.
+            blobs: Where the texts of large events lie.
+            content: Whether inline content is wanted too; without it the column is null.
+            texts: Whether the texts of events that lie in blobs are wanted.
+        """
+        self._journal = journal
+        self._state = state
+        self._blobs = blobs
+        self._content = content
+        self._texts = texts
+        self._known: dict[str, Rows] = {}
+        self._names = [*TABLES, *LOG_TABLES]
+        if not content and (model := self._entries()) is not None:
+            self._known = dict(zip(_MODELS, (model, state.rows.table()), strict=True))
+            self._names += _MODELS
+
+    def __getitem__(self, name: str) -> Rows:
+        """Return a table."""
+        if name not in self._known:
+            if name not in self._names:
+                raise KeyError(name)
+            self._known[name] = self._manifests() if name == JOURNAL else self._logged(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Say how many there are."""
+        return len(self._names)
+
+    def _manifests(self) -> Rows:
+        state, journal = self._state, self._journal
+        tail = state.rows.table()
+        if self._content:
+            tail = journal.erase(journal.with_contents(tail))
+        if state.base_version < 0:
+            return tail
+        upto = state.base_version
+        found = journal.scan(upto)
+        rows = found.rows.filter(pc.less_equal(found.rows.column("version"), upto))
+        rows = pa.concat_tables([journal.erase(rows) if self._content else rows, tail])
+        return FileScan(
+            paths=tuple(str(journal.local.path(file)) for file in found.files),
+            rows=rows,
+            verify=partial(journal.local.ready, found.files),
+            upto=upto,
+            purged=journal.state.purges() if self._content else None,
+        )
+
+    def _entries(self) -> FileScan | None:
+        """Return the rows of the read model of entries as they lie, if it can be read."""
+        base = self._state.base
+        files = base.files(ENTRIES) if isinstance(base, Folded) else None
+        if files is None or not isinstance(base, Folded):
+            return None
+        local = self._journal.local
+        some = [_immutable(file) for file in files]
+
+        def verify() -> None:
+            try:
+                local.ready(some)
+            except IntegrityError:
+                base.give_up(ENTRIES)  # who asks again finds another in its place
+                raise
+
+        beyond = any(file.through > base.version for file in files)
+        paths = tuple(str(local.path(one)) for one in some)
+        return FileScan(paths, ENTRIES.nothing, verify, base.version if beyond else None)
+
+    def _logged(self, name: str) -> Rows:
+        rows = self._journal.log_rows(name, self._state.version)
+        if name != "event_rows" or not rows.num_rows or not self._texts:
+            return rows
+        return whole(rows, self._state.parts, self._blobs)
+
+
+def _immutable(file: RunFile) -> Immutable:
+    key = f"{table_prefix(ENTRIES.name)}/{file.path}"
+    return Immutable(key, file.size_bytes, file.sha256, str, partial(damaged, ENTRIES, file))

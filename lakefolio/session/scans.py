@@ -1,0 +1,42 @@
+"""The tables of a lake as Polars frames, whose rows DuckDB reads part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from lakefolio.errors import NotFoundError, nearest
+from lakefolio.format.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, METADATA_SCHEMA, SCHEMAS
+from lakefolio.views.polars_scan import scan
+from lakefolio.views.view_files import quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from lakefolio.session.session import Session
+
+__all__ = ["scan_of"]
+
+_TABLES: Final = {**SCHEMAS, "lineage": LINEAGE_SCHEMA, "metadata": METADATA_SCHEMA}
+_COUNTED: Final = " where batch_id in (select entry_id from manifests where op = '{op}')"
+_OPS: Final = {"metric_rows": "metrics", "event_rows": "events"}
+
+
+def scan_of(session: Session, table: str) -> pl.LazyFrame:
+    """Return the rows of a table that count at a session's version, lazily.
+
+    Raises:
+        NotFoundError: kind ``table-not-found``.
+    """
+    if table not in _TABLES:
+        raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, _TABLES))
+    schema, still = _TABLES[table], session.still()
+    where = _COUNTED.format(op=_OPS[table]) if table in LOG_SCHEMAS else ""
+
+    def batches(columns: Sequence[str], limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
+        chosen = ", ".join(map(quoted, columns)) or "1"
+        most = "" if limit is None else f" limit {limit}"
+        yield from still.query(f"select {chosen} from {table}{where}{most}").to_arrow_reader(rows)
+
+    return scan(batches, schema)

@@ -1,0 +1,123 @@
+"""Tables as DuckDB's relations: rows in memory, or Parquet files that are scanned where they lie.
+
+A scan reads the row groups and columns that a query needs, and nothing of it stays in memory. Its files are looked at
+before each query: DuckDB reads nothing that was not verified (see ``content.local_files``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from lakefolio.views.shallow import DEPTH_LIMIT, shallow
+from lakefolio.views.view_files import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal"]
+
+_IN_MEMORY = " in memory"
+
+
+@dataclass(frozen=True, eq=False)
+class FileScan:
+    """A table whose rows lie in Parquet files, and the few of them that are in memory.
+
+    Attributes:
+        paths: The files, of any order of rows; a column that one lacks is null.
+        rows: The rows in memory, with all columns of the table.
+        verify: Sees to it that the files lie there as they were written; raises IntegrityError otherwise.
+        upto: Rows of the files with a later version are left out, and nothing is superseded by them; None if there are
+            none such.
+        purged: The content that rows of the files must not show any more: ``blob_digest`` and the highest
+            ``generation``; None if that of all rows is hidden.
+    """
+
+    paths: tuple[str, ...]
+    rows: pa.Table
+    verify: Callable[[], None]
+    upto: int | None = None
+    purged: pa.Table | None = None
+
+
+Rows: TypeAlias = "pa.Table | FileScan"
+"""A table, as it is bound."""
+
+
+def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
+    """Make a relation of a table. Reads the footers of files, which must be verified by then."""
+    if isinstance(rows, pa.Table):
+        connection.from_arrow(shallow(name, rows)).create_view(name, replace=True)
+        return
+    connection.from_arrow(shallow(name, rows.rows)).create_view(name + _IN_MEMORY)
+    if not rows.paths:
+        connection.execute(f"create view {quoted(name)} as select * from {quoted(name + _IN_MEMORY)}")
+        return
+    files = _scan_of(rows)
+    there = {row[0] for row in connection.execute(f"describe select * from {files}").fetchall()}
+    columns, joined = [], ""
+    for column in rows.rows.schema.names:
+        if column not in there:
+            columns.append(f"null as {quoted(column)}")
+        elif column == "superseded_at" and rows.upto is not None:
+            columns.append(f"if(files.superseded_at <= {rows.upto}, files.superseded_at, null) as superseded_at")
+        elif column != "content":
+            columns.append(f"files.{quoted(column)}")
+        elif rows.purged is None:
+            columns.append("null as content")
+        elif not rows.purged.num_rows:
+            columns.append("files.content")
+        else:
+            connection.from_arrow(rows.purged).create_view(name + " purged")
+            joined = f" left join {quoted(name + ' purged')} as purged on files.blob_digest = purged.blob_digest"
+            columns.append("if(coalesce(files.generation, 0) <= purged.generation, null, files.content) as content")
+    where = "" if rows.upto is None else f" where files.version <= {rows.upto}"
+    connection.execute(
+        f"create view {quoted(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
+        f"union all select * from {quoted(name + _IN_MEMORY)}"
+    )
+
+
+def bind_shallow(connection: duckdb.DuckDBPyConnection, name: str, rows: FileScan) -> None:
+    """Make a relation anew of rows in memory if its files have texts that may be nested too deep; see ``shallow``.
+
+    For statements that call what such a text would end the process in: other functions read any text. The lengths of
+    all texts are read for it.
+    """
+    long = " or ".join(
+        _is_long(quoted(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
+    )
+    if rows.paths and connection.execute(f"select count(*) from {_scan_of(rows)} where {long}").fetchone() != (0,):
+        bind(connection, name, connection.sql(f"from {quoted(name)}").to_arrow_table().cast(rows.rows.schema))
+
+
+def _scan_of(rows: FileScan) -> str:
+    return f"read_parquet([{', '.join(map(literal, rows.paths))}], union_by_name = true, hive_partitioning = false)"
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _has_text(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(_has_text(field.type) for field in kind)
+    return bool(pa.types.is_string(kind))
+
+
+def _is_long(value: str, kind: pa.DataType) -> str:
+    """Return the condition that a value has a text with so many brackets that it may be nested too deep."""
+    if pa.types.is_list(kind):
+        return f"len(list_filter({value}, one -> {_is_long('one', kind.value_type)})) > 0"
+    if pa.types.is_struct(kind):
+        inner = [_is_long(f"{value}.{quoted(field.name)}", field.type) for field in kind if _has_text(field.type)]
+        return f"({' or '.join(inner)})"
+    brackets = f"length({value}) - length(replace(replace({value}, '[', ''), '{{', ''))"
+    return f"coalesce(strlen({value}) > {DEPTH_LIMIT} and {brackets} > {DEPTH_LIMIT}, false)"
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL says it."""
+    return "'" + text.replace("'", "''") + "'"

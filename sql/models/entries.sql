@@ -1,0 +1,37 @@
+-- description: Every entry ever put, also those that were overwritten or deleted since.
+-- grain: one row per (version, ordinal), a put
+-- source: model_entries
+select
+    folio,
+    item,
+    version,
+    ordinal,
+    committed_at,
+    superseded_version,
+    superseded_version is null as is_live,
+    entry_id,
+    reason,
+    kind,
+    format,
+    media_type,
+    storage,
+    codec,
+    digest,
+    blob_digest,
+    generation,
+    size_bytes,
+    stored_bytes,
+    row_count,
+    uri,
+    description,
+    coalesce(tags, cast([] as varchar[])) as tags,
+    details,
+    coalesce(archived, false) as archived,
+    cast(coalesce(len(inputs), 0) as integer) as lineage_count,
+    cast(coalesce(len(facts), 0) as integer) as metadata_count,
+    author,
+    message,
+    run_id,
+    commit_id,
+    cast(null as blob) as content
+from model_entries

@@ -1,0 +1,296 @@
+"""A lake whose journal does not fit in a handle: what is asked of it is read from files, and little of them is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.content.local_files import Immutable, LocalFiles
+from lakefolio.errors import IntegrityError
+from lakefolio.journal import table_rows
+from lakefolio.journal.table_rows import TableRows
+from lakefolio.testing import S3Server
+
+BENCH = Path(__file__).parents[1] / "bench"
+sys.path.insert(0, str(BENCH))
+import scale_lake  # noqa: E402
+
+ENTRIES = 12_000
+FOLIO = "folio-000003"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of some thousand entries in two data files and as many runs of each read model, never changed."""
+    root = tmp_path_factory.mktemp("large") / "lake"
+    scale_lake.make(str(root), ENTRIES, ENTRIES // 10, rows_at_once=ENTRIES // 2)
+    return root
+
+
+@pytest.fixture
+def large(made: Path, monkeypatch: pytest.MonkeyPatch) -> lf.Lake:
+    """The lake through a new handle, whose data files are all taken for large."""
+    monkeypatch.setattr(table_rows, "SMALL_BYTES", 0)
+    return lf.open(made, read_only=True)
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of every part of the journal that is read."""
+    counts: list[int] = []
+    read = TableRows._of_large
+
+    def counted(self: TableRows, *given: Any, **named: Any) -> Iterator[pa.Table]:
+        for rows in read(self, *given, **named):
+            counts.append(rows.num_rows)
+            yield rows
+
+    monkeypatch.setattr(TableRows, "_of_large", counted)
+    return counts
+
+
+def test_nothing_of_the_journal_is_in_memory(large: lf.Lake) -> None:
+    state = large._session.committed()
+    assert len(state.rows) == 0
+    assert state.base_version == state.version
+    assert large.sql("select count(*) from items").fetchall() == [(large._session.query(LIVE).fetchone()[0],)]
+    assert len(state.rows) == 0
+
+
+LIVE = "select count(*) from (select max(position) from stg_manifests group by folio, item)"
+COLUMNS = "folio, item, version, committed_at, entry_id, kind, digest, size_bytes, tags, archived, lineage_count"
+
+
+@pytest.mark.parametrize("at", [None, 700])
+def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | None) -> None:
+    lake = lf.open(made, read_only=True)
+    lake = lake if at is None else lake.at(at)
+    assert "entries_model" in lake._session.tables()
+    assert "entries_model" not in lake._session.tables(content=True)
+    for view, columns in (("items", COLUMNS), ("entries", f"{COLUMNS}, ordinal, superseded_version, is_live")):
+        of_model = lake.sql(f"select {columns} from {view} order by folio, item, version")
+        of_journal = lake.sql(f"select {columns}, content from {view} order by folio, item, version")
+        assert of_model.columns == of_journal.columns[:-1]
+        assert of_model.types == of_journal.types[:-1]
+        rows = of_model.fetchall()
+        assert [(*row, None) for row in rows] == of_journal.fetchall()
+        assert len(rows) > 5_000
+
+
+def test_a_log_reads_the_end_of_the_journal_only(large: lf.Lake, parts: list[int]) -> None:
+    assert [one.version for one in large.log(3)] == [1200, 1199, 1198]
+    assert sum(parts) <= 16_384
+    assert len(parts) == 1
+    assert len(large.log(None)) == ENTRIES // 10
+
+
+def test_the_log_of_a_folio_goes_back_as_far_as_it_must(large: lf.Lake, parts: list[int]) -> None:
+    found = large.log(2, folio="folio-000000")
+    assert len(found) == 2
+    assert all("folio-000000:" in change for one in found for change in one.changes)
+    assert [one.version for one in large.log(1_000_000, folio=FOLIO)] == sorted(
+        {row[0] for row in large.sql(f"select version from entries where folio = '{FOLIO}'").fetchall()}, reverse=True
+    )
+
+
+def test_a_history_reads_no_journal(large: lf.Lake, parts: list[int]) -> None:
+    folio, item = scale_lake.names_of(5009 - 4321 + 10_000 // 10_000 - 1)
+    found = large.history(f"{folio}:{item}")
+    assert [one.op for one in found] == ["put", "put"]
+    assert found[0].version > found[1].version
+    assert parts == []
+    assert large.folio(folio).history(item).to_dicts() == found.to_dicts()
+
+
+def test_a_diff_reads_what_lies_between(large: lf.Lake, parts: list[int]) -> None:
+    found = large.diff(1100, 1105)
+    assert len(found.added) == 45
+    assert len(found.changed) == 5
+    assert found.unchanged_count == large.at(1100).sql("select count(*) from items").fetchone()[0] - 5
+    assert len(parts) == 1
+    back = large.diff(1105, 1100)
+    assert [one.item for one in back.removed] == [one.item for one in found.added]
+    assert back.unchanged_count == found.unchanged_count
+    folio = found.added[0].folio
+    within = large.diff(1100, 1105, folio=folio)
+    assert [one.to_dict() for one in within.added] == [one.to_dict() for one in found.added if one.folio == folio]
+
+
+def test_lineage_reads_the_edges_of_its_nodes_only(large: lf.Lake, parts: list[int]) -> None:
+    entry = large.folio(FOLIO).items()[10]
+    models = large._session.journal.models
+    models.cache.clear()
+    reads: list[str] = []
+    read = models.read
+
+    def counted(model: str, *given: Any) -> bytes:
+        reads.append(model)
+        return read(model, *given)
+
+    models.read = counted  # type: ignore[method-assign]
+    below = large._session.committed().base.edges([("entry", entry.entry_id)], by_input=True)  # type: ignore[union-attr]
+    assert below.num_rows == 1
+    assert reads == ["uses"] * len(reads)
+    assert len(reads) <= 4  # a footer and a row group of the one or two runs that may have it
+    assert parts == []
+
+
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_every_question_after_more_was_written(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Runs, tail and data files together answer what one replay of the journal does."""
+    options: dict[str, Any] = {}
+    uri = str(tmp_path / "lake")
+    if place == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        uri, options = server.uri(f"lakes/{tmp_path.name}"), {"storage_options": server.storage_options}
+    scale_lake.make(uri, 2_000, 200, options.get("storage_options"), rows_at_once=1_000)
+    lake = lf.open(uri, **options)
+    folio = lake.folio("folio-000001")
+    first, *_ = names = list(folio)[:30]
+    folio.add_json(first, 1, overwrite=True, inputs=["folio-000000:item-0003"], metadata={"k": 1})
+    folio.delete(names[1])
+    folio.add_json("new", 2, inputs=[first])
+    lake.folio("other").add_json("made", 3, inputs=["folio-000001:new"])
+    lake.log_event("m", "s", "t", {"text": "x" * 70_000})
+
+    fresh = lf.open(uri, **options)
+    assert fresh._session.committed().base_version > 0
+    for one in (lake, fresh):
+        assert one.sql("select count(*) from items").fetchall() == [(one.stats().item_count,)]
+        assert set(one.folio("folio-000001")) == {row[0] for row in one.sql(ITEMS).fetchall()}
+        assert [row[0] for row in one.sql(f"select version from entries {OF_FIRST}", [first]).fetchall()] == [
+            event.version for event in one.history(f"folio-000001:{first}")
+        ]
+        assert [event.op for event in one.history(f"folio-000001:{names[1]}")] == ["delete", "put"]
+        assert one.history(f"folio-000001:{names[1]}")[0].message is None
+        graph = one.lineage("folio-000001:new")
+        assert f"folio-000001:{first}" in graph.upstream()
+        assert "folio-000000:item-0003" in graph.upstream()
+        assert [node.ref.partition("@")[0] for node in graph.downstream()] == ["other:made"]
+        changed = one.diff(200)
+        assert [(row.item, row.change) for row in changed] == [
+            ("new", "added"),
+            ("made", "added"),
+            (names[1], "removed"),
+            (first, "changed"),
+        ]
+        assert [len(text) for (text,) in one.sql("select metadata ->> '$.text' from events").fetchall()] == [70_000]
+        assert one.sql("select content from items where item = 'made'").fetchall() == [(b"3",)]
+        assert one.scan("lineage").collect().height == one.sql("select count(*) from lineage").fetchone()[0]
+        assert one.why(f"folio-000001:{names[2]}").blobs[0]["heads"] == [f"folio-000001:{names[2]}"]
+
+
+ITEMS = "select item from items where folio = 'folio-000001'"
+OF_FIRST = "where folio = 'folio-000001' and item = $1 order by version desc"
+
+
+def test_duckdb_reads_no_file_that_was_not_verified(made: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    (largest,) = sorted((copy / "tables/manifests").glob("*.parquet"), key=lambda one: one.stat().st_size)[-1:]
+    body = bytearray(largest.read_bytes())
+    body[len(body) // 2] ^= 1
+    largest.write_bytes(body)
+    lake = lf.open(copy, read_only=True)
+    assert lake.sql("select count(*) from items").fetchone()[0] > 0  # which are in the read model
+    with pytest.raises(IntegrityError) as caught:
+        lake.sql("select count(*) from commits")
+    assert caught.value.key == f"tables/manifests/{largest.name}"
+
+
+def test_a_read_model_that_is_damaged_is_done_without(made: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    expected = lf.open(copy, read_only=True).sql("select count(*) from items").fetchall()
+    for path in (copy / "tables/entries").glob("*.parquet"):
+        body = bytearray(path.read_bytes())
+        body[100] ^= 1
+        path.write_bytes(body)
+    assert lf.open(copy, read_only=True).sql("select count(*) from items").fetchall() == expected
+
+
+def test_a_file_is_hashed_once_and_again_when_it_is_another(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(made, read_only=True)
+    local = lake._session.journal.local
+    hashed: list[str] = []
+    verify = LocalFiles._verify
+
+    def counted(self: LocalFiles, one: Immutable) -> None:
+        hashed.append(one.key)
+        verify(self, one)
+
+    monkeypatch.setattr(LocalFiles, "_verify", counted)
+    for _ in range(3):
+        lake.sql("select count(*) from items").fetchall()
+    assert hashed
+    assert len(hashed) == len(set(hashed))
+    count, path = len(hashed), made / hashed[0]
+    body = path.read_bytes()
+    path.write_bytes(body)
+    lake.sql("select count(*) from items").fetchall()
+    assert hashed[count:] == hashed[:1]
+    assert local is lake._session.journal.local
+
+
+def test_sql_of_users_reaches_no_file_of_the_lake(large: lf.Lake, made: Path) -> None:
+    (path, *_) = (made / "tables/manifests").glob("*.parquet")
+    for sql in (f"select * from '{path}'", f"select * from read_parquet('{path}')"):
+        with pytest.raises(lf.errors.InvalidInputError):
+            large.sql(sql).fetchall()
+
+
+CODE = """
+import functools, sys
+import lakefolio as lf
+from lakefolio.readmodels import store
+from scale_lake import names_of
+
+store.Cache = functools.partial(store.Cache, 8 << 20)  # what is kept of row groups: 64 MiB otherwise
+
+def peak():
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return (int(status["VmHWM"].split()[0]) - int(status["RssFile"].split()[0])) * 1024
+
+lake = lf.open(sys.argv[1])
+lake.sql("select 1").fetchall()
+before, entries = peak(), int(sys.argv[2])
+for number in range(100):
+    lake.item("{}:{}".format(*names_of(number * entries // 120)))
+list(lake.folio(names_of(5)[0]))
+folio = lake.folio("added")
+for number in range(100):
+    folio.add_json(f"i{number}", number)
+lake.sql("select kind, count(*), sum(size_bytes) from items group by kind").fetchall()
+lake.sql("select folio, max(committed_at) from entries group by folio").fetchall()
+lake.sql("select count(distinct commit_id) from manifests").fetchall()
+lake.log(20), lake.diff(-5), lake.history("{}:{}".format(*names_of(77)))
+lake.lineage("added:i3"), lake.why("added:i3")
+assert len(lake._session.committed().rows) < 1000
+print(before, peak())
+"""
+
+
+def test_memory_does_not_follow_the_lake(tmp_path: Path) -> None:
+    """The most that a handle takes beside its libraries, for four times as many entries."""
+    taken = []
+    for entries in (30_000, 120_000):
+        uri = str(tmp_path / str(entries))
+        scale_lake.make(uri, entries, entries // 10, rows_at_once=30_000)
+        given = [sys.executable, "-c", CODE, uri, str(entries)]
+        done = subprocess.run(given, capture_output=True, text=True, check=False, cwd=BENCH)
+        assert done.returncode == 0, done.stderr
+        before, peak = map(int, done.stdout.split())
+        taken.append(peak - before)
+    assert taken[1] < 150e6  # four times as many entries took 400e6 more when a handle held the journal
+    assert taken[1] < taken[0] + 40e6
