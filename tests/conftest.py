@@ -41,6 +41,7 @@ SLOW = {
     "test_bench.py",
     "test_browse.py::test_a_view_file_without_an_end_is_stopped_and_named",
     "test_browse.py::test_files_that_mean_no_good_are_left_out_and_do_no_harm",
+    "test_decoding_bombs.py",
     "test_tracking_notebook.py",
     "test_changed_content.py::test_what_changes_all_the_time_is_refused_or_whole",
     "test_decoding_bounds.py",

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import numpy as np
-import pyarrow as pa
 
+from lakefolio.content.memory_file import MemoryFile
 from lakefolio.errors import IntegrityError, NotFoundError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import blob_key, check_digest
@@ -104,7 +104,7 @@ class BlobSource:
     def open(self) -> BinaryIO:
         """See Source. Content of up to 256 MiB is held in memory, larger content in the local cache."""
         if self.in_memory:
-            return cast("BinaryIO", pa.BufferReader(pa.py_buffer(self.read())))
+            return cast("BinaryIO", MemoryFile(self.read()))
         return self.path().open("rb")
 
     @property

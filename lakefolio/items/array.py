@@ -48,6 +48,13 @@ class ArrayHandler:
             )
         _check_class(obj)
         _check_dtype(np.asarray(obj).dtype)
+        if not obj.dtype.itemsize and obj.size > npy.MOST_EMPTY:
+            raise InvalidInputError(
+                f"the array has {obj.size:,} values of the dtype {obj.dtype}, which take no bytes",
+                kind="unsupported-dtype",
+                hint="note its shape as metadata instead",
+                dtype=str(obj.dtype),
+            )
         details = {
             "shape": list(obj.shape),
             "dtype": str(obj.dtype),

@@ -117,12 +117,19 @@ class DirectoryHandler:
         with source.open() as file:
             try:
                 with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as archive:
-                    members = _checked(archive.getmembers(), source.size_bytes)
+                    members = _checked(_members(archive), source.size_bytes)
                     root = _target(to, str(details.get("filename") or "directory"))
                     _unpack(archive, members, root)
             except tarfile.TarError as exc:
                 raise IntegrityError(f"the stored tar can't be read: {exc}", kind="bad-content") from exc
         return root
+
+
+def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    try:
+        return archive.getmembers()
+    except (ValueError, LookupError, OSError, MemoryError, ArithmeticError, RecursionError) as exc:
+        raise tarfile.ReadError(f"{type(exc).__name__} {exc}") from exc
 
 
 def _packed(root: Path, target: Path) -> list[tarfile.TarInfo]:

@@ -27,6 +27,7 @@ from lakefolio.items.handler import Buffers, FilePayload, Payload, changed
 __all__ = [
     "DAMAGE",
     "MAX_HEADER_BYTES",
+    "MOST_EMPTY",
     "check_stored",
     "header",
     "in_memory",
@@ -54,6 +55,9 @@ DAMAGE: Final = (
     zipfile.BadZipFile,
 )
 """What reading bytes that are no such file may raise."""
+
+MOST_EMPTY: Final = 1 << 20
+"""How many values there may be that take no bytes: to show or to compare so many takes time all the same."""
 
 _ALIGN: Final = 64  # as numpy writes it, so that the data can be mapped
 _IN_MEMORY_BYTES: Final = 1 << 24
@@ -140,6 +144,8 @@ def read_header(file: BinaryIO, size_bytes: int) -> tuple[np.dtype[Any], tuple[i
         raise ValueError(f"{data_bytes} bytes of data, expected {count * dtype.itemsize}")
     if not dtype.itemsize and dtype.kind in "SUV" and dtype.names is None and count:
         raise ValueError(f"{count} values of the dtype {dtype}, which numpy makes larger")
+    if not dtype.itemsize and count > MOST_EMPTY:
+        raise ValueError(f"{count} values without a byte")
     return dtype, shape, bool(fields["fortran_order"])
 
 

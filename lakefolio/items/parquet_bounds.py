@@ -29,6 +29,8 @@ _STORED_FACTOR: Final = 64
 _SAID_FACTOR: Final = 8  # an index of one byte is read as four, and dictionaries are held twice for a moment
 
 _WIDTHS: Final = {"BOOLEAN": 0.125, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+_OFFSET_BYTES: Final = 8
+"""What a text takes besides its bytes, one that is missing too."""
 _DICTIONARY: Final = (2, 8)
 """Encodings whose pages hold places in a dictionary."""
 _PREFIXES: Final = 7
@@ -126,11 +128,10 @@ def _chunk(content: Any, chunk: Any, column: Any) -> _Chunk:
                 raise ValueError(f"a page of {count} values")
             found.value_count += count
             found.plain_bytes += unpacked
-            if width is not None:
-                found.plain_bytes += count * width
-            elif encoding in _DICTIONARY:
+            found.plain_bytes += count * (_OFFSET_BYTES if width is None else width)
+            if width is None and encoding in _DICTIONARY:
                 found.repeated_count += count
-            elif encoding == _PREFIXES:
+            elif width is None and encoding == _PREFIXES:
                 found.plain_bytes += count * unpacked
         position += packed
     return found

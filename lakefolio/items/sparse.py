@@ -107,6 +107,9 @@ def from_parts(parts: dict[str, np.ndarray[Any, Any]]) -> Any:
     kind = bytes(parts["format"].item()).decode() if parts["format"].dtype.kind == "S" else str(parts["format"].item())
     if kind not in ("csc", "csr", "bsr", "dia", "coo"):
         raise ValueError(f"a matrix of the format {kind[:20]!r}")
+    for name in ("indices", "indptr", "offsets", "row", "col", "coords", "shape"):
+        if name in parts and parts[name].dtype.kind not in "iu":
+            raise ValueError(f"{name} of the dtype {parts[name].dtype}")
     made = getattr(sparse, f"{kind}_array" if parts.get("_is_array") else f"{kind}_matrix")
     data, shape = parts["data"], tuple(parts["shape"].tolist())
     if kind == "dia":

@@ -77,7 +77,7 @@ class TimestampHandler:
         try:
             text = json.loads(bytes(source.read()))
             moment = dt.datetime.fromisoformat(text)
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, RecursionError) as exc:
             raise IntegrityError(f"the stored timestamp can't be read: {exc}", kind="bad-content") from exc
         if _FRACTION.search(text):
             moment = need("pandas", "a timestamp in nanoseconds").Timestamp(text)

@@ -1,0 +1,52 @@
+"""Verified bytes in memory as a file: without a copy of the whole, and never taking memory for what is not there."""
+
+from __future__ import annotations
+
+import io
+import os
+
+__all__ = ["MemoryFile"]
+
+
+class MemoryFile(io.RawIOBase):
+    """A file to read, over memory that belongs to it."""
+
+    def __init__(self, content: memoryview) -> None:
+        """Stand at the start of ``content``."""
+        self._content = content
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be read in any order."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to so many bytes, all that are left by default."""
+        end = None if size is None or size < 0 else self._place + size
+        found = bytes(self._content[self._place : end])
+        self._place += len(found)
+        return found
+
+    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        """Fill memory as far as there are bytes, and return how many there were."""
+        room = memoryview(target).cast("B")
+        found = self._content[self._place : self._place + len(room)]
+        room[: len(found)] = found
+        self._place += len(found)
+        return len(found)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, which may lie behind the end."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._content)}[whence]
+        if start + offset < 0:
+            raise ValueError(f"a place before the start: {start + offset}")
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._place
