@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from sql.lake_tables import Rows, small_lake
 
+import lakefolio
 from lakefolio.format.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA
 from lakefolio.lineage.graph import Lineage, graph
 from lakefolio.model.derived import derive
@@ -285,3 +286,13 @@ def test_to_dict_is_json():
     told = json.loads(json.dumps(lineage(diamond(), "e4").to_dict()))
     assert told["roots"] == ["b:joined@3"]
     assert {"output": "b:joined@3", "input": "a:left@2", "run_id": "r1", "role": None} in told["edges"]
+
+
+def test_an_item_with_inputs_of_its_own_is_told_by_the_event_of_its_run(tmp_path) -> None:
+    lake = lakefolio.open(tmp_path / "lake")
+    lake.folio("f").add_json("raw", 1)
+    with lake.run("train"):
+        lake.folio("f").add_json("x", 2, inputs=["raw"])
+    (event,) = lake.lineage("f:x").upstream().to_openlineage("n")
+    assert [one["name"] for one in event["inputs"]] == ["f/raw"]
+    assert [one["name"] for one in event["outputs"]] == ["f/x"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
 
 __all__ = ["export"]
 
@@ -17,20 +21,95 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @command(example="lakefolio export --html lake.html")
+@click.argument("folio", required=False)
 @click.option(
     "--html",
     "target",
     metavar="FILE",
-    required=True,
-    help="The file to write, or an address: s3://bucket/site/index.html, or s3://bucket/site/ for index.html there.",
+    help="The page of the lake as one file: a path, or an address: s3://bucket/site/index.html, or s3://bucket/site/ "
+    "for index.html there.",
 )
+@click.option("--croissant", metavar="DIR", help="FOLIO's files with croissant.json, for tools of machine learning.")
+@click.option("--ro-crate", metavar="DIR", help="FOLIO's files with ro-crate-metadata.json, for archives.")
+@click.option(
+    "--openlineage",
+    metavar="FILE|URL",
+    help="Lineage of FOLIO, or of all, as events: a file, - for stdout, or a catalogue (http://localhost:5000).",
+)
+@click.option("--title", metavar="TEXT", help="What FOLIO is called where it is published.")
+@click.option("--description", metavar="TEXT", help="What it is.")
+@click.option("--license", metavar="ID|URL", help="Its licence, such as CC-BY-4.0.")
+@click.option("--author", "authors", multiple=True, metavar="NAME", help="Who made it; repeatable.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def export(app: App, target: str, force: bool) -> None:
-    """Freeze the page of lakefolio ui into one file that opens without a server.
+def export(
+    app: App,
+    folio: str | None,
+    target: str | None,
+    croissant: str | None,
+    ro_crate: str | None,
+    openlineage: str | None,
+    force: bool,
+    **words: Any,
+) -> None:
+    """Freeze the page of lakefolio ui, or publish a folio with a description that others read.
 
-    It loads nothing from anywhere. It holds the tables of runs and items, everything about the newest 200 runs and 300
-    items, and says what it leaves out. With --at it shows the lake as of then.
+    --html loads nothing from anywhere. It holds the tables of runs and items, everything about the newest 200 runs and
+    300 items, and says what it leaves out.
+
+    --croissant and --ro-crate write the files of FOLIO and their description into a new folder; both may name the same
+    one. What is not given is taken from the folio's metadata (license, title, description, authors).
+
+    With --at it is the lake as of then, such as a snapshot.
     """
+    forms = {"croissant": croissant, "ro-crate": ro_crate}
+    asked = [one for one in (target, openlineage, croissant or ro_crate) if one]
+    if len(asked) != 1:
+        raise click.UsageError("give --html, --openlineage, or --croissant and --ro-crate")
+    if target is not None:
+        _freeze(app, target, force)
+    elif openlineage is not None:
+        _tell(app, folio, openlineage, force)
+    elif folio is None:
+        raise click.UsageError("name the folio to publish: lakefolio export FOLIO --croissant DIR")
+    else:
+        _publish(app, folio, {form: place for form, place in forms.items() if place}, words)
+
+
+def _publish(app: App, folio: str, forms: Mapping[str, str], words: Mapping[str, Any]) -> None:
+    from lakefolio.interop.publishing import publish
+
+    lake = _lake(app, folio)
+    with app.output.working(f"publishing {folio}"):
+        for place in dict.fromkeys(forms.values()):
+            chosen = [form for form, other in forms.items() if other == place]
+            app.output.emit(publish(lake, folio, place, chosen, **words))
+
+
+def _lake(app: App, folio: str | None) -> Lake:
+    """Return the lake at ``--at``, which may name a snapshot of the folio."""
+    at, app.at = app.at, None
+    lake = app.open()
+    if at is None:
+        return lake
+    named = {one.name: one.target_version for one in lake.snapshots(folio)} if folio else {}
+    return lake.at(named.get(at, at))
+
+
+def _tell(app: App, folio: str | None, place: str, force: bool) -> None:
+    from lakefolio.interop.publishing import events_of, send_events
+
+    events = events_of(_lake(app, folio), folio)
+    if _ADDRESS.match(place):
+        count = send_events(events, place)
+        app.output.emit({"events": count, "address": place}, f"sent {counted(count, 'event')}")
+    elif place == "-":
+        app.output.print(app.output.json(events))
+    else:
+        _write(Path(place), (app.output.json(events) + "\n").encode(), force)
+        app.output.emit({"path": place, "events": len(events)}, f"wrote {place}: {counted(len(events), 'event')}")
+
+
+def _freeze(app: App, target: str, force: bool) -> None:
     from lakefolio.pages import freeze
 
     lake = app.open()

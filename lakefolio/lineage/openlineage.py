@@ -82,11 +82,12 @@ def run_events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
     """Return the events, oldest first; each validates against the specification's RunEvent."""
     inputs: dict[NodeId, dict[NodeId, None]] = {}
     outputs: dict[NodeId, dict[NodeId, None]] = {}
+    made_by = {edge.output: edge.input for edge in graph.edges if edge.input[0] == "run"}
     for edge in graph.edges:
         if edge.output[0] == "run":
             run = edge.output
         else:
-            run = ("run", edge.run_id) if edge.run_id else edge.output
+            run = ("run", edge.run_id) if edge.run_id else made_by.get(edge.output, edge.output)
             outputs.setdefault(run, {})[edge.output] = None
         if edge.input[0] == "run":  # what a run made names the run as its input
             outputs.setdefault(edge.input, {})[edge.output] = None

@@ -1,0 +1,48 @@
+"""What is said of a published folio as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from lakefolio.interop.publishing.files import PublishedFile
+from lakefolio.runs.record import RunManifest
+
+__all__ = ["Description", "license_address"]
+
+_SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What both forms say of a folio.
+
+    Attributes:
+        name: Its title.
+        description: What it is.
+        license: Address of its licence.
+        authors: Names of people.
+        url: Where it can be found.
+        version: The version of the lake, ``17``.
+        published_at: When that version was committed.
+        files: Its files.
+        runs: The runs that made them.
+    """
+
+    name: str
+    description: str
+    license: str
+    authors: Sequence[str]
+    url: str
+    version: int
+    published_at: datetime
+    files: Sequence[PublishedFile]
+    runs: Sequence[RunManifest]
+
+
+def license_address(text: str) -> str:
+    """Return the address of a licence that is given as one, or as its SPDX identifier."""
+    return f"https://spdx.org/licenses/{text}" if _SPDX.fullmatch(text) else text

@@ -1,0 +1,83 @@
+"""The lineage of a folio as OpenLineage events, in a file or sent to a catalogue (Marquez, DataHub, …)."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from lakefolio.errors import InvalidInputError, StorageError
+from lakefolio.lake import Lake
+from lakefolio.redaction import scrub_address
+
+__all__ = ["events_of", "send_events"]
+
+_TIMEOUT_S: Final = 30.0
+_PATH: Final = "/api/v1/lineage"
+
+
+def events_of(lake: Lake, folio: str | None = None) -> list[dict[str, Any]]:
+    """Return the events of all that made the items of a folio, or of the lake: one for each run, oldest first.
+
+    The id of a run is the same each time, so that a catalogue that is told twice knows it once.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in lake.items(folio):
+        for event in lake.lineage(f"{entry.folio}:{entry.item}").upstream().to_openlineage(lake.uri):
+            known = found.setdefault(event["run"]["runId"], event)
+            if known is event:
+                continue
+            for side in ("inputs", "outputs"):
+                names = {(one["namespace"], one["name"]) for one in known[side]}
+                known[side] += [one for one in event[side] if (one["namespace"], one["name"]) not in names]
+    return sorted(found.values(), key=lambda event: str(event["eventTime"]))
+
+
+def send_events(events: Iterable[Mapping[str, Any]], address: str) -> int:
+    """Send events to a catalogue, one request each, in order; return how many. Safe to repeat.
+
+    The key of OPENLINEAGE_API_KEY is sent along, if it is set.
+
+    Args:
+        events: The events.
+        address: ``https://host``, or the whole address of its endpoint; without a path ``/api/v1/lineage`` is meant.
+
+    Raises:
+        InvalidInputError: kind ``bad-uri``: it is no address of HTTP.
+        StorageError: kind ``catalogue``: it can't be reached or refuses; those before were sent.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InvalidInputError(
+            f"{scrub_address(address)!r} is no address of HTTP", kind="bad-uri", hint="write http://localhost:5000"
+        )
+    url = address if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{_PATH}"
+    headers = {"Content-Type": "application/json", "User-Agent": "lakefolio"}
+    if key := os.environ.get("OPENLINEAGE_API_KEY"):
+        headers["Authorization"] = f"Bearer {key}"
+    opener = urllib.request.build_opener(_NoRedirects())
+    count = 0
+    for event in events:
+        request = urllib.request.Request(url, json.dumps(event).encode(), headers, method="POST")
+        try:
+            with opener.open(request, timeout=_TIMEOUT_S):
+                count += 1
+        except (urllib.error.URLError, OSError, ValueError) as exc:
+            raise StorageError(
+                f"catalogue {scrub_address(url)} does not take event {count + 1}: {exc}",
+                kind="catalogue",
+                hint="check the address, and the key in OPENLINEAGE_API_KEY",
+                uri=scrub_address(url),
+            ) from exc
+    return count
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: the key would go along."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse."""

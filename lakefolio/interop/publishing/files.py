@@ -1,0 +1,105 @@
+"""The files of a published folio: each item's content as it is stored, under a name of its own."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.folio import Folio
+from lakefolio.interop.importing.source_files import digest_of
+from lakefolio.model.entries import Entry
+
+__all__ = ["DATA", "PublishedFile", "columns_of", "write_files"]
+
+DATA: Final = "data"
+_ENDINGS: Final = {"table": ".parquet", "array": ".npy", "sparse": ".npz", "json": ".json", "timestamp": ".json"}
+_TYPES: Final = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".npy": "application/x-npy",
+    ".npz": "application/x-npz",
+    ".json": "application/json",
+    ".safetensors": "application/x-safetensors",
+    ".skops": "application/x-skops",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file of a published folio.
+
+    Attributes:
+        entry: The item that it is, or is a part of.
+        path: Its path below the published folder, or the address of what lies elsewhere.
+        size_bytes: Its size; None for what lies elsewhere.
+        sha256: Its digest, hex; None for what lies elsewhere.
+        media_type: What it is.
+    """
+
+    entry: Entry
+    path: str
+    size_bytes: int | None
+    sha256: str | None
+    media_type: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies in the published folder."""
+        return self.sha256 is not None
+
+
+def write_files(folio: Folio, entries: Iterable[Entry], target: Path) -> list[PublishedFile]:
+    """Write the content of items below ``target``, verified; what they refer to elsewhere stays there."""
+    found = []
+    for entry in entries:
+        if entry.storage == "reference":
+            uri = str(entry.uri)
+            found.append(PublishedFile(entry, uri, entry.size_bytes, None, entry.media_type or _type_of(uri)))
+            continue
+        place = target / DATA / _file_name(entry)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folio.export(entry.item, place)
+        found += [_file(entry, path, target) for path in _files_of(place)]
+    return found
+
+
+def _files_of(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (one for one in sorted(place.rglob("*")) if one.is_file() and not one.is_symlink())
+    else:
+        yield place
+
+
+def _file(entry: Entry, path: Path, target: Path) -> PublishedFile:
+    own = entry.media_type if entry.kind == "artifact" else None
+    return PublishedFile(
+        entry,
+        path.relative_to(target).as_posix(),
+        path.stat().st_size,
+        digest_of(path, "sha256"),
+        own or _type_of(path.name),
+    )
+
+
+def _file_name(entry: Entry) -> str:
+    """Return the name of an item's file: the item's, ending as its content does."""
+    ending = _ENDINGS.get(entry.kind) or ""
+    if not ending and entry.kind not in ("artifact", "directory") and (entry.format or "").isalnum():
+        ending = f".{entry.format}"
+    if entry.kind == "artifact":
+        original = entry.details.get("filename")
+        ending = Path(original).suffix if isinstance(original, str) else ""
+    return entry.item if entry.item.endswith(ending) else entry.item + ending
+
+
+def _type_of(name: str) -> str:
+    return _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def columns_of(entry: Entry) -> list[tuple[str, str]]:
+    """Return name and type of a table's columns, as its handler recorded them."""
+    columns = entry.details.get("columns")
+    found: list[Any] = columns if isinstance(columns, list) else []
+    return [(str(one["name"]), str(one.get("dtype"))) for one in found if isinstance(one, dict) and "name" in one]

@@ -1,0 +1,137 @@
+"""Publishing a folio: its files, and what is said of it, in the forms that are asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, PlaceTakenError, nearest
+from lakefolio.format.names import new_id
+from lakefolio.interop.publishing.croissant import croissant
+from lakefolio.interop.publishing.description import Description, license_address
+from lakefolio.interop.publishing.files import write_files
+from lakefolio.interop.publishing.ro_crate import ro_crate
+from lakefolio.lake import Lake
+from lakefolio.render.report import Report
+from lakefolio.runs.record import RunManifest
+
+__all__ = ["FORMS", "publish"]
+
+FORMS: Final[Mapping[str, tuple[str, Callable[[Description], dict[str, Any]]]]] = {
+    "croissant": ("croissant.json", croissant),
+    "ro-crate": ("ro-crate-metadata.json", ro_crate),
+}
+"""Form -> the file that describes, and who writes it."""
+
+
+def publish(
+    lake: Lake,
+    folio: str,
+    target: str | Path,
+    forms: Iterable[str],
+    *,
+    title: str | None = None,
+    description: str | None = None,
+    license: str | None = None,
+    authors: Iterable[str] = (),
+    url: str | None = None,
+) -> Report:
+    """Write a folio as a folder with its files and a description of each form; it appears when it is complete.
+
+    What is not given is taken from the folio's metadata: ``title``, ``description``, ``license``, ``authors``, ``url``.
+    Archived items are left out.
+
+    Args:
+        lake: The lake, at the version to publish: ``lake.at("paper-v1")``.
+        folio: The folio.
+        target: The folder, which must not exist or be empty.
+        forms: ``croissant``, ``ro-crate`` or both.
+        title: What it is called; by default the folio's name.
+        description: What it is, in a sentence or more.
+        license: An SPDX identifier (``CC-BY-4.0``) or an address.
+        authors: Names of people; by default who committed the items.
+        url: Where it will be found; by default the lake's address.
+
+    Returns:
+        ``path``, ``files``, ``size_bytes``, ``version``, ``forms``.
+
+    Raises:
+        NotFoundError: There is no such folio.
+        InvalidInputError: kind ``no-license``: nobody said under which licence it is.
+        PlaceTakenError: Something is at ``target``.
+    """
+    chosen = list(dict.fromkeys(forms))
+    for form in chosen:
+        if form not in FORMS:
+            raise InvalidInputError(f"there is no form {form!r}", kind="bad-form", hint=nearest(form, FORMS), name=form)
+    version = lake.version
+    still = lake.at(version)
+    held = still.folio(folio)
+    entries = still.items(folio, archived=False)
+    if not entries:
+        raise NotFoundError(
+            f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, still.folios()), folio=folio
+        )
+    said = dict(held.metadata)
+    terms = license or said.get("license")
+    if not isinstance(terms, str) or not terms:
+        raise InvalidInputError(
+            f"folio {folio!r} has no licence, which a publication needs",
+            kind="no-license",
+            hint='give one, such as CC-BY-4.0, or note it: folio.metadata["license"] = "CC-BY-4.0"',
+            folio=folio,
+        )
+    place = Path(target).expanduser()
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise PlaceTakenError(f"{str(place)!r} exists already", hint="name a new or empty folder", path=str(place))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    scratch = place.with_name(f".{place.name}-{new_id()}")
+    scratch.mkdir()
+    try:
+        files = write_files(held, entries, scratch)
+        noted = said.get("authors")
+        told = Description(
+            name=title or str(said.get("title") or folio),
+            description=description or str(said.get("description") or f"Folio {folio} of a lakefolio lake."),
+            license=license_address(terms),
+            authors=list(authors) or (noted if isinstance(noted, list) else _committers(entries)),
+            url=url or str(said.get("url") or f"{lake.uri}#{folio}@{version}"),
+            version=version,
+            published_at=max((one.committed_at for one in entries), default=datetime.now(UTC)),
+            files=files,
+            runs=_runs(lake, entries),
+        )
+        for form in chosen:
+            name, write = FORMS[form]
+            text = json.dumps(write(told), indent=2, ensure_ascii=False, sort_keys=False)
+            (scratch / name).write_text(text + "\n", encoding="utf-8")
+        if place.exists():
+            place.rmdir()
+        scratch.rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Report(
+        path=str(place),
+        files=len([one for one in files if one.is_local]),
+        size_bytes=sum(one.size_bytes or 0 for one in files if one.is_local),
+        version=version,
+        forms=", ".join(chosen),
+    )
+
+
+def _committers(entries: Iterable[Any]) -> list[str]:
+    return sorted({one.author for one in entries if one.author}) or ["unknown"]
+
+
+def _runs(lake: Lake, entries: Iterable[Any]) -> list[RunManifest]:
+    found = []
+    for run_id in dict.fromkeys(one.run_id for one in entries if one.run_id):
+        try:
+            found.append(lake.get_run(run_id))
+        except LakefolioError:
+            continue  # what made an item is more than the item: it is published all the same
+    return found

@@ -1,0 +1,206 @@
+"""A published folio is what others' tools take: Croissant and RO-Crate by their rules, OpenLineage by file and HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lakefolio as lf
+from lakefolio.cli.app import cli
+from lakefolio.interop.publishing import events_of, publish, send_events
+
+FRAME = pd.DataFrame({"carrier name": ["UA"], "delay": [1.5], "ok": [True], "when": pd.to_datetime(["2024-01-01"])})
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(tmp_path / "lake", author="ada")
+    folio = lake.folio("exp/clf")
+    (tmp_path / "logs" / "a b").mkdir(parents=True)
+    (tmp_path / "logs" / "a b" / "x.txt").write_text("hi")
+    with lake.run("prepare", description="clean it"):
+        folio.add_table("raw", FRAME, description="raw rows", tags=["t"])
+    with lake.run("train") as run:
+        run.input("exp/clf:raw")
+        run.add_input("outside", "s3://bucket/key")
+        folio.add_numpy("w", np.arange(3)).add_json("conf", {"a": 1}).add_artifact("logs", tmp_path / "logs")
+    folio.add_artifact("note", b"hello")
+    folio.metadata.update({"license": "CC-BY-4.0", "description": "Test data."})
+    lake.snapshot("paper", folio="exp/clf")
+    folio.delete("w")
+    return lake
+
+
+def described(place: Path, name: str) -> dict[str, Any]:
+    return json.loads((place / name).read_text())
+
+
+def test_croissant_says_what_tables_hold(lake: lf.Lake, tmp_path: Path) -> None:
+    report = publish(lake, "exp/clf", tmp_path / "out", ["croissant"])
+    assert report.files == 4
+    found = described(tmp_path / "out", "croissant.json")
+    assert (found["license"], found["version"]) == ("https://spdx.org/licenses/CC-BY-4.0", f"{lake.version}.0.0")
+    (table,) = found["recordSet"]
+    types = {one["name"]: one["dataType"] for one in table["field"]}
+    assert types == {
+        "table/raw/carrier name": "sc:Text",
+        "table/raw/delay": "sc:Float",
+        "table/raw/ok": "sc:Boolean",
+        "table/raw/when": "sc:DateTime",
+    }
+    files = {one["@id"] for one in found["distribution"]}
+    ids = [*files, table["@id"], *(one["@id"] for one in table["field"])]
+    assert len(set(ids)) == len(ids)
+    assert not any(" " in one for one in ids)
+    assert {one["source"]["fileObject"]["@id"] for one in table["field"]} <= files
+
+
+def test_croissant_is_valid_and_its_tables_load(lake: lf.Lake, tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip(
+        "mlcroissant", reason="it brings pandas-stubs, which mypy would read: install it to check"
+    )
+    publish(lake, "exp/clf", tmp_path / "out", ["croissant"], authors=["Ada Lovelace"])
+    dataset = mlcroissant.Dataset(jsonld=str(tmp_path / "out" / "croissant.json"))
+    assert dataset.metadata.issues.errors == set()
+    assert dataset.metadata.issues.warnings == set()
+    (row,) = dataset.records("table/raw")
+    assert row["table/raw/delay"] == 1.5
+
+
+def test_what_is_said_of_files_is_so(lake: lf.Lake, tmp_path: Path) -> None:
+    publish(lake, "exp/clf", tmp_path / "out", ["croissant", "ro-crate"])
+    files = described(tmp_path / "out", "croissant.json")["distribution"]
+    everything = (tmp_path / "out" / "data").rglob("*")
+    there = {one.relative_to(tmp_path / "out").as_posix() for one in everything if one.is_file()}
+    assert {one["contentUrl"] for one in files} == there
+    for one in files:
+        content = (tmp_path / "out" / one["contentUrl"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == one["sha256"]
+        assert one["contentSize"] == f"{len(content)} B"
+
+
+def test_a_crate_tells_who_made_what_from_what(lake: lf.Lake, tmp_path: Path) -> None:
+    publish(lake, "exp/clf", tmp_path / "out", ["ro-crate"], title="A title")
+    graph = described(tmp_path / "out", "ro-crate-metadata.json")["@graph"]
+    entities = {one["@id"]: one for one in graph}
+    assert len(entities) == len(graph)
+    root = entities["./"]
+    assert (root["name"], root["description"], root["author"]) == ("A title", "Test data.", {"@id": "#ada"})
+    parts = {one["@id"] for one in root["hasPart"]}
+    assert parts == {"data/raw.parquet", "data/conf.json", "data/logs/a%20b/x.txt", "data/note"}
+    actions = {one["name"]: one for one in graph if one["@type"] == "CreateAction"}
+    assert actions["prepare"]["result"] == {"@id": "data/raw.parquet"}
+    assert actions["train"]["object"] == [{"@id": "data/raw.parquet"}, {"@id": "s3://bucket/key"}]
+    assert {one["@id"] for one in actions["train"]["result"]} == {"data/conf.json", "data/logs/a%20b/x.txt"}
+
+    def refs(value: Any) -> Iterator[str]:
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict) and set(one) == {"@id"}:
+                yield one["@id"]
+
+    named = {ref for one in graph for key, value in one.items() if key != "conformsTo" for ref in refs(value)}
+    assert named <= set(entities)
+
+
+def test_a_snapshot_is_published_as_it_was(lake: lf.Lake, tmp_path: Path) -> None:
+    then = lake.at(lake.snapshots("exp/clf")[0].target_version)
+    publish(then, "exp/clf", tmp_path / "out", ["croissant"], license="https://example.org/terms")
+    assert np.load(tmp_path / "out" / "data" / "w.npy").tolist() == [0, 1, 2]
+    assert described(tmp_path / "out", "croissant.json")["license"] == "https://example.org/terms"
+
+
+def test_what_lies_elsewhere_is_named_not_copied(lake: lf.Lake, tmp_path: Path) -> None:
+    FRAME.to_parquet(tmp_path / "far.parquet")
+    lake.folio("exp/clf").reference_table("far", tmp_path / "far.parquet")
+    publish(lake, "exp/clf", tmp_path / "out", ["croissant", "ro-crate"])
+    assert not (tmp_path / "out" / "data" / "far.parquet").exists()
+    parts = [one["@id"] for one in described(tmp_path / "out", "ro-crate-metadata.json")["@graph"]]
+    assert any("far.parquet" in one for one in parts)
+
+
+def test_refusals(lake: lf.Lake, tmp_path: Path) -> None:
+    with pytest.raises(lf.NotFoundError):
+        publish(lake, "exp/clg", tmp_path / "out", ["croissant"])
+    with pytest.raises(lf.InvalidInputError, match="no form"):
+        publish(lake, "exp/clf", tmp_path / "out", ["crate"])
+    del lake.folio("exp/clf").metadata["license"]
+    with pytest.raises(lf.InvalidInputError, match="no licence"):
+        publish(lake, "exp/clf", tmp_path / "out", ["croissant"])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(FileExistsError):
+        publish(lake, "exp/clf", tmp_path / "full", ["croissant"], license="MIT")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["full", "lake", "logs"]
+
+
+class _Catalogue(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.took.append((self.path, self.headers.get("Authorization"), json.loads(body)))  # type: ignore[attr-defined]
+        self.send_response(201 if self.server.good else 503)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def catalogue() -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), _Catalogue)
+    server.took, server.good = [], True  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_events_reach_a_catalogue(lake: lf.Lake, catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "sesame")
+    events = events_of(lake, "exp/clf")
+    made = {out["name"]: event for event in events for out in event["outputs"]}
+    assert "exp/clf/raw" in [one["name"] for one in made["exp/clf/conf"]["inputs"]]
+    assert made["exp/clf/conf"] is made["exp/clf/logs"]
+    address = f"http://127.0.0.1:{catalogue.server_port}"
+    assert send_events(events, address) == len(events)
+    assert [one[2] for one in catalogue.took] == events
+    assert {one[:2] for one in catalogue.took} == {("/api/v1/lineage", "Bearer sesame")}
+    catalogue.good = False
+    with pytest.raises(lf.StorageError) as caught:
+        send_events(events, f"{address}/own/path")
+    assert "sesame" not in str(caught.value)
+    assert catalogue.took[-1][0] == "/own/path"
+    with pytest.raises(lf.InvalidInputError):
+        send_events(events, "file:///etc/passwd")
+
+
+def test_the_command(lake: lf.Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = lake.uri.removeprefix("file://")
+
+    def run(*args: str) -> Any:
+        with pytest.raises(SystemExit) as caught:
+            cli(["export", *args, "--lake", place])
+        return caught.value.code
+
+    out = str(tmp_path / "out")
+    assert run("exp/clf", "--croissant", out, "--ro-crate", out, "--author", "Ada") == 0
+    assert {one.name for one in Path(out).iterdir()} == {"croissant.json", "data", "ro-crate-metadata.json"}
+    assert run("exp/clf", "--openlineage", str(tmp_path / "events.json")) == 0
+    assert len(json.loads((tmp_path / "events.json").read_text())) == 2
+    capsys.readouterr()
+    assert run("exp/clf", "--croissant", str(tmp_path / "then"), "--at", "paper") == 0
+    assert (tmp_path / "then" / "data" / "w.npy").exists()
+    capsys.readouterr()
+    assert run("--openlineage", "-") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert run("--croissant", out) == 2
+    assert run("exp/clf") == 2
