@@ -148,3 +148,9 @@ def test_importing_lakefolio_imports_nothing_heavy() -> None:
     code = f"import sys, lakefolio; print([m for m in sys.modules if m in {heavy!r}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_two_files_of_tests_are_called_alike() -> None:
+    """They are no packages: pytest collects none of two that have one name."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)

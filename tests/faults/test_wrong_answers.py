@@ -91,8 +91,8 @@ class Lies:
     def told(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         get, find, stream = LocalStore.get, LocalStore.find, LocalStore.get_stream
 
-        def streamed(store: LocalStore, key: str, *args: Any) -> Iterator[memoryview]:
-            yield memoryview(self.answer(key, lambda: b"".join(bytes(one) for one in stream(store, key, *args))))
+        def streamed(store: LocalStore, key: str, *args: Any, **more: Any) -> Iterator[memoryview]:
+            yield memoryview(self.answer(key, lambda: b"".join(map(bytes, stream(store, key, *args, **more)))))
 
         with monkeypatch.context() as patched:
             patched.setattr(LocalStore, "get", lambda store, key: self.answer(key, partial(get, store, key)))
