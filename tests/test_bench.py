@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lakefolio.testing.need import need, need_program
+
 BENCH = Path(__file__).parent / "bench"
 
 
@@ -15,11 +17,15 @@ BENCH = Path(__file__).parent / "bench"
     ("arguments", "said"),
     [
         (["bench_commits.py", "--places", "local", "--writers", "1", "2", "--seconds", "0.1"], "two bare requests"),
+        (["bench_pages.py", "--runs", "20", "--points", "50", "--nodes", "9", "--entries", "0"], "done"),
         (["bench_runs.py", "--points", "100", "--runs", "30", "--mlflow", "none"], "the first after a commit"),
     ],
     ids=lambda value: value[0].removesuffix(".py") if isinstance(value, list) else "",
 )
 def test_a_bench_runs_to_its_end(tmp_path: Path, arguments: list[str], said: str) -> None:
+    if arguments[0] == "bench_pages.py":
+        need("playwright", "test")
+        need_program("chromium", "test")
     command = [sys.executable, str(BENCH / arguments[0]), *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lakefolio.lake import Lake
+    from lakefolio.model.entries import Entry
 
 __all__ = ["QUESTIONS", "Answers"]
 
@@ -28,6 +29,7 @@ RUNS: Final = 20_000
 ITEMS: Final = 2_000
 KEYS: Final = 200
 CHANGES: Final = 500
+FOLIOS: Final = 2_000
 COMMITS: Final = 100
 COMPARED: Final = 20
 WIDTH: Final = 1_000
@@ -71,8 +73,8 @@ _ITEM_COLUMNS: Final = {
     "run_id": "text",
     "archived": "text",
 }
-_AT_ONCE: Final = ("head", "preview")
-"""Questions that are answered without SQL, and so while another is."""
+_AT_ONCE: Final = ("head", "lake", "items", "item", "preview")
+"""Questions that are answered without SQL (``items`` if it can be), and so while another is."""
 
 _FOUND: Final = """
 select 'item' as type, folio || ':' || item as name, kind, description, tags from items
@@ -90,7 +92,7 @@ class Answers:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._lock = threading.Lock()
-        self._querying = threading.Lock()  # DuckDB fails where two threads are the first to scan one Arrow table
+        self._querying = threading.RLock()  # DuckDB fails where two threads are the first to scan one Arrow table
         self._past: OrderedDict[str, Lake] = OrderedDict()
         self._points: OrderedDict[tuple[str, str], dict[str, np.ndarray[Any, Any]]] = OrderedDict()
 
@@ -134,12 +136,8 @@ class Answers:
     # -- the lake --------------------------------------------------------------------------------------------
 
     def lake(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Say what the lake is, which versions there are, and the snapshots."""
-        counts = _rows(
-            lake,
-            "select (select count(*) from items) as items, (select count(distinct folio) from items) as folios, "
-            "(select count(*) from runs) as runs, (select max(committed_at) from commits) as committed_at",
-        )[0]
+        """Say what the lake is, and the snapshots: what is known without going through its history."""
+        folios = lake.folios()
         return plain(
             {
                 "uri": lake.uri,
@@ -147,7 +145,9 @@ class Answers:
                 "newest": self._lake.version,
                 "description": lake.description,
                 "tags": lake.tags,
-                **counts,
+                "folios": len(folios),
+                # every run of this library notes its environment; others are still a click away
+                "runs": any(name == "environments" or name.startswith("runs/") for name in folios),
                 "snapshots": [
                     {
                         "name": one.name,
@@ -162,6 +162,11 @@ class Answers:
                 ],
             }
         )
+
+    def when(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+        """Return when the lake was changed last."""
+        commits = lake.log(1)
+        return plain({"committed_at": commits[0].committed_at if commits else None})
 
     def head(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return the newest version: what a page asks again and again to see whether something happened."""
@@ -241,6 +246,33 @@ class Answers:
         Asked with ``q`` (part of a name, description or tag), ``folio``, ``kind``, and ``sort`` (a column; ``-`` before
         it for falling order).
         """
+        sort = asked.get("sort") or "-version"
+        if sort.removeprefix("-") not in _ITEM_COLUMNS:
+            hint = nearest(sort, _ITEM_COLUMNS)
+            raise InvalidInputError(f"items have no column {sort!r}", kind="bad-sort", hint=hint)
+        lake = lake.at(lake.version)  # one state for all that is read
+        chosen = asked.get("folio")
+        folios = lake.folios()
+        entries: list[Entry] = []
+        for folio in [chosen] if chosen else folios:
+            if len(entries) > ITEMS:
+                break
+            entries += lake.items(folio)
+        whole = len(entries) <= ITEMS
+        if not whole and (asked.get("q") or asked.get("kind") or asked.get("sort")):
+            with self._querying:
+                return self._found_items(lake, asked, sort)
+        found = sorted(filter(_asked_for(asked), entries), key=lambda one: (one.folio, one.item))
+        if whole:
+            column, falls = sort.removeprefix("-"), sort.startswith("-")
+            found.sort(key=lambda one: _order(getattr(one, column), falls), reverse=falls)
+        values = {name: [getattr(one, name) for one in found[:ITEMS]] for name in _ITEM_COLUMNS}
+        total = len(found) if whole else None
+        counts = Counter(one.folio for one in found) if whole else dict.fromkeys(folios)
+        return _listed(values, total, counts, Counter(one.kind for one in found) if whole else {})
+
+    def _found_items(self, lake: Lake, asked: Mapping[str, str], sort: str) -> Any:
+        """Ask the views, which read every row of a large lake."""
         wanted, params = ["true"], {}
         for name in ("folio", "kind"):
             if asked.get(name):
@@ -250,36 +282,28 @@ class Answers:
             text = "concat_ws(' ', folio, item, kind, description, array_to_string(tags, ' '))"
             wanted.append(f"contains(lower({text}), lower($q))")
             params["q"] = asked["q"]
-        sort = asked.get("sort") or "-version"
-        column = sort.removeprefix("-")
-        if column not in _ITEM_COLUMNS:
-            raise InvalidInputError(
-                f"items have no column {column!r}", kind="bad-sort", hint=nearest(column, _ITEM_COLUMNS)
-            )
-        order = f"{column} {'desc' if sort.startswith('-') else 'asc'} nulls last, folio, item"
         where = " and ".join(wanted)
+        order = f"{sort.removeprefix('-')} {'desc' if sort.startswith('-') else 'asc'} nulls last, folio, item"
         query = f"select {', '.join(_ITEM_COLUMNS)} from items where {where} order by {order} limit {ITEMS}"
         found = lake.sql(query, params or None).to_arrow_table()
-        columns = [
-            {"name": name, "type": kind, "values": [_shown(one) for one in found.column(name).to_pylist()]}
-            for name, kind in _ITEM_COLUMNS.items()
-        ]
-        counts = lake.sql(f"select folio, kind, count(*) from items where {where} group by all", params or None)
-        grouped = counts.fetchall()
-        return {
-            "columns": columns,
-            "rows": len(found),
-            "total": sum(count for _, _, count in grouped),
-            "folios": _summed(grouped, 0),
-            "kinds": _summed(grouped, 1),
-        }
+        grouped = lake.sql(f"select folio, kind, count(*) from items where {where} group by all", params or None)
+        folios: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
+        for folio, kind, count in grouped.fetchall():
+            folios[folio] += count
+            kinds[kind] += count
+        values = {name: found.column(name).to_pylist() for name in _ITEM_COLUMNS}
+        return _listed(values, kinds.total(), folios, kinds)
 
     def item(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return everything known about an item but its content: facts, neighbours, history."""
+        """Return what is known about an item by itself: facts, and whether it is the newest of its name."""
         entry = lake.item(_given(asked, "ref"))
-        lineage = lake.lineage(entry.ref)
-        events = lake.history(f"{entry.folio}:{entry.item}")
-        info = lake.folio(entry.folio).item_info(entry.ref)
+        name = f"{entry.folio}:{entry.item}"
+        try:
+            latest, deleted = lake.item(name).version, False
+        except NotFoundError as exc:
+            at = exc.objects.get("deleted_at")
+            latest, deleted = at if isinstance(at, int) else entry.version, True
         return plain(
             {
                 "ref": entry.ref,
@@ -287,14 +311,24 @@ class Answers:
                 "item": entry.item,
                 "kind": entry.kind,
                 "version": entry.version,
-                "latest_version": events[0].version,
-                "deleted": events[0].op == "delete",
+                "latest_version": latest,
+                "deleted": deleted,
                 "purged": lake.is_purged(entry),
                 "storage": entry.storage,
                 "uri": entry.uri,
                 "run_id": entry.run_id,
                 "message": entry.message,
-                "info": info,
+                "info": lake.folio(entry.folio).item_info(entry.ref),
+            }
+        )
+
+    def around(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+        """Return what an item was made of, what was made of it, and its history."""
+        entry = lake.item(_given(asked, "ref"))
+        lineage = lake.lineage(entry.ref)
+        events = lake.history(f"{entry.folio}:{entry.item}")
+        return plain(
+            {
                 "inputs": [node.to_dict() for node in lineage.upstream(1)],
                 "dependents": [node.to_dict() for node in lineage.downstream(1)],
                 "history": [one.to_dict() for one in events[:CHANGES]],
@@ -340,6 +374,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
     method.__name__: method
     for method in (
         Answers.lake,
+        Answers.when,
         Answers.head,
         Answers.storage,
         Answers.runs,
@@ -347,6 +382,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
         Answers.curves,
         Answers.items,
         Answers.item,
+        Answers.around,
         Answers.preview,
         Answers.lineage,
         Answers.log,
@@ -386,7 +422,7 @@ def _shown(value: Any) -> Any:
     """Return a value of a column: a number, a text or None; times are milliseconds since 1970, lists one text."""
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(str(one) for one in value)
     if isinstance(value, bool):
         return "yes" if value else ""
@@ -433,11 +469,42 @@ def _points(lake: Lake, ids: list[str]) -> dict[str, Any]:
     return found
 
 
-def _summed(grouped: list[Any], position: int) -> list[list[Any]]:
-    totals: dict[str, int] = {}
-    for row in grouped:
-        totals[row[position]] = totals.get(row[position], 0) + row[2]
-    return [[name, count] for name, count in sorted(totals.items())][:CHANGES]
+def _asked_for(asked: Mapping[str, str]) -> Callable[[Entry], bool]:
+    kind, text = asked.get("kind"), (asked.get("q") or "").lower()
+
+    def wanted(one: Entry) -> bool:
+        if kind and one.kind != kind:
+            return False
+        return not text or text in " ".join([one.folio, one.item, one.kind, one.description or "", *one.tags]).lower()
+
+    return wanted
+
+
+def _order(value: Any, falls: bool) -> Any:
+    """Return what a value of a column is sorted by; rows without one come last either way."""
+    if isinstance(value, tuple):
+        value = ", ".join(value)
+    return (value is not None) == falls, 0 if value is None else value
+
+
+def _listed(
+    values: Mapping[str, list[Any]],
+    total: int | None,
+    folios: Mapping[str, int | None],
+    kinds: Mapping[str, int | None],
+) -> dict[str, Any]:
+    """Return items as a page gets them; ``total`` is None where nobody counted."""
+    columns = [
+        {"name": name, "type": kind, "values": [_shown(one) for one in values[name]]}
+        for name, kind in _ITEM_COLUMNS.items()
+    ]
+    return {
+        "columns": columns,
+        "rows": len(columns[0]["values"]),
+        "total": total,
+        "folios": sorted(folios.items())[:FOLIOS],
+        "kinds": sorted(kinds.items()),
+    }
 
 
 def _size(points: Mapping[str, Any]) -> int:

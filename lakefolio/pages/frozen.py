@@ -32,7 +32,7 @@ ITEMS: Final = 300
 BYTES: Final = 64 * 2**20
 _WIDTH: Final = "500"
 _SCRIPTS: Final = (
-    *("vendor/htm-preact.js", "vendor/uplot.js", "vendor/dagre.js"),
+    *("vendor/htm-preact.js", "vendor/uplot.js"),
     *("core.js", "frozen.js", "table.js", "plots.js", "runs.js", "items.js", "lineage.js", "history.js", "app.js"),
 )
 _STYLES: Final = ("vendor/uplot.css", "style.css")
@@ -85,7 +85,7 @@ def freeze(lake: Lake, *, progress: Callable[[str], Any] | None = None) -> Froze
     version = lake.version
     answers = Answers(lake.at(version))
     kept = _Kept(answers)
-    for question in ("lake", "runs", "items", "storage", "log"):
+    for question in ("lake", "when", "runs", "items", "storage", "log"):
         tell(f"freezing {question}")
         kept.keep(question, must=True)
     runs = _column(kept.found["runs?"], "run_id")
@@ -105,6 +105,7 @@ def freeze(lake: Lake, *, progress: Callable[[str], Any] | None = None) -> Froze
         exact = kept.keep("item", ref=ref).get("ref", ref)
         for name in {ref, exact}:
             kept.same("item", ref, name)
+            kept.keep("around", ref=name)
             kept.keep("lineage", ref=name)
         kept.keep("preview", ref=exact)
         done += 1

@@ -77,21 +77,44 @@ def test_items_are_filtered_and_sorted_by_the_lake(answers: Answers) -> None:
     assert asked(answers, "items", q="' or 1=1 --")["total"] == 0
 
 
+def test_a_long_list_of_items_begins_at_once_and_is_searched_by_the_views(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asked(answers, "items", q="a", sort="size_bytes")
+    monkeypatch.setattr("lakefolio.pages.answers.ITEMS", 3)
+    first = asked(answers, "items")
+    assert (first["rows"], first["total"], len(first["folios"])) == (3, None, 5)
+    assert column(first, "folio") == sorted(column(first, "folio"))
+    found = asked(answers, "items", q="a", sort="size_bytes")
+    assert (found["rows"], found["total"]) == (3, whole["total"])
+    assert column(found, "item") == column(whole, "item")[:3]
+    assert (found["folios"], found["kinds"]) == (whole["folios"], whole["kinds"])
+
+
+def test_a_deleted_item_says_so(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("a").add("b", 1).delete("b")
+    data = asked(Answers(lake), "item", ref="a:b@1")
+    assert (data["deleted"], data["version"], data["latest_version"]) == (True, 1, 2)
+
+
 def test_everything_is_told_as_of_a_version(answers: Answers) -> None:
     old = asked(answers, "items", at="3")
     assert sorted(column(old, "item")) == ["clean", "config", "raw"]
     assert asked(answers, "lake", at="3")["version"] == 3
+    assert asked(answers, "when", at="3")["committed_at"] < asked(answers, "when")["committed_at"]
     assert asked(answers, "runs", at="3")["rows"] == 0
     with pytest.raises(lf.NotFoundError):
         asked(answers, "items", at="9999")
 
 
 def test_an_item_comes_with_its_neighbours_and_history(answers: Answers) -> None:
+    around = asked(answers, "around", ref="shop/eu:raw")
+    assert [one["reason"] for one in around["history"]] == ["overwrite", "add"]
     data = asked(answers, "item", ref="shop/eu:raw")
-    assert [one["reason"] for one in data["history"]] == ["overwrite", "add"]
     assert data["version"] == data["latest_version"]
     assert data["info"]["num_rows"] == 2
-    clean = asked(answers, "item", ref="shop/eu:clean")
+    clean = asked(answers, "around", ref="shop/eu:clean")
     assert [one["ref"] for one in clean["inputs"]] == ["shop/eu:raw@1"]
     assert len([one for one in clean["dependents"] if one["type"] == "run"]) == 3
     first = asked(answers, "item", ref="shop/eu:raw@1")

@@ -160,7 +160,7 @@ def test_what_a_lake_holds_is_never_html(page: Page) -> None:
     title = page.title()
     for path in (*PAGES, "item?ref=shop/eu:config", "item?ref=shop/eu:notes", "item?ref=shop/eu:drawing"):
         go(page, path)
-        page.locator(".waiting").wait_for(state="detached")
+        page.locator("#app:not(:has(.waiting))").wait_for()
         page.wait_for_timeout(50)
         assert page.locator("#app [onerror], #app script, #app img:not(.picture)").count() == 0
     go(page, "item?ref=shop/eu:config")
@@ -263,7 +263,7 @@ def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServ
     for path in (*PAGES, "item?ref=shop/eu:raw", "lineage?ref=shop/eu:clean", "run?id=" + run_ids(page)[0]):
         go(page, path)
         page.locator("main *").first.wait_for()
-        page.locator(".waiting").wait_for(state="detached")
+        page.locator("#app:not(:has(.waiting))").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
     context.close()
 
@@ -272,13 +272,13 @@ def test_every_control_has_a_name(page: Page) -> None:
     ids = run_ids(page)
     for path in (
         *PAGES,
-        f"compare?runs={ids[0]},{ids[1]}",
+        f"compare?runs={ids[0]}%0A{ids[1]}",
         "item?ref=shop/eu:raw",
         "lineage?ref=shop/eu:clean",
         "diff?a=1",
     ):
         go(page, path)
-        page.locator(".waiting").wait_for(state="detached")
+        page.locator("#app:not(:has(.waiting))").wait_for()
         tree = page.locator("body").aria_snapshot()
         nameless = re.findall(
             r"- (?:link|button|checkbox|combobox|slider|searchbox|textbox|img)(?: \[[^\]]*\])*:?\n", tree
@@ -299,7 +299,7 @@ def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop:
     assert names(page)[0] == "train-2"
     ids = run_ids(page)
     for path, wanted in (
-        (f"compare?runs={ids[0]},{ids[1]}", "2 runs side by side"),
+        (f"compare?runs={ids[0]}%0A{ids[1]}", "2 runs side by side"),
         (f"run?id={ids[2]}", "train-0"),
         ("item?ref=shop/eu:raw", "raw"),
         ("history", "History"),
@@ -310,7 +310,7 @@ def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop:
         go(page, path)
         page.get_by_role("heading", name=wanted).first.wait_for()
         assert page.get_by_role("alert").count() == 0, path
-    go(page, f"compare?runs={ids[0]},{ids[1]}")
+    go(page, f"compare?runs={ids[0]}%0A{ids[1]}")
     page.get_by_role("img", name="curve of loss for train-2, train-1").wait_for()
     go(page, "lineage?ref=shop/eu:clean&depth=1")
     page.get_by_text("5 nodes").wait_for()

@@ -62,7 +62,7 @@ def test_the_address_gives_a_cookie_that_opens_the_rest(server: PageServer) -> N
     again = ask(server, "/", token=False, Cookie=cookie.split(";")[0])
     assert (again.status, again.body) == (200, first.body)
     assert again.headers["Set-Cookie"] is None
-    assert json.loads(ask(server, "/api/lake").body)["runs"] == 4
+    assert json.loads(ask(server, "/api/lake").body)["runs"] is True
 
 
 def test_every_address_wants_the_token(server: PageServer) -> None:

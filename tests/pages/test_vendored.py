@@ -17,5 +17,5 @@ def test_vendored_files_are_those_of_the_packages() -> None:
 
 
 def test_licences_lie_beside_them() -> None:
-    for name in ("htm", "preact", "uplot", "dagre"):
+    for name in ("htm", "preact", "uplot"):
         assert len((VENDOR / f"LICENSE-{name}.txt").read_text()) > 500

@@ -5,6 +5,7 @@
   const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
   const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"] };
   const POLL_MS = 4000;
+  const TIMED = 20000; // the time of a longer history would be waited for, and all else with it
 
   function Search() {
     const [text, setText] = useState(""), [found, setFound] = useState(null), [open, setOpen] = useState(false), box = useRef(null), route = useRoute();
@@ -37,13 +38,13 @@
 
   /** Which version the whole page shows: a slider over all of them, with the snapshots. */
   function Versions({ lake }) {
-    const route = useRoute(), newest = lake.newest, at = route.at ? lake.version : newest, [moving, setMoving] = useState(null), timer = useRef(0);
+    const route = useRoute(), newest = lake.newest, at = route.at ? lake.version : newest, when = useAnswer("when", {}, lake.version > TIMED).data?.committed_at, [moving, setMoving] = useState(null), timer = useRef(0);
     const to = version => go(route.page, route.params, String(version) === String(newest) ? "" : String(version));
     useEffect(() => setMoving(null), [route.at, lake.version]);
     const slide = value => { setMoving(value); clearTimeout(timer.current); timer.current = setTimeout(() => to(value), 120); };
     return html`<div class=${"versions" + (route.at ? " past" : "")}>
-      <label><span class="hidden">version</span><input type="range" min="1" max=${newest} value=${moving ?? at} disabled=${newest < 2} aria-valuetext=${`version ${at}, ${time(lake.committed_at)}`} onInput=${e => slide(Number(e.target.value))}/></label>
-      <span class="at">@${moving ?? at} <small><${Time} at=${lake.committed_at}/></small></span>
+      <label><span class="hidden">version</span><input type="range" min="1" max=${newest} value=${moving ?? at} disabled=${newest < 2} aria-valuetext=${`version ${at}, ${when ? time(when) : ""}`} onInput=${e => slide(Number(e.target.value))}/></label>
+      <span class="at">@${moving ?? at} <small>${when && html`<${Time} at=${when}/>`}</small></span>
       ${lake.snapshots.length > 0 && html`<select aria-label="snapshot" value="" onChange=${e => e.target.value && to(e.target.value)}><option value="">snapshots</option>${[...lake.snapshots].reverse().slice(0, 200).map(one => html`<option value=${one.version}>${one.name}${one.folio ? ` (${one.folio})` : ""} @${one.version}</option>`)}</select>`}
       ${route.at && html`<a class="button primary" href=${href(route.page, route.params, "")}>back to now</a>`}</div>`;
   }

@@ -18,7 +18,7 @@
       clearTimeout(timer.current);
       timer.current = setTimeout(() => amend({ q: value }), whole === false ? 250 : 0);
     }
-    return html`<${Shown} of=${answer}>${data => !data.total && !params.folio && !params.kind && !params.q
+    return html`<${Shown} of=${answer}>${data => !data.rows && !params.folio && !params.kind && !params.q
       ? html`<${Empty} title="No items yet"><p>Add the first:</p><pre>lake.folio("experiments/first").add("config", {"lr": 0.01})</pre></${Empty}>`
       : html`<${ItemTable} data=${data} text=${text} onFilter=${filter} local=${data.rows === data.total}/>`}</${Shown}>`;
   }
@@ -38,11 +38,12 @@
     const order = useMemo(() => arranged(data.columns, data.rows, local ? text : "", local ? sort : ""), [data, text, sort, local]);
     const choose = (name, list, word) => html`<select aria-label=${word} value=${params[name] || ""} onChange=${e => amend({ [name]: e.target.value })}>
       <option value="">every ${word}</option>${params[name] && !list.some(([one]) => one === params[name]) && html`<option value=${params[name]}>${params[name]}</option>`}
-      ${list.map(([one, count]) => html`<option value=${one}>${one} (${number(count)})</option>`)}</select>`;
+      ${list.map(([one, count]) => html`<option value=${one}>${one}${count == null ? "" : ` (${number(count)})`}</option>`)}</select>`;
     return html`<div class="whole"><div class="tools">
         <input class="filter" type="search" value=${text} onInput=${e => onFilter(e.target.value)} placeholder=${local ? "filter: raw  kind:table  size_bytes>1e6" : "filter by name, description, tag"} aria-label="filter items"/>
         ${choose("folio", data.folios, "folio")}${choose("kind", data.kinds, "kind")}
-        <span class="muted" role="status">${local && order.length < data.rows ? `${number(order.length)} of ` : ""}${counted(data.total, "item")}${local ? "" : `, the first ${number(data.rows)} shown`}</span>
+        <span class="muted" role="status">${data.total == null ? `the first ${counted(data.rows, "item")} of ${number(data.folios.length)} folios: choose one, or filter`
+          : `${local && order.length < data.rows ? `${number(order.length)} of ` : ""}${counted(data.total, "item")}${local ? "" : `, the first ${number(data.rows)} shown`}`}</span>
         <${Columns} columns=${columns} shownNames=${new Set(picked.map(one => one.name))} onChange=${all => { setNames(all); remembered("items.columns", all); }}/></div>
       ${order.length ? html`<${Table} columns=${picked} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${row => go("item", { ref: refOf(row) })} label="items"/>`
         : html`<${Empty} title="No item is like that"><p>Loosen the filter, or choose another folio or kind.</p></${Empty}>`}</div>`;
@@ -71,7 +72,7 @@
     const answer = useAnswer("preview", { ref: reference });
     return html`<section class="preview"><h2>Preview</h2><${Shown} of=${answer}>${data => html`<div>
       ${data.type === "table" && html`<div><div class="scroll tall"><table class="rows"><thead><tr class="stats">${data.columns.map(one => html`<th scope="col"><${Stat} of=${one}/></th>`)}</tr></thead>
-        <tbody>${data.rows.map(row => html`<tr>${row.map((one, i) => html`<td class=${typeof one === "number" ? "number" : ""} title=${one == null ? "missing" : String(one)}>${one == null ? html`<span class="missing">null</span>` : number(one)}</td>`)}</tr>`)}</tbody></table></div>
+        <tbody>${data.rows.map(row => html`<tr>${row.map((one, i) => html`<td class=${/Int|Float|Decimal/.test(data.columns[i].dtype) ? "number" : ""} title=${one == null ? "missing" : String(one)}>${one == null ? html`<span class="missing">null</span>` : number(one)}</td>`)}</tr>`)}</tbody></table></div>
         <p class="muted">${counted(data.rows.length, "row")}${data.row_count != null ? ` of ${number(data.row_count)}` : ""}${data.note ? `; ${data.note}` : ""}</p></div>`}
       ${data.type === "array" && html`<div class="array"><${Facts} rows=${[["shape", data.shape.join(" × ") || "scalar"], ["dtype", data.dtype], ["range", data.min != null && `${number(data.min)} … ${number(data.max)}`],
           ["mean", data.mean != null && number(data.mean)], ["std", data.std != null && number(data.std)], ["missing", data.missing || null]]}/>
@@ -110,14 +111,21 @@
           ["reference to", data.uri && html`<code>${data.uri}</code>`], ["media type", info.media_type], ["digest", info.checksum && html`<code title=${info.checksum}>${info.checksum.slice(0, 20)}…</code>`],
           ["code", info.code && html`<pre>${info.code}</pre>`], ["archived", info.archived && "yes"], ["read it", html`<code>lake.folio("${data.folio}").get("${data.item}")</code>`]]}/>
         ${!data.purged && html`<${Preview} reference=${data.ref}/>`}
-        <div class="columns"><${Neighbours} title="Made of" of=${data.inputs} none="no inputs are noted"/><${Neighbours} title="Used by" of=${data.dependents} none="nothing yet"/>
-          ${Object.keys(metadata).length > 0 && html`<section><h2>Metadata</h2><div class="json"><${Json} value=${metadata} open=${true}/></div></section>`}</div>
-        ${(data.inputs.length > 0 || data.dependents.length > 0) && html`<p><a class="button" href=${href("lineage", { ref: data.ref })}>Lineage as a graph</a></p>`}
-        <section><h2>History <small>${counted(data.history_count, "change")}</small></h2><div class="scroll"><table class="rows"><thead><tr><th scope="col" class="number">version</th><th scope="col">when</th><th scope="col">change</th><th scope="col">author</th><th scope="col" class="number">size</th><th scope="col" class="number">rows</th><th scope="col">message</th></tr></thead>
-          <tbody>${data.history.map((one, i) => html`<tr class=${one.version === data.version ? "chosen" : ""}><td class="number">${one.op === "put" ? html`<a href=${href("item", { ref: `${name}@${one.version}` })}>${one.version}</a>` : one.version}</td><td><${Time} at=${one.committed_at}/></td>
-            <td>${one.reason || one.op}${one.purged ? " (purged)" : ""}${i + 1 < data.history.length ? html` <a class="muted" href=${href("diff", { a: one.version - 1, b: one.version, folio: data.folio })}>diff</a>` : ""}</td><td>${one.author}</td><td class="number">${bytes(one.size_bytes)}</td><td class="number">${number(one.row_count)}</td><td>${one.message}</td></tr>`)}</tbody></table></div></section>
+        ${Object.keys(metadata).length > 0 && html`<section><h2>Metadata</h2><div class="json"><${Json} value=${metadata} open=${true}/></div></section>`}
+        <${Around} reference=${data.ref} name=${name} folio=${data.folio} version=${data.version}/>
       </article>`;
     }}</${Shown}>`;
+  }
+
+  function Around({ reference, name, folio, version }) {
+    const answer = useAnswer("around", { ref: reference });
+    return html`<${Shown} of=${answer}>${data => html`<div class="around">
+        <div class="columns"><${Neighbours} title="Made of" of=${data.inputs} none="no inputs are noted"/><${Neighbours} title="Used by" of=${data.dependents} none="nothing yet"/></div>
+        ${(data.inputs.length > 0 || data.dependents.length > 0) && html`<p><a class="button" href=${href("lineage", { ref: reference })}>Lineage as a graph</a></p>`}
+        <section><h2>History <small>${counted(data.history_count, "change")}</small></h2><div class="scroll"><table class="rows"><thead><tr><th scope="col" class="number">version</th><th scope="col">when</th><th scope="col">change</th><th scope="col">author</th><th scope="col" class="number">size</th><th scope="col" class="number">rows</th><th scope="col">message</th></tr></thead>
+          <tbody>${data.history.map((one, i) => html`<tr class=${one.version === version ? "chosen" : ""}><td class="number">${one.op === "put" ? html`<a href=${href("item", { ref: `${name}@${one.version}` })}>${one.version}</a>` : one.version}</td><td><${Time} at=${one.committed_at}/></td>
+            <td>${one.reason || one.op}${one.purged ? " (purged)" : ""}${i + 1 < data.history.length ? html` <a class="muted" href=${href("diff", { a: one.version - 1, b: one.version, folio })}>diff</a>` : ""}</td><td>${one.author}</td><td class="number">${bytes(one.size_bytes)}</td><td class="number">${number(one.row_count)}</td><td>${one.message}</td></tr>`)}</tbody></table></div></section>
+      </div>`}</${Shown}>`;
   }
 
   Object.assign(lakefolio, { Items, Item, Json });

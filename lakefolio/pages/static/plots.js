@@ -7,9 +7,10 @@
   const colour = i => COLOURS[i % COLOURS.length];
   const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   /** Return a colour of a scale from dark blue to yellow, for 0 to 1. */
-  function scaled(t, alpha = 1) {
-    const x = Math.max(0, Math.min(0.9999, t)) * (STOPS.length - 1), i = Math.floor(x), f = x - i;
-    const [r, g, b] = STOPS[i].map((one, k) => Math.round(one + (STOPS[i + 1][k] - one) * f));
+  function scaled(t, dark, alpha = 1) {
+    const stops = dark ? [[126, 96, 214], ...STOPS.slice(1)] : STOPS; // the darkest is not seen on black
+    const x = Math.max(0, Math.min(0.9999, t)) * (stops.length - 1), i = Math.floor(x), f = x - i;
+    const [r, g, b] = stops[i].map((one, k) => Math.round(one + (stops[i + 1][k] - one) * f));
     return `rgba(${r},${g},${b},${alpha})`;
   }
   /** Draw again when the colours of the system change. */
@@ -192,7 +193,7 @@
         if (vx === null || vy === null) continue;
         if (tint) {
           const t = tint.of(row);
-          pen.fillStyle = t === null ? css("--muted") : tint.texts ? colour(t) : scaled((t - tint.low) / (tint.high - tint.low));
+          pen.fillStyle = t === null ? css("--muted") : tint.texts ? colour(t) : scaled((t - tint.low) / (tint.high - tint.low), dark);
         }
         const at = [px(vx), py(vy), row];
         dots.current.push(at);
@@ -253,7 +254,7 @@
       };
       const brushed = Object.keys(brushes).length > 0, alpha = Math.max(0.08, Math.min(0.7, 150 / kept.length));
       if (brushed) for (const row of rows.slice(0, 2000)) draw(row, css("--line"));
-      for (const row of kept) { const t = tint.of(row); draw(row, t === null ? css("--line") : scaled((t - tint.low) / (tint.high - tint.low), alpha)); }
+      for (const row of kept) { const t = tint.of(row); draw(row, t === null ? css("--line") : scaled((t - tint.low) / (tint.high - tint.low), dark, alpha)); }
       axes.forEach((axis, i) => {
         pen.strokeStyle = css("--muted");
         pen.beginPath(); pen.moveTo(px(i), up); pen.lineTo(px(i), bottom); pen.stroke();
@@ -262,7 +263,14 @@
         pen.fillText(short(chosen[i].name).slice(0, 18), i === 0 ? px(i) - 30 : i === axes.length - 1 ? px(i) + 30 : px(i), 14);
         pen.fillStyle = css("--muted");
         pen.textAlign = i === axes.length - 1 ? "left" : "right";
-        for (const [v, text] of ticks(axis, 5, chosen[i])) pen.fillText(text.slice(0, 8), px(i) + (i === axes.length - 1 ? 5 : -5), py(axis, v) + 4);
+        pen.strokeStyle = css("--back"); // so that lines do not cross out the text
+        pen.lineWidth = 3;
+        for (const [v, text] of ticks(axis, 5, chosen[i])) {
+          const at = [text.slice(0, 8), px(i) + (i === axes.length - 1 ? 5 : -5), py(axis, v) + 4];
+          pen.strokeText(...at);
+          pen.fillText(...at);
+        }
+        pen.lineWidth = 1;
         const brush = brushes[chosen[i].name];
         if (brush) { pen.fillStyle = css("--accent"); pen.globalAlpha = 0.25; pen.fillRect(px(i) - 7, brush[0], 14, brush[1] - brush[0]); pen.globalAlpha = 1; }
       });

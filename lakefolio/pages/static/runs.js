@@ -21,7 +21,14 @@
     run.log(auc=0.93)</pre></${Empty}>`}</${Shown}>`;
   }
 
-  function RunTable({ data }) {
+  /** Call runs that have no name by their id. */
+  function called({ columns, ...rest }) {
+    const ids = columns.find(one => one.name === "run_id").values;
+    return { ...rest, columns: columns.map(one => one.name === "name" ? { ...one, values: one.values.map((name, row) => name || ids[row]) } : one) };
+  }
+
+  function RunTable({ data: given }) {
+    const data = useMemo(() => called(given), [given]);
     const { params } = useRoute(), view = params.view || "table", text = params.q || "", sort = params.sort ?? "";
     const [names, setNames] = useState(() => remember("runs.columns")), [chosen, setChosen] = useState(new Set()), [only, setOnly] = useState(null);
     const by = Object.fromEntries(data.columns.map(one => [one.name, one]));
@@ -40,7 +47,7 @@
       return only ? found.filter(row => only.has(row)) : found;
     }, [data, text, sort, only]);
     const select = row => { const next = new Set(chosen); next.delete(row) || next.add(row); setChosen(next); };
-    const compared = [...chosen].slice(0, 20).map(row => by.run_id.values[row]).join(",");
+    const compared = [...chosen].slice(0, 20).map(row => by.run_id.values[row]).join("\n");
     return html`<div class="whole">
       <div class="tools">
         <input class="filter" type="search" value=${text} onInput=${e => amend({ q: e.target.value })} placeholder="filter: rf  project:churn  auc>0.9" aria-label="filter runs"/>
@@ -107,7 +114,7 @@
   // -- side by side -------------------------------------------------------------------------------------------
 
   function Compare() {
-    const { params } = useRoute(), ids = (params.runs || "").split(",").filter(Boolean), answer = useAnswer("runs", {}, !ids.length);
+    const { params } = useRoute(), ids = (params.runs || "").split("\n").filter(Boolean), answer = useAnswer("runs", {}, !ids.length);
     const [all, setAll] = useState(false);
     if (!ids.length) return html`<${Empty} title="Nothing to compare"><p>Choose runs in <a href=${href("runs")}>the table of runs</a>, then press Compare.</p></${Empty}>`;
     return html`<${Shown} of=${answer}>${data => {
@@ -124,7 +131,7 @@
         <section><h2>Values</h2><p class="tools"><label><input type="checkbox" checked=${all} onChange=${e => setAll(e.target.checked)}/> also what is alike</label>
           <span class="muted">${listed.length} of ${said.length} rows</span></p>
         <div class="scroll"><table class="beside"><thead><tr><th scope="col"></th>${known.map((id, i) => html`<th scope="col"><i class="swatch" style=${{ background: lakefolio.colour(i) }}/><a href=${href("run", { id })}>${names[id]}</a>
-            <button type="button" class="quiet" aria-label=${`leave ${names[id]} out`} onClick=${() => amend({ runs: ids.filter(one => one !== id).join(",") })}>×</button></th>`)}</tr></thead>
+            <button type="button" class="quiet" aria-label=${`leave ${names[id]} out`} onClick=${() => amend({ runs: ids.filter(one => one !== id).join("\n") })}>×</button></th>`)}</tr></thead>
           <tbody>${listed.map(one => html`<tr class=${differs(one) ? "differs" : ""}><th scope="row">${/^(params|metrics)\./.test(one.name) && html`<small>${one.name.startsWith("p") ? "param" : "metric"}</small> `}${LABELS[one.name] || short(one.name)}</th>
             ${at.map(row => html`<td>${one.name === "status" ? html`<${Status} status=${one.values[row]}/>` : shown(one.values[row], one.type, one.name) || html`<span class="muted">–</span>`}</td>`)}</tr>`)}</tbody></table></div></section>
       </article>`;
