@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakefolio.delta.actions import from_parquet, to_parquet
+from lakefolio.delta.parquet_rows import from_parquet, to_parquet
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA, SCHEMAS
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.delta.actions import to_parquet
+from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DeltaTable
 from lakefolio.format.layout import blob_key, log_key
 from lakefolio.maintenance.doctor import doctor, judge_rules

@@ -1,4 +1,4 @@
-"""The words of the Delta protocol: log entries, checkpoints and data files as bytes (pure: no I/O).
+"""The actions of the Delta protocol, and the log entries that hold them (pure: no I/O).
 
 Only what the plainest form of the protocol needs (reader version 1, writer version 2); see
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md and FORMAT.md, "Journal protocol".
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import re
 import time
@@ -23,26 +22,13 @@ import pyarrow as pa
 from lakefolio.errors import FormatError
 from lakefolio.format.arrow_rows import check_times, rows_of, to_micros
 
-__all__ = [
-    "DataFile",
-    "LogEntry",
-    "Total",
-    "brief",
-    "fitted",
-    "now_ms",
-    "to_checkpoint",
-    "to_pointer",
-]
+__all__ = ["DataFile", "LogEntry", "Total", "brief", "now_ms"]
 
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
-_SMALL_ROWS = 100
-_GROUP_ROWS = 16_384
-"""So few that the content of one row is not much to read for."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._=/-]+")
-_SEAL = "lakefolio.seal"
+SEAL = "lakefolio.seal"
 _VERSIONS = "lakefolio.versions"
-_NOTE = "lakefolio.models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +72,7 @@ class DataFile:
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""
-        tags = {_SEAL: self.seal} if self.seal else {}
+        tags = {SEAL: self.seal} if self.seal else {}
         if self.versions is not None:
             tags[_VERSIONS] = f"{self.versions[0]}-{self.versions[1]}"
         return {
@@ -183,71 +169,6 @@ def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa
     return check_times(rows_of(schema, values))
 
 
-def to_parquet(rows: pa.Table) -> bytes:
-    """Return rows as a Parquet file.
-
-    A handful of rows is written plainly and without the columns that are null throughout: a footer describes each
-    column, and would outweigh them (measured on one row: 290 instead of 815 microseconds). Every Delta reader takes a
-    column that a file lacks as null; but Daft 0.7 fails at a filter on one of booleans, so those are always written.
-    """
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    small = rows.num_rows < _SMALL_ROWS
-    if small:
-        known = [one.null_count < rows.num_rows or pa.types.is_boolean(one.type) for one in rows.itercolumns()]
-        rows = rows.select([at for at, there in enumerate(known) if there])
-    pq.write_table(
-        rows,
-        sink,
-        compression="none" if small else "zstd",
-        use_dictionary=not small,
-        write_statistics=not small,
-        row_group_size=_GROUP_ROWS,
-        store_schema=False,
-    )
-    return bytes(sink.getvalue())
-
-
-def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet file of a table; columns that it lacks are null.
-
-    Raises:
-        pa.ArrowException: If it is damaged, or of other types than the table.
-        ValueError: If a required value is missing.
-    """
-    import pyarrow.parquet as pq
-
-    # without threads: pyarrow may abort the interpreter at exit after threaded reads
-    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body)))
-    known = set(file.schema_arrow.names)
-    return fitted(file.read([name for name in schema.names if name in known], use_threads=False), schema)
-
-
-def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return what was read of a Parquet file with the columns and types of ``schema``; ValueError if it can't be."""
-    columns = [
-        rows.column(field.name).cast(field.type)
-        if field.name in rows.schema.names
-        else pa.nulls(rows.num_rows, field.type)
-        for field in schema
-    ]
-    for column, wanted in zip(columns, schema, strict=True):
-        if not wanted.nullable and column.null_count:
-            raise ValueError(f"column {wanted.name!r} lacks values")
-    return check_times(pa.Table.from_arrays(columns, schema=schema))
-
-
-def same_rows(some: pa.Table, others: pa.Table) -> bool:
-    """Say whether two tables have the same rows, bit by bit, so that NaN is NaN."""
-
-    def columns(rows: pa.Table) -> list[pa.Array]:
-        whole = [pa.concat_arrays(column.chunks) if column.num_chunks else None for column in rows.columns]
-        return [one.view(pa.int64()) if one is not None and pa.types.is_float64(one.type) else one for one in whole]
-
-    return some.schema.equals(others.schema) and columns(some) == columns(others)
-
-
 def stats_of(rows: pa.Table) -> str:
     """Return what other readers are told of a file's rows: how many there are, nothing else.
 
@@ -277,7 +198,7 @@ def file_of(add: Mapping[str, Any]) -> DataFile:
         count,
         stats,
         add.get("modificationTime") or 0,
-        tags.get(_SEAL) or "",
+        tags.get(SEAL) or "",
         (int(first), int(last)) if last else None,
     )
 
@@ -291,128 +212,6 @@ def check_protocol(protocol: Mapping[str, Any], table: str) -> None:
             hint="another tool upgraded the table; use a newer lakefolio",
             table=table,
         )
-
-
-def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the maps of a checkpoint row (lists of pairs) into dicts."""
-    plain = dict(metadata)
-    plain["configuration"] = dict(metadata.get("configuration") or [])
-    plain["format"] = {"provider": "parquet", "options": {}}
-    return plain
-
-
-_STRINGS = pa.map_(pa.string(), pa.string())
-_CHECKPOINT_SCHEMA = pa.schema(
-    [
-        pa.field("protocol", pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])),
-        pa.field(
-            "metaData",
-            pa.struct(
-                [
-                    ("id", pa.string()),
-                    ("name", pa.string()),
-                    ("description", pa.string()),
-                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
-                    ("schemaString", pa.string()),
-                    ("partitionColumns", pa.list_(pa.string())),
-                    ("configuration", _STRINGS),
-                    ("createdTime", pa.int64()),
-                ]
-            ),
-        ),
-        pa.field(
-            "add",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                    ("modificationTime", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("stats", pa.string()),
-                    ("tags", _STRINGS),
-                ]
-            ),
-        ),
-        pa.field(
-            "remove",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("deletionTimestamp", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("extendedFileMetadata", pa.bool_()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                ]
-            ),
-        ),
-    ]
-)
-
-
-def to_checkpoint(
-    metadata: Mapping[str, Any], files: Sequence[DataFile], tombstones: Sequence[tuple[DataFile, int]]
-) -> bytes:
-    """Return a checkpoint: the table's metadata, its files, and files that were replaced, with when that was."""
-    import pyarrow.parquet as pq
-
-    described = dict(metadata)
-    described["configuration"] = list(dict(metadata.get("configuration") or {}).items())
-    described["format"] = {"provider": "parquet", "options": []}
-    rows: list[dict[str, Any]] = [
-        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
-        {"metaData": described},
-    ]
-    for file in files:
-        added = file.add(data_change=False)
-        rows.append({"add": added | {"partitionValues": [], "tags": list(added.get("tags", {}).items())}})
-    for file, deleted_ms in tombstones:
-        rows.append(
-            {
-                "remove": {
-                    "path": quoted_path(file.path),
-                    "deletionTimestamp": deleted_ms,
-                    "dataChange": False,
-                    "extendedFileMetadata": True,
-                    "partitionValues": [],
-                    "size": file.size_bytes,
-                }
-            }
-        )
-    sink = io.BytesIO()
-    # names are all different and it is read as a whole: dictionaries and statistics would be two fifths of it
-    table = pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA)
-    pq.write_table(table, sink, compression="snappy", use_dictionary=False, write_statistics=False)
-    return sink.getvalue()
-
-
-def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int, note: str = "") -> bytes:
-    """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
-
-    ``note`` is what else a reader is told, see :func:`note_of`.
-    """
-    pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
-    return json.dumps(pointer | {"tags": {_SEAL: seal} | ({_NOTE: note} if note else {})}).encode()
-
-
-def note_of(body: bytes | None) -> str:
-    """Return what a ``_last_checkpoint`` notes beside the checkpoint, empty for nothing."""
-    try:
-        return str((json.loads(body or b"null")["tags"] or {}).get(_NOTE) or "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""
-
-
-def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
-    """Return the version of the checkpoint and its seal ("" if not noted); None if there is none to be used."""
-    try:
-        value = json.loads(body or b"null")
-        version, tags = value["version"], value.get("tags") or {}
-        usable = type(version) is int and version >= 0 and not value.get("parts")
-        return (version, str(tags.get(_SEAL) or "")) if usable else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # a damaged pointer costs time, nothing else: the log is read from its start
 
 
 def brief(exc: Exception) -> str:

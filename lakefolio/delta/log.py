@@ -17,14 +17,12 @@ from lakefolio.delta.actions import (
     brief,
     check_protocol,
     file_of,
-    from_parquet,
-    note_of,
-    parse_pointer,
-    plain_metadata,
     rows_from_plain,
     total_of,
     versions_of,
 )
+from lakefolio.delta.checkpoint import note_of, parse_pointer, plain_metadata
+from lakefolio.delta.parquet_rows import from_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
 from lakefolio.format.layout import (

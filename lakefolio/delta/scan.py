@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import DataFile, brief, fitted
+from lakefolio.delta.actions import DataFile, brief
+from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import NotFoundError
 from lakefolio.format.layout import check_key, table_prefix
 

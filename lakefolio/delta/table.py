@@ -22,22 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import (
-    DataFile,
-    LogEntry,
-    Total,
-    from_parquet,
-    now_ms,
-    quoted_path,
-    rows_to_plain,
-    same_rows,
-    stats_of,
-    to_checkpoint,
-    to_parquet,
-    to_pointer,
-    versions_of,
-)
+from lakefolio.delta.actions import DataFile, LogEntry, Total, now_ms, quoted_path, rows_to_plain, stats_of, versions_of
+from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.log import DeltaLog, log_problem
+from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError
 from lakefolio.format.layout import JOURNAL, checkpoint_name, log_key, log_prefix, table_prefix

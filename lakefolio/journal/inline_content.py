@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.delta.actions import brief, fitted
+from lakefolio.delta.actions import brief
+from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import table_prefix

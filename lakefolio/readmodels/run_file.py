@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import fitted
+from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError
 from lakefolio.format.arrow_rows import check_times
 from lakefolio.format.layout import table_prefix

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.delta.actions import DataFile, Total, brief, now_ms, to_checkpoint, to_pointer
+from lakefolio.delta.actions import DataFile, Total, brief, now_ms
+from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.seal import Seals
 from lakefolio.delta.table import creation, removal
 from lakefolio.errors import AlreadyExistsError, IntegrityError

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import lakefolio as lf
-from lakefolio.delta.actions import stats_of, to_parquet, versions_of
+from lakefolio.delta.actions import stats_of, versions_of
+from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DataFile, DeltaTable, LogEntry
 from lakefolio.format.layout import JOURNAL, log_key, table_prefix
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SPECS

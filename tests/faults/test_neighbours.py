@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.delta.actions import to_parquet
+from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.journal import host_leader
 from lakefolio.journal.handoff_protocol import Answer, answer_bytes, read_answer

@@ -183,7 +183,7 @@ def test_nothing_is_lost_to_a_wrong_answer(
 
 def test_a_checkpoint_that_leaves_files_out_is_found(lakes: tuple[Path, Path], tmp_path: Path) -> None:
     """It has the seal that it should have; the log tells that it is wrong. Nobody loses anything to it."""
-    from lakefolio.delta.actions import to_checkpoint, to_pointer
+    from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
     from lakefolio.delta.table import DeltaTable
     from lakefolio.format.layout import checkpoint_name, log_prefix
     from lakefolio.format.schema import SPECS

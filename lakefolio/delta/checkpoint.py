@@ -1,0 +1,141 @@
+"""How a checkpoint of a Delta log is written, and the pointer to the newest one (pure: no I/O).
+
+See FORMAT.md, "Journal protocol".
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lakefolio.delta.actions import SEAL, DataFile, quoted_path
+
+__all__ = ["to_checkpoint", "to_pointer"]
+
+_NOTE = "lakefolio.models"
+
+
+def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the maps of a checkpoint row (lists of pairs) into dicts."""
+    plain = dict(metadata)
+    plain["configuration"] = dict(metadata.get("configuration") or [])
+    plain["format"] = {"provider": "parquet", "options": {}}
+    return plain
+
+
+_STRINGS = pa.map_(pa.string(), pa.string())
+_CHECKPOINT_SCHEMA = pa.schema(
+    [
+        pa.field("protocol", pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])),
+        pa.field(
+            "metaData",
+            pa.struct(
+                [
+                    ("id", pa.string()),
+                    ("name", pa.string()),
+                    ("description", pa.string()),
+                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
+                    ("schemaString", pa.string()),
+                    ("partitionColumns", pa.list_(pa.string())),
+                    ("configuration", _STRINGS),
+                    ("createdTime", pa.int64()),
+                ]
+            ),
+        ),
+        pa.field(
+            "add",
+            pa.struct(
+                [
+                    ("path", pa.string()),
+                    ("partitionValues", _STRINGS),
+                    ("size", pa.int64()),
+                    ("modificationTime", pa.int64()),
+                    ("dataChange", pa.bool_()),
+                    ("stats", pa.string()),
+                    ("tags", _STRINGS),
+                ]
+            ),
+        ),
+        pa.field(
+            "remove",
+            pa.struct(
+                [
+                    ("path", pa.string()),
+                    ("deletionTimestamp", pa.int64()),
+                    ("dataChange", pa.bool_()),
+                    ("extendedFileMetadata", pa.bool_()),
+                    ("partitionValues", _STRINGS),
+                    ("size", pa.int64()),
+                ]
+            ),
+        ),
+    ]
+)
+
+
+def to_checkpoint(
+    metadata: Mapping[str, Any], files: Sequence[DataFile], tombstones: Sequence[tuple[DataFile, int]]
+) -> bytes:
+    """Return a checkpoint: the table's metadata, its files, and files that were replaced, with when that was."""
+    import pyarrow.parquet as pq
+
+    described = dict(metadata)
+    described["configuration"] = list(dict(metadata.get("configuration") or {}).items())
+    described["format"] = {"provider": "parquet", "options": []}
+    rows: list[dict[str, Any]] = [
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": described},
+    ]
+    for file in files:
+        added = file.add(data_change=False)
+        rows.append({"add": added | {"partitionValues": [], "tags": list(added.get("tags", {}).items())}})
+    for file, deleted_ms in tombstones:
+        rows.append(
+            {
+                "remove": {
+                    "path": quoted_path(file.path),
+                    "deletionTimestamp": deleted_ms,
+                    "dataChange": False,
+                    "extendedFileMetadata": True,
+                    "partitionValues": [],
+                    "size": file.size_bytes,
+                }
+            }
+        )
+    sink = io.BytesIO()
+    # names are all different and it is read as a whole: dictionaries and statistics would be two fifths of it
+    table = pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA)
+    pq.write_table(table, sink, compression="snappy", use_dictionary=False, write_statistics=False)
+    return sink.getvalue()
+
+
+def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int, note: str = "") -> bytes:
+    """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
+
+    ``note`` is what else a reader is told, see :func:`note_of`.
+    """
+    pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
+    return json.dumps(pointer | {"tags": {SEAL: seal} | ({_NOTE: note} if note else {})}).encode()
+
+
+def note_of(body: bytes | None) -> str:
+    """Return what a ``_last_checkpoint`` notes beside the checkpoint, empty for nothing."""
+    try:
+        return str((json.loads(body or b"null")["tags"] or {}).get(_NOTE) or "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
+
+
+def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
+    """Return the version of the checkpoint and its seal ("" if not noted); None if there is none to be used."""
+    try:
+        value = json.loads(body or b"null")
+        version, tags = value["version"], value.get("tags") or {}
+        usable = type(version) is int and version >= 0 and not value.get("parts")
+        return (version, str(tags.get(SEAL) or "")) if usable else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # a damaged pointer costs time, nothing else: the log is read from its start
