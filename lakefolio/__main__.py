@@ -1,5 +1,5 @@
 """``python -m lakefolio``."""
 
-from lakefolio.cli.app import main
+from lakefolio.cli.program import main
 
 main()

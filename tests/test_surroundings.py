@@ -166,7 +166,7 @@ def test_relative_paths_in_a_deleted_working_directory(tmp_path: Path, deleted: 
 @pytest.mark.parametrize("words", [["ls"], ["init"], ["config"], ["--lake", "x", "ls"], ["add", "f:x", "y"]])
 def test_commands_in_a_deleted_working_directory(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "gone").mkdir()
-    script = "import os, sys; os.rmdir(os.getcwd()); sys.argv[1:]; from lakefolio.cli.app import main; main()"
+    script = "import os, sys; os.rmdir(os.getcwd()); sys.argv[1:]; from lakefolio.cli.program import main; main()"
     done = subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path / "gone", capture_output=True, text=True)
     assert done.returncode == (0 if words == ["config"] else 2), done.stderr
     assert "Traceback" not in done.stderr

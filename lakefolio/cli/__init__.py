@@ -5,6 +5,6 @@ Nothing heavy is imported before it is needed, so that ``--help`` is there at on
 
 from __future__ import annotations
 
-from lakefolio.cli.app import cli, main
+from lakefolio.cli.program import cli, main
 
 __all__ = ["cli", "main"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from lakefolio.cli.app import App, cli, command
+from lakefolio.cli.app import App, command
+from lakefolio.cli.program import cli
 
 __all__ = ["completion"]
 

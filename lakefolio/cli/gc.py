@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.asking import asked, confirmed
+from lakefolio.cli.confirming import asked, confirmed
 
 if TYPE_CHECKING:
     from lakefolio.maintenance.reports import GcReport

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from lakefolio.cli.fitting import fitted
+from lakefolio.cli.table_width import fitted
 from lakefolio.errors import LakefolioError
 from lakefolio.redaction import scrub
 from lakefolio.terminal import visible, visible_json

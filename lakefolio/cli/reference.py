@@ -12,7 +12,9 @@ from typing import Final
 
 import click
 
-from lakefolio.cli.app import COMMANDS, EXIT_CODES, SHARED_OPTIONS, Command, cli
+from lakefolio.cli.app import SHARED_OPTIONS, Command
+from lakefolio.cli.command_list import COMMANDS, EXIT_CODES
+from lakefolio.cli.program import cli
 
 __all__ = ["BEGIN", "END", "reference", "section_of", "with_section"]
 

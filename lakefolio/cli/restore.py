@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.asking import asked, confirmed
+from lakefolio.cli.confirming import asked, confirmed
 
 __all__ = ["restore"]
 

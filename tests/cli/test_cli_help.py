@@ -14,7 +14,8 @@ import pytest
 
 import lakefolio
 from lakefolio.cli import cli
-from lakefolio.cli.app import COMMANDS, EXIT_CODES, Command
+from lakefolio.cli.app import Command
+from lakefolio.cli.command_list import COMMANDS, EXIT_CODES
 from lakefolio.cli.reference import reference
 from lakefolio.errors import LakefolioError
 

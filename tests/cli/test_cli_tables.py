@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import lakefolio as lf
-from lakefolio.cli.fitting import ELLIPSIS, fitted
+from lakefolio.cli.table_width import ELLIPSIS, fitted
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import lakefolio as lf
-from lakefolio.cli.app import cli
+from lakefolio.cli.program import cli
 from lakefolio.interop.importing import import_from
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})

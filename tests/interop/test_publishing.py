@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import lakefolio as lf
-from lakefolio.cli.app import cli
+from lakefolio.cli.program import cli
 from lakefolio.interop.publishing import events_of, publish, send_events
 
 FRAME = pd.DataFrame({"carrier name": ["UA"], "delay": [1.5], "ok": [True], "when": pd.to_datetime(["2024-01-01"])})

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from lakefolio.cli.app import DECLINED
+from lakefolio.cli.command_list import DECLINED
 
 __all__ = ["asked", "confirmed"]
 

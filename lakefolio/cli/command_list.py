@@ -1,0 +1,76 @@
+"""The names of all commands with their one line, and what exit codes mean; each command is a module of its name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["COMMANDS", "DECLINED", "EXIT_CODES", "GROUPS"]
+
+GROUPS: Final = {
+    "Begin": {
+        "init": "Create a lake.",
+        "demo": "Run the main job on real data: store, join, train, break, recover.",
+        "config": "Show each setting, its value and where that was said.",
+        "completion": "Print the script that makes a shell complete commands and names.",
+    },
+    "Items": {
+        "ls": "List folios, or the items of one.",
+        "show": "Show what is known about a lake, a folio or an item.",
+        "get": "Write the content of an item to a file or to stdout.",
+        "add": "Add a file, a folder or stdin as an item.",
+        "rm": "Remove items; their entries stay in the history.",
+        "mv": "Rename an item, or move it to another folio.",
+        "cp": "Copy an item under another name; copies no content.",
+        "import": "Bring in what MLflow, DVC, DataFolio, MLtrack or a folder keeps.",
+        "tag": "Add tags to an item, or take some away.",
+        "archive": "Hide items from listings, or show them again.",
+    },
+    "History": {
+        "log": "List commits, newest first.",
+        "history": "List every change of an item, newest first.",
+        "diff": "Show what changed between two versions.",
+        "snapshot": "Take, list and drop snapshots: protected names for versions.",
+        "restore": "Bring a lake, a folio or some items back to what they were.",
+        "lineage": "Show what an item was made of, and what was made of it.",
+    },
+    "Questions": {
+        "sql": "Answer a SQL query over the lake's views.",
+        "query": "Find items by what is known about them; all conditions must hold.",
+        "datasets": "Make, list and show datasets: collections of items under one name.",
+        "runs": "List runs, newest first, or walk them like folders.",
+        "run": "Show what is recorded of a run.",
+        "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
+        "ui": "Look at a lake in a browser: runs, curves, items, lineage, history.",
+        "export": "Freeze the page of lakefolio ui, or publish a folio with a description that others read.",
+    },
+    "Maintenance": {
+        "check": "Verify the lake; exit with 8 if anything is wrong.",
+        "repair": "Bring back what is lost or damaged from a second copy.",
+        "gc": "Delete content that nothing needs.",
+        "why": "Show what keeps content alive: live items, snapshots, history.",
+        "doctor": "Examine whether a place can hold a lake safely.",
+        "compact": "Merge the small files of the tables.",
+        "stats": "Show what the lake holds, and what it takes to store.",
+    },
+}
+"""Every command with its one line, so that ``--help`` need not import them."""
+
+COMMANDS: Final = {name: line for group in GROUPS.values() for name, line in group.items()}
+
+EXIT_CODES: Final = {
+    0: "done",
+    1: "a bug or an unknown failure, with its traceback",
+    2: "wrong usage or input that can't be accepted",
+    3: "not found: lake, folio, item, version or snapshot",
+    4: "already exists",
+    5: "another writer was in the way; try again",
+    6: "read-only",
+    7: "the store can't be reached or refuses",
+    8: "damage: content is missing or not what was written",
+    9: "the lake needs a newer library",
+    10: "loading would run code that is not trusted",
+    130: "interrupted, or the answer was no",
+}
+"""What exit codes mean; those of errors are ``LakefolioError.exit_code``."""
+
+DECLINED: Final = 130
