@@ -54,3 +54,11 @@ def test_the_format_names_every_column() -> None:
             for name in line.split("|")[1].split(",")
         }
         assert set(schema.names) <= cells, table
+
+
+def test_every_file_that_the_design_sends_to_exists() -> None:
+    package = Path(lakefolio.__file__).parent
+    table = (package / "DESIGN.md").read_text(encoding="utf-8").split("## Where to change what")[1].split("\n## ")[0]
+    named = re.findall(r"`([\w./]+(?:\.py|\.md|/))`", table)
+    assert len(named) > 20
+    assert [one for one in named if not (package / one).exists()] == []
