@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.content.local_files import Immutable, LocalFiles
-from lakefolio.delta.actions import brief, fitted
+from lakefolio.delta.actions import brief
+from lakefolio.delta.parquet_rows import fitted
 from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:
