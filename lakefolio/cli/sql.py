@@ -41,7 +41,8 @@ _NUMBERS: Final = ("int", "uint", "float", "double", "decimal", "halffloat")
 def sql(app: App, query: str | None, views: bool, form: str | None, vertical: bool) -> None:
     """Answer a SQL query over the lake's views.
 
-    QUERY is one SELECT in DuckDB's dialect over the views that --views lists; - reads it from stdin.
+    QUERY is one SELECT in DuckDB's dialect over the views that --views lists, and over tables of the lake by their
+    references, such as "folio:name" or "folio:name@v3" in double quotes; - reads it from stdin.
     Nothing can be changed. On a terminal, columns that have no room are left out, and that is said.
     """
     if views == (query is not None):

@@ -157,7 +157,8 @@ class TableHandler:
         Args:
             source: The Parquet file.
             details: Says which library it came from.
-            as_: ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"lazy"`` for a polars scan of the local file.
+            as_: ``"pandas"``, ``"polars"``, ``"arrow"``, ``"lazy"`` for a polars scan of the local file, or
+                ``"dataset"`` for one of Arrow (a table, if its types are not those of Parquet).
                 By default the type that was added, or an Arrow table if its library isn't installed.
             columns: The columns to read, by name; the index of a pandas frame comes with them.
             filters: Rows to keep, as ``pyarrow.parquet.read_table`` takes them.
@@ -167,16 +168,18 @@ class TableHandler:
             InvalidInputError: For an unknown ``as_`` or column.
             IntegrityError: If the file can't be read.
         """
-        if as_ not in (None, "pandas", "polars", "arrow", "lazy"):
+        if as_ not in (None, "pandas", "polars", "arrow", "lazy", "dataset"):
             raise InvalidInputError(
-                f"as_ is {as_!r}, expected 'pandas', 'polars', 'arrow' or 'lazy'", kind="bad-option"
+                f"as_ is {as_!r}, expected 'pandas', 'polars', 'arrow', 'lazy' or 'dataset'", kind="bad-option"
             )
         added = details.get("source")
         wanted = as_ or (added if added in _SOURCES else "arrow")
         if as_ is None and wanted != "arrow" and not _installed(wanted):
             wanted = "arrow"
         try:
-            file = _checked_file(source, details, on_disk=as_ == "lazy")
+            file = _checked_file(source, details, on_disk=as_ in ("lazy", "dataset"))
+            if as_ == "dataset":
+                return _dataset(file) or _converted(*parquet.read_table(file), "arrow", {}, None, changed=True)
             if as_ == "lazy" and polars_scans(parquet.stored_schema(file)):
                 scan = need("polars", "a lazy frame").scan_parquet(file)
                 return scan.select(list(columns)) if columns is not None else scan
@@ -382,6 +385,22 @@ def _checked_file(source: Source, details: Mapping[str, Any], *, on_disk: bool =
     file = pa.py_buffer(source.read()) if in_memory else source.path()
     parquet.check_file(file, row_count=getattr(source, "row_count", None), said_bytes=details.get("nbytes"))
     return file
+
+
+def _dataset(file: Path | pa.Buffer) -> Any:
+    """Return a dataset that scans a file as it is needed; None if the stored types are not those of the table."""
+    import pyarrow.dataset
+    import pyarrow.parquet as pq
+
+    if not isinstance(file, Path):
+        return None
+    stored, footer = (
+        parquet.stored_schema(file),
+        json.loads((pq.read_metadata(file).metadata or {}).get(parquet.FOOTER_KEY, b"null")),
+    )
+    if not stored.names or (footer and parquet.schema_of(footer).types != stored.types):
+        return None
+    return pyarrow.dataset.dataset(file, schema=stored.remove_metadata(), format="parquet")
 
 
 def _projection(file: Path | pa.Buffer, columns: Sequence[Any] | None) -> tuple[list[str] | None, list[Any] | None]:

@@ -94,6 +94,9 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
 def sql(lake: Lake, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
 
+    Items that are tables are relations called by their references, ``from "folio:name@v3"``, and are read as far as
+    the query needs, from verified files.
+
     A text of the lake that is nested more than 1,000 deep, which lakefolio writes none of, is null: DuckDB's JSON
     functions could end the process. A warning says how many.
 

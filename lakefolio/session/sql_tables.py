@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lakefolio.config.settings import setting
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import JOURNAL
+from lakefolio.format.names import parse_ref
 from lakefolio.session.relations import LakeTables
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def tables(session: Session, /, *, content: bool = False) -> LakeTables:
 def query(session: Session, /, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
     """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
 
+    Tables of the lake are relations too, called by their references: ``"folio:name"``, ``"folio:name@version"``.
+
     The view files of the user and of the lake are looked for only if it names a view that there is not.
     """
     return _of_files(session, lambda: _query(session, sql, params))
@@ -69,9 +72,13 @@ def _of_files(session: Session, ask: Callable[[], T]) -> T:
 
 def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
     views = _views()
+
+    def items(name: str) -> Any:
+        return _item_rows(session, name)
+
     named = isinstance(sql, str) and any(word in sql.lower() for word in _OF_CONTENT)
     try:
-        relation = views.query(session.tables(content=named), sql, params, lost=session.lost)
+        relation = views.query(session.tables(content=named), sql, params, lost=session.lost, items=items)
     except InvalidInputError as exc:
         if not exc.objects.get("unknown"):
             raise
@@ -79,10 +86,26 @@ def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
         if not any(view.name.lower() in sql.lower() for view in own.views):
             raise
         views, named = own.all(), named or own.ask_for_content
-        relation = views.query(session.tables(content=named), sql, params, lost=session.lost)
+        relation = views.query(session.tables(content=named), sql, params, lost=session.lost, items=items)
     if named or "content" not in relation.columns:
         return relation
-    return views.query(session.tables(content=True), sql, params, lost=session.lost)
+    return views.query(session.tables(content=True), sql, params, lost=session.lost, items=items)
+
+
+def _item_rows(session: Session, name: str) -> Any:
+    """Return the rows of an item that SQL names; InvalidInputError (kind ``wrong-kind``) if it is no table."""
+    ref = parse_ref(name)
+    entry = session.entry(ref.folio or "", ref.item, ref.at)
+    if entry.kind != "table":
+        raise InvalidInputError(
+            f"SQL reads tables, and {entry.ref} is of kind {entry.kind!r}",
+            kind="wrong-kind",
+            hint="lake.get reads items of every kind",
+            item=entry.item,
+            folio=entry.folio,
+        )
+    session.was_read(entry)
+    return session.load(entry, as_="arrow" if entry.storage == "reference" else "dataset")
 
 
 def own_views(session: Session, /) -> OwnViews:

@@ -29,6 +29,7 @@ from lakefolio.views.binding import (
     relation_exists,
 )
 from lakefolio.views.cage import Limits, rows_of_view
+from lakefolio.views.item_tables import ItemRows, ItemTables
 from lakefolio.views.polars_scan import scan
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
 from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT, run_columns
@@ -197,6 +198,7 @@ class Views:
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
         lost: frozenset[str] = NONE_LOST,
+        items: ItemRows | None = None,
     ) -> duckdb.DuckDBPyRelation:
         """Return the relation that a reading statement describes; it may outlive everything it was made with.
 
@@ -208,6 +210,7 @@ class Views:
             sql: One SELECT, FROM, WITH, VALUES, TABLE, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN.
             params: Values for ``?`` and ``$1`` (a sequence) or ``$name`` (a mapping).
             lost: See :meth:`connect`.
+            items: Gives the rows of the items that the statement names, for this version; see ``item_tables``.
 
         Raises:
             InvalidInputError: Of kind ``"sql"``, if it is not one valid reading statement over the views.
@@ -220,7 +223,8 @@ class Views:
             )
         try:
             judged = check_select(sql)
-            if file := next((name for name in judged.reads if "/" in name or "\\" in name), None):
+            named = frozenset() if items is None else frozenset(map(str.lower, judged.items))
+            if file := next((name for name in judged.reads - named if "/" in name or "\\" in name), None):
                 raise InvalidInputError(
                     f"SQL {shown(sql)} reads the file {file!r}, which is no view",
                     kind="sql",
@@ -231,7 +235,10 @@ class Views:
             cursor = binding.connection.cursor()
             if judged.catalogue:
                 binding.require_all()
-            binding.require(judged.reads, shallow=bool(_RECURSING.search(sql)))
+            recursing = bool(_RECURSING.search(sql))
+            binding.require(judged.reads, shallow=recursing)
+            if items is not None:
+                binding.require_items(judged.items, items, shallow=recursing)
             relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
             if relation is not None and binding.is_given(judged.reads):
                 relation.execute()  # what the rows of others don't fit is said here
@@ -332,6 +339,7 @@ class _Binding:
         self._known = {view.name for view in self._files}
         self._made: set[str] = set()
         self._lock = threading.Lock()
+        self._items = ItemTables(self.connection)
         self._caged = threading.Lock()  # of the thread that lets a view file run
         self._keys: list[tuple[str, str]] | None = None
         self.runs: KeptRuns | None = None
@@ -407,6 +415,12 @@ class _Binding:
         self.runs = gathered(self.connection, self._files) if found is None else found
         _bindings.add(self)
         return run_columns(self.runs.counts)
+
+    def require_items(self, names: Iterable[str], rows: ItemRows, *, shallow: bool) -> None:
+        """Make items relations, by their references; ``shallow``: with texts that any function can take."""
+        for name in names:
+            with self._lock:
+                self._items.bind(name, rows, shallow=shallow)
 
     def is_given(self, names: Iterable[str]) -> bool:
         """Say whether a view file of others is among these views."""

@@ -38,11 +38,13 @@ class Judgement:
         refused: Why it may not run, or None.
         reads: The relations it names, in lower case; names of its own CTEs are left out.
         catalogue: Whether it asks the connection what there is.
+        items: Those of ``reads`` that are written as items of the lake, ``"folio:name"``, as they are written.
     """
 
     refused: str | None
     reads: frozenset[str] = frozenset()
     catalogue: bool = False
+    items: frozenset[str] = frozenset()
 
 
 def judge(serialised: str, *, known: frozenset[str] | None = None) -> Judgement:
@@ -71,7 +73,7 @@ def judge(serialised: str, *, known: frozenset[str] | None = None) -> Judgement:
     reads = frozenset(found.reads - found.ctes)
     if known is not None and not reads <= known:
         return Judgement(f"it reads {min(reads - known)!r}, which is no view here")
-    return Judgement(None, reads, found.catalogue)
+    return Judgement(None, reads, found.catalogue, frozenset(one for one in found.items if one.lower() in reads))
 
 
 def judge_words(words: list[tuple[str, bool]]) -> Judgement:
@@ -111,6 +113,7 @@ class _Found:
     def __init__(self, known: frozenset[str] | None) -> None:
         self.foreign = known is not None
         self.reads: set[str] = set()
+        self.items: set[str] = set()
         self.ctes: set[str] = set()
         self.catalogue = False
         self._table_calls: set[int] = set()
@@ -178,6 +181,8 @@ class _Found:
             raise _RefusedError(f"it reads {name!r} of a schema")
         else:
             self.reads.add(name)
+            if ":" in name and "://" not in name and "\\" not in name:
+                self.items.add(str(node["table_name"]))
 
     def _call(self, node: dict[str, Any]) -> None:
         call = node.get("function") or {}

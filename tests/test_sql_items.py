@@ -1,0 +1,110 @@
+"""SQL reads tables of the lake by their references, of any version, lazily, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import InvalidInputError, NotFoundError
+
+
+@pytest.fixture
+def lake(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("exp/flights")
+    folio.add("features", pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]}))
+    folio.add("features", pd.DataFrame({"a": [10, 20]}), overwrite=True)
+    folio.add("Names 2", pl.DataFrame({"a": [10], "name": ["ten"]})).add("array", np.arange(3))
+    return lake
+
+
+def test_a_table_is_a_relation_of_its_reference_and_joins_with_others_and_views(lake):
+    assert lake.sql('select sum(a) from "exp/flights:features"').fetchone() == (30,)
+    joined = 'select name from "exp/flights:features" join "exp/flights:Names 2" using (a)'
+    assert lake.sql(joined).fetchall() == [("ten",)]
+    both = """
+        with old as (select count(*) n from "exp/flights:features@1")
+        select (select n from old), count(*) from items where item = 'features'
+    """
+    assert lake.sql(both).fetchall() == [(3, 1)]
+    assert lake.folio("exp/flights").sql('from "exp/flights:features" where a > $1', [15]).fetchall() == [(20,)]
+
+
+@pytest.mark.parametrize("at", ["@1", "@v1", "@first"])
+def test_as_of_a_version_or_a_snapshot(lake, at):
+    lake.snapshot("first", at=1)
+    assert lake.sql(f'select max(a), min(b) from "exp/flights:features{at}"').fetchall() == [(3, "x")]
+    assert lake.at(1).sql('select count(*) from "exp/flights:features"').fetchone() == (3,)
+
+
+def test_the_newest_entry_is_read_after_a_change(lake):
+    sql = 'select count(*) from "exp/flights:features"'
+    assert lake.sql(sql).fetchone() == (2,)
+    lake.folio("exp/flights").add("features", pd.DataFrame({"a": [1]}), overwrite=True)
+    assert lake.sql(sql).fetchone() == (1,)
+
+
+def test_what_is_read_is_an_input(lake):
+    with lake.run("sql") as run:
+        lake.sql('from "exp/flights:features"').fetchall()
+    assert [one.ref for one in lake.get_run(run.run_id).inputs] == ["exp/flights:features@2"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ('from "exp/flights:featurs"', NotFoundError),
+        ('from "nowhere:x"', NotFoundError),
+        ('from "exp/flights:features@99"', NotFoundError),
+        ('from "exp/flights:array"', InvalidInputError),
+        ('from ":x"', InvalidInputError),
+        ("from 'exp/flights:features.parquet'", NotFoundError),
+        ("from 's3://bucket/x.parquet'", InvalidInputError),
+        ("from '/etc/passwd'", InvalidInputError),
+        ('insert into "exp/flights:features" values (1)', InvalidInputError),
+    ],
+)
+def test_what_is_no_table_says_so(lake, sql, error):
+    with pytest.raises(error) as caught:
+        lake.sql(sql)
+    assert type(caught.value) is error or issubclass(type(caught.value), error)
+
+
+def test_the_name_of_a_query_of_ones_own_is_no_item(lake):
+    assert lake.sql('with "exp/flights:features" as (select 1 as a) from "exp/flights:features"').fetchall() == [(1,)]
+
+
+def test_only_what_is_needed_is_read(lake, monkeypatch):
+    rows = 400_000
+    table = pa.table({"n": np.arange(rows), "wide": pa.array(["x" * 20] * rows)})
+    lake.folio("big").add("t", table)
+    plan = lake.sql('explain select max(n) from "big:t" where n < 10').fetchall()
+    text = " ".join(str(one) for row in plan for one in row)
+    assert "wide" not in text
+    assert "n<10" in text.replace(" ", "")
+    assert lake.sql('select count(*), max(n) from "big:t" where n < 10').fetchone() == (10, 9)
+
+
+def test_types_that_parquet_has_not_come_as_a_table(lake):
+    categories = pd.DataFrame({"c": pd.Categorical(["u", "v", "u"]), "d": pd.to_timedelta([1, 2, 3], unit="s")})
+    lake.folio("f").add("t", categories)
+    assert lake.sql('select count(distinct c) from "f:t"').fetchone() == (2,)
+
+
+def test_a_damaged_table_is_refused(lake, tmp_path):
+    lake.folio("f").add("big", pa.table({"n": np.random.default_rng(1).random(5000)}))
+    [blob] = [one for one in (tmp_path / "lake" / "blobs").rglob("*") if one.is_file() and one.stat().st_size > 30_000]
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[:-100] + b"\0" * 100)
+    with pytest.raises(lf.IntegrityError):
+        lf.open(tmp_path / "lake").sql('from "f:big"')
+
+
+def test_texts_that_would_end_the_process_are_null_where_functions_take_them(lake):
+    lake.folio("f").add("deep", pa.table({"j": ["[" * 100_000, '{"a": 1}']}))
+    sql = 'select count(j), max(json_structure(j)) from "f:deep"'
+    assert lake.sql('select count(j) from "f:deep"').fetchone() == (2,)
+    with pytest.warns(UserWarning, match="nested more than"):
+        assert lake.sql(sql).fetchone() == (1, '{"a":"UBIGINT"}')
