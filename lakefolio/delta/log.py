@@ -267,12 +267,20 @@ class DeltaLog:
         self._catch_up()
         if trust_copies:
             return self.rows_after(after)
-        files = list(self._files.values())
-        rows = self._rows_of([replace(file, rows=None) for file in files])
-        for file in files:
-            if file.rows is not None:
-                self._compare(file)
-        return self._ordered(rows)
+        for _ in range(_LOOKS):
+            files = list(self._files.values())
+            try:
+                tables = self._tables_of([replace(file, rows=None) for file in files], self.schema)
+            except IntegrityError as exc:
+                if not self.outdated(exc):
+                    raise
+                for entry in self._read_entries(self._list_versions(log_key(self.name, self.version))):
+                    self._replay(entry)
+                continue
+            for file, rows in zip(files, tables, strict=True):
+                self._compare(file, rows)
+            return self._ordered(pa.concat_tables([self._nothing, *tables]))
+        raise self._restless()
 
     def note(self) -> str:
         """Return what the newest ``_last_checkpoint`` notes beside the checkpoint. One request."""
@@ -347,10 +355,8 @@ class DeltaLog:
             raise self._differs(log_key(self.name, first), "checkpoint-differs", self._total)
         return entries[1:]
 
-    def _compare(self, file: DataFile) -> None:
-        assert file.rows is not None
-        found = self._rows_of([replace(file, rows=None)])
-        if not found.drop(list(file.lacks)).equals(file.rows.drop(list(file.lacks))):
+    def _compare(self, file: DataFile, found: pa.Table) -> None:
+        if file.rows is not None and not found.drop(list(file.lacks)).equals(file.rows.drop(list(file.lacks))):
             raise IntegrityError(
                 f"data file {file.path!r} of table {self.name!r} differs from the copy of its rows in the log",
                 kind="table-copy-differs",
@@ -548,16 +554,19 @@ class DeltaLog:
 
     def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None, *, whole: bool = False) -> pa.Table:
         schema = schema or self.schema
-        files = [replace(file, rows=None) if whole and file.lacks else file for file in files]
+        tables = self._tables_of([replace(one, rows=None) if whole and one.lacks else one for one in files], schema)
+        if tables:
+            return pa.concat_tables(tables)
+        return self._nothing if schema is self.schema else schema.empty_table()
+
+    def _tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
+        """Return the rows of each file: first of those that are known, then of the others, in the order given."""
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
         tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
-        for file, key, body in zip(wanted, keys, bodies, strict=True):
-            tables.append(self._read_parquet(file, key, body, schema))
-        if tables:
-            return pa.concat_tables(tables)
-        return self._nothing if schema is self.schema else schema.empty_table()
+        tables += [self._read_parquet(*each, schema) for each in zip(wanted, keys, bodies, strict=True)]
+        return tables
 
     def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
         problem = "is missing"

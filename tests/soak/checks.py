@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import lakefolio as lf
+from lakefolio.errors import ConflictError
 
 WRITER = """
 import json, random, sys, warnings
@@ -48,14 +49,17 @@ def run(uri: str, options: dict[str, str], *, checks: int, writers: int, seconds
         subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
         for number in range(writers)
     ]
-    counts = {"checks": 0, "versions": 0, "writers_that_failed": 0}
+    counts = {"checks": 0, "versions": 0, "writers_that_failed": 0, "not_followed": 0}
     until = time.monotonic() + seconds
     try:
         lake = lf.open(uri, storage_options=options)
         while counts["checks"] < checks and time.monotonic() < until:
-            report = (lake if counts["checks"] % 2 else lf.open(uri, storage_options=options)).check(
-                read_data=counts["checks"] % 10 == 0
-            )
+            checked = lake if counts["checks"] % 2 else lf.open(uri, storage_options=options)
+            try:
+                report = checked.check(read_data=counts["checks"] % 10 == 0)
+            except ConflictError:
+                counts["not_followed"] += 1
+                continue
             counts["checks"] += 1
             for problem in report.problems:
                 print(problem, flush=True)
@@ -82,7 +86,10 @@ def main() -> None:
         os.environ["XDG_RUNTIME_DIR"] = folder
         counts = run(str(Path(folder) / "lake"), {}, checks=arguments.checks, writers=arguments.writers)
     print(json.dumps(counts))
-    sys.exit(bool(set(counts) - {"checks", "versions", "writers_that_failed"}) or counts["writers_that_failed"] > 0)
+    sys.exit(
+        bool(set(counts) - {"checks", "versions", "writers_that_failed", "not_followed"})
+        or counts["writers_that_failed"] > 0
+    )
 
 
 if __name__ == "__main__":
