@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -66,6 +67,17 @@ class Model:
     def order(self) -> tuple[str, ...]:
         """The columns that rows are sorted by; no two rows of a model are equal in all of them."""
         return (*self.key, *self.position)
+
+    def key_of(self, noted: Any) -> tuple[str | int, ...]:
+        """Return the order columns of a row as a log entry or a footer notes them.
+
+        Raises:
+            ValueError: If they can't be those of a row of this model.
+        """
+        kinds = [str if pa.types.is_string(self.schema.field(name).type) else int for name in self.order]
+        if type(noted) is not list or [type(one) for one in noted] != kinds:
+            raise ValueError(f"{noted!r} is no key of {self.name}"[:200])
+        return tuple(noted)
 
     @cached_property
     def nothing(self) -> pa.Table:

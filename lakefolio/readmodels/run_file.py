@@ -14,7 +14,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -29,7 +29,18 @@ from lakefolio.readmodels.model import Model
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-__all__ = ["FILE_ROWS", "GROUP_ROWS", "Footer", "RunFile", "damaged", "encode", "files_of", "read_footer", "read_group"]
+__all__ = [
+    "FILE_ROWS",
+    "GROUP_ROWS",
+    "Footer",
+    "RunFile",
+    "counts",
+    "damaged",
+    "encode",
+    "files_of",
+    "read_footer",
+    "read_group",
+]
 
 GROUP_ROWS: Final = 8_192
 """A lookup decodes one group (6 ms), a scan by DuckDB gets slower below about this (20 ms a million, 11 at 65,536)."""
@@ -204,10 +215,12 @@ def read_footer(body: bytes, file: RunFile, model: Model) -> Footer:
     try:
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + body))  # a file that has nothing but its footer
         index = json.loads((metadata.metadata or {})[_INDEX.encode()])
-        groups = [
-            _Group(start, length, row_count, sha256, tuple(first), tuple(last))
-            for start, length, row_count, sha256, first, last in index["groups"]
-        ]
+        if len(index["groups"]) != metadata.num_row_groups:
+            raise ValueError("it has other row groups than its index")
+        groups = []
+        for start, length, row_count, sha256, first, last in index["groups"]:
+            counts((start, length, row_count))
+            groups.append(_Group(start, length, row_count, sha256, model.key_of(first), model.key_of(last)))
         return Footer(metadata, groups, base64.b64decode(index["filter"]), len(body))
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError, RecursionError) as exc:
         raise damaged(model, file, "has a footer that can't be read") from exc
@@ -244,6 +257,14 @@ def read_group(
             return check_times(rows if rows.schema.equals(schema) else fitted(rows, schema)).combine_chunks()
     except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
         raise damaged(model, file, f"has a row group {number} that can't be read") from exc
+
+
+def counts(numbers: Iterable[Any]) -> tuple[int, ...]:
+    """Return numbers that say where something lies or how much it is; ValueError if they can't."""
+    found = tuple(numbers)
+    if not all(type(one) is int and 0 <= one < 2**63 for one in found):
+        raise ValueError(f"{found!r} are no numbers of bytes or rows"[:200])
+    return found
 
 
 def damaged(model: Model, file: RunFile, problem: str) -> IntegrityError:

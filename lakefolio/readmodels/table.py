@@ -28,7 +28,7 @@ from lakefolio.format.layout import (
     table_prefix,
 )
 from lakefolio.readmodels.model import Model
-from lakefolio.readmodels.run_file import RunFile
+from lakefolio.readmodels.run_file import RunFile, counts
 from lakefolio.readmodels.runs import Run
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class ModelTable:
             runs = tuple(
                 Run(tuple(self._file(one, after, through) for one in files)) for after, through, files in noted["runs"]
             )
-            return Published(version, noted["through"], runs)
+            if not all(run.files for run in runs):
+                raise ValueError("it has a run without files")
+            return Published(version, counts((noted["through"] + 1,))[0] - 1, runs)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             raise IntegrityError(
                 f"log entry {key!r} of read model {self.model.name!r} is truncated or damaged: {brief(exc)}",
@@ -127,10 +129,14 @@ class ModelTable:
 
     def _file(self, noted: Sequence[Any], after: int, through: int) -> RunFile:
         values = dict(zip(_NOTED, noted, strict=True))
+        counts(values[name] for name in ("size_bytes", "row_count", "footer_bytes"))
+        counts((after + 1, through))
+        if values["footer_bytes"] > values["size_bytes"]:
+            raise ValueError(f"{values['path']!r} is smaller than its footer")
         check_key(f"{table_prefix(self.model.name)}/{values['path']}", within=table_prefix(self.model.name))
         if data_file_version(values["path"]) is None:
             raise ValueError(f"{values['path']!r} is no data file")
-        first, last = tuple(values.pop("first")), tuple(values.pop("last"))
+        first, last = (self.model.key_of(values.pop(name)) for name in ("first", "last"))
         return RunFile(**values, first=first, last=last, after=after, through=through)
 
     def named(self, version: int, file: RunFile) -> RunFile:
