@@ -40,7 +40,7 @@ GROUPS: Final = {
         "runs": "List runs, newest first, or walk them like folders.",
         "run": "Show what is recorded of a run.",
         "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
-        "ui": "Look at a lake in a browser: runs, curves, items, lineage, history.",
+        "ui": "Look at a lake in a browser: runs, curves, items, history.",
         "export": "Freeze the page of lakefolio ui, or publish a folio with a description that others read.",
     },
     "Maintenance": {

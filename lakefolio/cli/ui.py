@@ -13,7 +13,7 @@ __all__ = ["ui"]
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on; by default a free one.")
 @click.option("--no-open", is_flag=True, help="Open no browser; the address is printed anyway.")
 def ui(app: App, port: int, no_open: bool) -> None:
-    """Look at a lake in a browser: runs, curves, items, lineage, history.
+    """Look at a lake in a browser: runs, curves, items, history.
 
     The first line on stdout is the address to open. It carries a token, and only this machine reaches it. The lake is
     only read. Ctrl-C ends it.
