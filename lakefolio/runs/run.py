@@ -227,7 +227,7 @@ class Run:
         """End it, with all that was logged, in one commit.
 
         Args:
-            status: ``done``, ``failed`` or ``lost``.
+            status: ``done`` or ``failed``.
             ended_at: When it ended, if that was earlier; by default now.
 
         Raises:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
 
-from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.errors import InvalidInputError, LakefolioError, LocalFileNotFoundError
 from lakefolio.format.names import new_id
 from lakefolio.interop.documents import Documents
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
@@ -176,8 +176,10 @@ class _Store:
 
         info, (words, facts) = run.info, facts_of(run)
         parent = run.data.tags.get("mlflow.parentRunId")
-        if parent and any(one.run_id == parent for one in lake.runs()):
+        if parent and _has_run(lake, parent):
             words["parent"] = parent
+        if info.status not in _STATUS:  # nobody goes on with it here
+            facts["mlflow.status"] = "KILLED"
         if local is None:
             facts["mlflow.artifact_uri"] = info.artifact_uri
         return RecordedRun(
@@ -186,7 +188,7 @@ class _Store:
             words={**words, "project": " ".join(experiment.split())},
             started_at=None if info.start_time is None else time_of_ms(info.start_time),
             ended_at=None if info.end_time is None else time_of_ms(info.end_time),
-            status=_STATUS.get(info.status, "lost"),
+            status=_STATUS.get(info.status, "failed"),
             facts=facts,
             points=lambda: self._points(run),
             outputs=lambda: [] if local is None else self._files(local, f"run {info.run_id}"),
@@ -277,6 +279,14 @@ class _Store:
                     self._plan.steps.append(Step(f"files {item}", f"import files of model {one.name}", items))
                     told["imported_folio"] = folio
                 self._document("mlflow/registry", item, told, f"version {version.version} of model {one.name}")
+
+
+def _has_run(lake: Lake, run_id: str) -> bool:
+    try:
+        lake.get_run(run_id)
+    except LakefolioError:
+        return False
+    return True
 
 
 def _all(page: Callable[..., Any]) -> list[Any]:

@@ -27,7 +27,7 @@ class RecordedRun:
         words: What ``lake.create_run`` takes: name, run_type, project, params, metrics, …
         started_at: When it began.
         ended_at: When it ended; None if that is not known.
-        status: ``done``, ``failed`` or ``lost``.
+        status: ``done`` or ``failed``.
         facts: Further facts of it, set at its end: those that a process notes of itself are its own.
         points: Gives the points of its metrics: name, value, step, time.
         outputs: Gives its outputs: name and file.

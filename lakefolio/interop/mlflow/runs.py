@@ -87,8 +87,8 @@ class Runs:
     def get(self, run_id: str) -> MlflowRun:
         """Return a run, deleted or not; MLflow's error if there is none."""
         facts = self._facts(run_id)
-        self._lake.flush()
-        return self._run(run_id, facts, self._latest([run_id]).get(run_id, []))
+        measured = facts.pop("metrics")
+        return self._run(run_id, facts, self._latest([run_id]).get(run_id, []) if measured else [])
 
     def info(self, run_id: str) -> RunInfo:
         """Return what is known of a run but for its data; MLflow's error if there is none."""
@@ -101,7 +101,7 @@ class Runs:
             known = None
         if known is None or _MARK not in known.metadata:
             raise absent(f"Run '{run_id}' not found")
-        own = {"name": known.name, "status": known.status, "folio": known.folio, "parent": known.parent}
+        own = {"name": known.name, "status": known.status, "metrics": known.metrics}
         times = {"started_at": known.started_at, "ended_at": known.ended_at}
         return known.metadata | own | times | {f"params.{key}": value for key, value in known.params.items()}
 
