@@ -10,6 +10,7 @@ import threading
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import lakefolio as lf
@@ -33,6 +34,7 @@ def _entry_points(tmp_path_factory: pytest.TempPathFactory) -> None:
     ]
     (info / "entry_points.txt").write_text("\n".join(lines))
     sys.path.insert(0, str(info.parent))
+    from mlflow.data import dataset_source_registry as sources
     from mlflow.store.artifact import artifact_repository_registry as artifacts
     from mlflow.tracking._model_registry import utils as models
     from mlflow.tracking._tracking_service import utils as tracking
@@ -40,6 +42,7 @@ def _entry_points(tmp_path_factory: pytest.TempPathFactory) -> None:
     tracking._tracking_store_registry.register_entrypoints()
     models._get_store_registry().register_entrypoints()
     artifacts._artifact_repository_registry.register_entrypoints()
+    sources._dataset_source_registry.register_entrypoints()
     sys.path.remove(str(info.parent))
 
 
@@ -262,6 +265,22 @@ def test_datasets_and_models_of_a_run(client) -> None:
     assert [one.value for one in client.get_logged_model(model.model_id).metrics] == [0.5]
 
 
+def test_a_dataset_that_is_an_item_is_an_input_of_the_run(place: Path, client) -> None:
+    lake = lf.open(place)
+    frame = pd.DataFrame({"a": [1, 2]})
+    lake.folio("flights").add_table("clean", frame)
+    entry = lake.item("flights:clean")
+    dataset = mlflow.data.from_pandas(frame, source=f"lake://{place}!flights:clean", name="clean")
+    with mlflow.start_run() as run:
+        mlflow.log_input(dataset, "training")
+        mlflow.log_input(dataset, "training")
+    (used,) = lake.get_run(run.info.run_id).inputs
+    assert used.ref == entry.ref
+    lake.folio("flights").add_table("clean", frame[:1], overwrite=True)
+    (logged,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert len(pd.read_parquet(mlflow.data.get_source(logged.dataset).load())) == 2
+
+
 def test_a_killed_process_leaves_a_run_that_says_so(place: Path, client) -> None:
     code = f"""
 import os
@@ -335,6 +354,31 @@ def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, m
     assert import_from(lake, "mlflow", str(tmp_path / "mlruns")).steps == []
     assert lake.version == before
     assert lake.check().ok
+
+
+def test_a_folder_of_mlflow_is_not_trusted_nor_written_to(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    source = tmp_path / "mlruns"
+    old = mlflow.MlflowClient(f"file://{source}", f"file://{source}")
+    run_id = old.create_run(old.create_experiment("churn")).info.run_id
+    old.log_param(run_id, "lr", 0.1)
+    for made in (".trash", "models"):
+        if (source / made).exists():
+            (source / made).rmdir()
+    before = sorted(source.rglob("*"))
+    lake = lf.open(place)
+    assert import_from(lake, "mlflow", str(source)).problems == []
+    assert sorted(source.rglob("*")) == before
+    (tmp_path / "secret.txt").write_text("secret")
+    (param,) = source.glob("*/*/params/lr")
+    param.unlink()
+    param.symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(lf.InvalidInputError, match="is a link"):
+        import_from(lake, "mlflow", str(source))
+    with pytest.raises(lf.InvalidInputError, match="no tracking store"):
+        import_from(lake, "mlflow", str(tmp_path))
 
 
 @pytest.mark.usefixtures("_entry_points")

@@ -80,11 +80,39 @@ def _opened(source: str) -> tuple[str, Path | None]:
     if not path.exists():
         raise LocalFileNotFoundError(f"source {source!r} is not there", kind="no-source", path=source)
     if path.is_dir():
-        return path.as_uri(), path
+        return _view_of(path).as_uri(), path
     copy = private_folder() / f"{new_id()}.db"
     shutil.copyfile(path, copy)
     _bring_up_to_date(f"sqlite:///{copy}")
     return f"sqlite:///{copy}", path.parent
+
+
+def _view_of(root: Path) -> Path:
+    """Return a folder in which MLflow finds the experiments of ``root``, and may make what it makes on opening.
+
+    Raises:
+        InvalidInputError: kind ``bad-source``: it is no folder of MLflow, or files that MLflow would read are links.
+    """
+    if not any(one.is_file() for one in root.glob("*/meta.yaml")):
+        raise InvalidInputError(
+            f"{str(root)!r} is no tracking store of MLflow: no experiment in it has a meta.yaml",
+            kind="bad-source",
+            hint="name the folder mlruns, or the SQLite file",
+            path=str(root),
+        )
+    for relative, path, _ in SourceFolder(root).walk():
+        if path.is_symlink() and "artifacts" not in Path(relative).parts[:-1]:
+            raise InvalidInputError(
+                f"{relative!r} in the source is a link, which is not followed",
+                kind="bad-source",
+                hint="copy what it links to into the source",
+                path=relative,
+            )
+    view = private_folder() / new_id()
+    view.mkdir()
+    for one in root.iterdir():
+        (view / one.name).symlink_to(one)
+    return view
 
 
 def _bring_up_to_date(address: str) -> None:

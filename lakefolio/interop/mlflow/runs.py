@@ -43,7 +43,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.times import parse_time
+from lakefolio.interop.addresses import SCHEME as LAKE
+from lakefolio.interop.addresses import Address
 from lakefolio.interop.mlflow.fields import absent, after, invalid, millis, time_of_ms, under
+from lakefolio.interop.mlflow.places import lake_of
+from lakefolio.interop.names import quoted
 from lakefolio.lake import Lake
 from lakefolio.redaction import MASK
 from lakefolio.runs.run import Run
@@ -304,8 +308,26 @@ class Runs:
         facts = _used(datasets, models)
         known = self._facts(run_id)
         new = {key: value for key, value in facts.items() if key not in known}
-        if new:
-            self.note(run_id, new)
+        if not new:
+            return
+        with self._writing(run_id) as run:
+            run.annotate(new)
+            for one in datasets:
+                ref = self._item_of(one.dataset)
+                if ref is not None and f"mlflow.input.{one.dataset.name}#{one.dataset.digest}" in new:
+                    run.add_input(quoted(ref), ref, again=True)
+
+    def _item_of(self, dataset: Any) -> str | None:
+        """Return the reference of a dataset that is an item of this lake."""
+        if dataset.source_type != LAKE:
+            return None
+        try:
+            address = Address.parse(json.loads(dataset.source)["uri"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        if address.at is None or not address.path or lake_of(address.lake) is not self._lake:
+            return None
+        return f"{address.ref}@{address.at}"
 
     def add_outputs(self, run_id: str, models: Sequence[Any]) -> None:
         """Note which logged models a run made. One commit."""
