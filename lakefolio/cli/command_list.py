@@ -41,7 +41,7 @@ GROUPS: Final = {
         "run": "Show what is recorded of a run.",
         "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
         "ui": "Look at a lake in a browser: runs, curves, items, history.",
-        "export": "Freeze the page of lakefolio ui, or publish a folio with a description that others read.",
+        "export": "Freeze the page of a lake, or publish a folio for others to read.",
     },
     "Maintenance": {
         "check": "Verify the lake; exit with 8 if anything is wrong.",

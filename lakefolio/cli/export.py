@@ -51,7 +51,7 @@ def export(
     force: bool,
     **words: Any,
 ) -> None:
-    """Freeze the page of lakefolio ui, or publish a folio with a description that others read.
+    """Freeze the page of a lake, or publish a folio for others to read.
 
     --html loads nothing from anywhere. It holds the tables of runs and items, everything about the newest 200 runs and
     300 items, and says what it leaves out.
