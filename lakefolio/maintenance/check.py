@@ -166,7 +166,7 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
             raise
         return report, []  # what is wrong with the journal was said; nothing else can be looked at
     report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
-    for audit, named, message in session.audit():
+    for audit, named, message in session.audit(tables):
         report.problems.append(Problem(audit.replace("_", "-"), named, message))
     entries = _entries(tables["manifests"], report)
     report.counts["entries"] = len(entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,10 +11,12 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.names import parse_ref
+from lakefolio.model.derived import DERIVED, derive
 from lakefolio.session.relations import LakeTables
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from lakefolio.session.session import Session
     from lakefolio.views.engine import Views
@@ -121,9 +123,9 @@ def connect(session: Session, /) -> duckdb.DuckDBPyConnection:
     return _of_files(session, lambda: _views().connect(session.tables(content=True), lost=session.lost))
 
 
-def audit(session: Session, /) -> list[tuple[str, str, str]]:
-    """Return what the audits of ``sql/`` object to, as (audit, object, message)."""
-    return _views().audit(LakeTables(session.journal, session.committed(), session.blobs, content=False, texts=False))
+def audit(session: Session, /, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
+    """Return what the audits of ``sql/`` object to in rows at hand, as (audit, object, message)."""
+    return _views().audit({**tables, **{name: derive(name, tables[JOURNAL]) for name in DERIVED}})
 
 
 @cache
