@@ -211,6 +211,7 @@ class TableSpec:
 
 SPECS: Final = {
     "manifests": TableSpec("manifests", MANIFESTS_SCHEMA, ("version", "ordinal"), ("content",)),
-    **{name: TableSpec(name, schema, ("batch_id", "ordinal")) for name, schema in LOG_SCHEMAS.items()},
+    "metric_rows": TableSpec("metric_rows", METRIC_ROWS_SCHEMA, ("run_id", "name", "step", "batch_id", "ordinal")),
+    "event_rows": TableSpec("event_rows", EVENT_ROWS_SCHEMA, ("batch_id", "ordinal")),
 }
 """The Delta tables of a lake."""

@@ -12,40 +12,41 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.delta.table import DeltaTable
+from lakefolio.delta.table import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
-from lakefolio.format.arrow_rows import RowLog
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
+from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.views.outside import write_views
 
 if TYPE_CHECKING:
+    from lakefolio.content.local_files import LocalFiles
+    from lakefolio.readmodels.cache import Cache
     from lakefolio.storage import Store
 
 __all__ = ["LogTable", "LogTables"]
 
+T = TypeVar("T")
 _FIRST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.5
 _KNOWN_APPENDS = 1000
 
 
 class LogTable:
-    """One of the two tables, through one handle. Safe to share between threads."""
+    """One of the two tables, through one handle. Safe to share between threads; rows are kept by the cache alone."""
 
-    def __init__(self, store: Store, lake_id: str, name: str) -> None:
+    def __init__(self, store: Store, lake_id: str, name: str, local: LocalFiles, cache: Cache) -> None:
         self._store = store
         self._table = DeltaTable(store, lake_id, SPECS[name])
-        self._rows = RowLog(LOG_SCHEMAS[name])
+        self._rows = TableRows(self._table, local, cache)
         self._lock = threading.RLock()
         self._busy = threading.Lock()  # of whoever does the upkeep
         self._tried: dict[str, int] = {}  # the first id of an append -> the version above which it is, if it is stored
-        self._taken = -1  # the version whose rows are in _rows
-        self._read = False
-        self._seen = -1
+        self._seen = -1  # the lake version at which the log was read last
 
     def append(self, batch_ids: Sequence[str], rows: pa.Table, at: datetime) -> None:
         """Store batches. They count for nothing until a commit names them.
@@ -78,12 +79,11 @@ class LogTable:
                     time.sleep(wait_s * random.random())
                     wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
                     continue
-                self._take(rows)
                 break
         if self._table.due() and self._busy.acquire(blocking=False):
             try:
                 with contextlib.suppress(LakefolioError):  # the creator of the next multiple makes up for it
-                    self._table.upkeep(self._lock, moved=self._moved)
+                    self._table.upkeep(self._lock)
             finally:
                 self._busy.release()
 
@@ -95,24 +95,35 @@ class LogTable:
             batch_ids: Gives the ids of the batches that count there, each once.
             where: A column and the text that it must hold.
         """
-        with self._lock:
-            if version > self._seen or not self._read:
-                self._open(create=False)
-                self._sync()
-                self._seen = max(version, self._seen)
-            known = self._rows.table()
-        if where is not None:
-            known = known.filter(pc.equal(known.column(where[0]), where[1]))
+        known = self._of_files(version, lambda files: self._rows.matching(files, where))
         if not known.num_rows:
             return known
-        ids = batch_ids()
-        at = pc.index_in(known.column("batch_id"), value_set=ids)
+        at = pc.index_in(known.column("batch_id"), value_set=batch_ids())
         return known.filter(pc.is_valid(at))
+
+    def scan(self, version: int) -> Scan:
+        """Return all rows as they lie, those among them that do not count; see :meth:`rows`."""
+        return self._of_files(version, self._rows.scan)
+
+    def _of_files(self, version: int, read: Callable[[Sequence[DataFile]], T]) -> T:
+        """Read the data files there are at a lake version or later; what a merge replaced meanwhile is chosen anew."""
+        while True:
+            with self._lock:
+                if version > self._seen or self._seen < 0:
+                    self._sync()
+                    self._seen = max(version, self._seen)
+                files = self._table.known_files
+            try:
+                return read(files)
+            except IntegrityError as exc:
+                if not self._table.outdated(exc):
+                    raise
+                with self._lock:
+                    self._sync()
 
     def data_files(self) -> dict[str, int]:
         """Return the active data files: path in the table -> size in bytes."""
         with self._lock:
-            self._open(create=False)
             self._sync()
             return self._table.data_files()
 
@@ -124,59 +135,42 @@ class LogTable:
                 return None
             self._sync()
         with self._busy:
-            return self._table.upkeep(self._lock, everything=True, moved=self._moved)
+            return self._table.upkeep(self._lock, everything=True)
 
     def anew(self) -> DeltaTable:
         """Return the table as another handle, to be read from its log."""
         return DeltaTable(self._store, self._table.seals.lake_id, self._table.spec)
 
     def _open(self, *, create: bool) -> None:
-        if self._table.version >= 0 and self._table.version == self._taken:
-            return  # else an exception came between a step of the table and its rows
-        self._rows = RowLog(self._table.schema)
+        """Read the log, the first time."""
+        if self._table.version >= 0:
+            return
         try:
-            rows = self._table.load()
+            self._table.follow()
         except FormatError as exc:
             if exc.kind != "table-missing":
                 raise
-            if not create:
-                return
-            if self._table.create():
-                write_views(self._store)
-            rows = self._table.load()
-        self._take(rows)
+            if create:
+                if self._table.create():
+                    write_views(self._store)
+                self._table.follow()
 
     def _sync(self) -> None:
-        if self._table.version < 0:
-            return
-        try:
-            rows = self._table.poll()[1]
-        except IntegrityError:  # files that were new once may have been replaced and deleted since: begin anew
-            self._table = self.anew()
-            self._rows = RowLog(self._table.schema)
-            rows = self._table.load()
-        self._take(rows)
-        self._read = True
+        self._open(create=False)
+        if self._table.version >= 0:
+            self._table.look()
 
     def _landed(self, batch_id: str, since: int) -> bool:
         """Look at what is new; say whether a version above ``since`` holds an append, whose first id this is."""
-        self._sync()
+        self._table.look()
         return any(batch_id in entry.commit_ids for entry in self._table.entries(since + 1, self._table.version))
-
-    def _moved(self) -> None:
-        """Note a version that changes no row: one of a merge."""
-        self._taken = self._table.version
-
-    def _take(self, rows: pa.Table) -> None:
-        self._rows = self._rows.appended(rows)
-        self._taken = self._table.version
 
 
 class LogTables:
     """The two tables of a lake."""
 
-    def __init__(self, store: Store, lake_id: str) -> None:
-        self._tables = {name: LogTable(store, lake_id, name) for name in LOG_SCHEMAS}
+    def __init__(self, store: Store, lake_id: str, local: LocalFiles, cache: Cache) -> None:
+        self._tables = {name: LogTable(store, lake_id, name, local, cache) for name in LOG_SCHEMAS}
 
     def __getitem__(self, name: str) -> LogTable:
         """Return ``metric_rows`` or ``event_rows``."""

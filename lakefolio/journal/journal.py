@@ -70,11 +70,11 @@ class Journal:
         self.store = store
         self.lake_id = lake_id
         self.known = State()
-        self.logs = LogTables(store, lake_id)
         self._manifests_table = DeltaTable(store, lake_id, SPECS[JOURNAL])
         self._contents = InlineContents(self._manifests_table)
         self.models = ReadModels(store, lake_id)
         self.local = LocalFiles(store, file_cache())
+        self.logs = LogTables(store, lake_id, self.local, self.models.cache)
         self.rows = TableRows(self._manifests_table, self.local, self.models.cache)
         self.lock = threading.RLock()  # guards the table, the decided commits, and every swap of ``known``
         self.catalogue: Catalogue | None = None  # that of the read models that the state stands on
@@ -98,7 +98,7 @@ class Journal:
             self.lock.release()
         if child:
             self.lock = threading.RLock()
-            self.logs = LogTables(self.store, self.lake_id)
+            self.logs = LogTables(self.store, self.lake_id, self.local, self.models.cache)
             self._queue = CommitQueue(self._commit_all, self._committer.leave)
             self._tidying = Tidying(self, self.settle)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -84,6 +84,21 @@ class TableRows:
                 if (found := rows.filter(mask)).num_rows:
                     yield found
 
+    def matching(self, files: Sequence[DataFile], where: tuple[str, str] | None = None) -> pa.Table:
+        """Return the rows of files that have a text in a column, or all, in no order.
+
+        Of a large file only the row groups whose bounds admit the text are read.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged.
+        """
+        parts = [self._table.schema.empty_table(), *self._small([file for file in files if not _is_large(file)])]
+        for file in files:
+            if _is_large(file):
+                parts += self._of_large(file, self._table.schema.names, -1, None, where=where)
+        rows = pa.concat_tables(parts)
+        return rows if where is None else rows.filter(pc.equal(rows.column(where[0]), where[1]))
+
     def _of_many(self, files: Sequence[DataFile], names: Sequence[str]) -> pa.Table:
         small = self._small([file for file in files if not _is_large(file)])
         parts = [rows.select(names) for rows in small]
@@ -94,7 +109,14 @@ class TableRows:
         return rows if len(parts) == 1 else rows.sort_by([("version", "ascending"), ("ordinal", "ascending")])
 
     def _of_large(
-        self, file: DataFile, names: Sequence[str], after: int, upto: int | None, *, newest_first: bool = False
+        self,
+        file: DataFile,
+        names: Sequence[str],
+        after: int,
+        upto: int | None,
+        *,
+        newest_first: bool = False,
+        where: tuple[str, str] | None = None,
     ) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq
 
@@ -103,12 +125,13 @@ class TableRows:
         schema = pa.schema([self._table.schema.field(name) for name in names])
         try:
             with pq.ParquetFile(self._local.path(one), memory_map=True) as opened:
-                at = opened.schema_arrow.names.index("version") if "version" in opened.schema_arrow.names else -1
                 known = [name for name in names if name in opened.schema_arrow.names]
                 numbers = range(opened.metadata.num_row_groups)
                 for number in reversed(numbers) if newest_first else numbers:
-                    bounds = opened.metadata.row_group(number).column(at).statistics if at >= 0 else None
-                    if bounds is None or not bounds.has_min_max or _meet((bounds.min, bounds.max), after, upto):
+                    versions = _bounds(opened, number, "version")
+                    texts = None if where is None else _bounds(opened, number, where[0])
+                    admits = where is None or texts is None or texts[0] <= where[1] <= texts[1]
+                    if admits and (versions is None or _meet(versions, after, upto)):
                         yield fitted(opened.read_row_group(number, columns=known, use_threads=False), schema)
         except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
             raise self._table.damaged(one.key, f"is truncated or damaged: {brief(exc)}") from exc
@@ -135,6 +158,14 @@ class TableRows:
         key = check_key(f"{table_prefix(self._table.name)}/{file.path}", within=table_prefix(self._table.name))
         prove: Callable[[str], str] = partial(self._table.seals.of, file.path)
         return Immutable(key, file.size_bytes, file.seal, prove, partial(self._table.damaged, key))
+
+
+def _bounds(opened: Any, group: int, column: str) -> tuple[Any, Any] | None:
+    """Return the least and the greatest value of a column in a row group, if its file says so."""
+    leaves = opened.metadata.schema  # columns in lists have several
+    at = next((at for at in range(opened.metadata.num_columns) if leaves.column(at).path == column), -1)
+    found = opened.metadata.row_group(group).column(at).statistics if at >= 0 else None
+    return None if found is None or not found.has_min_max else (found.min, found.max)
 
 
 def _is_large(file: DataFile) -> bool:

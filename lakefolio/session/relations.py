@@ -113,6 +113,11 @@ class LakeTables(Mapping[str, Rows]):
         return FileScan(paths, ENTRIES.nothing, verify, base.version if beyond else None)
 
     def _logged(self, name: str) -> Rows:
+        journal = self._journal
+        if name == "metric_rows":  # views leave out what no commit names
+            found = journal.logs[name].scan(self._state.version)
+            paths = tuple(str(journal.local.path(file)) for file in found.files)
+            return FileScan(paths, found.rows, partial(journal.local.ready, found.files)) if paths else found.rows
         rows = self._journal.log_rows(name, self._state.version)
         if name != "event_rows" or not rows.num_rows or not self._texts:
             return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import NotFoundError, nearest
-from lakefolio.format.schema import LINEAGE_SCHEMA, LOG_SCHEMAS, METADATA_SCHEMA, SCHEMAS
+from lakefolio.format.schema import LINEAGE_SCHEMA, METADATA_SCHEMA, SCHEMAS
 from lakefolio.views.polars_scan import scan
 from lakefolio.views.view_files import quoted
 
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["scan_of"]
 
 _TABLES: Final = {**SCHEMAS, "lineage": LINEAGE_SCHEMA, "metadata": METADATA_SCHEMA}
-_COUNTED: Final = " where batch_id in (select entry_id from manifests where op = '{op}')"
-_OPS: Final = {"metric_rows": "metrics", "event_rows": "events"}
+_SOURCES: Final = {
+    "metric_rows": "metric_rows where batch_id in (select entry_id from manifests where op = 'metrics')",
+    "event_rows": "event_rows where batch_id in (select entry_id from manifests where op = 'events')",
+    "lineage": "stg_lineage order by position, ordinal",
+    "metadata": "stg_metadata order by position, ordinal",
+}
+"""Where the rows come from, in order where they are derived; others come as they lie."""
 
 
 def scan_of(session: Session, table: str) -> pl.LazyFrame:
@@ -32,11 +37,11 @@ def scan_of(session: Session, table: str) -> pl.LazyFrame:
     if table not in _TABLES:
         raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, _TABLES))
     schema, still = _TABLES[table], session.still()
-    where = _COUNTED.format(op=_OPS[table]) if table in LOG_SCHEMAS else ""
+    source = _SOURCES.get(table, table)
 
     def batches(columns: Sequence[str], limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
         chosen = ", ".join(map(quoted, columns)) or "1"
         most = "" if limit is None else f" limit {limit}"
-        yield from still.query(f"select {chosen} from {table}{where}{most}").to_arrow_reader(rows)
+        yield from still.query(f"select {chosen} from {source}{most}").to_arrow_reader(rows)
 
     return scan(batches, schema)

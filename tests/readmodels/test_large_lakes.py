@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
@@ -17,6 +18,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.journal import table_rows
 from lakefolio.journal.table_rows import TableRows
 from lakefolio.testing import S3Server
+from lakefolio.views.relations import FileScan
 
 BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
@@ -248,6 +250,39 @@ def test_sql_of_users_reaches_no_file_of_the_lake(large: lf.Lake, made: Path) ->
     for sql in (f"select * from '{path}'", f"select * from read_parquet('{path}')"):
         with pytest.raises(lf.errors.InvalidInputError):
             large.sql(sql).fetchall()
+
+
+def test_a_curve_lies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[int]) -> None:
+    """Points are logged run by turns, and sorted by run, name and step when their files are merged."""
+    lake = lf.open(tmp_path / "lake")
+    runs = [lake.create_run(run_id=f"r{number}") for number in range(8)]
+    for part in range(4):
+        for run in runs:
+            steps = range(part * 1_000, (part + 1) * 1_000)
+            run.log_points("loss", [1.0 / (step + 1) for step in steps], steps)
+            run.log_points("auc", [0.5] * 1_000, steps)
+        lake.flush()
+    lake.compact()
+    (merged,) = lake._session.journal.data_files("metric_rows")
+    file = pq.ParquetFile(tmp_path / "lake/tables/metric_rows" / merged)
+    keys = file.read(["run_id", "name", "step"]).to_pylist()
+    assert len(keys) == 8 * 4_000 * 2
+    assert keys == sorted(keys, key=lambda row: (row["run_id"], row["name"], row["step"]))
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    assert len(groups) == 4
+    at = [file.schema.column(number).path for number in range(len(file.schema))].index("run_id")
+    assert sum(one.column(at).statistics.min <= "r3" <= one.column(at).statistics.max for one in groups) <= 2
+
+    monkeypatch.setattr(table_rows, "SMALL_BYTES", 0)
+    fresh = lf.open(tmp_path / "lake")
+    assert isinstance(fresh._session.tables()["metric_rows"], FileScan)
+    curve = fresh.sql("select step, value from metrics where run_id = 'r3' and name = 'loss' order by batch, ordinal")
+    assert curve.fetchall() == [(step, 1.0 / (step + 1)) for step in range(4_000)]
+    assert fresh.sql("select count(*) from metrics").fetchall() == [(64_000,)]
+    assert fresh.at(0).sql("select count(*) from metrics").fetchall() == [(0,)]
+    found = fresh._session.journal.log_rows("metric_rows", where=("run_id", "r3"))
+    assert found.num_rows == 8_000
+    assert sum(parts) <= 2 * 16_384
 
 
 CODE = """
