@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.pages import curves, graphs, preview
-from lakefolio.pages.values import cell, plain
+from lakefolio.pages.values import cell, cut, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ ITEMS: Final = 2_000
 KEYS: Final = 200
 CHANGES: Final = 500
 FOLIOS: Final = 2_000
+CODE_CHARS: Final = 50_000
 COMMITS: Final = 100
 COMPARED: Final = 20
 WIDTH: Final = 1_000
@@ -323,12 +324,15 @@ class Answers:
         )
 
     def around(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return what an item was made of, what was made of it, and its history."""
+        """Return what an item was made of, by which code, what was made of it, and its history."""
         entry = lake.item(_given(asked, "ref"))
         lineage = lake.lineage(entry.ref)
         events = lake.history(f"{entry.folio}:{entry.item}")
+        origin = lake.folio(entry.folio).why(entry.ref)
         return plain(
             {
+                "run": origin.run,
+                "code": None if origin.code is None else cut(origin.code, CODE_CHARS),
                 "inputs": [node.to_dict() for node in lineage.upstream(1)],
                 "dependents": [node.to_dict() for node in lineage.downstream(1)],
                 "history": [one.to_dict() for one in events[:CHANGES]],

@@ -117,6 +117,10 @@ def test_an_item_comes_with_its_neighbours_and_history(answers: Answers) -> None
     clean = asked(answers, "around", ref="shop/eu:clean")
     assert [one["ref"] for one in clean["inputs"]] == ["shop/eu:raw@1"]
     assert len([one for one in clean["dependents"] if one["type"] == "run"]) == 3
+    assert clean["run"] is None
+    (run_id,) = (one["id"] for one in clean["dependents"][:1])
+    made = asked(answers, "around", ref=f"runs/{run_id}:scores")
+    assert made["run"]["run_id"] == run_id
     first = asked(answers, "item", ref="shop/eu:raw@1")
     assert first["version"] < first["latest_version"]
 

@@ -8,7 +8,9 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from click.testing import CliRunner
 from pages_support import HOSTILE
@@ -84,4 +86,7 @@ def test_the_command_puts_a_site_beside_the_lake(shop: Path, s3_uri: str) -> Non
 
     assert f"{s3_uri}/site/index.html" in done.stdout
     assert bytes(open_store(f"{s3_uri}/site").get("index.html")).startswith(b"<!doctype html>")
+    where = urlsplit(f"{s3_uri}/site/index.html")
+    said = boto3.client("s3").head_object(Bucket=where.netloc, Key=where.path.lstrip("/"))
+    assert said["ContentType"] == "text/html"  # or a browser would save it
     assert CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", f"{s3_uri}/site/"]).exit_code == 4

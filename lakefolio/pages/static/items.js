@@ -107,7 +107,7 @@
           ${data.latest_version !== data.version && html`<p class="notice">${data.deleted ? `Deleted at version ${data.latest_version}.` : html`This is not the newest: it changed again at version ${data.latest_version}. <a href=${href("item", { ref: name })}>See that</a>`}</p>`}
           ${data.purged && html`<p class="notice">Its content was purged by gc and can't be read any more.</p>`}</header>
         <${Facts} rows=${[["version", html`${data.version}, <${Time} at=${info.created_at}/>${info.author ? ` by ${info.author}` : ""}`], ["size", info.size_bytes != null && bytes(info.size_bytes)],
-          ["rows", info.num_rows != null && `${number(info.num_rows)}${info.num_cols ? ` × ${number(info.num_cols)} columns` : ""}`], ["made in run", data.run_id && html`<a href=${href("run", { id: data.run_id })}>${data.run_id}</a>`],
+          ["rows", info.num_rows != null && `${number(info.num_rows)}${info.num_cols ? ` × ${number(info.num_cols)} columns` : ""}`], 
           ["reference to", data.uri && html`<code>${data.uri}</code>`], ["media type", info.media_type], ["digest", info.checksum && html`<code title=${info.checksum}>${info.checksum.slice(0, 20)}…</code>`],
           ["code", info.code && html`<pre>${info.code}</pre>`], ["archived", info.archived && "yes"], ["read it", html`<code>lake.folio("${data.folio}").get("${data.item}")</code>`]]}/>
         ${!data.purged && html`<${Preview} reference=${data.ref}/>`}
@@ -117,9 +117,18 @@
     }}</${Shown}>`;
   }
 
+  /** Which run made an item, by which code. */
+  const Origin = ({ run, code }) => html`<section><h2>Made by</h2><${Facts} rows=${[
+      ["run", html`<a href=${href("run", { id: run.run_id })}>${run.name || run.run_id}</a>`],
+      ["code", run.metadata.notebook || run.metadata.script || run.command],
+      ["git", run.git_commit && `${run.git_commit.slice(0, 12)}${run.git_branch ? ` on ${run.git_branch}` : ""}${run.git_dirty ? ", with changes that are not committed" : ""}`],
+      ["python", run.python && `${run.python}, ${counted(Object.keys(run.packages).length, "package")}, ${run.platform}`]]}/>
+    ${code && html`<details><summary>the code</summary><pre>${code}</pre></details>`}</section>`;
+
   function Around({ reference, name, folio, version }) {
     const answer = useAnswer("around", { ref: reference });
     return html`<${Shown} of=${answer}>${data => html`<div class="around">
+        ${data.run && html`<${Origin} run=${data.run} code=${data.code}/>`}
         <div class="columns"><${Neighbours} title="Made of" of=${data.inputs} none="no inputs are noted"/><${Neighbours} title="Used by" of=${data.dependents} none="nothing yet"/></div>
         ${(data.inputs.length > 0 || data.dependents.length > 0) && html`<p><a class="button" href=${href("lineage", { ref: reference })}>Lineage as a graph</a></p>`}
         <section><h2>History <small>${counted(data.history_count, "change")}</small></h2><div class="scroll"><table class="rows"><thead><tr><th scope="col" class="number">version</th><th scope="col">when</th><th scope="col">change</th><th scope="col">author</th><th scope="col" class="number">size</th><th scope="col" class="number">rows</th><th scope="col">message</th></tr></thead>
