@@ -6,6 +6,7 @@ its record, so that two processes that register at once get two numbers.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import urlparse
 
@@ -194,7 +195,8 @@ class LakefolioModelRegistry(AbstractStore):
         models = [one for one in self._known.all().values() if "version" not in one]
         found = [self._model(one["name"], one) for one in models]
         matching = SearchModelUtils.filter(found, add_prompt_filter_string(filter_string, is_prompt=False))
-        return _page(SearchModelUtils.sort(matching, order_by), page_token, limit)
+        order = [re.sub(r"^\s*timestamp\b", "last_updated_timestamp", one) for one in order_by or ()]
+        return _page(SearchModelUtils.sort(matching, order), page_token, limit)
 
     def get_latest_versions(self, name: str, stages: list[str] | None = None) -> list[ModelVersion]:
         """Return the latest version of each stage."""

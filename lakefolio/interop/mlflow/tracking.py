@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, RunTag, ViewType, _DatasetSummary
 from mlflow.entities import Run as MlflowRun
@@ -32,7 +32,7 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.mlflow.experiments import Experiments
+from lakefolio.interop.mlflow.experiments import DEFAULT_ID, Experiments
 from lakefolio.interop.mlflow.fields import invalid
 from lakefolio.interop.mlflow.logged_models import LoggedModels
 from lakefolio.interop.mlflow.places import address_of, lake_of, uri_of
@@ -48,6 +48,8 @@ class LakefolioTrackingStore(AbstractStore):
         store_uri: ``lakefolio:///abs/path`` or ``lakefolio://s3://bucket/prefix``; the lake is made if it is absent.
         artifact_uri: Where artifacts go; by default into the lake, those of a run into the run's own folio.
     """
+
+    DEFAULT_EXPERIMENT_ID: ClassVar[str] = DEFAULT_ID
 
     def __init__(self, store_uri: str | None = None, artifact_uri: str | None = None) -> None:
         super().__init__()
@@ -276,7 +278,7 @@ class LakefolioTrackingStore(AbstractStore):
 
     def create_logged_model(
         self,
-        experiment_id: str = "0",
+        experiment_id: str = DEFAULT_ID,
         name: str | None = None,
         source_run_id: str | None = None,
         tags: Any = None,
