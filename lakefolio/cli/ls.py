@@ -12,7 +12,7 @@ from lakefolio.cli.naming import folders
 from lakefolio.cli.output import plain
 from lakefolio.errors import NotFoundError, nearest
 from lakefolio.format.times import shown_time
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -23,7 +23,9 @@ __all__ = ["folder", "ls"]
 
 @command(example="lakefolio ls experiments/clf", light=True)
 @click.argument("folio", required=False, shell_complete=folders)
-@click.option("--all", "archived", is_flag=True, help="Archived items too.")
+@click.option(
+    "--all", "archived", is_flag=True, help="Archived items too, and the folios that the library keeps: those of runs."
+)
 def ls(app: App, folio: str | None, archived: bool) -> None:
     """List folios, or the items of one.
 
@@ -35,6 +37,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         entries = lake.items(folio, archived=archived)
         _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
         return
+    own = () if archived or folio is not None else ("runs/", "inputs", "environments", "code")
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
     if folio is not None and not names:
@@ -51,7 +54,10 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
                 folio=folio,
             ) from exc
         return
-    _folios(app, {name: lake.items(name, archived=archived) for name in names})
+    shown = [name for name in names if not any(name == one or (one[-1] == "/" and name.startswith(one)) for one in own)]
+    _folios(app, {name: lake.items(name, archived=archived) for name in shown})
+    if len(shown) < len(names):
+        app.output.note(f"{counted(len(names) - len(shown), 'folio')} of runs not shown; --all lists all")
 
 
 def folder(app: App, found: Folder) -> None:

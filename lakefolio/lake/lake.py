@@ -267,6 +267,7 @@ class Lake:
     get_run = tracking_runs.get_run
     get_run_manifest = tracking_runs.get_run_manifest
     runs = tracking_runs.runs
+    run_rows = tracking_runs.run_rows
     metric_history = tracking_runs.metric_history
     mark_lost_runs = tracking_runs.mark_lost_runs
     storage_savings = tracking_runs.storage_savings

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
     from lakefolio.recording.tracking import Tracking
     from lakefolio.runs.events import Event, EventStats
+    from lakefolio.runs.listing import RunList
     from lakefolio.runs.record import RunInput, RunManifest, RunOutput
     from lakefolio.runs.run import Run
     from lakefolio.runs.savings import Savings
@@ -34,6 +35,7 @@ __all__ = [
     "metric_history",
     "resume_run",
     "run",
+    "run_rows",
     "run_types",
     "runs",
     "storage_savings",
@@ -222,7 +224,11 @@ def add_run_output(lake: Lake, /, run: str | Run | RunManifest, name: str, obj: 
 def get_run(lake: Lake, /, run_id: str) -> RunManifest:
     """Return what is recorded of a run at this lake's version.
 
+    Args:
+        run_id: Its id, the beginning or the end of it (four characters or more), or its name.
+
     Raises:
+        InvalidInputError: kind ``ambiguous-run``: several runs are meant; the hint lists them.
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     from lakefolio.runs.record import manifest_of
@@ -246,8 +252,8 @@ def runs(
     parent: str | None = None,
     tag: str | None = None,
     limit: int | None = None,
-) -> list[RunManifest]:
-    """Return the runs of which all that is given is said, newest first. ``sql`` answers every other question.
+) -> RunList:
+    """Return the runs of which all that is given is said, newest first: a list, with ``.df()`` and ``.pl()``.
 
     Args:
         type: Its type.
@@ -264,12 +270,38 @@ def runs(
     return listed(settled(lake._session), wanted, tag, limit)
 
 
+def run_rows(
+    lake: Lake,
+    /,
+    *,
+    where: str | None = None,
+    sort: str | Iterable[str] = (),
+    columns: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return runs of the view ``runs`` as a table: the names of its columns, and its rows.
+
+    Args:
+        where: One SQL expression over the columns: ``auc > 0.9 and status = 'done'``.
+        sort: Columns, a ``-`` before those that fall (``-val/loss``); newest first by default.
+        columns: Which to show, parameters and metrics by their names; by default what identifies a run, and metrics.
+        limit: At most so many; all by default.
+
+    Raises:
+        InvalidInputError: kind ``bad-query`` for a column there is not; ``sql`` for a ``where`` that is none.
+    """
+    from lakefolio.runs.listing import run_rows
+
+    by = [sort] if isinstance(sort, str) else list(sort)
+    return run_rows(settled(lake._session), where, by, None if columns is None else list(columns), limit)
+
+
 def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Table:
     """Return the points of a run, or of one of its metrics, in the order they were logged.
 
     Columns: ``name``, ``step`` (null if none was given), ``value``, ``logged_at``.
     """
-    lake.get_run(run_id)  # what this process logged is committed by that
+    run_id = lake.get_run(run_id).run_id  # what this process logged is committed by that
     only = "" if name is None else " and name = $2"
     sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by batch, ordinal"
     found: pa.Table = lake._session.query(sql, [run_id, *([] if name is None else [name])]).to_arrow_table()

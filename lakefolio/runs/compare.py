@@ -124,6 +124,7 @@ def compare(session: Session, run_ids: Sequence[str]) -> Comparison:
             hint=f"name between 1 and {_RUNS_LIMIT} runs, each once",
         )
     runs = [manifest_of(session, run_id) for run_id in run_ids]
+    run_ids = [one.run_id for one in runs]
     points = session.query(
         "select name, run_id, step, value from metrics where run_id in (select unnest($ids)) order by batch, ordinal",
         {"ids": list(run_ids)},

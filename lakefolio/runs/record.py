@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import LakefolioError, NotFoundError, nearest
 from lakefolio.format import json_decode
 from lakefolio.render.text import counted
+from lakefolio.runs.run_names import run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -205,10 +206,14 @@ def manifests_of(session: Session, ids: Sequence[str]) -> list[RunManifest]:
 def manifest_of(session: Session, run_id: str) -> RunManifest:
     """Return what is recorded of a run at the session's version; in a batch, what it says of it by then.
 
+    The run may be named by its name, or by the beginning or the end of its id; see ``run_names``.
+
     Raises:
+        InvalidInputError: kind ``ambiguous-run``: the text means several.
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     state = session.committed()
+    run_id = run_id_of(state, run_id) if isinstance(run_id, str) else run_id
     children = {run_id: state.runs_noting("parent", json.dumps(run_id))}
     return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children))
 

@@ -15,7 +15,7 @@ from lakefolio.format.times import parse_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.process.clock import elapsing_s
 from lakefolio.process.facade import facade
-from lakefolio.runs import run_data, run_metrics
+from lakefolio.runs import run_data, run_logging, run_metrics
 from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
 from lakefolio.runs.record import RunInput, RunManifest, RunOutput, logged, manifest_of, time_of, values_of
@@ -92,6 +92,13 @@ class Run:
     add_output = run_data.add_output
     log = run_metrics.log
     log_metrics = run_metrics.log_metrics
+    log_metric = run_logging.log_metric
+    log_param = run_logging.log_param
+    log_params = run_logging.log_params
+    log_artifact = run_logging.log_artifact
+    log_figure = run_logging.log_figure
+    log_model = run_logging.log_model
+    set_tag = run_logging.set_tag
     log_points = run_metrics.log_points
     log_event = run_metrics.log_event
     flush = run_metrics.flush

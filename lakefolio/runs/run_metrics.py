@@ -22,18 +22,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def log(run: Run, step: int | None = None, /, **metrics: Any) -> None:
-    """Log metrics, all with the same step: ``run.log(loss=0.3, auc=0.9, step=7)``.
+def log(run: Run, values: Mapping[str, Any] | int | None = None, at_step: int | None = None, /, **metrics: Any) -> None:
+    """Log metrics, all with the same step: ``run.log(loss=0.3, step=7)``, or ``run.log({"val/loss": 0.3}, 7)``.
 
     Returns at once; what was logged is committed within the second. A step may come again: both points stay.
 
     Args:
-        step: A whole number of 64 bits; also as keyword. By default none.
+        values: Name -> number; or the step, if metrics are keywords.
+        at_step: A whole number of 64 bits; also as keyword ``step``. By default none.
         **metrics: Name -> number.
 
     Raises:
         InvalidInputError: kind ``bad-metric``: no number, or no whole step; then none of them is logged.
     """
+    step = at_step
+    if isinstance(values, Mapping):
+        metrics = {**values, **metrics} if "step" not in values else {**metrics, **values}
+    elif values is not None:
+        step = values
     if "step" in metrics:
         step = metrics.pop("step")
     run.log_metrics(metrics, step)

@@ -138,6 +138,7 @@ def resume(session: Session, run_id: str) -> Run:
     """
     session.check_writable()
     known = manifest_of(session, run_id)
+    run_id = known.run_id
     texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **run_facts(), "process": process()}))
     texts |= {"ended_at": None, "error": None, "error_type": None}
     session.apply(SetRun(run_id=run_id, values=texts))
