@@ -98,6 +98,43 @@ def ask(uri: str, entries: int) -> None:
             f"{most[1] / 1024:,.0f} KiB"
         )
     print(f"  {memory_mib()} MiB resident after that", flush=True)
+    ask_more(lake, entries)
+
+
+SQL = {
+    "SQL over the items": "select kind, count(*), sum(size_bytes), max(committed_at) from items group by kind",
+    "SQL over all entries": "select folio, max(committed_at) from entries group by folio",
+    "SQL over the journal": "select count(distinct commit_id) from manifests",
+    "SQL, the facts": "select count(*) from current_metadata",
+}
+
+
+def ask_more(lake: lf.Lake, entries: int) -> None:
+    """Ask for what was made of what, for the past, and by SQL: the first time with an empty cache, then again."""
+    folio, item = scale_lake.names_of(entries // 2)
+    entry = lake.item(f"{folio}:{item}")
+    base = lake._session.committed().base
+    assert base is not None
+    questions: dict[str, Callable[[], object]] = {
+        "what an entry was made of": lambda: base.edges([("entry", entry.entry_id)]),
+        "what was made of an entry": lambda: base.edges([("entry", entry.entry_id)], by_input=True),
+        "log of 20 commits": lambda: lake.log(20),
+        "history of an item": lambda: lake.history(f"{folio}:{item}"),
+        "diff of 100 commits": lambda: lake.diff(-100),
+    } | {what: lambda sql=sql: lake.sql(sql).fetchall() for what, sql in SQL.items()}
+    for what, question in questions.items():
+        lake._session.journal.models.cache.clear()
+        taken = []
+        for _ in range(ASKED):
+            began, began_cpu = time.perf_counter(), time.process_time()
+            question()
+            taken.append(((time.perf_counter() - began) * 1e3, (time.process_time() - began_cpu) * 1e3))
+        (first, first_cpu), (wall, cpu) = taken[0], min(taken)
+        print(
+            f"  {what:<26} {wall:7.1f} ms ({cpu:.1f} of CPU), first {first:.0f} ({first_cpu:.0f}); "
+            f"{memory_mib()} MiB resident",
+            flush=True,
+        )
 
 
 def requests() -> None:
