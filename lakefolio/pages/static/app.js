@@ -5,7 +5,6 @@
   const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
   const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"] };
   const POLL_MS = 4000;
-  const TIMED = 20000; // the time of a longer history would be waited for, and all else with it
 
   function Search() {
     const [text, setText] = useState(""), [found, setFound] = useState(null), [open, setOpen] = useState(false), box = useRef(null), route = useRoute();
@@ -38,7 +37,7 @@
 
   /** Which version the whole page shows: a slider over all of them, with the snapshots. */
   function Versions({ lake }) {
-    const route = useRoute(), newest = lake.newest, at = route.at ? lake.version : newest, when = useAnswer("when", {}, lake.version > TIMED).data?.committed_at, [moving, setMoving] = useState(null), timer = useRef(0);
+    const route = useRoute(), newest = lake.newest, at = route.at ? lake.version : newest, when = useAnswer("when", {}).data?.committed_at, [moving, setMoving] = useState(null), timer = useRef(0);
     const to = version => go(route.page, route.params, String(version) === String(newest) ? "" : String(version));
     useEffect(() => setMoving(null), [route.at, lake.version]);
     const slide = value => { setMoving(value); clearTimeout(timer.current); timer.current = setTimeout(() => to(value), 120); };

@@ -34,7 +34,7 @@ window.lakefolio = (() => {
 
   // the newest version that this page knows of; who asks without a fixed version asks again when it moves
   const watchers = new Set();
-  let head = 0;
+  let head = frozen ? frozen.version : null; // not known yet: nothing is asked before, or all would be asked twice
   function moved(version) {
     if (version === head) return;
     head = version;
@@ -51,7 +51,7 @@ window.lakefolio = (() => {
   function useAnswer(name, params, off) {
     const now = useHead(), route = useRoute();
     const asked = route.at && name !== "head" ? { ...params, at: route.at } : params;
-    const which = off ? null : key(name, asked) + "#" + (route.at ? "" : now);
+    const which = off || (now === null && !route.at) ? null : key(name, asked) + "#" + (route.at ? "" : now);
     const of = STAYS.includes(name) ? name : key(name, params);
     const [state, set] = useState({ which: null, of, data: null, error: null });
     useEffect(() => {
