@@ -53,6 +53,7 @@ class Overlay:
         self.content_of = content
         self.version = version
         self._heads: dict[str, dict[str, _Pending | None]] = {}
+        self._deleted: set[tuple[str, str]] = set()  # also if added again: their place in the folio is another
         self._entries: list[_Pending] = []
         self._contents: dict[tuple[str, str], _Pending] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
@@ -70,15 +71,21 @@ class Overlay:
         self._pend(_Pending(make), change.folio, change.item, change.stored.kind, change.stored.digest)
 
     def _pend(self, pending: _Pending, folio: str, item: str, kind: str, digest: str | None) -> None:
-        self._heads.setdefault(folio, {})[item] = pending
+        self._set_head(folio, item, pending)
         self._entries.append(pending)
         if digest:
             self._contents[kind, digest] = pending
 
+    def _set_head(self, folio: str, item: str, pending: _Pending) -> None:
+        items = self._heads.setdefault(folio, {})
+        if items.get(item, _BELOW) is None:
+            del items[item]  # so that it stands last
+        items[item] = pending
+
     def delete(self, folio: str, item: str) -> None:
         """Take an item from the head."""
-        self._heads.setdefault(folio, {}).pop(item, None)
-        self._heads[folio][item] = None
+        self._heads.setdefault(folio, {})[item] = None
+        self._deleted.add((folio, item))
 
     def set_snapshot(self, folio: str | None, name: str, snapshot: Snapshot | None) -> None:
         """Add a snapshot, or drop it (None)."""
@@ -94,12 +101,12 @@ class Overlay:
 
     def absorb(self, other: Overlay) -> None:
         """Take over everything that was laid over this overlay in ``other``."""
+        for folio, item in other._deleted:
+            self.delete(folio, item)
         for folio, items in other._heads.items():
-            mine = self._heads.setdefault(folio, {})
             for item, pending in items.items():
-                if pending is None:
-                    mine.pop(item, None)
-                mine[item] = pending
+                if pending is not None:
+                    self._set_head(folio, item, pending)
         self._entries += other._entries
         self._contents |= other._contents
         self._snapshots |= other._snapshots
@@ -127,7 +134,8 @@ class Overlay:
     def names(self, folio: str) -> list[str]:
         """See View."""
         items = self._heads.get(folio, {})
-        kept = [name for name in self.base.names(folio) if items.get(name, _BELOW) is not None]
+        below = self.base.names(folio)
+        kept = [name for name in below if items.get(name, _BELOW) is not None and (folio, name) not in self._deleted]
         known = set(kept)
         return kept + [name for name, pending in items.items() if pending is not None and name not in known]
 

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import Log, blob, inline, put
+from planning import CHANGES, Log, blob, put
 from thoroughness import examples
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, LakefolioError, NotFoundError
-from lakefolio.format.names import new_id
 from lakefolio.model.changes import (
     Annotate,
     CopyItem,
@@ -19,7 +18,6 @@ from lakefolio.model.changes import (
     DropSnapshot,
     LogBatch,
     LogBlob,
-    Put,
     Restore,
     SetArchived,
     SetRun,
@@ -437,40 +435,6 @@ def test_changes_of_a_batch_see_those_before_them_and_none_after(log: Log) -> No
         log.plan(put("c", inputs=("d",)), put("d"))
 
 
-NAMES = st.sampled_from(["a", "b", "c"])
-FOLIOS = st.sampled_from(["f", "g"])
-TEXTS = st.sampled_from(["1", "2"])
-KEYS = st.dictionaries(st.sampled_from(["k", "l"]), st.sampled_from(["1", '"x"', None]), max_size=2)
-CHANGES = st.one_of(
-    st.builds(
-        lambda folio, item, text, overwrite, keep, inputs: Put(
-            folio=folio,
-            item=item,
-            stored=inline(text),
-            entry_id=new_id(),
-            tags=(text,),
-            overwrite=overwrite,
-            keep=keep,
-            inputs=inputs,
-        ),
-        FOLIOS,
-        NAMES,
-        TEXTS,
-        st.booleans(),
-        st.sampled_from([(), ("tags", "metadata")]),
-        st.sampled_from([(), ("f:a",), ("b",)]),
-    ),
-    st.builds(Delete, FOLIOS, NAMES),
-    st.builds(SetArchived, FOLIOS, NAMES, st.booleans()),
-    st.builds(Update, FOLIOS, NAMES, description=TEXTS, metadata=KEYS),
-    st.builds(Annotate, st.just("folio"), FOLIOS, KEYS, st.booleans()),
-    st.builds(Restore, st.just(0), st.sampled_from([None, "f"])),
-    st.builds(DropSnapshot, st.just("s")),
-    st.builds(lambda: TakeSnapshot(name="s")),
-    st.builds(lambda value, new: SetRun(run_id="r", values={"status": value}, new=new), TEXTS, st.booleans()),
-)
-
-
 def heads(log: Log) -> dict[str, Any]:
     """Return what is live, in its order, but for versions and the ids that are drawn anew for an updated entry."""
     state = log.state
@@ -497,7 +461,7 @@ def heads(log: Log) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(240), deadline=None)
 @given(st.lists(CHANGES, max_size=12))
 def test_one_commit_of_many_changes_leaves_the_heads_that_one_commit_each_leaves(changes: list[Any]) -> None:
     single, batch = Log(), Log()
