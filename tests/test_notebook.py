@@ -25,3 +25,13 @@ def need_installed(module: str) -> None:
 
     if importlib.util.find_spec(module) is None:
         need(module, "demo")
+
+
+def test_the_notebook_is_kept_with_its_outputs() -> None:
+    nbformat = need("nbformat", "test")
+    cells = [one for one in nbformat.read(NOTEBOOK, as_version=4).cells if one.cell_type == "code"]
+    kinds = {kind for cell in cells for output in cell.outputs for kind in output.get("data", {})}
+    assert {"image/png", "text/html"} <= kinds
+    assert all(output.output_type != "error" for cell in cells for output in cell.outputs)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert str(NOTEBOOK.parent.parent) not in NOTEBOOK.read_text(), "it names the place where it was run"

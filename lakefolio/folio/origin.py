@@ -43,7 +43,7 @@ class Source:
     newer: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Origin:
     """Where an item comes from; ``print`` it, or show it in a notebook.
 
@@ -107,6 +107,9 @@ class Origin:
         if self.code:
             lines += ["", *_tail(self.code)]
         return visible("\n".join(lines))
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         rows = [
