@@ -110,7 +110,7 @@ def test_texts_nested_without_end_harm_no_reader(deep):
                 fact["value"] = deep
     views = Views()
     with pytest.warns(LakefolioWarning, match="given null for 5 texts of 'manifests' nested more"):
-        views.query(rows.tables(), "select 1")
+        views.query(rows.tables(), "select count(*) from manifests")
     for name in views.names():
         assert len(views.query(rows.tables(), f"select * from {name}").fetchall()) >= 0, name
     assert views.query(rows.tables(), "select run_id from runs order by 1").fetchall() == [("r1",), ("r2",)]
