@@ -51,6 +51,7 @@ SLOW = {
     "test_notebook.py",
     "test_soak.py",
     "test_surroundings.py::test_everything_works_whatever_the_home",
+    "test_upkeep.py::test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep",
 }
 """Files, or tests of them, that kill processes, race many of them, measure or search: ``pytest -m slow`` runs them."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -446,3 +447,45 @@ def test_what_deltalake_cleans_up_breaks_no_promised_version(
     assert fresh.gc(dry_run=False, grace=0).table_files == 0
     fresh.folio("f").add_json("x", "more", overwrite=True)
     assert {problem.kind for problem in fresh.check().problems} <= dated
+
+
+def objects_after(root: Path, commits: int) -> tuple[int, Counter[str]]:
+    """Return the version after small commits, compaction and gc, and how many objects of each sort there are."""
+    lake = lf.open(str(root))
+    folio = lake.folio("f")
+    for number in range(commits):
+        folio.add_json(f"i{number % 50}", number, overwrite=True)
+    lake.compact()
+    before = [path for path in root.rglob("*.parquet") if path.parent.name == "manifests"]
+    assert len(before) > commits  # as many as gc has to find
+    lake.gc(grace=0, dry_run=False)
+    assert lake.check().ok
+    assert lake.at(50).folio("f").get_json("i49") == 49
+    return lake.version, Counter(sort_of(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def sort_of(path: Path) -> str:
+    if path.parent.name != "_delta_log":
+        return "data file" if path.parts[0] == "tables" else "of the lake"
+    table = "journal" if path.parts[1] == "manifests" else "read models"
+    return f"{'log entry' if path.suffix == '.json' else 'checkpoint'} of the {table}"
+
+
+def test_after_upkeep_a_lake_is_its_log_and_little_else(tmp_path: Path) -> None:
+    """Counted: 5 data files, 6 checkpoints and the pointer to the newest one, 20 log entries of read models."""
+    version, found = objects_after(tmp_path / "lake", 300)
+    assert found.pop("log entry of the journal") == version + 1
+    assert found.pop("checkpoint of the journal") <= version // 50 + 3
+    assert found.pop("log entry of the read models") <= 30
+    assert found["data file"] <= 7
+    assert found.total() <= 15, found
+
+
+def test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep(tmp_path: Path) -> None:
+    """Counted: 11 data files, 41 checkpoints and the pointer to the newest one, 110 log entries of read models."""
+    version, found = objects_after(tmp_path / "lake", 2000)
+    assert found.pop("log entry of the journal") == version + 1
+    assert found.pop("checkpoint of the journal") <= version // 50 + 3
+    assert found.pop("log entry of the read models") <= 165
+    assert found["data file"] <= 16
+    assert found.total() <= 54, found
