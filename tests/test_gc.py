@@ -313,7 +313,7 @@ def test_dedup_hit_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -> 
 @pytest.mark.parametrize("batch", [False, True])
 def test_new_content_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -> None:
     between(lake._session.blobs, "put", purge_everything(other))
-    table = pa.table({"n": np.arange(5000)})
+    table = pa.table({"n": np.random.default_rng(0).integers(0, 2**62, 5000)})
     reader = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches()))  # can be read only once
     if batch:
         with lake.batch():
