@@ -56,7 +56,8 @@ def test_every_row_says_which_commit_it_is_of_and_its_place_in_it(log: Log) -> N
 
 def test_a_second_commit_of_a_version_counts_on_and_sees_the_first(log: Log) -> None:
     first = log.plan(put("a"), put("b"))
-    second = log.plan(put("c", inputs=("a",)), base=first.overlay)
+    second = log.plan(put("c", inputs=("a",)), put("d"), base=first.overlay, first=2)
+    assert said(first.manifests + second.manifests, "version", "ordinal") == [(0, number) for number in range(4)]
     assert second.manifests[0]["inputs"][0]["input_id"] == first.manifests[0]["entry_id"]
     with pytest.raises(AlreadyExistsError) as caught:
         log.plan(put("a", "2"), base=first.overlay)
