@@ -199,16 +199,19 @@ class _Server:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._closed = False
+        self._begun = threading.Event()
         self._unowned = threading.Lock()  # whoever acquires it closes the files: the thread, or who stops it before
         self._thread = threading.Thread(target=self._run, name="lakefolio-neighbours", daemon=True)
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
         self._thread.start()
+        self._begun.wait()
 
     @property
     def alive(self) -> bool:
-        return not self._closed and self._thread.is_alive()
+        # not Thread.is_alive: interrupted by Ctrl-C, it takes a living thread for ended from then on (CPython 3.11)
+        return self._begun.is_set() and not self._closed
 
     def asked_lately(self) -> int:
         since = time.monotonic() - 1.0
@@ -240,6 +243,7 @@ class _Server:
         self._lock.close()
 
     def _run(self) -> None:
+        self._begun.set()
         if not self._unowned.acquire(blocking=False):
             return
         try:

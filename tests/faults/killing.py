@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -83,10 +83,12 @@ class Nursery:
         """Let the child begin, and say whether it got through before ``reached`` was set."""
         assert self._process.stdout is not None
         self._say("")
-        while not reached.is_set():
-            if select.select([self._process.stdout], [], [], 0.01)[0]:
-                self._expect("done")
-                return True
+        with selectors.DefaultSelector() as selector:  # not select(), which ends at 1,024 descriptors
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while not reached.is_set():
+                if selector.select(0.01):
+                    self._expect("done")
+                    return True
         return False
 
     def kill(self, child: int) -> None:

@@ -15,7 +15,7 @@ import lakefolio as lf
 from lakefolio.testing import S3Server
 
 PROGRAM = """
-import faulthandler, json, os, random, signal, sys, threading, time, warnings
+import faulthandler, json, os, random, signal, sys, threading, time, traceback, warnings
 import lakefolio as lf
 
 faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)
@@ -50,7 +50,7 @@ def worker(number):
             folio.add_json(name, name)
             acknowledged.append(name)
         except BaseException as exc:
-            problems.append(f"worker {number}: {exc!r}")
+            problems.append(f"worker {number}: {exc!r} {traceback.format_exc()}")
         n += 1
         if how == "tickets":
             lake._session.journal._committer._crowded_until = time.monotonic() + 1
@@ -62,36 +62,47 @@ armed = 0
 for thread in threads:
     thread.start()
 interrupts = n = 0
-while interrupts < wanted:
-    name = f"m{n}"
-    n += 1
-    try:
-        signal.setitimer(signal.ITIMER_REAL, rng.choice([rng.uniform(1e-6, 3e-3), rng.uniform(1e-6, 3e-4)]))
-        if run is not None:
-            run.log(loss=float(n))
-            points.append(n)
-        folio.add_json(name, name)
-        acknowledged.append(name)
-        while signal.getitimer(signal.ITIMER_REAL)[0]:
-            if how == "reads":
-                if folio.get_json(name) != name:
+
+
+def interrupt():
+    global interrupts, n
+    while interrupts < wanted:
+        name = f"m{n}"
+        n += 1
+        try:
+            signal.setitimer(signal.ITIMER_REAL, rng.choice([rng.uniform(1e-6, 3e-3), rng.uniform(1e-6, 3e-4)]))
+            if run is not None:
+                run.log(loss=float(n))
+                points.append(n)
+            folio.add_json(name, name)
+            acknowledged.append(name)
+            while signal.getitimer(signal.ITIMER_REAL)[0]:
+                if how == "reads":
+                    if folio.get_json(name) != name:
+                        problems.append(f"{name} has another value")
+                    lake.sql("select count(*) from items").fetchall()
+                elif folio.get_json(name) != name:
                     problems.append(f"{name} has another value")
-                lake.sql("select count(*) from items").fetchall()
-            elif folio.get_json(name) != name:
-                problems.append(f"{name} has another value")
-    except KeyboardInterrupt:
+        except KeyboardInterrupt:
+            interrupts += 1
+        except BaseException as exc:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                problems.append(f"main: {exc!r} {name}")
+            except KeyboardInterrupt:
+                interrupts += 1
+        if how == "tickets":
+            try:
+                lake._session.journal._committer._crowded_until = time.monotonic() + 1
+            except KeyboardInterrupt:
+                interrupts += 1
+
+
+while interrupts < wanted:
+    try:
+        interrupt()
+    except KeyboardInterrupt:  # the timer went off between two tries
         interrupts += 1
-    except BaseException as exc:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            problems.append(f"main: {exc!r} {name}")
-        except KeyboardInterrupt:
-            interrupts += 1
-    if how == "tickets":
-        try:
-            lake._session.journal._committer._crowded_until = time.monotonic() + 1
-        except KeyboardInterrupt:
-            interrupts += 1
 while True:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0)
