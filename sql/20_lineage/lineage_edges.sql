@@ -30,4 +30,4 @@ select
     stg_lineage.ordinal
 from stg_lineage
 left join entries_first
-    on stg_lineage.input_kind = 'entry' and stg_lineage.input_id = entries_first.entry_id
+    on case when stg_lineage.input_kind = 'entry' then stg_lineage.input_id end = entries_first.entry_id
