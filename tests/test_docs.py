@@ -57,7 +57,7 @@ def test_the_format_names_every_column() -> None:
 
 
 def test_every_file_that_the_design_sends_to_exists() -> None:
-    package = Path(lakefolio.__file__).parent
+    package = Path(__file__).parents[1] / "lakefolio"
     table = (package / "DESIGN.md").read_text(encoding="utf-8").split("## Where to change what")[1].split("\n## ")[0]
     named = re.findall(r"`([\w./]+(?:\.py|\.md|/))`", table)
     assert len(named) > 20

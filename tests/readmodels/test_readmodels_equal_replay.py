@@ -67,7 +67,7 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
     elif op == "run":
         row |= {"run_id": draw(st.sampled_from(RUNS))}
     if op in ("annotate", "run", "put"):
-        row |= {"facts": draw(st.lists(facts(), max_size=3))}
+        row |= {"facts": draw(st.lists(facts(), min_size=int(op == "annotate"), max_size=3))}
     if op in ("run", "put"):
         row |= {"inputs": draw(st.lists(inputs(), max_size=2))}
     return row
@@ -102,14 +102,15 @@ def sensible(changes: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def needless_deletes(rows: pa.Table) -> set[tuple[str, str]]:
-    """Return the names that were deleted while they were not there."""
+    """Return the names (of items, of snapshots) that were deleted or dropped while they were not there."""
+    makes = {"delete": "put", "drop_snapshot": "snapshot"}
     ops: dict[tuple[str, str], str] = {}
     found = set()
-    for row in rows.select(["op", "folio", "item"]).to_pylist():
-        name = row["folio"], row["item"]
-        if row["op"] == "delete" and ops.get(name) != "put":
+    for row in rows.select(["op", "folio", "item", "snapshot"]).to_pylist():
+        name = row["folio"], row["item"] or row["snapshot"]
+        if row["op"] in makes and ops.get(name) != makes[row["op"]]:
             found.add(name)
-        if row["op"] in ("put", "delete"):
+        if row["op"] in makes.keys() | makes.values():
             ops[name] = row["op"]
     return found
 
