@@ -107,14 +107,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, or refuse with one line."""
-        where = urlsplit(self.path)
-        asked = dict(parse_qsl(where.query, keep_blank_values=True, max_num_fields=50))
+        try:
+            where = urlsplit(self.path)
+            asked = dict(parse_qsl(where.query, keep_blank_values=True, max_num_fields=50))
+        except ValueError:
+            return self._refuse(400, "bad-address", "the address can't be read")
         if (self.headers.get("Host") or "").lower() not in self.server.hosts:
             return self._refuse(403, "bad-host", "the Host header names another server")
         if self.headers.get("Sec-Fetch-Site") == "cross-site" and where.path != "/":
             return self._refuse(403, "cross-site", "another site asked")
         first = where.path == "/" and "token" in asked
-        if not hmac.compare_digest((asked.get("token") if first else self._cookie()) or "", self.server.token):
+        token = (asked.get("token") if first else self._cookie()) or ""
+        if not hmac.compare_digest(token.encode(errors="replace"), self.server.token.encode()):
             return self._refuse(403, "no-token", "open the address that lakefolio ui printed: it carries the token")
         cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict" if first else None
         if where.path.startswith("/api/"):

@@ -65,6 +65,17 @@ def test_the_address_gives_a_cookie_that_opens_the_rest(server: PageServer) -> N
     assert json.loads(ask(server, "/api/lake").body)["runs"] is True
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/?token=%C3%A9", 403), ("/?token=%ED%A0%80", 403), ("/?" + "&".join(["a=1"] * 60), 400), ("HTTP://[x/", 400)],
+)
+def test_an_address_that_nobody_can_read_is_refused_and_not_a_bug(
+    server: PageServer, path: str, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(server, path, token=False).status == status
+    assert capfd.readouterr().err == ""
+
+
 def test_every_address_wants_the_token(server: PageServer) -> None:
     for path in ("/", "/?token=", "/?token=wrong", "/static/app.js", "/api/lake", f"/api/lake?token={server.token}"):
         said = ask(server, path, token=False)
