@@ -1,4 +1,4 @@
-"""The README says what the program does."""
+"""The README and the pages say what the program does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ import lakefolio
 from lakefolio.cli.reference import BEGIN, END, reference, section_of, with_section
 
 README = Path(__file__).parent.parent / "README.md"
+DOCS = Path(lakefolio.__file__).parent / "docs"
 
 
-def test_the_readme_holds_the_reference_of_the_command_line() -> None:
-    section = section_of(README.read_text(encoding="utf-8"))
-    assert section == reference(), "run: python -m lakefolio.cli.reference README.md"
+def test_the_pages_hold_the_reference_of_the_command_line() -> None:
+    section = section_of((DOCS / "commands.md").read_text(encoding="utf-8"))
+    assert section == reference(), "run: python -m lakefolio.cli.reference lakefolio/docs/commands.md"
+
+
+def test_every_page_is_named_by_the_readme_and_every_link_leads_to_a_file() -> None:
+    text = README.read_text(encoding="utf-8")
+    pages = sorted(DOCS.glob("*.md"))
+    assert pages
+    for page in pages:
+        assert f"(lakefolio/docs/{page.name})" in text
+    for source in [README, *pages]:
+        for link in re.findall(r"\]\(([^):#]+)\)", source.read_text(encoding="utf-8")):
+            assert (source.parent / link).is_file(), f"{source.name}: {link}"
 
 
 def test_the_reference_is_put_between_its_markers() -> None:

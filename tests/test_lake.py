@@ -132,6 +132,17 @@ def test_restore_the_lake(lake: lf.Lake) -> None:
     assert lake.check(read_data=True).ok
 
 
+def test_the_log_names_the_version_that_was_restored(lake: lf.Lake) -> None:
+    folio = lake.folio("f")
+    for number in range(3):
+        folio.add("one", number, overwrite=True)
+    before = lake.version
+    lake.restore(-1)
+    assert lake.log(limit=1)[0].message == f"restore lake to @{before - 1} (-1)"
+    lake.restore(before)
+    assert lake.log(limit=1)[0].message == f"restore lake to @{before}"
+
+
 def test_restore_some(lake: lf.Lake) -> None:
     lake.folio("b/c").delete("y")
     lake.restore("s", items="b/c:y")

@@ -147,7 +147,7 @@ class UnknownCommand(click.UsageError):
 
     def __init__(self, name: str, known: Iterable[str], ctx: click.Context) -> None:
         super().__init__(f"there is no command {name!r}", ctx)
-        self.hint = nearest(name, known)
+        self.hint = f"{nearest(name, known)} ({ctx.command_path} --help lists all)"
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:

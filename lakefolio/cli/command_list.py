@@ -11,6 +11,7 @@ GROUPS: Final = {
         "init": "Create a lake.",
         "demo": "Run the main job on real data: store, join, train, break, recover.",
         "config": "Show each setting, its value and where that was said.",
+        "help": "Print a page of the documentation, or list the pages.",
         "completion": "Print the script that makes a shell complete commands and names.",
     },
     "Items": {

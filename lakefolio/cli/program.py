@@ -155,7 +155,7 @@ def cli() -> None:
     """Versioned data on a bare bucket: the bucket is the database.
 
     An item is named [FOLIO:]NAME[@VERSION-OR-SNAPSHOT]. The options --lake, --at and --json may stand before or after
-    the command. Results go to stdout, everything else to stderr.
+    the command. Results go to stdout, everything else to stderr. lakefolio help lists the pages of the documentation.
     """
 
 

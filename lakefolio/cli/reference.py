@@ -1,6 +1,6 @@
-"""The command line as Markdown, made from the commands themselves; the README holds it between two markers.
+"""The command line as Markdown, made from the commands themselves; ``docs/commands.md`` holds it between two markers.
 
-``python -m lakefolio.cli.reference`` prints it, ``… README.md`` writes it into that file.
+``python -m lakefolio.cli.reference`` prints it, ``… lakefolio/docs/commands.md`` writes it into that file.
 """
 
 from __future__ import annotations

@@ -135,8 +135,14 @@ def restore(
         changes = [Restore(version, folio)]
     rows = lake._session.plan(*changes) if changes else []
     if rows and not dry_run:
-        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {at}")
+        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_told(at, version)}")
     return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
+
+
+def _told(at: At, version: int) -> str:
+    """Return a point in time as the log says it: ``-1`` and "yesterday" mean another version later on."""
+    named = str(at).removeprefix("@")
+    return f"@{version}" if named == str(version) else f"@{version} ({named})"
 
 
 def _check_restorable(lake: Lake, folio: str | None, version: int) -> None:

@@ -127,3 +127,24 @@ def test_listing_loads_no_frames(run, stocked: str) -> None:
     for args in (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"]):
         found = loaded("--lake", stocked, *args)
         assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]
+
+
+def test_help_lists_the_pages_and_prints_each(run) -> None:
+    package = Path(lakefolio.__file__).parent
+    pages = {page.stem: page for page in (package / "docs").glob("*.md")}
+    pages |= {"format": package / "FORMAT.md", "design": package / "DESIGN.md"}
+    listed = run("help").stdout
+    assert {line.split("  ")[0] for line in listed.partition("\n\n")[0].splitlines()} == set(pages)
+    for topic, page in pages.items():
+        assert run("help", topic).stdout.strip() == page.read_text(encoding="utf-8").strip()
+
+
+def test_help_of_a_command_is_what_its_option_prints(run) -> None:
+    for name in ("gc", "import", "snapshot"):
+        assert run("help", name).stdout == run(name, "--help").stdout
+
+
+def test_help_of_an_unknown_topic_names_the_nearest(run) -> None:
+    failed = run("help", "mlfow", code=3)
+    assert "mlflow" in failed.stderr
+    assert "lakefolio help" in failed.stderr
