@@ -15,6 +15,7 @@ LIKE_095 = {
     "float": 0.95,
     "np.float64": np.float64(0.95),
     "array": np.array(0.95),
+    "longer than a double": np.longdouble("0.95"),
     "decimal": Decimal("0.95"),
 }
 LARGE = [2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, -(2**53) - 1]

@@ -363,7 +363,10 @@ _SCALARS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
 
 
 def plain_scalar(obj: Any) -> Any:
-    """Return the Python value that a scalar of another library is, or None if there is none that is the same."""
+    """Return the Python value that a scalar of another library is, or None if there is none that is the same.
+
+    A float longer than a double is rounded to one, as facts are compared as doubles; None if it lies beyond them.
+    """
     if getattr(obj, "shape", None) == () and hasattr(obj, "item"):
         dtype = getattr(obj, "dtype", None)
         kind = getattr(dtype, "kind", "f")  # a tensor's has none
@@ -371,6 +374,9 @@ def plain_scalar(obj: Any) -> Any:
             found = obj.item()
             wanted = dt.date if kind == "M" else bool | int | float | str
             return found if isinstance(found, wanted) else None
+        if kind == "f":
+            rounded = float(obj)
+            return rounded if rounded == obj or not math.isinf(rounded) else None
     pandas = imported("pandas")
     if pandas is not None and isinstance(obj, pandas.Timestamp) and obj is not pandas.NaT and not obj.nanosecond:
         return obj.to_pydatetime()
