@@ -191,3 +191,12 @@ def test_importing_the_library_imports_none_of_this():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
     assert Path(lf.__file__).exists()
+
+
+def test_the_run_of_a_past_entry_is_told_as_it_ended(lake):
+    with lake.run("train") as run:
+        run.add_output("made", 1)
+    [output] = lake.runs()[0].outputs
+    assert "@" in output.ref
+    origin = lake.folio("f").why(output.ref)
+    assert (origin.ref, origin.run.status) == (output.ref, "done")

@@ -48,7 +48,7 @@ GROUPS: Final = {
         "check": "Verify the lake; exit with 8 if anything is wrong.",
         "repair": "Bring back what is lost or damaged from a second copy.",
         "gc": "Delete content that nothing needs.",
-        "why": "Show what keeps content alive: live items, snapshots, history.",
+        "why": "Show where an item comes from, and what keeps its content alive.",
         "doctor": "Examine whether a place can hold a lake safely.",
         "compact": "Merge the small files of the tables.",
         "stats": "Show what the lake holds, and what it takes to store.",

@@ -135,9 +135,11 @@ class Origin:
 def why(folio: Folio, /, name: str, *, at: At = None) -> Origin:
     """Say where an item comes from: who made it, when, from which versions of which items, by which code.
 
+    What keeps its content alive is another question: ``lake.why("folio:name")``; ``lakefolio why`` answers both.
+
     Args:
         name: A name or a reference.
-        at: As of when.
+        at: Which entry, as of when; its run is told as it is known now.
 
     Returns:
         A report; printed as text, in a notebook with the picture if the item is a figure.
@@ -146,17 +148,18 @@ def why(folio: Folio, /, name: str, *, at: At = None) -> Origin:
         NotFoundError: There is no such item; the hint names the nearest.
     """
     reader, entry = folio._core.find(name, at)
-    run = _run(reader, entry)
+    now = folio._core.reading  # how its run ended, and what is newer, was not known when it was committed
+    run = _run(now, entry)
     return Origin(
         ref=entry.ref,
         what=_what(entry),
         description=entry.description,
         made_by=entry.author,
         made_at=entry.committed_at,
-        sources=[_source(reader, edge) for edge in entry.inputs if edge["input_kind"] != "run"]
+        sources=[_source(now, edge) for edge in entry.inputs if edge["input_kind"] != "run"]
         or [Source(one.ref) for one in (run.inputs if run is not None else ())],
         run=run,
-        code=_code(reader, run),
+        code=_code(now, run),
         picture=_picture(reader, entry),
     )
 

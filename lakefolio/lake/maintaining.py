@@ -90,6 +90,8 @@ def gc(
 def why(lake: Lake, /, ref: str) -> WhyReport:
     """Say what keeps content alive: heads, snapshots, history; and which bytes only this item keeps.
 
+    Where an item comes from is another question: ``folio.why(name)``.
+
     Args:
         ref: ``sha256:<hex>``, ``folio:name`` (all entries it ever had) or ``folio:name@version``.
 

@@ -81,8 +81,9 @@ class Stats(Report):
                 for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
             )
         ]
-        for row in self["folios"]:
+        names = [row.get("folio") or "(whole lake)" for row in self["folios"]]
+        width = max(map(len, names), default=0)
+        for name, row in zip(names, self["folios"], strict=True):
             logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
-            name = row.get("folio") or "(whole lake)"
-            lines.append(f"  {name:<30} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
+            lines.append(f"  {name:<{width}} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
         return "\n".join(lines)

@@ -94,7 +94,7 @@ class WhyReport(Report):
                     what = {"heads": "live", "snapshots": "snapshot", "runs": "run", "events": "event"}.get(name, name)
                     lines.append(f"  {what:<9} {', '.join(some)}" + (f" and {more:,} more" if more else ""))
         if not lines:
-            return f"{self['ref']} has no objects: its content is inline or elsewhere"
+            return f"{self['ref']} keeps no object: its content lies in the tables, or elsewhere"
         exclusive, shared = format_bytes(self["exclusive_bytes"]), format_bytes(self["shared_bytes"])
         lines.append(f"{exclusive} exclusive, {shared} shared with others")
         return "\n".join(lines)

@@ -30,6 +30,7 @@ _HEAD: Final = """\
 --   .read views.sql
 --   SELECT * FROM items;
 --   FROM history_of('my-folio', 'my-item');
+--   SELECT name, params ->> 'lr', metrics ->> 'auc' FROM runs;   -- also metrics, run_inputs, run_outputs
 --
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:
 --   FROM entries WHERE version <= 17 AND (superseded_version IS NULL OR superseded_version > 17)

@@ -104,3 +104,17 @@ def test_references_are_registered_and_checked(run, said, files: Path, lake_uri:
     assert run(*at, "get", "f:notes").stdout == "first try\n"
     (files / "notes.txt").write_text("something else altogether\n")
     run(*at, "get", "f:notes", code=8)
+
+
+def test_why_says_where_an_item_comes_from_and_what_keeps_it(run, said, stocked: str) -> None:
+    shown = run("why", "experiments/clf:emb").stdout
+    assert "by ada" in shown
+    assert "experiments/clf:scores@" in shown
+    assert "keeps no object" in shown
+    found = said("why", "experiments/clf:emb")
+    assert [one["ref"].partition("@")[0] for one in found["origin"]["sources"]] == [
+        "experiments/clf:scores",
+        "s3://elsewhere/x",
+    ]
+    run("rm", "experiments/clf:emb")
+    assert said("why", "experiments/clf:emb")["origin"] is None
