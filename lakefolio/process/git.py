@@ -18,7 +18,7 @@ from typing import Final
 
 from lakefolio.redaction import scrub, scrub_address
 
-__all__ = ["GitState", "git_state"]
+__all__ = ["GitState", "git_output", "git_state"]
 
 _TIMEOUT_S: Final = 2.0
 _PASSED_ON: Final = frozenset(
@@ -57,6 +57,7 @@ _OFF: Final = {
     "credential.helper": "",
     "diff.external": "",
     "diff.ignoreSubmodules": "all",
+    "log.showSignature": "false",
     "protocol.allow": "never",
     "safe.bareRepository": "explicit",
     "status.submoduleSummary": "false",
@@ -118,6 +119,20 @@ def git_state(folder: str | Path, *, untracked: bool) -> GitState | None:
     )
 
 
+def git_output(folder: str | Path, *words: str, seconds: float) -> str | None:
+    """Return what git prints about the repository of a folder; None if it fails. Its settings run nothing.
+
+    Args:
+        folder: The folder of the repository; variables of the environment do not lead elsewhere.
+        *words: The command of git and its arguments.
+        seconds: How long it may take.
+    """
+    git = shutil.which("git")
+    if git is None or not os.path.isabs(git):
+        return None
+    return _run([git, *words], folder, _OFF, seconds=seconds, passed_on=frozenset())
+
+
 def _settings(git: str, folder: str | Path) -> list[tuple[str, str]] | None:
     """Return the filters and the remote that are configured, in the order in which they win."""
     found = _run([git, "config", "-z", "--get-regexp", _ASKED], folder, _OFF, empty=1)
@@ -127,9 +142,17 @@ def _settings(git: str, folder: str | Path) -> list[tuple[str, str]] | None:
     return [(key, value) for key, _, value in pairs]
 
 
-def _run(words: list[str], folder: str | Path, settings: dict[str, str], *, empty: int = 0) -> str | None:
+def _run(
+    words: list[str],
+    folder: str | Path,
+    settings: dict[str, str],
+    *,
+    empty: int = 0,
+    seconds: float = _TIMEOUT_S,
+    passed_on: frozenset[str] = _PASSED_ON,
+) -> str | None:
     """Run git; None if it fails. ``empty`` is the exit code that says that there is nothing."""
-    around = {key: one for key, one in os.environ.items() if not key.startswith("GIT_") or key in _PASSED_ON}
+    around = {key: one for key, one in os.environ.items() if not key.startswith("GIT_") or key in passed_on}
     numbered = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
         numbered |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -140,7 +163,7 @@ def _run(words: list[str], folder: str | Path, settings: dict[str, str], *, empt
             env=around | _QUIET | numbered,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_TIMEOUT_S,
+            timeout=seconds,
             check=False,
         )
     except (OSError, ValueError, subprocess.SubprocessError):

@@ -310,6 +310,37 @@ def test_a_dvc_repository_that_lies(lake: lf.Lake, source: Path) -> None:
     assert not Path("/tmp/lakefolio-was-run").exists()
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_a_dvc_repository_whose_settings_name_a_command(lake: lf.Lake, source: Path, tmp_path: Path) -> None:
+    """Git would fetch the object that a partial clone lacks by the command that its settings name."""
+    ran = tmp_path / "ran"
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\ntouch {ran}\nexit 1\n")
+    command.chmod(0o755)
+    git(source, "init", "-q")
+    (source / ".dvc").mkdir()
+    (source / "raw.dvc").write_text(f"outs:\n- md5: {'0' * 32}\n  path: raw\n")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "add raw")
+    name = subprocess.check_output(["git", "rev-parse", "HEAD:raw.dvc"], cwd=source, text=True).strip()
+    (source / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(source),
+        "remote.origin.uploadpack": str(command),
+        "log.showSignature": "true",
+        "gpg.program": str(command),
+    }.items():
+        git(source, "config", key, value)
+    with pytest.raises(lf.InvalidInputError, match="hold all its objects|fails"):
+        import_from(lake, "dvc", str(source))
+    assert not ran.exists()
+    subprocess.run(["git", "cat-file", "blob", name], cwd=source, check=False, capture_output=True)
+    assert ran.exists(), "git itself would not have run it either"
+
+
 # -- mistakes and the command ----------------------------------------------------------------------------------
 
 

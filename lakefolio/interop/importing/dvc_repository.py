@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,13 +21,13 @@ from lakefolio.format.names import new_id
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.source_files import SourceFolder, digest_of
 from lakefolio.interop.names import quoted, quoted_path
+from lakefolio.process.git import git_output
 from lakefolio.process.scratch import private_folder
 
 __all__ = ["read"]
 
 _MD5: Final = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _CACHES: Final = (".dvc/cache/files/md5/{0}/{1}", ".dvc/cache/{0}/{1}")
-_QUIET: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_OPTIONAL_LOCKS": "0"}
 _TIMEOUT_S: Final = 60
 
 
@@ -214,20 +213,11 @@ def _texts_of(root: Path, commit: str) -> dict[str, str]:
 
 
 def _git(root: Path, *words: str) -> str:
-    """Run git so that nothing of the repository's settings runs a program."""
-    safe = ["-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "log.showSignature=false"]
-    try:
-        done = subprocess.run(
-            [shutil.which("git") or "git", "--no-pager", *safe, *words],
-            cwd=root,
-            env={key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | _QUIET,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as exc:
+    found = git_output(root, *words, seconds=_TIMEOUT_S)
+    if found is None:
         raise InvalidInputError(
-            f"git {words[0]} fails in {str(root)!r}", kind="bad-source", hint="git must be installed and own the folder"
-        ) from exc
-    return done.stdout.decode(errors="replace")
+            f"git {words[0]} fails in {str(root)!r}",
+            kind="bad-source",
+            hint="git must be installed and own the folder, and the repository must hold all its objects",
+        )
+    return found
