@@ -10,25 +10,25 @@ from urllib.parse import quote, unquote
 
 __all__ = ["quoted", "quoted_path", "unquoted"]
 
-_ODD: Final = re.compile(r'[:@\\"<>|?*%~\x00-\x1f\x7f-\x9f\u2028\u2029/]')
+_ODD: Final = re.compile(r'[:@\\"<>|?*%~\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]')
 _LONGEST_BYTES: Final = 200
 
 
 def quoted(name: str) -> str:
     """Return a name as one part of an item's name: what items can't be called is written ``%40``, the long cut."""
     if unicodedata.normalize("NFC", name) != name:
-        text = quote(name, safe=" ").replace("~", "%7E")
+        text = quote(name, safe=" ", errors="surrogatepass").replace("~", "%7E")
     else:
         text = _ODD.sub(lambda found: _escaped(found[0]), name)
     text = re.sub(r"^[\s.]+$|^\s+|\s+$", lambda found: _escaped(found[0]), text)
     if len(text.encode()) > _LONGEST_BYTES:
         head = text.encode()[: _LONGEST_BYTES - 24].decode(errors="ignore").rstrip("% .")
-        text = f"{head}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        text = f"{head}+{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
     return text
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"%{one:02X}" for one in text.encode())
+    return "".join(f"%{one:02X}" for one in text.encode(errors="surrogatepass"))
 
 
 def quoted_path(path: str) -> str:

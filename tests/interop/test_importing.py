@@ -334,11 +334,115 @@ def test_a_dvc_repository_whose_settings_name_a_command(lake: lf.Lake, source: P
         "gpg.program": str(command),
     }.items():
         git(source, "config", key, value)
-    with pytest.raises(lf.InvalidInputError, match="hold all its objects|fails"):
+    with pytest.raises(lf.InvalidInputError, match="git cat-file fails"):
         import_from(lake, "dvc", str(source))
     assert not ran.exists()
     subprocess.run(["git", "cat-file", "blob", name], cwd=source, check=False, capture_output=True)
     assert ran.exists(), "git itself would not have run it either"
+
+
+BOMB = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB + "outs:\n- path: x\n  md5: *a9\n",
+        BOMB + "outs:\n- path: *a9\n  md5: x\n",
+        "m0: &m0 {k: v}\n"
+        + "".join(f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 10)}]\n" for n in range(1, 10))
+        + "outs: [{}]\n",
+        "[" * 5000,
+        "outs:\n- path: 2020-99-99\n  md5: x\n",
+    ],
+    ids=["digest", "path", "merged", "deep", "no-date"],
+)
+def test_yaml_that_would_grow_or_is_odd_is_left_out(lake: lf.Lake, source: Path, text: str) -> None:
+    (source / ".dvc").mkdir()
+    (source / "bad.dvc").write_text(text)
+    (source / "good.dvc").write_text(f"outs:\n- md5: {cached(source, b'good')}\n  path: good\ncmd: [a, b]\n")
+    report = import_from(lake, "dvc", str(source))
+    assert len(report.problems) == 1
+    assert list(lake.folio("source")) == ["good"]
+    assert lake.folio("source").item_info("good")["code"] == "a\nb"
+
+
+ENTRY = {"relpath": "a", "md5": hashlib.md5(b"good").hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [5, [1], [{**ENTRY, "relpath": "a\0"}], [{**ENTRY, "relpath": "a" * 300}], [ENTRY, {**ENTRY, "relpath": "a/b"}]],
+    ids=["no-list", "no-entry", "nul", "long", "file-and-folder"],
+)
+def test_a_tracked_folder_that_is_none_hurts_no_other(lake: lf.Lake, source: Path, listing: object) -> None:
+    md5s = [cached(source, b"good"), cached(source, json.dumps(listing).encode(), ".dir")]
+    (source / "all.dvc").write_text("outs:\n" + "".join(f"- md5: {md5}\n  path: p{md5[:4]}\n" for md5 in md5s))
+    report = import_from(lake, "dvc", str(source))
+    assert [one["what"] for one in report.problems] == [f"source:p{md5s[1][:4]}"]
+    assert list(lake.folio("source")) == [f"p{md5s[0][:4]}"]
+
+
+def test_names_that_no_item_can_have_hurt_no_other(lake: lf.Lake, source: Path) -> None:
+    for name in (b"a\xff.txt", b"b\x1b[31m.txt", b"good.txt", b"line\n.txt"):
+        Path(os.fsdecode(os.fsencode(source) + b"/" + name)).write_bytes(name)
+    report = import_from(lake, "folder", str(source))
+    assert report.problems == []
+    assert str(report).encode()
+    assert sorted(lake.folio("source")) == ["a%ED%B3%BF.txt", "b%1B[31m.txt", "good.txt", "line%0A.txt"]
+    again(lake, "folder", source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("json_data", b"no json"),
+        ("json_data", b"[" * 100_000),
+        ("json_data", b"9" * 6000),
+        ("numpy_array", b"\x93NUMPY\x01\x00v\x00{"),
+        (
+            "numpy_array",
+            b"\x93NUMPY\x01\x00v\x00"
+            + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }".ljust(118),
+        ),
+        ("timestamp", b""),
+    ],
+    ids=["json", "deep", "digits", "cut", "bomb", "time"],
+)
+def test_content_that_cannot_be_read_hurts_no_other(lake: lf.Lake, source: Path, kind: str, content: bytes) -> None:
+    (source / "artifacts").mkdir()
+    (source / "artifacts" / "bad").write_bytes(content)
+    (source / "artifacts" / "good").write_bytes(b"1")
+    items = [
+        {"name": "bad", "item_type": kind, "filename": "bad", "iso_string": "yesterday"},
+        {"name": "good", "item_type": "json_data", "filename": "good"},
+    ]
+    told = {"schema_version": 2, "items": items, "metadata": 5, "snapshots": 5}
+    (source / "items.json").write_text(json.dumps(told))
+    report = import_from(lake, "datafolio", str(source))
+    assert [one["what"].removeprefix("source:") for one in report.problems] == ["bad"]
+    assert list(lake.folio("source")) == ["good"]
+
+
+def test_a_run_that_cannot_be_recorded_hurts_no_other(lake: lf.Lake, source: Path) -> None:
+    (source / "manifests").mkdir()
+    digest = "a" * 64
+    (source / "data" / "aa" / digest).mkdir(parents=True)
+    (source / "data" / "aa" / digest / "data.parquet").write_bytes(b"no parquet")
+    lacking = {"x": {"hash": digest, "format": "parquet"}}
+    manifests = [
+        {"inputs": lacking},
+        {"storage_locations": 5},
+        {"project": {}},
+        {"created_at": "0001-01-01T00:00+14:00"},
+    ]
+    manifests += [{"inputs": {"x": {"hash": digest, "format": "x" * 300}}}, {"metrics": {"a": 10**400}}]
+    for number, one in enumerate(manifests):
+        (source / "manifests" / f"{number}.json").write_text(json.dumps({"run_id": f"r{number}", **one}))
+    report = import_from(lake, "mltrack", str(source))
+    assert sorted(one.run_id for one in lake.runs()) == ["r1", "r4"]
+    assert len(report.problems) == 6
+    assert import_from(lake, "mltrack", str(source))["done_before"] == 2
 
 
 # -- mistakes and the command ----------------------------------------------------------------------------------

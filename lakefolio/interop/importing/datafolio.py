@@ -56,16 +56,19 @@ def read(source: str, folio: str | None, *, references: bool = False) -> Plan:
     if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
         raise InvalidInputError("items.json lists no items", kind="bad-source", path=source)
     new = isinstance(index, dict) and "schema_version" in index
-    metadata = (index if new else {"metadata": _optional(files, "metadata.json")}).get("metadata") or {}
-    snapshots = (index if new else _optional(files, "snapshots.json")).get("snapshots") or {}
+    metadata = index.get("metadata") if new else _optional(files, "metadata.json")
+    snapshots = (index if new else _optional(files, "snapshots.json")).get("snapshots")
     plan = Plan(f"datafolio:{files.root}")
-    _Bundle(files, plan, folio or quoted(files.root.name), items, references).steps(metadata, snapshots)
+    _Bundle(files, plan, folio or quoted(files.root.name), items, references).steps(_dict(metadata), _dict(snapshots))
     return plan
 
 
 def _optional(files: SourceFolder, name: str) -> dict[str, Any]:
-    found = files.json(name) if files.has(name) else {}
-    return found if isinstance(found, dict) else {}
+    return _dict(files.json(name) if files.has(name) else None)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 class _Bundle:
@@ -169,7 +172,7 @@ class _Bundle:
                 raise InvalidInputError(f"it refers to {one.get('path')}; --references registers it", kind="bad-source")
             return _address(str(one.get("path") or ""))
         if becomes == "timestamp" and isinstance(one.get("iso_string"), str):
-            return datetime.fromisoformat(one["iso_string"])
+            return _time(one["iso_string"])
         filename = str(one.get("filename") or "")
         places = [place for place in (folder, *_PLACES) if place and self._files.has(f"{place}/{filename}")]
         path = self._files.file(f"{places[0] if places else folder}/{filename}")
@@ -182,6 +185,13 @@ class _Bundle:
             raise InvalidInputError(
                 f"file {path.name!r} is not what was stored: its checksum differs", kind="bad-source"
             )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise InvalidInputError(f"{text!r} is not a time", kind="bad-source") from exc
 
 
 def _made_at(one: Mapping[str, Any]) -> str:

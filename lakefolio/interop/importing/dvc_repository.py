@@ -141,7 +141,7 @@ class _Reader:
         target = private_folder() / new_id()
         target.mkdir()
         for one in json.loads(listing.read_text(encoding="utf-8")):
-            relative, md5 = PurePosixPath(str(one.get("relpath"))), str(one.get("md5"))
+            relative, md5 = PurePosixPath(_text(one.get("relpath"))), _text(one.get("md5"))
             if relative.is_absolute() or ".." in relative.parts or not relative.parts or not _MD5.fullmatch(md5):
                 raise InvalidInputError(f"a tracked folder lists {str(relative)!r}", kind="bad-source")
             place = target.joinpath(*relative.parts)
@@ -166,8 +166,8 @@ def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tra
     found: dict[str, _Tracked] = {}
     for file, text in sorted(texts.items()):
         try:
-            said = yaml.safe_load(text)
-        except yaml.YAMLError as exc:
+            said = yaml.load(text, Loader=yaml.BaseLoader)  # texts, lists and dicts; nothing is merged or made larger
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
             plan.leave_out(f"{file} of {where}", f"no YAML: {str(exc).splitlines()[0]}")
             continue
         said = said if isinstance(said, dict) else {}
@@ -176,18 +176,31 @@ def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tra
         for name, stage in [(None, said), *(stages.items() if isinstance(stages, dict) else ())]:
             if isinstance(stage, dict):
                 inputs = tuple(_at(base, one) for one in _listed(stage.get("deps")))
-                for one in _listed(stage.get("outs")):
-                    path, md5 = _at(base, one), str(one.get("md5") or one.get("hash") or "")
+                outs = _listed(stage.get("outs"))
+                if len(outs) != len(stage.get("outs") or ()):
+                    plan.leave_out(f"outputs in {file} of {where}", "they name no path")
+                for one in outs:
+                    path, md5 = _at(base, one), _text(one.get("md5") or one.get("hash"))
                     if _MD5.fullmatch(md5) and not path.startswith(("..", "/")):
-                        command = stage.get("cmd")
-                        found[path] = _Tracked(path, md5, inputs, name, None if command is None else str(command))
+                        found[path] = _Tracked(path, md5, inputs, name, _command(stage.get("cmd")))
                     else:
                         plan.leave_out(f"{path} of {where}", "not in DVC's cache, or outside of the repository")
     return found
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict) and one.get("path")] if isinstance(value, list) else []
+    listed = value if isinstance(value, list) else []
+    return [one for one in listed if isinstance(one, dict) and isinstance(one.get("path"), str) and one["path"]]
+
+
+def _command(value: Any) -> str | None:
+    """Return the commands of a stage: one, or several, a line each."""
+    lines = value if isinstance(value, list) else [value]
+    return "\n".join(one for one in lines if isinstance(one, str)) or None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _at(base: PurePosixPath, one: Mapping[str, Any]) -> str:

@@ -86,7 +86,9 @@ def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str
     inputs = {quoted(name): f"{data}:{ref}" for name, ref, _ in _data(files, base, plan, data, one.get("inputs"))}
     outputs = [(quoted_path(name), path) for name, _, path in _data(files, base, plan, data, one.get("outputs"))]
     tags, metrics = _dict(one.get("tags")), _dict(one.get("metrics"))
-    places = " ".join(str(place) for place in one.get("storage_locations") or ())
+    locations = one.get("storage_locations")
+    locations = locations if isinstance(locations, list | dict) else ()
+    places = " ".join(str(place) for place in locations)
     facts = {key: one[key] for key in ("model_path", "model_hash", "model_metadata") if one.get(key)}
     run_type = str(one.get("run_type") or "experiment")
     told = RecordedRun(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from lakefolio.errors import LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.interop.documents import Documents
 from lakefolio.interop.names import quoted
 from lakefolio.lake import Lake
+from lakefolio.process.places import printable
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted
 
@@ -124,7 +127,7 @@ def do_steps(
     records = Documents(lake, _RECORDS)
     name = quoted(plan.source)
     known = records.get(name) or {}
-    fresh = [one for one in plan.steps if one.key not in known]
+    fresh = [one for one in plan.steps if _recorded(one.key) not in known]
     problems = list(plan.problems)
     if fresh and not dry_run:
         records.create(name, {"source": plan.source})
@@ -137,9 +140,9 @@ def do_steps(
     return ImportReport(
         source=plan.source,
         dry_run=dry_run,
-        steps=[one.message for one in fresh],
+        steps=[printable(one.message) for one in fresh],
         done_before=len(plan.steps) - len(fresh),
-        problems=[{"what": one.what, "why": one.why} for one in problems],
+        problems=[{"what": printable(one.what), "why": printable(one.why)} for one in problems],
     )
 
 
@@ -161,18 +164,23 @@ def _commits(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 def _do(lake: Lake, records: Documents, name: str, steps: Sequence[Step]) -> list[Problem]:
     """Do steps as one commit, and note those that had no problem in it, so that the others are tried again."""
-    for step in steps:
-        if step.action is not None:
-            step.action(lake)
     problems: list[Problem] = []
-    first = steps[0].message
-    with lake.batch(first if len(steps) == 1 else f"{first} and {len(steps) - 1:,} more"):
+    ready = []
+    for step in steps:
+        found = [] if step.action is None else _tried(step.message, partial(step.action, lake))
+        problems += found
+        if not found:
+            ready.append(step)
+    if not ready:
+        return problems
+    first = printable(ready[0].message)
+    with lake.batch(first if len(ready) == 1 else f"{first} and {len(ready) - 1:,} more"):
         done = {}
-        for step in steps:
+        for step in ready:
             found = _apply(lake, step)
             problems += found
             if not found:
-                done[step.key] = step.message
+                done[_recorded(step.key)] = printable(step.message)
         records.set(name, done)
     return problems
 
@@ -180,42 +188,78 @@ def _do(lake: Lake, records: Documents, name: str, steps: Sequence[Step]) -> lis
 def _apply(lake: Lake, step: Step) -> list[Problem]:
     problems = []
     for item in step.items:
-        try:
-            _add(lake, item)
-        except LakefolioError as exc:
-            if exc.exit_code not in (2, 3, 8):  # the source's fault; the store's ends the import
-                raise
-            problems.append(Problem(f"{item.folio}:{item.name}", str(exc)))
+        problems += _tried(f"{item.folio}:{item.name}", partial(_add, lake, item))
     for folio, item_name in step.deletes:
         if item_name in lake.folio(folio):
             lake.folio(folio).delete(item_name, warn_dependents=False)
     for folio, facts in step.facts.items():
-        lake.folio(folio).metadata.update(facts)
+        problems += _tried(step.message, partial(lake.folio(folio).metadata.update, facts))
     if step.snapshot is not None:
-        folio, snapshot, message, tags = step.snapshot
+        folio, snapshot, description, tags = step.snapshot
         if all(one.name != snapshot for one in lake.snapshots(folio)):
-            lake.snapshot(snapshot, folio, message, list(tags))
+            problems += _tried(step.message, partial(lake.snapshot, snapshot, folio, description, list(tags)))
     return problems
+
+
+def _tried(what: str, do: Callable[[], Any]) -> list[Problem]:
+    """Do it; an error that is the source's fault is a problem, and one of the store's ends the import."""
+    try:
+        do()
+    except LakefolioError as exc:
+        if exc.exit_code not in (2, 3, 8):
+            raise
+        return [Problem(what, str(exc))]
+    return []
+
+
+def _recorded(key: str) -> str:
+    """Return the key of a step as it is noted: what no key of metadata may hold is escaped."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", key)
+
+
+def _read(item: NewItem) -> Any:
+    """Return the content of an item. An array is mapped, so that it is no larger than its file.
+
+    Raises:
+        InvalidInputError: kind ``bad-source``: the source's file is not what it should be.
+    """
+    try:
+        content = item.content() if callable(item.content) else item.content
+        if item.kind == "json":
+            return json.loads(Path(content).read_text(encoding="utf-8"))
+        if item.kind == "array":
+            import numpy as np
+
+            return np.lib.format.open_memmap(content, mode="r")
+    except LakefolioError:
+        raise
+    except (ValueError, TypeError, AttributeError, OSError, RecursionError) as exc:
+        raise InvalidInputError(
+            f"its content can't be read: {printable(str(exc))}", kind="bad-source", item=item.name
+        ) from exc
+    return content
 
 
 def _add(lake: Lake, item: NewItem) -> None:
     folio = lake.folio(item.folio)
-    content = item.content() if callable(item.content) else item.content
+    content = _read(item)
     words: dict[str, Any] = {
         "description": item.description or None,
         "inputs": [one for one in item.inputs if one in folio and one != item.name] or None,
         "tags": list(item.tags) or None,
-        "metadata": {key: value for key, value in item.facts.items() if value is not None},
+        "metadata": {
+            key: printable(value) if isinstance(value, str) else value
+            for key, value in item.facts.items()
+            if value is not None
+        },
         "overwrite": True,
     }
     if item.kind == "table":
         folio.import_table(item.name, content, **words)
     elif item.kind == "array":
-        import numpy as np
-
-        folio.add_numpy(item.name, np.load(content, allow_pickle=False), **words)
+        folio.add_numpy(item.name, content, **words)
     elif item.kind == "json":
-        folio.add_json(item.name, json.loads(Path(content).read_text(encoding="utf-8")), **words)
+        folio.add_json(item.name, content, **words)
     elif item.kind == "timestamp":
         folio.add_timestamp(item.name, content, **words)
     elif item.kind == "reference":

@@ -45,14 +45,18 @@ class SourceFolder:
         parts = PurePosixPath(relative.replace("\\", "/")).parts
         found = self.root.joinpath(*parts)
         steps = [self.root.joinpath(*parts[: count + 1]) for count in range(len(parts))]
-        if not parts or PurePosixPath(*parts).is_absolute() or ".." in parts or any(one.is_symlink() for one in steps):
+        try:
+            linked = any(one.is_symlink() for one in steps)
+        except (OSError, ValueError):  # a name that no file can have
+            linked = False
+        if not parts or PurePosixPath(*parts).is_absolute() or ".." in parts or linked:
             raise IntegrityError(
                 f"source names {relative!r}, which lies outside of it or behind a link",
                 kind="bad-source",
                 hint="copy what it links to into the source",
                 path=relative,
             )
-        if not found.exists():
+        if not os.path.lexists(found):
             raise LocalFileNotFoundError(f"source has no file {relative!r}", kind="no-source", path=relative)
         return found
 
