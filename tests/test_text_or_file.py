@@ -61,6 +61,18 @@ def test_other_texts_are_texts(folio: lf.Folio, text: str) -> None:
     assert folio.get("it") == text
 
 
+def test_an_output_of_a_run_is_warned_of_too(folio: lf.Folio) -> None:
+    with lf.open("lake").run("train", folio="f") as run:
+        with pytest.warns(LakefolioWarning, match="item 'fig' is the text 'fig1.png', not the file of that name"):
+            run.add_output("fig", "fig1.png")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            run.add_output("path", Path("fig1.png"))
+            run.add_output("word", "a text")
+    assert folio.get("fig") == "fig1.png"
+    assert Path(folio.get("path")).read_bytes() == b"png"
+
+
 def test_files_and_paths_are_files(folio: lf.Folio) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

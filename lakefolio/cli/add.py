@@ -18,10 +18,10 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import named
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
-from lakefolio.folio.path_like_text import looks_like_path
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import format_bytes
+from lakefolio.session.path_like_text import looks_like_path
 
 if TYPE_CHECKING:
     from lakefolio.folio import Folio

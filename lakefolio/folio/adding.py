@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.folio.info import WORDS
 from lakefolio.folio.open_folio import SelfT
-from lakefolio.folio.path_like_text import warn_of_path
 from lakefolio.items.artifact import existing_path
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations, Inputs, Tags
 from lakefolio.session.inferred_inputs import with_inferred_inputs
+from lakefolio.session.path_like_text import warn_of_path
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio

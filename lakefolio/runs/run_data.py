@@ -13,6 +13,7 @@ from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import RunInput, RunOutput, manifest_of
 from lakefolio.session.annotations import Annotations
 from lakefolio.session.input_tracking import ActiveRun
+from lakefolio.session.path_like_text import warn_of_path
 from lakefolio.session.read_trace import unwatched
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def add_output(
     if to is not None:
         folio, mark, named = to.partition(":")
         item = check_item(named) if mark else item
+    warn_of_path(item, obj)
     with run._session.in_run(ActiveRun(run.run_id, run._reads)):
         run._session.put(
             folio,
