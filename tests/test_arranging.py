@@ -147,6 +147,16 @@ def test_what_was_purged_is_marked(lake: lf.Lake) -> None:
     assert "purged by gc" not in run("show", "f:x").stdout
 
 
+def test_inline_content_that_was_purged_is_marked(lake: lf.Lake) -> None:
+    lake.folio("f").add("small", "the first text").add("small", "the second text", overwrite=True)
+    run("gc", "--keep-last", "1", "--grace", "0", "--delete", "--yes")
+    for found in (lake, lf.open(lake.uri)):
+        assert [one.purged for one in found.history("f:small")] == [False, True]
+        with pytest.raises(lf.NotFoundError, match="given up by gc"):
+            found.get(f"f:small@{found.history('f:small')[1].version}")
+    assert run("history", "f:small").stdout.count("(purged)") == 1
+
+
 @pytest.mark.parametrize(
     ("savings", "text"),
     [

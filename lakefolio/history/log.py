@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
@@ -254,7 +255,7 @@ def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[st
         Event(
             **{name: row[name] for name in names if name != "archived"},
             archived=bool(row["archived"]),
-            purged=row["storage"] == "blob"
+            purged=row["storage"] in PURGEABLE
             and row["blob_digest"] is not None
             and (row["generation"] or 0) < generation(row["blob_digest"]),
         )
