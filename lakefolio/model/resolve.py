@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from numbers import Integral
 from typing import TypeGuard
 
@@ -34,6 +35,7 @@ _LIKE_A_TIME = re.compile(
 )
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
+_DAYS = ("yesterday", "today", "now")
 _FORMS = "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', '2 days ago') or a snapshot's name ('paper-v1')"
 
 
@@ -65,7 +67,7 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
         if match is not None:
             found = int(match[1] or match[2])
         elif not is_time(name):
-            raise _no_time(at) if _LIKE_A_TIME.fullmatch(name) else snapshot_not_found(view, folio, name)
+            raise _no_time(at) if _LIKE_A_TIME.fullmatch(name) else snapshot_not_found(view, folio, name, _DAYS)
         else:
             found = name
     if isinstance(found, int):
@@ -216,13 +218,15 @@ def check_run(change: SetRun, before: Mapping[str, str]) -> None:
         )
 
 
-def snapshot_not_found(view: View, folio: str | None, name: str) -> NotFoundError:
-    """Make the error for a snapshot that does not exist, naming the nearest that do."""
+def snapshot_not_found(view: View, folio: str | None, name: str, words: Sequence[str] = ()) -> NotFoundError:
+    """Make the error for a snapshot that does not exist, naming the nearest that do, or the nearest of other words."""
     known = [one.name for one in view.snapshots() if one.folio in (None, folio)]
+    meant = get_close_matches(str(name), words, n=1)
+    hint = f"did you mean {meant[0]!r}?" if meant else nearest(str(name), known)
     return NotFoundError(
         f"snapshot {name!r} not found" + (f" in folio {folio!r}" if folio is not None else ""),
         kind="snapshot-not-found",
-        hint=nearest(str(name), known) or "no snapshot has been taken yet",
+        hint=hint or "no snapshot has been taken yet",
         snapshot=name,
         folio=folio,
     )

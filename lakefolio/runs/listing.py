@@ -68,11 +68,13 @@ class RunList(list[RunManifest]):
 
     def df(self) -> Any:
         """Return a pandas frame."""
-        return need("pandas", "a frame of runs").DataFrame(self.rows())
+        return need("pandas", "a frame of runs").DataFrame(self.rows(), columns=None if self else _COLUMNS)
 
     def pl(self) -> Any:
         """Return a polars frame."""
-        return need("polars", "a frame of runs").DataFrame(self.rows(), infer_schema_length=None, strict=False)
+        return need("polars", "a frame of runs").DataFrame(
+            self.rows(), schema=None if self else _COLUMNS, infer_schema_length=None, strict=False
+        )
 
     def __repr__(self) -> str:
         lines = [f"{one.run_id}  {one.status or '':<8} {one.name or ''}" for one in self[:_SHOWN]]

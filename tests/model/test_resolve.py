@@ -181,6 +181,9 @@ def test_a_name_that_is_not_there_brings_the_nearest(log: Log) -> None:
     with pytest.raises(NotFoundError) as caught:
         meant(log, "paper")
     assert (caught.value.kind, caught.value.hint) == ("snapshot-not-found", "no snapshot has been taken yet")
+    with pytest.raises(NotFoundError) as caught:
+        meant(log, "yesterdya")
+    assert (caught.value.kind, caught.value.hint) == ("snapshot-not-found", "did you mean 'yesterday'?")
     log.commit(
         TakeSnapshot(name="paper-v1"), TakeSnapshot(name="draft", folio="f"), TakeSnapshot(name="paper-v2", folio="g")
     )

@@ -422,3 +422,10 @@ def test_an_input_that_one_run_uses_is_no_second_copy(lake: lf.Lake) -> None:
         run.input("data:raw")
         run.input("data:raw")
     assert logical() == 200_000
+
+
+def test_a_frame_of_no_runs_has_the_columns_that_identify_a_run(lake):
+    found = lake.runs(project="nothing is called so")
+    assert found == []
+    assert list(found.df().columns) == found.pl().columns
+    assert {"run_id", "name", "status", "started_at", "project"} <= set(found.pl().columns)
