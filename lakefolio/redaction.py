@@ -17,7 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-__all__ = ["MASK", "is_secret_name", "scrub", "scrub_address", "scrub_command", "scrub_shapes", "scrub_value"]
+__all__ = [
+    "MASK",
+    "is_secret_name",
+    "scrub",
+    "scrub_address",
+    "scrub_code",
+    "scrub_command",
+    "scrub_shapes",
+    "scrub_value",
+]
 
 MASK: Final = "***"
 
@@ -291,6 +300,53 @@ def _value_of(option: str, value: str) -> str:
 def _user_and_password(value: str) -> str:
     user, mark, password = value.partition(":")
     return f"{user}:{MASK}" if mark and password and not value.startswith(("/", ".")) else scrub(value)
+
+
+# -- code ---------------------------------------------------------------------------------------------------------
+
+_SHELL_LINE: Final = re.compile(r"(?m)^(?P<mark>[^\S\n]*(?:[A-Za-z_]\w*[^\S\n]*=[^\S\n]*)?!+)(?P<command>[^\n]+)$")
+_SHELL_CELL: Final = re.compile(
+    r"(?m)^(?P<mark>%%(?:bash|sh|script|!)\b[^\n]*\n)(?P<command>(?:(?!# %% \[)[^\n]*\n?)*)"
+)
+_SET: Final = re.compile(r"(?m)^(?P<mark>[^\S\n]*%(?:set_)?env[^\S\n]+(?P<name>\w+)[^\S\n]+)(?P<value>\S[^\n]*)$")
+_CALL: Final = re.compile(
+    r"""(?x) (?P<mark> \b\w*(?:env|setdefault|setattr|get|set|put)\(
+      [^()"'\n]{0,80} (?P<q>["'])(?P<name>\w{1,80})(?P=q) \s*,\s* [bf]? )
+    (?P<value> (?P<v>["'])(?:(?!(?P=v))[^\n])*(?P=v) )"""
+)
+_BRACKETS: Final = re.compile(
+    r"""(?mx) ^(?P<mark>[^\S\n]*(?P<name>[\w.]{1,80})[^\S\n]*=[^\S\n]*(?:\\|[(\[{])[^\S\n]*\n)
+    (?P<value>(?:[^\S\n]*[^\n]*["'][^\n]*(?:\n|\Z))+)"""
+)
+_TEXT: Final = re.compile(r"""(?P<q>["'])(?:(?!(?P=q))[^\n])*(?P=q)(?P<key>[^\S\n]*:)?""")
+
+
+def scrub_code(text: str) -> str:
+    """Return code, or the cells of a notebook, without secrets: also those of shell lines, ``%env`` and ``setenv``."""
+    text = _SHELL_LINE.sub(_shell, text)
+    text = _SHELL_CELL.sub(_shell, text)
+    text = _SET.sub(_set, text)
+    text = _CALL.sub(_set, text)
+    text = _BRACKETS.sub(_bracketed, text)
+    return scrub(text)
+
+
+def _shell(found: re.Match[str]) -> str:
+    lines = [scrub_command(line.split(" ")) for line in found["command"].split("\n")]
+    return found["mark"] + "\n".join(lines)
+
+
+def _set(found: re.Match[str]) -> str:
+    if not is_secret_name(found["name"]):
+        return found[0]
+    quote = found["value"][0] if found["value"][0] in "\"'" else ""
+    return f"{found['mark']}{quote}{MASK}{quote}"
+
+
+def _bracketed(found: re.Match[str]) -> str:
+    if not is_secret_name(found["name"]):
+        return found[0]
+    return found["mark"] + _TEXT.sub(lambda one: one[0] if one["key"] else one["q"] + MASK + one["q"], found["value"])
 
 
 # -- values ------------------------------------------------------------------------------------------------------

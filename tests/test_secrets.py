@@ -21,7 +21,8 @@ import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.config.settings import KEYS, found
 from lakefolio.process import provenance
-from lakefolio.redaction import is_secret_name, scrub, scrub_address, scrub_command, scrub_value
+from lakefolio.recording.source_code import code_so_far
+from lakefolio.redaction import is_secret_name, scrub, scrub_address, scrub_code, scrub_command, scrub_value
 
 _numbers = iter(range(1000))
 PLANTED: list[str] = []
@@ -536,3 +537,51 @@ def test_long_texts_take_no_time(text: str) -> None:
     began = time.process_time()
     scrub(text)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "!mysql -u root -phunter2x",
+        "found = !curl -u bob:hunter2x https://example.org/",
+        "%%bash\nls\ndocker login -u bob -p hunter2x\n\n",
+        "%env DB_PASSWORD hunter2x",
+        "%set_env DB_PASSWORD hunter2x",
+        "os.putenv('DB_PASSWORD', 'hunter2x')",
+        'monkeypatch.setenv("DB_PASSWORD", "hunter2x")',
+        'os.environ.setdefault("DB_PASSWORD", "hunter2x")',
+        'password = os.getenv("DB_PASSWORD", "hunter2x")',
+        'setattr(config, "password", "hunter2x")',
+        'PASSWORD = (\n    "hunter2x"\n)\n',
+        'PASSWORD = \\\n    "hunter2x"\n',
+        'SECRETS = {\n    "db": "hunter2x",\n}\n',
+    ],
+)
+def test_code_of_cells(code: str) -> None:
+    found = scrub_code(f"# %% [1]\n{code}\n\n# %% [2]\nuser = 'ada'\n")
+    assert "hunter2x" not in found
+    assert found.endswith("# %% [2]\nuser = 'ada'\n")
+    assert scrub_code(found) == found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "!pip install -U pandas && ls -la",
+        "files = !ls -p",
+        "%env OMP_NUM_THREADS 4",
+        'df.get("name", "Bob")',
+        'df[["token", "text"]]',
+        'tokens = [\n    "a",\n]\n',
+        "if x != y:\n    pass\n",
+    ],
+)
+def test_code_without_a_secret_stays(code: str) -> None:
+    assert scrub_code(code) == code
+
+
+def test_code_that_is_too_long_is_cut_without_parting_a_secret_from_its_name(monkeypatch, tmp_path: Path) -> None:
+    script = tmp_path / "long.py"
+    script.write_text('DB_PASSWORD = "hunter2x"\n' + "x = 1\n" * 166_665)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    assert "hunter2x" not in str(code_so_far())

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lakefolio.process.imports import imported
 from lakefolio.process.places import absolute_path, printable
-from lakefolio.redaction import scrub
+from lakefolio.redaction import scrub, scrub_code
 
 __all__ = ["Place", "code_so_far", "here", "shell"]
 
@@ -69,4 +69,4 @@ def code_so_far() -> str | None:
             text = "" if file is None else Path(file).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-    return str(scrub(text[-_MOST_CHARACTERS:])) or None
+    return scrub_code(text)[-_MOST_CHARACTERS:] or None  # a cut could part a secret from its name
