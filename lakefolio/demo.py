@@ -105,7 +105,7 @@ def run(
 
     good = datetime.now(UTC)
     with story.step("make a mistake: overwrite the features, delete the model") as note:
-        folio.add_table("features", features.head(10).assign(dep_delay=0.0), overwrite=True)
+        folio.add_table("features", features.head(10).assign(dep_delay=0.0), overwrite=True, keep=True)
         folio.delete("model", warn_dependents=False)
         note(f"features now have {len(folio.get_table('features'))} rows, model in folio: {'model' in folio.models}")
     with story.step(f"recover to {good:%H:%M:%S.%f}") as note:

@@ -74,3 +74,17 @@ def test_every_file_that_the_design_sends_to_exists() -> None:
     named = re.findall(r"`([\w./]+(?:\.py|\.md|/))`", table)
     assert len(named) > 20
     assert [one for one in named if not (package / one).exists()] == []
+
+
+def test_every_method_that_the_readme_and_the_pages_name_exists() -> None:
+    lake = lakefolio.open("memory://names-in-the-pages")
+    with lake.run("one") as run:
+        pass
+    known = {"lake": lake, "folio": lake.folio("f"), "run": run}
+    named = {
+        (page.name, object_, name)
+        for page in [README, *DOCS.glob("*.md")]
+        for object_, name in re.findall(r"\b(lake|folio|run)\.([a-z_]+)\(", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert [one for one in sorted(named) if not hasattr(known[one[1]], one[2])] == []
