@@ -64,7 +64,12 @@ def polars_scans(schema: pa.Schema) -> bool:
     return all(_polars_type(field.type) == field.type for field in schema)
 
 
-def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -> Any:
+def checked(
+    table: pa.Table,
+    library: str,
+    convert: Callable[[pa.Table], Any],
+    hint: str = "use as_='arrow', or leave the column out with columns=",
+) -> Any:
     """Return ``convert(table)``; if it fails, say which column of which type the library can't hold.
 
     Raises:
@@ -85,11 +90,11 @@ def checked(table: pa.Table, library: str, convert: Callable[[pa.Table], Any]) -
             raise UnsupportedTypeError(
                 f"{library} can't hold column {field.name!r} of the type {field.type}: {_first_line(exc)}",
                 kind="unsupported-column",
-                hint="use as_='arrow', or leave the column out with columns=",
+                hint=hint,
                 column=field.name,
             ) from exc
     raise UnsupportedTypeError(
-        f"{library} can't hold this table: {_first_line(failed)}", kind="unsupported-column", hint="use as_='arrow'"
+        f"{library} can't hold this table: {_first_line(failed)}", kind="unsupported-column", hint=hint
     ) from failed
 
 

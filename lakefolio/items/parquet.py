@@ -115,6 +115,9 @@ def write_batches(
         target: A path, or a file to write to.
         dictionaries: Called after the last batch: the values of each dictionary, by place.
         extra: Entries of the footer for other readers.
+
+    Raises:
+        InvalidInputError: kind ``unsupported-column`` if Parquet can't hold a value; ``column`` names it.
     """
     import pyarrow.parquet as pq
 
@@ -146,9 +149,30 @@ def write_batches(
             columns = [_stored(column, field.type) for column, field in zip(batch.columns, stored, strict=True)]
             rows += batch.num_rows
             if columns:
-                writer.write_table(pa.Table.from_arrays(columns, schema=stored), row_group_size=_GROUP_ROWS)
+                group = pa.Table.from_arrays(columns, schema=stored)
+                try:
+                    writer.write_table(group, row_group_size=_GROUP_ROWS)
+                except pa.ArrowInvalid as exc:
+                    raise _misfit(group, exc) from exc
         writer.add_key_value_metadata({FOOTER_KEY: _footer(schema, dictionaries(), rows)})
     return rows
+
+
+def _misfit(table: pa.Table, failed: pa.ArrowInvalid) -> InvalidInputError:
+    """Return the error that names the column with a value which Parquet can't hold, such as a time out of its range."""
+    import pyarrow.parquet as pq
+
+    for place, field in enumerate(table.schema):
+        try:
+            pq.write_table(table.select([place]), pa.BufferOutputStream())
+        except pa.ArrowInvalid as exc:
+            return InvalidInputError(
+                f"column {field.name!r} of the type {field.type} holds a value that Parquet can't hold: {exc}",
+                kind="unsupported-column",
+                hint="leave it out, or cast it to int64",
+                column=field.name,
+            )
+    return InvalidInputError(f"the table can't be written as Parquet: {failed}", kind="unsupported-column")
 
 
 def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+
+from lakefolio.items.conversions import checked
 
 __all__ = ["as_texts", "duration_text", "write_table"]
 
@@ -29,6 +32,9 @@ def write_table(table: pa.Table, target: Path, format: str, compression: str | N
         target: The file.
         format: One of ``table_formats.WRITABLE``.
         compression: Of CSV, TSV and JSON: one of ``table_formats.COMPRESSIONS``.
+
+    Raises:
+        UnsupportedTypeError: If CSV, TSV or JSON can't hold a value of a column; ``column`` names it.
     """
     if format == "parquet":
         import pyarrow.parquet
@@ -40,17 +46,26 @@ def write_table(table: pa.Table, target: Path, format: str, compression: str | N
 
         pyarrow.feather.write_feather(table, str(target), compression="lz4" if format == "feather" else "uncompressed")
         return
-    with _opened(target, compression) as file:
-        if format in ("csv", "tsv"):
-            import pyarrow.csv as csv
+    try:
+        with _opened(target, compression) as file:
+            _write_text(table, file, format)
+    except (ArithmeticError, ValueError):  # pyarrow's among them
+        with open(os.devnull, "wb") as sink:
+            checked(table, format, lambda part: _write_text(part, sink, format), "export it as parquet")
+        raise
 
-            csv.write_csv(_flat(table), file, csv.WriteOptions(delimiter="\t" if format == "tsv" else ","))
-        elif format == "ndjson":
-            for rows in _rows(table):
-                file.write("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
-        else:
-            rows = [row for part in _rows(table) for row in part]
-            file.write(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+def _write_text(table: pa.Table, file: Any, format: str) -> None:
+    if format in ("csv", "tsv"):
+        import pyarrow.csv as csv
+
+        csv.write_csv(_flat(table), file, csv.WriteOptions(delimiter="\t" if format == "tsv" else ","))
+    elif format == "ndjson":
+        for rows in _rows(table):
+            file.write("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
+    else:
+        rows = [row for part in _rows(table) for row in part]
+        file.write(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
 @contextmanager

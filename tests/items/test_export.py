@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.errors import AlreadyExistsError, InvalidInputError
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError
 from lakefolio.folio import Folio
 from lakefolio.format.table_formats import WRITABLE
 from lakefolio.testing.need import need
@@ -227,3 +227,25 @@ def test_every_type_is_written_as_text_or_refused(folio: Folio) -> None:
     assert row["code"] == 5
     assert row["half"] == 1.5
     assert json.loads(Path("all.json").read_text())[0]["ns"] == "2009-02-13 23:31:30.123456789"
+
+
+@pytest.mark.parametrize(
+    ("column", "formats"),
+    [
+        (pa.array([0], pa.timestamp("us", "Mars/Base")), ("csv", "tsv")),
+        (pa.array([2**62], pa.duration("s")), ("csv", "json", "ndjson")),
+        (pa.array([2**30], pa.date32()), ("json", "ndjson")),
+    ],
+    ids=["zone", "duration", "date"],
+)
+def test_a_value_that_a_format_cannot_hold_is_refused_by_column(
+    folio: Folio, column: pa.Array, formats: tuple[str, ...]
+) -> None:
+    folio.add("far", pa.table({"a": [1], "far": column}))
+    for format in formats:
+        with pytest.raises(UnsupportedTypeError, match=f"{format} can't hold column 'far' of the type") as caught:
+            folio.export("far", f"far.{format}")
+        assert "export it as parquet" in str(caught.value)
+        assert not Path(f"far.{format}").exists()
+    folio.export("far", "far.parquet")
+    assert pq.read_table("far.parquet").column("far").type == column.type

@@ -136,6 +136,15 @@ def test_what_parquet_cannot_hold_is_refused_by_column(table: pa.Table) -> None:
     assert table.column_names[0] in str(caught.value)
 
 
+def test_values_that_parquet_cannot_hold_are_refused_by_column() -> None:
+    far = pa.array([2**55], pa.timestamp("s"))  # Parquet has milliseconds
+    table = pa.table({"a": pa.array([1]), "far": far})
+    for kind in (table, table.to_reader(), pa.table({"a": [1], "far": pa.StructArray.from_arrays([far], ["inner"])})):
+        with pytest.raises(InvalidInputError, match=r"column 'far' of the type .* Parquet can't hold") as caught:
+            store(kind)
+        assert caught.value.kind == "unsupported-column"
+
+
 def test_an_equal_table_is_not_encoded_again() -> None:
     encoded = store(pa.table({"a": [1]}))[1]
     assert callable(handler_of("table").encode(pa.table({"a": [1]}), scratch=None).payload)
