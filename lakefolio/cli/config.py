@@ -28,6 +28,8 @@ def config(ctx: click.Context) -> None:
     Arguments win over the environment (LAKEFOLIO_LAKE, LAKEFOLIO_AUTHOR, …), that over [tool.lakefolio] of
     pyproject.toml and lakefolio.toml, searched upwards from here. Secrets are masked. What such a file says about
     where requests go and with which credentials has no effect before its folder is trusted.
+
+    More: lakefolio help settings.
     """
     if ctx.invoked_subcommand is None:
         _show(ctx.ensure_object(App))

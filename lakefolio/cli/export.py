@@ -60,6 +60,8 @@ def export(
     one. What is not given is taken from the folio's metadata (license, title, description, authors).
 
     With --at it is the lake as of then, such as a snapshot.
+
+    More: lakefolio help publishing and lakefolio help pages.
     """
     forms = {"croissant": croissant, "ro-crate": ro_crate}
     asked = [one for one in (target, openlineage, croissant or ro_crate) if one]

@@ -34,6 +34,8 @@ def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, 
     and 2.x), mlflow (a folder mlruns, or a SQLite file), mltrack or dvc; SOURCE is where it lies. Links are not
     followed out of it, nothing in it is run, no pickle is loaded; what can't be imported is said. An import that
     breaks off goes on where it was.
+
+    More: lakefolio help importing.
     """
     options = {name: value for name, value in given.items() if value}
     for name in options:

@@ -17,6 +17,8 @@ def ui(app: App, port: int, no_open: bool) -> None:
 
     The first line on stdout is the address to open. It carries a token, and only this machine reaches it. The lake is
     only read. Ctrl-C ends it.
+
+    More: lakefolio help pages.
     """
     import webbrowser
 

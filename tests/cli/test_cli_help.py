@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -148,3 +149,10 @@ def test_help_of_an_unknown_topic_names_the_nearest(run) -> None:
     failed = run("help", "mlfow", code=3)
     assert "mlflow" in failed.stderr
     assert "lakefolio help" in failed.stderr
+
+
+def test_the_pages_that_commands_send_to_exist(run) -> None:
+    topics = [topic for _, found in every_command() for topic in re.findall(r"lakefolio help (\w+)", found.help or "")]
+    assert {"importing", "publishing", "pages", "settings"} <= set(topics)
+    for topic in topics:
+        assert run("help", topic).stdout.startswith("# ")
