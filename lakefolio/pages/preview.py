@@ -108,7 +108,10 @@ def _histogram(values: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any] | None:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
         return None
-    counts, _ = np.histogram(values.astype(np.float64), bins=BINS if high > low else 1)
+    try:
+        counts, _ = np.histogram(values.astype(np.float64), bins=BINS if high > low else 1)
+    except ValueError:  # so large, or so near to each other, that floats can't part them into bins
+        return None
     return {"low": low, "high": high, "counts": counts.tolist()}
 
 

@@ -224,3 +224,16 @@ def test_a_question_that_lacks_something_says_so(answers: Answers) -> None:
             answers.answer(question, {})
     with pytest.raises(lf.InvalidInputError, match="not a number"):
         answers.answer("curves", {"runs": "x", "from": "nan()"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.array([2**64 - 1], "u8"), np.array([1e300]), np.array([1.0, np.nextafter(1.0, 2)]), np.array([1e300, -1e300])],
+    ids=["uint64", "large", "near", "apart"],
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_numbers_that_no_bins_part_are_shown_without(tmp_path: Path, value: Any) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("x", value)
+    said = asked(Answers(lake), "preview", ref="f:x")
+    assert (said["type"], said["shape"]) == ("array", [len(value)])
