@@ -49,8 +49,9 @@ class Picture:
     def _repr_png_(self) -> bytes | None:
         return self.data if self.media_type == "image/png" else None
 
-    def _repr_svg_(self) -> str | None:
-        return self.data.decode("utf-8", "replace") if self.media_type == "image/svg+xml" else None
+    def _repr_html_(self) -> str | None:
+        """Show an SVG as an image: put into a page as it is, it could run scripts and restyle what else is there."""
+        return self.to_html() if self.media_type == "image/svg+xml" else None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """Give a notebook a specification that it can draw itself (plotly, Vega-Lite)."""
