@@ -1,4 +1,4 @@
-"""How many requests things cost, counted at the S3 server's door: the price list of the README."""
+"""How many requests things cost, counted at the S3 server's door: the price list of docs/figures.md."""
 
 from __future__ import annotations
 
