@@ -108,3 +108,28 @@ def test_texts_that_would_end_the_process_are_null_where_functions_take_them(lak
     assert lake.sql('select count(j) from "f:deep"').fetchone() == (2,)
     with pytest.warns(UserWarning, match="nested more than"):
         assert lake.sql(sql).fetchone() == (1, '{"a":"UBIGINT"}')
+
+
+def test_a_batch_reads_what_it_changed_last_and_nothing_of_it_stays(tmp_path):
+    lake = lf.open(tmp_path / "of_batches")
+    folio = lake.folio("f")
+    folio.add("t", pa.table({"a": [1]}))
+    with lake.batch("changes"):
+        before = lake.sql('select a from "f:t"')
+        for value in (2, 3):
+            folio.add("t", pa.table({"a": [value]}), overwrite=True)
+            assert lake.sql('select a from "f:t"').fetchall() == [(value,)]
+        assert before.fetchall() == [(1,)]
+    assert lake.sql('select a from "f:t"').fetchall() == [(3,)]
+
+    def undone():
+        with lake.batch("undone"):
+            folio.add("t", pa.table({"a": [4]}), overwrite=True).add("u", pa.table({"a": [5]}))
+            assert lake.sql('select t.a, u.a from "f:t" t, "f:u" u').fetchall() == [(4, 5)]
+            raise KeyError("undone")
+
+    with pytest.raises(KeyError, match="undone"):
+        undone()
+    assert lake.sql('select a from "f:t"').fetchall() == [(3,)]
+    with pytest.raises(NotFoundError, match="'u' not found"):
+        lake.sql('select a from "f:u"')

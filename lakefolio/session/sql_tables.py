@@ -75,7 +75,7 @@ def _of_files(session: Session, ask: Callable[[], T]) -> T:
 def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
     views = _views()
 
-    def items(name: str) -> Any:
+    def items(name: str) -> tuple[str, Callable[[], Any]]:
         return _item_rows(session, name)
 
     named = isinstance(sql, str) and any(word in sql.lower() for word in _OF_CONTENT)
@@ -94,8 +94,13 @@ def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
     return views.query(session.tables(content=True), sql, params, lost=session.lost, items=items)
 
 
-def _item_rows(session: Session, name: str) -> Any:
-    """Return the rows of an item that SQL names; InvalidInputError (kind ``wrong-kind``) if it is no table."""
+def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:
+    """Return which entry an item that SQL names is, and what loads its rows; that it was read is noted each time.
+
+    Raises:
+        NotFoundError: There is no such item.
+        InvalidInputError: kind ``wrong-kind`` if it is no table.
+    """
     ref = parse_ref(name)
     entry = session.entry(ref.folio or "", ref.item, ref.at)
     if entry.kind != "table":
@@ -107,7 +112,7 @@ def _item_rows(session: Session, name: str) -> Any:
             folio=entry.folio,
         )
     session.was_read(entry)
-    return session.load(entry, as_="arrow" if entry.storage == "reference" else "dataset")
+    return entry.entry_id, lambda: session.load(entry, as_="arrow" if entry.storage == "reference" else "dataset")
 
 
 def own_views(session: Session, /) -> OwnViews:

@@ -29,7 +29,7 @@ from lakefolio.views.binding import (
     relation_exists,
 )
 from lakefolio.views.cage import Limits, rows_of_view
-from lakefolio.views.item_tables import ItemRows, ItemTables
+from lakefolio.views.item_tables import ItemContent, ItemRows, ItemTables
 from lakefolio.views.polars_scan import scan
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
 from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT, run_columns
@@ -231,14 +231,15 @@ class Views:
                     hint="a lake's own SQL reads its views only; connect() gives a connection that may read files",
                     sql=sql,
                 )
-            binding = self._binding(tables, lost, logs=judged.catalogue or self._reads_logs(judged.reads))
+            rows = {} if items is None else {name: items(name) for name in judged.items}
+            logs = judged.catalogue or self._reads_logs(judged.reads)
+            binding = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, logs=logs)
             cursor = binding.connection.cursor()
             if judged.catalogue:
                 binding.require_all()
             recursing = bool(_RECURSING.search(sql))
             binding.require(judged.reads, shallow=recursing)
-            if items is not None:
-                binding.require_items(judged.items, items, shallow=recursing)
+            binding.require_items(rows, shallow=recursing)
             relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
             if relation is not None and binding.is_given(judged.reads):
                 relation.execute()  # what the rows of others don't fit is said here
@@ -251,7 +252,7 @@ class Views:
     def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
-        binding = self._binding(tables, NONE_LOST, logs=True)
+        binding = self._binding(tables, NONE_LOST, {}, logs=True)
         binding.require(audits)
         cursor = binding.connection.cursor()
         return [
@@ -270,7 +271,9 @@ class Views:
                 read |= view.reads
         return not read.isdisjoint(LOG_SCHEMAS)
 
-    def _binding(self, tables: Mapping[str, Rows], lost: frozenset[str], *, logs: bool) -> _Binding:
+    def _binding(
+        self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], *, logs: bool
+    ) -> _Binding:
         wanted = tuple(tables[name] for name in _CORE)
         keys = [(*map(id, wanted), lost, with_logs) for with_logs in (True, False)]
         with self._lock:
@@ -279,7 +282,7 @@ class Views:
             if key is None or (logs and not key[-1]):
                 key = keys[0] if logs else keys[1]
             found = self._bindings.pop(key, None)
-            if found is None:
+            if found is None or not found.fits(entries):  # relations made of the other one keep reading what it reads
                 found = _Binding(self.files, tables, lost, self._given, self._limits, logs=logs)
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
@@ -416,11 +419,15 @@ class _Binding:
         _bindings.add(self)
         return run_columns(self.runs.counts)
 
-    def require_items(self, names: Iterable[str], rows: ItemRows, *, shallow: bool) -> None:
+    def fits(self, entries: Mapping[str, str]) -> bool:
+        """Say whether no item is bound as another entry than these."""
+        return self._items.fit(entries)
+
+    def require_items(self, rows: Mapping[str, ItemContent], *, shallow: bool) -> None:
         """Make items relations, by their references; ``shallow``: with texts that any function can take."""
-        for name in names:
+        for name, (entry, load) in rows.items():
             with self._lock:
-                self._items.bind(name, rows, shallow=shallow)
+                self._items.bind(name, entry, load, shallow=shallow)
 
     def is_given(self, names: Iterable[str]) -> bool:
         """Say whether a view file of others is among these views."""

@@ -7,7 +7,7 @@ never the file: the connection stays kept from files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,10 +18,13 @@ from lakefolio.views.shallow import shallow as bounded
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["ItemRows", "ItemTables"]
+__all__ = ["ItemContent", "ItemRows", "ItemTables"]
 
-ItemRows = Callable[[str], Any]
-"""Gives the rows of an item by its reference: an Arrow dataset or table."""
+ItemContent = tuple[str, Callable[[], Any]]
+"""Which entry an item is now, and what loads its rows: an Arrow dataset or table."""
+
+ItemRows = Callable[[str], ItemContent]
+"""Gives an item by its reference; NotFoundError if there is none, InvalidInputError if it is no table."""
 
 
 class ItemTables:
@@ -30,19 +33,24 @@ class ItemTables:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._bound: dict[str, tuple[str, bool]] = {}
+        self._entries: dict[str, str] = {}
 
-    def bind(self, name: str, rows: ItemRows, *, shallow: bool = False) -> None:
+    def fit(self, entries: Mapping[str, str]) -> bool:
+        """Say whether no item is bound as another entry than these, as one is that an open batch changed since."""
+        return all(self._entries.get(name, entry) == entry for name, entry in entries.items())
+
+    def bind(self, name: str, entry: str, load: Callable[[], Any], *, shallow: bool = False) -> None:
         """Make an item a relation of its reference.
 
         Args:
             name: The reference, as it is written.
-            rows: Gives its rows.
+            entry: Which entry it is.
+            load: Gives its rows.
             shallow: Whether its texts must be nested no deeper than DuckDB's functions can take; its text columns are
                 read whole for this.
 
         Raises:
-            NotFoundError: There is no such item.
-            InvalidInputError: It is no table; or kind ``sql``: another item's name differs in case alone.
+            InvalidInputError: kind ``sql``: another item's name differs in case alone.
         """
         found = self._bound.get(name.lower())
         if found is not None and found[0] != name:
@@ -53,8 +61,9 @@ class ItemTables:
             )
         if found is not None and (found[1] or not shallow):
             return
-        content = rows(name)
+        content = load()
         if shallow:
             content = bounded(name, content if isinstance(content, pa.Table) else content.to_table())
         self._connection.from_arrow(content).create_view(name)
         self._bound[name.lower()] = (name, shallow)
+        self._entries[name] = entry
