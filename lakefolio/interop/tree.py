@@ -73,10 +73,13 @@ class Place:
             found = Path(folio.item_path(self.entry.item))
         if not self.inner:
             return found
-        inside = (found / self.inner).resolve()
-        if not inside.is_relative_to(found.resolve()) or not inside.exists():
-            raise self.missing()
-        return inside
+        try:
+            inside = (found / self.inner).resolve()
+            if inside.is_relative_to(found.resolve()) and inside.exists():
+                return inside
+        except (OSError, ValueError):  # a name that no file can have
+            pass
+        raise self.missing()
 
     def level(self) -> Iterator[Info]:
         """Give what lies one level below a folio's or an item's name."""

@@ -136,7 +136,9 @@ def test_the_digest_tells_changed_content(lake: lf.Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", ["!exp/one:fligths", "!exp/one:logs/day/two.txt", "!exp/one:logs/../x", "!nothing", "!a:b"]
+    "rest",
+    ["!exp/one:fligths", "!exp/one:logs/day/two.txt", "!exp/one:logs/../x", "!nothing", "!a:b"]
+    + [f"!exp/one:logs/{name}" for name in ("\0", "z" * 300, "\ud800")],
 )
 def test_what_is_not_there_is_a_missing_file(lake: lf.Lake, rest: str) -> None:
     fs = fsspec.filesystem("lake")
