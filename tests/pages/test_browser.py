@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,8 +128,9 @@ def test_runs_are_compared_with_curves(page: Page) -> None:
     chart = page.locator("figure.plot canvas").first
     chart.wait_for()
     assert page.get_by_role("img", name="curve of loss for train-2, train-1").count() == 1
-    box = chart.bounding_box()
-    assert box is not None
+    until = time.monotonic() + 20
+    while (box := chart.bounding_box()) is None:  # a curve that has come meanwhile is drawn anew
+        assert time.monotonic() < until
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
     page.locator("[data-x]", has_text="step").wait_for()
     # drag over the first half: the curve is asked for again, of that part
