@@ -133,3 +133,10 @@ def test_a_batch_reads_what_it_changed_last_and_nothing_of_it_stays(tmp_path):
     assert lake.sql('select a from "f:t"').fetchall() == [(3,)]
     with pytest.raises(NotFoundError, match="'u' not found"):
         lake.sql('select a from "f:u"')
+
+
+def test_a_column_whose_name_sql_cannot_say_is_refused(tmp_path):
+    lake = lf.open(tmp_path / "of_names")
+    lake.folio("f").add("t", pa.table({"a\0b": [1], "c": [2]}))
+    with pytest.raises(InvalidInputError, match=r"its column .* holds a NUL"):
+        lake.sql('select c from "f:t"')

@@ -50,7 +50,7 @@ class ItemTables:
                 read whole for this.
 
         Raises:
-            InvalidInputError: kind ``sql``: another item's name differs in case alone.
+            InvalidInputError: kind ``sql``: another item's name differs in case alone, or a column's holds a NUL.
         """
         found = self._bound.get(name.lower())
         if found is not None and found[0] != name:
@@ -62,6 +62,12 @@ class ItemTables:
         if found is not None and (found[1] or not shallow):
             return
         content = load()
+        if broken := next((column for column in content.schema.names if "\0" in column), None):
+            raise InvalidInputError(
+                f"SQL can't read item {name!r}: its column {broken!r} holds a NUL",
+                kind="sql",
+                hint="read it with lake.get",
+            )
         if shallow:
             content = bounded(name, content if isinstance(content, pa.Table) else content.to_table())
         self._connection.from_arrow(content).create_view(name)
