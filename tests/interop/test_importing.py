@@ -445,6 +445,16 @@ def test_a_run_that_cannot_be_recorded_hurts_no_other(lake: lf.Lake, source: Pat
     assert import_from(lake, "mltrack", str(source))["done_before"] == 2
 
 
+@pytest.mark.parametrize("text", ["[[[", "a: 1", "5"])
+def test_a_store_of_mlflow_that_mlflow_cannot_read_is_said_in_one_line(lake: lf.Lake, source: Path, text: str) -> None:
+    pytest.importorskip("mlflow", reason="MLflow reads its own stores")
+    (source / "0").mkdir()
+    (source / "0" / "meta.yaml").write_text(text)
+    with pytest.raises(lf.InvalidInputError, match="MLflow can't read") as caught:
+        import_from(lake, "mlflow", str(source))
+    assert "\n" not in caught.value.message
+
+
 # -- mistakes and the command ----------------------------------------------------------------------------------
 
 

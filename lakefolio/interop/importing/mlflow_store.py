@@ -64,9 +64,12 @@ def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Pla
         try:
             client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
             _Store(client, plan, below).steps()
-        except mlflow.MlflowException as exc:
+        except LakefolioError:
+            raise
+        except Exception as exc:  # of MLflow, of YAML, or of Python where a file lacks what MLflow expects
+            said = exc.message if isinstance(exc, mlflow.MlflowException) else f"{type(exc).__name__}: {exc}"
             raise InvalidInputError(
-                f"MLflow can't read {source!r}: {exc.message}", kind="bad-source", path=source
+                f"MLflow can't read {source!r}: {' '.join(said.split())}", kind="bad-source", path=source
             ) from exc
     return plan
 
