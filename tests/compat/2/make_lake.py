@@ -26,6 +26,7 @@ import polars as pl
 import pyarrow as pa
 import scipy.sparse
 import torch
+from PIL import Image
 
 import lakefolio as lf
 from lakefolio.runs import log_buffer
@@ -58,6 +59,8 @@ def plain(value: Any) -> Any:
         value = value.state_dict()
     if isinstance(value, dict) and value and all(isinstance(one, torch.Tensor) for one in value.values()):
         return ["torch", {name: [str(one.dtype), one.tolist()] for name, one in value.items()}]
+    if isinstance(value, Image.Image):
+        return ["image", value.mode, list(value.size), value.tobytes().hex()]
     if hasattr(value, "predict"):
         return ["model", type(value).__name__, value.predict([[0.0, 0.0], [2.0, 2.0]]).tolist()]
     return ["json", json.loads(json.dumps(value, default=str))]
@@ -129,6 +132,7 @@ def make(place: Path, scratch: Path) -> None:
     folio.add("regression", LogisticRegression().fit(points, labels), inputs=["array"])
     folio.add("tree", DecisionTreeClassifier(random_state=0).fit(points, labels), inputs=["regression", "wide"])
     folio.add("net", {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2, dtype=torch.float16)})
+    folio.add("figure", Image.linear_gradient("L").resize((4, 3)))
     folio.add_reference("reference", "https://example.org/data.csv")
 
     other = lake.folio("history")

@@ -6,6 +6,7 @@
 --   .read views.sql
 --   SELECT * FROM items;
 --   FROM history_of('my-folio', 'my-item');
+--   SELECT name, params ->> 'lr', metrics ->> 'auc' FROM runs;   -- also metrics, run_inputs, run_outputs
 --
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:
 --   FROM entries WHERE version <= 17 AND (superseded_version IS NULL OR superseded_version > 17)
@@ -449,7 +450,7 @@ select
     stg_lineage.ordinal
 from stg_lineage
 left join entries_first
-    on stg_lineage.input_kind = 'entry' and stg_lineage.input_id = entries_first.entry_id
+    on case when stg_lineage.input_kind = 'entry' then stg_lineage.input_id end = entries_first.entry_id
 ;
 create or replace view "current_metadata" as
 with ranked as (
