@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_models import MemoryModels, parts_of
-from thoroughness import examples
 
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -175,7 +174,7 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
     return answers
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     made=commits,
     cuts=st.sets(st.integers(1, 22), max_size=5),
