@@ -128,11 +128,13 @@ def test_runs_are_compared_with_curves(page: Page) -> None:
     chart = page.locator("figure.plot canvas").first
     chart.wait_for()
     assert page.get_by_role("img", name="curve of loss for train-2, train-1").count() == 1
-    until = time.monotonic() + 20
-    while (box := chart.bounding_box()) is None:  # a curve that has come meanwhile is drawn anew
+    until, step = time.monotonic() + 20, page.locator("[data-x]", has_text="step").first
+    while (box := chart.bounding_box()) is None or not step.is_visible():  # it is drawn anew when the curve comes
         assert time.monotonic() < until
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
-    page.locator("[data-x]", has_text="step").wait_for()
+        if box is not None:
+            page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 90)
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+        page.wait_for_timeout(50)
     # drag over the first half: the curve is asked for again, of that part
     page.mouse.move(box["x"] + 80, box["y"] + 80)
     page.mouse.down()
