@@ -71,9 +71,8 @@
   function Preview({ reference }) {
     const answer = useAnswer("preview", { ref: reference });
     return html`<section class="preview"><h2>Preview</h2><${Shown} of=${answer}>${data => html`<div>
-      ${data.type === "table" && html`<div><div class="scroll tall"><table class="rows"><thead><tr class="stats">${data.columns.map(one => html`<th scope="col"><${Stat} of=${one}/></th>`)}</tr></thead>
-        <tbody>${data.rows.map(row => html`<tr>${row.map((one, i) => html`<td class=${/Int|Float|Decimal/.test(data.columns[i].dtype) ? "number" : ""} title=${one == null ? "missing" : String(one)}>${one == null ? html`<span class="missing">null</span>` : number(one)}</td>`)}</tr>`)}</tbody></table></div>
-        <p class="muted">${counted(data.rows.length, "row")}${data.row_count != null ? ` of ${number(data.row_count)}` : ""}${data.note ? `; ${data.note}` : ""}</p></div>`}
+      ${data.type === "table" && html`<div><p class="muted">${counted(data.rows.length, "row")}${data.row_count != null ? ` of ${number(data.row_count)}` : ""}${data.note ? `; ${data.note}` : ""}</p><div class="scroll tall"><table class="rows"><thead><tr class="stats">${data.columns.map(one => html`<th scope="col"><${Stat} of=${one}/></th>`)}</tr></thead>
+        <tbody>${data.rows.map(row => html`<tr>${row.map((one, i) => html`<td class=${/Int|Float|Decimal/.test(data.columns[i].dtype) ? "number" : ""} title=${one == null ? "missing" : String(one)}>${one == null ? html`<span class="missing">null</span>` : number(one)}</td>`)}</tr>`)}</tbody></table></div></div>`}
       ${data.type === "array" && html`<div class="array"><${Facts} rows=${[["shape", data.shape.join(" × ") || "scalar"], ["dtype", data.dtype], ["range", data.min != null && `${number(data.min)} … ${number(data.max)}`],
           ["mean", data.mean != null && number(data.mean)], ["std", data.std != null && number(data.std)], ["missing", data.missing || null]]}/>
         ${data.picture && html`<figure><${Pixels} of=${data.picture}/><figcaption class="muted">${data.picture_note || ""}</figcaption></figure>`}
