@@ -90,7 +90,8 @@ class LogEntry:
     """A log entry that was read: the version it creates, the commits it carries, what it adds and removes.
 
     ``removed`` are the paths of files with when they were replaced, in milliseconds since 1970, ``refused`` the commits
-    of tickets that it decided not to carry, ``total`` is what the table is from then on.
+    of tickets that it decided not to carry, ``total`` is what the table is from then on, ``metadata`` that of the
+    table if the entry sets it.
     """
 
     version: int
@@ -100,6 +101,7 @@ class LogEntry:
     removed: Mapping[str, int]
     refused: tuple[str, ...] = ()
     total: Total | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
-"""Reading a Delta table of a lake: its log, its checkpoints, its data files; see ``delta``, which also writes."""
+"""What a handle knows of a Delta table of a lake: its log, its checkpoint, its data files, up to one version.
+
+``objects`` reads and verifies each of them, ``table`` also writes. Loading, following, skipping ahead and starting
+again after a gc all change the same few attributes, which is why they stand here together.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -15,24 +18,18 @@ from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
     Total,
-    brief,
     check_protocol,
     file_of,
-    rows_from_plain,
-    total_of,
-    versions_of,
 )
 from lakefolio.delta.checkpoint import note_of, parse_pointer, plain_metadata
-from lakefolio.delta.parquet_rows import from_parquet
+from lakefolio.delta.objects import TableObjects
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
 from lakefolio.format.layout import (
-    check_key,
     checkpoint_name,
     data_file_version,
     log_key,
     log_prefix,
-    log_version,
     table_prefix,
 )
 
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from lakefolio.format.schema import TableSpec
     from lakefolio.storage import Store
 
-__all__ = ["DeltaLog", "log_problem"]
+__all__ = ["DeltaLog"]
 
 _COPIED_ROWS = 100
 _MANY_ENTRIES = 100
@@ -50,17 +47,6 @@ _ENTRY_BYTES = 4 << 10
 """What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
 _KEPT_TOMBSTONES = 500
 """A checkpoint with all of them would be as large as the history is long."""
-
-
-def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
-    """Return what is wrong with the bytes of the log entry of a version, or None."""
-    try:
-        seals.is_sealed(version, body)
-        if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
-            return "is truncated or damaged"
-    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
-        return f"is truncated or damaged: {brief(exc)}"
-    return None
 
 
 class DeltaLog:
@@ -78,6 +64,7 @@ class DeltaLog:
         self.name = spec.name
         self.schema = spec.schema
         self.seals = Seals(lake_id, spec.name)
+        self._objects = TableObjects(store, self.seals, spec)
         self.version = -1
         self.checkpoint_version = -1
         self._due = False
@@ -99,7 +86,7 @@ class DeltaLog:
     def active(self) -> list[DataFile]:
         """Return the active data files as the log tells, read from its start; the files are not read."""
         self._forget()
-        for entry in self._read_entries(self._list_versions(None)):
+        for entry in self._objects.read_entries(self._objects.list_versions(None), 0):
             self._replay(entry)
         return list(self._files.values())
 
@@ -116,7 +103,7 @@ class DeltaLog:
         if pointer is not None:
             claimed._load_checkpoint(*pointer)
         self._forget()
-        for entry in self._read_entries(self._list_versions(None)):
+        for entry in self._objects.read_entries(self._objects.list_versions(None), 0):
             self._replay(entry)
             if entry.total is not None and entry.total != self._total:
                 raise self._differs(log_key(self.name, entry.version), "log-differs", entry.total)
@@ -271,11 +258,13 @@ class DeltaLog:
         for _ in range(_LOOKS):
             files = list(self._files.values())
             try:
-                tables = self._tables_of([replace(file, rows=None) for file in files], self.schema)
+                tables = self._objects.tables_of([replace(file, rows=None) for file in files], self.schema)
             except IntegrityError as exc:
                 if not self.outdated(exc):
                     raise
-                for entry in self._read_entries(self._list_versions(log_key(self.name, self.version))):
+                for entry in self._objects.read_entries(
+                    self._objects.list_versions(log_key(self.name, self.version)), self.version + 1
+                ):
                     self._replay(entry)
                 continue
             for file, rows in zip(files, tables, strict=True):
@@ -349,7 +338,7 @@ class DeltaLog:
         """
         first = max(self.version, 0)
         after = log_key(self.name, first - 1) if first else None
-        entries = self._read_entries(self._list_versions(after), first=first)
+        entries = self._objects.read_entries(self._objects.list_versions(after), first=first)
         if self.version < 0:
             return entries
         if not entries or entries[0].total != self._total:
@@ -381,15 +370,15 @@ class DeltaLog:
         found = self.store.find(key)
         if found is None:
             return [], self._nothing
-        entries.append(self._parse(self.version + 1, found, key))
+        entries.append(self._objects.parse(self.version + 1, found, key))
         key = log_key(self.name, self.version + 2)
         found = None if one else self.store.find(key)
         if found is not None:
-            entries.append(self._parse(self.version + 2, found, key))
-            versions = self._list_versions(key)
+            entries.append(self._objects.parse(self.version + 2, found, key))
+            versions = self._objects.list_versions(key)
             if skip and len(versions) > _MANY_ENTRIES and (skipped := self._skip(versions[-1])) is not None:
                 return skipped
-            entries += self._read_entries(versions, first=self.version + 3)
+            entries += self._objects.read_entries(versions, first=self.version + 3)
         try:
             rows = self._rows_of([file for entry in entries for file in entry.added])
         except IntegrityError:
@@ -409,9 +398,9 @@ class DeltaLog:
             found = self.store.find(key)
             if found is None:
                 break
-            entries.append(self._parse(version, found, key))
+            entries.append(self._objects.parse(version, found, key))
         else:
-            entries += self._read_entries(self._list_versions(key), first=version + 1)
+            entries += self._objects.read_entries(self._objects.list_versions(key), first=version + 1)
         for entry in entries:
             self._replay(entry)
         return entries
@@ -460,99 +449,7 @@ class DeltaLog:
 
     def entries(self, first: int, last: int) -> list[LogEntry]:
         """Read the log entries ``first`` to ``last`` again, one request each; changes nothing in this handle."""
-        return self._read_entries(range(first, last + 1), first=first)
-
-    def _list_versions(self, after: str | None) -> list[int]:
-        listed = self.store.list(log_prefix(self.name) + "/", after=after)
-        versions = [log_version(info.key) for info in listed]
-        return sorted(version for version in versions if version is not None)
-
-    def _read_entries(self, versions: Sequence[int], first: int | None = None) -> list[LogEntry]:
-        expected = self.version + 1 if first is None else first
-        listed = [version for version in versions if version >= expected]
-        found = self._unlisted(expected, listed)
-        keys = [log_key(self.name, version) for version in listed]
-        found |= zip(listed, self.store.get_many(keys), strict=True)
-        entries = []
-        for version, body in sorted(found.items()):
-            if body is None:
-                raise self._gap(version)
-            entries.append(self._parse(version, body, log_key(self.name, version)))
-        return entries
-
-    def _unlisted(self, expected: int, listed: Sequence[int]) -> dict[int, bytes | None]:
-        """Return the log entries below the last of ``listed`` that it lacks, up to the first that does not exist.
-
-        What is created while a folder is listed may be listed without what was created just before it. They are asked
-        for one after the other: an object may lie there under the name of any version, however far.
-        """
-        found: dict[int, bytes | None] = {}
-        for version in listed:
-            while expected < version:
-                body = self.store.find(log_key(self.name, expected))
-                if body is None:
-                    raise self._gap(expected)
-                found[expected] = body
-                expected += 1
-            expected = version + 1
-        return found
-
-    def _gap(self, version: int) -> IntegrityError:
-        return IntegrityError(
-            f"log of table {self.name!r} in {self.store.uri} lacks version {version}",
-            kind="log-gap",
-            hint="a log entry was deleted; `lakefolio repair --from COPY` brings it back from a copy of the lake",
-            table=self.name,
-            version=version,
-        )
-
-    def _parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
-        if body is None:
-            raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
-        added: list[DataFile] = []
-        compacted: list[DataFile] = []
-        removed: dict[str, int] = {}
-        info: Mapping[str, Any] = {}
-        total: Total | None = None
-        try:
-            if not self.seals.is_sealed(version, bytes(body)):
-                self._confirm(key, body)
-            for line in bytes(body).splitlines():
-                action = json.loads(line)
-                if "add" in action:
-                    file = file_of(action["add"])
-                    (added if action["add"].get("dataChange", True) else compacted).append(file)
-                elif "remove" in action:
-                    gone = action["remove"]
-                    removed[unquote(gone["path"])] = int(gone.get("deletionTimestamp") or 0)
-                elif "protocol" in action:
-                    check_protocol(action["protocol"], self.name)
-                elif "metaData" in action:
-                    self._table_metadata = action["metaData"]
-                elif "commitInfo" in action:
-                    info = action["commitInfo"].get("lakefolio") or {}
-            if added and info.get("rows") is not None and len(added) == 1:
-                rows = rows_from_plain(info["rows"], self.schema)
-                if rows.num_rows != added[0].row_count:
-                    raise ValueError(f"it has {rows.num_rows} rows of {added[0].row_count}")
-                lacks = tuple(name for name in self.spec.apart if name in info.get("apart", ()))
-                added = [replace(added[0], rows=rows, lacks=lacks)]
-            total = total_of(info["total"]) if "total" in info else None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
-            raise IntegrityError(
-                f"log entry {key!r} is truncated or damaged: {brief(exc)}",
-                kind="log-damaged",
-                hint="restore this object from a copy of the lake",
-                key=key,
-                version=version,
-            ) from exc
-        commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
-        return LogEntry(version, commits, tuple(added), tuple(compacted), removed, refused, total)
-
-    def _confirm(self, key: str, body: bytes | memoryview) -> None:
-        """Read again what has no seal to tell it from other objects; ValueError if it is not the same."""
-        if self.store.find(key) != bytes(body):
-            raise ValueError("the store gave two different answers")
+        return self._objects.read_entries(range(first, last + 1), first=first)
 
     def _replay(self, entry: LogEntry) -> None:
         removed = [gone for path in entry.removed if (gone := self._files.pop(path, None)) is not None]
@@ -560,6 +457,8 @@ class DeltaLog:
             self._tombstones[gone.path] = (replace(gone, rows=None), entry.removed[gone.path])
         if len(self._tombstones) > _KEPT_TOMBSTONES:
             self._forget_tombstones()
+        if entry.metadata is not None:
+            self._table_metadata = dict(entry.metadata)
         added = (*entry.added, *entry.compacted)
         for file in added:
             self._files[file.path] = file
@@ -573,49 +472,16 @@ class DeltaLog:
 
     def _rows_of(self, files: Sequence[DataFile], schema: pa.Schema | None = None, *, whole: bool = False) -> pa.Table:
         schema = schema or self.schema
-        tables = self._tables_of([replace(one, rows=None) if whole and one.lacks else one for one in files], schema)
+        tables = self._objects.tables_of(
+            [replace(one, rows=None) if whole and one.lacks else one for one in files], schema
+        )
         if tables:
             return pa.concat_tables(tables)
         return self._nothing if schema is self.schema else schema.empty_table()
 
-    def _tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
-        """Return the rows of each file: first of those that are known, then of the others, in the order given."""
-        wanted = [file for file in files if file.rows is None]
-        keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
-        bodies = self.store.get_many(keys)
-        tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
-        tables += [self._read_parquet(*each, schema) for each in zip(wanted, keys, bodies, strict=True)]
-        return tables
-
-    def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
-        problem = "is missing"
-        if body is not None and len(body) != file.size_bytes:
-            problem = f"has {len(body)} bytes, expected {file.size_bytes}"
-        elif body is not None and file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
-            problem = f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
-        elif body is not None:
-            try:
-                if not file.seal:
-                    self._confirm(key, body)
-                rows = from_parquet(body, schema)
-                if file.seal and rows.num_rows != file.row_count:
-                    raise ValueError(f"it has {rows.num_rows} rows, expected {file.row_count}")
-                if file.versions is not None and "version" in schema.names and versions_of(rows) != file.versions:
-                    raise ValueError("its rows are of other versions than the log says")
-                return rows
-            except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
-                problem = f"is truncated or damaged: {brief(exc)}"
-        raise self.damaged(key, problem)
-
     def damaged(self, key: str, problem: str) -> IntegrityError:
         """Return the error that says so of a data file."""
-        return IntegrityError(
-            f"data file {key!r} of table {self.name!r} {problem}",
-            kind="table-file-damaged",
-            hint="restore this object from a copy of the lake",
-            key=key,
-            table=self.name,
-        )
+        return self._objects.damaged(key, problem)
 
     def _ordered(self, rows: pa.Table) -> pa.Table:
         if rows.num_rows <= _COPIED_ROWS:  # they nearly always are in order: looking costs a tenth of sorting

@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from lakefolio.delta.actions import DataFile, LogEntry, Total, now_ms, quoted_path, rows_to_plain, stats_of, versions_of
 from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
-from lakefolio.delta.log import DeltaLog, log_problem
+from lakefolio.delta.log import DeltaLog
+from lakefolio.delta.objects import log_problem
 from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError

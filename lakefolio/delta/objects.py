@@ -1,0 +1,199 @@
+"""Reading the objects of a Delta table: log entries and data files, each verified before anything believes it.
+
+What the log as a whole says, and which of its objects to read, is ``log``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from lakefolio.delta.actions import (
+    DataFile,
+    LogEntry,
+    Total,
+    brief,
+    check_protocol,
+    file_of,
+    rows_from_plain,
+    total_of,
+    versions_of,
+)
+from lakefolio.delta.parquet_rows import from_parquet
+from lakefolio.errors import IntegrityError
+from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix
+
+if TYPE_CHECKING:
+    from lakefolio.delta.seal import Seals
+    from lakefolio.format.schema import TableSpec
+    from lakefolio.storage import Store
+
+__all__ = ["TableObjects", "log_problem"]
+
+
+def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
+    """Return what is wrong with the bytes of the log entry of a version, or None."""
+    try:
+        seals.is_sealed(version, body)
+        if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
+            return "is truncated or damaged"
+    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+        return f"is truncated or damaged: {brief(exc)}"
+    return None
+
+
+@dataclass(frozen=True)
+class TableObjects:
+    """The objects of one table of a lake. Reads only, remembers nothing; safe to share between threads."""
+
+    store: Store
+    seals: Seals
+    spec: TableSpec
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self.spec.name
+
+    def list_versions(self, after: str | None) -> list[int]:
+        """List the versions that the log has an entry of, in order; ``after``: the key to begin behind."""
+        listed = self.store.list(log_prefix(self.name) + "/", after=after)
+        versions = [log_version(info.key) for info in listed]
+        return sorted(version for version in versions if version is not None)
+
+    def read_entries(self, versions: Sequence[int], first: int) -> list[LogEntry]:
+        """Read the log entries of these versions, from ``first`` on.
+
+        Raises:
+            IntegrityError: kinds ``log-gap`` and ``log-damaged``.
+        """
+        listed = [version for version in versions if version >= first]
+        found = self._unlisted(first, listed)
+        keys = [log_key(self.name, version) for version in listed]
+        found |= zip(listed, self.store.get_many(keys), strict=True)
+        entries = []
+        for version, body in sorted(found.items()):
+            if body is None:
+                raise self._gap(version)
+            entries.append(self.parse(version, body, log_key(self.name, version)))
+        return entries
+
+    def _unlisted(self, expected: int, listed: Sequence[int]) -> dict[int, bytes | None]:
+        """Return the log entries below the last of ``listed`` that it lacks, up to the first that does not exist.
+
+        What is created while a folder is listed may be listed without what was created just before it. They are asked
+        for one after the other: an object may lie there under the name of any version, however far.
+        """
+        found: dict[int, bytes | None] = {}
+        for version in listed:
+            while expected < version:
+                body = self.store.find(log_key(self.name, expected))
+                if body is None:
+                    raise self._gap(expected)
+                found[expected] = body
+                expected += 1
+            expected = version + 1
+        return found
+
+    def _gap(self, version: int) -> IntegrityError:
+        return IntegrityError(
+            f"log of table {self.name!r} in {self.store.uri} lacks version {version}",
+            kind="log-gap",
+            hint="a log entry was deleted; `lakefolio repair --from COPY` brings it back from a copy of the lake",
+            table=self.name,
+            version=version,
+        )
+
+    def parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
+        """Verify the bytes of a log entry and say what they mean; see :meth:`read_entries` for the errors."""
+        if body is None:
+            raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
+        added: list[DataFile] = []
+        compacted: list[DataFile] = []
+        removed: dict[str, int] = {}
+        info: Mapping[str, Any] = {}
+        metadata: Mapping[str, Any] | None = None
+        total: Total | None = None
+        try:
+            if not self.seals.is_sealed(version, bytes(body)):
+                self._confirm(key, body)
+            for line in bytes(body).splitlines():
+                action = json.loads(line)
+                if "add" in action:
+                    file = file_of(action["add"])
+                    (added if action["add"].get("dataChange", True) else compacted).append(file)
+                elif "remove" in action:
+                    gone = action["remove"]
+                    removed[unquote(gone["path"])] = int(gone.get("deletionTimestamp") or 0)
+                elif "protocol" in action:
+                    check_protocol(action["protocol"], self.name)
+                elif "metaData" in action:
+                    metadata = action["metaData"]
+                elif "commitInfo" in action:
+                    info = action["commitInfo"].get("lakefolio") or {}
+            if added and info.get("rows") is not None and len(added) == 1:
+                rows = rows_from_plain(info["rows"], self.spec.schema)
+                if rows.num_rows != added[0].row_count:
+                    raise ValueError(f"it has {rows.num_rows} rows of {added[0].row_count}")
+                lacks = tuple(name for name in self.spec.apart if name in info.get("apart", ()))
+                added = [replace(added[0], rows=rows, lacks=lacks)]
+            total = total_of(info["total"]) if "total" in info else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
+            raise IntegrityError(
+                f"log entry {key!r} is truncated or damaged: {brief(exc)}",
+                kind="log-damaged",
+                hint="restore this object from a copy of the lake",
+                key=key,
+                version=version,
+            ) from exc
+        commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
+        return LogEntry(version, commits, tuple(added), tuple(compacted), removed, refused, total, metadata)
+
+    def _confirm(self, key: str, body: bytes | memoryview) -> None:
+        """Read again what has no seal to tell it from other objects; ValueError if it is not the same."""
+        if self.store.find(key) != bytes(body):
+            raise ValueError("the store gave two different answers")
+
+    def tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
+        """Return the rows of each file: first of those that are known, then of the others, in the order given."""
+        wanted = [file for file in files if file.rows is None]
+        keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
+        bodies = self.store.get_many(keys)
+        tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
+        tables += [self._read_parquet(*each, schema) for each in zip(wanted, keys, bodies, strict=True)]
+        return tables
+
+    def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
+        problem = "is missing"
+        if body is not None and len(body) != file.size_bytes:
+            problem = f"has {len(body)} bytes, expected {file.size_bytes}"
+        elif body is not None and file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
+            problem = f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
+        elif body is not None:
+            try:
+                if not file.seal:
+                    self._confirm(key, body)
+                rows = from_parquet(body, schema)
+                if file.seal and rows.num_rows != file.row_count:
+                    raise ValueError(f"it has {rows.num_rows} rows, expected {file.row_count}")
+                if file.versions is not None and "version" in schema.names and versions_of(rows) != file.versions:
+                    raise ValueError("its rows are of other versions than the log says")
+                return rows
+            except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
+                problem = f"is truncated or damaged: {brief(exc)}"
+        raise self.damaged(key, problem)
+
+    def damaged(self, key: str, problem: str) -> IntegrityError:
+        """Return the error that says so of a data file."""
+        return IntegrityError(
+            f"data file {key!r} of table {self.name!r} {problem}",
+            kind="table-file-damaged",
+            hint="restore this object from a copy of the lake",
+            key=key,
+            table=self.name,
+        )
