@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA
 
-FAST, THOROUGH = 2, 250
+FAST, THOROUGH = 2, 12
 WHAT = ["marker", "log entry", "checkpoint", "row", "ticket", "model entry", "model file", "pointer", "view"]
 SETTINGS: dict[str, Any] = {
     "deadline": None,
@@ -183,8 +183,8 @@ def test_whatever_a_lake_says(lake: Healthy, tmp_path: Path, what: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("what", WHAT)
 def test_whatever_a_lake_says_thoroughly(lake: Healthy, tmp_path: Path, what: str) -> None:
-    count = int(os.environ.get("LAKEFOLIO_FUZZ", THOROUGH))
-    fuzz(lake, tmp_path, what, count, writing=True, seeded=False)
+    count = os.environ.get("LAKEFOLIO_FUZZ")  # a number: so many new examples, for a hunt of hours
+    fuzz(lake, tmp_path, what, int(count or THOROUGH), writing=True, seeded=count is None)
 
 
 def test_what_is_healthy_is_refused_nowhere(lake: Healthy, tmp_path: Path) -> None:
