@@ -217,7 +217,7 @@ def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, An
         folio.add_artifact(name, source, **words)
 
 
-def _notice_path(name: str, data: Any) -> None:
+def _notice_path(name: str, data: object) -> None:
     """Say that a text was given that names a file: perhaps the file was meant."""
     if isinstance(data, str) and looks_like_path(data):
         notice(

@@ -94,7 +94,7 @@ class App:
 class _WithoutPandas(MetaPathFinder):
     """Lets pyarrow find no pandas: it would import it with the first array, for half of the time that ``ls`` takes."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":
             raise ImportError("pandas is not needed here", name=name)
 
@@ -150,7 +150,7 @@ class UnknownCommand(click.UsageError):
         self.hint = f"{nearest(name, known)} ({ctx.command_path} --help lists all)"
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
     """Note an option that may stand before or after the command; the later one counts."""
     if value not in (None, False):
         setattr(ctx.ensure_object(App), param.name or "", value)
@@ -195,7 +195,7 @@ def command(
         whens: Whether its arguments are versions and times.
     """
 
-    def made(function: Callable[..., Any]) -> Command:
+    def made(function: Callable[..., object]) -> Command:
         found = click.command(name, cls=Command, example=example, light=light, whens=whens, context_settings=SETTINGS)(
             shared_options(click.pass_obj(function))
         )

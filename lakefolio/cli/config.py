@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -93,7 +92,7 @@ config.add_command(trust, "trust")
 config.add_command(untrust, "untrust")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {one}" for name, one in value.items()) or "-"
     return str(value).lower() if isinstance(value, bool) else str(value)

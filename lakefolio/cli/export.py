@@ -49,7 +49,7 @@ def export(
     ro_crate: str | None,
     openlineage: str | None,
     force: bool,
-    **words: Any,
+    **words: object,
 ) -> None:
     """Freeze the page of a lake, or publish a folio for others to read.
 

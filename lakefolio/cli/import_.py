@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lakefolio.cli.app import App, command
@@ -27,7 +25,7 @@ _OPTIONS = {"as_files": "folder", "artifacts": "mlflow", "references": "datafoli
     is_flag=True,
     help="datafolio: register the tables that the bundle refers to; each is looked at where it lies, with your rights.",
 )
-def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, **given: Any) -> None:
+def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, **given: object) -> None:
     """Bring in what MLflow, DVC, DataFolio, MLtrack or a folder keeps.
 
     It comes with its history; run it again, and nothing is imported twice. KIND is folder, datafolio (bundles of 1.x

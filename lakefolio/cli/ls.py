@@ -79,7 +79,7 @@ def folder(app: App, found: Folder) -> None:
         app.output.note(f"no {what}")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -43,7 +43,7 @@ class Output:
 
     # -- results, on stdout --------------------------------------------------------------------------------
 
-    def emit(self, data: Any, text: str | Callable[[], str] | None = None) -> None:
+    def emit(self, data: object, text: str | Callable[[], str] | None = None) -> None:
         """Print a result.
 
         Args:
@@ -59,7 +59,7 @@ class Output:
 
     def rows(
         self,
-        data: Any,
+        data: object,
         headings: Sequence[str],
         cells: Sequence[Sequence[str]],
         *,
@@ -92,7 +92,7 @@ class Output:
         """Print a document, which is the same for people and programs."""
         self._print(visible(text))
 
-    def json(self, data: Any) -> str:
+    def json(self, data: object) -> str:
         """Return a JSON document; NaN and infinities, which JSON does not have, are null."""
         return visible_json(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))
 
@@ -175,7 +175,7 @@ class Terminal(BytesIO):
         self._terminal.flush()
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return a value as what JSON knows. Binary becomes base64, times ISO 8601, what is unknown its text."""
     if value is None or isinstance(value, str | bool | int):
         return value

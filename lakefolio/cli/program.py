@@ -99,12 +99,12 @@ class Commands(Shared, click.Group):
         read, restore = app.line("get", f"{ref}@{last}"), app.line("restore", str(last), "--item", ref)
         return f"read it: {read}; or restore it: {restore}"
 
-    def main(self, args: Any = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Any = None, *more: object, standalone_mode: bool = True, **kwargs: object) -> Any:
         """Run, and say what was wrong with the usage in the same form as other errors."""
         # what is wrong with the usage may be found before --json is
         output = Output("--json" in (sys.argv if args is None else args))
         try:
-            code: Any = super().main(args, *more, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+            code: object = super().main(args, *more, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
         except click.UsageError as exc:
             _usage_failed(exc, output)
             code = 2
@@ -162,7 +162,7 @@ def cli() -> None:
 class _Closed(io.TextIOBase):
     """Stands for a stdout that was closed before we began: a result that nobody gets is an error."""
 
-    def write(self, text: Any) -> int:
+    def write(self, text: object) -> int:
         """Fail as the system would."""
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 

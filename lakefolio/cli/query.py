@@ -82,7 +82,7 @@ def found_items(app: App, found: Any, empty: str) -> None:
     )
 
 
-def _fact(text: str) -> dict[str, Any]:
+def _fact(text: str) -> dict[str, object]:
     match = _FACT.fullmatch(text.strip())
     if match is None:
         if not text.strip() or re.search(r"[<>=!]", text):

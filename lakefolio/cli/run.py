@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -38,7 +38,7 @@ run.add_command(show)
 
 
 def _text(run: RunManifest) -> str:
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "run": run.run_id,
         "name": run.name,
         "type": run.type,

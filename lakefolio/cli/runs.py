@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import click
 
@@ -59,7 +58,7 @@ def _split(text: str | None) -> list[str]:
     return [] if text is None else [one.strip() for one in text.split(",") if one.strip()]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):

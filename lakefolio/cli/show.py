@@ -153,7 +153,7 @@ def _moment(iso: str) -> str:
     return shown_time(datetime.fromisoformat(iso))
 
 
-def _size(info: Mapping[str, Any]) -> str | None:
+def _size(info: Mapping[str, object]) -> str | None:
     parts = [] if info.get("size_bytes") is None else [f"{info['size_bytes']:,} bytes"]
     if info.get("num_rows") is not None:
         parts.append(f"{info['num_rows']:,} rows")
@@ -162,7 +162,7 @@ def _size(info: Mapping[str, Any]) -> str | None:
     return ", ".join(parts)
 
 
-def _columns(info: Mapping[str, Any]) -> list[str]:
+def _columns(info: Mapping[str, object]) -> list[str]:
     names = info.get("columns")
     if not isinstance(names, list):
         return []
@@ -178,6 +178,6 @@ def _block(title: str, lines: list[str]) -> list[str]:
     return [f"  {title}:", *(f"    {line}" for line in lines)] if lines else []
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = " ".join(str(value).split("\n"))
     return text if len(text) <= 200 else f"{text[:200]}…"

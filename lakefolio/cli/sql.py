@@ -7,7 +7,7 @@ import json
 import sys
 import textwrap
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -133,7 +133,7 @@ def _vertical(output: Output, rows: pa.Table, names: list[str]) -> None:
         output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, bytes):
         return f"({len(value):,} bytes)"
     if isinstance(value, datetime) and value.tzinfo is not None:
@@ -142,7 +142,7 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

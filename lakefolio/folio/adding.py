@@ -86,7 +86,7 @@ def add_data(
             hint="pass the object to store",
         )
     warn_of_path(name, data)
-    facts: dict[str, Any] = {word: options.pop(word) for word in WORDS if word in options}
+    facts: dict[str, object] = {word: options.pop(word) for word in WORDS if word in options}
     for ignored in _IGNORED:
         options.pop(ignored, None)
     said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
@@ -97,15 +97,15 @@ def add(
     folio: SelfT,
     /,
     name: str,
-    obj: Any,
+    obj: object,
     description: str | None = None,
     *,
     inputs: Inputs = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
-    **options: Any,
+    **options: object,
 ) -> SelfT:
     """Add any object; its type decides how it is stored. One commit, atomic, durable when this returns.
 
@@ -142,14 +142,14 @@ def add_numpy(
     folio: SelfT,
     /,
     name: str,
-    array: Any,
+    array: object,
     description: str | None = None,
     overwrite: bool = False,
     inputs: Inputs = None,
     code: str | None = None,
     *,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     keep: bool = False,
 ) -> SelfT:
     """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back.
@@ -167,14 +167,14 @@ def add_json(
     folio: SelfT,
     /,
     name: str,
-    data: Any,
+    data: object,
     description: str | None = None,
     overwrite: bool = False,
     inputs: Inputs = None,
     code: str | None = None,
     *,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     keep: bool = False,
 ) -> SelfT:
     """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass.
@@ -197,7 +197,7 @@ def add_timestamp(
     code: str | None = None,
     *,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     keep: bool = False,
 ) -> SelfT:
     """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC.
@@ -220,7 +220,7 @@ def add_artifact(
     *,
     inputs: Inputs = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     code: str | None = None,
     keep: bool = False,
 ) -> SelfT:
@@ -253,7 +253,7 @@ def add_file(
     *,
     inputs: Inputs = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     code: str | None = None,
     keep: bool = False,
 ) -> SelfT:
@@ -288,7 +288,7 @@ def add_reference(
     *,
     inputs: Inputs = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     keep: bool = False,
 ) -> SelfT:
     """Register a table, file or folder that lies elsewhere; nothing is copied.
@@ -306,11 +306,11 @@ def add_reference(
 def put(
     folio: SelfT,
     name: str,
-    obj: Any,
+    obj: object,
     said: Annotations,
     *,
     kind: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     used_up: bool = False,
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
@@ -329,7 +329,7 @@ def put_reference(
     said: Annotations,
     *,
     kind: str | None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> SelfT:
     """Register content that lies elsewhere: the one way in which all methods do."""
     _check_name(folio, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.adding import put, put_reference
@@ -31,7 +30,7 @@ def add_table(
     folio: SelfT,
     /,
     name: str,
-    data: Any,
+    data: object,
     description: str | None = None,
     overwrite: bool = False,
     inputs: Inputs = None,
@@ -39,7 +38,7 @@ def add_table(
     code: str | None = None,
     *,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     keep: bool = False,
     preserve_index: bool | None = None,
 ) -> SelfT:
@@ -67,7 +66,7 @@ def import_table(
     description: str | None = None,
     inputs: Inputs = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
     block_size: int | None = None,
@@ -125,7 +124,7 @@ def reference_table(
     *,
     reference: str | Path | None = None,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
 ) -> SelfT:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from fnmatch import filter as matching
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.item_lineage import dependents
@@ -34,7 +34,7 @@ def update_item(
     code: str | None = None,
     *,
     tags: Tags = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
 ) -> SelfT:
     """Change what is said about an item, in one commit; its content stays.
 

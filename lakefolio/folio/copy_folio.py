@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.folio.copy_items import copy_items, with_their_inputs
@@ -69,7 +68,7 @@ def copy(
     /,
     path: str | Path,
     name: str | None = None,
-    metadata_updates: Mapping[str, Any] | None = None,
+    metadata_updates: Mapping[str, object] | None = None,
     include_items: Iterable[str] | None = None,
     exclude_items: Iterable[str] | None = None,
     random_suffix: bool = False,

@@ -46,7 +46,7 @@ def copy_items(
     target: Session,
     folio: str,
     *,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     message: str,
 ) -> None:
     """Copy entries, with their words, and folio metadata, as one commit.

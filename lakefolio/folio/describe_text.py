@@ -35,7 +35,7 @@ def describe_folio(
     *,
     lake: str,
     version: int,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     snapshots: Sequence[Info],
     items: Sequence[Info],
     pattern: str | None = None,
@@ -175,7 +175,7 @@ def _kind_facts(item: Info) -> list[str]:
     return []
 
 
-def _metadata_lines(metadata: Mapping[str, Any], limit: int) -> list[str]:
+def _metadata_lines(metadata: Mapping[str, object], limit: int) -> list[str]:
     own = {key: metadata[key] for key in sorted(metadata) if key not in _INTERNAL}
     if not own:
         return []
@@ -219,7 +219,7 @@ def format_time(iso: str) -> str:
         return iso
 
 
-def format_value(value: Any, limit: int = 60) -> str:
+def format_value(value: object, limit: int = 60) -> str:
     """Return a metadata value on one line, shortened with a note of how much is left out."""
     if isinstance(value, list) and len(value) > 5:
         return f"{str(value[:5])[:-1]}, ...] ({len(value) - 5} more items)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.folio.describe_text import describe_folio, describe_snapshot, snapshot_lines
 from lakefolio.folio.folio_snapshots import session_of
@@ -81,7 +81,7 @@ def _description(
     return "\n".join([*head, text])
 
 
-def _infos(folio: Folio, entries: Iterable[Entry], include_archived: bool) -> list[dict[str, Any]]:
+def _infos(folio: Folio, entries: Iterable[Entry], include_archived: bool) -> list[dict[str, object]]:
     return [
         folio._core.info(folio._core.reading, entry, snapshots=False)
         for entry in entries

@@ -73,7 +73,7 @@ def create_snapshot(
             hint="use letters, digits, '.', '_' and '-', at most 100",
             name=name,
         )
-    extra: dict[str, Any] = {}
+    extra: dict[str, object] = {}
     if capture_git and (git := snapshot_git()):
         extra["git"] = git
     if capture_environment:
@@ -125,7 +125,7 @@ def get_snapshot_info(folio: Folio, /, snapshot: str) -> dict[str, Any]:
         identifies its content.
     """
     found = snapshot_named(folio, snapshot)
-    info: dict[str, Any] = {
+    info: dict[str, object] = {
         "name": found.name,
         "timestamp": found.committed_at.isoformat(),
         "tags": list(found.tags),
@@ -280,17 +280,17 @@ def _contents(folio: Folio, reader: Session) -> dict[str, str]:
     return {item: digest or f"entry:{entry_id}" for item, digest, entry_id in listing}
 
 
-def _metadata_at(folio: Folio, snapshot: Snapshot) -> dict[str, Any]:
+def _metadata_at(folio: Folio, snapshot: Snapshot) -> dict[str, object]:
     return _session_of(folio, snapshot).metadata("folio", folio.name)
 
 
 def _difference(
     old: Mapping[str, str],
     new: Mapping[str, str],
-    words_then: Mapping[str, Any],
-    words_now: Mapping[str, Any],
+    words_then: Mapping[str, object],
+    words_now: Mapping[str, object],
     same: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     both = sorted(old.keys() & new.keys())
     keys = [key for key in dict.fromkeys([*words_then, *words_now]) if key not in _TIMES]
     return {

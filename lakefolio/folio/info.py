@@ -115,7 +115,7 @@ def info_of(
     own = {key: value for key, value in metadata.items() if key not in words}
     models = words.get("models") or ()
     plain_inputs = [name for name in inputs if name not in models]
-    info: dict[str, Any] = {
+    info: dict[str, object] = {
         "name": entry.item,
         "item_type": item_type(entry.kind, entry.storage),
         "kind": entry.kind,
@@ -147,7 +147,7 @@ def info_of(
     return info | facts | {key: value for key, value in said.items() if value}
 
 
-def _kind_fields(entry: Entry) -> dict[str, Any]:
+def _kind_fields(entry: Entry) -> dict[str, object]:
     """Return what the handler recorded, in the words of DataFolio where it has some. It may be anything."""
     fields = dict(entry.details)
     match entry.kind:

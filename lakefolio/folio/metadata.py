@@ -45,7 +45,7 @@ class FolioMetadata(dict[str, Any]):
         times = (None, None) if span is None else [state.time_of(version) for version in span]
         return tuple((found or self._opened_at).isoformat() for found in times)
 
-    def _commit(self, values: Mapping[str, Any], remove: Iterable[str], clear: bool) -> None:
+    def _commit(self, values: Mapping[str, object], remove: Iterable[str], clear: bool) -> None:
         texts: dict[str, str | None] = dict(metadata_texts(values))
         texts |= dict.fromkeys(remove)
         if texts or clear:
@@ -54,7 +54,7 @@ class FolioMetadata(dict[str, Any]):
             self._folio.check_writable()
         self.look()
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         self._commit({key: value}, (), False)
 
     def __delitem__(self, key: str) -> None:
@@ -63,11 +63,11 @@ class FolioMetadata(dict[str, Any]):
         if not known:
             raise KeyError(key)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(self, *args: object, **kwargs: object) -> None:
         """Set several keys in one commit."""
         self._commit(dict(*args, **kwargs), (), False)
 
-    def __ior__(self, other: Any) -> FolioMetadata:  # type: ignore[override,misc]
+    def __ior__(self, other: object) -> FolioMetadata:  # type: ignore[override,misc]
         self.update(other)
         return self
 
@@ -75,7 +75,7 @@ class FolioMetadata(dict[str, Any]):
         """Remove all keys in one commit."""
         self._commit({}, (), True)
 
-    def pop(self, key: str, *default: Any) -> Any:
+    def pop(self, key: str, *default: object) -> Any:
         """Remove a key, in one commit, and return its value."""
         if key not in self and default:
             return default[0]
@@ -90,7 +90,7 @@ class FolioMetadata(dict[str, Any]):
                 return key, self.pop(key)
         raise KeyError("popitem(): the metadata are empty")
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
+    def setdefault(self, key: str, default: object = None) -> Any:
         """Return the value of a key, setting it, in one commit, if it is missing."""
         if key not in self:
             self[key] = default

@@ -65,7 +65,7 @@ _MODELS = ("model", "pytorch_model")
 _THREADS = 16
 
 
-def get_data(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get_data(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return an item of any type as what it was added as; a file or folder as the path of a local copy.
 
     Args:
@@ -76,13 +76,13 @@ def get_data(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> An
     return _load(reader, entry, options)
 
 
-def get(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return an item of any type: ``get_data`` under its shorter name."""
     return folio.get_data(name, at=at, **options)
 
 
 def get_many(
-    folio: Folio, /, names: Iterable[str], *, threads: int = _THREADS, at: At = None, **options: Any
+    folio: Folio, /, names: Iterable[str], *, threads: int = _THREADS, at: At = None, **options: object
 ) -> dict[str, Any]:
     """Return several items of one state of the folio, read at the same time.
 
@@ -107,7 +107,7 @@ def get_many(
 
 
 def get_table(
-    folio: Folio, /, name: str, *, at: At = None, as_: str | None = None, frame: str | None = None, **options: Any
+    folio: Folio, /, name: str, *, at: At = None, as_: str | None = None, frame: str | None = None, **options: object
 ) -> Any:
     """Return a table, stored here or referred to.
 
@@ -130,12 +130,12 @@ def scan_table(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> 
     return folio.get_table(name, at=at, as_="lazy", **options)
 
 
-def get_numpy(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get_numpy(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return a numpy (or scipy sparse) array; ``mmap=True`` maps a local copy instead of reading it."""
     return _load(*folio._core.find_kind(name, ("numpy_array",), "a numpy array", at), options)
 
 
-def get_json(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get_json(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return a plain Python value."""
     return _load(*folio._core.find_kind(name, ("json_data",), "JSON data", at), options)
 
@@ -146,12 +146,12 @@ def get_timestamp(folio: Folio, /, name: str, as_unix: bool = False, *, at: At =
     return found.timestamp() if as_unix else found
 
 
-def get_model(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get_model(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return a model, whichever library it is of. Takes what ``get_sklearn`` and ``get_pytorch`` take."""
     return _load(*folio._core.find_kind(name, _MODELS, "a model", at), options)
 
 
-def get_sklearn(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
+def get_sklearn(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return a scikit-learn estimator.
 
     Args:
@@ -165,7 +165,14 @@ def get_sklearn(folio: Folio, /, name: str, *, at: At = None, **options: Any) ->
 
 
 def get_pytorch(
-    folio: Folio, /, name: str, *, model_class: Any = None, reconstruct: bool = True, at: At = None, **options: Any
+    folio: Folio,
+    /,
+    name: str,
+    *,
+    model_class: object = None,
+    reconstruct: bool = True,
+    at: At = None,
+    **options: object,
 ) -> Any:
     """Return a torch module, or its state dict.
 
@@ -226,7 +233,7 @@ def pinned(folio: SelfT, /) -> Iterator[SelfT]:
         yield folio
 
 
-def sql(folio: Folio, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
+def sql(folio: Folio, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views of the lake; see ``Lake.sql``.
 
     Args:
@@ -356,7 +363,7 @@ def is_valid(folio: Folio, /) -> bool:
     return all(folio.validate().values())
 
 
-def _load(reader: Session, entry: Entry, options: dict[str, Any]) -> Any:
+def _load(reader: Session, entry: Entry, options: dict[str, object]) -> Any:
     if entry.kind == "table" and "as_" not in options and _has_no_library(entry):
         options = {**options, "as_": "pandas"}
     found = reader.load(entry, **options)

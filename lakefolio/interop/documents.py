@@ -29,7 +29,7 @@ class Documents:
         self._folio = lake.folio(folio)
         self._name = folio
 
-    def create(self, name: str, fields: Mapping[str, Any]) -> bool:
+    def create(self, name: str, fields: Mapping[str, object]) -> bool:
         """Make a record; say whether it was made, or there was one of that name. One commit, atomic."""
         known = {key: value for key, value in fields.items() if value is not None}
         try:
@@ -50,7 +50,7 @@ class Documents:
         entries = self._lake.items(self._name)
         return {one.item: _fields(one) for one in entries if one.item.startswith(below)}
 
-    def set(self, name: str, fields: Mapping[str, Any]) -> None:
+    def set(self, name: str, fields: Mapping[str, object]) -> None:
         """Change fields; None removes one. One commit.
 
         Raises:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, ClassVar, NoReturn
 
 from fsspec.core import has_magic
@@ -26,6 +26,7 @@ from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.interop.tree import Info, Place, find_place, is_folder
 from lakefolio.lake import Lake, open_lake
+from lakefolio.model.resolve import At
 
 __all__ = ["LakeFileSystem"]
 
@@ -46,7 +47,9 @@ class LakeFileSystem(AbstractFileSystem):
         *("batch_size", "auto_mkdir"),
     )
 
-    def __init__(self, at: Any = None, trust_references: Any = None, **options: Any) -> None:
+    def __init__(
+        self, at: At | None = None, trust_references: str | Iterable[str] | None = None, **options: object
+    ) -> None:
         super().__init__(**{name: value for name, value in options.items() if name in self._OWN})
         self._at = at
         self._trusted = trust_references
@@ -57,7 +60,7 @@ class LakeFileSystem(AbstractFileSystem):
     # -- names -----------------------------------------------------------------------------------------------
 
     @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
+    def _strip_protocol(cls, path: Any) -> object:
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         return str(Address.parse(os.fspath(path)))
@@ -98,7 +101,7 @@ class LakeFileSystem(AbstractFileSystem):
         address = Address.parse(path)
         return find_place(self._lake(address), address)
 
-    def info(self, path: str, **options: Any) -> Info:
+    def info(self, path: str, **options: object) -> Info:
         """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also what is known about it.
 
         Raises:
@@ -106,7 +109,7 @@ class LakeFileSystem(AbstractFileSystem):
         """
         return self._look(path).info()
 
-    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Info] | list[str]:
+    def ls(self, path: str, detail: bool = True, **options: object) -> list[Info] | list[str]:
         """List the folios of a lake, the items of a folio, or the files of a folder item; a file lists itself.
 
         Names with ``/`` are levels: ``plots/loss`` is ``loss`` in ``plots``. Archived items are listed as others.
@@ -117,7 +120,7 @@ class LakeFileSystem(AbstractFileSystem):
         found = sorted(self._look(path).listed(), key=lambda one: str(one["name"]))
         return found if detail else [one["name"] for one in found]
 
-    def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> list[str] | dict[str, Info]:
+    def glob(self, path: str, maxdepth: int | None = None, **options: object) -> list[str] | dict[str, Info]:
         """Return the addresses that match a pattern, sorted: ``lake:///data/lake!flights:2026/*.parquet``.
 
         ``*`` stops at ``/``, ``**`` does not. The lake itself holds no pattern.
@@ -142,8 +145,8 @@ class LakeFileSystem(AbstractFileSystem):
         mode: str = "rb",
         block_size: int | None = None,
         autocommit: bool = True,
-        cache_options: Any = None,
-        **options: Any,
+        cache_options: object = None,
+        **options: object,
     ) -> BinaryIO:
         if mode != "rb":
             raise self._refused("writing")
@@ -153,7 +156,7 @@ class LakeFileSystem(AbstractFileSystem):
             raise is_folder(place.address)
         return local.open("rb")
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: object) -> bytes:
         """Return the bytes of an item, verified, or some of them; ends count as those of a slice."""
         with self._open(path) as file:
             if start is None and end is None:
@@ -189,7 +192,7 @@ class LakeFileSystem(AbstractFileSystem):
             hint="lakefolio.open(lake).folio(name).add(item, object), or lakefolio add",
         )
 
-    def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> NoReturn:
+    def mkdir(self, path: str, create_parents: bool = True, **options: object) -> NoReturn:
         """Refuse."""
         raise self._refused("making a folder")
 
@@ -202,7 +205,7 @@ class LakeFileSystem(AbstractFileSystem):
         """Refuse."""
         raise self._refused("removing")
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
+    def rm(self, path: object, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
         """Refuse."""
         raise self._refused("removing")
 
@@ -210,20 +213,22 @@ class LakeFileSystem(AbstractFileSystem):
         """Refuse."""
         raise self._refused("removing")
 
-    def cp_file(self, path1: str, path2: str, **options: Any) -> NoReturn:
+    def cp_file(self, path1: str, path2: str, **options: object) -> NoReturn:
         """Refuse."""
         raise self._refused("copying")
 
-    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
+    def mv(
+        self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **options: object
+    ) -> None:
         """Refuse."""
         raise self._refused("moving")
 
-    def touch(self, path: str, truncate: bool = True, **options: Any) -> NoReturn:
+    def touch(self, path: str, truncate: bool = True, **options: object) -> NoReturn:
         """Refuse."""
         raise self._refused("writing")
 
 
-def _matcher(pattern: str) -> Callable[[str], Any]:
+def _matcher(pattern: str) -> Callable[[str], object]:
     try:
         return re.compile(glob_translate(pattern)).match
     except ValueError as exc:

@@ -31,7 +31,7 @@ class ArrayHandler:
         """Say whether ``obj`` is a numpy array."""
         return isinstance(obj, np.ndarray)
 
-    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+    def encode(self, obj: object, *, scratch: Path) -> Encoded:
         """Describe the array's own memory as .npy content; takes no options.
 
         The payload of a contiguous array refers to its memory: don't change the array before it is stored.
@@ -82,7 +82,7 @@ class ArrayHandler:
             details=details,
         )
 
-    def decode(self, source: Source, details: Mapping[str, Any], *, mmap: bool = False) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object], *, mmap: bool = False) -> Any:
         """Return the array, writable and over memory that nobody else holds (it can't be resized in place).
 
         Args:
@@ -108,7 +108,7 @@ class ArrayHandler:
         return array.view(_SUBCLASSES[subclass]) if subclass in _SUBCLASSES else array
 
 
-def _check_class(obj: Any) -> None:
+def _check_class(obj: object) -> None:
     """Refuse arrays of other classes, which hold more than their numbers (units, say) and would come back without."""
     kind = type(obj)
     if isinstance(obj, np.generic) or kind in _KNOWN:

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError, UnsupportedTypeError
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source
@@ -40,7 +40,9 @@ class ArtifactHandler:
         """Say whether ``obj`` is bytes or a ``Path``; a str is text, unless ``add_artifact`` is asked for."""
         return isinstance(obj, (bytes, bytearray, memoryview, Path))
 
-    def encode(self, obj: Any, *, scratch: Path, filename: str | None = None, media_type: str | None = None) -> Encoded:
+    def encode(
+        self, obj: object, *, scratch: Path, filename: str | None = None, media_type: str | None = None
+    ) -> Encoded:
         """Describe bytes or a file; neither is copied.
 
         Args:
@@ -86,7 +88,9 @@ class ArtifactHandler:
             details={**details, "size_bytes": payload.size_bytes},
         )
 
-    def decode(self, source: Source, details: Mapping[str, Any], *, as_: str | None = None) -> bytes | bytearray | Path:
+    def decode(
+        self, source: Source, details: Mapping[str, object], *, as_: str | None = None
+    ) -> bytes | bytearray | Path:
         """Return what was added: bytes as bytes, a file as the path of a read-only local copy.
 
         Args:

@@ -92,7 +92,7 @@ class DirectoryHandler:
     def decode(
         self,
         source: Source,
-        details: Mapping[str, Any],
+        details: Mapping[str, object],
         *,
         to: str | Path | None = None,
         as_: str | None = None,

@@ -17,7 +17,7 @@ _FORMATS: Final = (*READABLE, "delta")
 
 
 def read(
-    path: Path, format: str, /, *, as_: str | None = None, columns: list[str] | None = None, **options: Any
+    path: Path, format: str, /, *, as_: str | None = None, columns: list[str] | None = None, **options: object
 ) -> Any:
     """Return the table in a file or a folder of files.
 
@@ -45,7 +45,7 @@ def read(
         raise UnsupportedTypeError(
             f"table format {format!r} can't be read", hint="it is one of " + ", ".join(_FORMATS), kind="bad-format"
         )
-    csv: dict[str, Any] = {name: options.pop(name) for name in ("types", "encoding", "delimiter") if name in options}
+    csv: dict[str, object] = {name: options.pop(name) for name in ("types", "encoding", "delimiter") if name in options}
     if options:
         if as_ != "pandas" or format not in ("parquet", "csv", "tsv") or not path.is_file():
             raise InvalidInputError(
@@ -124,7 +124,7 @@ def _lazy(path: Path, format: str, columns: list[str] | None) -> Any:
     return lazy if columns is None else lazy.select(columns)
 
 
-def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, Any]) -> Any:
+def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, object]) -> object:
     import pandas as pd
 
     check_options(format, options)

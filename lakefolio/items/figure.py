@@ -74,7 +74,7 @@ class FigureHandler:
         name = f"{type(obj).__module__}.{type(obj).__qualname__}"
         raise UnsupportedTypeError(f"expected a figure, got a {name}", hint="use add, which stores it as it is")
 
-    def decode(self, source: Source, details: Mapping[str, Any], *, as_: str | None = None) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object], *, as_: str | None = None) -> Any:
         """Return the figure: an image as an image, plotly and altair as theirs, all else as a picture.
 
         Args:
@@ -135,7 +135,7 @@ def _library_of(obj: object) -> str | None:
     return None
 
 
-def _classes(module: Any, names: tuple[str, ...]) -> Iterator[type]:
+def _classes(module: object, names: tuple[str, ...]) -> Iterator[type]:
     for name in names:
         found = getattr(module, name, None)
         if isinstance(found, type):
@@ -300,7 +300,7 @@ def _no_png(image: Any, why: str) -> UnsupportedTypeError:
     )
 
 
-def _made_by(module: Any, library: str) -> dict[str, Any]:
+def _made_by(module: object, library: str) -> dict[str, Any]:
     return {"library": library, "library_version": str(getattr(module, "__version__", "unknown"))}
 
 
@@ -308,7 +308,7 @@ def _size(size: tuple[int, int] | None) -> dict[str, Any]:
     return {} if size is None else {"width": int(size[0]), "height": int(size[1])}
 
 
-def _canonical(spec: Any) -> bytes:
+def _canonical(spec: object) -> bytes:
     return json.dumps(spec, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 

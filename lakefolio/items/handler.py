@@ -56,7 +56,7 @@ class FilePayload:
 Payload = Buffers | FilePayload
 
 
-def changed(what: str, **objects: Any) -> InvalidInputError:
+def changed(what: str, **objects: object) -> InvalidInputError:
     """Make the error for content that changed between being digested and being written (kind ``content-changed``)."""
     return InvalidInputError(
         f"{what} changed while it was being added",
@@ -142,7 +142,7 @@ class Handler(Protocol):
         """
         ...
 
-    def encode(self, obj: Any, *, scratch: Path, **options: Any) -> Encoded:
+    def encode(self, obj: object, *, scratch: Path, **options: object) -> Encoded:
         """Turn ``obj`` into bytes; ``obj`` is not changed.
 
         Args:
@@ -155,7 +155,7 @@ class Handler(Protocol):
         """
         ...
 
-    def decode(self, source: Source, details: Mapping[str, Any], **options: Any) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object], **options: object) -> Any:
         """Turn stored bytes back into the object.
 
         Args:

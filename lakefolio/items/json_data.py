@@ -61,7 +61,7 @@ class JsonHandler:
             return True
         return pandas is not None and (obj is pandas.NaT or obj is pandas.NA or isinstance(obj, pandas.Timedelta))
 
-    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+    def encode(self, obj: object, *, scratch: Path) -> Encoded:
         """Turn ``obj`` into JSON text; takes no options.
 
         Raises:
@@ -70,7 +70,7 @@ class JsonHandler:
         """
         text = dumps(obj)
         _check_comes_back(text)
-        details: dict[str, Any] = {"type": type(obj).__name__}
+        details: dict[str, object] = {"type": type(obj).__name__}
         if isinstance(obj, (dict, list, tuple, str, set, frozenset)):
             details["length"] = len(obj)
         return Encoded(
@@ -81,7 +81,7 @@ class JsonHandler:
             details=details,
         )
 
-    def decode(self, source: Source, details: Mapping[str, Any], *, trusted: Iterable[Any] = ()) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object], *, trusted: Iterable[object] = ()) -> Any:
         """Return the object.
 
         Args:

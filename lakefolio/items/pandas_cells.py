@@ -234,7 +234,7 @@ def _check_same(cells: Cells, present: Any, absent: Any, kind: type, where: str,
         )
 
 
-def _fold(value: Any) -> int:
+def _fold(value: object) -> int:
     """Return which of two equal times of a day with a changed clock a datetime means; equality doesn't look at it."""
     return getattr(value, "fold", 0)
 
@@ -341,7 +341,7 @@ def _writable(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     return found.copy()
 
 
-def _string_dtype(plan: Mapping[str, Any]) -> Any:
+def _string_dtype(plan: Mapping[str, object]) -> Any:
     import pandas as pd
 
     if plan["missing"] == "na":

@@ -247,7 +247,7 @@ def _names(labels: Any) -> list[str]:
     return found
 
 
-def _attrs(attrs: Mapping[Any, Any]) -> Any:
+def _attrs(attrs: Mapping[object, object]) -> Any:
     try:
         return encode(dict(attrs))
     except InvalidInputError as exc:
@@ -258,11 +258,11 @@ def _attrs(attrs: Mapping[Any, Any]) -> Any:
         ) from exc
 
 
-def _freq(index: Any) -> str | None:
+def _freq(index: object) -> str | None:
     return getattr(index, "freqstr", None) if type(index).__name__ in ("DatetimeIndex", "TimedeltaIndex") else None
 
 
-def _level(index: Any, place: int, where: str, name: str) -> Cells:
+def _level(index: object, place: int, where: str, name: str) -> Cells:
     import pandas as pd
 
     if not isinstance(index, pd.MultiIndex):
@@ -317,7 +317,7 @@ def _index_back(plan: Mapping[str, Any], table: pa.Table, rows: int | None) -> A
     return _with_freq(levels[0], plan.get("freq")) if rows is not None else levels[0]
 
 
-def _as_index(values: Any, cell: Mapping[str, Any], name: Any) -> Any:
+def _as_index(values: object, cell: Mapping[str, object], name: object) -> Any:
     import pandas as pd
 
     plain = cell["kind"] in ("text", "object", "null")

@@ -103,7 +103,7 @@ def _unsupported(kind: pa.DataType) -> str | None:
 def write_batches(
     batches: Iterable[pa.Table],
     schema: pa.Schema,
-    target: Any,
+    target: object,
     dictionaries: Callable[[], Mapping[str, pa.Array]],
     extra: Mapping[bytes, bytes] | None = None,
 ) -> int:
@@ -283,7 +283,7 @@ def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) 
     return json.dumps(document, sort_keys=True).encode()
 
 
-def check_file(source: Path | pa.Buffer, *, row_count: int | None = None, said_bytes: Any = None) -> None:
+def check_file(source: Path | pa.Buffer, *, row_count: int | None = None, said_bytes: object = None) -> None:
     """Refuse a file that would take more memory than its row lets expect, before any of it is taken.
 
     Args:
@@ -315,7 +315,7 @@ def memory_bytes(table: pa.Table) -> int:
 
 
 def read_table(
-    source: Path | pa.Buffer, *, columns: Sequence[str] | None = None, filters: Any = None
+    source: Path | pa.Buffer, *, columns: Sequence[str] | None = None, filters: object = None
 ) -> tuple[pa.Table, int]:
     """Return the table that was written, and its number of rows.
 

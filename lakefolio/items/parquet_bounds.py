@@ -40,7 +40,7 @@ _DATA_PAGES: Final = (0, 3)
 _DEEPEST: Final = 16
 
 
-def limit_bytes(size_bytes: int, said_bytes: Any) -> int:
+def limit_bytes(size_bytes: int, said_bytes: object) -> int:
     """Return how much memory a table may take.
 
     Args:
@@ -259,6 +259,6 @@ def _unsigned(content: Any, position: int) -> tuple[int, int]:
             raise ValueError("a page's header holds a number that is too long")
 
 
-def _signed(content: Any, position: int) -> tuple[int, int]:
+def _signed(content: object, position: int) -> tuple[int, int]:
     value, position = _unsigned(content, position)
     return (value >> 1) ^ -(value & 1), position

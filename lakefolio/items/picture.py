@@ -53,7 +53,7 @@ class Picture:
         """Show an SVG as an image: put into a page as it is, it could run scripts and restyle what else is there."""
         return self.to_html() if self.media_type == "image/svg+xml" else None
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         """Give a notebook a specification that it can draw itself (plotly, Vega-Lite)."""
         if self.media_type.startswith("image/"):
             return {}

@@ -42,7 +42,7 @@ class Part:
     value: Any
 
 
-def first_difference(before: Any, after: Any) -> tuple[Part, str] | None:
+def first_difference(before: object, after: object) -> tuple[Part, str] | None:
     """Compare an object with what came back.
 
     Returns:
@@ -83,7 +83,7 @@ def first_difference(before: Any, after: Any) -> tuple[Part, str] | None:
     return None
 
 
-def walk(obj: Any) -> Iterator[Part]:
+def walk(obj: object) -> Iterator[Part]:
     """Yield every part of ``obj`` once, ``obj`` itself first."""
     seen: set[int] = set()
     alive: list[Any] = []
@@ -106,7 +106,7 @@ def parts_of(part: Part) -> list[Part]:
         return []
 
 
-def how_to_rebuild(obj: Any) -> tuple[Any, ...] | None:
+def how_to_rebuild(obj: object) -> tuple[Any, ...] | None:
     """Return the function, arguments and state with which pickle rebuilds ``obj``; None if it looks up a name."""
     how: Callable[[Any], Any] | None = copyreg.dispatch_table.get(type(obj))
     found = how(obj) if how is not None else obj.__reduce_ex__(4)
@@ -117,7 +117,7 @@ def _plain(kind: type) -> type:
     return np.ndarray if kind is np.memmap else kind
 
 
-def _is_mutable(obj: Any) -> bool:
+def _is_mutable(obj: object) -> bool:
     if isinstance(obj, (list, dict, set, collections.deque, np.ndarray)):
         return True
     return isinstance(getattr(obj, "__dict__", None), dict) and not isinstance(obj, _BY_IDENTITY)
@@ -155,7 +155,7 @@ def _is_fortran(array: np.ndarray[Any, Any]) -> bool:
     return array.flags.f_contiguous and not array.flags.c_contiguous
 
 
-def _take_apart(obj: Any) -> _Apart:
+def _take_apart(obj: object) -> _Apart:
     """Return what an object is besides its parts, as something to compare, and its parts with their labels."""
     if isinstance(obj, _BY_IDENTITY):
         return id(obj), []
@@ -183,7 +183,7 @@ def _take_apart(obj: Any) -> _Apart:
     return fact, parts
 
 
-def _container(obj: Any) -> tuple[Any, list[tuple[str, Any]] | None]:
+def _container(obj: object) -> tuple[Any, list[tuple[str, Any]] | None]:
     if isinstance(obj, np.ndarray):
         return _array(obj)
     if isinstance(obj, dict):
@@ -199,15 +199,15 @@ def _container(obj: Any) -> tuple[Any, list[tuple[str, Any]] | None]:
     return None, None
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     return f" (the key {_short(key)})"
 
 
-def _at(key: Any) -> str:
+def _at(key: object) -> str:
     return f"[{_short(key)}]"
 
 
-def _short(key: Any) -> str:
+def _short(key: object) -> str:
     try:
         return repr(key)[:60]
     except Exception:  # Python refuses to write integers of more than 4,300 digits
@@ -245,7 +245,7 @@ def _sparse(matrix: Any) -> _Apart:
     return fact, [*((f".{name}", np.asarray(one, np.int64)) for name, one in index.items()), (".data", matrix.data)]
 
 
-def _instance(obj: Any) -> _Apart:
+def _instance(obj: object) -> _Apart:
     how = how_to_rebuild(obj)
     if how is None:
         return id(obj), []

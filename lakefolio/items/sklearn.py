@@ -56,10 +56,10 @@ class SklearnHandler:
 
     def encode(
         self,
-        obj: Any,
+        obj: object,
         *,
         scratch: Path,
-        hyperparameters: Mapping[str, Any] | None = None,
+        hyperparameters: Mapping[str, object] | None = None,
         custom: bool | None = None,
     ) -> Encoded:
         """Turn an estimator into a skops file.
@@ -89,7 +89,7 @@ class SklearnHandler:
             raise refusal(obj, culprit(obj), reason) from exc
         content, schema = _reproducible(data, obj)
         check_comes_back(obj, content, schema)
-        details: dict[str, Any] = {
+        details: dict[str, object] = {
             "class": name,
             "model_type": kind.__name__,
             "params": _params(obj),
@@ -111,7 +111,7 @@ class SklearnHandler:
             details=details,
         )
 
-    def decode(self, source: Source, details: Mapping[str, Any], *, trusted: Iterable[Any] = ()) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object], *, trusted: Iterable[object] = ()) -> Any:
         """Return the estimator.
 
         Args:
@@ -158,7 +158,7 @@ class SklearnHandler:
         return model
 
 
-def _params(obj: Any) -> dict[str, Any]:
+def _params(obj: Any) -> dict[str, object]:
     try:
         found = obj.get_params(deep=False)
     except Exception:  # an estimator's own method may raise anything
@@ -166,14 +166,14 @@ def _params(obj: Any) -> dict[str, Any]:
     return {str(key): _shown(value) for key, value in found.items()}
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     try:
         return encode(value)
     except InvalidInputError:
         return repr(value)[:200]
 
 
-def _reproducible(data: bytes, obj: Any) -> tuple[bytes, dict[str, Any]]:
+def _reproducible(data: bytes, obj: object) -> tuple[bytes, dict[str, object]]:
     """Return a skops file that depends on the model only, and the document in its ``schema.json``."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(target, "w") as made:
@@ -198,7 +198,7 @@ def _reproducible(data: bytes, obj: Any) -> tuple[bytes, dict[str, Any]]:
     return target.getvalue(), schema
 
 
-def _check_findable(node: Mapping[str, Any], obj: Any) -> None:
+def _check_findable(node: Mapping[str, object], obj: object) -> None:
     module, wanted = node.get("__module__"), str(node["__class__"])
     known = imported(str(module))
     if module == "builtins" or known is None or hasattr(known, wanted.partition(".")[0]):
@@ -215,7 +215,7 @@ def _check_findable(node: Mapping[str, Any], obj: Any) -> None:
     )
 
 
-def _is_named(value: Any, module: Any, name: str) -> bool:
+def _is_named(value: object, module: object, name: str) -> bool:
     return any(
         getattr(one, "__name__", None) == name and getattr(one, "__module__", None) == module
         for one in (value, type(value))

@@ -75,7 +75,7 @@ def _reachable(model: object) -> Iterator[Any]:
             waiting += inside.values()
 
 
-def _guarded(check: Callable[[Any, dict[str, Any]], None], obj: Any) -> None:
+def _guarded(check: Callable[[Any, dict[str, Any]], None], obj: object) -> None:
     try:
         check(obj, obj.__dict__)
     except IntegrityError:
@@ -88,7 +88,7 @@ def _unsafe(problem: str) -> IntegrityError:
     return IntegrityError(f"the stored model holds {problem}", kind="unsafe-model", hint="don't use this model")
 
 
-def _require(fine: Any, problem: str) -> None:
+def _require(fine: object, problem: str) -> None:
     if not fine:
         raise _unsafe(problem)
 
@@ -141,7 +141,7 @@ def _check_svm(obj: Any, inside: dict[str, Any]) -> None:
         _require(tuple(vectors.shape) == (len(support), width) and width == inside["n_features_in_"], machine)
 
 
-def _check_vocabulary(obj: Any, inside: dict[str, Any]) -> None:
+def _check_vocabulary(obj: object, inside: dict[str, Any]) -> None:
     """The columns of a matrix come from here, and its size from the number of words."""
     words = inside.get("vocabulary_")
     if words is None:
@@ -151,7 +151,7 @@ def _check_vocabulary(obj: Any, inside: dict[str, Any]) -> None:
     _require(fine and all(0 <= one < len(words) for one in columns), "a vocabulary with columns that aren't there")
 
 
-def _check_centers(obj: Any, inside: dict[str, Any]) -> None:
+def _check_centers(obj: object, inside: dict[str, Any]) -> None:
     threads = inside.get("_n_threads", 1)
     _require(isinstance(threads, (int, np.integer)) and 1 <= threads <= _MOST_THREADS, f"{threads} threads")
     centers = inside.get("cluster_centers_")
@@ -160,7 +160,7 @@ def _check_centers(obj: Any, inside: dict[str, Any]) -> None:
         _require(fine, "cluster centers of another width than their features")
 
 
-def _check_neighbours(obj: Any, inside: dict[str, Any]) -> None:
+def _check_neighbours(obj: object, inside: dict[str, Any]) -> None:
     points = inside.get("_fit_X")
     if points is None:
         return
@@ -183,7 +183,7 @@ def _check_one_hot(obj: Any, inside: dict[str, Any]) -> None:
         _require(list(widths) == list(obj._compute_n_features_outs()), "categories without a column")
 
 
-def _check_linkage(obj: Any, inside: dict[str, Any]) -> None:
+def _check_linkage(obj: object, inside: dict[str, Any]) -> None:
     tree = inside.get("_single_linkage_tree_")
     if tree is None or not len(tree):
         return
@@ -193,7 +193,7 @@ def _check_linkage(obj: Any, inside: dict[str, Any]) -> None:
         _require((places >= 0).all() and (places < made).all(), "a linkage of nodes that aren't there")
 
 
-def _check_average(obj: Any, inside: dict[str, Any]) -> None:
+def _check_average(obj: object, inside: dict[str, Any]) -> None:
     shapes = {np.shape(inside[name]) for name in ("coef_", "_standard_coef", "_average_coef") if _given(inside, name)}
     shapes = {shape[-1:] for shape in shapes}
     _require(len(shapes) <= 1, "coefficients and their average of unequal shapes")

@@ -63,7 +63,7 @@ def check_boosting(obj: Any) -> None:
     _require(columns == (1, stages.shape[1]), "more boosted trees than predictions")
 
 
-def check_owner(obj: Any) -> None:
+def check_owner(obj: object) -> None:
     """Check that an estimator gives its trees as many features as they were grown on.
 
     Raises:

@@ -21,7 +21,7 @@ from lakefolio.items.sklearn_checks import check_model
 __all__ = ["check_comes_back", "culprit", "refusal", "schema_nodes"]
 
 
-def check_comes_back(obj: Any, content: bytes, schema: Mapping[str, Any]) -> None:
+def check_comes_back(obj: object, content: bytes, schema: Mapping[str, object]) -> None:
     """Load a skops file and compare it with the model it was made from.
 
     Args:
@@ -49,7 +49,7 @@ def check_comes_back(obj: Any, content: bytes, schema: Mapping[str, Any]) -> Non
         raise refusal(obj, Part("", obj), f"would be refused when it is loaded: {exc.message}") from exc
 
 
-def refusal(obj: Any, part: Part, reason: str) -> UnsupportedTypeError:
+def refusal(obj: object, part: Part, reason: str) -> UnsupportedTypeError:
     """Return the error for a model that can't be stored because of one part."""
     name, kind = _name(type(obj)), _name(type(part.value))
     where = f"its {part.path.lstrip('.')} (a {kind})" if part.path else "it"
@@ -62,7 +62,7 @@ def refusal(obj: Any, part: Part, reason: str) -> UnsupportedTypeError:
     )
 
 
-def culprit(obj: Any) -> Part:
+def culprit(obj: object) -> Part:
     """Return the innermost part of ``obj`` that skops alone can't write and read back; ``obj`` if there is none."""
     part, seen = Part("", obj), {id(obj)}
     while _is_open(part.value):
@@ -74,15 +74,15 @@ def culprit(obj: Any) -> Part:
     return part
 
 
-def _is_open(obj: Any) -> bool:
+def _is_open(obj: object) -> bool:
     """Say whether users know what lies inside of an object: it is a container, an estimator, or of a plain class."""
     kind = type(obj)
-    reduce: Any = kind.__reduce__
+    reduce: object = kind.__reduce__
     plain = reduce is object.__reduce__ and not hasattr(kind, "__setstate__")
     return plain or hasattr(kind, "fit") or isinstance(obj, (dict, list, tuple, set, frozenset, np.ndarray))
 
 
-def schema_nodes(document: Any) -> Iterator[dict[str, Any]]:
+def schema_nodes(document: object) -> Iterator[dict[str, Any]]:
     """Yield every node of the document in a ``schema.json``."""
     if isinstance(document, dict):
         if "__class__" in document:
@@ -94,7 +94,7 @@ def schema_nodes(document: Any) -> Iterator[dict[str, Any]]:
             yield from schema_nodes(value)
 
 
-def _comes_back(obj: Any) -> bool:
+def _comes_back(obj: object) -> bool:
     import json
     import zipfile
     from io import BytesIO
@@ -111,7 +111,7 @@ def _comes_back(obj: Any) -> bool:
     return first_difference(obj, back) is None
 
 
-def _check_can_be_built(obj: Any, schema: Mapping[str, Any]) -> None:
+def _check_can_be_built(obj: object, schema: Mapping[str, object]) -> None:
     """Refuse objects that skops makes with ``__new__`` alone, where pickle calls something else.
 
     skops ignores how such a type is built. For a type written in C the process would crash when the object is used.
@@ -124,9 +124,9 @@ def _check_can_be_built(obj: Any, schema: Mapping[str, Any]) -> None:
             raise refusal(obj, part, "is of a type that skops can't build again")
 
 
-def _built_by_new(obj: Any) -> bool:
+def _built_by_new(obj: object) -> bool:
     kind = type(obj)
-    make: Any = kind.__new__
+    make: object = kind.__new__
     if make is object.__new__ or isinstance(make, types.FunctionType):
         return True
     if kind.__module__.partition(".")[0] == "sklearn":

@@ -62,7 +62,7 @@ class SparseHandler:
             details=details,
         )
 
-    def decode(self, source: Source, details: Mapping[str, Any]) -> Any:
+    def decode(self, source: Source, details: Mapping[str, object]) -> Any:
         """Return the matrix in the format it was added in; takes no options."""
         need("scipy.sparse", "a sparse matrix")
         try:

@@ -54,7 +54,7 @@ class TableHandler:
         """Say whether ``obj`` is a table, a series, a lazy frame, or streams itself as Arrow batches."""
         return _library(obj) is not None or _is_stream(obj)
 
-    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+    def encode(self, obj: object, *, scratch: Path) -> Encoded:
         """Compute the digest of a table and say how to write it; takes no options.
 
         A reader, dataset or lazy frame is consumed and written to ``scratch`` at once.
@@ -145,11 +145,11 @@ class TableHandler:
     def decode(
         self,
         source: Source,
-        details: Mapping[str, Any],
+        details: Mapping[str, object],
         *,
         as_: str | None = None,
-        columns: Sequence[Any] | None = None,
-        filters: Any = None,
+        columns: Sequence[object] | None = None,
+        filters: object = None,
         engine: str | None = None,
     ) -> Any:
         """Return the table.
@@ -194,7 +194,7 @@ class TableHandler:
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
 
     def export(
-        self, source: Source, details: Mapping[str, Any], target: Path, format: str, compression: str | None = None
+        self, source: Source, details: Mapping[str, object], target: Path, format: str, compression: str | None = None
     ) -> None:
         """Write the table in another format; see ``table_export.write_table``.
 
@@ -212,7 +212,7 @@ class TableHandler:
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
         write_table(plain, target, format, compression)
 
-    def check(self, source: Source, details: Mapping[str, Any], digest: str) -> None:
+    def check(self, source: Source, details: Mapping[str, object], digest: str) -> None:
         """Verify that the stored table is the one that a digest names, which no digest of its bytes says.
 
         Raises:
@@ -234,7 +234,7 @@ class TableHandler:
 
 
 def _write(
-    batches: Iterable[pa.Table], schema: pa.Schema, target: Any, extra: Mapping[bytes, bytes]
+    batches: Iterable[pa.Table], schema: pa.Schema, target: object, extra: Mapping[bytes, bytes]
 ) -> tuple[str, int, int]:
     """Write batches as Parquet and return the digest of exactly what was written, the rows, and their memory in bytes.
 
@@ -317,7 +317,7 @@ def _is_stream(obj: object) -> bool:
     return hasattr(obj, "__arrow_c_stream__") and not isinstance(obj, (type, pa.ChunkedArray, pa.Array))
 
 
-def _reader(obj: Any) -> Any:
+def _reader(obj: object) -> Any:
     if isinstance(obj, pa.RecordBatchReader):
         return obj
     if hasattr(obj, "scanner"):
@@ -379,7 +379,7 @@ def _installed(library: str) -> bool:
     return True
 
 
-def _checked_file(source: Source, details: Mapping[str, Any], *, on_disk: bool = False) -> Path | pa.Buffer:
+def _checked_file(source: Source, details: Mapping[str, object], *, on_disk: bool = False) -> Path | pa.Buffer:
     """Return the file of a table that takes no more memory than its row lets expect."""
     in_memory = source.in_memory and not on_disk
     file = pa.py_buffer(source.read()) if in_memory else source.path()
@@ -403,7 +403,7 @@ def _dataset(file: Path | pa.Buffer) -> Any:
     return pyarrow.dataset.dataset(file, schema=stored.remove_metadata(), format="parquet")
 
 
-def _projection(file: Path | pa.Buffer, columns: Sequence[Any] | None) -> tuple[list[str] | None, list[Any] | None]:
+def _projection(file: Path | pa.Buffer, columns: Sequence[object] | None) -> tuple[list[str] | None, list[Any] | None]:
     """Return the stored names to read and, of a pandas frame, the labels that were asked for."""
     if columns is None:
         return None, None
@@ -433,7 +433,7 @@ def _converted(
     table: pa.Table,
     rows: int,
     wanted: str,
-    details: Mapping[str, Any],
+    details: Mapping[str, object],
     picked: list[Any] | None,
     *,
     changed: bool,

@@ -118,12 +118,12 @@ def _csv_holds(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*plain, *others))
 
 
-def _csv_text(value: Any) -> str:
+def _csv_text(value: object) -> str:
     found = _json_value(value)
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-def _json_value(value: Any) -> Any:
+def _json_value(value: object) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

@@ -81,7 +81,7 @@ def open_table_file(
         raise _unreadable(path, chosen, exc) from exc
 
 
-def _reader(file: Any, table_format: str) -> Any:
+def _reader(file: object, table_format: str) -> Any:
     if table_format == "parquet":
         import pyarrow.parquet as pq
 
@@ -176,7 +176,7 @@ def _asked(types: Types) -> dict[str, pa.DataType]:
     return found
 
 
-def _check_columns(paths: list[Path], options: Mapping[str, Any]) -> list[str]:
+def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str]:
     """Return the columns of the files, which must be the same in all."""
     names: list[str] | None = None
     for path in paths:
@@ -202,7 +202,7 @@ def _check_columns(paths: list[Path], options: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _batches(path: Path, names: list[str], options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, names: list[str], options: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
     with _opened(path, names, options) as reader:
         yield from reader
 

@@ -40,7 +40,7 @@ class TimestampHandler:
             return False
         return True
 
-    def encode(self, obj: Any, *, scratch: Path) -> Encoded:
+    def encode(self, obj: object, *, scratch: Path) -> Encoded:
         """Turn a datetime with time zone, or seconds since 1970 in UTC, into text; takes no options.
 
         Raises:
@@ -61,7 +61,7 @@ class TimestampHandler:
     def decode(
         self,
         source: Source,
-        details: Mapping[str, Any],
+        details: Mapping[str, object],
         *,
         as_unix: bool = False,
         original_zone: bool = False,
@@ -87,7 +87,7 @@ class TimestampHandler:
         return moment.astimezone(zone or dt.UTC)
 
 
-def _moment(obj: Any) -> tuple[Any, str | float | None]:
+def _moment(obj: object) -> tuple[Any, str | float | None]:
     pandas = imported("pandas")
     if isinstance(obj, dt.datetime) and obj == obj:
         if obj.tzinfo is None:

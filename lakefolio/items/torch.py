@@ -51,12 +51,12 @@ class TorchHandler:
 
     def encode(
         self,
-        obj: Any,
+        obj: object,
         *,
         scratch: Path,
-        init_args: Mapping[str, Any] | None = None,
+        init_args: Mapping[str, object] | None = None,
         save_class: bool = False,
-        hyperparameters: Mapping[str, Any] | None = None,
+        hyperparameters: Mapping[str, object] | None = None,
     ) -> Encoded:
         """Turn tensors into a safetensors file.
 
@@ -194,7 +194,7 @@ class TorchHandler:
         return module.to(device)
 
 
-def _check_arguments(module: Any, state: Mapping[str, Any], arguments: dict[str, Any]) -> None:
+def _check_arguments(module: object, state: Mapping[str, object], arguments: dict[str, Any]) -> None:
     """Refuse a module that its class and arguments would not give back."""
     cls = type(module)
     try:
@@ -241,7 +241,7 @@ def _other_line(made: str, module: str) -> str:
     return f"it has {one.strip()[:80]}, expected {other.strip()[:80]}"
 
 
-def _check_tensor(name: Any, value: Any) -> None:
+def _check_tensor(name: object, value: object) -> None:
     import torch
 
     problem = None
@@ -312,7 +312,7 @@ def _source(cls: type) -> str:
         ) from exc
 
 
-def _load(source: Source, device: Any) -> tuple[str, dict[str, Any]]:
+def _load(source: Source, device: object) -> tuple[str, dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     path = source.path()
@@ -356,7 +356,7 @@ def _check_header(start: bytes, size_bytes: int) -> None:
         raise ValueError(f"a header of {length:,} bytes")
 
 
-def _find(details: Mapping[str, Any], names: frozenset[str], torch: Any, *, trust_source: bool) -> Any:
+def _find(details: Mapping[str, object], names: frozenset[str], torch: Any, *, trust_source: bool) -> Any:
     name = str(details.get("class", ""))
     found = _from_source(details, torch) if trust_source else find_class(name, names)
     if found is None:

@@ -30,7 +30,7 @@ __all__ = ["Lake", "open_lake"]
 def open_lake(
     uri: str | Path | None = None,
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     create: bool = True,
     read_only: bool = False,
     author: str | None = None,
@@ -161,7 +161,9 @@ class Lake:
         found: list[str] = self.metadata.get("tags") or []
         return found
 
-    def annotate(self, values: Mapping[str, Any] | None = None, /, *, remove: Iterable[str] = (), **more: Any) -> Lake:
+    def annotate(
+        self, values: Mapping[str, object] | None = None, /, *, remove: Iterable[str] = (), **more: object
+    ) -> Lake:
         """Set facts about the lake; ``description`` and ``tags`` are the ones that listings show. One commit.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.maintenance.reports import CompactReport, DoctorReport, GcReport, RepairReport, WhyReport
@@ -108,7 +108,7 @@ def repair(
     /,
     source: str | Path | Lake,
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     read_data: bool = True,
     dry_run: bool = False,
     progress: Callable[[str, int], None] | None = None,

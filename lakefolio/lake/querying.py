@@ -32,7 +32,7 @@ def query(
     order_by: str | Iterable[str] = (),
     limit: int | None = None,
     offset: int = 0,
-    **fields: Any,
+    **fields: object,
 ) -> QueryResult:
     """Find live items by what is known about them; all that is asked must hold.
 
@@ -104,7 +104,7 @@ def query(
         raise _about_where(exc, where) if where is not None and exc.kind == "sql" else exc from exc
     if not rows.num_rows and asked.asked:
 
-        def count(key: str, value: Any) -> int:
+        def count(key: str, value: object) -> int:
             like = Compiler()
             like.add(Q(archived=False, metadata={key: value}))
             return len(reader.query(like.sql, like.params).fetchall())
@@ -170,7 +170,7 @@ def create_dataset(
     *,
     description: str | None = None,
     tags: str | Iterable[str] | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
 ) -> Dataset:
     """Keep a collection of items under one name, at the versions they have now. One commit; copies no content.

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: Any) -> Any:
+def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> Any:
     """Return the object that ``folio:name[@version-or-snapshot]`` names, verified.
 
     Args:
@@ -91,7 +91,7 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
     return lineage_of(lake._session, _entry(lake, ref))
 
 
-def sql(lake: Lake, /, query: str, params: Any = None) -> duckdb.DuckDBPyRelation:
+def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
 
     Items that are tables are relations called by their references, ``from "folio:name@v3"``, and are read as far as

@@ -54,7 +54,7 @@ def run(
     run_type: str | None = None,
     project: str | None = None,
     model: str | None = None,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     tags: str | Iterable[str] | None = None,
     description: str | None = None,
     folio: str | None = None,
@@ -62,7 +62,7 @@ def run(
     parent: str | Run | None = None,
     resume: bool = False,
     storage_modes: Iterable[object] | str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
 ) -> Run:
     """Start a run, for a ``with`` block that ends it; see :meth:`create_run`.
 
@@ -110,17 +110,17 @@ def create_run(
     name: str | None = None,
     project: str | None = None,
     model: str | None = None,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     tags: str | Iterable[str] | None = None,
     description: str | None = None,
     folio: str | None = None,
     parent: str | Run | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
+    inputs: Mapping[str, object] | None = None,
     status: str = "running",
-    metrics: Mapping[str, Any] | None = None,
-    started_at: Any = None,
-    ended_at: Any = None,
+    metrics: Mapping[str, object] | None = None,
+    started_at: object = None,
+    ended_at: object = None,
 ) -> Run:
     """Record a new run: one commit, all or nothing. End it with ``finish()``, or use it in a ``with`` block.
 
@@ -194,7 +194,7 @@ def run_types(lake: Lake, /) -> list[str]:
     return [*RUN_TYPES, *types_of(lake._session)]
 
 
-def add_run_input(lake: Lake, /, run: str | Run | RunManifest, name: str, data: Any) -> RunInput:
+def add_run_input(lake: Lake, /, run: str | Run | RunManifest, name: str, data: object) -> RunInput:
     """Record an input of a run; see ``Run.add_input``.
 
     Args:
@@ -338,7 +338,7 @@ def log_event(
     model_name: str | None = None,
     stage: str | None = None,
     event_type: str | None = None,
-    metadata: Any = None,
+    metadata: object = None,
     *,
     run_id: str | None = None,
 ) -> str:
@@ -412,7 +412,7 @@ def track(
     run_type: str | None = None,
     project: str | None = None,
     model: str | None = None,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     tags: str | Iterable[str] | None = None,
     description: str | None = None,
     path: str | os.PathLike[str] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import check_folio, check_snapshot, parse_ref
@@ -55,7 +55,7 @@ def snapshot(
     tags: str | Iterable[str] | None = None,
     *,
     at: At | None = None,
-    extra: Mapping[str, Any] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> Snapshot:
     """Give a version a protected name. Atomic; the name is unique among the folio's or the lake's snapshots.
 

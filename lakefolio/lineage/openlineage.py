@@ -24,11 +24,11 @@ _FACETS = "https://openlineage.io/spec/facets"
 _RUNS = uuid.uuid5(uuid.NAMESPACE_URL, "lakefolio:run")
 
 
-def _facet(schema: str, **values: Any) -> dict[str, Any]:
+def _facet(schema: str, **values: object) -> dict[str, object]:
     return {"_producer": PRODUCER, "_schemaURL": f"{_FACETS}/{schema}", **values}
 
 
-def _dataset(node: Node, namespace: str) -> dict[str, Any]:
+def _dataset(node: Node, namespace: str) -> dict[str, object]:
     if node.type != "entry":
         parts = urlsplit(node.id)
         if node.type == "external" and parts.netloc:
@@ -38,7 +38,7 @@ def _dataset(node: Node, namespace: str) -> dict[str, Any]:
                 "facets": {},
             }
         return {"namespace": "file" if node.type == "external" else namespace, "name": node.id, "facets": {}}
-    facets: dict[str, Any] = {}
+    facets: dict[str, object] = {}
     if node.version is not None:
         facets["version"] = _facet(
             "1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
@@ -63,7 +63,7 @@ def _dataset(node: Node, namespace: str) -> dict[str, Any]:
     return {"namespace": namespace, "name": name, "facets": facets}
 
 
-def _output(node: Node, namespace: str) -> dict[str, Any]:
+def _output(node: Node, namespace: str) -> dict[str, object]:
     dataset = _dataset(node, namespace)
     statistics = {
         name: value for name, value in (("rowCount", node.row_count), ("size", node.size_bytes)) if value is not None

@@ -397,7 +397,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
 """Name -> the method that answers."""
 
 
-def _rows(lake: Lake, query: str, params: Any = None) -> list[dict[str, Any]]:
+def _rows(lake: Lake, query: str, params: object = None) -> list[dict[str, Any]]:
     relation = lake.sql(query, params)
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
@@ -422,7 +422,7 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
     raise InvalidInputError(f"{name}={text!r} is not a number", kind="bad-question", hint="write it with digits")
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> Any:
     """Return a value of a column: a number, a text or None; times are milliseconds since 1970, lists one text."""
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)
@@ -484,7 +484,7 @@ def _asked_for(asked: Mapping[str, str]) -> Callable[[Entry], bool]:
     return wanted
 
 
-def _order(value: Any, falls: bool) -> Any:
+def _order(value: object, falls: bool) -> Any:
     """Return what a value of a column is sorted by; rows without one come last either way."""
     if isinstance(value, tuple):
         value = ", ".join(value)

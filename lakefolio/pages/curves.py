@@ -52,7 +52,7 @@ def _inside(x: Floats, y: Floats, span: tuple[float | None, float | None]) -> tu
     return x[wanted], y[wanted]
 
 
-def _columns(x: Floats, y: Floats, first: float, last: float, width: int) -> dict[str, Any]:
+def _columns(x: Floats, y: Floats, first: float, last: float, width: int) -> dict[str, object]:
     if not len(x):
         return {"x": [], "y": [], "points": 0}
     if np.any(x[1:] < x[:-1]):
@@ -69,7 +69,7 @@ def _columns(x: Floats, y: Floats, first: float, last: float, width: int) -> dic
         at = np.flatnonzero(new)
         shown = x[at]
     counts = np.diff(np.append(at, len(x)))
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "x": shown.tolist(),
         "y": _short(np.add.reduceat(y, at) / counts),
         "points": len(x),

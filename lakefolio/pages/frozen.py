@@ -165,7 +165,7 @@ def _left_out(runs: int, runs_in: int, items: int, items_in: int) -> str:
     return f"It holds {' and '.join(parts)}." if parts else ""
 
 
-def _page(uri: str, data: Mapping[str, Any]) -> bytes:
+def _page(uri: str, data: Mapping[str, object]) -> bytes:
     scripts = [(STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     styles = [(STATIC / name).read_text(encoding="utf-8") for name in _STYLES]
     policy = (

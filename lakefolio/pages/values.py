@@ -18,14 +18,14 @@ _DEPTH: Final = 40
 CELL_CHARS: Final = 300
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     """Return a value as JSON bytes; what is no JSON becomes text."""
     return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
         "utf-8", "replace"
     )
 
 
-def plain(value: Any, depth: int = _DEPTH) -> Any:
+def plain(value: object, depth: int = _DEPTH) -> Any:
     """Return a value made of what JSON has: NaN, infinities and integers that a double can't hold become text."""
     if value is None or isinstance(value, bool | str):
         return value
@@ -47,7 +47,7 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
     return plain(to_dict(), depth - 1) if callable(to_dict) and depth else str(value)
 
 
-def cell(value: Any) -> Any:
+def cell(value: object) -> Any:
     """Return a value as one cell of a table: a number, a truth value, None, or a text of bounded length."""
     found = plain(value)
     if isinstance(found, str):

@@ -158,7 +158,7 @@ class Compiler:
             f"select {_COLUMNS}\nfrom found\nwhere {where}\norder by {order}{self._limit}"
         )
 
-    def add(self, condition: Any) -> None:
+    def add(self, condition: object) -> None:
         """Ask that a condition holds too.
 
         Raises:
@@ -191,7 +191,7 @@ class Compiler:
                 hint = nearest(name, [*_ORDERS, "metadata.<key>"])
                 raise bad_query(f"order_by names {name!r}, which is no field", hint, field=name)
 
-    def limit(self, count: Any, offset: Any = 0) -> None:
+    def limit(self, count: object, offset: object = 0) -> None:
         """Keep so many, after leaving out so many."""
         for what, value in (("limit", count), ("offset", offset)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -200,7 +200,7 @@ class Compiler:
 
     # -- trees ---------------------------------------------------------------------------------------------
 
-    def _condition(self, condition: Any, depth: int) -> str:
+    def _condition(self, condition: object, depth: int) -> str:
         check_depth(depth)
         if isinstance(condition, Q):
             return self._join("and", [self._field(name, value) for name, value in condition.fields.items()])
@@ -214,7 +214,7 @@ class Compiler:
     def _join(self, word: str, parts: list[str]) -> str:
         return "(" + (f" {word} ".join(parts) or ("true" if word == "and" else "false")) + ")"
 
-    def _field(self, name: str, value: Any) -> str:
+    def _field(self, name: str, value: object) -> str:
         if name == "metadata":
             if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
                 raise bad_query(
@@ -231,7 +231,7 @@ class Compiler:
             )
         return self._tree(name, value)
 
-    def _tree(self, field: str, value: Any) -> str:
+    def _tree(self, field: str, value: object) -> str:
         return self._leaves(field, parse_value(field, value))
 
     def _leaves(self, field: str, tree: Condition | Comparison) -> str:
@@ -364,7 +364,7 @@ class Compiler:
             test = self._noted(field, operator, value)
         return f"{some}{test})"
 
-    def _noted(self, field: str, operator: str, value: Any) -> str:
+    def _noted(self, field: str, operator: str, value: object) -> str:
         """Return a comparison of a noted value, which may be of any type, with a value of one."""
         if operator == "=" and isinstance(value, str | bool | int | float | Decimal):
             self.asked.append((field.removeprefix("metadata."), value))
@@ -433,7 +433,7 @@ class Compiler:
     def _need(self, *parts: str) -> None:
         self._parts.update(("notes", *parts))
 
-    def _param(self, value: Any) -> str:
+    def _param(self, value: object) -> str:
         name = f"value_{len(self.params)}"
         self.params[name] = value
         return f"${name}"
@@ -481,7 +481,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _encoded(field: str, value: Any) -> str:
+def _encoded(field: str, value: object) -> str:
     try:
         return json_encode.dumps(value).decode()
     except (LakefolioError, UnicodeError) as exc:

@@ -120,31 +120,31 @@ class Q(Condition):
 
     fields: Mapping[str, Any]
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, **fields: object) -> None:
         object.__setattr__(self, "fields", dict(fields))
 
 
-def any_of(*parts: Any) -> AnyOf:
+def any_of(*parts: object) -> AnyOf:
     """Ask that at least one of some conditions, or of some values of a field, holds."""
     return AnyOf(tuple(parts))
 
 
-def all_of(*parts: Any) -> AllOf:
+def all_of(*parts: object) -> AllOf:
     """Ask that all of some conditions, or of some values of a field, hold."""
     return AllOf(tuple(parts))
 
 
-def not_(part: Any) -> Not:
+def not_(part: object) -> Not:
     """Ask that a condition, or a value of a field, does not hold; nothing at all is content with that too."""
     return Not(part)
 
 
-def bad_query(what: str, hint: str | None = None, **objects: Any) -> InvalidInputError:
+def bad_query(what: str, hint: str | None = None, **objects: object) -> InvalidInputError:
     """Make the error for a query that can't be asked."""
     return InvalidInputError(what, kind="bad-query", hint=hint, **objects)
 
 
-def parse_value(field: str, value: Any, depth: int = 0) -> Condition | Comparison:
+def parse_value(field: str, value: object, depth: int = 0) -> Condition | Comparison:
     """Return the tree of comparisons that a field's value means: AllOf, AnyOf, Not and Comparison.
 
     Raises:
@@ -172,7 +172,7 @@ def parse_value(field: str, value: Any, depth: int = 0) -> Condition | Compariso
     return Comparison("=", _plain(value))
 
 
-def flattened(name: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+def flattened(name: str, value: object, depth: int = 0) -> list[tuple[str, Any]]:
     """Return a key of metadata with what it is compared with; of dicts in it that hold operators, the paths to those.
 
     Raises:
@@ -193,7 +193,7 @@ def flattened(name: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
     return [(name, value)]
 
 
-def _holds_operators(value: Any, depth: int) -> bool:
+def _holds_operators(value: object, depth: int) -> bool:
     check_depth(depth)
     if isinstance(value, Condition):
         return True
@@ -210,7 +210,7 @@ def _is_operator(key: object) -> bool:
     return written in OPERATORS or written in _OTHERS or not any(one.isalnum() for one in written)
 
 
-def names_datasets(*parts: Any, depth: int = 0) -> bool:
+def names_datasets(*parts: object, depth: int = 0) -> bool:
     """Say whether conditions, or the fields of some, ask for folios that are datasets by their names."""
     check_depth(depth)
     for part in parts:
@@ -229,7 +229,7 @@ def names_datasets(*parts: Any, depth: int = 0) -> bool:
     return False
 
 
-def _tells_of_datasets(value: Any, depth: int) -> bool:
+def _tells_of_datasets(value: object, depth: int) -> bool:
     check_depth(depth)
     if isinstance(value, str):
         return value.startswith("datasets")
@@ -250,7 +250,7 @@ def check_depth(depth: int) -> None:
         raise bad_query(f"a query is nested more than {_DEPTH_LIMIT} deep", "any_of and all_of take many parts")
 
 
-def _of_tuple(field: str, value: tuple[Any, ...]) -> Comparison:
+def _of_tuple(field: str, value: tuple[object, ...]) -> Comparison:
     if len(value) != 2 or not isinstance(value[0], str):
         raise bad_query(
             f"field {field!r} is compared with the tuple {value!r}",
@@ -280,13 +280,13 @@ def _of_tuple(field: str, value: tuple[Any, ...]) -> Comparison:
     return Comparison(operator, _plain(operand))
 
 
-def _list(field: str, operator: str, values: Any) -> tuple[Any, ...]:
+def _list(field: str, operator: str, values: object) -> tuple[object, ...]:
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise bad_query(f"field {field!r}: {operator} needs a list of values, not {values!r}", field=field)
     return tuple(_plain(value) for value in values)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a scalar of another library as the Python value it is."""
     found = plain_scalar(value)
     if found is not None:

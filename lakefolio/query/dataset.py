@@ -109,7 +109,7 @@ def create(
     *,
     description: str | None,
     tags: str | Iterable[str] | None,
-    metadata: Mapping[str, Any] | None,
+    metadata: Mapping[str, object] | None,
     overwrite: bool,
 ) -> Dataset:
     """See ``Lake.create_dataset``."""
@@ -215,7 +215,7 @@ def _named(entries: Sequence[Entry]) -> dict[str, Entry]:
     return found
 
 
-def _entry(session: Session, one: Any) -> Entry:
+def _entry(session: Session, one: object) -> Entry:
     if isinstance(one, str):
         ref = parse_ref(one)
         if ref.folio is None:

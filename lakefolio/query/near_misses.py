@@ -22,7 +22,7 @@ _SWITCHES: Final = {"true": True, "True": True, "false": False, "False": False}
 _TOLD: Final = 8
 
 
-def alike(value: Any) -> Any:
+def alike(value: object) -> Any:
     """Return the value of another type that looks like a value, None if there is none."""
     if isinstance(value, bool):
         return str(value).lower()

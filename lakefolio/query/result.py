@@ -118,7 +118,7 @@ class QueryResult(Sequence["Entry"]):
 
     # -- their content -------------------------------------------------------------------------------------
 
-    def get(self, ref: str | int, **options: Any) -> Any:
+    def get(self, ref: str | int, **options: object) -> Any:
         """Return the object of one item, verified.
 
         Args:
@@ -130,7 +130,7 @@ class QueryResult(Sequence["Entry"]):
         """
         return self._loaded([self._entry(self._number(ref))], lambda entry: self._reader.load(entry, **options))[0]
 
-    def objects(self, **options: Any) -> dict[str, Any]:
+    def objects(self, **options: object) -> dict[str, Any]:
         """Return the objects of all items, verified, by exact reference; read several at a time.
 
         The first failure is raised and nothing returned.

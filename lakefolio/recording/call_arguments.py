@@ -79,7 +79,7 @@ def is_data(value: object) -> bool:
         return False
 
 
-def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+def call_of(function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
     """Sort the arguments of a call, defaults included. Never fails for what an argument is; says what it left out."""
     call = Call()
     try:
@@ -103,7 +103,7 @@ def call_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
     return call
 
 
-def _sort(call: Call, name: str, value: Any) -> None:
+def _sort(call: Call, name: str, value: object) -> None:
     name = call.name(name)
     if isinstance(value, bytes | bytearray | Path) and is_secret_name(name):
         call.params[name] = MASK
@@ -164,7 +164,7 @@ def item_name(text: str) -> str:
     return cut if cut.strip(".") else f"_{cut}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception:

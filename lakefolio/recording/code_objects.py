@@ -34,7 +34,7 @@ def code_parts(code: CodeType) -> Iterator[bytes]:
                 yield _constant(constant).encode(errors="backslashreplace")
 
 
-def _constant(value: Any) -> str:
+def _constant(value: object) -> str:
     if isinstance(value, frozenset):
         return f"{{{','.join(sorted(map(_constant, value)))}}}"
     if isinstance(value, tuple):

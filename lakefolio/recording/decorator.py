@@ -135,7 +135,7 @@ def _session(given: HasSession | str | Path | None) -> Session:
         return _sessions[key]
 
 
-def _wrapper(function: Callable[..., Any], options: Options) -> Callable[..., Any]:
+def _wrapper(function: Callable[..., object], options: Options) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(function):
         return _async_function(function, options)
     if inspect.isasyncgenfunction(function):
@@ -145,9 +145,9 @@ def _wrapper(function: Callable[..., Any], options: Options) -> Callable[..., An
     return _function(function, options)
 
 
-def _function(function: Callable[..., Any], options: Options) -> Callable[..., Any]:
+def _function(function: Callable[..., object], options: Options) -> Callable[..., Any]:
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
         recording = begin(function, options, args, kwargs)
         if recording.answer is not MISSING:
             return recording.answer
@@ -165,9 +165,9 @@ def _function(function: Callable[..., Any], options: Options) -> Callable[..., A
     return call
 
 
-def _generator(function: Callable[..., Any], options: Options) -> Callable[..., Any]:
+def _generator(function: Callable[..., object], options: Options) -> Callable[..., Any]:
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
         recording = begin(function, options, args, kwargs)
         generator = function(*args, **kwargs)
         return (yield from _driven(generator, recording))

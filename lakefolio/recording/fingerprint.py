@@ -70,7 +70,7 @@ class Reads:
         return {name: one for name, one in self.values.items() if after.values.get(name) == one}
 
 
-def reads_of(function: Callable[..., Any], arguments: Iterable[Any] = ()) -> Reads:
+def reads_of(function: Callable[..., object], arguments: Iterable[object] = ()) -> Reads:
     """Look at a function and everything of one's own that it reaches, as they are now.
 
     Args:
@@ -101,7 +101,7 @@ class _Walk:
 
     # -- any value -----------------------------------------------------------------------------------------
 
-    def value(self, name: str, value: Any, names: tuple[str, ...]) -> None:
+    def value(self, name: str, value: object, names: tuple[str, ...]) -> None:
         """Take in what ``name`` stands for, in code that mentions ``names``."""
         with self._deeper():
             if isinstance(value, FunctionType):
@@ -134,7 +134,7 @@ class _Walk:
             else:
                 self._root_object(name, value)
 
-    def _root_object(self, name: str, value: Any) -> None:
+    def _root_object(self, name: str, value: object) -> None:
         """Take in an object with all it reaches as one value: what a call puts into it is no change of code."""
         outer, self.hasher, self._aside = self.hasher, hashlib.sha256(), {}
         try:
@@ -175,7 +175,7 @@ class _Walk:
         elif not self._as_data(name, value):
             self._by_reduction(name, value)
 
-    def _as_data(self, name: str, value: Any) -> bool:
+    def _as_data(self, name: str, value: object) -> bool:
         """Take a table, an array or a model in by the content that it would be stored as."""
         if self._own(type(value).__module__) and not isinstance(value, Mapping) and not hasattr(value, "get_params"):
             return False
@@ -193,12 +193,12 @@ class _Walk:
         for key, one in members:
             self.value(f"{name}[{key}]", one, ())
 
-    def _parts_of(self, name: str, parts: Mapping[str, Any]) -> None:
+    def _parts_of(self, name: str, parts: Mapping[str, object]) -> None:
         for key, one in parts.items():
             if one is not None:
                 self.value(f"{name}.{key}", one, ())
 
-    def _by_reduction(self, name: str, value: Any) -> None:
+    def _by_reduction(self, name: str, value: object) -> None:
         """Take an object in by what pickle would ask it for: how it is made again, its state and its members."""
         try:
             registered = copyreg.dispatch_table.get(type(value))
@@ -230,7 +230,7 @@ class _Walk:
         if pairs is not None:
             self._sequence(name, pairs)
 
-    def _sequence(self, name: str, items: Iterator[Any]) -> None:
+    def _sequence(self, name: str, items: Iterator[object]) -> None:
         count = 0
         for one in items:
             if count == _MOST_MEMBERS:
@@ -275,7 +275,7 @@ class _Walk:
         for module in dict.fromkeys(code_imports(code, one.__globals__.get("__package__") or "")):
             self._import(module, known)
 
-    def _borrowed(self, name: str, one: FunctionType, wrapped: Any) -> None:
+    def _borrowed(self, name: str, one: FunctionType, wrapped: object) -> None:
         """Take in what a function of a library holds of one's own: what it decorates, and with what."""
         cells = dict(zip(one.__code__.co_freevars, map(_cell, one.__closure__ or ()), strict=True))
         held = {key: cell for key, cell in cells.items() if self._holds_own(cell)}
@@ -375,7 +375,7 @@ class _Walk:
         if len(self.values) > _MOST_VALUES:
             self.unknown = self.unknown or f"more than {_MOST_VALUES:,} values"
 
-    def _give_up(self, name: str, value: Any) -> None:
+    def _give_up(self, name: str, value: object) -> None:
         self._note(name, _type(value))
         if not self._lenient:
             self.unknown = self.unknown or f"{name.lstrip('.')} of type {type(value).__qualname__}"
@@ -388,7 +388,7 @@ class _Walk:
         top = self._module.partition(".")[0]
         return top not in ("", "__main__", LIBRARY) and module.partition(".")[0] == top
 
-    def _first(self, one: Any, names: tuple[str, ...] | None) -> bool:
+    def _first(self, one: object, names: tuple[str, ...] | None) -> bool:
         """Say whether this is met for the first time."""
         key = (id(one), hash(names))
         seen = self._seen if self._aside is None else self._aside
@@ -430,15 +430,15 @@ def _members_of(one: enum.EnumMeta) -> Iterable[tuple[str, Any]]:
     return members.items()
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _name_of(value: Any) -> str:
+def _name_of(value: object) -> str:
     return str(getattr(value, "_name", getattr(value, "run_id", "")))
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     return repr(key)[:80] if _is_plain(key) else _type(key)
 
 
@@ -457,11 +457,11 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     return all(_is_plain(one, depth + 1) for one in value)
 
 
-def _digest_of_plain(value: Any) -> str:
+def _digest_of_plain(value: object) -> str:
     return _sha256(_type(value).encode() + _canonical(value))
 
 
-def _canonical(value: Any) -> bytes:
+def _canonical(value: object) -> bytes:
     try:
         return json_encode.dumps(value)
     except Exception:  # keys of several types, numbers of a thousand digits, lone surrogates

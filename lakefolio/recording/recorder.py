@@ -49,7 +49,7 @@ class Options:
 class Recording:
     """The run of one call; without one (it could not begin) every method does nothing."""
 
-    def __init__(self, function: Callable[..., Any], run: Run | None) -> None:
+    def __init__(self, function: Callable[..., object], run: Run | None) -> None:
         self.name = function_name(function)
         self._run = run
         self._entered = False
@@ -79,7 +79,7 @@ class Recording:
             self._traced.close()
             self._run._leave()
 
-    def yielded(self, value: Any) -> None:
+    def yielded(self, value: object) -> None:
         """Take what a generator yields: data is stored at once, the rest with the end."""
         self._count += 1
         if self._run is None or value is None:
@@ -96,7 +96,7 @@ class Recording:
         else:
             self._yielded.append(value)
 
-    def done(self, value: Any) -> None:
+    def done(self, value: object) -> None:
         """Store what the function returned, and end the run."""
         if self._run is None:
             return
@@ -113,7 +113,7 @@ class Recording:
             form = _form(value)
             self._keep("return", value)
         with self._guarded("its end"):
-            facts: dict[str, Any] = {"returns": form}
+            facts: dict[str, object] = {"returns": form}
             if self._reads is not None and self._before is not None and self._trace is not None:
                 after = self._reads()
                 unknown = self._trace.unknown or after.unknown
@@ -130,7 +130,7 @@ class Recording:
             with self._guarded("its failure"):
                 self._run.fail(error)
 
-    def _keep(self, name: str, value: Any) -> None:
+    def _keep(self, name: str, value: object) -> None:
         """Store an output; of a container that holds data each member by itself."""
         assert self._run is not None
         if is_read_once(value):
@@ -151,7 +151,7 @@ class Recording:
         warn(self.name, what, why)
 
 
-def _form(value: Any) -> str:
+def _form(value: object) -> str:
     """Return how what a function returned is put together again from its outputs; ``parts`` if it can't be."""
     parts = None if is_data(value) else parts_of(value)
     if parts is None:
@@ -165,7 +165,7 @@ def _form(value: Any) -> str:
     return "parts"
 
 
-def _part_names(name: str, parts: Sequence[tuple[str, Any]]) -> list[str]:
+def _part_names(name: str, parts: Sequence[tuple[str, object]]) -> list[str]:
     """Return what the members of a container are called as outputs: all different."""
     found: dict[str, None] = {}
     for key, _ in parts:
@@ -210,13 +210,13 @@ def _level_of_caller() -> int:
     return level
 
 
-def function_name(function: Callable[..., Any]) -> str:
+def function_name(function: Callable[..., object]) -> str:
     """Return a function's name with its module."""
     return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def begin(
-    function: Callable[..., Any], options: Options, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    function: Callable[..., object], options: Options, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> Recording:
     """Begin the run of a call: one commit, with its inputs; or find the stored answer of an earlier one.
 
@@ -256,7 +256,7 @@ def begin(
     return recording
 
 
-def _recorded(function: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _recorded(function: str, params: Mapping[str, object]) -> dict[str, object]:
     """Return parameters as they are recorded: without secrets, which is said once for each."""
     found = {key: scrub_value(value, key) for key, value in params.items()}
     for key, value in params.items():
@@ -267,7 +267,7 @@ def _recorded(function: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prepare_cache(
     recording: Recording,
-    function: Callable[..., Any],
+    function: Callable[..., object],
     options: Options,
     call: Call,
     refs: Mapping[str, str],
@@ -297,7 +297,7 @@ def _text(session: Session, key: str, data: str) -> str:
     return find_or_put(session, key, data).ref
 
 
-def _answer(session: Session, memo: str, values: Mapping[str, str]) -> Any:
+def _answer(session: Session, memo: str, values: Mapping[str, str]) -> object:
     """Return what an earlier call of the same code with the same arguments returned, or MISSING.
 
     Args:
@@ -342,13 +342,13 @@ def _reads_the_same(session: Session, found: Mapping[str, str | None]) -> bool:
     return True
 
 
-def _loaded(session: Session, ref: str) -> Any:
+def _loaded(session: Session, ref: str) -> object:
     folio, _, rest = ref.partition(":")
     item, _, version = rest.rpartition("@")
     return session.load(session.entry(folio, item, int(version)))
 
 
-def _put_together(form: str, load: Callable[[str], Any]) -> Any:
+def _put_together(form: str, load: Callable[[str], object]) -> object:
     """Return what a call returned, from its outputs; KeyError or ValueError if they don't say."""
     kind, _, rest = form.partition(":")
     match kind:

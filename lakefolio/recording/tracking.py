@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from lakefolio.errors import LakefolioError
 from lakefolio.format.digest import sha256_of_bytes
@@ -123,7 +123,7 @@ class Tracking:
         self._error = exc
         self._hook(kind, exc, tb)
 
-    def _after_cell(self, result: Any = None) -> None:
+    def _after_cell(self, result: object = None) -> None:
         self._error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
         if self._over or self.run.ended:
             return
@@ -164,7 +164,7 @@ def track(session: Session, spec: RunSpec, path: str | os.PathLike[str] | None =
         earlier.stop()
     place = here(path)
     where = {} if place.path is None else {place.kind: place.path}
-    metadata: Mapping[str, Any] = {"tracked": place.kind, **where, **(spec.metadata or {})}
+    metadata: Mapping[str, object] = {"tracked": place.kind, **where, **(spec.metadata or {})}
     tracking = Tracking(session, start(session, replace(spec, name=spec.name or place.name, metadata=metadata)))
     tracking._begin()
     if tracking._shell is None:

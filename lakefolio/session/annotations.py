@@ -61,8 +61,8 @@ class Annotations:
         description: str | None = None,
         inputs: Inputs = None,
         tags: Tags = None,
-        metadata: Mapping[str, Any] | None = None,
-        facts: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        facts: Mapping[str, object] | None = None,
         *,
         overwrite: bool = False,
         keep: bool = False,
@@ -122,7 +122,7 @@ def check_text(text: object, what: str) -> str | None:
     return str(without_secrets(what, text))
 
 
-def without_secrets(what: str, value: Any, *, names: bool = False) -> Any:
+def without_secrets(what: str, value: object, *, names: bool = False) -> Any:
     """Return what somebody wrote to be recorded without the secrets in it, and warn if there were any.
 
     Args:
@@ -197,7 +197,7 @@ def check_inputs(inputs: Inputs) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scrub_address(text) if is_uri(text) else text for text in texts if text))
 
 
-def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
+def metadata_texts(values: Mapping[str, object]) -> dict[str, str]:
     """Return metadata as JSON texts; InvalidInputError if a key or value can't be stored."""
     if not isinstance(values, Mapping):
         raise InvalidInputError(
@@ -213,7 +213,7 @@ def metadata_texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: _metadata_text(key, value) for key, value in values.items()}
 
 
-def _metadata_text(key: str, value: Any) -> str:
+def _metadata_text(key: str, value: object) -> str:
     try:
         return json_encode.dumps_fact(without_secrets(f"metadata {key!r}", value)).decode()
     except LakefolioError as exc:

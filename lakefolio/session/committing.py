@@ -65,7 +65,7 @@ def was_read(session: Session, /, *entries: Entry) -> None:
 
 
 def annotate(
-    session: Session, /, kind: Any, subject_id: str, values: Mapping[str, Any], *, remove: Iterable[str] = ()
+    session: Session, /, kind: Any, subject_id: str, values: Mapping[str, object], *, remove: Iterable[str] = ()
 ) -> None:
     """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
     texts: dict[str, str | None] = dict(metadata_texts(values))

@@ -72,7 +72,7 @@ def _is_made_from(state: State, entry: Entry, folio: str, item: str) -> bool:
     return False
 
 
-def _edges_above(state: State, entry: Entry) -> Iterator[Mapping[str, Any]]:
+def _edges_above(state: State, entry: Entry) -> Iterator[Mapping[str, object]]:
     seen, waiting = {entry.entry_id}, [entry]
     while waiting:
         for edge in waiting.pop().inputs:

@@ -177,7 +177,7 @@ def _once(edges: pa.Table) -> pa.Table:
     return edges.filter(pa.array(np.insert(~same, 0, True)))
 
 
-def _lists(rows: pa.Table, *names: str) -> list[list[Any]]:
+def _lists(rows: pa.Table, *names: str) -> list[list[object]]:
     return [rows.column(name).to_pylist() for name in names]
 
 

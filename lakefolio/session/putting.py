@@ -37,11 +37,11 @@ def put(
     /,
     folio: str,
     item: str,
-    obj: Any,
+    obj: object,
     said: Annotations,
     *,
     kind: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     provided: Change | None = None,
     used_up: bool = False,
 ) -> None:
@@ -244,11 +244,11 @@ def _lost(session: Session, put: Put, said: Annotations) -> LakefolioWarning | N
     )
 
 
-def _handler(obj: Any, kind: str | None) -> Handler:
+def _handler(obj: object, kind: str | None) -> Handler:
     return items.handler_for(obj) if kind is None else items.handler_of(kind)
 
 
-def _check_options(obj: Any, kind: str | None, options: Iterable[str]) -> None:
+def _check_options(obj: object, kind: str | None, options: Iterable[str]) -> None:
     """Raise UnsupportedTypeError (kind ``unknown-keyword``) for options that the handler does not take."""
     try:
         handler = _handler(obj, kind)

@@ -165,7 +165,7 @@ def looked_up(session: Session, /, folio: str, item: str, entry: Entry | None) -
         read_entry(session.place, folio, item, entry)
 
 
-def load(session: Session, /, entry: Entry, **options: Any) -> Any:
+def load(session: Session, /, entry: Entry, **options: object) -> Any:
     """Return the object of an entry, from verified bytes.
 
     Raises:
@@ -276,7 +276,7 @@ def content_purged(journal: Journal, entry: Entry, missing: bool) -> None:
     )
 
 
-def about(exc: LakefolioError, folio: str, item: str, what: str, **objects: Any) -> LakefolioError:
+def about(exc: LakefolioError, folio: str, item: str, what: str, **objects: object) -> LakefolioError:
     """Say of which item it is that a handler, which knows no names, objects to something."""
     objects = {"folio": folio, "item": item, **objects, **exc.objects}
     return type(exc)(f"{what}: {exc.message}", kind=exc.kind, hint=exc.hint, **objects)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from lakefolio.config.settings import default_author, setting
 from lakefolio.content.blobs import Blobs
@@ -81,7 +81,7 @@ class Session:
         cls,
         uri: str | Path,
         *,
-        storage_options: Mapping[str, Any] | None = None,
+        storage_options: Mapping[str, object] | None = None,
         create: bool = True,
         read_only: bool = False,
         author: str | None = None,

@@ -50,7 +50,7 @@ def tables(session: Session, /, *, content: bool = False) -> LakeTables:
     return kept
 
 
-def query(session: Session, /, sql: str, params: Any = None) -> duckdb.DuckDBPyRelation:
+def query(session: Session, /, sql: str, params: object = None) -> duckdb.DuckDBPyRelation:
     """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
 
     Tables of the lake are relations too, called by their references: ``"folio:name"``, ``"folio:name@version"``.

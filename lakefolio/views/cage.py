@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -142,7 +142,7 @@ class _Cage:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._in: BinaryIO = self._process.stdin  # type: ignore[assignment]  # IO[bytes] that is buffered
+        self._in = self._process.stdin
         self._out = _Bounded(self._process.stdout, _MESSAGE_BYTES)
 
     def ask(self, request: dict[str, Any], read: Callable[[str], duckdb.DuckDBPyRelation]) -> Rows:
@@ -279,7 +279,7 @@ class _Bounded:
 
     closed = False
 
-    def __init__(self, stream: Any, left: int) -> None:
+    def __init__(self, stream: IO[bytes], left: int) -> None:
         self._stream = stream
         self.left = left
 

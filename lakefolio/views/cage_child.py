@@ -99,7 +99,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
 
 
 def _collect(
-    connection: Any,
+    connection: object,
     name: str,
     views: dict[str, tuple[str, str]],
     known: frozenset[str],
@@ -182,6 +182,6 @@ def _first_line(exc: BaseException) -> str:
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
 
 
-def _say(out: BinaryIO, what: dict[str, Any]) -> None:
+def _say(out: BinaryIO, what: dict[str, object]) -> None:
     out.write(json.dumps(what).encode() + b"\n")
     out.flush()

@@ -200,7 +200,7 @@ class _Found:
             raise _RefusedError(f"it reads {name}() with bounds that are no literals")
 
 
-def _is_literal(node: Any) -> bool:
+def _is_literal(node: object) -> bool:
     """Say whether an argument is written out: a constant, also negative, cast, or an interval."""
     while isinstance(node, dict):
         form = node.get("class")

@@ -67,7 +67,7 @@ def _optional(files: SourceFolder, name: str) -> dict[str, Any]:
     return _dict(files.json(name) if files.has(name) else None)
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -75,7 +75,7 @@ class _Bundle:
     """What a bundle says, on its way into a plan."""
 
     def __init__(
-        self, files: SourceFolder, plan: Plan, folio: str, items: Sequence[Mapping[str, Any]], references: bool
+        self, files: SourceFolder, plan: Plan, folio: str, items: Sequence[Mapping[str, object]], references: bool
     ) -> None:
         self._references = references
         self._files = files
@@ -87,7 +87,7 @@ class _Bundle:
                 plan.leave_out("an item without name", "items.json gives it none")
         self._versions = sorted(named, key=_made_at)
 
-    def steps(self, metadata: Mapping[str, Any], snapshots: Mapping[str, Any]) -> None:
+    def steps(self, metadata: Mapping[str, object], snapshots: Mapping[str, object]) -> None:
         """Fill the plan."""
         facts = {key: value for key, value in metadata.items() if key not in ("_datafolio", "updated_at")}
         if facts:
@@ -123,7 +123,7 @@ class _Bundle:
             Step(f"item {name} {key}", f"import {name} of {_made_at(one) or 'an unknown time'}", [item])
         )
 
-    def _match(self, snapshot: str, wanted: Mapping[str, Any], live: dict[str, str]) -> None:
+    def _match(self, snapshot: str, wanted: Mapping[str, object], live: dict[str, str]) -> None:
         """Let the folio hold what a snapshot holds, as far as the bundle has it."""
         for name, version in wanted.items():
             if live.get(name) != version:
@@ -179,7 +179,7 @@ class _Bundle:
         self._check(path, one)
         return path
 
-    def _check(self, path: Path, one: Mapping[str, Any]) -> None:
+    def _check(self, path: Path, one: Mapping[str, object]) -> None:
         said = one.get("checksum")
         if isinstance(said, str) and len(said) == 32 and path.is_file() and digest_of(path, "md5") != said:
             raise InvalidInputError(
@@ -194,16 +194,16 @@ def _time(text: str) -> datetime:
         raise InvalidInputError(f"{text!r} is not a time", kind="bad-source") from exc
 
 
-def _made_at(one: Mapping[str, Any]) -> str:
+def _made_at(one: Mapping[str, object]) -> str:
     return str(one.get("created_at") or "")
 
 
-def _identity(one: Mapping[str, Any]) -> str:
+def _identity(one: Mapping[str, object]) -> str:
     """Return what snapshots call a version: its id in 2.x, checksum or time in 1.x."""
     return str(one.get("version_id") or one.get("checksum") or f"v_{_made_at(one)}")
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
 
 

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import new_id
@@ -104,7 +104,7 @@ class _Reader:
 
     def _item(self, one: _Tracked, found: Path, commit: str) -> NewItem:
         facts = {"imported_from": one.path, "dvc": {"md5": one.md5, "stage": one.stage, "git_commit": commit or None}}
-        content: Any = found
+        content: object = found
         if one.md5.endswith(".dir"):
             content = lambda: self._folder(found)  # noqa: E731
         inputs = [quoted_path(path) for path in one.inputs]
@@ -188,22 +188,22 @@ def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tra
     return found
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:
+def _listed(value: object) -> list[Mapping[str, object]]:
     listed = value if isinstance(value, list) else []
     return [one for one in listed if isinstance(one, dict) and isinstance(one.get("path"), str) and one["path"]]
 
 
-def _command(value: Any) -> str | None:
+def _command(value: object) -> str | None:
     """Return the commands of a stage: one, or several, a line each."""
     lines = value if isinstance(value, list) else [value]
     return "\n".join(one for one in lines if isinstance(one, str)) or None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _at(base: PurePosixPath, one: Mapping[str, Any]) -> str:
+def _at(base: PurePosixPath, one: Mapping[str, object]) -> str:
     return os.path.normpath(base / str(one["path"]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.interop.importing.plan import ImportReport, Plan, do_steps
@@ -29,7 +29,7 @@ def import_from(
     folio: str | None = None,
     dry_run: bool = False,
     progress: Callable[[str], None] | None = None,
-    **options: Any,
+    **options: object,
 ) -> ImportReport:
     """Bring what lies at ``source`` into a lake, with its history. A commit per step; safe to run again.
 

@@ -78,7 +78,7 @@ def _settings(files: SourceFolder, plan: Plan) -> None:
             plan.leave_out(f"{key.strip()} of .mltrack.yml", f'write {key.strip()} = "{text}" into lakefolio.toml')
 
 
-def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str, Any]) -> None:
+def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str, object]) -> None:
     run_id, made_at = one.get("run_id"), _time(one.get("created_at"))
     if not isinstance(run_id, str) or not run_id:
         plan.leave_out("a manifest", "it names no run")
@@ -116,7 +116,7 @@ def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str
     plan.steps.append(Step(f"run {run_id}", f"import run {run_id}", action=run))
 
 
-def _data(files: SourceFolder, base: str, plan: Plan, data: str, refs: Any) -> list[tuple[str, str, Path]]:
+def _data(files: SourceFolder, base: str, plan: Plan, data: str, refs: object) -> list[tuple[str, str, Path]]:
     """Plan the data that a manifest refers to, and return name, hash and file of what there is."""
     found = []
     for name, one in _dict(refs).items():
@@ -139,7 +139,7 @@ def _data(files: SourceFolder, base: str, plan: Plan, data: str, refs: Any) -> l
     return found
 
 
-def _check(path: Path, one: Mapping[str, Any], form: str) -> None:
+def _check(path: Path, one: Mapping[str, object], form: str) -> None:
     size = path.stat().st_size
     said = one.get("size_bytes")
     if isinstance(said, int) and size != said:
@@ -150,11 +150,11 @@ def _check(path: Path, one: Mapping[str, Any], form: str) -> None:
             raise InvalidInputError("its content has another hash than the manifest says", kind="bad-source")
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _time(value: Any) -> datetime | None:
+def _time(value: object) -> datetime | None:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:

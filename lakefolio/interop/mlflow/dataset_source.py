@@ -50,7 +50,7 @@ class LakeDatasetSource(DatasetSource):
         return str(copy(found, target))
 
     @staticmethod
-    def _can_resolve(raw_source: Any) -> bool:
+    def _can_resolve(raw_source: object) -> bool:
         return isinstance(raw_source, str) and raw_source.startswith(f"{SCHEME}://")
 
     @classmethod

@@ -15,7 +15,7 @@ __all__ = ["absent", "after", "invalid", "millis", "now_ms", "taken", "time_of_m
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def after(prefix: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+def after(prefix: str, fields: Mapping[str, object]) -> dict[str, Any]:
     """Return the part of a record that lies under a prefix: ``tags.x`` is ``x`` under ``tags.``."""
     return {key[len(prefix) :]: value for key, value in fields.items() if key.startswith(prefix) and value is not None}
 

@@ -73,7 +73,7 @@ class LoggedModels:
             if fields.get("experiment_id") in wanted and fields.get("lifecycle_stage") != LifecycleStage.DELETED
         ]
 
-    def set(self, model_id: str, **fields: Any) -> None:
+    def set(self, model_id: str, **fields: object) -> None:
         """Change fields of a model that is not deleted."""
         self.get(model_id)
         self._known.set(model_id, {**fields, "last_updated_timestamp": now_ms()})

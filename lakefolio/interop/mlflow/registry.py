@@ -144,7 +144,12 @@ class LakefolioModelRegistry(AbstractStore):
         for tag in tags or []:
             _validate_registered_model_tag(tag.key, tag.value)
         now = now_ms()
-        fields = {"name": name, "description": description, "creation_timestamp": now, "last_updated_timestamp": now}
+        fields: dict[str, object] = {
+            "name": name,
+            "description": description,
+            "creation_timestamp": now,
+            "last_updated_timestamp": now,
+        }
         if not self._known.create(quoted(name), fields | under("tags.", tags)):
             known = self.get_registered_model(name)
             refuse_taken(name, has_prompt_tag(known._tags), has_prompt_tag(tags))
@@ -277,7 +282,7 @@ class LakefolioModelRegistry(AbstractStore):
                 f"Unable to fetch model from model URI source artifact location '{source}'.Error: {exc}"
             ) from exc
 
-    def update_model_version(self, name: str, version: Any, description: str | None) -> ModelVersion:
+    def update_model_version(self, name: str, version: object, description: str | None) -> ModelVersion:
         """Change the description of a version."""
         self._set_version(name, version, {"description": description})
         return self.get_model_version(name, version)
@@ -314,12 +319,12 @@ class LakefolioModelRegistry(AbstractStore):
             self._set_version(name, version, {"current_stage": _DELETED})
             self._touch(name, {f"aliases.{key}": None for key, one in aliases.items() if int(one) == int(version)})
 
-    def get_model_version(self, name: str, version: Any) -> ModelVersion:
+    def get_model_version(self, name: str, version: object) -> ModelVersion:
         """Return a version of a model."""
         found = self._version_fields(name, version)
         return self._version(found, self._fields(name))
 
-    def get_model_version_download_uri(self, name: str, version: Any) -> str:
+    def get_model_version_download_uri(self, name: str, version: object) -> str:
         """Return where the files of a version lie."""
         found = self._version_fields(name, version)
         if found.get("imported_folio"):
@@ -351,7 +356,7 @@ class LakefolioModelRegistry(AbstractStore):
         _validate_model_version_tag(tag.key, tag.value)
         self._set_version(name, version, under("tags.", [tag]))
 
-    def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
+    def delete_model_version_tag(self, name: str, version: object, key: str) -> None:
         """Remove a tag of a version, if there is one."""
         _validate_tag_name(key)
         if f"tags.{key}" in self._version_fields(name, version):
@@ -384,11 +389,11 @@ class LakefolioModelRegistry(AbstractStore):
             raise invalid(f"Registered model alias {alias} not found.")
         return self.get_model_version(name, fields[f"aliases.{alias}"])
 
-    def _await_model_version_creation(self, mv: Any, await_creation_for: Any) -> None:
+    def _await_model_version_creation(self, mv: object, await_creation_for: object) -> None:
         """Wait for nothing: a version is ready when it is made."""
 
 
-def _limit(value: Any, most: int) -> int:
+def _limit(value: object, most: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {value}")
     if value > most:

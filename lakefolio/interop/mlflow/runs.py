@@ -256,7 +256,7 @@ class Runs:
         if known.status not in ("running", "lost"):
             run.finish(str(known.status), ended_at=known.ended_at)
 
-    def set_tags(self, run_id: str, tags: Sequence[Any]) -> None:
+    def set_tags(self, run_id: str, tags: Sequence[object]) -> None:
         """Set tags. One commit."""
         if tags:
             self._active(run_id)
@@ -385,7 +385,7 @@ def _time(value: Any) -> int | None:
         return None
 
 
-def _run(run_id: str, facts: Mapping[str, Any], metrics: Sequence[Metric]) -> MlflowRun:
+def _run(run_id: str, facts: Mapping[str, object], metrics: Sequence[Metric]) -> MlflowRun:
     tags = after("tags.", facts)
     name = tags.get(MLFLOW_RUN_NAME) or facts.get("name")
     info = RunInfo(
@@ -439,7 +439,7 @@ def _used(datasets: Iterable[Any], models: Iterable[Any]) -> dict[str, Any]:
     return facts | {f"mlflow.input_model.{one.model_id}": {"model_id": one.model_id} for one in models or ()}
 
 
-def status_name(status: Any) -> str | None:
+def status_name(status: object) -> str | None:
     """Return a state of MLflow as its name."""
     if status is None or isinstance(status, str):
         return status

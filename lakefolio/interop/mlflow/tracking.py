@@ -84,7 +84,7 @@ class LakefolioTrackingStore(AbstractStore):
         ordered = SearchExperimentsUtils.sort(found, order_by or ["creation_time DESC", "experiment_id ASC"])
         return PagedList(*SearchUtils.paginate(ordered, page_token, max_results))
 
-    def create_experiment(self, name: str, artifact_location: str | None = None, tags: Any = None) -> str:
+    def create_experiment(self, name: str, artifact_location: str | None = None, tags: object = None) -> str:
         """Make an experiment and return its id."""
         return self._experiments.create(name, artifact_location, tags)
 
@@ -114,7 +114,7 @@ class LakefolioTrackingStore(AbstractStore):
         """Rename an experiment."""
         self._experiments.rename(experiment_id, new_name)
 
-    def set_experiment_tag(self, experiment_id: str, tag: Any) -> None:
+    def set_experiment_tag(self, experiment_id: str, tag: object) -> None:
         """Set a tag of an experiment."""
         self._experiments.set_tag(experiment_id, tag)
 
@@ -158,7 +158,7 @@ class LakefolioTrackingStore(AbstractStore):
         _validate_run_id(run_id)
         return self._runs.get(run_id)
 
-    def update_run_info(self, run_id: str, run_status: Any, end_time: int | None, run_name: str | None) -> Any:
+    def update_run_info(self, run_id: str, run_status: object, end_time: int | None, run_name: str | None) -> Any:
         """Change state, end and name of a run."""
         _validate_run_id(run_id)
         self._runs.update(run_id, status_name(run_status), end_time, run_name)
@@ -254,7 +254,7 @@ class LakefolioTrackingStore(AbstractStore):
         _validate_run_id(run_id)
         self._runs.add_outputs(run_id, models or [])
 
-    def record_logged_model(self, run_id: str, mlflow_model: Any) -> None:
+    def record_logged_model(self, run_id: str, mlflow_model: object) -> None:
         """Note a model that was logged in the old way, as a tag of its run."""
         from mlflow.models import Model
 
@@ -281,7 +281,7 @@ class LakefolioTrackingStore(AbstractStore):
         experiment_id: str = DEFAULT_ID,
         name: str | None = None,
         source_run_id: str | None = None,
-        tags: Any = None,
+        tags: object = None,
         params: Any = None,
         model_type: str | None = None,
     ) -> LoggedModel:
@@ -337,7 +337,7 @@ class LakefolioTrackingStore(AbstractStore):
         filter_string: str | None = None,
         datasets: Any = None,
         max_results: int | None = None,
-        order_by: Any = None,
+        order_by: object = None,
         page_token: str | None = None,
     ) -> PagedList:
         """Return the logged models that match, in MLflow's search syntax."""
@@ -350,7 +350,7 @@ class LakefolioTrackingStore(AbstractStore):
 
     # -- traces are not kept ---------------------------------------------------------------------------------
 
-    def search_traces(self, *args: Any, **kwargs: Any) -> tuple[list[Any], None]:
+    def search_traces(self, *args: object, **kwargs: object) -> tuple[list[Any], None]:
         """Return no traces: they are not kept in a lake."""
         return [], None
 
@@ -359,7 +359,7 @@ class LakefolioTrackingStore(AbstractStore):
         raise invalid("Traces are not kept in a lake: use a database-backed store for them.")
 
 
-def _check_max_results(value: Any) -> None:
+def _check_max_results(value: object) -> None:
     if not isinstance(value, int) or value < 1:
         raise invalid(f"Invalid value {value} for parameter 'max_results' supplied. It must be a positive integer")
     if value > SEARCH_MAX_RESULTS_THRESHOLD:

@@ -37,7 +37,7 @@ def events_of(lake: Lake, folio: str | None = None) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda event: str(event["eventTime"]))
 
 
-def send_events(events: Iterable[Mapping[str, Any]], address: str) -> int:
+def send_events(events: Iterable[Mapping[str, object]], address: str) -> int:
     """Send events to a catalogue, one request each, in order; return how many. Safe to repeat.
 
     The key of OPENLINEAGE_API_KEY is sent along, if it is set.
@@ -79,5 +79,5 @@ def send_events(events: Iterable[Mapping[str, Any]], address: str) -> int:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Follows nothing: the key would go along."""
 
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+    def redirect_request(self, *args: object, **kwargs: object) -> None:
         """Refuse."""

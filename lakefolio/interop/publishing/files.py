@@ -6,7 +6,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.folio import Folio
 from lakefolio.interop.importing.source_files import digest_of
@@ -101,5 +101,5 @@ def _type_of(name: str) -> str:
 def columns_of(entry: Entry) -> list[tuple[str, str]]:
     """Return name and type of a table's columns, as its handler recorded them."""
     columns = entry.details.get("columns")
-    found: list[Any] = columns if isinstance(columns, list) else []
+    found: list[object] = columns if isinstance(columns, list) else []
     return [(str(one["name"]), str(one.get("dtype"))) for one in found if isinstance(one, dict) and "name" in one]
