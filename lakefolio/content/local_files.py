@@ -2,13 +2,15 @@
 
 An object of a local lake is read where it lies; one of a bucket is copied to the file cache. Either is hashed once in a
 process, and again if its file is another since: its inode, size or time of change tells. So nothing is handed to a
-reader of paths (DuckDB) that was not checked.
+reader of paths (DuckDB) that was not checked. What reads later than it asks holds its files open: gc may remove them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from lakefolio.errors import NotFoundError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.fork import at_forks
+from lakefolio.process.held_files import HeldFile, most_held
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
@@ -56,6 +59,7 @@ class LocalFiles:
         self._cache = cache
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[str, _Status]] = {}
+        self._held: weakref.WeakValueDictionary[tuple[str, _Status], HeldFile] = weakref.WeakValueDictionary()
         at_forks(self)
 
     def before_fork(self) -> None:
@@ -83,6 +87,37 @@ class LocalFiles:
                 self._verify(one)
         elif missing:
             self._store.parallel([partial(self._fetch, one) for one in missing])
+
+    def held(self, some: Sequence[Immutable]) -> tuple[list[str], object]:
+        """Let objects be :meth:`ready` and stay so, whoever removes them: return their paths, and what keeps them.
+
+        The paths hold for as long as the second value lives. Beyond so many files (see ``held_files``) they are where
+        the objects lie, and hold until somebody removes those.
+
+        Raises:
+            Exception: As of :meth:`ready`.
+        """
+        self.ready(some)
+        kept = [self._hold(one) for one in some]
+        return [str(self.path(one)) if file is None else file.path for one, file in zip(some, kept, strict=True)], kept
+
+    def _hold(self, one: Immutable) -> HeldFile | None:
+        path = self.path(one)
+        known = self._known.get(path)
+        with self._lock:
+            found = None if known is None else self._held.get(known)
+            if found is not None or known is None or len(self._held) >= most_held():
+                return found
+            try:
+                file = HeldFile(path)
+            except FileNotFoundError:
+                raise one.damaged("is missing") from None
+            except OSError:  # too many open files
+                return None
+            if _status_of(file.status)[:2] != known[1][:2]:  # times of a copy in the cache move when others use it
+                raise one.damaged("is missing: another one took its place")
+            self._held[known] = file
+        return file
 
     def _is_known(self, one: Immutable) -> bool:
         path = self.path(one)
@@ -141,4 +176,8 @@ def _status(path: Path) -> _Status | None:
         found = path.lstat()
     except OSError:
         return None
+    return _status_of(found)
+
+
+def _status_of(found: os.stat_result) -> _Status:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -97,6 +97,10 @@ def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRela
     Items that are tables are relations called by their references, ``from "folio:name@v3"``, and are read as far as
     the query needs, from verified files.
 
+    The relation is of the version it was asked at, whenever it is fetched: files that a merge or gc removes meanwhile
+    stay open for it. Where they can't (beyond a quarter of the files that the process may open, and on other systems
+    than Linux), fetching raises DuckDB's ``IOException``, and the query has to be asked again.
+
     A text of the lake that is nested more than 1,000 deep, which lakefolio writes none of, is null: DuckDB's JSON
     functions could end the process. A warning says how many.
 

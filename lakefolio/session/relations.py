@@ -6,7 +6,7 @@ the others are scanned in the data files of the journal, and the entries in thos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,7 @@ class LakeTables(Mapping[str, Rows]):
         return FileScan(
             paths=tuple(str(journal.local.path(file)) for file in found.files),
             rows=rows,
-            verify=partial(journal.local.ready, found.files),
+            hold=partial(journal.local.held, found.files),
             upto=upto,
             purged=journal.state.purges() if self._content else None,
         )
@@ -101,23 +101,23 @@ class LakeTables(Mapping[str, Rows]):
         local = self._journal.local
         some = [_immutable(file) for file in files]
 
-        def verify() -> None:
+        def hold() -> tuple[Sequence[str], object]:
             try:
-                local.ready(some)
+                return local.held(some)
             except IntegrityError:
                 base.give_up(ENTRIES)  # who asks again finds another in its place
                 raise
 
         beyond = any(file.through > base.version for file in files)
         paths = tuple(str(local.path(one)) for one in some)
-        return FileScan(paths, ENTRIES.nothing, verify, base.version if beyond else None)
+        return FileScan(paths, ENTRIES.nothing, hold, base.version if beyond else None)
 
     def _logged(self, name: str) -> Rows:
         journal = self._journal
         if name == "metric_rows":  # views leave out what no commit names
             found = journal.logs[name].scan(self._state.version)
             paths = tuple(str(journal.local.path(file)) for file in found.files)
-            return FileScan(paths, found.rows, partial(journal.local.ready, found.files)) if paths else found.rows
+            return FileScan(paths, found.rows, partial(journal.local.held, found.files)) if paths else found.rows
         rows = self._journal.log_rows(name, self._state.version)
         if name != "event_rows" or not rows.num_rows or not self._texts:
             return rows

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
+from lakefolio.process.held_files import DESCRIPTORS
 from lakefolio.process.scratch import bounded_options, spill_options
 from lakefolio.views.relations import Rows, bind, literal
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
@@ -68,6 +69,8 @@ def lock(connection: duckdb.DuckDBPyConnection, paths: Iterable[str] = ()) -> No
 
     try:
         connection.execute(f"set allowed_paths = [{', '.join(map(literal, paths))}]")
+        if DESCRIPTORS is not None:  # as what is held open is called; SQL that names a path is refused before
+            connection.execute(f"set allowed_directories = [{literal(DESCRIPTORS)}]")
         connection.execute(
             "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
         )

@@ -15,7 +15,7 @@ import weakref
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.errors import ConflictError, InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
 from lakefolio.views.binding import (
@@ -92,11 +92,19 @@ def fetched(relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
     Raises:
         InvalidInputError: kind ``sql``: a row has a value that the statement can't compute with.
+        ConflictError: kind ``files-replaced``: a file that the rows lie in was removed since the statement was given,
+            and was not held (see ``process.held_files``).
     """
     import duckdb
 
     try:
         return relation.to_arrow_table()
+    except (duckdb.IOException, duckdb.PermissionException) as exc:
+        raise ConflictError(
+            f"the rows can't be read: a merge or gc removed a file of theirs: {first_line(exc)}",
+            kind="files-replaced",
+            hint="ask again, which reads the files that took its place",
+        ) from exc
     except duckdb.Error as exc:
         raise InvalidInputError(f"the rows can't be computed: {first_line(exc)}", kind="sql") from exc
 
@@ -163,8 +171,6 @@ class Views:
                 unlocked one is the caller's own: it may read other files and make tables, in memory only.
         """
         scans = {name: rows for name, rows in tables.items() if isinstance(rows, FileScan)}
-        for rows in scans.values():
-            rows.verify()
         connection = open_tables(tables)
         for name, rows in scans.items():
             bind_shallow(connection, name, rows)
@@ -381,9 +387,10 @@ class _Binding:
 
     def _bind(self, name: str, *, shallow: bool) -> None:
         rows = self._relations[name]
-        if isinstance(rows, FileScan):
-            rows.verify()
-        if name not in self._bound:
+        if name in self._bound:
+            if isinstance(rows, FileScan):
+                rows.hold()
+        else:
             bind(self.connection, name, rows)
             self._bound.add(name)
         if shallow and isinstance(rows, FileScan) and name not in self._shallow:

@@ -1,12 +1,14 @@
 """Tables as DuckDB's relations: rows in memory, or Parquet files that are scanned where they lie.
 
 A scan reads the row groups and columns that a query needs, and nothing of it stays in memory. Its files are looked at
-before each query: DuckDB reads nothing that was not verified (see ``content.local_files``).
+before each query: DuckDB reads nothing that was not verified (see ``content.local_files``). They are held open for as
+long as a relation lives that scans them: its rows may be fetched after a merge or gc removed the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal"]
 
 _IN_MEMORY = " in memory"
+_FILES = " files"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class FileScan:
     Attributes:
         paths: The files, of any order of rows; a column that one lacks is null.
         rows: The rows in memory, with all columns of the table.
-        verify: Sees to it that the files lie there as they were written; raises IntegrityError otherwise.
+        hold: Sees to it that the files lie there as they were written, and raises IntegrityError otherwise. Gives where
+            they can be read in the order of ``paths``, and what must be kept for as long as they are.
         upto: Rows of the files with a later version are left out, and nothing is superseded by them; None if there are
             none such.
         purged: The content that rows of the files must not show any more: ``blob_digest`` and the highest
@@ -39,7 +43,7 @@ class FileScan:
 
     paths: tuple[str, ...]
     rows: pa.Table
-    verify: Callable[[], None]
+    hold: Callable[[], tuple[Sequence[str], object]]
     upto: int | None = None
     purged: pa.Table | None = None
 
@@ -49,7 +53,11 @@ Rows: TypeAlias = "pa.Table | FileScan"
 
 
 def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
-    """Make a relation of a table. Reads the footers of files, which must be verified by then."""
+    """Make a relation of a table.
+
+    Raises:
+        IntegrityError: A file is missing or damaged.
+    """
     if isinstance(rows, pa.Table):
         connection.from_arrow(shallow(name, rows)).create_view(name, replace=True)
         return
@@ -57,7 +65,9 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
     if not rows.paths:
         connection.execute(f"create view {quoted(name)} as select * from {quoted(name + _IN_MEMORY)}")
         return
-    files = _scan_of(rows)
+    paths, kept = rows.hold()
+    connection.from_arrow(_owning(kept)).create_view(name + _FILES, replace=True)
+    files = _scan_of(paths)
     there = {row[0] for row in connection.execute(f"describe select * from {files}").fetchall()}
     columns, joined = [], ""
     for column in rows.rows.schema.names:
@@ -91,12 +101,20 @@ def bind_shallow(connection: duckdb.DuckDBPyConnection, name: str, rows: FileSca
     long = " or ".join(
         _is_long(quoted(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
     )
-    if rows.paths and connection.execute(f"select count(*) from {_scan_of(rows)} where {long}").fetchone() != (0,):
+    paths, _ = rows.hold()
+    if paths and connection.execute(f"select count(*) from {_scan_of(paths)} where {long}").fetchone() != (0,):
         bind(connection, name, connection.sql(f"from {quoted(name)}").to_arrow_table().cast(rows.rows.schema))
 
 
-def _scan_of(rows: FileScan) -> str:
-    return f"read_parquet([{', '.join(map(literal, rows.paths))}], union_by_name = true, hive_partitioning = false)"
+def _scan_of(paths: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = true, hive_partitioning = false)"
+
+
+def _owning(kept: object) -> pa.Table:
+    """Return a table that keeps something alive for as long as connections and relations need it: as its memory."""
+    memory = ctypes.create_string_buffer(8)
+    buffer = pa.foreign_buffer(ctypes.addressof(memory), 8, base=(memory, kept))
+    return pa.table({"kept": pa.Array.from_buffers(pa.int64(), 1, [None, buffer])})
 
 
 def _has_text(kind: pa.DataType) -> bool:

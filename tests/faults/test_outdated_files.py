@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import lakefolio as lf
+from lakefolio.content import local_files
 from lakefolio.errors import ConflictError, IntegrityError
+from lakefolio.process import held_files
 from lakefolio.storage.local import LocalStore
+from lakefolio.views.engine import fetched
 
 TEXT = "x" * 9000
 
@@ -149,3 +155,69 @@ def test_a_check_that_can_not_follow_says_so(writer: lf.Lake, monkeypatch: pytes
         reader.check()
     assert caught.value.kind == "table-restless"
     assert reader.check().ok
+
+
+FETCHES: dict[str, Callable[[duckdb.DuckDBPyRelation], object]] = {
+    "fetchall": lambda found: [list(row) for row in found.fetchall()],
+    "df": lambda found: found.df().values.tolist(),
+    "pl": lambda found: [list(row) for row in found.pl().rows()],
+    "arrow": lambda found: [list(row.values()) for row in found.to_arrow_table().to_pylist()],
+    "reader": lambda found: [list(row.values()) for row in found.to_arrow_reader(1).read_all().to_pylist()],
+    "further": lambda found: [list(row) for row in found.filter("true").fetchall()],
+}
+ASKED = {
+    "entries": "select count(*) from items where folio = 'f'",
+    "journal": "select count(*) from commits",
+    "points": "select count(*) from metrics where run_id = 'r1'",
+    "events": "select count(*) from events where run_id = 'r1'",
+    "content": "select count(content) from manifests where folio = 'f'",
+    "runs": "select count(*) from runs",
+}
+
+
+def test_files_are_replaced_before_rows_are_fetched(writer: lf.Lake) -> None:
+    reader = lf.open(writer.uri, read_only=True)
+    expected = {name: reader.sql(query).fetchall()[0][0] for name, query in ASKED.items()}
+    relations = {(name, fetch): reader.sql(query) for name, query in ASKED.items() for fetch in FETCHES}
+    connection = reader.connect()
+    del reader
+    replace_files(writer)
+    replace_files(writer)
+    for (name, fetch), relation in relations.items():
+        assert FETCHES[fetch](relation) == [[expected[name]]], (name, fetch)
+    for name, query in ASKED.items():
+        assert connection.sql(query).fetchall() == [(expected[name],)], name
+
+
+@pytest.mark.skipif(held_files.DESCRIPTORS is None, reason="files are held on Linux only")
+def test_files_are_held_no_longer_than_relations_live(writer: lf.Lake, tmp_path: Path) -> None:
+    def held() -> set[str]:
+        gc.collect()
+        opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+        return {path for path in opened if path.startswith(writer.uri) and path.endswith(".parquet")}
+
+    reader = lf.open(writer.uri, read_only=True)
+    relation = reader.sql(ASKED["entries"]).filter("true")
+    assert held()
+    other = lf.open(tmp_path / "other")
+    for number in range(6):  # connections of the newest versions are kept, to be used again
+        other.folio("f").add_json("x", number, overwrite=True)
+        other.sql("select count(*) from items").fetchall()
+    del reader
+    assert held()
+    assert relation.fetchall() == [(8,)]
+    del relation
+    assert not held()
+
+
+def test_files_that_are_not_held_are_asked_for_again(writer: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_files, "most_held", lambda: 0)
+    reader = lf.open(writer.uri, read_only=True)
+    relation = reader.sql(ASKED["entries"])
+    replace_files(writer)
+    replace_files(writer)
+    with pytest.raises(ConflictError, match="a merge or gc removed") as caught:
+        fetched(relation)
+    assert caught.value.kind == "files-replaced"
+    assert "ask again" in str(caught.value.hint)
+    assert fetched(reader.sql(ASKED["entries"])).to_pylist() == [{"count_star()": 8}]

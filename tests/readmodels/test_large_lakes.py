@@ -247,7 +247,12 @@ def test_a_file_is_hashed_once_and_again_when_it_is_another(made: Path, monkeypa
 
 def test_sql_of_users_reaches_no_file_of_the_lake(large: lf.Lake, made: Path) -> None:
     (path, *_) = (made / "tables/manifests").glob("*.parquet")
-    for sql in (f"select * from '{path}'", f"select * from read_parquet('{path}')"):
+    for sql in (
+        f"select * from '{path}'",
+        f"select * from read_parquet('{path}')",
+        "select * from '/proc/self/fd/3'",
+        "select * from read_text('/proc/self/fd/0')",
+    ):
         with pytest.raises(lf.errors.InvalidInputError):
             large.sql(sql).fetchall()
 
