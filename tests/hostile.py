@@ -8,7 +8,8 @@ from typing import Any
 import lakefolio as lf
 from lakefolio.format.names import new_id
 from lakefolio.items.handler import Buffers, Encoded
-from lakefolio.model.changes import Put, Stored
+from lakefolio.model.changes import Put
+from lakefolio.model.entries import Stored
 from lakefolio.session.annotations import Annotations
 
 __all__ = ["forge", "forge_reference"]

@@ -14,7 +14,8 @@ from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.journal import Journal
-from lakefolio.model.changes import Commit, Put, Stored
+from lakefolio.model.changes import Commit, Put
+from lakefolio.model.entries import Stored
 from lakefolio.model.state import State
 from lakefolio.storage import Store, open_store
 from lakefolio.testing import CountingProxy

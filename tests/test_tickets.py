@@ -27,11 +27,10 @@ from lakefolio.model.changes import (
     Put,
     Restore,
     SetArchived,
-    Stored,
     TakeSnapshot,
     Update,
 )
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, Stored
 from lakefolio.testing import CountingProxy
 
 INLINE = Stored(kind="json", storage="inline", format="json", content=b"1", digest=sha256_of_bytes(b"1"), size_bytes=1)

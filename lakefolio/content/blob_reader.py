@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import numpy as np
 
-from lakefolio.content.memory_file import MemoryFile
+from lakefolio.content.byte_files import MemoryFile
 from lakefolio.errors import IntegrityError, NotFoundError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import blob_key, check_digest
@@ -115,14 +115,6 @@ class BlobSource:
     def path(self) -> Path:
         """See Source. The file lies in the local cache; changing it does not change the lake."""
         return self._cache.file(self._digest, self._file_name(), self._fetch)
-
-    def copy_to(self, target: Path) -> None:
-        """Write the verified content to a file that does not exist yet; a failure leaves nothing there."""
-        try:
-            self._fetch(target)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
 
     def _file_name(self) -> str:
         original = self._entry.details.get("filename")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +26,8 @@ from lakefolio.errors import (
 from lakefolio.format.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
 from lakefolio.format.layout import blob_key, check_digest
 from lakefolio.format.schema import INLINE_LIMIT_BYTES
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, changed
-from lakefolio.model.changes import Stored
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, changed, discard
+from lakefolio.model.entries import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from lakefolio.model.entries import Entry, View
     from lakefolio.storage import Store
 
-__all__ = ["Blobs", "digest_of", "discard"]
+__all__ = ["Blobs", "digest_of"]
 
 _PIECE_BYTES = 8 * 2**20
 
@@ -386,12 +384,3 @@ def digest_of(encoded: Encoded) -> str:
 
 def _made(encoded: Encoded) -> Payload:
     return encoded.payload() if callable(encoded.payload) else encoded.payload
-
-
-def discard(payload: Payload | None) -> None:
-    """Remove a payload's file if the library made it."""
-    if isinstance(payload, FilePayload) and payload.temporary:
-        if payload.path.is_dir():
-            shutil.rmtree(payload.path, ignore_errors=True)
-        elif payload.path.exists():
-            os.unlink(payload.path)

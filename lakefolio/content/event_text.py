@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.model.changes import Stored
-from lakefolio.model.entries import Entry, content_from_row
+from lakefolio.model.entries import Entry, Stored, content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.content.blobs import Blobs

@@ -29,7 +29,7 @@ from lakefolio.errors import (
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.format.names import is_uri
 from lakefolio.format.table_formats import format_of
-from lakefolio.model.changes import Stored
+from lakefolio.model.entries import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.process.places import absolute_path, printable
 from lakefolio.process.scratch import scratch_folder

@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lakefolio.content.blobs import discard
-from lakefolio.items.handler import Buffers, FilePayload, Payload
+from lakefolio.items.handler import FilePayload, Payload, discard
 
 __all__ = ["Kept"]
 
@@ -65,7 +64,7 @@ class Kept:
     def close(self) -> None:
         """Let everything go. Idempotent."""
         for payload in self._held.values():
-            if isinstance(payload, Buffers | FilePayload):
+            if not callable(payload):
                 discard(payload)
         self._held.clear()
         for folder in self._folders:

@@ -15,7 +15,8 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.items.table import TableHandler
-from lakefolio.model.changes import Change, Put, SetArchived, Stored
+from lakefolio.model.changes import Change, Put, SetArchived
+from lakefolio.model.entries import Stored
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
 

@@ -7,6 +7,8 @@ the entry point group ``lakefolio.items``, so that other packages can add kinds.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed", "is_read_once"]
+__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed", "discard", "is_read_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ class FilePayload:
 
 
 Payload = Buffers | FilePayload
+
+
+def discard(payload: Payload | None) -> None:
+    """Remove a payload's file if the library made it."""
+    if isinstance(payload, FilePayload) and payload.temporary:
+        if payload.path.is_dir():
+            shutil.rmtree(payload.path, ignore_errors=True)
+        elif payload.path.exists():
+            os.unlink(payload.path)
 
 
 def changed(what: str, **objects: object) -> InvalidInputError:

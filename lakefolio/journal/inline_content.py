@@ -6,14 +6,15 @@ learned of a row by its log entry therefore reads the data file when the content
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.content.byte_files import RangeFile
 from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError, NotFoundError
@@ -172,42 +173,11 @@ class InlineContents:
         raise AssertionError("the last look returns or raises")
 
 
-class _Ranges(io.RawIOBase):
-    """An object as a file, of which only the pieces that are asked for are read."""
-
-    def __init__(self, table: DeltaTable, key: str, size_bytes: int) -> None:
-        super().__init__()
-        self._table = table
-        self._key = key
-        self._size_bytes = size_bytes
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size_bytes)[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        length = max(0, min(len(buffer), self._size_bytes - self._at))
-        piece = self._table.store.get_range(self._key, self._at, length) if length else b""
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
-
-
 def _opened(table: DeltaTable, key: str, size_bytes: int) -> Any:
     """Return a Parquet file of which the footer is read."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(_Ranges(table, key, size_bytes), pre_buffer=True)
+    return pq.ParquetFile(RangeFile(size_bytes, partial(table.store.get_range, key)), pre_buffer=True)
 
 
 def _places(rows: pa.Table) -> list[tuple[int, int]]:

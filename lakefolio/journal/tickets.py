@@ -36,11 +36,10 @@ from lakefolio.model.changes import (
     Restore,
     SetArchived,
     SetRun,
-    Stored,
     TakeSnapshot,
     Update,
 )
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, Stored
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store

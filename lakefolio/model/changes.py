@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal
 
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, Stored
 
 __all__ = [
     "KEEP",
@@ -28,7 +28,6 @@ __all__ = [
     "Restore",
     "SetArchived",
     "SetRun",
-    "Stored",
     "TakeSnapshot",
     "Update",
     "content_facts",
@@ -50,26 +49,6 @@ class _Keep(Enum):
 KEEP: Final = _Keep.KEEP
 """Leave this part of an entry as it is."""
 Keep = Literal[_Keep.KEEP]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """Where content lies and what it is: the content columns of a ``manifests`` row."""
-
-    kind: str
-    storage: str
-    format: str | None = None
-    media_type: str | None = None
-    codec: str | None = None
-    digest: str | None = None
-    blob_digest: str | None = None
-    generation: int | None = None
-    size_bytes: int | None = None
-    stored_bytes: int | None = None
-    row_count: int | None = None
-    content: bytes | None = field(default=None, repr=False)
-    uri: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

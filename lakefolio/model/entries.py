@@ -6,19 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.render.text import format_bytes
 from lakefolio.terminal import visible
 
-if TYPE_CHECKING:
-    from lakefolio.model.changes import Stored
-
 __all__ = [
     "Entry",
     "Snapshot",
+    "Stored",
     "View",
     "content_from_row",
     "edges_from_row",
@@ -26,6 +24,26 @@ __all__ = [
     "facts_from_row",
     "snapshot_from_row",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Where content lies and what it is: the content columns of a ``manifests`` row."""
+
+    kind: str
+    storage: str
+    format: str | None = None
+    media_type: str | None = None
+    codec: str | None = None
+    digest: str | None = None
+    blob_digest: str | None = None
+    generation: int | None = None
+    size_bytes: int | None = None
+    stored_bytes: int | None = None
+    row_count: int | None = None
+    content: bytes | None = field(default=None, repr=False)
+    uri: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +98,6 @@ class Entry:
         rows = "" if self.row_count is None else f", {self.row_count:,} rows"
         words = f": {self.description}" if self.description else ""
         return visible(f"<Entry {self.ref}, {self.kind}{rows}{size}{words}>", keep="")
-
-    @property
-    def lineage_count(self) -> int:
-        """How many inputs it was made from."""
-        return len(self.inputs)
-
-    @property
-    def metadata_count(self) -> int:
-        """How many facts are noted of it."""
-        return len(self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lakefolio.model.changes import Put, Stored
-from lakefolio.model.entries import Entry
+from lakefolio.model.changes import Put
+from lakefolio.model.entries import Entry, Stored
 from lakefolio.process.places import printable
 from lakefolio.render.text import counted
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lakefolio.model.changes import Put, Stored
-from lakefolio.model.entries import Entry, Snapshot, View, entry_from_row
+from lakefolio.model.changes import Put
+from lakefolio.model.entries import Entry, Snapshot, Stored, View, entry_from_row
 
 __all__ = ["Overlay"]
 

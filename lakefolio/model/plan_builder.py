@@ -13,8 +13,8 @@ from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
 from lakefolio.format.names import is_uri, parse_ref
-from lakefolio.model.changes import Commit, Stored
-from lakefolio.model.entries import Entry
+from lakefolio.model.changes import Commit
+from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import item_not_found, resolve_at
 from lakefolio.model.state import State

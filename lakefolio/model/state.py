@@ -19,6 +19,7 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA, PURGEABLE
 from lakefolio.model.entries import (
     Entry,
     Snapshot,
+    Stored,
     edges_from_row,
     entry_from_row,
     facts_from_row,
@@ -28,7 +29,6 @@ from lakefolio.model.persistent_map import PersistentMap
 
 if TYPE_CHECKING:
     from lakefolio.model.base_state import BaseState
-    from lakefolio.model.changes import Stored
 
 __all__ = ["State"]
 

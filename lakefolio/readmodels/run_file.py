@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
+from lakefolio.content.byte_files import RangeFile
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError
 from lakefolio.format.arrow_rows import check_times
@@ -248,7 +249,7 @@ def read_group(
     if hashlib.sha256(body).hexdigest() != group.sha256:
         raise damaged(model, file, f"has another row group {number} than was written")
     try:
-        piece = _Piece(group.start, body, file.size_bytes)
+        piece = _piece(group.start, body, file.size_bytes)
         with pq.ParquetFile(piece, metadata=footer.metadata) as opened:
             columns = None if names is None else list(names)
             rows = opened.read_row_group(number, columns=columns, use_threads=False)
@@ -279,33 +280,13 @@ def damaged(model: Model, file: RunFile, problem: str) -> IntegrityError:
     )
 
 
-class _Piece(io.RawIOBase):
-    """A file of which only one piece is there; reading anything else is an error."""
+def _piece(start: int, body: bytes, size_bytes: int) -> RangeFile:
+    """Return a file of which only the bytes from ``start`` are there; reading others is an error."""
 
-    def __init__(self, start: int, body: bytes, size_bytes: int) -> None:
-        super().__init__()
-        self._start = start
-        self._body = body
-        self._size_bytes = size_bytes
-        self._at = 0
+    def fetch(place: int, length: int) -> bytes:
+        begin = place - start
+        if begin < 0 or begin + length > len(body):
+            raise OSError(f"bytes {place} to {place + length} are not part of this piece")
+        return body[begin : begin + length]
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self._size_bytes)[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        begin = self._at - self._start
-        end = len(self._body) if size < 0 else begin + size
-        if begin < 0 or end > len(self._body):
-            raise OSError(f"bytes {self._at} to {self._at + size} are not part of this piece")
-        self._at += end - begin
-        return self._body[begin:end]
+    return RangeFile(size_bytes, fetch)

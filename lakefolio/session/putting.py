@@ -13,7 +13,8 @@ from lakefolio.content.reupload_buffer import Kept
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, Handler, is_read_once
-from lakefolio.model.changes import Change, Put, Stored, content_facts
+from lakefolio.model.changes import Change, Put, content_facts
+from lakefolio.model.entries import Stored
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.process.notice import LakefolioWarning, notice, say
 from lakefolio.process.scratch import scratch_folder

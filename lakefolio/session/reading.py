@@ -13,8 +13,7 @@ from lakefolio import items
 from lakefolio.errors import LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.names import check_folio, check_item
-from lakefolio.model.changes import Stored
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State

@@ -13,7 +13,8 @@ import time
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
 from lakefolio.format.names import new_id
-from lakefolio.model.changes import Put, Stored
+from lakefolio.model.changes import Put
+from lakefolio.model.entries import Stored
 from lakefolio.testing import CountingProxy, S3Server
 
 AT_ONCE = 2_000

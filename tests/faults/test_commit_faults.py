@@ -18,7 +18,8 @@ from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
 from lakefolio.journal import committer
 from lakefolio.journal.tickets import Ticket, Tickets
-from lakefolio.model.changes import Commit, Put, Stored
+from lakefolio.model.changes import Commit, Put
+from lakefolio.model.entries import Stored
 from lakefolio.testing import CountingProxy, Fault, Request, S3Server
 
 ARRAY = np.random.default_rng(7).integers(0, 255, 6000, dtype=np.uint8)

@@ -10,7 +10,8 @@ import pytest
 import lakefolio as lf
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
-from lakefolio.model.changes import Commit, Put, Stored
+from lakefolio.model.changes import Commit, Put
+from lakefolio.model.entries import Stored
 
 
 def write(uri: str, number: int, count: int, ready: Any, done: Any) -> None:

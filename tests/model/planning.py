@@ -21,11 +21,10 @@ from lakefolio.model.changes import (
     Restore,
     SetArchived,
     SetRun,
-    Stored,
     TakeSnapshot,
     Update,
 )
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
 from lakefolio.model.state import State

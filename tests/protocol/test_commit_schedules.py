@@ -19,7 +19,8 @@ from lakefolio.journal.committer import Committer
 from lakefolio.journal.journal import Journal
 from lakefolio.journal.log_writer import LogWriter, Waiting
 from lakefolio.journal.tickets import Ticket
-from lakefolio.model.changes import Commit, Put, Stored
+from lakefolio.model.changes import Commit, Put
+from lakefolio.model.entries import Stored
 from lakefolio.storage import open_store
 
 

@@ -14,7 +14,8 @@ import lakefolio as lf
 from lakefolio.errors import IntegrityError
 from lakefolio.format.names import new_id
 from lakefolio.journal.tickets import Ticket, parse_ticket, ticket_bytes
-from lakefolio.model.changes import Commit, LogBatch, LogBlob, Put, SetRun, Stored
+from lakefolio.model.changes import Commit, LogBatch, LogBlob, Put, SetRun
+from lakefolio.model.entries import Stored
 from lakefolio.runs.starting import open_run
 
 DIGEST = "sha256:" + "a" * 64

@@ -1,11 +1,12 @@
-"""Verified bytes in memory as a file: without a copy of the whole, and never taking memory for what is not there."""
+"""Bytes as a file to read: a block of memory without a copy of the whole, or ranges fetched as they are asked for."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 
-__all__ = ["MemoryFile"]
+__all__ = ["MemoryFile", "RangeFile"]
 
 
 class MemoryFile(io.RawIOBase):
@@ -45,6 +46,47 @@ class MemoryFile(io.RawIOBase):
         if start + offset < 0:
             raise ValueError(f"a place before the start: {start + offset}")
         self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._place
+
+
+class RangeFile(io.RawIOBase):
+    """A file of which only the ranges that its reader asks for are fetched."""
+
+    def __init__(self, size_bytes: int, fetch: Callable[[int, int], bytes]) -> None:
+        """Stand at the start.
+
+        Args:
+            size_bytes: The size of the whole file.
+            fetch: Returns the bytes from a start, of a length greater than 0. Its errors reach the reader.
+        """
+        super().__init__()
+        self._size_bytes = size_bytes
+        self._fetch = fetch
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be read in any order."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to ``size`` bytes, all that are left by default."""
+        left = max(0, self._size_bytes - self._place)
+        length = left if size is None or size < 0 else min(size, left)
+        found = self._fetch(self._place, length) if length else b""
+        self._place += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, which may lie behind the end."""
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
         return self._place
 
     def tell(self) -> int:
