@@ -72,6 +72,11 @@ def hashes(columns: Sequence[pa.Array | pa.ChunkedArray]) -> Any:
 
 def _sums(raw: Any, ends: Any) -> Any:
     lengths = np.diff(ends)
+    width = int(lengths[0]) if len(lengths) else 0
+    if 0 < width <= _PLACES and (lengths == width).all():  # ids and digests: a fifth of the time
+        weights = _WEIGHTS_ARRAY[:width]
+        texts = raw.reshape(len(lengths), width).astype(np.uint64)
+        return texts @ weights + weights.sum(dtype=np.uint64) + np.uint64(width)
     places = np.arange(len(raw)) - np.repeat(ends[:-1], lengths)
     products = (raw.astype(np.uint64) + np.uint64(1)) * _WEIGHTS_ARRAY[places % _PLACES]
     sums = np.add.reduceat(np.append(products, np.uint64(0)), ends[:-1], dtype=np.uint64)

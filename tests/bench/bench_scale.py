@@ -38,7 +38,7 @@ def main() -> None:
     for entries in given.entries:
         with tempfile.TemporaryDirectory() as folder:
             uri, began = f"{folder}/lake", time.perf_counter()
-            scale_lake.make(uri, entries, min(given.commits, entries // 10))
+            scale_lake.make(uri, entries, min(given.commits, entries // 10), whole_log=True)
             size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
             took = time.perf_counter() - began
             print(f"\n{entries:,} entries: made in {took:.0f} s, {size / 2**20:,.0f} MiB", flush=True)

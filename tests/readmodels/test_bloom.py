@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,12 @@ def test_long_keys_and_no_key() -> None:
         assert bloom.hash_of(key) == by_the_text(key)
         assert bloom.hashes([pa.array([part]) for part in key]).tolist() == [by_the_text(key)]
     assert bloom.hashes([pa.array([], pa.string())]).tolist() == []
+
+
+@pytest.mark.parametrize("width", [1, 32, 71, 1024, 1025])
+def test_keys_of_one_length(width: int) -> None:
+    some = [(digit * width,) for digit in "0123456789abcdef"]
+    assert bloom.hashes([pa.array([key for (key,) in some])[1:]]).tolist() == [by_the_text(key) for key in some[1:]]
 
 
 @settings(deadline=None)

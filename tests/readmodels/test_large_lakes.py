@@ -58,6 +58,18 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+def test_a_generated_lake_is_a_lake(tmp_path: Path) -> None:
+    """What the benchmarks measure is what writers leave: ``check`` finds nothing, and more can be written."""
+    uri = str(tmp_path / "lake")
+    scale_lake.make(uri, 6_000, 300, rows_at_once=2_000, whole_log=True)
+    lake = lf.open(uri)
+    assert lake.check().ok
+    assert lake.folio("folio-000000").get_json("item-0500")["n"] == 500
+    lake.folio("folio-000000").add_json("item-0500", 1, overwrite=True, metadata={"score": 0})
+    assert lake.gc(dry_run=True).found_blobs == 0
+    assert lake.check().ok
+
+
 def test_nothing_of_the_journal_is_in_memory(large: lf.Lake) -> None:
     state = large._session.committed()
     assert len(state.rows) == 0
@@ -82,7 +94,7 @@ def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | 
         assert of_model.columns == of_journal.columns[:-1]
         assert of_model.types == of_journal.types[:-1]
         rows = of_model.fetchall()
-        assert [(*row, None) for row in rows] == of_journal.fetchall()
+        assert rows == [row[:-1] for row in of_journal.fetchall()]
         assert len(rows) > 5_000
 
 
@@ -186,7 +198,7 @@ def test_every_question_after_more_was_written(place: str, tmp_path: Path, reque
         assert [len(text) for (text,) in one.sql("select metadata ->> '$.text' from events").fetchall()] == [70_000]
         assert one.sql("select content from items where item = 'made'").fetchall() == [(b"3",)]
         assert one.scan("lineage").collect().height == one.sql("select count(*) from lineage").fetchone()[0]
-        assert one.why(f"folio-000001:{names[2]}").blobs[0]["heads"] == [f"folio-000001:{names[2]}"]
+        assert one.why("folio-000001:item-0500").blobs[0]["heads"] == ["folio-000001:item-0500"]
 
 
 ITEMS = "select item from items where folio = 'folio-000001'"
