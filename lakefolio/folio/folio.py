@@ -1,8 +1,9 @@
 """The folio: a named bundle of items in a lake, and what most users hold in their hands.
 
-Its methods are the functions of the modules beside this one, bound in the class: each is written once, where what it
-does is. Code written for DataFolio 1.x works on it unchanged; ``tests/compat/test_datafolio_1x.py`` says what that
-means and where, on purpose, it does not.
+Its methods are the functions of the modules beside this one, bound in the class; each function is written once, beside
+those of the same purpose. This module lists them all, which makes it longer than the others. Code written for
+DataFolio 1.x works on it unchanged; ``tests/compat/test_datafolio_1x.py`` shows how far, and where it deliberately
+does not.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lakefolio.folio import (
     datafolio,
     describing,
     folio_snapshots,
+    item_facts,
     item_history,
     item_lineage,
     origin,
@@ -234,17 +236,17 @@ class Folio:
     @property
     def tables(self) -> list[str]:
         """The names of all tables, included and referenced, archived ones included."""
-        return reading.names_of(self, "referenced_tables", "included_tables")
+        return item_facts.names_of(self, "referenced_tables", "included_tables")
 
     @property
     def models(self) -> list[str]:
         """The names of all models, archived ones included."""
-        return reading.names_of(self, "models")
+        return item_facts.names_of(self, "models")
 
     @property
     def artifacts(self) -> list[str]:
         """The names of all files and folders, archived ones included."""
-        return reading.names_of(self, "artifacts")
+        return item_facts.names_of(self, "artifacts")
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is an item of that name, archived or not."""
@@ -336,20 +338,20 @@ class Folio:
     export = reading.export
     pinned = reading.pinned
     sql = reading.sql
-    item_path = reading.item_path
-    get_table_path = reading.get_table_path
-    get_numpy_path = reading.get_numpy_path
-    get_json_path = reading.get_json_path
-    get_timestamp_path = reading.get_timestamp_path
-    get_model_path = reading.get_model_path
-    get_artifact_path = reading.get_artifact_path
-    require = reading.require
-    item_info = reading.item_info
-    get_table_info = reading.get_table_info
-    get_model_info = reading.get_model_info
-    get_artifact_info = reading.get_artifact_info
-    list_contents = reading.list_contents
-    items = reading.items
+    item_path = item_facts.item_path
+    get_table_path = item_facts.get_table_path
+    get_numpy_path = item_facts.get_numpy_path
+    get_json_path = item_facts.get_json_path
+    get_timestamp_path = item_facts.get_timestamp_path
+    get_model_path = item_facts.get_model_path
+    get_artifact_path = item_facts.get_artifact_path
+    require = item_facts.require
+    item_info = item_facts.item_info
+    get_table_info = item_facts.get_table_info
+    get_model_info = item_facts.get_model_info
+    get_artifact_info = item_facts.get_artifact_info
+    list_contents = item_facts.list_contents
+    items = item_facts.items
     why = origin.why
     validate = reading.validate
     is_valid = reading.is_valid

@@ -9,7 +9,9 @@ from typing import Any, Final
 from lakefolio.model.entries import Entry
 
 __all__ = [
+    "MODEL_TYPES",
     "SECTIONS",
+    "TABLE_TYPES",
     "WORDS",
     "file_name",
     "info_of",
@@ -28,6 +30,10 @@ SECTIONS: Final = (
     "artifacts",
 )
 """The keys of ``list_contents``, in order."""
+
+TABLE_TYPES: Final = ("included_table", "referenced_table")
+MODEL_TYPES: Final = ("model", "pytorch_model")
+"""The item types that the methods for tables and for models read."""
 
 WORDS: Final = ("code", "models", "hyperparameters", "category", "imported_from")
 """Arguments of ``add_*`` that are kept as metadata of the entry and shown as fields of their own."""

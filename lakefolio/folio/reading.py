@@ -1,4 +1,4 @@
-"""Reading items: their objects, their paths, what is known of them, and whether they are whole.
+"""Reading items: their objects, tables by SQL, files written from them, and whether their content is intact.
 
 All functions that take ``name`` take an item's name, or a reference ``[folio:]name[@version-or-snapshot]``, and raise
 NotFoundError, naming the nearest item, if there is none. Every read sees what is committed when it begins.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import LakefolioError, UntrustedContentError
-from lakefolio.folio.info import SECTIONS, section_of
+from lakefolio.folio.info import MODEL_TYPES, TABLE_TYPES
 from lakefolio.folio.open_folio import At, SelfT
 from lakefolio.process.notice import LakefolioWarning, notice
 
@@ -29,39 +29,22 @@ if TYPE_CHECKING:
 __all__ = [
     "export",
     "get",
-    "get_artifact_info",
-    "get_artifact_path",
     "get_data",
     "get_json",
-    "get_json_path",
     "get_many",
     "get_model",
-    "get_model_info",
-    "get_model_path",
     "get_numpy",
-    "get_numpy_path",
     "get_pytorch",
     "get_sklearn",
     "get_table",
-    "get_table_info",
-    "get_table_path",
     "get_timestamp",
-    "get_timestamp_path",
     "is_valid",
-    "item_info",
-    "item_path",
-    "items",
-    "list_contents",
-    "names_of",
     "pinned",
-    "require",
     "scan_table",
     "sql",
     "validate",
 ]
 
-_TABLES = ("included_table", "referenced_table")
-_MODELS = ("model", "pytorch_model")
 _THREADS = 16
 
 
@@ -118,7 +101,7 @@ def get_table(
         **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and what
             the reader of the format takes besides. ``engine`` is accepted and ignored.
     """
-    reader, entry = folio._core.find_kind(name, _TABLES, "a table", at)
+    reader, entry = folio._core.find_kind(name, TABLE_TYPES, "a table", at)
     chosen = as_ or frame
     if chosen is not None:
         options["as_"] = chosen
@@ -148,7 +131,7 @@ def get_timestamp(folio: Folio, /, name: str, as_unix: bool = False, *, at: At =
 
 def get_model(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
     """Return a model, whichever library it is of. Takes what ``get_sklearn`` and ``get_pytorch`` take."""
-    return _load(*folio._core.find_kind(name, _MODELS, "a model", at), options)
+    return _load(*folio._core.find_kind(name, MODEL_TYPES, "a model", at), options)
 
 
 def get_sklearn(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
@@ -243,101 +226,6 @@ def sql(folio: Folio, /, query: str, params: object = None) -> duckdb.DuckDBPyRe
     return folio._core.reading.query(query, params)
 
 
-# -- paths ---------------------------------------------------------------------------------------------
-
-
-def item_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return where an item can be read: a verified, read-only local copy; for references the URI."""
-    return _path(*folio._core.find(name, at))
-
-
-def get_table_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of a table's Parquet file, or the URI of a reference."""
-    return _path(*folio._core.find_kind(name, _TABLES, "a table", at))
-
-
-def get_numpy_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of an array's file."""
-    return _path(*folio._core.find_kind(name, ("numpy_array",), "a numpy array", at))
-
-
-def get_json_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of a JSON file."""
-    return _path(*folio._core.find_kind(name, ("json_data",), "JSON data", at))
-
-
-def get_timestamp_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of a timestamp's file."""
-    return _path(*folio._core.find_kind(name, ("timestamp",), "a timestamp", at))
-
-
-def get_model_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of a model's file."""
-    return _path(*folio._core.find_kind(name, _MODELS, "a model", at))
-
-
-def get_artifact_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return the path of a file, or of an unpacked folder."""
-    return _path(*folio._core.find_kind(name, ("artifact",), "an artifact", at))
-
-
-# -- what is known -------------------------------------------------------------------------------------
-
-
-def require(folio: Folio, /, name: str) -> None:
-    """Raise NotFoundError, naming the nearest, unless there is an item of that name."""
-    folio._core.find(name)
-
-
-def item_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return everything known about an item, as a dict of its own (see ``info.info_of``)."""
-    return folio._core.info(*folio._core.find(name, at))
-
-
-def get_table_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a table: ``num_rows``, ``columns``, ``dtypes``, …; see ``item_info``."""
-    return folio._core.info(*folio._core.find_kind(name, _TABLES, "a table", at))
-
-
-def get_model_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a model: ``model_type``, ``hyperparameters``, …; see ``item_info``."""
-    return folio._core.info(*folio._core.find_kind(name, _MODELS, "a model", at))
-
-
-def get_artifact_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a file: ``category``, ``file_size``, …; see ``item_info``."""
-    return folio._core.info(*folio._core.find_kind(name, ("artifact",), "an artifact", at))
-
-
-def list_contents(folio: Folio, /, include_archived: bool = False) -> dict[str, list[str]]:
-    """Return the names of the items by type, each list in the order in which they were first added.
-
-    Args:
-        include_archived: Whether to list archived items too.
-
-    Returns:
-        ``referenced_tables included_tables numpy_arrays json_data timestamps models artifacts``; torch
-        models are listed with the models, folders and items of other packages' kinds with the artifacts.
-    """
-    contents: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    listing = folio._core.reading.state().listing(folio.name, ("item", "kind", "storage", "archived"))
-    for item, kind, storage, archived in listing:
-        if include_archived or not archived:
-            contents[section_of(kind, storage)].append(item)
-    return contents
-
-
-def items(folio: Folio, /) -> list[Entry]:
-    """Return what is known of each item, without its content, in the order of first addition."""
-    return folio._core.reading.state().entries(folio.name)
-
-
-def names_of(folio: Folio, *sections: str) -> list[str]:
-    """Return the names of all items of some sections of ``list_contents``, archived ones included."""
-    listing = folio._core.reading.state().listing(folio.name, ("item", "kind", "storage"))
-    return [item for item, kind, storage in listing if section_of(kind, storage) in sections]
-
-
 # -- integrity -----------------------------------------------------------------------------------------
 
 
@@ -376,20 +264,6 @@ def _has_no_library(entry: Entry) -> bool:
     if entry.details.get("source") != "arrow" or find_spec("pandas") is None:
         return False
     return "imported_from" in entry.facts
-
-
-def _path(reader: Session, entry: Entry) -> str:
-    found = _found_path(reader, entry)
-    reader.was_read(entry)
-    return found
-
-
-def _found_path(reader: Session, entry: Entry) -> str:
-    if entry.storage == "reference":
-        return str(entry.uri)
-    if entry.kind == "directory":
-        return str(reader.load(entry))
-    return str(reader.local_path(entry))
 
 
 def _warn_of_unfollowed(reader: Session, entries: Iterable[Entry]) -> None:
