@@ -1,20 +1,20 @@
-"""Arrow tables as pandas and polars frames: exact, or an error that names the column.
+"""Arrow tables as pandas and polars frames, and polars frames as Arrow tables: exact, or an error names the column.
 
 Integers with missing values become pandas' nullable integers (``Int64``), since its floats lose digits above 2**53.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import LakefolioError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.items.arrow_nested import children, rebuilt
 from lakefolio.items.optional_imports import need
 
-__all__ = ["checked", "is_failure", "polars_scans", "to_pandas", "to_polars"]
+__all__ = ["checked", "from_polars", "is_failure", "polars_scans", "to_pandas", "to_polars"]
 
 
 _NULLABLE: Final = {f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -50,6 +50,51 @@ def to_polars(table: pa.Table) -> Any:
     if frame.columns != table.column_names:  # polars calls a column without a name column_0
         frame.columns = table.column_names
     return frame
+
+
+def from_polars(frame: Any) -> pa.Table:
+    """Return a polars frame as an Arrow table.
+
+    Raises:
+        InvalidInputError: kind ``unsupported-column`` if a column has no counterpart in Arrow; ``column`` names it.
+    """
+    import polars as pl
+
+    for name, dtype in frame.schema.items():
+        if any((isinstance(part, type) and issubclass(part, pl.Object)) or part == pl.Object for part in _parts(dtype)):
+            raise InvalidInputError(
+                f"column {name!r} holds Python objects (polars dtype {dtype})",
+                kind="unsupported-column",
+                hint="cast the column first",
+                column=name,
+            )
+    try:
+        return frame.to_arrow()
+    except BaseException as exc:
+        if not is_failure(exc):
+            raise
+        failed = exc
+    for name in frame.columns:
+        try:
+            frame.select(name).clear().to_arrow()
+        except BaseException as exc:
+            if not is_failure(exc):
+                raise
+            raise InvalidInputError(
+                f"column {name!r} of the polars dtype {frame.schema[name]} has no counterpart in Arrow: {exc}",
+                kind="unsupported-column",
+                hint="cast the column first",
+                column=name,
+            ) from exc
+    raise InvalidInputError(f"the table has no counterpart in Arrow: {failed}", kind="unsupported-column") from failed
+
+
+def _parts(dtype: Any) -> Iterator[Any]:
+    yield dtype
+    if getattr(dtype, "inner", None) is not None:
+        yield from _parts(dtype.inner)
+    for field in getattr(dtype, "fields", ()):
+        yield from _parts(field.dtype)
 
 
 def polars_scans(schema: pa.Schema) -> bool:

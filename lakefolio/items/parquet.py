@@ -14,18 +14,18 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.digest import TableDigest, grow_dictionary
+from lakefolio.format.digest import TableDigest
 from lakefolio.items import arrow_ipc
-from lakefolio.items.arrow_nested import children, leaves, rebuilt
+from lakefolio.items.arrow_nested import leaves
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
+from lakefolio.items.parquet_types import from_stored, storage_type, to_stored
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -33,13 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FOOTER_KEY",
     "check_file",
-    "check_schema",
-    "is_composite",
     "logical_digest",
-    "memory_bytes",
     "read_table",
-    "schema_of",
-    "stored_schema",
+    "schemas_of",
     "write_batches",
 ]
 
@@ -49,55 +45,6 @@ _GROUP_ROWS: Final = 1 << 20
 _GROUP_BYTES: Final = 64 << 20
 _SAMPLE_ROWS: Final = 1 << 14
 _THREADS_FROM_BYTES: Final = 8 << 20
-_DIRECT: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
-"""Values of a dictionary that Parquet writes and reads as a dictionary."""
-
-
-def check_schema(schema: pa.Schema) -> None:
-    """Refuse what can't be stored.
-
-    Raises:
-        InvalidInputError: For two columns of one name, and for types without a counterpart in Parquet.
-    """
-    seen: set[str] = set()
-    twice = sorted({name for name in schema.names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
-    if twice:
-        raise InvalidInputError(
-            f"the table has more than one column named {', '.join(map(repr, twice[:5]))}",
-            kind="duplicate-columns",
-            hint="rename or drop the duplicates",
-            columns=twice,
-        )
-    for field in schema:
-        problem = _unsupported(field.type)
-        if problem is not None:
-            raise InvalidInputError(
-                f"column {field.name!r} of the type {field.type} can't be stored: Parquet has nothing for {problem}",
-                kind="unsupported-column",
-                hint="cast the column first",
-                column=field.name,
-            )
-
-
-def _unsupported(kind: pa.DataType) -> str | None:
-    types = pa.types
-    if isinstance(kind, pa.BaseExtensionType):
-        return _unsupported(kind.storage_type)
-    if types.is_union(kind) or types.is_run_end_encoded(kind) or str(kind) == "month_day_nano_interval":
-        return str(kind)
-    if types.is_dictionary(kind):
-        if _has_dictionary(kind.value_type):
-            return "a dictionary of dictionaries"
-        return _unsupported(kind.value_type)
-    if types.is_struct(kind) and not kind.num_fields:
-        return "a struct without fields"
-    if types.is_fixed_size_list(kind) and not kind.list_size:
-        return "a fixed-size list of size 0"
-    if types.is_decimal(kind) and not 0 <= kind.scale <= kind.precision:
-        return f"a decimal with the scale {kind.scale}"
-    if types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields:
-        return "a struct with two fields of one name"
-    return next((found for child in children(kind) if (found := _unsupported(child.type))), None)
 
 
 def write_batches(
@@ -122,7 +69,7 @@ def write_batches(
     import pyarrow.parquet as pq
 
     stored = pa.schema(
-        [field.with_type(_storage_type(field.type)) for field in schema],
+        [field.with_type(storage_type(field.type)) for field in schema],
         {
             **{key: value for key, value in (schema.metadata or {}).items() if not key.startswith(_OURS)},
             **(extra or {}),
@@ -146,7 +93,7 @@ def write_batches(
         store_schema=True,
     ) as writer:
         for batch in itertools.chain([] if first is None else [first], groups):
-            columns = [_stored(column, field.type) for column, field in zip(batch.columns, stored, strict=True)]
+            columns = [to_stored(column, field.type) for column, field in zip(batch.columns, stored, strict=True)]
             rows += batch.num_rows
             if columns:
                 group = pa.Table.from_arrays(columns, schema=stored)
@@ -194,39 +141,6 @@ def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-_LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
-    "list": pa.list_,
-    "large_list": pa.large_list,
-    "list_view": pa.list_view,
-    "large_list_view": pa.large_list_view,
-}
-
-
-def _storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
-    types = pa.types
-    if types.is_dictionary(kind):
-        return kind if top and kind.value_type in _DIRECT else _storage_type(kind.value_type, top=False)
-    if types.is_timestamp(kind) and (kind.tz or "")[:1] in ("+", "-"):
-        return pa.timestamp(kind.unit, "UTC")  # polars 2.1 panics on a file with a zone that is an offset
-    if types.is_string_view(kind):
-        return pa.large_string()  # pyarrow 26 can't write slices of views inside lists and structs
-    if types.is_binary_view(kind):
-        return pa.large_binary()
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_storage_type(field.type, top=False)) for field in kind])
-    if types.is_map(kind):
-        key, item = (
-            field.with_type(_storage_type(field.type, top=False)) for field in (kind.key_field, kind.item_field)
-        )
-        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
-    if types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_storage_type(kind.value_type, top=False)), kind.list_size)
-    for name, make in _LISTS.items():
-        if getattr(types, f"is_{name}")(kind):
-            return make(kind.value_field.with_type(_storage_type(kind.value_type, top=False)))
-    return kind
-
-
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_dictionary(kind) or any(word in str(kind) for word in ("string", "binary"))
 
@@ -243,34 +157,6 @@ def _shrinks(column: pa.ChunkedArray) -> bool:
     sample = column.slice(0, _SAMPLE_ROWS).combine_chunks().fill_null(0)
     content = sample.to_numpy(zero_copy_only=False).tobytes()
     return len(pa.compress(content, codec="zstd", asbytes=True)) < 0.9 * len(content)
-
-
-def _stored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if column.type == kind:
-        if pa.types.is_dictionary(kind):
-            chunks = [_without_null_entries(chunk) for chunk in column.chunks]
-            return pa.chunked_array(chunks, kind)
-        return column
-    return pa.chunked_array([_decoded(chunk, kind) for chunk in column.chunks], kind)
-
-
-def _without_null_entries(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    if not array.dictionary.null_count:
-        return array
-    values, codes = grow_dictionary(pa.array([], array.type.value_type), array.dictionary)
-    indices = codes.take(array.indices).cast(array.type.index_type)
-    return pa.DictionaryArray.from_arrays(indices, values, ordered=array.type.ordered)
-
-
-def _decoded(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return ``array`` as the type it is stored as: the same values without dictionaries."""
-    if array.type == kind:
-        return array
-    if pa.types.is_dictionary(array.type):
-        return _decoded(array.dictionary.take(array.indices), kind)
-    if not pa.types.is_nested(array.type):
-        return array.cast(kind)
-    return rebuilt(array, kind, _decoded)
 
 
 def _footer(schema: pa.Schema, dictionaries: Mapping[str, pa.Array], rows: int) -> bytes:
@@ -294,24 +180,12 @@ def check_file(source: Path | pa.Buffer, *, row_count: int | None = None, said_b
     Raises:
         ValueError: If it would; pa.ArrowException, OSError, struct.error, IndexError: If the file is damaged.
     """
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
-    text = (file.metadata.metadata or {}).get(FOOTER_KEY)
-    schema = pa.schema([]) if text is None else schema_of(json.loads(text))
+    file, footer = _opened(source)
+    schema = () if footer is None else footer.schema
     kept = frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
     size_bytes = source.size if isinstance(source, pa.Buffer) else source.stat().st_size
     most_bytes = limit_bytes(size_bytes, said_bytes)
     check_bounds(source, file, row_count=row_count, most_bytes=most_bytes, kept=kept)
-
-
-def memory_bytes(table: pa.Table) -> int:
-    """Return the memory that a table takes, and what it takes for a moment while it is read."""
-    size_bytes: int = table.nbytes
-    for column, field in zip(table.columns, table.schema, strict=True):
-        if _has_dictionary(field.type) and _storage_type(field.type) != field.type:
-            size_bytes += _stored(column, _storage_type(field.type)).nbytes
-    return size_bytes
 
 
 def read_table(
@@ -329,8 +203,7 @@ def read_table(
     """
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
-    footer = json.loads((file.metadata.metadata or {}).get(FOOTER_KEY, b"null"))
+    file, footer = _opened(source)
     if filters is not None:
         table = pq.read_table(
             pa.BufferReader(source) if isinstance(source, pa.Buffer) else str(source),
@@ -342,12 +215,10 @@ def read_table(
         table = _read(source, file, list(columns) if columns is not None else None)
     if footer is None:
         return table, table.num_rows
-    stored = _Footer(footer)
-    schema = stored.schema
+    schema = footer.schema
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
-    restored = stored.restored(table, schema)
-    return restored, table.num_rows if schema.names or filters is not None else footer["rows"]
+    return footer.restored(table, schema), table.num_rows if schema.names or filters is not None else footer.rows
 
 
 def _read(source: Path | pa.Buffer, file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
@@ -403,17 +274,13 @@ def logical_digest(source: Path | pa.Buffer) -> str:
     Raises:
         pa.ArrowException, OSError: If the file is damaged.
     """
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
-    text = (file.metadata.metadata or {}).get(FOOTER_KEY)
-    stored = None if text is None else _Footer(json.loads(text))
-    digest = TableDigest(file.schema_arrow if stored is None else stored.schema)
+    file, footer = _opened(source)
+    digest = TableDigest(file.schema_arrow if footer is None else footer.schema)
     groups = (file.read_row_group(number, use_threads=False) for number in range(file.num_row_groups))
     for table in groups if file.num_row_groups else (file.read(use_threads=False),):
-        digest.update(table if stored is None else stored.restored(table, stored.schema))
-    if stored is not None and not stored.schema.names:
-        digest.row_count = stored.rows
+        digest.update(table if footer is None else footer.restored(table, footer.schema))
+    if footer is not None and not footer.schema.names:
+        digest.row_count = footer.rows
     return digest.digest()
 
 
@@ -421,81 +288,33 @@ class _Footer:
     """What lies under ``FOOTER_KEY``: what Parquet loses of Arrow."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self.schema = schema_of(document)
+        self.schema: pa.Schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"])))
         self.rows: int = document["rows"]
-        self._dictionaries = {place: arrow_ipc.unpacked(text) for place, text in document["dictionaries"].items()}
+        self._packed: Mapping[str, str] = document["dictionaries"]
+
+    @cached_property
+    def _dictionaries(self) -> dict[str, pa.Array]:
+        return {place: arrow_ipc.unpacked(text) for place, text in self._packed.items()}
 
     def restored(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
         """Return a table of the file, or a part of it, as the columns of ``schema`` that it was."""
         places = {name: str(position) for position, name in enumerate(self.schema.names)}
         columns = [
-            _restored(column, field.type, places[field.name], self._dictionaries)
+            from_stored(column, field.type, places[field.name], self._dictionaries)
             for column, field in zip(table.select(schema.names).columns, schema, strict=True)
         ]
         return pa.Table.from_arrays(columns, schema=schema)
 
 
-def stored_schema(source: Path | pa.Buffer) -> pa.Schema:
-    """Return the schema of a Parquet file as other readers see it."""
+def schemas_of(source: Path | pa.Buffer) -> tuple[pa.Schema, pa.Schema]:
+    """Return the schema of the table that was written, and that of the file as other readers see it."""
+    file, footer = _opened(source)
+    return file.schema_arrow if footer is None else footer.schema, file.schema_arrow
+
+
+def _opened(source: Path | pa.Buffer) -> tuple[pq.ParquetFile, _Footer | None]:
     import pyarrow.parquet as pq
 
-    return pq.read_schema(source if isinstance(source, Path) else pa.BufferReader(source))
-
-
-def schema_of(footer: Mapping[str, Any]) -> pa.Schema:
-    """Return the schema of the table that was written, from what lies under ``FOOTER_KEY``."""
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(footer["schema"])))
-
-
-def _restored(column: pa.ChunkedArray, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.ChunkedArray:
-    if column.type == kind and not _has_dictionary(kind):
-        return column
-    chunks = column.chunks or [pa.array([], column.type)]
-    return pa.chunked_array([_restored_array(chunk, kind, place, known) for chunk in chunks], kind)
-
-
-def _has_dictionary(kind: pa.DataType) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return _has_dictionary(kind.storage_type)
-    return pa.types.is_dictionary(kind) or any(_has_dictionary(child.type) for child in children(kind))
-
-
-def is_composite(kind: pa.DataType) -> bool:
-    """Say whether a type holds a dictionary or is an extension, at any depth."""
-    return (
-        isinstance(kind, pa.BaseExtensionType)
-        or pa.types.is_dictionary(kind)
-        or any(is_composite(child.type) for child in children(kind))
-    )
-
-
-def _restored_array(array: pa.Array, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        return _dictionary(array, kind, place, known)
-    if not _has_dictionary(kind):
-        if array.type == kind:
-            return array
-        if not pa.types.is_nested(kind):
-            return array.cast(kind)
-    if pa.types.is_struct(kind):
-        places = iter([f"{place}.{position}" for position in range(kind.num_fields)])
-    elif pa.types.is_map(kind):
-        places = iter([f"{place}.0.0", f"{place}.0.1"])
-    else:
-        places = iter([f"{place}.0"])
-    return rebuilt(array, kind, lambda child, to: _restored_array(child, to, next(places), known))
-
-
-def _dictionary(array: pa.Array, kind: pa.DataType, place: str, known: Mapping[str, pa.Array]) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        values, indices = array.dictionary, array.indices
-    else:
-        encoded = None if pa.types.is_nested(array.type) else pc.dictionary_encode(array)
-        values = array if encoded is None else encoded.dictionary
-        indices = pa.array(np.arange(len(array), dtype=np.int64)) if encoded is None else encoded.indices
-    wanted = known[place]
-    if values.type != wanted.type:
-        values = values.cast(wanted.type)
-    _, codes = grow_dictionary(wanted, values)
-    indices = codes.take(indices) if len(codes) else pa.nulls(len(indices), pa.uint32())
-    return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), wanted, ordered=kind.ordered)
+    file = pq.ParquetFile(source if isinstance(source, pa.Buffer) else str(source), memory_map=True)
+    document = json.loads((file.metadata.metadata or {}).get(FOOTER_KEY, b"null"))
+    return file, None if document is None else _Footer(document)

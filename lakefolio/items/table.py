@@ -7,28 +7,27 @@ and computes the digest, holding one row group.
 
 from __future__ import annotations
 
-import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
-from lakefolio.format.digest import TableDigest, table_digest
+from lakefolio.format.digest import table_digest
 from lakefolio.items import pandas_frame, parquet
-from lakefolio.items.conversions import is_failure, polars_scans, to_pandas, to_polars
+from lakefolio.items.conversions import from_polars, polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.pandas_frame import with_texts
+from lakefolio.items.parquet_types import check_schema, memory_bytes
 from lakefolio.items.table_export import write_table
+from lakefolio.items.table_writing import slices, write
 
 __all__ = ["TableHandler"]
 
 _IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
-_SLICE_BYTES: Final = 64 << 20
 _DAMAGE: Final = (
     pa.ArrowException,
     OSError,
@@ -93,35 +92,35 @@ class TableHandler:
             facts["series"] = True
             obj = obj.to_frame()
         if isinstance(obj, pl.LazyFrame):
-            schema = _polars_to_arrow(pl.DataFrame(schema=obj.collect_schema())).schema
+            schema = from_polars(pl.DataFrame(schema=obj.collect_schema())).schema
             batches = obj.collect_batches() if hasattr(obj, "collect_batches") else [obj.collect()]
-            return self._streamed(schema, map(_polars_to_arrow, batches), facts, scratch)
+            return self._streamed(schema, map(from_polars, batches), facts, scratch)
         if not obj.width and obj.height:
             facts["height"] = obj.height
-        return self._whole(_polars_to_arrow(obj), facts, {}, scratch)
+        return self._whole(from_polars(obj), facts, {}, scratch)
 
     def _whole(self, table: pa.Table, facts: dict[str, Any], extra: Mapping[bytes, bytes], scratch: Path) -> Encoded:
         """Describe a table in memory. Its digest is taken twice: to look for equal content, and of what is written."""
-        parquet.check_schema(table.schema)
+        check_schema(table.schema)
         digest = table_digest(table)
 
         def payload() -> Payload:
             small = table.nbytes <= _IN_MEMORY_BYTES
             sink: Any = pa.BufferOutputStream() if small else scratch / "content.parquet"
-            written, _, _ = _write(_slices(table), table.schema, sink, extra)
+            written, _, _ = write(slices(table), table.schema, sink, extra)
             if written != digest:
                 raise changed("the table")
             return Buffers((sink.getvalue().to_pybytes(),)) if small else FilePayload(sink, temporary=True)
 
-        facts["nbytes"] = parquet.memory_bytes(table)
+        facts["nbytes"] = memory_bytes(table)
         return self._encoded(table.schema, facts.pop("rows", table.num_rows), payload, digest, facts)
 
     def _streamed(
         self, schema: pa.Schema, batches: Iterator[pa.Table], facts: dict[str, Any], scratch: Path
     ) -> Encoded:
-        parquet.check_schema(schema)
+        check_schema(schema)
         target = scratch / "content.parquet"
-        digest, rows, facts["nbytes"] = _write(batches, schema, target, {})
+        digest, rows, facts["nbytes"] = write(batches, schema, target, {})
         return self._encoded(schema, rows, FilePayload(target, temporary=True), digest, facts)
 
     def _encoded(self, schema: pa.Schema, rows: int, payload: Any, digest: str, facts: dict[str, Any]) -> Encoded:
@@ -180,7 +179,7 @@ class TableHandler:
             file = _checked_file(source, details, on_disk=as_ in ("lazy", "dataset"))
             if as_ == "dataset":
                 return _dataset(file) or _converted(*parquet.read_table(file), "arrow", {}, None, changed=True)
-            if as_ == "lazy" and polars_scans(parquet.stored_schema(file)):
+            if as_ == "lazy" and polars_scans(parquet.schemas_of(file)[1]):
                 scan = need("polars", "a lazy frame").scan_parquet(file)
                 return scan.select(list(columns)) if columns is not None else scan
             names, picked = _projection(file, columns)
@@ -233,71 +232,6 @@ class TableHandler:
             )
 
 
-def _write(
-    batches: Iterable[pa.Table], schema: pa.Schema, target: object, extra: Mapping[bytes, bytes]
-) -> tuple[str, int, int]:
-    """Write batches as Parquet and return the digest of exactly what was written, the rows, and their memory in bytes.
-
-    Their memory belongs to others, who may write to it at any moment. So each batch is copied, and the copy is both
-    hashed and encoded, at the same time.
-    """
-    digest, size_bytes = TableDigest(schema, threads=1), 0
-    with ThreadPoolExecutor(1, "lakefolio-digest") as pool:
-
-        def hashed() -> Iterator[pa.Table]:
-            nonlocal size_bytes
-            for batch in batches:
-                copy = _copied(batch)
-                size_bytes += parquet.memory_bytes(copy)
-                running = pool.submit(digest.update, copy)
-                try:
-                    yield copy
-                finally:
-                    running.result()
-
-        rows = parquet.write_batches(hashed(), schema, target, digest.dictionaries, extra)
-    return digest.digest(), rows, size_bytes
-
-
-def _slices(table: pa.Table) -> Iterator[pa.Table]:
-    """Cut a table into pieces of about the size of a row group."""
-    rows = max(1, table.num_rows * _SLICE_BYTES // max(table.nbytes, 1))
-    if not table.num_columns or rows >= table.num_rows:
-        yield table
-        return
-    for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)
-
-
-def _copied(table: pa.Table) -> pa.Table:
-    """Return the same table in memory of its own: by way of Arrow IPC, because pyarrow has no plain copy."""
-    if not table.num_columns:  # nothing can change, and a copy would forget the number of rows
-        return table
-    simple = [place for place, kind in enumerate(table.schema.types) if not parquet.is_composite(kind)]
-    columns = dict(zip(simple, _through_ipc(table.select(simple)).columns, strict=True)) if table.num_rows else {}
-    for place, column in enumerate(table.columns):
-        if place not in columns:  # by chunk: a stream of a whole table leaves out empty chunks with their dictionaries
-            columns[place] = pa.chunked_array(map(_copied_array, column.chunks), column.type)
-    return pa.Table.from_arrays([columns[place] for place in range(table.num_columns)], schema=table.schema)
-
-
-def _copied_array(array: pa.Array) -> pa.Array:
-    if isinstance(array, pa.ExtensionArray):
-        return pa.ExtensionArray.from_storage(array.type, _copied_array(array.storage))
-    batch = pa.record_batch([array], names=["values"])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return pa.ipc.open_stream(sink.getvalue()).read_next_batch().column(0)
-
-
-def _through_ipc(table: pa.Table) -> pa.Table:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return pa.ipc.open_stream(sink.getvalue()).read_all()
-
-
 def _library(obj: object) -> str | None:
     if isinstance(obj, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
         return "arrow"
@@ -331,46 +265,6 @@ def _as_table(batch: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_batches([batch])
 
 
-def _polars_to_arrow(frame: Any) -> pa.Table:
-    import polars as pl
-
-    for name, dtype in frame.schema.items():
-        if any((isinstance(part, type) and issubclass(part, pl.Object)) or part == pl.Object for part in _parts(dtype)):
-            raise InvalidInputError(
-                f"column {name!r} holds Python objects (polars dtype {dtype})",
-                kind="unsupported-column",
-                hint="cast the column first",
-                column=name,
-            )
-    try:
-        return frame.to_arrow()
-    except BaseException as exc:
-        if not is_failure(exc):
-            raise
-        failed = exc
-    for name in frame.columns:
-        try:
-            frame.select(name).clear().to_arrow()
-        except BaseException as exc:
-            if not is_failure(exc):
-                raise
-            raise InvalidInputError(
-                f"column {name!r} of the polars dtype {frame.schema[name]} has no counterpart in Arrow: {exc}",
-                kind="unsupported-column",
-                hint="cast the column first",
-                column=name,
-            ) from exc
-    raise InvalidInputError(f"the table has no counterpart in Arrow: {failed}", kind="unsupported-column") from failed
-
-
-def _parts(dtype: Any) -> Iterator[Any]:
-    yield dtype
-    if getattr(dtype, "inner", None) is not None:
-        yield from _parts(dtype.inner)
-    for field in getattr(dtype, "fields", ()):
-        yield from _parts(field.dtype)
-
-
 def _installed(library: str) -> bool:
     try:
         need(library, "a table")
@@ -390,15 +284,11 @@ def _checked_file(source: Source, details: Mapping[str, object], *, on_disk: boo
 def _dataset(file: Path | pa.Buffer) -> Any:
     """Return a dataset that scans a file as it is needed; None if the stored types are not those of the table."""
     import pyarrow.dataset
-    import pyarrow.parquet as pq
 
     if not isinstance(file, Path):
         return None
-    stored, footer = (
-        parquet.stored_schema(file),
-        json.loads((pq.read_metadata(file).metadata or {}).get(parquet.FOOTER_KEY, b"null")),
-    )
-    if not stored.names or (footer and parquet.schema_of(footer).types != stored.types):
+    schema, stored = parquet.schemas_of(file)
+    if not stored.names or schema.types != stored.types:
         return None
     return pyarrow.dataset.dataset(file, schema=stored.remove_metadata(), format="parquet")
 
@@ -409,13 +299,9 @@ def _projection(file: Path | pa.Buffer, columns: Sequence[object] | None) -> tup
         return None, None
     if isinstance(columns, (str, bytes)):
         raise InvalidInputError(f"columns is {columns!r}, expected a list of names", kind="bad-option")
-    import pyarrow.parquet as pq
-
-    file_metadata = pq.read_metadata(pa.BufferReader(file) if isinstance(file, pa.Buffer) else str(file))
-    footer = json.loads((file_metadata.metadata or {}).get(parquet.FOOTER_KEY, b"null"))
-    names = parquet.schema_of(footer) if footer else file_metadata.schema.to_arrow_schema()
-    plan = pandas_frame.plan_of(names)
-    known = {name: name for name in names.names} if plan is None else pandas_frame.names_by_label(plan)
+    schema, _ = parquet.schemas_of(file)
+    plan = pandas_frame.plan_of(schema)
+    known = {name: name for name in schema.names} if plan is None else pandas_frame.names_by_label(plan)
     missing = [one for one in columns if one not in known]
     if missing:
         raise InvalidInputError(
