@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
-from lakefolio.pages import curves, graphs, preview
-from lakefolio.pages.values import cell, cut, plain
+from lakefolio.pages import curves, graphs, item_list, preview
+from lakefolio.pages.points import KeptPoints
+from lakefolio.pages.values import column_value, cut, plain
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lakefolio.lake import Lake
-    from lakefolio.model.entries import Entry
 
 __all__ = ["QUESTIONS", "Answers"]
 
 RUNS: Final = 20_000
-ITEMS: Final = 2_000
 KEYS: Final = 200
 CHANGES: Final = 500
-FOLIOS: Final = 2_000
 CODE_CHARS: Final = 50_000
 COMMITS: Final = 100
 COMPARED: Final = 20
 WIDTH: Final = 1_000
-_KEPT_POINTS: Final = 4_000_000
 _LAKES: Final = 8
 
 _RUN_COLUMNS: Final = {
@@ -57,23 +51,6 @@ _RUN_COLUMNS: Final = {
     "output_count": "number",
     "version": "number",
 }
-_ITEM_COLUMNS: Final = {
-    "folio": "text",
-    "item": "text",
-    "kind": "text",
-    "size_bytes": "bytes",
-    "row_count": "number",
-    "version": "number",
-    "committed_at": "time",
-    "author": "text",
-    "tags": "text",
-    "description": "text",
-    "format": "text",
-    "media_type": "text",
-    "storage": "text",
-    "run_id": "text",
-    "archived": "text",
-}
 _AT_ONCE: Final = ("head", "lake", "items", "item", "preview")
 """Questions that are answered without SQL (``items`` if it can be), and so while another is."""
 
@@ -95,7 +72,7 @@ class Answers:
         self._lock = threading.Lock()
         self._querying = threading.RLock()  # DuckDB fails where two threads are the first to scan one Arrow table
         self._past: OrderedDict[str, Lake] = OrderedDict()
-        self._points: OrderedDict[tuple[str, str], dict[str, np.ndarray[Any, Any]]] = OrderedDict()
+        self._points = KeptPoints()
 
     def answer(self, question: str, asked: Mapping[str, str]) -> Any:
         """Return plain values.
@@ -191,7 +168,7 @@ class Answers:
         for name, kind in _RUN_COLUMNS.items():
             values = found.column(name).to_pylist()
             if any(value not in (None, []) for value in values):
-                columns.append({"name": name, "type": kind, "values": [_shown(one) for one in values]})
+                columns.append({"name": name, "type": kind, "values": [column_value(one) for one in values]})
         for group in ("metrics", "params"):
             texts = found.column(group).to_pylist()
             columns += _keyed(group, [json.loads(one) if one else {} for one in texts])
@@ -213,7 +190,7 @@ class Answers:
         span = (_number(asked, "from"), _number(asked, "to"))
         axis = "time" if asked.get("x") == "time" else "step"
         by_metric: dict[str, dict[str, Any]] = {}
-        for run_id, metrics in self._points_of(lake, ids).items():
+        for run_id, metrics in self._points.of(lake, ids).items():
             for name, (steps, times, values) in metrics.items():
                 if asked.get("metric") in (None, "", name):
                     by_metric.setdefault(name, {})[run_id] = (times if axis == "time" else steps, values)
@@ -223,78 +200,11 @@ class Answers:
             if asked.get("metric") or any(len(values) > 1 for _, values in some.values())
         }
 
-    def _points_of(self, lake: Lake, ids: list[str]) -> dict[str, Any]:
-        """Return run -> metric -> (steps, seconds from the run's first point, values)."""
-        version = str(lake.version)  # a run that goes on has more points at the next
-        with self._lock:
-            found = {one: self._points[version, one] for one in ids if (version, one) in self._points}
-        missing = [one for one in dict.fromkeys(ids) if one not in found]
-        if missing:
-            read = _points(lake, missing)
-            with self._lock:
-                for run_id, metrics in read.items():
-                    self._points[version, run_id] = metrics
-                while sum(map(_size, self._points.values())) > _KEPT_POINTS and len(self._points) > len(ids):
-                    self._points.popitem(last=False)
-            found |= read
-        return {one: found[one] for one in dict.fromkeys(ids)}
-
     # -- items -----------------------------------------------------------------------------------------------
 
     def items(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return items as columns.
-
-        Asked with ``q`` (part of a name, description or tag), ``folio``, ``kind``, and ``sort`` (a column; ``-`` before
-        it for falling order).
-        """
-        sort = asked.get("sort") or "-version"
-        if sort.removeprefix("-") not in _ITEM_COLUMNS:
-            hint = nearest(sort, _ITEM_COLUMNS)
-            raise InvalidInputError(f"items have no column {sort!r}", kind="bad-sort", hint=hint)
-        lake = lake.at(lake.version)  # one state for all that is read
-        chosen = asked.get("folio")
-        folios = lake.folios()
-        entries: list[Entry] = []
-        for folio in [chosen] if chosen else folios:
-            if len(entries) > ITEMS:
-                break
-            entries += lake.items(folio)
-        whole = len(entries) <= ITEMS
-        if not whole and (asked.get("q") or asked.get("kind") or asked.get("sort")):
-            with self._querying:
-                return self._found_items(lake, asked, sort)
-        found = sorted(filter(_asked_for(asked), entries), key=lambda one: (one.folio, one.item))
-        if whole:
-            column, falls = sort.removeprefix("-"), sort.startswith("-")
-            found.sort(key=lambda one: _order(getattr(one, column), falls), reverse=falls)
-        values = {name: [getattr(one, name) for one in found[:ITEMS]] for name in _ITEM_COLUMNS}
-        total = len(found) if whole else None
-        counts = Counter(one.folio for one in found) if whole else dict.fromkeys(folios)
-        return _listed(values, total, counts, Counter(one.kind for one in found) if whole else {})
-
-    def _found_items(self, lake: Lake, asked: Mapping[str, str], sort: str) -> Any:
-        """Ask the views, which read every row of a large lake."""
-        wanted, params = ["true"], {}
-        for name in ("folio", "kind"):
-            if asked.get(name):
-                wanted.append(f"{name} = ${name}")
-                params[name] = asked[name]
-        if asked.get("q"):
-            text = "concat_ws(' ', folio, item, kind, description, array_to_string(tags, ' '))"
-            wanted.append(f"contains(lower({text}), lower($q))")
-            params["q"] = asked["q"]
-        where = " and ".join(wanted)
-        order = f"{sort.removeprefix('-')} {'desc' if sort.startswith('-') else 'asc'} nulls last, folio, item"
-        query = f"select {', '.join(_ITEM_COLUMNS)} from items where {where} order by {order} limit {ITEMS}"
-        found = lake.sql(query, params or None).to_arrow_table()
-        grouped = lake.sql(f"select folio, kind, count(*) from items where {where} group by all", params or None)
-        folios: Counter[str] = Counter()
-        kinds: Counter[str] = Counter()
-        for folio, kind, count in grouped.fetchall():
-            folios[folio] += count
-            kinds[kind] += count
-        values = {name: found.column(name).to_pylist() for name in _ITEM_COLUMNS}
-        return _listed(values, kinds.total(), folios, kinds)
+        """Return items as columns; see ``item_list.listed``."""
+        return item_list.listed(lake, asked, self._querying)
 
     def item(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return what is known about an item by itself: facts, and whether it is the newest of its name."""
@@ -422,17 +332,6 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
     raise InvalidInputError(f"{name}={text!r} is not a number", kind="bad-question", hint="write it with digits")
 
 
-def _shown(value: object) -> Any:
-    """Return a value of a column: a number, a text or None; times are milliseconds since 1970, lists one text."""
-    if isinstance(value, datetime):
-        return round(value.timestamp() * 1000)
-    if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    return cell(value)
-
-
 def _keyed(group: str, rows: list[Any]) -> list[dict[str, Any]]:
     """Return a column for each of the keys that most rows have."""
     counts: dict[str, int] = {}
@@ -441,75 +340,7 @@ def _keyed(group: str, rows: list[Any]) -> list[dict[str, Any]]:
             counts[key] = counts.get(key, 0) + 1
     columns = []
     for key in sorted(sorted(counts, key=lambda key: -counts[key])[:KEYS]):
-        values = [_shown(row.get(key)) if isinstance(row, dict) else None for row in rows]
+        values = [column_value(row.get(key)) if isinstance(row, dict) else None for row in rows]
         numbers = any(isinstance(one, int | float) for one in values)
         columns.append({"name": f"{group}.{key}", "type": "number" if numbers else "text", "values": values})
     return columns
-
-
-def _points(lake: Lake, ids: list[str]) -> dict[str, Any]:
-    """Read the points of some runs; see :meth:`Answers._points_of`."""
-    import numpy as np
-
-    points = lake.sql(
-        "select (list_position($ids, run_id) - 1)::integer as run, name, step::double as step, value, "
-        "epoch_us(logged_at) as at from metrics where run_id in (select unnest($ids)) "
-        "order by run, name, batch, ordinal",
-        {"ids": ids},
-    ).to_arrow_table()
-    names = points.column("name").combine_chunks().dictionary_encode()
-    runs, codes = points.column("run").to_numpy(), names.indices.to_numpy()
-    steps, values, at = (points.column(name).to_numpy().astype(np.float64) for name in ("step", "value", "at"))
-    found: dict[str, Any] = {one: {} for one in ids}
-    if not len(runs):
-        return found
-    begins = np.flatnonzero((np.diff(runs, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0))
-    first = {int(run): float(at[runs == run].min()) for run in np.unique(runs)}
-    for begin, end in zip(begins, [*begins[1:], len(runs)], strict=True):
-        run, own = int(runs[begin]), steps[begin:end]
-        own = np.where(np.isnan(own), np.arange(end - begin), own)
-        name = names.dictionary[int(codes[begin])].as_py()
-        found[ids[run]][name] = (own, (at[begin:end] - first[run]) / 1e6, values[begin:end])
-    return found
-
-
-def _asked_for(asked: Mapping[str, str]) -> Callable[[Entry], bool]:
-    kind, text = asked.get("kind"), (asked.get("q") or "").lower()
-
-    def wanted(one: Entry) -> bool:
-        if kind and one.kind != kind:
-            return False
-        return not text or text in " ".join([one.folio, one.item, one.kind, one.description or "", *one.tags]).lower()
-
-    return wanted
-
-
-def _order(value: object, falls: bool) -> Any:
-    """Return what a value of a column is sorted by; rows without one come last either way."""
-    if isinstance(value, tuple):
-        value = ", ".join(value)
-    return (value is not None) == falls, 0 if value is None else value
-
-
-def _listed(
-    values: Mapping[str, list[Any]],
-    total: int | None,
-    folios: Mapping[str, int | None],
-    kinds: Mapping[str, int | None],
-) -> dict[str, Any]:
-    """Return items as a page gets them; ``total`` is None where nobody counted."""
-    columns = [
-        {"name": name, "type": kind, "values": [_shown(one) for one in values[name]]}
-        for name, kind in _ITEM_COLUMNS.items()
-    ]
-    return {
-        "columns": columns,
-        "rows": len(columns[0]["values"]),
-        "total": total,
-        "folios": sorted(folios.items())[:FOLIOS],
-        "kinds": sorted(kinds.items()),
-    }
-
-
-def _size(points: Mapping[str, Any]) -> int:
-    return sum(len(values) for _, _, values in points.values())

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lakefolio.render.text import format_bytes
 
-__all__ = ["as_json", "cell", "cut", "data_uri", "plain"]
+__all__ = ["as_json", "cell", "column_value", "cut", "data_uri", "plain"]
 
 _EXACT: Final = 2**53
 _DEPTH: Final = 40
@@ -55,6 +55,17 @@ def cell(value: object) -> Any:
     if isinstance(found, list | dict):
         return cut(json.dumps(found, ensure_ascii=False))
     return found
+
+
+def column_value(value: object) -> Any:
+    """Return a value of a column: a number, a text or None; times are milliseconds since 1970, lists one text."""
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return cell(value)
 
 
 def cut(text: str, chars: int = CELL_CHARS) -> str:

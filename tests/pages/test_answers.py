@@ -81,7 +81,7 @@ def test_a_long_list_of_items_begins_at_once_and_is_searched_by_the_views(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = asked(answers, "items", q="a", sort="size_bytes")
-    monkeypatch.setattr("lakefolio.pages.answers.ITEMS", 3)
+    monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", 3)
     first = asked(answers, "items")
     assert (first["rows"], first["total"], len(first["folios"])) == (3, None, 5)
     assert column(first, "folio") == sorted(column(first, "folio"))
