@@ -173,9 +173,9 @@ def test_a_parameter_is_a_column_that_tells_its_values_exactly(lake, values, kin
 
 
 def test_seeds_are_exact_however_many_runs_there_are(lake, monkeypatch):
-    from lakefolio.views import engine
+    from lakefolio.views import bound_views
 
-    monkeypatch.setattr(engine, "_MANY_CHANGES", 0)
+    monkeypatch.setattr(bound_views, "_MANY_CHANGES", 0)
     for number, seed in enumerate([2**64 - 1, 7]):
         lake.create_run(run_id=f"r{number}", params={"seed": seed}, status="done")
         assert lake.sql("select seed from runs order by run_id").fetchall()[number] == (seed,)

@@ -14,9 +14,9 @@ from sql.lake_tables import Rows, empty_tables, small_lake
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.views import engine
-from lakefolio.views import engine as views_module
-from lakefolio.views.engine import RUN_COLUMNS_LIMIT, Views, connect, query
+from lakefolio.views import bound_views, polars_scan
+from lakefolio.views.engine import Views
+from lakefolio.views.run_columns import RUN_COLUMNS_LIMIT
 from lakefolio.views.view_files import parse_view
 
 
@@ -209,8 +209,8 @@ def test_python_variables_are_not_tables(views, tables):
 
 def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypatch):
     opened = []
-    real = views_module.open_tables
-    monkeypatch.setattr(views_module, "open_tables", lambda *given, **named: opened.append(1) or real(*given, **named))
+    real = bound_views.open_tables
+    monkeypatch.setattr(bound_views, "open_tables", lambda *given, **named: opened.append(1) or real(*given, **named))
     for _ in range(3):
         views.query(tables, "select * from items").fetchall()
         views.query(dict(tables), "select * from commits").fetchall()
@@ -236,14 +236,14 @@ def test_threads_share_a_binding(tables):
     assert len(found) == len(shared.names())
 
 
-def test_a_connection_of_ones_own_may_do_more(tables, tmp_path):
+def test_a_connection_of_ones_own_may_do_more(views, tables, tmp_path):
     (tmp_path / "x.csv").write_text("folio,owner\na,ada\n")
-    connection = connect(tables)
+    connection = views.connect(tables)
     connection.execute(f"create table owners as from read_csv('{tmp_path / 'x.csv'}')")
     found = connection.execute("select distinct owner from items join owners using (folio)").fetchall()
     assert found == [("ada",)]
     assert connection.execute("select current_setting('autoinstall_known_extensions')").fetchall() == [(False,)]
-    assert query(tables, "select count(*) from items").fetchall() == [(3,)]
+    assert views.query(tables, "select count(*) from items").fetchall() == [(3,)]
 
 
 def test_names_are_the_public_ones_of_the_contract(views):
@@ -304,7 +304,7 @@ def scan(table: pa.Table) -> pl.LazyFrame:
     def batches(columns, limit, rows):
         return iter(table.select(columns).slice(0, limit).to_batches(max_chunksize=rows))
 
-    return engine.scan(batches, table.schema)
+    return polars_scan.scan(batches, table.schema)
 
 
 def test_scan_pushes_filters_columns_and_limits_into_the_scan(tables):

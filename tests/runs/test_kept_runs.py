@@ -10,7 +10,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.model.state import State
-from lakefolio.views import engine, runs_cache
+from lakefolio.views import bound_views, runs_cache
 from lakefolio.views.engine import Views
 
 _ALL = "select * from runs order by run_id"
@@ -26,8 +26,8 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(found.rows.num_rows)
         return found
 
-    monkeypatch.setattr(engine, "_MANY_CHANGES", 0)
-    monkeypatch.setattr(engine, "gathered", gather)
+    monkeypatch.setattr(bound_views, "_MANY_CHANGES", 0)
+    monkeypatch.setattr(bound_views, "gathered", gather)
     monkeypatch.setattr(runs_cache, "_LARGE_PART", 1)
     return counts
 
@@ -40,7 +40,7 @@ def answers(lake: lf.Lake) -> tuple[list[tuple[str, str]], list[Any]]:
 def anew(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, str]], list[Any]]:
     """Ask the views themselves, without anything kept."""
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "_MANY_CHANGES", 10**9)
+        patched.setattr(bound_views, "_MANY_CHANGES", 10**9)
         fresh = Views()
         found = fresh.query(lake._session.tables(), _ALL)
         return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()

@@ -1,0 +1,184 @@
+"""The views over one state of a lake's tables: a locked connection in which each view is made when it is first read.
+
+Making a view costs about a millisecond and there are dozens, while a query reads two or three.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
+from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
+from lakefolio.views.cage import Limits, rows_of_view
+from lakefolio.views.item_tables import ItemContent, ItemTables
+from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
+from lakefolio.views.run_columns import run_columns
+from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
+from lakefolio.views.view_files import View, load_model_views, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import duckdb
+
+__all__ = ["CORE", "BoundViews", "run_changes"]
+
+CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
+_MEMORY_BYTES = 512 << 20
+"""What the SQL of a lake may hold; what takes more is spilled to a temporary folder."""
+_MANY_CHANGES = 60
+"""From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
+_REPLACED = "replaced_heads"
+"""The view of a model whose rows are computed once: they are few, and read by every query."""
+_MODELS = ("entries_model", "manifests_since")
+"""The relations of a read model, beside the journal: its rows, and those of the journal that it does not hold yet."""
+
+
+class BoundViews:
+    """A locked connection over one state of the tables. Safe to share between threads.
+
+    Attributes:
+        tables: The tables that every lake has; held, so that no other object gets their ids.
+        connection: The connection; queries run on cursors of it.
+        runs: The rows of the view ``runs``, kept where runs have many changes.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[View],
+        tables: Mapping[str, Rows],
+        lost: frozenset[str],
+        given: Sequence[View],
+        limits: Limits,
+        *,
+        logs: bool,
+    ) -> None:
+        self.tables = tuple(tables[name] for name in CORE)
+        names = [*CORE, *(name for name in _MODELS if name in tables), *(LOG_SCHEMAS if logs else ())]
+        self._relations = {name: tables[name] for name in names}
+        self._bound: set[str] = set()
+        self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
+        self.connection = open_tables({}, (), memory_bytes=_MEMORY_BYTES)
+        if lost:
+            name_lost(self.connection, lost)
+        lock(
+            self.connection,
+            (path for one in self._relations.values() if isinstance(one, FileScan) for path in one.paths),
+        )
+        models = load_model_views() if _MODELS[0] in self._relations else {}
+        own = {view.name for view in files}
+        helpers = [models[name] for name in (_REPLACED, *sorted(models.keys() - own - {_REPLACED})) if name in models]
+        self._files = [*helpers, *(models.get(view.name, view) for view in files)]
+        self._given = {view.name.lower(): view for view in given}
+        self._limits = limits
+        self._is_any_lost = bool(lost)
+        self._known = {view.name for view in self._files}
+        self._made: set[str] = set()
+        self._lock = threading.Lock()
+        self._items = ItemTables(self.connection)
+        self._caged = threading.Lock()  # of the thread that lets a view file run
+        self._keys: list[tuple[str, str]] | None = None
+        self.runs: KeptRuns | None = None
+
+    def require(self, names: Iterable[str], *, shallow: bool = False) -> None:
+        """Make these views, in lower case, and those they read.
+
+        Args:
+            names: The views.
+            shallow: Whether no text in what they read may be nested too deep.
+
+        Raises:
+            InvalidInputError: kinds ``bad-view`` and ``view-limit``, for view files of others among them.
+        """
+        read = set(names)
+        with self._lock:
+            for view in reversed(self._files):
+                if view.name in read:
+                    read |= view.reads
+            wanted = self._known & read
+            for name in self._relations.keys() & read:
+                self._bind(name, shallow=shallow)
+            missing = [view for view in self._files if view.name in wanted - self._made]
+            if self._keys is None and any("metrics" in view.words for view in missing):
+                self._keys = self._find_keys()
+            for view in missing:
+                if view.name == _REPLACED:
+                    self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
+                elif view.name == "runs" and self.runs is not None:
+                    self.runs.make(self.connection, view, lost=self._is_any_lost)
+                else:
+                    make_view(self.connection, view, self._keys or [], lost=self._is_any_lost)
+                self._made.add(view.name)
+        for name in self._given.keys() & read:
+            self._require_given(name)
+
+    def _bind(self, name: str, *, shallow: bool) -> None:
+        rows = self._relations[name]
+        if name in self._bound:
+            if isinstance(rows, FileScan):
+                rows.hold()
+        else:
+            bind(self.connection, name, rows)
+            self._bound.add(name)
+        if shallow and isinstance(rows, FileScan) and name not in self._shallow:
+            bind_shallow(self.connection, name, rows)
+            self._shallow.add(name)
+
+    def _require_given(self, name: str) -> None:
+        """Let a view file run, once, and bind its rows."""
+        with self._caged:
+            if name in self._made:
+                return
+            view, relations = self._given[name], [*self._known, *CORE, *LOG_SCHEMAS]
+            rows = rows_of_view(view, self._given.values(), relations, self._all_of, self._limits)
+            with self._lock:
+                rows.bind(self.connection, view.name)
+                self._made.add(name)
+
+    def _all_of(self, relation: str) -> duckdb.DuckDBPyRelation:
+        self.require([relation])
+        return self.connection.cursor().sql(f"from {quoted(relation)}")
+
+    def _find_keys(self) -> list[tuple[str, str]]:
+        """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
+        changes = run_changes(self.connection)
+        if not changes:
+            return []
+        if changes <= _MANY_CHANGES:
+            return run_columns(count_keys(self.connection, self._files))
+        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self.connection)]
+        newest = max(before, key=lambda one: one.last, default=None)
+        found = None if newest is None else renewed(newest, self.connection, self._files)
+        self.runs = gathered(self.connection, self._files) if found is None else found
+        _bindings.add(self)
+        return run_columns(self.runs.counts)
+
+    def fits(self, entries: Mapping[str, str]) -> bool:
+        """Say whether no item is bound as another entry than these."""
+        return self._items.fit(entries)
+
+    def require_items(self, rows: Mapping[str, ItemContent], *, shallow: bool) -> None:
+        """Make items relations, by their references; ``shallow``: with texts that any function can take."""
+        for name, (entry, load) in rows.items():
+            with self._lock:
+                self._items.bind(name, entry, load, shallow=shallow)
+
+    def is_given(self, names: Iterable[str]) -> bool:
+        """Say whether a view file of others is among these views."""
+        return not self._given.keys().isdisjoint(names)
+
+    def require_all(self) -> None:
+        """Make all views of the library."""
+        self.require({*self._known, *LOG_SCHEMAS})
+
+
+_bindings: weakref.WeakSet[BoundViews] = weakref.WeakSet()
+"""Those that keep runs: what one has, the next version's begins with, whichever views it is of."""
+
+
+def run_changes(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many rows of the journal are about runs."""
+    found = connection.execute("select count(*) from manifests where op = 'run'").fetchone()
+    return int(found[0]) if found else 0
