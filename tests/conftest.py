@@ -12,6 +12,7 @@ pytest_plugins = ["lakefolio.testing.fixtures"]
 
 SLOW = {
     "cli/test_cli_process.py",
+    "cli/test_shells.py",
     "cli/test_cli_streams.py::test_a_stream_that_takes_nothing",
     "faults/test_check_beside_writers.py",
     "faults/test_commit_faults.py",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.naming import named
+from lakefolio.cli.naming import files, items, named, tags
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.process.notice import LakefolioWarning, notice
@@ -38,8 +38,8 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 
 
 @command(example='lakefolio add experiments/clf:scores scores.csv --description "Scores of the first run" --tag draft')
-@click.argument("ref")
-@click.argument("path")
+@click.argument("ref", shell_complete=items)
+@click.argument("path", shell_complete=files)
 @click.option(
     "--as",
     "kind",
@@ -59,12 +59,15 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 @click.option("--encoding", metavar="NAME", help="Of a CSV file: its encoding, such as latin-1; UTF-8 by default.")
 @click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file: what stands between cells; a comma by default.")
 @click.option("--description", metavar="TEXT", help="One sentence on what it is.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
+)
 @click.option(
     "--input",
     "inputs",
     multiple=True,
     metavar="REF",
+    shell_complete=items,
     help="What it was made from: [FOLIO:]NAME[@VERSION] or a URI; repeatable.",
 )
 @click.option(

@@ -12,6 +12,7 @@ from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from lakefolio.cli.output import Output
 from lakefolio.errors import LakeNotFoundError, nearest
@@ -60,6 +61,11 @@ class App:
         with self._hints():
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
+
+    def spare_imports(self) -> None:
+        """Let no import be made that only the content of items needs."""
+        if self.own_process:
+            sys.meta_path.insert(0, _WithoutPandas())
 
     def line(self, *args: str) -> str:
         """Return a command line that works for the same lake, to be copied."""
@@ -131,8 +137,8 @@ class Command(Shared):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
-        if self.light and ctx.ensure_object(App).own_process:
-            sys.meta_path.insert(0, _WithoutPandas())
+        if self.light:
+            ctx.ensure_object(App).spare_imports()
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -156,6 +162,13 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
         setattr(ctx.ensure_object(App), param.name or "", value)
 
 
+def _whens(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete versions and snapshots."""
+    from lakefolio.cli.naming import whens
+
+    return whens(ctx, param, typed)
+
+
 def shared_options(function: F) -> F:
     """Give a command the options that all commands take."""
     for option in (
@@ -165,6 +178,7 @@ def shared_options(function: F) -> F:
         click.option(
             "--at",
             metavar="WHEN",
+            shell_complete=_whens,
             help="Read the lake as of a version (17, -1 is the one before), a time ('2026-11-25 21:27', yesterday, "
             "'2 days ago'; local unless it names a zone) or a snapshot.",
             expose_value=False,
@@ -174,6 +188,7 @@ def shared_options(function: F) -> F:
             "--lake",
             "lake_uri",
             metavar="URI",
+            shell_complete=lambda ctx, param, typed: [CompletionItem(typed, "dir")],
             help="The lake; else LAKEFOLIO_LAKE, else the one configured, else ./lake.",
             expose_value=False,
             callback=_keep,

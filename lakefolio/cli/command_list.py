@@ -12,7 +12,7 @@ GROUPS: Final = {
         "demo": "Run the main job on real data: store, join, train, break, recover.",
         "config": "Show each setting, its value and where that was said.",
         "help": "Print a page of the documentation, or list the pages.",
-        "completion": "Print the script that makes a shell complete commands and names.",
+        "completion": "Print the script that lets a shell complete items and tags.",
     },
     "Items": {
         "ls": "List folios, or the items of one.",

@@ -6,7 +6,7 @@ import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import datasets as complete
-from lakefolio.cli.naming import items
+from lakefolio.cli.naming import items, tags
 from lakefolio.cli.query import found_items
 from lakefolio.render.text import counted, format_bytes
 
@@ -69,7 +69,9 @@ def show(app: App, name: str) -> None:
 @click.argument("name")
 @click.argument("refs", metavar="FOLIO:NAME[@VERSION]...", nargs=-1, required=True, shell_complete=items)
 @click.option("--description", metavar="TEXT", help="One sentence on what it is.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a dataset of that name; its old state stays in the history.")
 def create(
     app: App, name: str, refs: tuple[str, ...], description: str | None, tags: tuple[str, ...], overwrite: bool

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import files, folios
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
@@ -21,19 +22,28 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @command(example="lakefolio export --html lake.html")
-@click.argument("folio", required=False)
+@click.argument("folio", required=False, shell_complete=folios)
 @click.option(
     "--html",
     "target",
     metavar="FILE",
+    shell_complete=files,
     help="The page of the lake as one file: a path, or an address: s3://bucket/site/index.html, or s3://bucket/site/ "
     "for index.html there.",
 )
-@click.option("--croissant", metavar="DIR", help="FOLIO's files with croissant.json, for tools of machine learning.")
-@click.option("--ro-crate", metavar="DIR", help="FOLIO's files with ro-crate-metadata.json, for archives.")
+@click.option(
+    "--croissant",
+    metavar="DIR",
+    shell_complete=files,
+    help="FOLIO's files with croissant.json, for tools of machine learning.",
+)
+@click.option(
+    "--ro-crate", metavar="DIR", shell_complete=files, help="FOLIO's files with ro-crate-metadata.json, for archives."
+)
 @click.option(
     "--openlineage",
     metavar="FILE|URL",
+    shell_complete=files,
     help="Lineage of FOLIO, or of all, as events: a file, - for stdout, or a catalogue (http://localhost:5000).",
 )
 @click.option("--title", metavar="TEXT", help="What FOLIO is called where it is published.")

@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.command_list import COMMANDS
@@ -19,7 +20,7 @@ _SPECIFICATIONS: Final = {"format": "FORMAT.md", "design": "DESIGN.md"}
 
 
 @command(example="lakefolio help mlflow", light=True)
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=lambda ctx, param, typed: _topics(typed))
 @click.pass_context
 def help(ctx: click.Context, app: App, topic: str | None) -> None:
     """Print a page of the documentation, or list the pages.
@@ -61,6 +62,11 @@ def _pages() -> dict[str, Traversable]:
     return {name: found[name] for name in sorted(found)} | {
         name: package.joinpath(file) for name, file in _SPECIFICATIONS.items()
     }
+
+
+def _topics(typed: str) -> list[CompletionItem]:
+    """Complete pages, then commands."""
+    return [CompletionItem(name) for name in [*_pages(), *COMMANDS] if name.startswith(typed)]
 
 
 def _title(page: Traversable) -> str:

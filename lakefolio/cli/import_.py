@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import files, folios
 from lakefolio.errors import InvalidInputError
 from lakefolio.interop.importing import KINDS, import_from
 
@@ -15,11 +16,15 @@ _OPTIONS = {"as_files": "folder", "artifacts": "mlflow", "references": "datafoli
 
 @command("import", example="lakefolio import folder . --folio archive --dry-run")
 @click.argument("kind", type=click.Choice(list(KINDS)))
-@click.argument("source")
-@click.option("--folio", metavar="FOLIO", help="Where items go; by default what the source is called.")
+@click.argument("source", shell_complete=files)
+@click.option(
+    "--folio", metavar="FOLIO", shell_complete=folios, help="Where items go; by default what the source is called."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--as-files", is_flag=True, help="folder: keep Parquet files as they are instead of as tables.")
-@click.option("--artifacts", metavar="DIR", help="mlflow: also read artifacts that lie below this folder.")
+@click.option(
+    "--artifacts", metavar="DIR", shell_complete=files, help="mlflow: also read artifacts that lie below this folder."
+)
 @click.option(
     "--references",
     is_flag=True,

@@ -7,13 +7,14 @@ from contextlib import suppress
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import files
 from lakefolio.errors import LakeNotFoundError
 
 __all__ = ["init"]
 
 
 @command(example="lakefolio init ./lake", light=True)
-@click.argument("uri", required=False)
+@click.argument("uri", required=False, shell_complete=files)
 def init(app: App, uri: str | None) -> None:
     """Create a lake.
 

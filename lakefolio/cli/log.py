@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import folios
 
 __all__ = ["log"]
 
 
 @command(example="lakefolio log -n 5", light=True)
 @click.option("-n", "--limit", type=click.IntRange(0), default=20, show_default=True, help="How many; 0 for all.")
-@click.option("--folio", metavar="FOLIO", help="Only commits that changed this folio.")
+@click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only commits that changed this folio.")
 def log(app: App, limit: int, folio: str | None) -> None:
     """List commits, newest first.
 

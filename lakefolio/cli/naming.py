@@ -1,28 +1,119 @@
-"""Completing what users name: items, folios, runs, organisations. A shell that completes shows no errors."""
+"""Completing what users name: items, versions, tags, folios, runs. A shell that completes shows no errors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from lakefolio.cli.app import App
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import parse_ref
+from lakefolio.format.times import shown_time
 
-__all__ = ["datasets", "folders", "items", "named", "runs"]
+__all__ = ["datasets", "files", "folders", "folios", "items", "named", "runs", "snapshots", "tags", "whens"]
 
 _LIMIT = 200
+_LOOKED_AT = 20_000
 
 
 def items(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete ``folio:item``: folios first, then the items of the folio that was typed."""
+    """Complete ``folio:item@version``: folios first, then the items of the folio, then versions and snapshots."""
     lake = _lake(context)
     if lake is None:
         return []
-    folio, colon, _ = typed.partition(":")
-    names = [f"{folio}:{one.item}" for one in lake.items(folio, archived=False)] if colon else lake.folios()
-    return _beginning(names, typed)
+    folio, colon, rest = typed.partition(":")
+    if not colon:
+        return _beginning([CompletionItem(f"{name}:", "open") for name in lake.folios()], typed)
+    item, at, _ = rest.rpartition("@")
+    if at:
+        return _beginning(_versions(lake, folio, item), typed)
+    entries = lake.items(folio, archived=False)
+    return _beginning(
+        [CompletionItem(f"{folio}:{one.item}", help=one.description or one.kind) for one in entries], typed
+    )
+
+
+def _versions(lake: Any, folio: str, item: str) -> list[CompletionItem]:
+    """Return an item with each of its versions, newest first, and with each snapshot of the lake or its folio."""
+    ref = f"{folio}:{item}"
+    try:
+        events = lake.history(ref)
+    except LakefolioError:
+        return []
+    taken = [one for one in lake.snapshots() if one.folio in (None, folio)]
+    return [
+        *(
+            CompletionItem(f"{ref}@{one.version}", help=f"{one.reason or one.op} {shown_time(one.committed_at)}")
+            for one in events
+        ),
+        *(CompletionItem(f"{ref}@{one.name}", help=_described(one)) for one in taken),
+    ]
+
+
+def _described(snapshot: Any) -> str:
+    return f"snapshot of {snapshot.target_version}" + (f": {snapshot.message}" if snapshot.message else "")
+
+
+def whens(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete snapshots and the newest versions, with what each commit changed."""
+    lake = _lake(context)
+    if lake is None:
+        return []
+    commits = lake.log(_LIMIT // 4)
+    named = {one.name: CompletionItem(one.name, help=_described(one)) for one in lake.snapshots()}
+    versions = [
+        CompletionItem(str(one.version), help=f"{shown_time(one.committed_at)} {one.message or ''}") for one in commits
+    ]
+    return _beginning([*named.values(), *versions], typed)
+
+
+def snapshots(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete names of snapshots."""
+    lake = _lake(context)
+    return (
+        []
+        if lake is None
+        else _beginning([CompletionItem(one.name, help=_described(one)) for one in lake.snapshots()], typed)
+    )
+
+
+def folios(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete folios."""
+    lake = _lake(context)
+    return [] if lake is None else _beginning(map(CompletionItem, lake.folios()), typed)
+
+
+def tags(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete tags: of the item that the line names, else of the first items of the lake."""
+    lake = _lake(context)
+    if lake is None:
+        return []
+    found: dict[str, None] = {}
+    try:
+        ref = context.params.get("ref")
+        entries = _first_items(lake) if ref is None or param.name == "tags" else [lake.item(ref)]
+    except LakefolioError:
+        return []
+    for one in entries:
+        found.update(dict.fromkeys(one.tags))
+    return _beginning(map(CompletionItem, sorted(found)), typed)
+
+
+def _first_items(lake: Any) -> list[Any]:
+    entries: list[Any] = []
+    for folio in lake.folios():
+        if len(entries) > _LOOKED_AT:
+            break
+        entries += lake.items(folio)
+    return entries
+
+
+def files(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Let the shell complete files and folders."""
+    return [CompletionItem(typed, "file")]
 
 
 def folders(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -39,19 +130,23 @@ def folders(context: click.Context, param: click.Parameter, typed: str) -> list[
         names = [f"{above}/{one}" if above else one for one in lake.browse(above)]
     except LakefolioError:
         names = []
-    return _beginning([*lake.folios(), *names], typed)
+    return _beginning(map(CompletionItem, [*lake.folios(), *names]), typed)
 
 
 def runs(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete run ids."""
     lake = _lake(context)
-    return [] if lake is None else _beginning([run.run_id for run in lake.runs(limit=_LIMIT)], typed)
+    return (
+        []
+        if lake is None
+        else _beginning([CompletionItem(run.run_id, help=run.name) for run in lake.runs(limit=_LIMIT)], typed)
+    )
 
 
 def datasets(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete names of datasets."""
     lake = _lake(context)
-    return [] if lake is None else _beginning([one["name"] for one in lake.datasets()], typed)
+    return [] if lake is None else _beginning([CompletionItem(one["name"]) for one in lake.datasets()], typed)
 
 
 def named(ref: str, *, version: bool = False) -> tuple[str, str]:
@@ -68,14 +163,16 @@ def named(ref: str, *, version: bool = False) -> tuple[str, str]:
 
 
 def _lake(context: click.Context) -> Any:
-    from lakefolio.lake import open_lake
-
+    """Open the lake of the line; None where there is none."""
+    app = context.ensure_object(App)
+    app.spare_imports()
     try:
-        return open_lake(getattr(context.find_object(object), "lake_uri", None), create=False, read_only=True)
+        return app.open()
     except (LakefolioError, OSError):
         return None
 
 
-def _beginning(names: list[str], typed: str) -> list[CompletionItem]:
-    plain = [name for name in dict.fromkeys(names) if name.startswith(typed) and name.isprintable()]
-    return [CompletionItem(name) for name in plain[:_LIMIT]]
+def _beginning(found: Iterable[CompletionItem], typed: str) -> list[CompletionItem]:
+    """Return what begins as was typed, each once."""
+    fitting = {one.value: one for one in found if one.value.startswith(typed) and one.value.isprintable()}
+    return list(fitting.values())[:_LIMIT]

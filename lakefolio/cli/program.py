@@ -197,5 +197,9 @@ def main() -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    if "_LAKEFOLIO_COMPLETE" in os.environ:
+        from lakefolio.cli.shells import teach_shells
+
+        teach_shells()
     cli(prog_name="lakefolio", obj=App(own_process=True))
     raise AssertionError

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.naming import folios, tags
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 
@@ -18,10 +19,17 @@ _FACT: Final = re.compile(r"([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*)", re.DOTALL)
 
 
 @command(example="lakefolio query --type table --metadata 'quality_score>=0.9' --order-by -created_at", light=True)
-@click.option("--folio", metavar="FOLIO", help="In this folio.")
+@click.option("--folio", metavar="FOLIO", shell_complete=folios, help="In this folio.")
 @click.option("--name", metavar="NAME", help="Of this name.")
 @click.option("--type", "kind", metavar="TYPE", help="Of this kind, or of this metadata 'type'.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="With this tag; repeatable, all must be there.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    shell_complete=tags,
+    help="With this tag; repeatable, all must be there.",
+)
 @click.option("--source", metavar="SOURCE", help="From this source: what metadata says, an address, or an input.")
 @click.option(
     "--metadata",

@@ -6,18 +6,20 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.confirming import asked, confirmed
+from lakefolio.cli.naming import folios, items, whens
 
 __all__ = ["restore"]
 
 
 @command(example="lakefolio restore paper-v1 --folio experiments/clf --yes", light=True, whens=True)
-@click.argument("when", metavar="WHEN")
-@click.option("--folio", metavar="FOLIO", help="Only this folio.")
+@click.argument("when", metavar="WHEN", shell_complete=whens)
+@click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only this folio.")
 @click.option(
     "--item",
     "items",
     multiple=True,
     metavar="NAME",
+    shell_complete=items,
     help="Only this item: FOLIO:NAME, or NAME with --folio; repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, UnknownCommand, command, shared_options
+from lakefolio.cli.naming import folios, snapshots, tags
 from lakefolio.format.times import shown_time
 
 __all__ = ["snapshot"]
@@ -36,9 +37,13 @@ def snapshot() -> None:
 
 @command(example='lakefolio snapshot create paper-v1 --message "as submitted"', light=True)
 @click.argument("name")
-@click.option("--folio", metavar="FOLIO", help="Name it among this folio's snapshots, not the lake's.")
+@click.option(
+    "--folio", metavar="FOLIO", shell_complete=folios, help="Name it among this folio's snapshots, not the lake's."
+)
 @click.option("-m", "--message", metavar="TEXT", help="Why it is taken.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
+)
 def create(app: App, name: str, folio: str | None, message: str | None, tags: tuple[str, ...]) -> None:
     """Take a snapshot.
 
@@ -51,7 +56,7 @@ def create(app: App, name: str, folio: str | None, message: str | None, tags: tu
 
 
 @command(example="lakefolio snapshot list", light=True)
-@click.option("--folio", metavar="FOLIO", help="Only this folio's.")
+@click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only this folio's.")
 def list_(app: App, folio: str | None) -> None:
     """List snapshots, oldest first."""
     found = app.open().snapshots(folio)
@@ -76,8 +81,10 @@ def list_(app: App, folio: str | None) -> None:
 
 
 @command(example="lakefolio snapshot drop paper-v1", light=True)
-@click.argument("name")
-@click.option("--folio", metavar="FOLIO", help="The folio it was taken of, if it was taken of one.")
+@click.argument("name", shell_complete=snapshots)
+@click.option(
+    "--folio", metavar="FOLIO", shell_complete=folios, help="The folio it was taken of, if it was taken of one."
+)
 def drop(app: App, name: str, folio: str | None) -> None:
     """Give up a snapshot's name.
 

@@ -102,17 +102,15 @@ def test_settings_are_shown_with_where_they_were_said(place: str, run: Any, said
 
 
 def completed(line: str, place: str) -> list[str]:
-    words = line.split(" ")
     environment = os.environ | {
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-        "_LAKEFOLIO_COMPLETE": "bash_complete",
+        "COMP_LINE": line,
+        "_LAKEFOLIO_COMPLETE": "zsh_complete",
         "LAKEFOLIO_LAKE": place,
     }
     code = "from lakefolio.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    return [one.partition(",")[2] for one in done.stdout.split()]
+    return [one.split("\t")[1] for one in done.stdout.splitlines() if one]
 
 
 def test_names_complete(place: str) -> None:
