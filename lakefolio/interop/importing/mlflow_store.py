@@ -203,7 +203,7 @@ class _Store:
 
     def _told(self, lake: Lake, run: Any, experiment: str, local: Path | None) -> RecordedRun:
         from lakefolio.interop.mlflow.fields import time_of_ms
-        from lakefolio.interop.mlflow.runs import facts_of
+        from lakefolio.interop.mlflow.run_entities import facts_of
 
         info, (words, facts) = run.info, facts_of(run)
         parent = run.data.tags.get("mlflow.parentRunId")

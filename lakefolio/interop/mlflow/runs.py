@@ -20,43 +20,27 @@ from threading import Lock
 from typing import Any, Final
 
 from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
     LifecycleStage,
-    LoggedModelInput,
-    LoggedModelOutput,
     Metric,
-    Param,
-    RunData,
     RunInfo,
-    RunInputs,
-    RunOutputs,
-    RunStatus,
-    RunTag,
 )
 from mlflow.entities import Run as MlflowRun
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
 
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
-from lakefolio.format import json_decode
-from lakefolio.format.times import parse_time
 from lakefolio.interop.addresses import SCHEME as LAKE
 from lakefolio.interop.addresses import Address
-from lakefolio.interop.mlflow.fields import absent, after, invalid, millis, time_of_ms, under
+from lakefolio.interop.mlflow.fields import absent, invalid, millis, time_of_ms, under
 from lakefolio.interop.mlflow.places import lake_of
+from lakefolio.interop.mlflow.run_entities import MARK, entity_of, inputs_of, one_line, typed, value_of
 from lakefolio.interop.names import quoted
 from lakefolio.lake import Lake
 from lakefolio.redaction import MASK
 from lakefolio.runs.run import Run
 
-__all__ = ["Runs", "facts_of", "status_name"]
+__all__ = ["Runs"]
 
-_STATUS: Final = {"running": "RUNNING", "done": "FINISHED", "failed": "FAILED", "lost": "KILLED"}
 _ENDED: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
-_MARK: Final = "mlflow.experiment_id"
 _FACTS: Final = """
 select subject_id, key, value from current_metadata where subject_kind = 'run' and subject_id in (
     select subject_id from current_metadata
@@ -103,7 +87,7 @@ class Runs:
             known = self._lake.get_run(run_id)
         except (NotFoundError, InvalidInputError):
             known = None
-        if known is None or _MARK not in known.metadata:
+        if known is None or MARK not in known.metadata:
             raise absent(f"Run '{run_id}' not found")
         own = {"name": known.name, "status": known.status, "metrics": known.metrics}
         times = {"started_at": known.started_at, "ended_at": known.ended_at}
@@ -117,7 +101,7 @@ class Runs:
             return []
         facts: dict[str, dict[str, Any]] = {}
         for run_id, key, text in self._lake.sql(_FACTS, {"experiments": wanted}).fetchall():
-            facts.setdefault(run_id, {})[key] = _value(text)
+            facts.setdefault(run_id, {})[key] = value_of(text)
         for run_id, known in facts.items():
             if known.get("status") == "running":
                 known["status"] = self._lake.get_run(run_id).status
@@ -126,7 +110,7 @@ class Runs:
 
     def _run(self, run_id: str, facts: dict[str, Any], metrics: Sequence[Metric]) -> MlflowRun:
         facts.setdefault("mlflow.artifact_uri", self._location_of(run_id))
-        return _run(run_id, facts, metrics)
+        return entity_of(run_id, facts, metrics)
 
     def _latest(self, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
         """Return the last point of each metric: of the highest step, then time, then value, as MLflow has it."""
@@ -161,15 +145,15 @@ class Runs:
         tagged = under("tags.", tags)
         parent = tagged.get(f"tags.{MLFLOW_PARENT_RUN_ID}")
         facts = {
-            _MARK: experiment.experiment_id,
+            MARK: experiment.experiment_id,
             "mlflow.user_id": user or tagged.get(f"tags.{MLFLOW_USER}") or "",
             "mlflow.lifecycle_stage": LifecycleStage.ACTIVE,
             "mlflow.artifact_uri": artifact_uri,
         }
         run = self._lake.create_run(
             run_id,
-            name=_line(name),
-            project=_line(experiment.name),
+            name=one_line(name),
+            project=one_line(experiment.name),
             started_at=None if start_time is None else time_of_ms(start_time),
             parent=parent if parent and self._is_run(parent) else None,
             metadata={key: value for key, value in (facts | tagged).items() if value is not None},
@@ -232,7 +216,7 @@ class Runs:
             text = "" if param.value is None else str(param.value)
             before = None if param.key not in known else str(known[param.key])
             if before is None:
-                new[param.key] = _typed(text)
+                new[param.key] = typed(text)
             elif before not in (text, MASK):
                 raise invalid(
                     f"Changing param values is not allowed. Param with key='{param.key}' was already logged with "
@@ -273,7 +257,7 @@ class Runs:
         """Set facts of a run, whatever became of it. One commit."""
         name = facts.get(f"tags.{MLFLOW_RUN_NAME}")
         with self._writing(run_id) as run:
-            run.annotate({**facts, **({"name": _line(name)} if name else {})})
+            run.annotate({**facts, **({"name": one_line(name)} if name else {})})
 
     def update(self, run_id: str, status: str | None, end_time: int | None, name: str | None) -> None:
         """Change state, end and name of a run that is not deleted."""
@@ -305,7 +289,7 @@ class Runs:
     def add_inputs(self, run_id: str, datasets: Sequence[Any], models: Sequence[Any]) -> None:
         """Note what a run uses. One commit."""
         self._active(run_id)
-        facts = _used(datasets, models)
+        facts = inputs_of(datasets, models)
         known = self._facts(run_id)
         new = {key: value for key, value in facts.items() if key not in known}
         if not new:
@@ -350,100 +334,3 @@ def _log(run: Run, metrics: Sequence[Metric]) -> None:
         at = time_of_ms(timestamp)
         for values in rounds:
             run.log_metrics(values, step, at=at)
-
-
-def _typed(text: str) -> Any:
-    """Return the number or truth value that a text says exactly, else the text: ``0.1`` is one, ``0.10`` is not."""
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            found = kind(text)
-        except ValueError:
-            continue
-        if str(found) == text and abs(found) < 2**63:
-            return found
-    return text
-
-
-def _line(text: str | None) -> str | None:
-    """Return a name as the one line that names of the lake are."""
-    return None if text is None else " ".join(text.split()) or None
-
-
-def _value(text: str) -> Any:
-    try:
-        return json_decode.loads(text.encode())
-    except LakefolioError:
-        return text  # edited by hand
-
-
-def _time(value: Any) -> int | None:
-    try:
-        return millis(parse_time(value)) if isinstance(value, str) else millis(value)
-    except LakefolioError:
-        return None
-
-
-def _run(run_id: str, facts: Mapping[str, object], metrics: Sequence[Metric]) -> MlflowRun:
-    tags = after("tags.", facts)
-    name = tags.get(MLFLOW_RUN_NAME) or facts.get("name")
-    info = RunInfo(
-        run_id=run_id,
-        experiment_id=str(facts.get(_MARK)),
-        user_id=facts.get("mlflow.user_id"),
-        status=facts.get("mlflow.status") or _STATUS.get(str(facts.get("status")), "RUNNING"),
-        start_time=_time(facts.get("started_at")),
-        end_time=_time(facts.get("ended_at")),
-        lifecycle_stage=facts.get("mlflow.lifecycle_stage", LifecycleStage.ACTIVE),
-        artifact_uri=facts.get("mlflow.artifact_uri"),
-        run_name=name,
-    )
-    params = [Param(key, str(value)) for key, value in after("params.", facts).items()]
-    data = RunData(list(metrics), params, [RunTag(key, value) for key, value in tags.items()])
-    datasets = [
-        DatasetInput(Dataset.from_dictionary(one["dataset"]), [InputTag(k, v) for k, v in one["tags"].items()])
-        for one in after("mlflow.input.", facts).values()
-    ]
-    used = [LoggedModelInput(one["model_id"]) for one in after("mlflow.input_model.", facts).values()]
-    made = [LoggedModelOutput(key, one["step"]) for key, one in after("mlflow.output.", facts).items()]
-    return MlflowRun(info, data, RunInputs(dataset_inputs=datasets, model_inputs=used), RunOutputs(model_outputs=made))
-
-
-def facts_of(run: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a run of MLflow as what ``lake.create_run`` takes of it, and as further facts."""
-    info, data = run.info, run.data
-    words = {
-        "name": _line(info.run_name),
-        "params": {key: _typed(value) for key, value in data.params.items()},
-        "metrics": dict(data.metrics),
-    }
-    facts: dict[str, Any] = {
-        _MARK: info.experiment_id,
-        "mlflow.user_id": info.user_id or "",
-        "mlflow.lifecycle_stage": info.lifecycle_stage,
-        "mlflow.status": info.status if info.status in ("SCHEDULED", "KILLED") else None,
-    }
-    facts |= {f"tags.{key}": value for key, value in data.tags.items()}
-    facts |= _used(run.inputs.dataset_inputs if run.inputs else (), run.inputs.model_inputs if run.inputs else ())
-    outputs = run.outputs.model_outputs if run.outputs else ()
-    facts |= {f"mlflow.output.{one.model_id}": {"step": one.step} for one in outputs}
-    return words, facts
-
-
-def _used(datasets: Iterable[Any], models: Iterable[Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for one in datasets or ():
-        key = f"mlflow.input.{one.dataset.name}#{one.dataset.digest}"
-        facts[key] = {"dataset": dict(one.dataset), "tags": {tag.key: tag.value for tag in one.tags}}
-    return facts | {f"mlflow.input_model.{one.model_id}": {"model_id": one.model_id} for one in models or ()}
-
-
-def status_name(status: object) -> str | None:
-    """Return a state of MLflow as its name."""
-    if status is None or isinstance(status, str):
-        return status
-    try:
-        return str(RunStatus.to_string(status))
-    except Exception as exc:
-        raise MlflowException(f"Invalid run status {status!r}", INVALID_PARAMETER_VALUE) from exc

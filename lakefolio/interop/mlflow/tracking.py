@@ -36,7 +36,8 @@ from lakefolio.interop.mlflow.experiments import DEFAULT_ID, Experiments
 from lakefolio.interop.mlflow.fields import invalid
 from lakefolio.interop.mlflow.logged_models import LoggedModels
 from lakefolio.interop.mlflow.places import address_of, lake_of, uri_of
-from lakefolio.interop.mlflow.runs import Runs, status_name
+from lakefolio.interop.mlflow.run_entities import status_name
+from lakefolio.interop.mlflow.runs import Runs
 
 __all__ = ["LakefolioTrackingStore"]
 
