@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from lakefolio.errors import LakefolioError, UnsupportedTypeError, nearest
-from lakefolio.format import json_encode
-from lakefolio.format.times import parse_time, period_of
+from lakefolio.errors import UnsupportedTypeError, nearest
+from lakefolio.query.comparisons import FUNCTIONS, TEXT_OR_TIME, Comparisons, period, text_value
 from lakefolio.query.conditions import (
     AllOf,
     AnyOf,
@@ -137,12 +136,17 @@ class Compiler:
     """Collects conditions; :attr:`sql` and :attr:`params` are then the statement. Grain: one row per live item."""
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] = {}
+        self._compare = Comparisons()
         self._conditions: list[str] = []
         self._orders: list[str] = []
         self._limit = ""
         self._parts: set[str] = set()
         self.asked: list[tuple[str, Any]] = []  # which values metadata must equal, by their keys
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of the statement's parameters, by name."""
+        return self._compare.params
 
     @property
     def sql(self) -> str:
@@ -196,7 +200,7 @@ class Compiler:
         for what, value in (("limit", count), ("offset", offset)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise bad_query(f"{what}={value!r} is not a number of items", f"write {what}=10")
-        self._limit = f"\nlimit {self._param(count)} offset {self._param(offset)}"
+        self._limit = f"\nlimit {self._compare.param(count)} offset {self._compare.param(offset)}"
 
     # -- trees ---------------------------------------------------------------------------------------------
 
@@ -279,21 +283,19 @@ class Compiler:
         if operator in ("like", "startswith", "contains"):
             if kind != _TEXT or not isinstance(value, str):
                 raise bad_query(f"field {field!r} can't be asked with {operator} {value!r}", field=field)
-            return self._matched(column, operator, value)
+            return self._compare.matched(column, operator, value)
         return f"({made(operator, self._value(field, kind, value))})"
-
-    def _matched(self, column: str, operator: str, value: str) -> str:
-        word = self._param(_text(value))
-        return f"({column} like {word})" if operator == "like" else f"{_FUNCTIONS[operator]}({column}, {word})"
 
     def _value(self, field: str, kind: str, value: Any) -> str:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if kind == _TEXT and isinstance(value, str):
-            return self._param(_text(value))
+            return self._compare.param(text_value(value))
         if kind == _NUMBER and number and not (isinstance(value, float) and math.isnan(value)):
-            return f"cast({self._param(float(value))} as double)" if abs(value) >= 2**63 else self._param(value)
+            if abs(value) < 2**63:
+                return self._compare.param(value)
+            return f"cast({self._compare.param(float(value))} as double)"
         if kind == _SWITCH and isinstance(value, bool):
-            return self._param(value)
+            return self._compare.param(value)
         raise bad_query(f"field {field!r} is compared with {value!r}, expected a {kind}", field=field)
 
     def _timed(self, field: str, column: str, operator: str, value: Any) -> str:
@@ -306,21 +308,14 @@ class Compiler:
             return self._join("and", [self._timed(field, column, sign, end) for sign, end in ends])
         if not isinstance(value, str | date):
             raise bad_query(f"field {field!r} is compared with {value!r}, expected a time", field=field)
-        return self._within(column, operator, *_period(value))
-
-    def _within(self, column: str, operator: str, first: datetime, last: datetime) -> str:
-        """Return a comparison of times with the period from ``first`` to ``last``, both included."""
-        if operator in ("=", "!="):
-            inside = f"({column} between {self._param(first)} and {self._param(last)})"
-            return inside if operator == "=" else f"(not {inside})"
-        return f"({column} {operator} {self._param(first if operator in ('<', '>=') else last)})"
+        return self._compare.within(column, operator, *period(value))
 
     # -- metadata ------------------------------------------------------------------------------------------
 
     def _noted_under(self, name: str) -> tuple[str, str]:
         """Return what holds the values under a key, called ``notes``, and the key: ``a.b`` is also ``b`` in ``a``."""
         self._need("notes")
-        key = self._param(_text(name))
+        key = self._compare.param(text_value(name))
         parts = name.split(".")
         if len(parts) == 1 or not all(parts):
             return "notes", key
@@ -329,8 +324,8 @@ class Compiler:
             pointer = "".join("/" + one.replace("~", "~0").replace("/", "~1") for one in parts[count:])
             inside.append(
                 f"select entry_id, {key} as key, cast(document as varchar) as value, document from (select entry_id,"
-                f" json_extract(document, {self._param(pointer)}) as document from notes"
-                f" where key = {self._param('.'.join(parts[:count]))}) where document is not null"
+                f" json_extract(document, {self._compare.param(pointer)}) as document from notes"
+                f" where key = {self._compare.param('.'.join(parts[:count]))}) where document is not null"
             )
         number = f"case when {_IS_NUMBER} then try_cast(value as double) + 0 when {_IS_DECIMAL} then"
         nested = (
@@ -357,132 +352,23 @@ class Compiler:
         elif operator == "!=":
             test = f"not {self._noted(field, '=', value)}"
         elif operator == "contains":
-            test = self._holds(field, value)
-        elif operator in _FUNCTIONS or operator == "like":
-            test = f"coalesce({self._matched(_TEXT_OR_TIME, operator, value)}, false)"
+            test = self._compare.holds(field, value)
+        elif operator in FUNCTIONS or operator == "like":
+            test = f"coalesce({self._compare.matched(TEXT_OR_TIME, operator, value)}, false)"
         else:
             test = self._noted(field, operator, value)
         return f"{some}{test})"
 
     def _noted(self, field: str, operator: str, value: object) -> str:
-        """Return a comparison of a noted value, which may be of any type, with a value of one."""
         if operator == "=" and isinstance(value, str | bool | int | float | Decimal):
             self.asked.append((field.removeprefix("metadata."), value))
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == value:
-            return self._as_number(operator, value)
-        if isinstance(value, str):
-            text = f"(notes.value[1] = '\"' and {_PLAIN} {operator} {self._param(_text(value))})"
-            period = period_of(value)
-            return text if period is None else f"({text} or {self._as_time(operator, _TAGGED_TIME, period)})"
-        if isinstance(value, date):  # a datetime is one too
-            return self._as_time(operator, _ANY_TIME, _period(value))
-        if operator != "=":
-            raise bad_query(
-                f"field {field!r}: {value!r} has no order", "compare with a number, text or time", field=field
-            )
-        return f"(notes.value = {self._param(_encoded(field, value))})"
-
-    def _as_number(self, operator: str, value: int | float | Decimal) -> str:
-        """Return an exact comparison of numbers: as doubles, and where those are equal by their digits."""
-        try:
-            near = float(value) + 0.0
-        except OverflowError:
-            near = math.copysign(math.inf, value)
-        given = f"cast({self._param(near)} as double)"
-        compared = f"notes.number {operator} {given}"
-        if isinstance(value, Decimal) or abs(value) >= 2**53:
-            exact = self._by_digits(operator, value)
-            compared = f"case when notes.number = {given} then {exact} else {compared} end"
-        return f"coalesce({compared}, false)"
-
-    def _by_digits(self, operator: str, value: int | float | Decimal) -> str:
-        """Return a comparison of numbers of one sign that are the same double."""
-        same = "true" if operator in ("=", "<=", ">=") else "false"
-        if not math.isfinite(value):
-            return same
-        if value != int(value):
-            side = "try_cast({} as decimal(38, 18))"
-            return f"coalesce({side.format('notes.digits')} {operator} {side.format(self._param(str(value)))}, {same})"
-        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator) if value < 0 else operator
-        whole = (
-            "case when regexp_full_match(notes.digits, '-?[0-9]+') then notes.digits"
-            " when abs(notes.number) >= 9007199254740992 then cast(try_cast(notes.number as hugeint) as varchar) end"
-        )
-        digits = f"lpad(ltrim({whole}, '-'), {_DIGITS_LIMIT}, '0')"
-        found = f"{digits} {flipped} {self._param(str(abs(int(value))).rjust(_DIGITS_LIMIT, '0'))}"
-        broken = "try_cast(notes.digits as decimal(38, 18))"
-        return f"coalesce({found}, {broken} {operator} try_cast({self._param(str(value))} as decimal(38, 18)), {same})"
-
-    def _as_time(self, operator: str, told: str, period: tuple[datetime, datetime]) -> str:
-        """Return a comparison of a time that is noted; one without a zone is meant in the local zone, as everywhere."""
-        zoned = self._within(f"try_cast({told} as timestamptz)", operator, *period)
-        local = self._within(f"try_cast({told} as timestamp)", operator, *map(_local, period))
-        return f"coalesce(case when regexp_matches({told}, {_ZONED}) then {zoned} else {local} end, false)"
-
-    def _holds(self, field: str, value: Any) -> str:
-        text = f"contains({_PLAIN}, {self._param(_text(value))})" if isinstance(value, str) else "false"
-        elements = "cast(json_extract(notes.document, '$[*]') as varchar[])"
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if number and not (isinstance(value, int) and abs(value) > 2**53):  # 1 is 1.0, however it was written
-            numbers = f"list_transform({elements}, lambda one: case when one[1] in ({_DIGITS}) then {_AS_NUMBER} end)"
-            within = f"list_contains({numbers}, cast({self._param(float(value) + 0.0)} as double))"
-        else:
-            within = f"list_contains({elements}, {self._param(_encoded(field, value))})"
-        return f"case notes.value[1] when '\"' then {text} when '[' then {within} else false end"
+        return self._compare.noted(field, operator, value)
 
     def _need(self, *parts: str) -> None:
         self._parts.update(("notes", *parts))
 
-    def _param(self, value: object) -> str:
-        name = f"value_{len(self.params)}"
-        self.params[name] = value
-        return f"${name}"
-
 
 _TIMED: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "not in", "between"})
 _NESTING_LIMIT: Final = 10
-_DIGITS_LIMIT: Final = 400
 _IS_NUMBER: Final = "regexp_matches(value, '^-?[0-9]')"
 _IS_DECIMAL: Final = """starts_with(value, '{"$type":"decimal"')"""
-_ZONED: Final = r"'(Z|[+-]\d\d:\d\d(:\d\d(\.\d+)?)?)$'"
-_TAGGED_TIME: Final = (
-    "case when notes.document ->> '$.\"$type\"' in ('datetime', 'date') then notes.document ->> '$.value' end"
-)
-_TEXT_OR_TIME: Final = f"(case when notes.value[1] = '\"' then notes.document ->> '$' else {_TAGGED_TIME} end)"
-_ANY_TIME: Final = (
-    r"case when notes.value[1] = '\"' then regexp_extract(notes.document ->> '$', '^\d{4}-\d\d-\d\d([T ].*)?$')"
-    f" else {_TAGGED_TIME} end"
-).replace('\\"', '"')
-_FUNCTIONS: Final = {"startswith": "starts_with", "contains": "contains"}
-_PLAIN: Final = "(notes.document ->> '$')"
-_DIGITS: Final = ", ".join(f"'{one}'" for one in "-0123456789")
-_AS_NUMBER: Final = "try_cast(one as double)"
-
-
-def _period(value: str | date) -> tuple[datetime, datetime]:
-    found = period_of(value)
-    if found is None:
-        moment = parse_time(value)  # says what is wrong
-        return moment, moment
-    return found
-
-
-def _local(moment: datetime) -> datetime:
-    """Return what a clock in the local zone shows."""
-    try:
-        return moment.astimezone().replace(tzinfo=None)
-    except (OverflowError, ValueError, OSError):  # at the ends of the calendar
-        return moment.replace(tzinfo=None)
-
-
-def _text(value: str) -> str:
-    if any(0xD800 <= ord(one) <= 0xDFFF for one in value):
-        raise bad_query(f"{value!r} holds a lone surrogate, which no text in a lake does")
-    return value
-
-
-def _encoded(field: str, value: object) -> str:
-    try:
-        return json_encode.dumps(value).decode()
-    except (LakefolioError, UnicodeError) as exc:
-        raise bad_query(f"field {field!r} can't hold {type(value).__name__} {value!r:.60}", field=field) from exc
