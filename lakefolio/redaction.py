@@ -6,7 +6,8 @@ passes through here. A secret is recognised by its name (``password=``, ``--api-
 (the user part and the signature of an address, an authorization header) or by its shape (``ghp_…``, ``AKIA…``, PEM
 keys, JSON web tokens). What none of these tell stays: a password without name, place or shape is a word.
 
-All functions are idempotent, and return a text without secrets unchanged.
+All functions are idempotent, and return a text without secrets unchanged. The module is longer than others because its
+patterns stand beside the functions that apply them, and each function builds on those above it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ would ask them for, of which nothing is pickled. What can't be known so is named
 used again.
 
 Not seen are the versions of installed packages, files, networks, and names that code puts together when it runs.
+
+The walk is one class, and this module longer than others, because values, functions, classes and modules lead to one
+another.
 """
 
 from __future__ import annotations
@@ -30,11 +33,11 @@ from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
-from lakefolio.format import json_encode
 from lakefolio.items.handler import is_read_once
 from lakefolio.recording.call_arguments import is_data
 from lakefolio.recording.code_objects import code_imports, code_names, code_parts, code_texts
-from lakefolio.recording.own_code import LIBRARY, is_own, is_own_package
+from lakefolio.recording.own_code import LIBRARY, OwnCode, cell_content, is_own_package
+from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text, sha256_of, type_name
 from lakefolio.runs.content import digest_of_object
 from lakefolio.session.session import Session
 
@@ -43,7 +46,6 @@ __all__ = ["Reads", "reads_of"]
 _MOST_MEMBERS: Final = 1_000
 _MOST_VALUES: Final = 5_000
 _DEEPEST: Final = 60
-_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition)
 _NO_INPUT: Final = (*_LOCKS, logging.Logger, logging.LoggerAdapter, logging.Handler)
 """Objects that no result depends on: they are known by their type alone."""
@@ -93,7 +95,7 @@ class _Walk:
         self.hasher = hashlib.sha256()
         self.values: dict[str, str] = {}
         self.unknown: str | None = None
-        self._module = module or ""
+        self._own = OwnCode(module)
         self._seen: dict[tuple[int, int], Any] = {}  # holds the objects: an id is theirs only while they live
         self._aside: dict[tuple[int, int], Any] | None = None  # the same within an object that code names
         self._depth = 0
@@ -127,8 +129,8 @@ class _Walk:
                 self._say(f"{name} is {value.__module__}.{value.__qualname__}")
                 if value.__self__ is not None and not isinstance(value.__self__, ModuleType):
                     self.value(f"{name}.__self__", value.__self__, ())
-            elif _is_plain(value):
-                self._note(name, _digest_of_plain(value))
+            elif is_plain(value):
+                self._note(name, digest_of_plain(value))
             elif self._aside is not None:
                 self._object(name, value)
             else:
@@ -146,30 +148,32 @@ class _Walk:
     def _object(self, name: str, value: Any) -> None:
         wrapped = inspect.getattr_static(value, "__wrapped__", None) if callable(value) else None
         if isinstance(wrapped, FunctionType | MethodType):  # such as functools.lru_cache
-            self._say(f"{name} is a {_type(value)}")
+            self._say(f"{name} is a {type_name(value)}")
             self.value(name, wrapped, ())
             return
         if isinstance(value, _NO_INPUT) or any(value is one for one in (sys.stdout, sys.stderr, sys.stdin)):
-            self._note(name, _type(value))
+            self._note(name, type_name(value))
             return
         session = getattr(value, "_session", None) if type(value).__module__.startswith(f"{LIBRARY}.") else None
         if isinstance(session, Session):  # what is read through it is traced
-            self._note(name, _sha256(repr((_type(value), session.place, session.pinned, _name_of(value))).encode()))
+            self._note(
+                name, sha256_of(repr((type_name(value), session.place, session.pinned, _name_of(value))).encode())
+            )
             return
         if not self._first(value, None):
             return
-        if self._own(type(value).__module__):
+        if self._own.has(type(value).__module__):
             self._class(f"{name}.__class__", type(value))
         if isinstance(value, PurePath):
-            self._note(name, _sha256(f"path {value}".encode(errors="surrogateescape")))
+            self._note(name, sha256_of(f"path {value}".encode(errors="surrogateescape")))
         elif isinstance(value, enum.Enum):
-            self._note(name, _sha256(f"{_type(value)}.{value.name}".encode()))
+            self._note(name, sha256_of(f"{type_name(value)}.{value.name}".encode()))
         elif isinstance(value, dict | MappingProxyType) and type(value) in (dict, MappingProxyType):
-            self._members(name, value, ((_key(key), one) for key, one in value.items()))
+            self._members(name, value, ((key_text(key), one) for key, one in value.items()))
         elif type(value) in (list, tuple):
             self._members(name, value, enumerate(value))
         elif type(value) in (set, frozenset):
-            self._members(name, value, enumerate(sorted(value, key=lambda one: (_type(one), repr(one)))))
+            self._members(name, value, enumerate(sorted(value, key=lambda one: (type_name(one), repr(one)))))
         elif is_read_once(value) or isinstance(value, io.IOBase):
             self._give_up(name, value)
         elif not self._as_data(name, value):
@@ -177,7 +181,11 @@ class _Walk:
 
     def _as_data(self, name: str, value: object) -> bool:
         """Take a table, an array or a model in by the content that it would be stored as."""
-        if self._own(type(value).__module__) and not isinstance(value, Mapping) and not hasattr(value, "get_params"):
+        if (
+            self._own.has(type(value).__module__)
+            and not isinstance(value, Mapping)
+            and not hasattr(value, "get_params")
+        ):
             return False
         with suppress(Exception):  # whatever an object does when it is looked at, the function is none the worse
             if is_data(value):
@@ -189,7 +197,7 @@ class _Walk:
         if len(whole) > _MOST_MEMBERS:
             self._give_up(name, whole)
             return
-        self._note(name, f"{_type(whole)}:{len(whole)}")
+        self._note(name, f"{type_name(whole)}:{len(whole)}")
         for key, one in members:
             self.value(f"{name}[{key}]", one, ())
 
@@ -206,7 +214,7 @@ class _Walk:
         except Exception:
             self._give_up(name, value)
             return
-        self._say(f"{name} is a {_type(value)}")
+        self._say(f"{name} is a {type_name(value)}")
         if isinstance(reduced, str):
             self._say(f"{name} is {reduced}")
             return
@@ -216,9 +224,10 @@ class _Walk:
         for number, one in enumerate(args or ()):
             if one is not type(value):
                 self.value(f"{name}.{number}", one, ())
-        states = state if type(state) is tuple and len(state) == 2 and _is_state(state) else (state,)
+        is_pair = type(state) is tuple and len(state) == 2
+        states = state if is_pair and all(one is None or type(one) is dict for one in state) else (state,)
         attributes = [str(key) for part in states if type(part) is dict for key in part]
-        self._note(f"{name}.{{}}", _digest_of_plain(sorted(attributes)))  # one more may hide one of the class
+        self._note(f"{name}.{{}}", digest_of_plain(sorted(attributes)))  # one more may hide one of the class
         for part in states:
             if type(part) is dict:
                 for key, one in part.items():
@@ -247,7 +256,7 @@ class _Walk:
         if not self._first(one, None):
             return
         wrapped = vars(one).get("__wrapped__")
-        if not self._own(one.__globals__.get("__name__")):
+        if not self._own.has(one.__globals__.get("__name__")):
             self._borrowed(name, one, wrapped)
             return
         code, where = one.__code__, one.__globals__.get("__name__")
@@ -255,7 +264,7 @@ class _Walk:
             self.hasher.update(part)
         known = tuple(dict.fromkeys(code_names(code)))
         for variable, cell in zip(code.co_freevars, one.__closure__ or (), strict=True):
-            self.value(f"{one.__qualname__}.{variable}", _cell(cell), known)
+            self.value(f"{one.__qualname__}.{variable}", cell_content(cell), known)
         positional = code.co_varnames[: code.co_argcount]
         defaults = zip(reversed(positional), reversed(one.__defaults__ or ()), strict=False)
         for variable, value in (*defaults, *(one.__kwdefaults__ or {}).items()):
@@ -271,46 +280,27 @@ class _Walk:
             for variable in sorted(
                 {text for text in code_texts(code) if _VARIABLE.fullmatch(text) or text in os.environ}
             ):
-                self._note(f"environ[{variable}]", _digest_of_plain(os.environ.get(variable)))
+                self._note(f"environ[{variable}]", digest_of_plain(os.environ.get(variable)))
         for module in dict.fromkeys(code_imports(code, one.__globals__.get("__package__") or "")):
             self._import(module, known)
 
     def _borrowed(self, name: str, one: FunctionType, wrapped: object) -> None:
         """Take in what a function of a library holds of one's own: what it decorates, and with what."""
-        cells = dict(zip(one.__code__.co_freevars, map(_cell, one.__closure__ or ()), strict=True))
-        held = {key: cell for key, cell in cells.items() if self._holds_own(cell)}
-        if wrapped is not None and wrapped not in held.values() and self._holds_own(wrapped):
+        cells = dict(zip(one.__code__.co_freevars, map(cell_content, one.__closure__ or ()), strict=True))
+        held = {key: cell for key, cell in cells.items() if self._own.leads_to(cell)}
+        if wrapped is not None and wrapped not in held.values() and self._own.leads_to(wrapped):
             self.value(f"{name}.__wrapped__", wrapped, ())
         elif not held:
             return
         self._lenient += 1
         for key, cell in cells.items():
-            if key in held or _is_plain(cell):
+            if key in held or is_plain(cell):
                 self.value(f"{name}.{key}", cell, ())
         self._lenient -= 1
 
-    def _holds_own(self, value: Any, depth: int = 0) -> bool:
-        """Say whether a value is, or leads a few steps further to, code of one's own."""
-        if depth > 4:
-            return False
-        if isinstance(value, FunctionType):
-            if self._own(value.__globals__.get("__name__")):
-                return True
-            inner = [*map(_cell, value.__closure__ or ()), vars(value).get("__wrapped__")]
-            return any(self._holds_own(one, depth + 1) for one in inner)
-        if isinstance(value, type):
-            return self._own(value.__module__)
-        if isinstance(value, MethodType):
-            return self._holds_own(value.__func__, depth + 1) or self._own(type(value.__self__).__module__)
-        if isinstance(value, functools.partial):
-            return self._holds_own(value.func, depth + 1)
-        if type(value) in (list, tuple, dict) and len(value) <= _MOST_MEMBERS:
-            return any(self._holds_own(one, depth + 1) for one in (value.values() if type(value) is dict else value))
-        return self._own(type(value).__module__)
-
     def _class(self, name: str, one: type) -> None:
         self._say(f"{name} is {one.__module__}.{one.__qualname__}")
-        if not self._own(one.__module__) or not self._first(one, None):
+        if not self._own.has(one.__module__) or not self._first(one, None):
             return
         is_enum = isinstance(one, enum.EnumMeta)
         if isinstance(one, enum.EnumMeta):
@@ -330,14 +320,14 @@ class _Walk:
         if type(value) in (list, tuple, set, frozenset, dict) and depth < 4 and len(value) <= _MOST_MEMBERS:
             for one in value.values() if type(value) is dict else value:
                 self.classes_of(one, depth + 1)
-        elif self._own(type(value).__module__):
+        elif self._own.has(type(value).__module__):
             self._class("argument", type(value))
             for one in list(getattr(value, "__dict__", {}).values())[:_MOST_MEMBERS] if depth < 4 else ():
                 self.classes_of(one, depth + 1)
 
     def _module_of_names(self, name: str, one: ModuleType, names: tuple[str, ...]) -> None:
         self._say(f"{name} is module {one.__name__}")
-        if self._own(one.__name__) and self._first(one, names):
+        if self._own.has(one.__name__) and self._first(one, names):
             for attribute in names:
                 if attribute in vars(one):
                     self.value(f"{one.__name__}.{attribute}", vars(one)[attribute], names)
@@ -376,17 +366,9 @@ class _Walk:
             self.unknown = self.unknown or f"more than {_MOST_VALUES:,} values"
 
     def _give_up(self, name: str, value: object) -> None:
-        self._note(name, _type(value))
+        self._note(name, type_name(value))
         if not self._lenient:
             self.unknown = self.unknown or f"{name.lstrip('.')} of type {type(value).__qualname__}"
-
-    def _own(self, module: str | None) -> bool:
-        return bool(module) and (module == self._module or self._is_package(module or "") or is_own(module))
-
-    def _is_package(self, module: str) -> bool:
-        """Say whether a module is of the package of the function that is looked at, installed or not."""
-        top = self._module.partition(".")[0]
-        return top not in ("", "__main__", LIBRARY) and module.partition(".")[0] == top
 
     def _first(self, one: object, names: tuple[str, ...] | None) -> bool:
         """Say whether this is met for the first time."""
@@ -418,55 +400,10 @@ _METHODS: Final = (
 )
 
 
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None
-
-
 def _members_of(one: enum.EnumMeta) -> Iterable[tuple[str, Any]]:
     members: Mapping[str, Any] = one.__members__
     return members.items()
 
 
-def _type(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
 def _name_of(value: object) -> str:
     return str(getattr(value, "_name", getattr(value, "run_id", "")))
-
-
-def _key(key: object) -> str:
-    return repr(key)[:80] if _is_plain(key) else _type(key)
-
-
-def _is_state(state: tuple[Any, Any]) -> bool:
-    return all(part is None or type(part) is dict for part in state)
-
-
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Say whether a value is made of Python's own plain types alone, and not too large to look at whole."""
-    if type(value) in _PLAIN:
-        return True
-    if depth > 8 or type(value) not in (list, tuple, dict):
-        return False
-    if type(value) is dict:
-        return all(type(key) in _PLAIN and _is_plain(one, depth + 1) for key, one in value.items())
-    return all(_is_plain(one, depth + 1) for one in value)
-
-
-def _digest_of_plain(value: object) -> str:
-    return _sha256(_type(value).encode() + _canonical(value))
-
-
-def _canonical(value: object) -> bytes:
-    try:
-        return json_encode.dumps(value)
-    except Exception:  # keys of several types, numbers of a thousand digits, lone surrogates
-        return repr(value).encode(errors="backslashreplace")
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:32]

@@ -1,7 +1,8 @@
 """MLflow's model registry on a lake: records in ``mlflow/registry``, one per model and one per version.
 
 ``<model>`` holds description, tags and aliases, ``<model>/v<number>`` a version. A version's number is taken by making
-its record, so that two processes that register at once get two numbers.
+its record, so that two processes that register at once get two numbers. One class, longer than others: MLflow asks one
+object for models, versions, tags and aliases.
 """
 
 from __future__ import annotations
