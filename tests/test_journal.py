@@ -13,10 +13,11 @@ from lakefolio.errors import AlreadyExistsError, StorageError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.journal.commit_clock import CommitClock
+from lakefolio.journal.head import JournalHead
 from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Commit, Put
 from lakefolio.model.entries import Stored
-from lakefolio.model.state import State
 from lakefolio.storage import Store, open_store
 from lakefolio.testing import CountingProxy
 
@@ -34,10 +35,32 @@ def commit(journal: Journal, *changes: Put) -> int:
     return journal.commit(Commit(commit_id=new_id(), changes=changes)).version
 
 
-def opened(uri: str, wrap: type[Store] | None = None) -> Journal:
-    journal = Journal(open_store(uri, None), lf.open(uri).lake_id)
+def opened(uri: str, store: Store | None = None) -> Journal:
+    journal = Journal(store or open_store(uri), lf.open(uri).lake_id)
     journal.load()
     return journal
+
+
+def combined(journal: Journal, commits: list[Commit]) -> list[int | Exception]:
+    """Commit all in threads of their own, in one log entry; return the version or the error of each."""
+    results: list[int | Exception] = [0] * len(commits)
+
+    def work(number: int) -> None:
+        try:
+            results[number] = journal.commit(commits[number]).version
+        except Exception as exc:
+            results[number] = exc
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(commits))]
+    journal.before_fork()  # no thread commits until it has gone on
+    for count, thread in enumerate(threads, start=1):
+        thread.start()
+        while journal.waiting < count:
+            pass
+    journal.after_fork(child=False)
+    for thread in threads:
+        thread.join()
+    return results
 
 
 class Faulty:
@@ -72,12 +95,10 @@ def test_versions_count_commits_and_times_increase(lake_uri: str) -> None:
 
 
 def test_times_increase_even_if_the_clock_does_not(tmp_path) -> None:
-    journal = opened(str(tmp_path / "lake"))
-    commit(journal, put("a"))
     future = datetime.now(UTC) + timedelta(days=365)
-    journal.known = State(journal.known.version, future)  # as if that commit had been made by a clock ahead
-    commit(journal, put("b"))
-    assert journal.state.committed_at == future + timedelta(microseconds=1)
+    clock = CommitClock(open_store(str(tmp_path / "lake")))
+    assert clock.now(future) == future + timedelta(microseconds=1)
+    assert clock.now(None) < future
 
 
 def test_a_stale_handle_commits_on_the_newest_state(lake_uri: str) -> None:
@@ -102,20 +123,17 @@ def test_an_objection_on_a_stale_state_is_looked_at_again(lake_uri: str) -> None
 
 @pytest.mark.parametrize("part", ["tables/manifests/0", "manifests/_delta_log"])
 def test_a_lost_answer_is_not_a_conflict(lake_uri: str, part: str) -> None:
-    lake = lf.open(lake_uri)
-    folio = lake.folio("f")
-    folio.add_json("a", 1)
-    journal = lake._session.journal
-    faulty = Faulty(journal.store)
-    journal._manifests_table.store = faulty
-    journal.store = faulty
+    lf.open(lake_uri).folio("f").add_json("a", 1)
+    faulty = Faulty(open_store(lake_uri))
+    journal = opened(lake_uri, faulty)
     faulty.after = [part]
+    added = Commit(commit_id=new_id(), changes=[put("b", b"2", inputs=("a",))])
     if part.startswith("manifests"):
-        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+        assert journal.commit(added).version == 2
     else:
         with pytest.raises(StorageError):
-            folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
-        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+            journal.commit(added)
+        assert journal.commit(added).version == 2
     other = lf.open(lake_uri)
     assert other.folio("f").get_inputs("b") == ["a"]
     assert len(other.history("f:b").to_dicts()) == 1
@@ -124,21 +142,17 @@ def test_a_lost_answer_is_not_a_conflict(lake_uri: str, part: str) -> None:
 
 @pytest.mark.parametrize("part", ["tables/manifests/0", "manifests/_delta_log"])
 def test_a_failed_commit_leaves_nothing_visible(lake_uri: str, part: str) -> None:
-    lake = lf.open(lake_uri)
-    folio = lake.folio("f")
-    folio.add_json("a", 1)
-    journal = lake._session.journal
-    faulty = Faulty(journal.store)
-    journal._manifests_table.store = faulty
-    journal.store = faulty
+    lf.open(lake_uri).folio("f").add_json("a", 1)
+    faulty = Faulty(open_store(lake_uri))
+    journal = opened(lake_uri, faulty)
     faulty.before = [part]
     with pytest.raises(StorageError):
-        folio.add_json("b", 2, inputs=["a"], metadata={"k": 1})
+        commit(journal, put("b", b"2", inputs=("a",)))
     other = lf.open(lake_uri)
     assert other.folio("f").list_contents()["json_data"] == ["a"]
     assert other.sql("select count(*) from lineage_edges").fetchone() == (0,)
     assert other.check(read_data=True).ok
-    folio.add_json("b", 3, inputs=["a"], metadata={"k": 1})
+    commit(journal, put("b", b"3", inputs=("a",)))
     assert other.folio("f").get_data("b") == 3
 
 
@@ -192,24 +206,10 @@ def test_threads_combine(lake_uri: str) -> None:
 def test_one_objection_does_not_spoil_what_is_combined_with_it(tmp_path) -> None:
     journal = opened(str(tmp_path / "lake"))
     commit(journal, put("taken", b"other"))
-    outcomes: dict[str, object] = {}
-
-    def work(item: str) -> None:
-        try:
-            outcomes[item] = commit(journal, put(item))
-        except AlreadyExistsError as exc:
-            outcomes[item] = exc
-
-    with journal.lock:  # all of them queue up behind this lock
-        threads = [threading.Thread(target=work, args=(item,)) for item in ("x", "taken", "y")]
-        for thread in threads:
-            thread.start()
-        while len(journal._queue._queue) < 3:
-            pass
-    for thread in threads:
-        thread.join()
-    assert outcomes["x"] == outcomes["y"] == 2
-    assert isinstance(outcomes["taken"], AlreadyExistsError)
+    three = [Commit(commit_id=new_id(), changes=[put(item)]) for item in ("x", "taken", "y")]
+    first, refused, last = combined(journal, three)
+    assert first == last == 2
+    assert isinstance(refused, AlreadyExistsError)
 
 
 def _writer(uri: str, number: int, count: int, done: multiprocessing.Queue[list[str]]) -> None:
@@ -248,45 +248,38 @@ def test_of_two_commits_in_one_version_the_later_metadata_holds(tmp_path) -> Non
         Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"a": "1", "b": "1", "c": '"early"'})]),
         Commit(commit_id=new_id(), changes=[Annotate("folio", "f", {"c": '"late"'})]),
     ]
-    with journal.lock:
-        threads = []
-        for one in both:
-            threads.append(threading.Thread(target=journal.commit, args=(one,)))
-            threads[-1].start()
-            while len(journal._queue._queue) < len(threads):
-                pass
-    for thread in threads:
-        thread.join()
-    assert journal.state.version == 1
+    assert combined(journal, both) == [1, 1]
     lake = lf.open(str(tmp_path / "lake"))
     assert lake.folio("f").metadata["c"] == "late"
     assert lake.sql("select value from current_metadata where key = 'c'").fetchall() == [('"late"',)]
 
 
 def test_who_is_far_behind_catches_up_by_merged_files(s3_proxy: CountingProxy, s3_uri: str) -> None:
-    """With few requests, to the very state and fates that reading entry by entry gives."""
+    """With few requests, to the very state and outcomes that reading entry by entry gives."""
     lake_id = lf.open(s3_uri, storage_options=s3_proxy.storage_options).lake_id
-    late, slow, journal = (Journal(open_store(s3_uri, s3_proxy.storage_options), lake_id) for _ in range(3))
+    late, slow = (JournalHead(open_store(s3_uri, s3_proxy.storage_options), lake_id) for _ in range(2))
+    journal = opened(s3_uri, open_store(s3_uri, s3_proxy.storage_options))
+    other = opened(s3_uri, open_store(s3_uri, s3_proxy.storage_options))
     late.load()
     slow.load()
-    journal.load()
     for number in range(300):
         commit(journal, put(f"i{number}", overwrite=True), put("same", overwrite=True))
     with s3_proxy.count() as count:
-        late.refresh()
+        late.poll(skip=True)
     assert count.total < 120, "and not one for each entry"
     slow.poll()
     assert late.state.version == slow.state.version == journal.state.version
     columns = [name for name in MANIFESTS_SCHEMA.names if name != "content"]  # that is read when it is asked for
     assert late.state.rows_since(-1).select(columns).equals(slow.state.rows_since(-1).select(columns))
     assert late.state.names("f") == slow.state.names("f")
-    assert late.data_files("manifests") == slow.data_files("manifests")
-    assert set(late._log.fates) < set(slow._log.fates)
-    assert late._log.know_from(0)
-    assert late._log.fates == slow._log.fates
-    commit(late, put("after"))
-    commit(slow, put("after that"))
-    assert slow.state.names("f")[-2:] == ["after", "after that"]
+    assert late.table.data_files() == slow.table.data_files()
+    assert set(late.outcomes) < set(slow.outcomes)
+    assert late.outcomes.complete_from(0)
+    assert [late.outcomes.get(one) for one in slow.outcomes] == [slow.outcomes.get(one) for one in slow.outcomes]
+    other.refresh()
+    commit(other, put("after"))
+    commit(journal, put("after that"))
+    assert journal.state.names("f")[-2:] == ["after", "after that"]
 
 
 def test_an_entry_that_a_listing_lacks_is_asked_for(lake_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

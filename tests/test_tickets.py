@@ -142,8 +142,8 @@ def test_damage_is_seen() -> None:
 
 def crowd(lake: lf.Lake) -> lf.Lake:
     """Make a handle go by ticket."""
-    lake._session.journal._committer._crowded_until = float("inf")
-    lake._session.journal._committer.neighbours = None
+    lake._session.journal.committer.contend(float("inf"))
+    lake._session.journal.committer.neighbours = None
     return lake
 
 
@@ -244,7 +244,7 @@ def test_deltalake_reads_a_log_with_empty_entries(tmp_path) -> None:
 
     lake = lf.open(str(tmp_path / "lake"))
     lake.folio("f").add_json("first", 1)
-    lake._session.journal._committer._claim()
+    lake._session.journal.committer.claim()
     left(lake, Delete("f", "nothing"))
     lake._session.journal.settle()
     lake.folio("f").add_json("second", 2)

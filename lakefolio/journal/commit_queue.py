@@ -6,10 +6,10 @@ server thread commits for other processes of this host (``host_leader``), the ot
 An asynchronous exception (KeyboardInterrupt) may hit any thread between any two bytecodes, also in a ``finally``. It
 reaches its own thread only and leaves the queue usable, because nothing depends on a clean-up that it could skip:
 
-- Who leads is who holds a lock of the interpreter, entered by ``with``: the interpreter releases it in every case.
+- The leader is the thread that holds a lock of the interpreter, entered by ``with``, which releases it in every case.
 - A leader does not take commits out of the queue. Each stays until its own thread takes it away, so those that an
   interrupted leader left undecided are the next leader's; a commit that landed nevertheless is found in the log.
-- A thread that waits looks by itself after a while, should nobody have called it.
+- A waiting thread that was not woken looks by itself after a while.
 """
 
 from __future__ import annotations
@@ -18,28 +18,31 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
-from lakefolio.journal.log_writer import Waiting
+from lakefolio.journal.pending_commit import PendingCommit
 
 __all__ = ["CommitQueue"]
 
 _PATIENCE_S: Final = 1.0
-"""After so long a thread that waits looks whether it has to commit by itself."""
+"""How long a thread waits to be woken before it looks whether it has to lead."""
+
+
+CommitAll = Callable[[Callable[[], list[PendingCommit]]], None]
 
 
 class CommitQueue:
     """The commits that wait in one process. Safe to share between threads; a forked child needs a new one."""
 
-    def __init__(self, commit_all: Callable[[Callable[[], list[Waiting]]], None], leave: Callable[[], bool]) -> None:
-        """Say how commits are decided.
+    def __init__(self, commit_all: CommitAll, leave: Callable[[], bool]) -> None:
+        """Begin with no commit.
 
         Args:
-            commit_all: Given a function that returns the commits that wait by then, ends each of them. If it raises,
-                those it has not ended wait for the next leader.
-            leave: Asks the server thread to commit what waits soon; says whether there is one.
+            commit_all: Ends the commits that wait when it calls the function it is given. If it raises, those it has
+                not ended wait for the next leader.
+            leave: Asks the server thread to make the waiting commits soon; says whether there is one.
         """
         self._commit_all = commit_all
         self._leave = leave
-        self._queue: dict[Waiting, None] = {}  # in the order in which they came
+        self._queue: dict[PendingCommit, None] = {}  # in the order in which they came
         self._leading = Lock()
 
     @property
@@ -47,8 +50,8 @@ class CommitQueue:
         """How many commits wait for a leader."""
         return len(self._undecided())
 
-    def commit(self, commit: Waiting) -> bool:
-        """Return when the commit is decided, by this thread or by another; say whether this one led."""
+    def commit(self, commit: PendingCommit) -> bool:
+        """Return when the commit is decided; say whether this thread led."""
         led = False
         try:
             self._queue[commit] = None
@@ -65,8 +68,8 @@ class CommitQueue:
                 self._call_next()
         return led
 
-    def commit_many(self, commits: Sequence[Waiting]) -> None:
-        """Return when all of these are decided, and with them what other threads left to this one."""
+    def commit_many(self, commits: Sequence[PendingCommit]) -> None:
+        """Return when these commits are decided, and the commits of other threads that wait."""
         try:
             self._queue.update(dict.fromkeys(commits))
             with self._leading:
@@ -78,7 +81,7 @@ class CommitQueue:
             if self._undecided() and not self._leave():
                 self._call_next()
 
-    def _undecided(self) -> list[Waiting]:
+    def _undecided(self) -> list[PendingCommit]:
         return [commit for commit in list(self._queue) if not commit.done]
 
     def _call_next(self) -> None:

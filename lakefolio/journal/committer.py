@@ -1,11 +1,12 @@
 """How commits get into the log: directly, or through tickets where many writers are (FORMAT.md, "Group commit").
 
-Directly: plan on the newest state known, store the files, create the next log entry if it is absent. Whoever loses that
-create leaves a ticket; the writer of the oldest ticket folds all tickets into one log entry, the others look for it. A
-writer that was beaten a moment ago goes by ticket at once, so that a crowd does not race in vain.
+Directly: plan on the newest state read, store the files, create the next log entry if it is absent. A writer that loses
+that create leaves a ticket. The writer of the oldest ticket combines all tickets into one log entry; the others wait
+for it. A writer that lost a race a moment ago goes by ticket at once, so that a crowd does not race in vain.
 
-What makes it exact, whoever combines, however slow or dead: the fate of a ticket is the first log entry above its
-``base`` that carries its commits or refuses them, and nobody takes a ticket without having read every entry above it.
+Why this is exact, whichever writer combines, however slow or dead: the outcome of a ticket is the first log entry above
+its ``base`` that carries its commits or refuses them, and no writer takes a ticket before it has read every entry above
+that base.
 """
 
 from __future__ import annotations
@@ -14,134 +15,146 @@ import contextlib
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, LakefolioError
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.handoff_protocol import message_of, read_answer
-from lakefolio.journal.log_writer import LogWriter, Waiting
+from lakefolio.journal.log_writer import LogWriter
+from lakefolio.journal.pending_commit import PendingCommit
 from lakefolio.journal.tickets import Ticket, Tickets
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
+    from lakefolio.journal.head import JournalHead
     from lakefolio.journal.host_leader import Neighbours
-    from lakefolio.journal.journal import Journal
 
 __all__ = ["Committer"]
 
-_PATIENCE_S = 60.0
-_CROWDED_S = 1.0
+_PATIENCE_S: Final = 60.0
+_CONTENDED_S: Final = 1.0
 """For so long after a lost race a writer goes by ticket at once."""
-_SHORTEST_LOOK_S = 0.002
-_LONGEST_LOOK_S = 0.25
-_SLOW_COMBINER_S = 0.5
-_SLOW_COMBINER_LOOKS = 30
+_SHORTEST_LOOK_S: Final = 0.002
+_LONGEST_LOOK_S: Final = 0.25
+_SLOW_COMBINER_S: Final = 0.5
+_SLOW_COMBINER_LOOKS: Final = 30
 """After so long without a log entry, or so many looks if that is longer, a writer takes the one before it for dead."""
-_COMBINED_BYTES = 8 << 20
-_LEADER_TRIES = 4
-"""So often who commits for its host tries to be faster than others before they all go by ticket."""
+_COMBINED_BYTES: Final = 8 << 20
+_LEADER_TRIES: Final = 4
+"""How often the leader of a host races directly before its commits go by ticket."""
 
 
 class Committer:
-    """Commits for one journal; its owner holds the journal's lock."""
+    """Commits for one journal. The caller of each method holds the lock of the head, unless it says otherwise.
 
-    def __init__(self, journal: Journal, log: LogWriter, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._journal = journal
+    Attributes:
+        neighbours: The other processes of this host that write to the same lake, or None.
+    """
+
+    def __init__(self, head: JournalHead, log: LogWriter, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.neighbours: Neighbours | None = None
+        self._head = head
         self._clock = clock
         self._log = log
-        self._held: dict[str, tuple[Ticket, list[Waiting]]] = {}
-        self.neighbours: Neighbours | None = None
-        self._crowded_until = 0.0
-        self._beaten_until = 0.0
-        self._own_at = -_CROWDED_S
+        self._tickets = Tickets(head.store)
+        self._held: dict[str, tuple[Ticket, list[PendingCommit]]] = {}  # tickets of others that were read
+        self._contended_until = 0.0
+        self._beaten_until = 0.0  # by other hosts
+        self._own_at = -_CONTENDED_S  # when this process last had a commit of its own
         self._base = -1
-        self._look_s = _SHORTEST_LOOK_S / 2
+        self._look_s = _SHORTEST_LOOK_S / 2  # how long a look at the log takes
 
-    @property
-    def tickets(self) -> Tickets:
-        """The tickets of the journal's lake."""
-        return Tickets(self._journal.store)
+    def run(self, batch: list[PendingCommit]) -> None:
+        """End commits; a commit that is refused gets its error on the newest state there is.
 
-    def run(self, batch: list[Waiting]) -> None:
-        """Bring commits to their end; those that are refused get their error, on the newest state there is.
+        Commits of other processes of this host that are still undecided are left as they are.
 
         Raises:
             ConflictError: If other writers won for a minute on end.
-            StorageError: If the store failed; then it is unknown whether the rest landed.
+            StorageError: If the store failed; then it is unknown whether the remaining commits landed.
         """
-        journal = self._journal
-        if journal.manifests_table.version != journal.known.version:
-            journal.poll()  # an exception hit the last commit half-way
-        self._log.forget_some()
-        self._base = max(journal.known.version, journal.acknowledged)
-        for waiting in batch:
-            if waiting.since < 0:
-                waiting.since = self._base
-        self._log.know_from(min((waiting.since for waiting in batch), default=self._base))
-        batch = self._log.told(self._known(batch))
-        if any(waiting.base is None for waiting in batch):
+        head = self._head
+        if head.table.version != head.state.version:
+            head.poll()  # an exception interrupted the last commit
+        head.outcomes.forget_if_many(head.state.version)
+        self._base = max(head.state.version, head.acknowledged)
+        for pending in batch:
+            if pending.since < 0:
+                pending.since = self._base
+        head.outcomes.complete_from(min((pending.since for pending in batch), default=self._base))
+        batch = self._log.undecided(self._judged(batch))
+        if any(pending.base is None for pending in batch):
             self._own_at = self._clock.monotonic()
-        if batch and self._clock.monotonic() >= self._crowded_until:
+        if batch and self._clock.monotonic() >= self._contended_until:
             batch = self._directly(batch)
         if batch and self.neighbours is not None:
             batch = self._with_neighbours(batch, self.neighbours)
-        batch = [waiting for waiting in batch if waiting.base is None]  # the others are handed back
+        batch = [pending for pending in batch if pending.base is None]  # the others are handed back
         deadline = self._clock.monotonic() + _PATIENCE_S
         while batch:
             batch = self._by_ticket(batch, deadline)
 
-    def leave(self) -> bool:
-        """Leave what waits to the thread that commits for neighbours; say whether there is one, and others use it."""
+    def leave_to_leader(self) -> bool:
+        """Let the thread that commits for this host make the waiting commits; say whether it will. Needs no lock."""
         return self.neighbours is not None and self.neighbours.nudge()
 
-    def crowd(self) -> tuple[bool, bool]:
-        """Return whether more than one process of this host commits through this one, and whether others beat it."""
+    def contend(self, seconds: float = _CONTENDED_S) -> None:
+        """Go by ticket at once for so long: other writers are at work."""
+        self._contended_until = self._clock.monotonic() + seconds
+
+    def be_beaten(self, seconds: float = _CONTENDED_S) -> None:
+        """As the leader of a host, do not race other hosts for so long."""
+        self._beaten_until = self._clock.monotonic() + seconds
+
+    def contention(self) -> tuple[bool, bool]:
+        """Return whether several processes of this host commit through this one, and whether other hosts beat it."""
         now = self._clock.monotonic()
         asking = 0 if self.neighbours is None else self.neighbours.count
-        return asking + (now - self._own_at < _CROWDED_S) > 1, now < self._beaten_until
+        return asking + (now - self._own_at < _CONTENDED_S) > 1, now < self._beaten_until
 
     def settle(self) -> int:
-        """Commit, or refuse, what dead writers left as tickets, take them away, and return how many there were."""
-        listed = self.tickets.listed()
+        """Commit or refuse the tickets of dead writers, remove them, and return how many there were."""
+        listed = self._tickets.listed()
         if listed:
             self._combine([], listed)
         return len(listed)
 
     # -- the three ways ------------------------------------------------------------------------------------
 
-    def _known(self, batch: list[Waiting]) -> list[Waiting]:
-        """Make sure that every log entry above the base of what neighbours handed over is known; return whose are."""
-        bases = [waiting.base for waiting in batch if waiting.base is not None]
-        if bases and max(bases) > self._journal.known.version:
-            self._journal.poll()
-        return [waiting for waiting in batch if waiting.base is None or self._log.know_from(waiting.base)]
+    def _judged(self, batch: list[PendingCommit]) -> list[PendingCommit]:
+        """Read the log up to the highest base of handed-over commits; return the commits whose base is fully read."""
+        bases = [pending.base for pending in batch if pending.base is not None]
+        if bases and max(bases) > self._head.state.version:
+            self._head.poll()
+        outcomes = self._head.outcomes
+        return [pending for pending in batch if pending.base is None or outcomes.complete_from(pending.base)]
 
-    def _caught_up(self, batch: list[Waiting]) -> list[Waiting]:
-        """Read what is new, which may be much; return what is still open."""
-        self._journal.poll(skip=True)
-        self._log.know_from(min((self._base if one.base is None else one.base for one in batch), default=self._base))
-        return self._log.told(batch)
+    def _caught_up(self, batch: list[PendingCommit]) -> list[PendingCommit]:
+        """Read the new log entries, which may be many; return the commits that are still undecided."""
+        self._head.poll(skip=True)
+        bases = (self._base if pending.base is None else pending.base for pending in batch)
+        self._head.outcomes.complete_from(min(bases, default=self._base))
+        return self._log.undecided(batch)
 
-    def _directly(self, batch: list[Waiting]) -> list[Waiting]:
-        """Try once; return what has not landed because somebody else was faster."""
-        if self._journal.behind:
+    def _directly(self, batch: list[PendingCommit]) -> list[PendingCommit]:
+        """Race once; return the commits that have not landed because another writer was faster."""
+        if self._head.behind:
             batch = self._caught_up(batch)
-        layout = self._log.plan(batch)
-        if not layout.plans:
+        draft = self._log.plan(batch)
+        if not draft.plans:
             return []
-        self._log.write(layout)
-        left = self._log.told([waiting for waiting, _ in layout.plans])
+        self._log.write(draft)
+        left = self._log.undecided(pending for pending, _ in draft.plans)
         if left:
-            self._crowded_until = self._clock.monotonic() + _CROWDED_S
+            self.contend()
         return left
 
-    def _with_neighbours(self, batch: list[Waiting], neighbours: Neighbours) -> list[Waiting]:
-        """Commit for all processes of this host, or let the one that does so commit; return what is still open."""
-        journal = self._journal
-        own = [waiting for waiting in batch if waiting.base is None]
+    def _with_neighbours(self, batch: list[PendingCommit], neighbours: Neighbours) -> list[PendingCommit]:
+        """Commit as the leader of this host, or hand the commits to the leader; return the undecided commits."""
+        own = [pending for pending in batch if pending.base is None]
         answer = None
         if own and not neighbours.leading:
-            message = message_of(Ticket(self._base, tuple(waiting.commit for waiting in own)))
+            message = message_of(Ticket(self._base, tuple(pending.commit for pending in own)))
             body = neighbours.ask_or_lead(message)
             answer = None if body is None else read_answer(body, len(own))
         if neighbours.leading:
@@ -151,31 +164,30 @@ class Committer:
                 batch = self._directly(batch)
                 if not batch:
                     return []
-            self._beaten_until = self._clock.monotonic() + _CROWDED_S
+            self.be_beaten()
             return batch
         if answer is not None:
-            for waiting, fate in zip(own, answer.fates, strict=True):
-                if fate is not None:
-                    journal.acknowledge(fate.version)
-                    waiting.outcome = fate
-                    waiting.end()
-            if answer.crowded:
-                self._crowded_until = self._clock.monotonic() + _CROWDED_S
-        batch = [waiting for waiting in batch if not waiting.done]
-        if batch:  # objected to, or nobody knows: see what there is
+            for pending, outcome in zip(own, answer.outcomes, strict=True):
+                if outcome is not None:
+                    self._head.acknowledge(outcome.version)
+                    pending.succeed(outcome)
+            if answer.contended:
+                self.contend()
+        batch = [pending for pending in batch if not pending.done]
+        if batch:  # refused by the leader, or no answer came
             batch = self._caught_up(batch)
             if batch and (answer is None or not answer.beaten):
                 batch = self._directly(batch)
         return batch
 
-    def _by_ticket(self, batch: list[Waiting], deadline: float) -> list[Waiting]:
-        """Leave a ticket and see it through; return what another writer refused, to be tried as new commits."""
-        layout = self._log.plan(batch)  # what is refused now never gets a ticket
-        batch = [waiting for waiting, _ in layout.plans]
+    def _by_ticket(self, batch: list[PendingCommit], deadline: float) -> list[PendingCommit]:
+        """Leave a ticket and wait for its outcome; return the commits that another writer refused, as new commits."""
+        draft = self._log.plan(batch)  # a commit that is refused now needs no ticket
+        batch = [pending for pending, _ in draft.plans]
         if not batch:
             return []
-        ticket = Ticket(self._journal.known.version, tuple(waiting.commit for waiting in batch))
-        tickets, lost = self.tickets, 0
+        ticket = Ticket(self._head.state.version, tuple(pending.commit for pending in batch))
+        tickets, outcomes, lost = self._tickets, self._head.outcomes, 0
         try:
             tickets.create(ticket)
             while True:
@@ -183,22 +195,22 @@ class Committer:
                 if len(listed) == 1 and not lost:  # in a crowd the others are about to come: let them
                     self._clock.sleep(max(_SHORTEST_LOOK_S, self._look_s))
                     listed = tickets.listed()
-                before = [one for one in listed if one < ticket.ticket_id and one not in self._log.fates]
+                before = [one for one in listed if one < ticket.ticket_id and one not in outcomes]
                 if not before or not self._log_moves(len(before)):
                     if lost:
-                        self._claim()
+                        self.claim()
                     self._combine(batch, listed, ticket.ticket_id)
                     lost += 1
                 if len(listed) > 1:
-                    self._crowded_until = self._clock.monotonic() + _CROWDED_S
-                if ticket.ticket_id in self._log.fates:
-                    return self._log.told(batch)
+                    self.contend()
+                if ticket.ticket_id in outcomes:
+                    return self._log.undecided(batch)
                 if self._clock.monotonic() > deadline:
                     raise ConflictError(
                         f"commit {ticket.ticket_id} lost to other writers for {_PATIENCE_S:.0f} s",
                         kind="contention",
                         hint="look whether it landed; use fewer writers at once, or more changes in one batch()",
-                        version=self._journal.known.version,
+                        version=self._head.state.version,
                     )
         except BaseException:
             with contextlib.suppress(LakefolioError):
@@ -206,86 +218,88 @@ class Committer:
             raise
 
     def _log_moves(self, rank: int) -> bool:
-        """Wait for the next log entry; say whether it came before the writers ahead must be taken for dead."""
+        """Wait for the next log entry; return False when the ``rank`` writers ahead must be taken for dead."""
         until = self._clock.monotonic() + max(_SLOW_COMBINER_S, _SLOW_COMBINER_LOOKS * self._look_s) * rank
         pause_s = max(_SHORTEST_LOOK_S, 2 * self._look_s)
         while self._clock.monotonic() < until:
             self._clock.sleep(min(pause_s, _LONGEST_LOOK_S) * random.uniform(0.75, 1.25))
             began = self._clock.monotonic()
-            if self._journal.poll(one=True):
+            if self._head.poll(one=True):
                 return True
             self._look_s += (self._clock.monotonic() - began - self._look_s) / 8
             pause_s *= 1.05
         return False
 
-    def _claim(self) -> None:
-        """Create an empty log entry, so that whoever commits directly loses and comes by ticket too.
+    def claim(self) -> None:
+        """Create an empty log entry, so that writers which commit directly lose their race and come by ticket too.
 
-        Those who are alone in what they see are never beaten otherwise: a combiner has more to do than they. Everyone
-        who knows an older version loses, so that the next one is nearly sure to go to the combiner.
+        A combiner has more to do than a direct writer and would lose to it again and again. Every writer that knows
+        only older versions loses, so the next version is nearly sure to go to the combiner.
         """
-        journal = self._journal
-        journal.poll()
-        version = journal.known.version + 1
+        head = self._head
+        head.poll()
+        version = head.state.version + 1
         try:
-            journal.manifests_table.commit(version, None, (), datetime.now(UTC))
+            head.table.commit(version, None, (), datetime.now(UTC))
         except AlreadyExistsError:
-            journal.poll()
+            head.poll()
             return
-        journal.extend(MANIFESTS_SCHEMA.empty_table(), version)
+        head.extend(MANIFESTS_SCHEMA.empty_table(), version)
 
-    def _combine(self, own: list[Waiting], listed: Mapping[str, int], own_ticket: str = "") -> None:
-        """Try once to commit, in one log entry, the own commits and those of all tickets, oldest first."""
+    def _combine(self, own: list[PendingCommit], listed: Mapping[str, int], own_ticket: str = "") -> None:
+        """Race once with one log entry of the own commits and those of all tickets, oldest first."""
+        outcomes = self._head.outcomes
         taken, gone = self._take({one: size for one, size in listed.items() if one != own_ticket})
-        line: list[Waiting] = []
+        line: list[PendingCommit] = []
         ids: list[str] = []
         for ticket_id in sorted([*taken, *([own_ticket] if own else [])]):
-            waiting = own if ticket_id == own_ticket else self._free(taken[ticket_id])
-            if ticket_id in self._log.fates:
+            some = own if ticket_id == own_ticket else self._free(taken[ticket_id])
+            if ticket_id in outcomes:
                 gone.append(ticket_id)
-            elif waiting:
-                line += waiting
+            elif some:
+                line += some
                 ids.append(ticket_id)
         if line:
-            layout = self._log.lay_out(line)
-            # What makes no rows is handed back like what is refused: its writer finds out by itself.
-            turned_away = [waiting for waiting, _ in layout.refused] + layout.empty
-            self._log.write(layout, [waiting.commit.commit_id for waiting in turned_away])
-            for one, error in layout.refused:
-                if not one.foreign and not self._log.fates.get(one.commit.commit_id, (0, True))[1]:
-                    one.error = error
-                    one.end()
-            gone += [ticket_id for ticket_id in ids if ticket_id in self._log.fates]
+            draft = self._log.draft(line)
+            # A commit that makes no rows is handed back like one that is refused: its writer finds out by itself.
+            turned_away = [pending for pending, _ in draft.refused] + draft.empty
+            self._log.write(draft, [pending.commit.commit_id for pending in turned_away])
+            for pending, error in draft.refused:
+                outcome = outcomes.get(pending.commit.commit_id)
+                if not pending.foreign and outcome is not None and not outcome.carried:
+                    pending.fail(error)
+            gone += [ticket_id for ticket_id in ids if ticket_id in outcomes]
         if gone:
             with contextlib.suppress(LakefolioError):
-                self.tickets.remove(gone)
+                self._tickets.remove(gone)
             for ticket_id in gone:
                 self._held.pop(ticket_id, None)
 
-    def _take(self, listed: Mapping[str, int]) -> tuple[dict[str, tuple[Ticket, list[Waiting]]], list[str]]:
-        """Read the tickets of other writers, oldest first, as far as one log entry takes them, and what is in the log.
+    def _take(self, listed: Mapping[str, int]) -> tuple[dict[str, tuple[Ticket, list[PendingCommit]]], list[str]]:
+        """Read the tickets of other writers, oldest first, as many as fit one log entry.
 
         Returns:
-            The tickets, and the ids of those to be taken away: decided, or not what a writer writes.
+            The open tickets, and the ids of the tickets to remove: decided, or not written by a writer.
         """
-        gone = [ticket_id for ticket_id in listed if ticket_id in self._log.fates]
+        outcomes = self._head.outcomes
+        gone = [ticket_id for ticket_id in listed if ticket_id in outcomes]
         open_ids: list[str] = []
         size_bytes = 0
         for ticket_id, size in listed.items():
-            if ticket_id not in self._log.fates and (not open_ids or size_bytes + size <= _COMBINED_BYTES):
+            if ticket_id not in outcomes and (not open_ids or size_bytes + size <= _COMBINED_BYTES):
                 open_ids.append(ticket_id)
                 size_bytes += size
         self._held = {ticket_id: held for ticket_id, held in self._held.items() if ticket_id in listed}
         unread = [ticket_id for ticket_id in open_ids if ticket_id not in self._held]
-        read = self.tickets.read(unread, beside=self._journal.poll)
+        read = self._tickets.read(unread, beside=self._head.poll)
         for ticket_id, ticket in read.items():
             if ticket is None:
                 gone.append(ticket_id)
             else:
-                self._held[ticket_id] = (ticket, [Waiting(commit, foreign=True) for commit in ticket.commits])
+                self._held[ticket_id] = (ticket, [PendingCommit(commit, foreign=True) for commit in ticket.commits])
         return {ticket_id: self._held[ticket_id] for ticket_id in open_ids if ticket_id in self._held}, gone
 
-    def _free(self, held: tuple[Ticket, list[Waiting]]) -> list[Waiting]:
-        """Return a ticket's commits if every log entry above its base is known here, reading what is missing."""
-        ticket, waiting = held
-        return waiting if self._log.know_from(ticket.base) else []  # no writer would write a base that lies ahead
+    def _free(self, held: tuple[Ticket, list[PendingCommit]]) -> list[PendingCommit]:
+        """Return the commits of a ticket, after reading every log entry above its base; none if the base lies ahead."""
+        ticket, commits = held
+        return commits if self._head.outcomes.complete_from(ticket.base) else []

@@ -30,7 +30,7 @@ try:
 except ImportError:  # Windows: every process is for itself
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Neighbours"]
+__all__ = ["Neighbours", "resign_all"]
 
 _MOST_BYTES = 64 << 10
 """What is longer goes to the store by itself: it takes longer to write than to wait for."""
@@ -69,7 +69,7 @@ class Neighbours:
             after: What to do after answers were sent.
             waiting: How much waits in this process itself, to be done along with the messages.
         """
-        self._path = _socket_path(identity)
+        self.path = _socket_path(identity)
         self._duties = _Duties(serve, after, waiting)
         self._link: socket.socket | None = None
         self._server: _Server | None = None
@@ -100,11 +100,11 @@ class Neighbours:
         None: this process leads now, or nobody answered; what came of the message is open then.
         """
         until = time.monotonic() + _TAKEOVER_S
-        while self._path is not None and len(message) <= _MOST_BYTES and time.monotonic() >= self._avoid_until:
-            answer = self._ask(self._path, message)
+        while self.path is not None and len(message) <= _MOST_BYTES and time.monotonic() >= self._avoid_until:
+            answer = self._ask(self.path, message)
             if answer is not None:
                 return answer
-            if self._lead(self._path) or time.monotonic() > until:
+            if self.lead() or time.monotonic() > until:
                 break
             time.sleep(_PAUSE_S)  # one that has just died still has its lock, one that has just got it does not listen
         return None
@@ -129,15 +129,16 @@ class Neighbours:
             link.close()
         return None
 
-    def _lead(self, path: str) -> bool:
+    def lead(self) -> bool:
+        """Answer the others from now on, if no other process does; say whether this process does."""
         global _registered
-        if not self.leading:
+        if not self.leading and self.path is not None:
             if not _registered:
                 _registered = True
-                at_exit(_resign_all)
+                at_exit(resign_all)
             self.resign()  # one that an exception kept from its start
             with contextlib.suppress(OSError):
-                self._server = _Server(path, self._duties)
+                self._server = _Server(self.path, self._duties)
                 self._server.start()
         return self.leading
 
@@ -374,7 +375,8 @@ def _forget_all() -> None:
         one._forget()
 
 
-def _resign_all() -> None:
+def resign_all() -> None:
+    """Let every handle of this process stop answering other processes."""
     for one in list(_everyone):
         one.resign()
 

@@ -1,7 +1,6 @@
-"""One log entry and the commits in it: planned on the newest state known, written, and told to who waits.
+"""One log entry and the commits in it: planned on the newest state read, written, and their outcomes given out.
 
-Below the question of who writes for whom (``committing``), above the tables (``delta``). A writer here also keeps the
-fate of every commit that the log entries it has read decided, so that a commit is never decided twice.
+Which writer commits for which is decided above (``committer``); the log itself is below (``head``, ``delta``).
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from queue import Empty, SimpleQueue
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,304 +18,190 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioErr
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.model.changes import Commit
+from lakefolio.journal.commit_clock import CommitClock
+from lakefolio.journal.pending_commit import Committed, PendingCommit
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
-from lakefolio.process.notice import LakefolioWarning
 
 if TYPE_CHECKING:
-    from lakefolio.journal.journal import Journal
+    from lakefolio.journal.head import JournalHead
 
-__all__ = ["Committed", "Layout", "LogWriter", "Waiting"]
-
-_MOST_FATES = 50_000
-_VOUCHED = timedelta(hours=1)
-_TOLERATED = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """An acknowledged commit: the lake version it made (shared with others that were combined), and when."""
-
-    version: int
-    committed_at: datetime
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A commit on its way, and who waits for it.
-
-    A ``foreign`` one comes from a ticket: nobody in this process waits for it. One of a neighbour has as its ``base``
-    the version up to which it has not been decided, and may end with neither outcome nor error: it is handed back.
-
-    Attributes:
-        since: The version that was known when it was first tried; it is decided above that one or not at all.
-    """
-
-    commit: Commit
-    foreign: bool = False
-    base: int | None = None
-    since: int = -1
-    outcome: Committed | None = None
-    error: BaseException | None = None
-    done: bool = False
-    _calls: SimpleQueue[None] = field(default_factory=SimpleQueue)
-
-    def end(self) -> None:
-        """Let the thread that waits go on: there is an outcome or an error."""
-        self.done = True
-        self.wake()
-
-    def wake(self) -> None:
-        """End the :meth:`wait` of the thread whose commit this is, or its next one."""
-        self._calls.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Wait to be woken, so long at most."""
-        with contextlib.suppress(Empty):
-            self._calls.get(timeout=seconds)
-
-    def fail(self, error: BaseException) -> None:
-        """Let the thread that waits raise an error."""
-        self.error = error
-        self.end()
+__all__ = ["Draft", "LogWriter"]
 
 
 @dataclass(slots=True)
-class Layout:
-    """What a list of commits means on the newest state known, each planned on what its predecessors leave."""
+class Draft:
+    """A log entry to be written: commits planned on the newest state read, each on the state its predecessors leave.
+
+    Attributes:
+        version: The version it would make.
+        at: The time of its commits.
+        plans: The commits it carries, with their plans.
+        refused: The commits that can't be made on this state, with the reason.
+        empty: The commits that change nothing.
+        values: The rows as Python values.
+        rows: The rows.
+    """
 
     version: int
     at: datetime
-    plans: list[tuple[Waiting, Plan]] = field(default_factory=list)
-    refused: list[tuple[Waiting, Exception]] = field(default_factory=list)
-    empty: list[Waiting] = field(default_factory=list)
+    plans: list[tuple[PendingCommit, Plan]] = field(default_factory=list)
+    refused: list[tuple[PendingCommit, Exception]] = field(default_factory=list)
+    empty: list[PendingCommit] = field(default_factory=list)
     values: list[dict[str, Any]] = field(default_factory=list)
-    rows: pa.Table | None = None
+    rows: pa.Table = field(default_factory=MANIFESTS_SCHEMA.empty_table)
 
     def encode(self) -> None:
-        """Make the rows."""
+        """Make the rows of the plans."""
         self.values = [row for _, plan in self.plans for row in plan.manifests]
+        self.rows = rows_of(MANIFESTS_SCHEMA, self.values)
+
+    def date(self, at: datetime) -> None:
+        """Give the commits another time."""
+        self.at = at
+        for row in self.values:
+            row["committed_at"] = at
         self.rows = rows_of(MANIFESTS_SCHEMA, self.values)
 
 
 class LogWriter:
-    """Plans and writes log entries of one journal, whose lock its owner holds.
+    """Plans and writes log entries of one journal. The caller of each method holds the lock of the head."""
 
-    Attributes:
-        fates: Commit id -> the version that decided it, and whether that version carries it (or refuses it). Of every
-            commit decided above a version that :meth:`know_from` can lower.
-        warning: What the user of the next commit is to be warned of, once.
-    """
+    def __init__(self, head: JournalHead) -> None:
+        self._head = head
+        self.clock = CommitClock(head.store)
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._known_from = 0
-        self._ahead = timedelta(0)  # by which the clock of this machine is ahead of that of the store
-        self._clock_checked = False
-        self.warning: LakefolioWarning | None = None
-        self.fates: dict[str, tuple[int, bool]] = {}
+    def plan(self, batch: Sequence[PendingCommit]) -> Draft:
+        """Draft a log entry, and end the commits that are refused or change nothing.
 
-    def start(self, version: int) -> None:
-        """Forget all fates; those above ``version`` will be told to :meth:`note`."""
-        self.fates.clear()
-        self._known_from = version
-
-    def note(self, entries: Iterable[LogEntry]) -> None:
-        """Take note of log entries, in order."""
-        for entry in entries:
-            for commit_id in entry.commit_ids:
-                self.fates.setdefault(commit_id, (entry.version, True))
-            for commit_id in entry.refused:
-                self.fates.setdefault(commit_id, (entry.version, False))
-
-    def forget_some(self) -> None:
-        """Forget all fates if they are many. Only where no commit is under way."""
-        if len(self.fates) > _MOST_FATES:
-            self.start(self._journal.known.version)
-
-    def know_from(self, base: int) -> bool:
-        """Read what is missing for the fates of all commits decided above ``base``, which must not lie ahead."""
-        table = self._journal.manifests_table
-        if base > table.version:
-            return False
-        if base < self._known_from:
-            entries = table.entries(base + 1, self._known_from)
-            known, self.fates = self.fates, {}
-            self.note(entries)
-            self.fates |= {one: fate for one, fate in known.items() if one not in self.fates}
-            self._known_from = base
-        return True
-
-    def plan(self, batch: list[Waiting]) -> Layout:
-        """Plan all on the newest state known, and end those that are refused or have nothing to do.
-
-        An objection counts only on the newest state there is.
+        A commit is refused only on the newest state there is: the log is read on before.
         """
-        layout = self.lay_out(batch)
-        if layout.refused and self._journal.poll():
-            layout = self.lay_out(self.told(batch))
-        for waiting, error in layout.refused:
-            waiting.fail(error)
-        for waiting in layout.empty:
-            waiting.outcome = Committed(self._journal.known.version, layout.at)
-            waiting.end()
-        return layout
+        draft = self.draft(batch)
+        if draft.refused and self._head.poll():
+            draft = self.draft(self.undecided(batch))
+        for pending, error in draft.refused:
+            pending.fail(error)
+        for pending in draft.empty:
+            pending.succeed(Committed(self._head.state.version, draft.at))
+        return draft
 
-    def lay_out(self, batch: Sequence[Waiting]) -> Layout:
-        """Plan all on the newest state known; what is objected to is noted, not ended.
+    def draft(self, batch: Iterable[PendingCommit]) -> Draft:
+        """Draft a log entry; refusals are collected, and end no commit.
 
-        An objection to one commit, whatever it is, is that commit's alone: the others are planned without it.
+        A commit that can't be planned or stored does not keep the others from being planned.
         """
-        layout = self._planned(batch)
+        batch = list(batch)
+        draft = self._planned(batch)
         try:
-            layout.encode()
+            draft.encode()
         except Exception:
-            unstorable = {waiting: error for waiting, plan in layout.plans if (error := _unstorable(plan)) is not None}
+            unstorable = {pending: error for pending, plan in draft.plans if (error := _unstorable(plan)) is not None}
             if not unstorable:
                 raise
-            layout = self.lay_out([waiting for waiting in batch if waiting not in unstorable])
-            layout.refused += unstorable.items()
-        return layout
+            draft = self.draft(pending for pending in batch if pending not in unstorable)
+            draft.refused += unstorable.items()
+        return draft
 
-    def _planned(self, batch: Sequence[Waiting]) -> Layout:
-        state = self._journal.known
-        version, now = state.version + 1, datetime.now(UTC) - self._ahead
-        last = state.committed_at
-        layout = Layout(version, now if last is None or now > last else last + timedelta(microseconds=1))
-        overlay = Overlay(state, self._journal.content_of, version)
+    def _planned(self, batch: Sequence[PendingCommit]) -> Draft:
+        state = self._head.state
+        draft = Draft(state.version + 1, self.clock.now(state.committed_at))
+        overlay = Overlay(state, self._head.content_of, draft.version)
         count = 0
-        planned = set()
-        for waiting in batch:
-            if waiting.commit.commit_id in planned:
-                continue  # handed over again by a neighbour that had given up waiting; it finds the first in the log
-            planned.add(waiting.commit.commit_id)
+        seen = set()
+        for pending in batch:
+            if pending.commit.commit_id in seen:
+                continue  # handed over again by a process that had given up waiting; it finds the first in the log
+            seen.add(pending.commit.commit_id)
             try:
                 plan = plan_commit(
-                    waiting.commit,
+                    pending.commit,
                     state,
                     overlay,
                     first_ordinal=count,
-                    version=version,
-                    committed_at=layout.at,
+                    version=draft.version,
+                    committed_at=draft.at,
                 )
             except StorageError:
                 raise
             except Exception as exc:
-                layout.refused.append((waiting, _refusal(exc)))
+                draft.refused.append((pending, _refusal(exc)))
                 continue
             if not plan.manifests:
-                layout.empty.append(waiting)
+                draft.empty.append(pending)
                 continue
             overlay.absorb(plan.overlay)
             count += len(plan.manifests)
-            layout.plans.append((waiting, plan))
-        return layout
+            draft.plans.append((pending, plan))
+        return draft
 
-    def told(self, batch: Iterable[Waiting]) -> list[Waiting]:
-        """End those whose commit is in the log; return the others. What was refused there becomes a new commit.
+    def undecided(self, batch: Iterable[PendingCommit]) -> list[PendingCommit]:
+        """End the commits that are decided in the log; return the others.
 
-        A neighbour's is ended in both cases, so that it makes the new commit.
+        A commit of this process that the log refuses gets a new id, and is returned to be tried again. A commit of
+        another process ends in both cases: its own process makes the new commit.
         """
         left = []
-        state = self._journal.known
-        for waiting in batch:
-            version, carried = self.fates.get(waiting.commit.commit_id, (-1, False))
-            if carried and not waiting.done:
-                at = state.time_of(version)
+        for pending in batch:
+            outcome = self._head.outcomes.get(pending.commit.commit_id)
+            if outcome is not None and outcome.carried and not pending.done:
+                at = self._head.state.time_of(outcome.version)
                 assert at is not None
-                waiting.outcome = Committed(version, at)
-                waiting.end()
-            elif version >= 0 and waiting.base is not None:
-                waiting.end()
-            elif not waiting.done:
-                if version >= 0:
-                    waiting.commit = replace(waiting.commit, commit_id=new_id())
-                left.append(waiting)
+                pending.succeed(Committed(outcome.version, at))
+            elif outcome is not None and pending.base is not None:
+                pending.end()
+            elif not pending.done:
+                if outcome is not None:
+                    pending.commit = replace(pending.commit, commit_id=new_id())
+                left.append(pending)
         return left
 
-    def write(self, layout: Layout, refused: Sequence[str] = ()) -> None:
-        """Store the file and create the log entry. What has come of it, won or lost, is noted when this returns.
+    def write(self, draft: Draft, refused: Sequence[str] = ()) -> None:
+        """Store the data file and create the log entry. When this returns, its outcomes are noted, won or lost.
+
+        Args:
+            draft: The log entry.
+            refused: The ids of the commits of tickets that the entry refuses.
 
         Raises:
-            StorageError: If the store failed and nothing of it is known to have been decided.
+            StorageError: If the store failed and none of the commits is known to be decided.
         """
         try:
-            self._store(layout, refused)
+            self._store(draft, refused)
         except StorageError as failure:
             try:
-                self._journal.poll()
+                self._head.poll()
             except StorageError:
                 raise failure from None
-            ours = {waiting.commit.commit_id for waiting, _ in layout.plans}.union(refused)
-            if ours.isdisjoint(self.fates):
+            ours = {pending.commit.commit_id for pending, _ in draft.plans}.union(refused)
+            if ours.isdisjoint(self._head.outcomes):
                 raise
 
-    def _store(self, layout: Layout, refused: Sequence[str]) -> None:
-        journal, plans, version = self._journal, layout.plans, layout.version
-        values, rows = layout.values, layout.rows
-        assert rows is not None
+    def _store(self, draft: Draft, refused: Sequence[str]) -> None:
+        head, version = self._head, draft.version
         file = None
-        if plans:
-            file, key, body = journal.manifests_table.encode(rows, version=version, values=values)
-            with contextlib.suppress(AlreadyExistsError):  # nobody else uses this key: its answer was lost
-                journal.store.create(key, body)
-            if not self._clock_checked and self._redated(layout, key):
-                self._store(layout, refused)
+        if draft.plans:
+            file, key, body = head.table.encode(draft.rows, version=version, values=draft.values)
+            with contextlib.suppress(AlreadyExistsError):  # no other writer uses this key: the answer was lost
+                head.store.create(key, body)
+            corrected = self.clock.corrected(draft.at, head.state.committed_at, key)
+            if corrected is not None:
+                draft.date(corrected)
+                self._store(draft, refused)
                 return
-        commit_ids = [waiting.commit.commit_id for waiting, _ in plans]
+        commit_ids = tuple(pending.commit.commit_id for pending, _ in draft.plans)
         try:
-            journal.manifests_table.commit(version, file, commit_ids, layout.at, refused)
+            head.table.commit(version, file, commit_ids, draft.at, refused)
         except AlreadyExistsError:
-            journal.poll()
+            head.poll()
             return
-        self.note([LogEntry(version, tuple(commit_ids), (), (), {}, tuple(refused))])
-        journal.extend(rows, version, values)
-        for waiting, _ in plans:
-            waiting.outcome = Committed(version, layout.at)
-            waiting.end()
-
-    def _redated(self, layout: Layout, key: str) -> bool:
-        """Hold the time of the first commit of this handle against the store's; say whether it was set right.
-
-        Where the newest commit is not long ago, it vouches for the clock. Else the data file that was just stored
-        does: one request more. A wrong clock would date all later commits of everybody.
-        """
-        self._clock_checked = True
-        last = self._journal.known.committed_at
-        if last is not None and layout.at - last <= _VOUCHED:
-            return False
-        try:
-            found = self._journal.store.head(key).modified_at
-        except LakefolioError:  # not everybody who may write may look
-            return False
-        ahead = layout.at - found
-        if abs(ahead) <= _TOLERATED:
-            return False
-        self._ahead += ahead
-        self.warning = LakefolioWarning(
-            f"the clock of this machine is {_shown(abs(ahead.total_seconds()))} "
-            f"{'ahead of' if ahead > timedelta(0) else 'behind'} that of {self._journal.store.uri}",
-            kind="wrong-clock",
-            hint="commits are dated by the store's; set the clock",
-        )
-        layout.at = found if last is None or found > last else last + timedelta(microseconds=1)
-        for row in layout.values:
-            row["committed_at"] = layout.at
-        layout.rows = rows_of(MANIFESTS_SCHEMA, layout.values)
-        return True
-
-
-def _shown(seconds: float) -> str:
-    """Return a span of time for people."""
-    for size, unit in ((86_400 * 365.25, "years"), (86_400, "days"), (3_600, "hours")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 60:.0f} minutes"
+        head.outcomes.note([LogEntry(version, commit_ids, (), (), {}, tuple(refused))])
+        head.extend(draft.rows, version, draft.values)
+        for pending, _ in draft.plans:
+            pending.succeed(Committed(version, draft.at))
 
 
 def _unstorable(plan: Plan) -> Exception | None:
-    """Return what stands in the way of one commit's rows, or None."""
+    """Return why the rows of a commit can't be stored, or None."""
     try:
         rows_of(MANIFESTS_SCHEMA, plan.manifests)
     except Exception as exc:
@@ -326,7 +210,7 @@ def _unstorable(plan: Plan) -> Exception | None:
 
 
 def _refusal(error: Exception) -> Exception:
-    """Return an error as the user of a commit is to see it: a value that can't be stored is no bug of the library."""
+    """Return the error that the user of a commit sees: a value that can't be stored is no bug of the library."""
     if isinstance(error, LakefolioError) or not isinstance(error, (ValueError, TypeError, OverflowError)):
         return error
     refusal = InvalidInputError(

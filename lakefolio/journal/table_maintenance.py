@@ -1,7 +1,7 @@
-"""Upkeep of a journal's tables: when it is due, who does it, and that nobody waits for it (FORMAT.md, "Maintenance").
+"""Maintenance of a journal's tables: when it is due, and on which thread it runs (FORMAT.md, "Maintenance").
 
-Files are merged and checkpoints made while others commit through the same handle; its lock is held only to choose the
-files and to create the log entry. Where a handle commits for its neighbours, a thread of its own does it.
+Files are merged and checkpoints written while other threads commit through the same handle: the lock of the head is
+held only to choose the files and to create the log entry. The leader of a host runs it on a thread of its own.
 """
 
 from __future__ import annotations
@@ -9,35 +9,42 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import LakefolioError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import LOG_SCHEMAS
 
 if TYPE_CHECKING:
-    from lakefolio.journal.journal import Journal
+    from lakefolio.journal.batch_tables import LogTables
+    from lakefolio.journal.head import JournalHead
 
-__all__ = ["Tidying"]
+__all__ = ["TableMaintenance"]
 
-_MODELS_S = 0.5
+_MODELS_S: Final = 0.5
 """How long a writer waits for read models: most folds take a tenth of that."""
 
 
-class Tidying:
-    """The upkeep of one journal. Safe to call from many threads: one at a time does it."""
+class TableMaintenance:
+    """Maintenance of one journal's tables. Safe to call from many threads: one at a time runs it."""
 
-    def __init__(self, journal: Journal, settle: Callable[[], int]) -> None:
-        self._journal = journal
+    def __init__(self, head: JournalHead, settle: Callable[[], int]) -> None:
+        """Maintain the tables of a head.
+
+        Args:
+            head: The journal as the handle knows it.
+            settle: Commits or refuses the tickets of dead writers.
+        """
+        self._head = head
         self._settle = settle
         self._busy = threading.Lock()
 
-    def when_due(self) -> None:
-        """Merge small files and write a checkpoint once enough commits have gathered; a failure waits for the next.
+    def run_if_due(self) -> None:
+        """Settle tickets, merge small files and write a checkpoint once enough commits have gathered.
 
-        That is also when a writer that nobody disturbs looks for tickets that were left or are never heard.
+        A failure is suppressed: the next time it is due makes up for it.
         """
-        table = self._journal.manifests_table
+        table = self._head.table
         if not table.due() or not self._busy.acquire(blocking=False):
             return
         try:
@@ -45,21 +52,21 @@ class Tidying:
                 self._settle()
             if table.due():
                 with contextlib.suppress(LakefolioError):
-                    self._tidy(everything=False)
+                    self._maintain(everything=False)
         finally:
             self._busy.release()
 
-    def beside(self) -> None:
-        """Do what is due in a thread of its own, which the process waits for at its end."""
-        if self._journal.manifests_table.due():
-            thread = threading.Thread(target=self.when_due, name="lakefolio-upkeep", daemon=False)
+    def start_if_due(self) -> None:
+        """Run due maintenance on a non-daemon thread."""
+        if self._head.table.due():
+            thread = threading.Thread(target=self.run_if_due, name="lakefolio-maintenance", daemon=False)
             try:
                 thread.start()
             except RuntimeError:  # the process is ending: no thread can be started any more
-                self.when_due()
+                self.run_if_due()
 
-    def compact(self, progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
-        """Merge the small files of all tables, whether due or not; the journal has read them up to now.
+    def compact(self, logs: LogTables, progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
+        """Merge the small files of all tables, whether due or not. The caller has read the journal up to now.
 
         Returns:
             For each table: ``files_before``, ``files_after``, ``checkpoint_version``.
@@ -67,27 +74,27 @@ class Tidying:
         counts = {}
         with self._busy:
             progress(JOURNAL)
-            counts[JOURNAL] = self._tidy(everything=True)
+            counts[JOURNAL] = self._maintain(everything=True)
         for name in LOG_SCHEMAS:
             progress(name)
-            if (done := self._journal.logs[name].compact()) is not None:
+            if (done := logs[name].compact()) is not None:
                 counts[name] = done
         return counts
 
-    def _tidy(self, *, everything: bool) -> dict[str, int]:
-        journal = self._journal
-        return journal.manifests_table.upkeep(
-            journal.lock,
+    def _maintain(self, *, everything: bool) -> dict[str, int]:
+        head = self._head
+        return head.table.upkeep(
+            head.lock,
             everything=everything,
-            moved=journal.moved,
-            erase=journal.erase,
+            moved=head.skip_empty_version,
+            erase=head.without_purged_content,
             note=lambda: self._models(everything=everything),
         )
 
     def _models(self, *, everything: bool) -> str:
-        """Bring the read models up to the journal and return what the checkpoint notes of them.
+        """Advance the read models and return the note of them for the checkpoint.
 
-        Large ones are merged while the writer, who is to be answered, goes on; the next checkpoint notes that.
+        Unless ``everything``, a long merge goes on after the writer has its answer; the next checkpoint notes it.
         """
         if everything:
             self._advance(everything=True)
@@ -99,9 +106,8 @@ class Tidying:
                 self._advance()
             else:
                 thread.join(_MODELS_S)
-        catalogue = self._journal.catalogue
-        return "" if catalogue is None else catalogue.to_json()
+        return self._head.catalogue_note
 
     def _advance(self, *, everything: bool = False) -> None:
-        with contextlib.suppress(LakefolioError):  # they save reading, nothing else: the next one tries again
-            self._journal.advance_models(everything=everything)
+        with contextlib.suppress(LakefolioError):  # read models only save reading: the next maintenance tries again
+            self._head.advance_models(everything=everything)

@@ -77,13 +77,13 @@ class LakeTables(Mapping[str, Rows]):
         state, journal = self._state, self._journal
         tail = state.rows.table()
         if self._content:
-            tail = journal.erase(journal.with_contents(tail))
+            tail = journal.without_purged_content(journal.with_contents(tail))
         if state.base_version < 0:
             return tail
         upto = state.base_version
         found = journal.scan(upto)
         rows = found.rows.filter(pc.less_equal(found.rows.column("version"), upto))
-        rows = pa.concat_tables([journal.erase(rows) if self._content else rows, tail])
+        rows = pa.concat_tables([journal.without_purged_content(rows) if self._content else rows, tail])
         return FileScan(
             paths=tuple(str(journal.local.path(file)) for file in found.files),
             rows=rows,

@@ -63,7 +63,7 @@ def main() -> None:
         show("open before it: rows copied into the log entries", lambda: lf.open(uri, storage_options=options))
         without = DeltaTable(lake._session.store, lake.lake_id, SPECS["manifests"])
         show("  reading the data files instead (all versions, both)", lambda: without.load(trust_copies=False))
-        table = lake._session.journal._manifests_table
+        table = lake._session.journal.manifests_table
         show("our compaction and checkpoint", lambda: table.upkeep(everything=True))
         other = server.uri("lakes/upkeep-deltalake")
         lake = lf.open(other, storage_options=options)

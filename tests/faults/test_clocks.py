@@ -12,7 +12,7 @@ import pytest
 import lakefolio as lf
 from lakefolio.errors import StorageError
 from lakefolio.format import names
-from lakefolio.journal import log_writer
+from lakefolio.journal import commit_clock
 from lakefolio.maintenance.doctor import doctor
 from lakefolio.process.notice import LakefolioWarning
 
@@ -36,7 +36,7 @@ def test_a_clock_that_is_wrong_by_years_dates_nothing(
         lf.open(lake_uri).folio("f").add_json("before", 1)
     began = datetime.now(UTC)
     with monkeypatch.context() as patch:
-        patch.setattr(log_writer, "datetime", shifted(timedelta(days=365 * years)))
+        patch.setattr(commit_clock, "datetime", shifted(timedelta(days=365 * years)))
         wrong = lf.open(lake_uri).folio("f")
         with pytest.warns(LakefolioWarning, match="the clock of this machine is") as caught:
             wrong.add_json("a", 1)
@@ -61,8 +61,8 @@ def test_a_lake_that_was_dated_ahead_says_so_and_goes_on(tmp_path: Path, monkeyp
     uri = str(tmp_path / "lake")
     lf.open(uri).folio("f").add_json("a", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(log_writer, "datetime", shifted(timedelta(days=3650)))
-        patch.setattr(log_writer.LogWriter, "_redated", lambda self, layout, key: False)
+        patch.setattr(commit_clock, "datetime", shifted(timedelta(days=3650)))
+        patch.setattr(commit_clock.CommitClock, "corrected", lambda self, at, last, key: None)
         lf.open(uri).folio("f").add_json("b", 2)
     lake = lf.open(uri)
     lake.folio("f").add_json("c", 3)

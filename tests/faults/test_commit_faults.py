@@ -65,8 +65,8 @@ def combine(lake: lf.Lake) -> None:
     content = Stored(kind="json", storage="inline", format="json", content=b"1", digest=sha256_of_bytes(b"1"))
     put = Put(folio="f", item="of the dead", stored=content, entry_id=new_id(), inputs=("first",), metadata={"k": "1"})
     Tickets(journal.store).create(Ticket(journal.state.version, (Commit(commit_id=new_id(), changes=[put]),)))
-    journal._committer._crowded_until = float("inf")
-    journal._committer.neighbours = None
+    journal.committer.contend(float("inf"))
+    journal.committer.neighbours = None
     batch(lake)
 
 
@@ -234,8 +234,8 @@ def test_a_combiner_may_be_killed_at_any_request(
     def judged(uri: str, finished: bool, what: str) -> None:
         lake = lf.open(uri, storage_options=options)
         journal = lake._session.journal
-        journal._committer._crowded_until = float("inf")
-        journal._committer.neighbours = None
+        journal.committer.contend(float("inf"))
+        journal.committer.neighbours = None
         lake.folio("f").add_json("live", 3, inputs=["first"])
         fresh = lf.open(uri, storage_options=options)
         names = contents(fresh)

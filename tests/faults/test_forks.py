@@ -34,11 +34,11 @@ def busy(handle, number):
 
 handles = [lake] * 3
 if sys.argv[2] == "leads":
-    neighbours = lake._session.journal._committer.neighbours
-    assert neighbours._lead(neighbours._path)
+    neighbours = lake._session.journal.committer.neighbours
+    assert neighbours.lead()
     handles = [lf.open(sys.argv[1]) for _ in range(3)]
     for handle in handles:
-        handle._session.journal._committer._crowded_until = float("inf")
+        handle._session.journal.committer.contend(float("inf"))
 threads = [threading.Thread(target=busy, args=(handle, n)) for n, handle in enumerate(handles)]
 for thread in threads:
     thread.start()

@@ -29,11 +29,11 @@ run = lake.run("r") if how == "runs" else None
 other = lf.open(uri, storage_options=options) if how in ("leads", "asks") else lake
 if how in ("leads", "asks"):
     leads, asks = (lake, other) if how == "leads" else (other, lake)
-    neighbours = leads._session.journal._committer.neighbours
-    assert neighbours._lead(neighbours._path)
-    asks._session.journal._committer._crowded_until = float("inf")
+    neighbours = leads._session.journal.committer.neighbours
+    assert neighbours.lead()
+    asks._session.journal.committer.contend(float("inf"))
 elif how == "tickets":
-    lake._session.journal._committer.neighbours = None
+    lake._session.journal.committer.neighbours = None
 rng = random.Random(int(sys.argv[6]))
 over = threading.Event()
 acknowledged, unknown, problems = [], [], []
@@ -53,7 +53,7 @@ def worker(number):
             problems.append(f"worker {number}: {exc!r} {traceback.format_exc()}")
         n += 1
         if how == "tickets":
-            lake._session.journal._committer._crowded_until = time.monotonic() + 1
+            lake._session.journal.committer.contend()
 
 
 threads = [threading.Thread(target=worker, args=(n,)) for n in range(2)]
@@ -93,7 +93,7 @@ def interrupt():
                 interrupts += 1
         if how == "tickets":
             try:
-                lake._session.journal._committer._crowded_until = time.monotonic() + 1
+                lake._session.journal.committer.contend()
             except KeyboardInterrupt:
                 interrupts += 1
 

@@ -23,7 +23,7 @@ from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.journal import host_leader
 from lakefolio.journal.handoff_protocol import Answer, answer_bytes, read_answer
 from lakefolio.journal.host_leader import Neighbours
-from lakefolio.journal.log_writer import Committed
+from lakefolio.journal.pending_commit import Committed
 from lakefolio.journal.tickets import Tickets
 from lakefolio.testing import CountingProxy
 
@@ -32,21 +32,19 @@ FOREVER = float("inf")
 
 
 def meeting(lake: lf.Lake) -> Neighbours:
-    found = lake._session.journal._committer.neighbours
+    found = lake._session.journal.committer.neighbours
     assert found is not None
     return found
 
 
 def leading(lake: lf.Lake) -> lf.Lake:
-    one = meeting(lake)
-    assert one._path is not None
-    assert one._lead(one._path)
+    assert meeting(lake).lead()
     return lake
 
 
 def following(lake: lf.Lake) -> lf.Lake:
     """Make a handle hand over what it commits."""
-    lake._session.journal._committer._crowded_until = FOREVER
+    lake._session.journal.committer.contend(FOREVER)
     return lake
 
 
@@ -55,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """A short path of each test's own to meet at; nobody leads on when the test is over."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     yield
-    host_leader._resign_all()
+    host_leader.resign_all()
 
 
 # -- real processes ------------------------------------------------------------------------------------------------
@@ -220,7 +218,7 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
         other.folio("f").add_json(f"i{number}", number)
     assert merging.wait(60)
     for thread in threading.enumerate():
-        if thread.name == "lakefolio-upkeep":
+        if thread.name == "lakefolio-maintenance":
             thread.join(60)
             assert not thread.is_alive()
     assert answered == [1]
@@ -231,11 +229,11 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
 
 def test_where_other_hosts_are_faster_everybody_goes_by_ticket(tmp_path: Path) -> None:
     first, second, elsewhere = (lf.open(str(tmp_path / "lake")) for _ in range(3))
-    elsewhere._session.journal._committer.neighbours = None
+    elsewhere._session.journal.committer.neighbours = None
     leading(first).folio("f").add_json("first", 1)
     elsewhere.folio("f").add_json("rival", 1)
     following(second).folio("f").add_json("late", 1)  # who leads is beaten once, and tries again
-    first._session.journal._committer._beaten_until = FOREVER
+    first._session.journal.committer.be_beaten(FOREVER)
     made: list[str] = []
     create = Tickets.create
     with pytest.MonkeyPatch.context() as patch:
@@ -258,7 +256,7 @@ def test_what_is_long_goes_to_the_store_by_itself(tmp_path: Path) -> None:
 
 def test_nonsense_gets_no_answer_and_does_no_harm(tmp_path: Path) -> None:
     first, second = (lf.open(str(tmp_path / "lake")) for _ in range(2))
-    path = meeting(leading(first))._path
+    path = meeting(leading(first)).path
     assert path is not None
     for said in (b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n", b"\x00"):
         with socket.socket(socket.AF_UNIX) as link:
@@ -278,11 +276,11 @@ def test_nonsense_gets_no_answer_and_does_no_harm(tmp_path: Path) -> None:
         b"",
         b"[]",
         b"{}",
-        b'{"fates": [[1, 2]], "crowded": true}',
-        b'{"fates": [], "crowded": true, "beaten": false}',
-        b'{"fates": [[-1, 2]], "crowded": true, "beaten": false}',
-        b'{"fates": [["x", 2]], "crowded": true, "beaten": false}',
-        b'{"fates": [[1, 1e400]], "crowded": true, "beaten": false}',
+        b'{"outcomes": [[1, 2]], "contended": true}',
+        b'{"outcomes": [], "contended": true, "beaten": false}',
+        b'{"outcomes": [[-1, 2]], "contended": true, "beaten": false}',
+        b'{"outcomes": [["x", 2]], "contended": true, "beaten": false}',
+        b'{"outcomes": [[1, 1e400]], "contended": true, "beaten": false}',
     ],
 )
 def test_an_answer_that_is_none_is_seen(body: bytes) -> None:
@@ -290,7 +288,7 @@ def test_an_answer_that_is_none_is_seen(body: bytes) -> None:
 
 
 def test_an_answer_survives() -> None:
-    answer = Answer((None, Committed(3, datetime(2026, 1, 2, 3, 4, 5, 6, UTC))), crowded=True, beaten=True)
+    answer = Answer((None, Committed(3, datetime(2026, 1, 2, 3, 4, 5, 6, UTC))), contended=True, beaten=True)
     assert read_answer(answer_bytes(answer), 2) == answer
 
 
@@ -301,24 +299,24 @@ def test_only_who_has_the_same_lake_rights_and_durability_is_a_neighbour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def path(lake: lf.Lake) -> str | None:
-        return meeting(lake)._path
+        return meeting(lake).path
 
     here, there = str(tmp_path / "lake"), str(tmp_path / "other")
     assert path(lf.open(here)) == path(lf.open(here)) != path(lf.open(there))
     assert path(lf.open(here)) != path(lf.open(here, storage_options={"fsync": "true"}))
-    assert lf.open(here, read_only=True)._session.journal._committer.neighbours is None
-    assert lf.open("memory://")._session.journal._committer.neighbours is None
+    assert lf.open(here, read_only=True)._session.journal.committer.neighbours is None
+    assert lf.open("memory://")._session.journal.committer.neighbours is None
     monkeypatch.setenv("LAKEFOLIO_COMBINE", "false")
-    assert lf.open(here)._session.journal._committer.neighbours is None
+    assert lf.open(here)._session.journal.committer.neighbours is None
 
 
 def test_on_s3_rights_are_part_of_it_and_no_name_tells_them(s3_proxy: CountingProxy, s3_uri: str) -> None:
     options = s3_proxy.storage_options
-    one, same = (meeting(lf.open(s3_uri, storage_options=options))._path for _ in range(2))
+    one, same = (meeting(lf.open(s3_uri, storage_options=options)).path for _ in range(2))
     assert one == same
     assert one is not None
     assert not any(value in one for value in options.values() if len(value) > 3)
-    other = meeting(lf.open(s3_uri, storage_options={**options, "timeout": "20s"}))._path
+    other = meeting(lf.open(s3_uri, storage_options={**options, "timeout": "20s"})).path
     assert other != one
 
 
@@ -328,7 +326,7 @@ def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path, monkeypatch:
     folder.mkdir()
     folder.chmod(0o755)
     lake = following(lf.open(str(tmp_path / "lake")))
-    assert meeting(lake)._path is None
+    assert meeting(lake).path is None
     lake.folio("f").add_json("item", 1)
     assert lake.version == 1
 
@@ -366,7 +364,7 @@ sys.stdin.readline()
     process.stdin.close()
     assert process.wait(20) == 0
     process.stdout.close()
-    path = meeting(lake)._path
+    path = meeting(lake).path
     assert path is not None
     assert not os.path.exists(path)
     lake.folio("f").add_json("second", 2)

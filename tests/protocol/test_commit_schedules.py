@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -17,7 +17,9 @@ from lakefolio.errors import AlreadyExistsError, StorageError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.journal.committer import Committer
 from lakefolio.journal.journal import Journal
-from lakefolio.journal.log_writer import LogWriter, Waiting
+from lakefolio.journal.log_writer import LogWriter
+from lakefolio.journal.outcomes import Outcomes
+from lakefolio.journal.pending_commit import PendingCommit
 from lakefolio.journal.tickets import Ticket
 from lakefolio.model.changes import Commit, Put
 from lakefolio.model.entries import Stored
@@ -262,28 +264,28 @@ def test_a_commit_that_is_handed_over_twice_is_committed_once() -> None:
         journal = opened(face)
         ticket = Ticket(journal.known.version, (commit_of("one", 1),))
         answers = journal.commit_for([ticket, ticket])
-        face.note([fate is not None for answer in answers for fate in answer.fates], journal.state.version)
+        face.note([outcome is not None for answer in answers for outcome in answer.outcomes], journal.state.version)
         face.note(journal.reread("manifests").column("message").to_pylist())
 
     alone = World(template()[1], {"leader": act}, faults=0)
     assert alone.notes == [([True, False], 2), ([None, "one"],)]
 
 
-def forgets_what_was_decided(self: LogWriter, entries: Any) -> None:
+def forgets_what_was_decided(self: Outcomes, entries: Any) -> None:
     """A writer that reads the log and takes no note of whose commits are in it."""
 
 
-def answers_by_itself(self: LogWriter, batch: list[Waiting]) -> list[Waiting]:
+def answers_by_itself(self: LogWriter, batch: Iterable[PendingCommit]) -> list[PendingCommit]:
     """A writer that does not look for its own commit in the log when a create says that the entry exists."""
-    return [waiting for waiting in batch if not waiting.done]
+    return [pending for pending in batch if not pending.done]
 
 
-def knows_enough(self: LogWriter, base: int) -> bool:
+def knows_enough(self: Outcomes, base: int) -> bool:
     """A combiner that does not read the log above a ticket's base."""
-    return base <= self._journal.manifests_table.version
+    return base <= self._table.version
 
 
-def takes_all(self: Committer, batch: list[Waiting]) -> list[Waiting]:
+def takes_all(self: Committer, batch: list[PendingCommit]) -> list[PendingCommit]:
     """A leader that does not look in the log for what it was given."""
     return batch
 
@@ -291,10 +293,10 @@ def takes_all(self: Committer, batch: list[Waiting]) -> list[Waiting]:
 @pytest.mark.parametrize(
     ("where", "name", "broken", "kind"),
     [
-        (LogWriter, "note", forgets_what_was_decided, {"writers": 2, "faults": 1}),
-        (LogWriter, "told", answers_by_itself, {"writers": 2, "faults": 1}),
-        (LogWriter, "know_from", knows_enough, {"writers": 2, "settles": True}),
-        (Committer, "_known", takes_all, {"writers": 2, "leads": "late"}),
+        (Outcomes, "note", forgets_what_was_decided, {"writers": 2, "faults": 1}),
+        (LogWriter, "undecided", answers_by_itself, {"writers": 2, "faults": 1}),
+        (Outcomes, "complete_from", knows_enough, {"writers": 2, "settles": True}),
+        (Committer, "_judged", takes_all, {"writers": 2, "leads": "late"}),
     ],
 )
 def test_what_each_rule_is_for_is_found(monkeypatch, where, name, broken, kind) -> None:

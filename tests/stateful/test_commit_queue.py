@@ -19,7 +19,7 @@ from thoroughness import examples
 from lakefolio.errors import StorageError
 from lakefolio.journal import commit_queue
 from lakefolio.journal.commit_queue import CommitQueue
-from lakefolio.journal.log_writer import Committed, Waiting
+from lakefolio.journal.pending_commit import Committed, PendingCommit
 from lakefolio.model.changes import Commit
 
 LIMIT_S = 20.0
@@ -32,7 +32,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue = CommitQueue(self._commit_all, lambda: False)
         self.verdicts: SimpleQueue[tuple[str, int]] = SimpleQueue()
-        self.at_work: Queue[list[Waiting]] = Queue()
+        self.at_work: Queue[list[PendingCommit]] = Queue()
         self.leaders = 0
         self.most_leaders = 0
         self.interrupted: set[int] = set()
@@ -40,7 +40,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.results: dict[int, str] = {}
         self.decided: list[int] = []
 
-    def _commit_all(self, undecided: Callable[[], list[Waiting]]) -> None:
+    def _commit_all(self, undecided: Callable[[], list[PendingCommit]]) -> None:
         batch = undecided()
         self.leaders += 1
         self.most_leaders = max(self.most_leaders, self.leaders)
@@ -63,7 +63,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.leaders -= 1
 
     def _thread(self, number: int, many: int) -> None:
-        commits = [Waiting(Commit(commit_id=str(number + n), changes=())) for n in range(many)]
+        commits = [PendingCommit(Commit(commit_id=str(number + n), changes=())) for n in range(many)]
         try:
             if many == 1:
                 self.queue.commit(commits[0])
