@@ -11,6 +11,7 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folders
 from lakefolio.cli.output import plain
 from lakefolio.errors import NotFoundError, nearest
+from lakefolio.format.names import is_own_folio
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
 
@@ -24,7 +25,7 @@ __all__ = ["folder", "ls"]
 @command(example="lakefolio ls experiments/clf", light=True)
 @click.argument("folio", required=False, shell_complete=folders)
 @click.option(
-    "--all", "archived", is_flag=True, help="Archived items too, and the folios that the library keeps: those of runs."
+    "--all", "archived", is_flag=True, help="Archived items too, and the folios that the library keeps, as of runs."
 )
 def ls(app: App, folio: str | None, archived: bool) -> None:
     """List folios, or the items of one.
@@ -37,7 +38,6 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         entries = lake.items(folio, archived=archived)
         _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
         return
-    own = () if archived or folio is not None else ("runs/", "inputs", "environments", "code")
     prefix = "" if folio is None else folio.rstrip("/") + "/"
     names = [name for name in lake.folios() if name.startswith(prefix)]
     if folio is not None and not names:
@@ -54,10 +54,13 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
                 folio=folio,
             ) from exc
         return
-    shown = [name for name in names if not any(name == one or (one[-1] == "/" and name.startswith(one)) for one in own)]
-    _folios(app, {name: lake.items(name, archived=archived) for name in shown})
+    shown = [name for name in names if archived or folio is not None or not is_own_folio(name)]
+    if shown or not names:
+        _folios(app, {name: lake.items(name, archived=archived) for name in shown})
+    elif app.as_json:
+        app.output.emit([])
     if len(shown) < len(names):
-        app.output.note(f"{counted(len(names) - len(shown), 'folio')} of runs not shown; --all lists all")
+        app.output.note(f"{counted(len(names) - len(shown), 'folio')} of runs and records not shown; --all lists all")
 
 
 def folder(app: App, found: Folder) -> None:

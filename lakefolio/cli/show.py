@@ -56,14 +56,15 @@ _OWN_LINES: Final = {
 
 @command(example="lakefolio show experiments/clf:scores")
 @click.argument("ref", required=False, shell_complete=items)
-def show(app: App, ref: str | None) -> None:
+@click.option("--all", "every_folio", is_flag=True, help="Of a lake: count the folios that the library keeps too.")
+def show(app: App, ref: str | None, every_folio: bool) -> None:
     """Show what is known about a lake, a folio or an item.
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
     """
     lake = app.open()
     if ref is None:
-        info = lake.info()
+        info = lake.info(every_folio=every_folio)
         del info["read_only"]  # so is every lake that is only shown
         app.output.emit(info)
     elif ":" not in ref and ref in lake.folios():

@@ -12,6 +12,7 @@ from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.runs.record import RunManifest, manifest_of
+from lakefolio.runs.run_names import called
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Origin:
         if run is None:
             return facts | {"run": "none: lake.track() records the code that adds items"}
         where = next((f"{kind} {run.metadata[kind]}" for kind in ("notebook", "script") if kind in run.metadata), None)
-        facts["run"] = f"{run.name or run.run_id} ({run.run_id}, {run.status})"
+        facts["run"] = f"{called(run.run_id, run.name)}, {run.status}"
         facts["code"] = where or run.command or "unknown"
         if run.git_commit:
             state = "with changes that are not committed" if run.git_dirty else "clean"

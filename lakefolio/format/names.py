@@ -11,16 +11,19 @@ import re
 import time
 import unicodedata
 from dataclasses import dataclass
+from typing import Final
 
 from lakefolio.errors import InvalidInputError, StorageError
 from lakefolio.format.times import is_time
 
 __all__ = [
+    "OWN_FOLIOS",
     "ItemRef",
     "check_folio",
     "check_item",
     "check_run_id",
     "check_snapshot",
+    "is_own_folio",
     "is_uri",
     "new_id",
     "parse_ref",
@@ -28,8 +31,15 @@ __all__ = [
 
 NAME_LIMIT_BYTES = 255
 FOLIO_LIMIT_BYTES = 512
+OWN_FOLIOS: Final = r"(?:runs|mlflow)/.*|inputs|environments|code|imports|registry"
+"""The folios that the library keeps for itself, as a pattern of a whole name that Python and DuckDB read alike."""
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
+
+
+def is_own_folio(name: str) -> bool:
+    """Say whether the library keeps a folio for itself, so that listings leave it out unless it is asked for."""
+    return re.fullmatch(OWN_FOLIOS, name, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)

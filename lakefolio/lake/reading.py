@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.names import parse_ref
+from lakefolio.format.names import is_own_folio, parse_ref
 from lakefolio.lake.reports import Info, Stats
 from lakefolio.model.entries import Entry
 from lakefolio.model.resolve import At, said_twice
@@ -136,15 +136,24 @@ def scan(
     return scan_of(settled(lake._session), table)
 
 
-def stats(lake: Lake, /) -> Stats:
-    """Return what the lake holds and what it costs, in all and by folio."""
-    return Stats.of(lake.sql, lake.version)
+def stats(lake: Lake, /, *, every_folio: bool = False) -> Stats:
+    """Return what the lake holds and what it costs, in all and by folio.
+
+    Args:
+        every_folio: List the folios that the library keeps for itself, as of runs, too; else they are summed up.
+    """
+    return Stats.of(lake.sql, lake.version, every_folio=every_folio)
 
 
-def info(lake: Lake, /) -> Info:
-    """Return what this lake is: address, format, version, counts of folios, items and snapshots."""
+def info(lake: Lake, /, *, every_folio: bool = False) -> Info:
+    """Return what this lake is: address, format, version, counts of folios, items, runs and snapshots.
+
+    Args:
+        every_folio: Count the folios that the library keeps for itself, as of runs, and their items too.
+    """
     state = lake._session.committed()
-    folios = state.folios()
+    every = state.folios()
+    folios = [name for name in every if every_folio or not is_own_folio(name)]
     first, last = state.first_at(), state.committed_at
     return Info(
         uri=lake.uri,
@@ -154,6 +163,7 @@ def info(lake: Lake, /) -> Info:
         version=state.version,
         folio_count=len(folios),
         item_count=sum(len(state.names(folio)) for folio in folios),
+        run_count=len(state.runs_noting("status")),
         snapshot_count=len(state.snapshots()),
         first_commit_at=first.isoformat() if first else None,
         last_commit_at=last.isoformat() if last else None,

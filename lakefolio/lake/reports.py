@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lakefolio.format.names import is_own_folio
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
 
@@ -60,9 +61,12 @@ class Stats(Report):
     """What a lake holds and costs; see ``Lake.stats``."""
 
     @classmethod
-    def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int) -> Stats:
+    def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int, *, every_folio: bool) -> Stats:
         """Collect the numbers; the views ``storage_savings``, ``entries`` and ``commits`` say the same."""
-        folios = query("select * from storage_savings order by folio nulls first").pl().to_dicts()
+        every = query("select * from storage_savings order by folio nulls first").pl().to_dicts()
+        folios = [row for row in every if every_folio or not row["folio"] or not is_own_folio(row["folio"])]
+        left_out = [row for row in every if row not in folios]
+        hidden = {name: sum(row[name] or 0 for row in left_out) for name in ("logical_bytes", "stored_bytes")}
         totals = query(
             "select (select count(*) from items) as items, (select count(*) from entries) as entries, "
             "(select count(*) from commits) as commits, (select count(*) from snapshots) as snapshots, "
@@ -70,7 +74,12 @@ class Stats(Report):
         ).fetchone()
         assert totals is not None
         names = ("item_count", "entry_count", "commit_count", "snapshot_count", "lineage_edge_count")
-        return cls(**dict(zip(names, totals, strict=True)), version=version, folios=folios)
+        return cls(
+            **dict(zip(names, totals, strict=True)),
+            version=version,
+            folios=folios,
+            hidden={"folio_count": len(left_out), **hidden},
+        )
 
     def __str__(self) -> str:
         """Lines for people."""
@@ -81,9 +90,12 @@ class Stats(Report):
                 for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
             )
         ]
-        names = [row.get("folio") or "(whole lake)" for row in self["folios"]]
+        hidden = self["hidden"]
+        summed = {"folio": f"({counted(hidden['folio_count'], 'folio')} of runs and records)", **hidden}
+        rows = [*self["folios"], *([summed] if hidden["folio_count"] else [])]
+        names = [row.get("folio") or "(whole lake)" for row in rows]
         width = max(map(len, names), default=0)
-        for name, row in zip(names, self["folios"], strict=True):
+        for name, row in zip(names, rows, strict=True):
             logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
             lines.append(f"  {name:<{width}} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
         return "\n".join(lines)

@@ -125,6 +125,10 @@ class BaseState(Protocol):
         """See State."""
         ...
 
+    def facts_of_runs(self, key: str) -> dict[str, str]:
+        """See State."""
+        ...
+
     def running_ids(self) -> list[str]:
         """Return the runs whose status is ``running``."""
         ...

@@ -366,6 +366,16 @@ class State:
         before = [] if self._base is None else self._base.runs_noting(key, text)
         return list(dict.fromkeys([*before, *_noting(self.rows.table(), key, text)]))
 
+    def facts_of_runs(self, key: str) -> dict[str, str]:
+        """Return the JSON text of one fact of every run that has it now; goes through the facts of all runs."""
+        values = {} if self._base is None else self._base.facts_of_runs(key)
+        for run_id, text in _last_noted(self.rows.table(), key).items():
+            if text is None:
+                values.pop(run_id, None)
+            else:
+                values[run_id] = text
+        return values
+
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running``, each with its facts; the cost is that of those runs alone."""
         before = [] if self._base is None else self._base.running_ids()

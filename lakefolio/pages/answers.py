@@ -151,10 +151,21 @@ class Answers:
         return {"version": lake.version}
 
     def storage(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Say what each folio holds and takes, and which items are largest."""
+        """Say what each folio holds and takes, and which items are largest.
+
+        The folios that the library keeps for itself are one row without a name, unless ``all`` is asked.
+        """
         largest = "select folio, item, kind, size_bytes, stored_bytes, version from items order by 4 desc nulls last"
-        folios = "select * from storage_savings order by logical_bytes desc limit 500"
-        return plain({"folios": _rows(lake, folios), "largest": _rows(lake, f"{largest} limit 25")})
+        named = "folio" if asked.get("all") else f"case when {item_list.NOT_OWN} then folio end as folio"
+        numbers = ("entry_count", "logical_bytes", "stored_bytes", "shared_bytes")
+        sums = ", ".join(f"sum({one})::bigint as {one}" for one in numbers)
+        folios = f"select {named}, {sums}, count(*) as folio_count from storage_savings group by 1"
+        return plain(
+            {
+                "folios": _rows(lake, f"from ({folios}) order by logical_bytes desc limit 500"),
+                "largest": _rows(lake, f"{largest} limit 25"),
+            }
+        )
 
     # -- runs ------------------------------------------------------------------------------------------------
 

@@ -95,7 +95,8 @@ def freeze(lake: Lake, *, progress: Callable[[str], Any] | None = None) -> Froze
         kept.keep("run", id=run_id)
         kept.keep("curves", runs=run_id, width=_WIDTH)
         kept.keep("curves", runs=run_id, width=_WIDTH, x="time")
-    items = kept.found["items?"]
+    kept.keep("items", must=True, all="1")
+    items = kept.found["items?all=1"]
     refs = [f"{folio}:{item}" for folio, item in zip(_column(items, "folio"), _column(items, "item"), strict=True)]
     done = 0
     for number, ref in enumerate(refs[:ITEMS]):

@@ -8,16 +8,19 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.format.names import OWN_FOLIOS, is_own_folio
 from lakefolio.pages.values import column_value
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.model.entries import Entry
 
-__all__ = ["listed"]
+__all__ = ["NOT_OWN", "listed"]
 
 ITEMS: Final = 2_000
 FOLIOS: Final = 2_000
+NOT_OWN: Final = f"not regexp_full_match(folio, '{OWN_FOLIOS}', 's')"
+"""Tells the folios of users from those that the library keeps for itself, in SQL."""
 _ITEM_COLUMNS: Final = {
     "folio": "text",
     "item": "text",
@@ -40,8 +43,9 @@ _ITEM_COLUMNS: Final = {
 def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManager[object]) -> dict[str, Any]:
     """Return items as columns.
 
-    Asked with ``q`` (part of a name, description or tag), ``folio``, ``kind``, and ``sort`` (a column; ``-`` before
-    it for falling order). ``querying`` is held while SQL is asked, which only lists too long to go through are.
+    Asked with ``q`` (part of a name, description or tag), ``folio``, ``kind``, ``sort`` (a column; ``-`` before it
+    for falling order), and ``all`` for the folios that the library keeps for itself, too. ``querying`` is held while
+    SQL is asked, which only lists too long to go through are.
     """
     sort = asked.get("sort") or "-version"
     if sort.removeprefix("-") not in _ITEM_COLUMNS:
@@ -49,7 +53,9 @@ def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManage
         raise InvalidInputError(f"items have no column {sort!r}", kind="bad-sort", hint=hint)
     lake = lake.at(lake.version)  # one state for all that is read
     chosen = asked.get("folio")
-    folios = lake.folios()
+    every = lake.folios()
+    folios = [one for one in every if asked.get("all") or not is_own_folio(one)]
+    hidden = {"hidden": len(every) - len(folios)}
     entries: list[Entry] = []
     for folio in [chosen] if chosen else folios:
         if len(entries) > ITEMS:
@@ -58,7 +64,7 @@ def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManage
     whole = len(entries) <= ITEMS
     if not whole and (asked.get("q") or asked.get("kind") or asked.get("sort")):
         with querying:
-            return _by_sql(lake, asked, sort)
+            return _by_sql(lake, asked, sort) | hidden
     found = sorted(filter(_asked_for(asked), entries), key=lambda one: (one.folio, one.item))
     if whole:
         column, falls = sort.removeprefix("-"), sort.startswith("-")
@@ -66,7 +72,7 @@ def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManage
     values = {name: [getattr(one, name) for one in found[:ITEMS]] for name in _ITEM_COLUMNS}
     total = len(found) if whole else None
     counts = Counter(one.folio for one in found) if whole else dict.fromkeys(folios)
-    return _page(values, total, counts, Counter(one.kind for one in found) if whole else {})
+    return _page(values, total, counts, Counter(one.kind for one in found) if whole else {}) | hidden
 
 
 def _by_sql(lake: Lake, asked: Mapping[str, str], sort: str) -> dict[str, Any]:
@@ -76,6 +82,8 @@ def _by_sql(lake: Lake, asked: Mapping[str, str], sort: str) -> dict[str, Any]:
         if asked.get(name):
             wanted.append(f"{name} = ${name}")
             params[name] = asked[name]
+    if not asked.get("all") and not asked.get("folio"):
+        wanted.append(NOT_OWN)
     if asked.get("q"):
         text = "concat_ws(' ', folio, item, kind, description, array_to_string(tags, ' '))"
         wanted.append(f"contains(lower({text}), lower($q))")

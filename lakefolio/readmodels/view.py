@@ -246,6 +246,12 @@ class Folded:
         rows = rows.sort_by([(name, "ascending") for name in RUN_FACTS.position])
         return list(dict.fromkeys(rows.column("run_id").to_pylist()))
 
+    def facts_of_runs(self, key: str) -> dict[str, str]:
+        """See State."""
+        rows = self.heads(METADATA, ("run",))
+        rows = rows.filter(pc.equal(rows.column("key"), key)).filter(pc.field("value").is_valid())
+        return dict(zip(rows.column("subject_id").to_pylist(), rows.column("value").to_pylist(), strict=True))
+
     def running_ids(self) -> list[str]:
         """See BaseState."""
         found: list[str] = self.heads(RUNNING).column("run_id").to_pylist()

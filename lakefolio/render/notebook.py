@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lakefolio.errors import LakefolioError
+from lakefolio.format.names import is_own_folio
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 
@@ -16,7 +17,7 @@ _MORE: Final = ("description", "host", "user", "command", "error_type")
 
 
 def lake_html(lake: Any) -> str:
-    """Return what a lake holds: its folios. A lake that can't be read says so."""
+    """Return what a lake holds: the folios of its users. A lake that can't be read says so."""
     try:
         entries = lake.items(archived=False)
         version, snapshots = lake.version, len(lake.snapshots())
@@ -25,14 +26,18 @@ def lake_html(lake: Any) -> str:
     folios: dict[str, list[Any]] = {}
     for entry in entries:
         folios.setdefault(entry.folio, []).append(entry)
+    own = [name for name in folios if is_own_folio(name)]
+    kept = sum(len(folios.pop(name)) for name in own)
     rows = [
         (name, len(some), format_bytes(sum(one.size_bytes or 0 for one in some)), max(one.committed_at for one in some))
         for name, some in folios.items()
     ]
-    said = f"version {version:,}, {counted(len(rows), 'folio')}, {counted(len(entries), 'item')}"
+    said = f"version {version:,}, {counted(len(rows), 'folio')}, {counted(len(entries) - kept, 'item')}"
     said += f", {counted(snapshots, 'snapshot')}" if snapshots else ""
     table = html.row_table(("folio", "items", "size", "changed"), rows, right=("items", "size"))
-    return html.block(html.heading("lake", lake.uri, said), table if rows else html.muted("nothing in it yet"))
+    own_said = f"{counted(len(own), 'folio')} of runs and records not shown"
+    parts = [table] * bool(rows) + [html.muted(own_said)] * bool(own)
+    return html.block(html.heading("lake", lake.uri, said), *(parts or [html.muted("nothing in it yet")]))
 
 
 def folio_html(folio: Any, entries: Any) -> str:

@@ -12,6 +12,7 @@ from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
+from lakefolio.runs.run_names import called, short_id
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -117,13 +118,13 @@ class Comparison:
 
 def compare(session: Session, run_ids: Sequence[str]) -> Comparison:
     """See ``Lake.compare``; ``session`` is fixed to a version."""
-    if not 1 <= len(run_ids) <= _RUNS_LIMIT or len(set(run_ids)) < len(run_ids):
+    runs = [manifest_of(session, run_id) for run_id in run_ids] if len(run_ids) <= _RUNS_LIMIT else []
+    if not runs or len({one.run_id for one in runs}) < len(runs):
         raise InvalidInputError(
             f"{len(run_ids)} runs can't be compared",
             kind="bad-comparison",
             hint=f"name between 1 and {_RUNS_LIMIT} runs, each once",
         )
-    runs = [manifest_of(session, run_id) for run_id in run_ids]
     run_ids = [one.run_id for one in runs]
     points = session.query(
         "select name, run_id, step, value from metrics where run_id in (select unnest($ids)) order by batch, ordinal",
@@ -142,8 +143,12 @@ def compare(session: Session, run_ids: Sequence[str]) -> Comparison:
 
 
 def _labels(runs: Sequence[RunManifest]) -> dict[str, str]:
-    names = [run.name or run.run_id for run in runs]
-    return {run.run_id: name if names.count(name) == 1 else run.run_id for run, name in zip(runs, names, strict=True)}
+    names = [run.name or short_id(run.run_id) for run in runs]
+    labels = [
+        name if names.count(name) == 1 else called(run.run_id, run.name) for run, name in zip(runs, names, strict=True)
+    ]
+    unlike = labels if len(set(labels)) == len(labels) else [run.run_id for run in runs]
+    return {run.run_id: label for run, label in zip(runs, unlike, strict=True)}
 
 
 def _marked(row: Sequence[Any]) -> Callable[[Any], Any]:

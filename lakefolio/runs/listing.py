@@ -10,6 +10,7 @@ from lakefolio.items.optional_imports import need
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.runs.record import RunManifest, manifests_of
+from lakefolio.runs.run_names import short_id
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import visible
 from lakefolio.views.sql_guard import check_expression
@@ -77,7 +78,8 @@ class RunList(list[RunManifest]):
         )
 
     def __repr__(self) -> str:
-        lines = [f"{one.run_id}  {one.status or '':<8} {one.name or ''}" for one in self[:_SHOWN]]
+        width = max((len(short_id(one.run_id)) for one in self[:_SHOWN]), default=0)
+        lines = [f"{short_id(one.run_id):<{width}}  {one.status or '':<8} {one.name or ''}" for one in self[:_SHOWN]]
         more = len(self) - _SHOWN
         return visible(
             "\n".join([f"{counted(len(self), 'run')}", *lines, *([f"… and {more:,} more"] if more > 0 else [])])

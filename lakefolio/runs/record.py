@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import LakefolioError, NotFoundError, nearest
 from lakefolio.format import json_decode
 from lakefolio.render.text import counted
-from lakefolio.runs.run_names import run_id_of
+from lakefolio.runs.run_names import called, known_names, run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -159,9 +159,12 @@ class RunManifest:
         return (self.ended_at - self.started_at).total_seconds()
 
     def __repr__(self) -> str:
-        said = ", ".join(str(one) for one in (self.type, self.name, self.project, self.model) if one)
+        said = ", ".join(str(one) for one in (self.type, self.project, self.model) if one)
         made = f"{counted(len(self.inputs), 'input')}, {counted(len(self.outputs), 'output')}"
-        return visible(f"<RunManifest {self.run_id} {self.status}: {said + ', ' if said else ''}{made}>", keep="")
+        return visible(
+            f"<RunManifest {called(self.run_id, self.name)} {self.status}: {said + ', ' if said else ''}{made}>",
+            keep="",
+        )
 
     def _repr_html_(self) -> str:
         from lakefolio.render.notebook import run_html
@@ -225,7 +228,7 @@ def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest
         raise NotFoundError(
             f"run {run_id!r} not found",
             kind="run-not-found",
-            hint=nearest(run_id, run_ids(session)) or "no run has been recorded yet",
+            hint=nearest(run_id, known_names(state)) or "no run has been recorded yet",
             run_id=run_id,
         )
     facts = {key: _value(text) for key, text in texts.items()}

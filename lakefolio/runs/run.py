@@ -19,6 +19,7 @@ from lakefolio.runs import run_data, run_logging, run_metrics
 from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
 from lakefolio.runs.record import RunInput, RunManifest, RunOutput, logged, manifest_of, time_of, values_of
+from lakefolio.runs.run_names import called
 from lakefolio.runs.validation import (
     check_facts,
     check_status,
@@ -28,6 +29,7 @@ from lakefolio.runs.validation import (
 )
 from lakefolio.session.annotations import check_tags, metadata_texts, without_secrets
 from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -78,7 +80,12 @@ class Run:
         return self.manifest()._repr_html_()
 
     def __repr__(self) -> str:
-        return f"<Run {self.run_id} {self.status}>"
+        return visible(f"<Run {self._called()} {self.status}>", keep="")
+
+    def _called(self) -> str:
+        """Return its name and short id; no request."""
+        name = self._session.metadata_known("run", self.run_id).get("name")
+        return called(self.run_id, name if isinstance(name, str) else None)
 
     @property
     def ended(self) -> bool:
@@ -222,7 +229,7 @@ class Run:
     def _check_open(self) -> None:
         if self._over:
             raise InvalidInputError(
-                f"run {self.run_id!r} has ended",
+                f"run {self._called()!r} has ended",
                 kind="run-ended",
                 hint="go on with it: lake.resume_run(id)",
                 run_id=self.run_id,
@@ -314,4 +321,4 @@ class Run:
             try:
                 self._finish("failed", error_facts(exc))
             except Exception as own:  # the user's error is the one to be seen
-                exc.add_note(f"lakefolio could not record that run {self.run_id} failed: {own}")
+                exc.add_note(f"lakefolio could not record that run {self._called()} failed: {own}")

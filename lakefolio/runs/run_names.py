@@ -1,8 +1,13 @@
-"""Which run a text means: its id, the beginning or the end of one, or a name."""
+"""Which run a text means: its id, the beginning or the end of one, or a name; and how a run is called.
+
+An id begins with the time, so that those of runs begun together begin alike: a short id is the end of one.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import InvalidInputError
@@ -10,10 +15,27 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     from lakefolio.model.state import State
 
-__all__ = ["run_id_of"]
+__all__ = ["called", "known_names", "run_id_of", "short_id"]
 
 _SHORTEST: Final = 4
 _MOST_SHOWN: Final = 5
+_MADE: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def short_id(run_id: str) -> str:
+    """Return the end of an id that this library made, the whole of one that its user chose; either names the run."""
+    return run_id[-8:] if _MADE.fullmatch(run_id) else run_id
+
+
+def called(run_id: str, name: str | None) -> str:
+    """Return what people call a run: its name and short id."""
+    return short_id(run_id) if not name or name == run_id else f"{name} ({short_id(run_id)})"
+
+
+def known_names(state: State) -> list[str]:
+    """Return what runs may be named by, in the order they began: names, and ids of those that have none."""
+    names = state.facts_of_runs("name")
+    return list(dict.fromkeys(_text(names.get(one)) or short_id(one) for one in state.runs_noting("status")))
 
 
 def run_id_of(state: State, text: str) -> str:
@@ -26,16 +48,34 @@ def run_id_of(state: State, text: str) -> str:
     """
     if not text or state.metadata("run", text):
         return text
-    found = state.runs_noting("name", json.dumps(text))
+    found = [run_id for run_id, name in state.facts_of_runs("name").items() if _text(name) == text]
     if not found and len(text) >= _SHORTEST:
         found = [one for one in state.runs_noting("status") if one.startswith(text) or one.endswith(text)]
     if len(found) > 1:
-        newest = found[::-1][:_MOST_SHOWN]
+        known = [(run_id, state.metadata("run", run_id)) for run_id in found]
+        known.sort(key=lambda one: one[1].get("started_at", ""), reverse=True)
+        shown = [_described(*one) for one in known[:_MOST_SHOWN]]
         more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
         raise InvalidInputError(
             f"{text!r} means {len(found)} runs",
             kind="ambiguous-run",
-            hint=f"give the id of one: {', '.join(newest)}{more}",
+            hint=f"give the id of one: {', '.join(shown)}{more}",
             name=text,
         )
     return found[0] if found else text
+
+
+def _described(run_id: str, facts: Mapping[str, str]) -> str:
+    said = [_text(facts.get(key)) for key in ("name", "status", "started_at")]
+    known = ", ".join(one for one in [*said[:2], said[2] and said[2][:19]] if one)
+    return f"{short_id(run_id)} ({known})" if known else short_id(run_id)
+
+
+def _text(value: str | None) -> str | None:
+    """Return a fact that is a text; what was written by hand and is no JSON is one."""
+    if value is None or not value.startswith('"'):
+        return None if value in (None, "null") else value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value

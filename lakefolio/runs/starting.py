@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import blamed, setting
-from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import check_folio, check_item, check_run_id, new_id
@@ -22,6 +22,7 @@ from lakefolio.runs.content import reference_of
 from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import RunManifest, manifest_of
 from lakefolio.runs.run import Run
+from lakefolio.runs.run_names import known_names, run_id_of
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, check_text, check_word, metadata_texts, without_secrets
 
@@ -180,9 +181,22 @@ def _default_type(session: Session) -> str:
 def _parent(session: Session, parent: str | Run | None) -> str | None:
     if parent is None:
         return session.run_id
-    run_id = parent.run_id if isinstance(parent, Run) else check_run_id(parent)
+    if isinstance(parent, Run):
+        return parent.run_id
+    if not isinstance(parent, str):
+        raise InvalidInputError(
+            f"parent is of type {type(parent).__name__}, expected a run", kind="bad-name", hint="or its id or name"
+        )
+    if session.metadata("run", parent):
+        return parent
+    run_id = run_id_of(session.committed(), parent)
     if not session.metadata("run", run_id):
-        raise NotFoundError(f"parent run {run_id!r} not found", kind="run-not-found", run_id=run_id)
+        raise NotFoundError(
+            f"parent run {run_id!r} not found",
+            kind="run-not-found",
+            hint=nearest(run_id, known_names(session.committed())),
+            run_id=run_id,
+        )
     return run_id
 
 

@@ -80,15 +80,30 @@ def test_items_are_filtered_and_sorted_by_the_lake(answers: Answers) -> None:
 def test_a_long_list_of_items_begins_at_once_and_is_searched_by_the_views(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = asked(answers, "items", q="a", sort="size_bytes")
+    whole = asked(answers, "items", q="a", sort="size_bytes", all="1")
     monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", 3)
-    first = asked(answers, "items")
+    first = asked(answers, "items", all="1")
     assert (first["rows"], first["total"], len(first["folios"])) == (3, None, 5)
     assert column(first, "folio") == sorted(column(first, "folio"))
-    found = asked(answers, "items", q="a", sort="size_bytes")
+    found = asked(answers, "items", q="a", sort="size_bytes", all="1")
     assert (found["rows"], found["total"]) == (3, whole["total"])
     assert column(found, "item") == column(whole, "item")[:3]
     assert (found["folios"], found["kinds"]) == (whole["folios"], whole["kinds"])
+
+
+def test_folios_of_runs_are_left_out_unless_asked_for(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = asked(answers, "items", all="1")
+    own = {name for name, _ in every["folios"] if name.startswith("runs/") or name == "environments"}
+    assert own
+    for limit in (2_000, 1):  # also where the views are asked
+        monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", limit)
+        mine = asked(answers, "items", sort="item")
+        assert {name for name, _ in mine["folios"]} == {name for name, _ in every["folios"]} - own
+        assert mine["hidden"] == len(own)
+        assert asked(answers, "items", folio=min(own), sort="item")["rows"] > 0
+    stored = asked(answers, "storage")["folios"]
+    assert [one["folio_count"] for one in stored if one["folio"] is None] == [len(own)]
+    assert {one["folio"] for one in asked(answers, "storage", all="1")["folios"]} >= own
 
 
 def test_a_deleted_item_says_so(tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
     for run in RUNS:
         answers["inputs", run] = view.run_inputs(run)
     answers["noting"] = [view.runs_noting(*what) for what in (("status",), ("memo", "1"), ("status", '"done"'))]
+    answers["facts of runs"] = [view.facts_of_runs(key) for key in ("status", "memo", "name")]
     for version in range(0, 23, 2):
         answers["time", version] = view.time_of(version), view.version_at(BEGIN + timedelta(seconds=version))
     answers["back"] = [(view.versions_up_to(version), view.back(version, 3)) for version in range(0, 23, 2)]

@@ -1,6 +1,7 @@
 """Runs as engineers use them: logged in the words of other trackers, named by name or short id, listed as a table."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.model.changes import SetRun
 from lakefolio.testing.need import need
 
 
@@ -67,7 +69,9 @@ def test_a_run_is_named_by_its_name_or_a_part_of_its_id(lake):
     assert lake.resume_run("train").run_id == "aaaa-one-zzz1"
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.get_run("twice")
-    assert (caught.value.kind, "bbbb-zzz3, aaaa-two-zzz2" in caught.value.hint) == ("ambiguous-run", True)
+    assert caught.value.kind == "ambiguous-run"
+    said = r"give the id of one: bbbb-zzz3 \(twice, done, [-:T\d]{19}\), aaaa-two-zzz2 \(twice, done, [-:T\d]{19}\)"
+    assert re.fullmatch(said, caught.value.hint)
     with pytest.raises(lf.InvalidInputError, match="2 runs"):
         lake.get_run("aaaa")
     for nothing in ("aaa", "nothing", ""):
@@ -75,6 +79,33 @@ def test_a_run_is_named_by_its_name_or_a_part_of_its_id(lake):
             lake.get_run(nothing)
     code, out, _ = lakefolio(lake, "run", "show", "zzz3")
     assert (code, "bbbb-zzz3" in out) == (0, True)
+
+
+def test_names_and_short_ids_lead_to_runs_in_a_lake_of_any_age(lake):
+    with lake.run("größe") as first:
+        pass
+    with lake.run("old name", run_id="renamed"):
+        pass
+    lake._session.apply(SetRun(run_id="renamed", values={"name": '"new name"'}))
+    for _ in range(102):  # now a read model holds the first ones
+        with lake.run("many"):
+            pass
+    again = lf.open(lake.uri, read_only=True)
+    assert again.get_run("größe").run_id == first.run_id
+    assert again.get_run(first.run_id[-8:]).name == "größe"
+    assert again.get_run("new name").run_id == "renamed"
+    with pytest.raises(lf.NotFoundError, match="'new name'"):
+        again.get_run("old name")
+    with lake.run("child", parent="größe") as child:
+        assert child.parent == first.run_id
+        assert repr(child) == f"<Run child ({child.run_id[-8:]}) running>"
+    with pytest.raises(lf.NotFoundError, match="did you mean 'new name'"):
+        lake.create_run(parent="new nam")
+    with pytest.raises(lf.InvalidInputError, match=rf"child \({child.run_id[-8:]}\)' has ended"):
+        child.log(a=1)
+    assert repr(lake.runs(limit=1)).split()[2:] == [child.run_id[-8:], "done", "child"]
+    with pytest.raises(lf.InvalidInputError, match="2 runs can't be compared"):
+        lake.compare("größe", first.run_id)
 
 
 @pytest.fixture
@@ -124,3 +155,27 @@ def test_folios_of_runs_are_not_listed_unless_asked(three):
     assert "not shown; --all" in err
     _, out, _ = lakefolio(three, "ls", "--all", "--json")
     assert {"mine", "environments"} < {one["folio"] for one in json.loads(out)}
+
+
+def test_stats_and_show_sum_the_folios_of_runs_up_unless_asked(three):
+    three.folio("mine").add("x", 1)
+    three.resume_run("r0").add_output("y", 2)
+    assert [row["folio"] for row in three.stats().folios] == ["mine"]
+    assert three.stats().hidden["folio_count"] == len(three.stats(every_folio=True).folios) - 1 > 0
+    every = three.stats(every_folio=True)
+    total = sum(row["logical_bytes"] for row in every.folios)
+    assert sum(row["logical_bytes"] for row in three.stats().folios) + three.stats().hidden["logical_bytes"] == total
+    assert "of runs and records)" in str(three.stats())
+    assert "of runs and records)" not in str(every)
+    assert (three.info().folio_count, three.info().item_count, three.info().run_count) == (1, 1, 3)
+    assert three.info(every_folio=True).folio_count > 1
+    assert json.loads(lakefolio(three, "show", "--all", "--json")[1])["folio_count"] > 1
+    assert "environments" in lakefolio(three, "stats", "--all")[1]
+    assert "environments" not in lakefolio(three, "stats")[1] + three._repr_html_()
+    assert "not shown" in three._repr_html_()
+
+
+def test_a_lake_of_runs_alone_is_not_called_empty(three):
+    _, out, err = lakefolio(three, "ls")
+    assert (out, "empty" in err, "of runs and records not shown; --all" in err) == ("", False, True)
+    assert json.loads(lakefolio(three, "ls", "--json")[1]) == []

@@ -19,8 +19,8 @@
     return found;
   };
 
-  derived.items = ({ folio, kind }) => {
-    const all = held("items?"), folios = column(all, "folio"), kinds = column(all, "kind");
+  derived.items = ({ folio, kind, all: every }) => {
+    const all = held(folio || every ? "items?all=1" : "items?"), folios = column(all, "folio"), kinds = column(all, "kind");
     const rows = folios.map((_, row) => row).filter(row => (!folio || folios[row] === folio) && (!kind || kinds[row] === kind));
     return { ...all, rows: rows.length, total: rows.length, columns: all.columns.map(one => ({ ...one, values: rows.map(row => one.values[row]) })) };
   };

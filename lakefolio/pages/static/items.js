@@ -9,7 +9,7 @@
   function Items() {
     const { params } = useRoute(), [whole, setWhole] = useState(null);
     // a list that is here as a whole is filtered and sorted here, a longer one by the lake
-    const asked = whole === null || whole ? { folio: params.folio, kind: params.kind } : params;
+    const asked = whole === null || whole ? { folio: params.folio, kind: params.kind, all: params.all } : params;
     const answer = useAnswer("items", asked);
     useEffect(() => { if (answer.data && !answer.loading && !params.q) setWhole(answer.data.rows === answer.data.total); }, [answer.data]);
     const [text, setText] = useState(params.q || ""), timer = useRef(0);
@@ -18,7 +18,7 @@
       clearTimeout(timer.current);
       timer.current = setTimeout(() => amend({ q: value }), whole === false ? 250 : 0);
     }
-    return html`<${Shown} of=${answer}>${data => !data.rows && !params.folio && !params.kind && !params.q
+    return html`<${Shown} of=${answer}>${data => !data.rows && !params.folio && !params.kind && !params.q && !data.hidden
       ? html`<${Empty} title="No items yet"><p>Add the first:</p><pre>lake.folio("experiments/first").add("config", {"lr": 0.01})</pre></${Empty}>`
       : html`<${ItemTable} data=${data} text=${text} onFilter=${filter} local=${data.rows === data.total}/>`}</${Shown}>`;
   }
@@ -42,11 +42,12 @@
     return html`<div class="whole"><div class="tools">
         <input class="filter" type="search" value=${text} onInput=${e => onFilter(e.target.value)} placeholder=${local ? "filter: raw  kind:table  size_bytes>1e6" : "filter by name, description, tag"} aria-label="filter items"/>
         ${choose("folio", data.folios, "folio")}${choose("kind", data.kinds, "kind")}
+        ${(data.hidden > 0 || params.all) && html`<label><input type="checkbox" checked=${Boolean(params.all)} onChange=${e => amend({ all: e.target.checked ? "1" : "" })}/> also those of runs and records</label>`}
         <span class="muted" role="status">${data.total == null ? `the first ${counted(data.rows, "item")} of ${number(data.folios.length)} folios: choose one, or filter`
           : `${local && order.length < data.rows ? `${number(order.length)} of ` : ""}${counted(data.total, "item")}${local ? "" : `, the first ${number(data.rows)} shown`}`}</span>
         <${Columns} columns=${columns} shownNames=${new Set(picked.map(one => one.name))} onChange=${all => { setNames(all); remembered("items.columns", all); }}/></div>
       ${order.length ? html`<${Table} columns=${picked} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${row => go("item", { ref: refOf(row) })} label="items"/>`
-        : html`<${Empty} title="No item is like that"><p>Loosen the filter, or choose another folio or kind.</p></${Empty}>`}</div>`;
+        : html`<${Empty} title="No item is like that"><p>${data.hidden && !params.folio && !params.kind && !text ? `${counted(data.hidden, "folio")} of runs and records are not listed.` : "Loosen the filter, or choose another folio or kind."}</p></${Empty}>`}</div>`;
   }
 
   // -- previews ------------------------------------------------------------------------------------------------
