@@ -251,23 +251,31 @@ def runs(
     status: str | None = None,
     parent: str | None = None,
     tag: str | None = None,
+    where: str | None = None,
+    sort: str | Iterable[str] = (),
     limit: int | None = None,
 ) -> RunList:
-    """Return the runs of which all that is given is said, newest first: a list, with ``.df()`` and ``.pl()``.
+    """Return the runs of which all that is given is said, newest first.
+
+    A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame with a column for each parameter, and for each metric its
+    last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …).
 
     Args:
         type: Its type.
         project: Its project.
         model: Its model.
         status: ``running``, ``done``, ``failed`` or ``lost``.
-        parent: The id of the run around it.
+        parent: The run around it: its id, short id or name.
         tag: A tag it has.
+        where: One SQL expression over the columns of the view ``runs``, as for :meth:`run_rows`.
+        sort: Columns, a ``-`` before those that fall: ``-auc.max``; newest first by default.
         limit: Maximum number of results; all by default.
     """
     from lakefolio.runs.listing import listed
 
     wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
-    return listed(settled(lake._session), wanted, tag, limit)
+    by = [sort] if isinstance(sort, str) else list(sort)
+    return listed(settled(lake._session), wanted, tag, limit, where=where, sort=by)
 
 
 def run_rows(
@@ -281,16 +289,21 @@ def run_rows(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return runs of the view ``runs`` as a table: the names of its columns, and its rows.
 
+    A metric is a column, with the last value, and so are ``<metric>.min``, ``.max``, ``.best`` and ``.last``, which are
+    told from all of its points; ``best`` is the least of a loss (see the view ``run_metrics``), else the greatest.
+
     Args:
-        where: One SQL expression over the columns: ``auc > 0.9 and status = 'done'``.
-        sort: Columns, a ``-`` before those that fall (``-val/loss``); newest first by default.
-        columns: Which to show, parameters and metrics by their names; by default what identifies a run, and metrics.
+        where: One SQL expression over the columns: ``val/loss.min < 0.3 and status = 'done'``. Names that are no words
+            of SQL need no quotes, unless they could mean a formula of other columns.
+        sort: Columns, a ``-`` before those that fall (``-auc.max``); newest first by default.
+        columns: Which to show, parameters and metrics by their names; by default what identifies a run, what ``where``
+            and ``sort`` ask for, and metrics.
         limit: At most so many; all by default.
 
     Raises:
         InvalidInputError: kind ``bad-query`` for a column there is not; ``sql`` for a ``where`` that is none.
     """
-    from lakefolio.runs.listing import run_rows
+    from lakefolio.runs.table import run_rows
 
     by = [sort] if isinstance(sort, str) else list(sort)
     return run_rows(settled(lake._session), where, by, None if columns is None else list(columns), limit)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.errors import InvalidInputError
 from lakefolio.items.optional_imports import need
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.runs.record import RunManifest, manifests_of
-from lakefolio.runs.run_names import short_id
+from lakefolio.runs.run_names import run_id_of, short_id
+from lakefolio.runs.table import MEASURES, measures, run_rows
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import visible
-from lakefolio.views.sql_guard import check_expression
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
     from lakefolio.session.session import Session
 
-__all__ = ["RunList", "listed", "run_rows"]
+__all__ = ["RunList", "listed"]
 
+Measures = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 _SHOWN: Final = 20
 _COLUMNS: Final = ("run_id", "name", "status", "started_at", "type", "project", "model", "tags")
-_METRICS: Final = "select distinct name from metrics order by name limit 40"
 _KEYS: Final = ("type", "project", "model", "status", "parent", "started_at", "tags")
 _PLAIN: Final = "coalesce(try_cast({0} as json), to_json({0})) ->> '$'"
 _LAST: Final = ", ".join(f"arg_max_null(fact.value, rank) filter (where fact.key = '{key}') as {key}" for key in _KEYS)
@@ -56,10 +60,28 @@ order by try_cast(started_at as timestamp with time zone) desc nulls last, run_i
 
 
 class RunList(list[RunManifest]):
-    """Runs, newest first. A list; ``.df()`` and ``.pl()`` give a frame with a column for each parameter and metric."""
+    """Runs, newest first or as they were sorted. A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame.
+
+    A frame has one row per run: what identifies it, a column ``params.<name>`` for each parameter, and for each metric
+    ``metrics.<name>`` (the last value) and ``metrics.<name>.min``, ``.max`` and ``.best``, over all of its points.
+    ``best`` is the least of a loss and the greatest of anything else; the view ``run_metrics`` says how they are told.
+    """
+
+    def __init__(self, runs: Iterable[RunManifest] = (), measured: Callable[[], Measures] = dict) -> None:
+        """Take runs, and what gives the measures of their metrics, which is asked when a frame is made."""
+        super().__init__(runs)
+        self._measured = measured
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one dict a run: what identifies it, then ``params.<name>`` and ``metrics.<name>``."""
+        """Return one dict a run: what identifies it, then parameters and metrics; all points are read for that."""
+        measured = self._measured()
+        return [
+            row | {f"metrics.{name}.{one}": values.get(one) for name, values in some.items() for one in MEASURES[1:]}
+            for row, run in zip(self._plain(), self, strict=True)
+            for some in [measured.get(run.run_id, {})]
+        ]
+
+    def _plain(self) -> list[dict[str, Any]]:
         return [
             {name: getattr(run, name) for name in _COLUMNS}
             | {f"params.{name}": value for name, value in run.params.items()}
@@ -77,6 +99,11 @@ class RunList(list[RunManifest]):
             self.rows(), schema=None if self else _COLUMNS, infer_schema_length=None, strict=False
         )
 
+    def arrow(self) -> pa.Table:
+        """Return a pyarrow table."""
+        found: pa.Table = self.pl().to_arrow()
+        return found
+
     def __repr__(self) -> str:
         width = max((len(short_id(one.run_id)) for one in self[:_SHOWN]), default=0)
         lines = [f"{short_id(one.run_id):<{width}}  {one.status or '':<8} {one.name or ''}" for one in self[:_SHOWN]]
@@ -86,53 +113,24 @@ class RunList(list[RunManifest]):
         )
 
     def _repr_html_(self) -> str:
-        shown = self.rows()[:_SHOWN]
+        shown = self._plain()[:_SHOWN]
         names = list(dict.fromkeys(name for row in shown for name, value in row.items() if value not in (None, [])))
         rows = [[row.get(name) for name in names] for row in shown]
         return html.block(html.heading("runs", len(self)), html.row_table(names, rows, total=len(self)))
 
 
-def run_rows(
-    session: Session, where: str | None, sort: Sequence[str], columns: Sequence[str] | None, limit: int | None
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return columns and rows of the view ``runs``: what a table of runs shows.
-
-    Args:
-        session: The lake.
-        where: One SQL expression over the columns of the view.
-        sort: Columns, a ``-`` before those that fall; newest first by default.
-        columns: Which to show; by default what identifies a run, and all metrics.
-        limit: At most so many.
-
-    Raises:
-        InvalidInputError: kind ``sql`` or ``bad-query``.
-    """
-    still = session.still()
-    known = still.query("select * from runs limit 0").columns
-    facts = [str(name) for (name,) in still.query(_METRICS).fetchall()]
-    wanted = list(columns) if columns else [*_COLUMNS[:4], *(one for one in facts if one in known)]
-    orders = [(one.lstrip("-"), " desc" if one.startswith("-") else "") for one in sort] or [("started_at", " desc")]
-    for name in [*wanted, *(name for name, _ in orders)]:
-        if name not in known:
-            raise InvalidInputError(
-                f"runs have no column {name!r}", kind="bad-query", hint=nearest(name, known), column=name
-            )
-    chosen = ", ".join(_quoted(name) for name in wanted)
-    order = ", ".join(f"{_quoted(name)}{way} nulls last" for name, way in orders)
-    condition = "true" if where is None else f"({check_expression(where)})"
-    most = "" if limit is None else f" limit {int(limit)}"
-    found = still.query(f"select {chosen} from runs where {condition} order by {order}, run_id desc{most}")
-    return wanted, found.fetchall()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def listed(session: Session, wanted: dict[str, Any], tag: str | None, limit: int | None) -> RunList:
+def listed(
+    session: Session,
+    wanted: dict[str, Any],
+    tag: str | None,
+    limit: int | None,
+    *,
+    where: str | None = None,
+    sort: Sequence[str] = (),
+) -> RunList:
     """Return the manifests of the runs of which all of ``wanted`` (column of the view ``runs`` -> value) is said.
 
-    Newest first.
+    Newest first, or as ``sort`` says; ``where`` and ``sort`` as for :func:`lakefolio.runs.table.run_rows`.
     """
     if wanted.get("status") is not None:
         check_status(wanted["status"])
@@ -140,16 +138,24 @@ def listed(session: Session, wanted: dict[str, Any], tag: str | None, limit: int
         raise InvalidInputError(
             f"limit is {limit!r}, expected a whole number", kind="bad-limit", hint="or None for all"
         )
+    still = session.still()  # one look at the store for all of them
     given = {column: str(value) for column, value in wanted.items() if value is not None}
+    if "parent" in given:
+        given["parent"] = run_id_of(still.committed(), given["parent"])
     conditions = [f"{column} = ${column}" for column in given]
     values: dict[str, Any] = {**given, "lost": sorted(session.lost)}
     if tag is not None:
         conditions.append("list_contains(tags, $tag)")
         values["tag"] = tag
     sql = _RUNS.format(" and ".join(conditions) or "true")
-    if limit is not None:
+    ordered = where is not None or bool(sort)
+    if limit is not None and not ordered:
         sql += "limit $most"
         values["most"] = limit
-    still = session.still()  # one look at the store for all of them
-    found = still.query(sql, values).fetchall()
-    return RunList(manifests_of(session if session.in_batch else still, [run_id for (run_id,) in found]))
+    ids = [str(run_id) for (run_id,) in still.query(sql, values).fetchall()]
+    if ordered:
+        there = set(ids)
+        _, rows = run_rows(still, where, sort, ["run_id"], None)
+        ids = [run_id for (run_id,) in rows if run_id in there][:limit]
+    found = manifests_of(session if session.in_batch else still, ids)
+    return RunList(found, lambda: measures(still))

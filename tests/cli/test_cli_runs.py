@@ -70,7 +70,7 @@ def test_a_run_whose_process_died_is_shown_as_lost(place: str, run: Any, said: A
     code = "import os, lakefolio as lf; lf.open().create_run('dead'); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], check=False)
     version = lf.open(read_only=True).version
-    assert [line.split()[-4] for line in run("runs").stdout.splitlines() if line.startswith("dead")] == ["lost"]
+    assert [line.split()[1] for line in run("runs").stdout.splitlines() if line.startswith("dead")] == ["lost"]
     assert "status         lost" in run("run", "show", "dead").stdout
     assert said("sql", "select status from runs where run_id = 'dead'")[0]["status"] == "lost"
     assert lf.open(read_only=True).version == version  # looking at the command line writes nothing

@@ -1,0 +1,156 @@
+"""Runs as a table: columns of the view ``runs``, and of each metric its last, min, max and best value.
+
+Points of metrics are read only where a column, an order or a condition asks for such a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.views.sql_guard import check_expression
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+
+__all__ = ["MEASURES", "measures", "nested", "run_rows"]
+
+MEASURES: Final = ("last", "min", "max", "best")
+"""What a metric is summed up to: ``val/loss.min`` is a column."""
+_DEFAULT: Final = ("run_id", "name", "status", "started_at", "parent")
+_METRICS: Final = """
+select distinct name from (select unnest(json_keys(metrics)) as name from runs) where name <> '' order by name
+"""
+_SHOWN: Final = 40
+_TEXTS: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*" """.strip()
+
+
+def run_rows(
+    session: Session, where: str | None, sort: Sequence[str], columns: Sequence[str] | None, limit: int | None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return columns and rows: what a table of runs shows.
+
+    Args:
+        session: The lake.
+        where: One SQL expression over the columns. A name such as ``val/loss`` or ``auc.min`` needs no quotes.
+        sort: Columns, a ``-`` before those that fall; newest first by default.
+        columns: Which to show; by default what identifies a run, what ``where`` and ``sort`` ask for, and all metrics.
+        limit: At most so many.
+
+    Raises:
+        InvalidInputError: kind ``sql`` or ``bad-query``.
+    """
+    still = session.still()
+    plain = still.query("select * from runs limit 0").columns
+    metrics = [str(name) for (name,) in still.query(_METRICS).fetchall()]
+    measured = {f"{name}.{one}": (name, one) for name in metrics for one in MEASURES}
+    known = dict.fromkeys([*plain, *(name for name in measured if name not in plain)])
+    condition = None if where is None else _with_quotes(where, known) if isinstance(where, str) else where
+    orders = [(one.lstrip("-"), " desc" if one.startswith("-") else "") for one in sort] or [("started_at", " desc")]
+    asked = [name for name, _ in orders if name != "started_at"]
+    asked += [name for name in known if condition is not None and _quoted(name) in condition]
+    if columns:
+        wanted = list(columns)
+    else:
+        metric_columns = [one for one in [*asked, *metrics[:_SHOWN]] if one in measured or one in metrics]
+        others = [one for one in asked if one not in metric_columns]
+        wanted = [one for one in dict.fromkeys([*_DEFAULT, *others, *metric_columns]) if one in known]
+    for name in [*wanted, *(name for name, _ in orders)]:
+        if name not in known:
+            raise InvalidInputError(
+                f"runs have no column {name!r}", kind="bad-query", hint=nearest(name, known), column=name
+            )
+    used = {name: measured[name] for name in [*wanted, *asked] if name not in plain and name in measured}
+    chosen = ", ".join(map(_quoted, wanted))
+    order = ", ".join(f"{_quoted(name)}{way} nulls last" for name, way in orders)
+    holds = "true" if condition is None else f"({check_expression(condition)})"
+    most = "" if limit is None else f" limit {int(limit)}"
+    query = f"select {chosen} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
+    return wanted, still.query(query).fetchall()
+
+
+def measures(session: Session) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Return run -> metric -> ``last``, ``min``, ``max`` and ``best``, of every run. Reads all points."""
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for run_id, name, *values in session.query(
+        f"select run_id, name, {', '.join(MEASURES)} from run_metrics"
+    ).fetchall():
+        found.setdefault(run_id, {})[name] = dict(zip(MEASURES, values, strict=True))
+    return found
+
+
+def nested(runs: Sequence[tuple[str, str | None]]) -> list[tuple[int, str]]:
+    """Return runs as a tree: the place of each in the order to show them, and the branch to draw before it.
+
+    Siblings keep their order, and a family stands where the first of its members did. A run whose parent is not among
+    them stands by itself.
+
+    Args:
+        runs: The id of each, and that of its parent.
+    """
+    places = {run_id: place for place, (run_id, _) in enumerate(runs)}
+    parents = [places.get(parent) if parent and parent != run_id else None for run_id, parent in runs]
+    first = list(range(len(runs)))  # of each run the first place that it or one below it has
+    for place in range(len(runs)):
+        above, seen = parents[place], {place}
+        while above is not None and above not in seen and first[above] > place:
+            first[above] = place
+            seen.add(above)
+            above = parents[above]
+    below: dict[int | None, list[int]] = {}
+    for place in sorted(range(len(runs)), key=lambda one: (first[one], one)):
+        below.setdefault(parents[place], []).append(place)
+    found: list[tuple[int, str]] = []
+    drawn: set[int] = set()
+    waiting = [(place, "", "") for place in reversed(below.get(None, []))]
+    for place in range(len(runs)):  # who is its own ancestor, by a hand that edited, begins a tree
+        while waiting:
+            one, branch, stem = waiting.pop()
+            if one in drawn:
+                continue
+            drawn.add(one)
+            found.append((one, branch))
+            inner = [child for child in below.get(one, []) if child not in drawn]
+            for number, child in reversed(list(enumerate(inner))):
+                last = number == len(inner) - 1
+                waiting.append((child, stem + ("└─ " if last else "├─ "), stem + ("   " if last else "│  ")))
+        if place not in drawn:
+            waiting.append((place, "", ""))
+    return found + [(place, "") for place in range(len(runs)) if place not in drawn]
+
+
+def _source(used: Mapping[str, tuple[str, str]]) -> str:
+    """Return the relation of runs, with the measures that are used."""
+    if not used:
+        return "runs"
+    names = sorted({name for name, _ in used.values()})
+    columns = ", ".join(
+        f"max({_quoted(one)}) filter (where name = {_text(name)}) as {_quoted(column)}"
+        for column, (name, one) in used.items()
+    )
+    some = (
+        f"select run_id as run_of, {columns} from run_metrics where name in ({', '.join(map(_text, names))}) group by 1"
+    )
+    return f"(select * exclude (run_of) from runs left join ({some}) on run_id = run_of) as runs"
+
+
+def _with_quotes(where: str, known: Collection[str]) -> str:
+    """Return a condition with quotes around the names of columns that SQL would not take for one name."""
+    odd = [name for name in known if not re.fullmatch(r"[A-Za-z_]\w*", name)]
+    lower = {name.lower() for name in known}
+    odd = [name for name in odd if not {one.lower() for one in re.findall(r"\w+", name)} <= lower]
+    if not odd:
+        return where
+    names = "|".join(re.escape(name) for name in sorted(odd, key=lambda name: -len(name)))
+    pattern = re.compile(rf"{_TEXTS}|(?<![\w./$])(?P<name>{names})(?![\w/]|\.\w)")
+    return pattern.sub(lambda found: _quoted(found["name"]) if found["name"] else found[0], where)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
