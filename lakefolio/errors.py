@@ -94,7 +94,7 @@ class LakefolioError(Exception):
     purged_at: int | None
     differs: Sequence[str] | None
 
-    def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: Any) -> None:
+    def __init__(self, message: str, *, kind: str | None = None, hint: str | None = None, **objects: object) -> None:
         shown = None if hint is None else _whole(visible(" ".join(scrub(hint).split()), keep=""))
         message = one_line(scrub(message), max(_MESSAGE_LEAST, min(_MESSAGE_LIMIT, _LINE_LIMIT - len(shown or ""))))
         super().__init__(message)
@@ -118,7 +118,7 @@ _FIELDS = tuple(name for name in LakefolioError.__annotations__ if name not in (
 
 
 def _rebuild(
-    cls: type[LakefolioError], message: str, kind: str, hint: str | None, objects: dict[str, Any]
+    cls: type[LakefolioError], message: str, kind: str, hint: str | None, objects: dict[str, object]
 ) -> LakefolioError:
     return cls(message, kind=kind, hint=hint, **objects)
 

@@ -95,7 +95,7 @@ class Commands(Shared, click.Group):
         ref = f"{exc.objects.get('folio')}:{exc.objects.get('item')}"
         if isinstance(came, int):
             return f"read it: {app.line('get', f'{ref}@{came}')}"
-        last = int(gone or 1) - 1
+        last = gone - 1 if isinstance(gone, int) else 0
         read, restore = app.line("get", f"{ref}@{last}"), app.line("restore", str(last), "--item", ref)
         return f"read it: {read}; or restore it: {restore}"
 

@@ -110,7 +110,7 @@ class Setting:
         return scrub_value(self.value)
 
 
-def setting(name: str, argument: Any = None, *, start: Path | None = None) -> Any:
+def setting(name: str, argument: object = None, *, start: Path | None = None) -> Any:
     """Return what a key is set to, to be acted upon; see :func:`found`.
 
     Raises:
@@ -130,7 +130,7 @@ def setting(name: str, argument: Any = None, *, start: Path | None = None) -> An
     return one.value
 
 
-def found(name: str, argument: Any = None, *, said: str = "", start: Path | None = None) -> Setting:
+def found(name: str, argument: object = None, *, said: str = "", start: Path | None = None) -> Setting:
     """Return what a key is set to, and where.
 
     An argument wins over the environment, that over files, those over the default; an empty variable says
@@ -178,7 +178,9 @@ def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
     return lake.value, re.sub(r", line \d+$", "", lake.source)
 
 
-def place_of(uri: str | Path | None, options: Mapping[str, Any] | None = None) -> tuple[str, Mapping[str, Any] | None]:
+def place_of(
+    uri: str | Path | None, options: Mapping[str, object] | None = None
+) -> tuple[str, Mapping[str, Any] | None]:
     """Return the lake meant by an address that may be missing, and the options of its store.
 
     Configured options are for the configured lake only: they may be keys, which are nobody else's business.
@@ -268,7 +270,7 @@ def _number(text: str) -> float:
         return 0
 
 
-def _bad_variable(variable: str, name: str, text: str, expected: str, example: Any) -> InvalidInputError:
+def _bad_variable(variable: str, name: str, text: str, expected: str, example: object) -> InvalidInputError:
     return InvalidInputError(
         f"environment variable {variable} is {text!r}, expected {expected}",
         kind="bad-config",
@@ -296,7 +298,7 @@ def _check(file: ConfigFile) -> None:
             _check_table(file, name, value)
 
 
-def _check_table(file: ConfigFile, name: str, value: Any) -> None:
+def _check_table(file: ConfigFile, name: str, value: object) -> None:
     if not isinstance(value, dict):  # it may hold a secret, which no message repeats
         raise file.bad(name, f"needs a table for {name!r}", f'write [{name}] and below it endpoint = "…"')
     for option, one in value.items():

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.config.files import ConfigFile, config_files
 from lakefolio.errors import InvalidInputError, StorageError
@@ -45,7 +45,7 @@ _HARMLESS: Final = frozenset(
 """Options of stores that say nothing of where requests go, as whom, and how they are protected."""
 
 
-def needs_trust(name: str, value: Any) -> str | None:
+def needs_trust(name: str, value: object) -> str | None:
     """Return what of a setting in a file has no effect without trust, in words; None if nothing."""
     if name == "views":
         return "a folder of view files"

@@ -46,7 +46,7 @@ def compressed(text: bytes) -> bytes:
     return done
 
 
-def short(document: Any) -> str:
+def short(document: object) -> str:
     """Return the members of a large document that are short, as JSON text: what readers of the table alone see."""
     kept: dict[str, Any] = {}
     room = INLINE_EVENT_BYTES // 4

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.process.places import user_folder
@@ -43,7 +43,7 @@ class ReferenceTrust:
         self._lake_uri = lake_uri
         self.prefixes = prefixes
 
-    def follows(self, uri: str, signature: Any) -> bool:
+    def follows(self, uri: str, signature: object) -> bool:
         """Say whether to follow a reference.
 
         Args:

@@ -128,7 +128,7 @@ class Total:
         return {"files": self.files, "rows": self.rows, "digest": f"{self.digest:064x}"}
 
 
-def total_of(value: Mapping[str, Any]) -> Total:
+def total_of(value: Mapping[str, object]) -> Total:
     """Read what :meth:`Total.to_plain` wrote; ValueError, KeyError or TypeError for anything else."""
     digest = value["digest"]
     if not (type(value["files"]) is type(value["rows"]) is int and isinstance(digest, str) and len(digest) == 64):
@@ -141,7 +141,7 @@ def quoted_path(path: str) -> str:
     return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/=-_.~")
 
 
-def rows_to_plain(rows: Iterable[Mapping[str, Any]], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+def rows_to_plain(rows: Iterable[Mapping[str, object]], without: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Make rows JSON-able: objects without nulls; bytes as base64, times as microseconds since 1970.
 
     Args:
@@ -151,7 +151,7 @@ def rows_to_plain(rows: Iterable[Mapping[str, Any]], without: Sequence[str] = ()
     return [_plain({name: value for name, value in row.items() if name not in without}) for row in rows]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.format.layout import log_name
 
@@ -42,7 +42,11 @@ class Seals:
         return self.of(name, hashlib.sha256(body).hexdigest())
 
     def entry(
-        self, version: int, info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]
+        self,
+        version: int,
+        info: Mapping[str, object],
+        ours: Mapping[str, object],
+        actions: Sequence[Mapping[str, object]],
     ) -> bytes:
         """Return a log entry that holds its own seal, taken with zeros in the seal's place.
 

@@ -74,7 +74,7 @@ class DeltaTable(DeltaLog):
     # -- writing -------------------------------------------------------------------------------------------
 
     def encode(
-        self, rows: pa.Table, *, version: int, values: Sequence[Mapping[str, Any]] = ()
+        self, rows: pa.Table, *, version: int, values: Sequence[Mapping[str, object]] = ()
     ) -> tuple[DataFile, str, bytes]:
         """Make the Parquet file of a commit: its ``add`` description, its key and its bytes. No request.
 

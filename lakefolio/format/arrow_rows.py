@@ -50,7 +50,7 @@ def _struct(schema: pa.Schema) -> pa.StructType:
     return pa.struct(list(schema))
 
 
-def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, object]]) -> pa.Table:
     """Return dicts of Python values as Arrow rows; what a dict lacks is null.
 
     All columns in one conversion: measured on one row of 35 columns, 69 microseconds instead of 167 one by one.

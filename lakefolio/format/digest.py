@@ -57,8 +57,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +70,11 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    import numpy.typing as npt
+
+    Mask = npt.NDArray[np.bool_]
+    """Which rows are not null."""
 
 __all__ = [
     "TableDigest",
@@ -186,7 +192,7 @@ def _feed(job: tuple[_Column, pa.Array | pa.ChunkedArray]) -> None:
         column.update(chunk)
 
 
-def _canonical_json(document: Any) -> str:
+def _canonical_json(document: object) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -247,9 +253,9 @@ def _column(kind: pa.DataType, path: str) -> _Column:
     if isinstance(kind, pa.BaseExtensionType):
         return _Extension(kind, path)
     if types.is_null(kind):
-        return _Null(kind, path)
+        return _Null()
     if types.is_boolean(kind):
-        return _Bool(kind, path)
+        return _Bool(path)
     if types.is_dictionary(kind):
         return _Dictionary(kind, path)
     if types.is_struct(kind):
@@ -257,7 +263,7 @@ def _column(kind: pa.DataType, path: str) -> _Column:
     if types.is_nested(kind) and not types.is_union(kind) and not types.is_run_end_encoded(kind):
         return _List(kind, path)
     if any(getattr(types, f"is_{name}")(kind) for name in _BYTES_TYPES):
-        return _Bytes(kind, path)
+        return _Bytes(path)
     try:
         width = kind.bit_width
     except ValueError:
@@ -274,7 +280,7 @@ def _column(kind: pa.DataType, path: str) -> _Column:
 _BYTES_TYPES: Final = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 
 
-def _valid(values: pa.Array) -> np.ndarray[Any, Any] | None:
+def _valid(values: pa.Array) -> Mask | None:
     """Return which rows are not null, or None when all are."""
     if not values.null_count:
         return None
@@ -284,24 +290,40 @@ def _valid(values: pa.Array) -> np.ndarray[Any, Any] | None:
     return _bits(bits, values.offset, len(values)).view(np.bool_)
 
 
-def _bits(bits: pa.Buffer, offset: int, count: int) -> np.ndarray[Any, Any]:
+def _bits(bits: pa.Buffer, offset: int, count: int) -> npt.NDArray[np.uint8]:
     first, shift = divmod(offset, 8)
     packed = np.frombuffer(bits, np.uint8, count=(shift + count + 7) // 8, offset=first)
     return np.unpackbits(packed, count=shift + count, bitorder="little")[shift:]
 
 
-class _Column:
+class _Column(Protocol):
     """The running digest of one column; see the table in the module's docstring."""
 
-    tag = b""
+    def update(self, values: pa.Array) -> None:
+        """Add a chunk."""
+        ...
 
-    def __init__(self, kind: pa.DataType, path: str) -> None:
+    def digest(self) -> bytes:
+        """Return the 32 bytes."""
+        ...
+
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        """Add the dictionaries of this column, which lies at ``place``, and of its children to ``found``."""
+        ...
+
+
+class _Streams(ABC):
+    """A column whose digest is that of its nulls and of the streams of its values."""
+
+    tag: ClassVar[bytes]
+
+    def __init__(self, path: str) -> None:
         self.path = path
         self.count = 0
         self._nulls = hashlib.sha256()
 
     def update(self, values: pa.Array) -> None:
-        """Add a chunk."""
+        """See _Column."""
         if len(values):
             valid = _valid(values)
             if valid is not None:
@@ -309,41 +331,49 @@ class _Column:
             self._update(values, valid)
             self.count += len(values)
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
+        """Add a chunk of at least one row to the streams; ``valid`` says which rows are not null, None for all."""
 
+    @abstractmethod
     def _streams(self) -> Iterator[bytes]:
-        raise NotImplementedError
+        """Yield the digest of each stream but the nulls'."""
 
     def digest(self) -> bytes:
-        """Return the 32 bytes."""
+        """See _Column."""
         whole = hashlib.sha256(self.tag + self.count.to_bytes(8, "little"))
         for stream in (self._nulls.digest(), *self._streams()):
             whole.update(stream)
         return whole.digest()
 
-    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
-        """Add the dictionaries of this column, which lies at ``place``, and of its children to ``found``."""
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:  # noqa: B027  # most columns have none
+        """See _Column."""
 
 
-class _Null(_Column):
-    tag = b"null"
+class _Null:
+    """A column of type null."""
+
+    def __init__(self) -> None:
+        self.count = 0
 
     def update(self, values: pa.Array) -> None:
         self.count += len(values)
 
     def digest(self) -> bytes:
-        return hashlib.sha256(self.tag + self.count.to_bytes(8, "little")).digest()
+        return hashlib.sha256(b"null" + self.count.to_bytes(8, "little")).digest()
+
+    def dictionaries(self, found: dict[str, pa.Array], place: str) -> None:
+        """It has none."""
 
 
-class _Bool(_Column):
+class _Bool(_Streams):
     tag = b"bool"
 
-    def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
         self._values = hashlib.sha256()
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         bits = values.buffers()[1]
         for start in range(0, len(values), _PIECE_BYTES):
             count = min(_PIECE_BYTES, len(values) - start)
@@ -356,15 +386,15 @@ class _Bool(_Column):
         yield self._values.digest()
 
 
-class _Fixed(_Column):
+class _Fixed(_Streams):
     tag = b"fixed"
 
     def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+        super().__init__(path)
         self._width = kind.bit_width // 8
         self._values = hashlib.sha256()
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         width, data = self._width, values.buffers()[1]
         if not width or data is None:
             return
@@ -382,15 +412,15 @@ class _Fixed(_Column):
         yield self._values.digest()
 
 
-class _Bytes(_Column):
+class _Bytes(_Streams):
     tag = b"bytes"
 
-    def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
         self._lengths = hashlib.sha256()
         self._values = hashlib.sha256()
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         if pa.types.is_string_view(values.type):
             values = values.cast(pa.large_string())
         elif pa.types.is_binary_view(values.type):
@@ -420,7 +450,7 @@ def map_as_list(values: pa.MapArray) -> pa.ListArray:
     return pa.Array.from_buffers(kind, len(values), buffers, offset=values.offset, children=[entries])
 
 
-def _offsets(values: pa.Array) -> np.ndarray[Any, Any]:
+def _offsets(values: pa.Array) -> npt.NDArray[np.signedinteger]:
     large = pa.types.is_large_string(values.type) or pa.types.is_large_binary(values.type)
     kind = np.dtype(np.int64 if large else np.int32)
     buffer = values.buffers()[1]
@@ -429,7 +459,7 @@ def _offsets(values: pa.Array) -> np.ndarray[Any, Any]:
     return np.frombuffer(buffer, kind, count=len(values) + 1, offset=values.offset * kind.itemsize)
 
 
-def _lengths(lengths: np.ndarray[Any, Any], path: str) -> np.ndarray[Any, Any]:
+def _lengths(lengths: npt.NDArray[np.signedinteger], path: str) -> npt.NDArray[np.uint32]:
     if lengths.dtype.itemsize > 4 and len(lengths) and lengths.max() >= 2**31:
         raise InvalidInputError(
             f"column {path!r} holds a value of 2 GiB or more, which Parquet can't hold",
@@ -439,18 +469,18 @@ def _lengths(lengths: np.ndarray[Any, Any], path: str) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(lengths, dtype="<u4")
 
 
-class _List(_Column):
+class _List(_Streams):
     tag = b"list"
 
     def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+        super().__init__(path)
         self._is_map = pa.types.is_map(kind)
         self._fixed_size = pa.types.is_fixed_size_list(kind)
         self._lengths = hashlib.sha256()
         items = pa.struct([kind.key_field, kind.item_field]) if self._is_map else kind.value_type
         self._items = _column(items, f"{path}[]")
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         if self._is_map:
             values = map_as_list(values)
         if not self._fixed_size:
@@ -466,14 +496,14 @@ class _List(_Column):
         self._items.dictionaries(found, f"{place}.0")
 
 
-class _Struct(_Column):
+class _Struct(_Streams):
     tag = b"struct"
 
     def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+        super().__init__(path)
         self._fields = [_column(field.type, f"{path}.{field.name}") for field in kind]
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         for column, child in zip(self._fields, values.flatten(), strict=True):
             column.update(child)
 
@@ -486,9 +516,10 @@ class _Struct(_Column):
             column.dictionaries(found, f"{place}.{position}")
 
 
-class _Extension(_Column):
-    def __init__(self, kind: Any, path: str) -> None:
-        super().__init__(kind, path)
+class _Extension:
+    """A column of an extension type: its digest is that of its storage."""
+
+    def __init__(self, kind: pa.BaseExtensionType, path: str) -> None:
         self._storage = _column(kind.storage_type, path)
 
     def update(self, values: pa.Array) -> None:
@@ -501,11 +532,11 @@ class _Extension(_Column):
         self._storage.dictionaries(found, place)
 
 
-class _Dictionary(_Column):
+class _Dictionary(_Streams):
     tag = b"dict"
 
     def __init__(self, kind: pa.DataType, path: str) -> None:
-        super().__init__(kind, path)
+        super().__init__(path)
         self._value_type = kind.value_type
         self._values: pa.Array = pa.array([], kind.value_type)
         self._codes = hashlib.sha256()
@@ -520,7 +551,7 @@ class _Dictionary(_Column):
         codes = pc.take(mapping, values.indices) if len(mapping) else pa.nulls(len(values), pa.uint32())
         super().update(codes)
 
-    def _update(self, values: pa.Array, valid: np.ndarray[Any, Any] | None) -> None:
+    def _update(self, values: pa.Array, valid: Mask | None) -> None:
         codes = values.fill_null(0).to_numpy(zero_copy_only=False)
         self._codes.update(np.ascontiguousarray(codes, dtype="<u4").data)
 

@@ -34,7 +34,7 @@ from lakefolio.process.imports import imported
 __all__ = ["decode", "find_class", "is_trusted", "loads", "trusted_names", "zone_of"]
 
 
-def loads(text: bytes | memoryview, *, trusted: Iterable[Any] = ()) -> Any:
+def loads(text: bytes | memoryview, *, trusted: Iterable[object] = ()) -> Any:
     """Return the object that ``dumps`` was given.
 
     Args:
@@ -53,7 +53,7 @@ def loads(text: bytes | memoryview, *, trusted: Iterable[Any] = ()) -> Any:
     return decode(document, trusted=trusted) if b'"$type"' in data else document
 
 
-def decode(document: Any, *, trusted: Iterable[Any] = ()) -> Any:
+def decode(document: object, *, trusted: Iterable[object] = ()) -> Any:
     """Return the object of a document that ``encode`` made; raises like :func:`loads`."""
     try:
         return _Decoder(trusted_names(trusted)).value(document)
@@ -63,7 +63,7 @@ def decode(document: Any, *, trusted: Iterable[Any] = ()) -> Any:
         raise IntegrityError(f"the stored JSON holds a value that can't be read: {exc}", kind="bad-content") from exc
 
 
-def trusted_names(trusted: Iterable[Any]) -> frozenset[str]:
+def trusted_names(trusted: Iterable[object]) -> frozenset[str]:
     """Return the reader's trust list as names.
 
     Raises:
@@ -124,7 +124,7 @@ class _Decoder:
     def __init__(self, trusted: frozenset[str]) -> None:
         self._trusted = trusted
 
-    def value(self, document: Any) -> Any:
+    def value(self, document: object) -> Any:
         """Return the object of a document."""
         if type(document) is list:
             return [self.value(one) for one in document]
@@ -157,22 +157,22 @@ class _Decoder:
 
     _dict = _pairs
 
-    def _tuple(self, document: Any) -> Any:
+    def _tuple(self, document: object) -> Any:
         return tuple(self._list(document))
 
-    def _set(self, document: Any) -> Any:
+    def _set(self, document: object) -> Any:
         return set(self._list(document))
 
-    def _frozenset(self, document: Any) -> Any:
+    def _frozenset(self, document: object) -> Any:
         return frozenset(self._list(document))
 
     def _deque(self, document: Any) -> Any:
         return collections.deque(self._list(document), document.get("maxlen"))
 
-    def _OrderedDict(self, document: Any) -> Any:  # noqa: N802
+    def _OrderedDict(self, document: object) -> Any:  # noqa: N802
         return collections.OrderedDict(self._pairs(document))
 
-    def _Counter(self, document: Any) -> Any:  # noqa: N802
+    def _Counter(self, document: object) -> Any:  # noqa: N802
         return collections.Counter(self._pairs(document))
 
     def _defaultdict(self, document: Any) -> Any:
@@ -286,7 +286,7 @@ _COMPOUNDS: Final = frozenset(
 )
 
 
-def zone_of(zone: Any) -> dt.tzinfo | None:
+def zone_of(zone: object) -> dt.tzinfo | None:
     """Return the time zone of a key or an offset in seconds; None if this machine doesn't know the key."""
     if isinstance(zone, (int, float)):
         return dt.timezone(dt.timedelta(seconds=zone)) if zone else dt.UTC

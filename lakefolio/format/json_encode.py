@@ -98,7 +98,7 @@ def encode(obj: object) -> Any:
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _text(document: Any) -> str:
+def _text(document: object) -> str:
     return _ENCODER.encode(document)
 
 
@@ -126,7 +126,7 @@ class _Encoder:
         self._open: set[int] = set()
         self._scalars_are_plain = scalars_are_plain
 
-    def value(self, obj: Any, path: str, depth: int) -> Any:
+    def value(self, obj: object, path: str, depth: int) -> Any:
         """Return the document of ``obj``, which lies at ``path``."""
         if type(obj) in _ATOMS:
             return _atom(obj, path)
@@ -180,7 +180,7 @@ class _Encoder:
                 )
         return self._instance(obj, kind, path, depth)
 
-    def _instance(self, obj: Any, kind: type, path: str, depth: int) -> Any:
+    def _instance(self, obj: object, kind: type, path: str, depth: int) -> Any:
         if isinstance(obj, enum.Enum):
             value = self.value(obj.value, path, depth + 1)
             name = obj.name if obj.name in kind.__members__ else None  # type: ignore[attr-defined]
@@ -212,10 +212,10 @@ class _Encoder:
             type=name,
         )
 
-    def _items(self, obj: Iterable[Any], path: str, depth: int) -> list[Any]:
+    def _items(self, obj: Iterable[object], path: str, depth: int) -> list[Any]:
         return [self.value(value, f"{path}[{index}]", depth + 1) for index, value in enumerate(obj)]
 
-    def _dict(self, obj: dict[Any, Any], path: str, depth: int) -> Any:
+    def _dict(self, obj: dict[object, object], path: str, depth: int) -> Any:
         if TYPE not in obj and all(type(key) is str for key in obj):
             return {
                 _atom(key, f"{path} (a key)"): self.value(value, f"{path}.{key}", depth + 1)
@@ -223,7 +223,7 @@ class _Encoder:
             }
         return _tag("dict", self._pairs(obj, path, depth))
 
-    def _pairs(self, obj: dict[Any, Any], path: str, depth: int) -> list[Any]:
+    def _pairs(self, obj: dict[object, object], path: str, depth: int) -> list[Any]:
         pairs = []
         for key, value in obj.items():
             text = _key_text(key)
@@ -236,7 +236,7 @@ class _Encoder:
         return pairs
 
 
-def _check_attributes(obj: Any, path: str, known: set[str]) -> None:
+def _check_attributes(obj: object, path: str, known: set[str]) -> None:
     """Refuse an object with attributes, or with content of a container, that would not come back."""
     kind = type(obj)
     inside = getattr(obj, "__dict__", None)
@@ -256,7 +256,7 @@ def _check_attributes(obj: Any, path: str, known: set[str]) -> None:
     )
 
 
-def _tag(name: str, value: Any, **extra: Any) -> dict[str, Any]:
+def _tag(name: str, value: object, **extra: object) -> dict[str, Any]:
     return {TYPE: name, "value": value, **extra}
 
 
@@ -383,7 +383,7 @@ def plain_scalar(obj: Any) -> Any:
     return None
 
 
-def _numpy_value(obj: Any, path: str) -> dict[str, Any] | None:
+def _numpy_value(obj: object, path: str) -> dict[str, Any] | None:
     """Return the document of a numpy scalar; refuse arrays and frames, which are items of their own."""
     library = type(obj).__module__.partition(".")[0]
     if library in ("numpy", "pandas", "polars", "pyarrow", "torch", "scipy") and hasattr(obj, "shape"):
@@ -413,7 +413,7 @@ def _numpy_scalar(obj: Any, path: str) -> dict[str, Any]:
     )
 
 
-def _pandas_value(obj: Any) -> dict[str, Any] | None:
+def _pandas_value(obj: object) -> dict[str, Any] | None:
     pandas = imported("pandas")
     if pandas is None or type(obj).__module__.partition(".")[0] != "pandas":
         return None

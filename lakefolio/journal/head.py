@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -124,7 +124,7 @@ class JournalHead:
             self._look_for_models()
         return True
 
-    def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def extend(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, object]] | None = None) -> None:
         """Add rows that this handle has just committed (see State). The caller holds the lock."""
         self.state = self.state.extended(rows, version, values)
 

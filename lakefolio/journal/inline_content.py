@@ -44,7 +44,7 @@ class InlineContents:
         self._bytes = 0
         self._opened: dict[str, Any] = {}  # the footer of the file that was read last
 
-    def of(self, entry: Entry, refresh: Callable[[], Any]) -> bytes:
+    def of(self, entry: Entry, refresh: Callable[[], object]) -> bytes:
         """Return the content of an entry, from its data file if it was not read lately.
 
         Args:
@@ -84,7 +84,7 @@ class InlineContents:
             )
         return content
 
-    def into(self, rows: pa.Table, refresh: Callable[[], Any]) -> pa.Table:
+    def into(self, rows: pa.Table, refresh: Callable[[], object]) -> pa.Table:
         """Return rows of ``manifests`` with the inline content that they lack and a data file has."""
         lacking = pc.and_(pc.equal(rows.column("storage"), "inline"), pc.is_null(rows.column("content")))
         lacking = pc.and_(lacking, pc.equal(rows.column("op"), "put"))
@@ -103,7 +103,7 @@ class InlineContents:
         at = rows.schema.get_field_index("content")
         return rows.set_column(at, rows.schema.field(at), [pa.array(contents, pa.binary())])
 
-    def _fetch(self, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
+    def _fetch(self, wanted: tuple[int, int], refresh: Callable[[], object]) -> None:
         try:
             self._look(wanted, self._table.with_version(wanted[0]))
         except IntegrityError:  # a file that was replaced may be gone: what replaced it has the same rows
@@ -114,7 +114,7 @@ class InlineContents:
             _, content = self._read.popitem(last=False)
             self._bytes -= len(content)
 
-    def _look_again(self, wanted: tuple[int, int], refresh: Callable[[], Any]) -> None:
+    def _look_again(self, wanted: tuple[int, int], refresh: Callable[[], object]) -> None:
         for look in range(_LOOKS):
             refresh()
             try:
@@ -160,7 +160,7 @@ class InlineContents:
             self._opened = {}
             raise self._table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
 
-    def _rows(self, files: list[DataFile], refresh: Callable[[], Any]) -> pa.Table:
+    def _rows(self, files: list[DataFile], refresh: Callable[[], object]) -> pa.Table:
         versions = {version for file in files if file.versions for version in file.versions}
         for look in range(_LOOKS):
             try:

@@ -104,7 +104,7 @@ class Tickets:
         """Leave a ticket. Idempotent: one that lies there under its id is the same."""
         self.store.create_if_absent(pending_key(ticket.ticket_id), ticket_bytes(ticket))
 
-    def read(self, ticket_ids: Sequence[str], beside: Callable[[], Any]) -> dict[str, Ticket | None]:
+    def read(self, ticket_ids: Sequence[str], beside: Callable[[], object]) -> dict[str, Ticket | None]:
         """Read tickets; None stands for one that no writer wrote so. Those taken away meanwhile are missing.
 
         Args:
@@ -190,7 +190,7 @@ def _plain(value: Any) -> dict[str, Any]:
     return found
 
 
-def _plain_value(value: Any) -> Any:
+def _plain_value(value: object) -> Any:
     if value is KEEP:
         return _KEPT
     if isinstance(value, bytes):
@@ -220,7 +220,7 @@ def _number(value: Any) -> int:
     return int(value)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     _need(type(value) is bool, "true or false is expected")
     return bool(value)
 
@@ -245,7 +245,7 @@ def _edges(value: Any) -> tuple[dict[str, Any], ...]:
     return tuple(value)
 
 
-def _json_texts(value: Any) -> dict[str, str | None]:
+def _json_texts(value: object) -> dict[str, str | None]:
     found = _json_object(value)
     for key, text in found.items():
         _need(key != "", "a key is empty")
@@ -260,21 +260,21 @@ def _json_texts_only(value: Any) -> dict[str, str]:
     return found
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: object) -> datetime:
     when = datetime.fromisoformat(_text(value))
     _need(when.tzinfo is not None, "a time with a zone is expected")
     return when
 
 
-def _or_none(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _or_none(reader: Callable[[object], object]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else reader(value)
 
 
-def _or_kept(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _or_kept(reader: Callable[[object], object]) -> Callable[[Any], Any]:
     return lambda value: KEEP if value == _KEPT else reader(value)
 
 
-def _subject(value: Any) -> str:
+def _subject(value: object) -> str:
     _need(value in ("lake", "folio"), "metadata of neither the lake nor a folio")
     return str(value)
 

@@ -46,7 +46,7 @@ _ODD_FILE_SYSTEMS: Final = {
 }
 
 
-def doctor(uri: str | Path, storage_options: Mapping[str, Any] | None = None, *, write: bool = True) -> DoctorReport:
+def doctor(uri: str | Path, storage_options: Mapping[str, object] | None = None, *, write: bool = True) -> DoctorReport:
     """Examine a place, with or without a lake. Leaves nothing behind unless it is killed.
 
     Args:

@@ -351,7 +351,7 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
     }
 
 
-def _report(found: _Found, rest: dict[str, Any], version: int, *, dry_run: bool, grace_s: float) -> GcReport:
+def _report(found: _Found, rest: dict[str, object], version: int, *, dry_run: bool, grace_s: float) -> GcReport:
     unreachable = _Tally()
     for one in (found.grace, *found.reasons.values()):
         unreachable.add(one.bytes, one.blobs)

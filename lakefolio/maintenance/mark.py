@@ -120,7 +120,7 @@ class Marks:
         self.purged_inline[digest] = max(generation, self.purged_inline.get(digest, -1))
         self.last_inline_purge = max(version, self.last_inline_purge)
 
-    def judge(self, prefix: str, digests: pa.Array, generations: Any) -> tuple[Any, pa.Table]:
+    def judge(self, prefix: str, digests: pa.Array, generations: object) -> tuple[Any, pa.Table]:
         """Judge the content of a shard. Each shard can be asked once.
 
         Args:

@@ -256,7 +256,7 @@ def live_snapshots(rows: pa.Table) -> list[Snap]:
     return list(live.values())
 
 
-def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: Any) -> Any:
+def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: object) -> Any:
     """Say of each object of a shard what it is: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
 
     Args:
@@ -324,7 +324,7 @@ def _ints(column: Any) -> Any:
     return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
 
 
-def _mask(column: Any) -> Any:
+def _mask(column: object) -> Any:
     filled = pc.fill_null(column, False)
     whole = filled.to_numpy() if isinstance(filled, pa.ChunkedArray) else filled.to_numpy(zero_copy_only=False)
     return whole.astype(bool)

@@ -184,7 +184,7 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
         ) from exc
 
 
-def content_from_row(row: Mapping[str, Any]) -> Entry | None:
+def content_from_row(row: Mapping[str, object]) -> Entry | None:
     """Make an Entry of a row that keeps content: a ``put``, or the ``event_blob`` row of an event; None of others.
 
     Raises:
@@ -212,7 +212,7 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _extra(text: Any) -> Mapping[str, Any]:
+def _extra(text: object) -> Mapping[str, Any]:
     """Return what else is kept with a snapshot; what can't be read never stands between a reader and a version."""
     try:
         return _decoded(text)

@@ -22,7 +22,7 @@ _SHOWN: Final = 12
 _MOST: Final = 3
 
 
-def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, object]]) -> dict[str, str]:
     """Return in what an entry and a change that would replace it differ, each with words on how; empty if in nothing.
 
     Args:
@@ -68,7 +68,7 @@ def _identity(one: Entry | Stored) -> tuple[Any, ...]:
     return (one.kind, one.digest)
 
 
-def _details(details: Mapping[str, Any]) -> dict[str, str]:
+def _details(details: Mapping[str, object]) -> dict[str, str]:
     return {
         key: json.dumps(value, sort_keys=True, default=str)
         for key, value in details.items()
@@ -76,7 +76,7 @@ def _details(details: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _inputs(edges: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], str]:
+def _inputs(edges: Iterable[Mapping[str, object]]) -> dict[tuple[Any, ...], str]:
     """Return what identifies each input -> what it is called; the run that made the entry is none."""
     found = {}
     for edge in edges:

@@ -20,7 +20,7 @@ class _Pending:
 
     __slots__ = ("_entry", "_make", "_row")
 
-    def __init__(self, make: Callable[[], Mapping[str, Any]], row: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, make: Callable[[], Mapping[str, object]], row: Mapping[str, object] | None = None) -> None:
         self._make = make
         self._row = row
         self._entry: Entry | None = None
@@ -66,7 +66,7 @@ class Overlay:
         """Make the entry of a ``put`` row the head of its item."""
         self._pend(_Pending(dict, row), row["folio"], row["item"], row["kind"], row.get("digest"))
 
-    def put_later(self, change: Put, make: Callable[[], Mapping[str, Any]]) -> None:
+    def put_later(self, change: Put, make: Callable[[], Mapping[str, object]]) -> None:
         """Make the entry of a change the head of its item; ``make`` gives its row if somebody reads it."""
         self._pend(_Pending(make), change.folio, change.item, change.stored.kind, change.stored.digest)
 
@@ -95,7 +95,7 @@ class Overlay:
         """Make ``values`` the whole metadata of the lake, a folio or a run."""
         self._metadata[kind, subject_id] = dict(values)
 
-    def add_run_inputs(self, run_id: str, edges: list[dict[str, Any]]) -> None:
+    def add_run_inputs(self, run_id: str, edges: list[dict[str, object]]) -> None:
         """Add to what a run uses."""
         self._run_inputs.setdefault(run_id, []).extend(edges)
 

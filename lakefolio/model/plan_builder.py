@@ -61,7 +61,7 @@ class PlanRows:
 
     # -- rows ----------------------------------------------------------------------------------------------
 
-    def _row(self, op: str, reason: str, **values: Any) -> dict[str, Any]:
+    def _row(self, op: str, reason: str, **values: object) -> dict[str, Any]:
         row = {
             **self._common,
             "ordinal": self._first_ordinal + len(self.manifests),
@@ -183,7 +183,7 @@ class PlanRows:
         }
 
 
-def json_text(value: Mapping[str, Any]) -> str | None:
+def json_text(value: Mapping[str, object]) -> str | None:
     """Return details as a row holds them, None for none; InvalidInputError (kind ``bad-details``) if they can't be."""
     if not value:
         return None

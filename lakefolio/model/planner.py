@@ -184,7 +184,7 @@ class Plan(PlanRows):
         description: str | None,
         tags: tuple[str, ...],
         metadata: Mapping[str, str],
-        edges: Sequence[Mapping[str, Any]],
+        edges: Sequence[Mapping[str, object]],
         archived: bool,
     ) -> None:
         self._put_row(

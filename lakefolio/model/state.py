@@ -82,7 +82,7 @@ class State:
         self._notes: PersistentMap[tuple[str, str], Chain] = PersistentMap()  # about the lake, each folio and each run
         self._running: PersistentMap[str, bool] = PersistentMap()  # the runs whose status says so
 
-    def extended(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, Any]] | None = None) -> State:
+    def extended(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, object]] | None = None) -> State:
         """Return the state that further rows, given in order, lead to (compaction makes a version without rows).
 
         Args:

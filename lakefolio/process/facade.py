@@ -51,7 +51,7 @@ def _method(function: F, shown: str, arguments: Mapping[str, str]) -> F:
     if call is function:  # it takes any keyword
 
         @functools.wraps(function)
-        def through(*args: Any, **kwargs: Any) -> Any:
+        def through(*args: object, **kwargs: object) -> Any:
             return function(*args, **kwargs)
 
         call = through  # type: ignore[assignment]  # it takes and returns what the function does
@@ -59,7 +59,7 @@ def _method(function: F, shown: str, arguments: Mapping[str, str]) -> F:
     return call
 
 
-def with_arguments(function: Callable[..., Any], arguments: Mapping[str, str]) -> str:
+def with_arguments(function: Callable[..., object], arguments: Mapping[str, str]) -> str:
     """Return the docstring of a function with an entry for each argument: its own, else that of ``arguments``."""
     lines = inspect.cleandoc(function.__doc__ or "").split("\n")
     start = next((number for number, line in enumerate(lines) if _SECTION.match(line)), len(lines))

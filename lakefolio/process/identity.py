@@ -17,7 +17,7 @@ def process() -> dict[str, Any]:
     return {"pid": pid, "started": _started(pid), "boot": _boot(), "namespace": _namespace()}
 
 
-def alive(host: str | None, noted: Any) -> bool | None:
+def alive(host: str | None, noted: object) -> bool | None:
     """Say whether a process still lives; None if that can't be seen from here.
 
     Args:

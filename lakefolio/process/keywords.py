@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @functools.cache
-def keywords_of(function: Callable[..., Any]) -> frozenset[str] | None:
+def keywords_of(function: Callable[..., object]) -> frozenset[str] | None:
     """Return the names that may be given as keywords, or None if any may."""
     named = inspect.signature(function).parameters.values()
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in named):
@@ -58,7 +58,7 @@ def explained(function: F, shown: str | None = None) -> F:
     known -= {"self", "cls"}
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
         if not known.issuperset(kwargs):
             check_keywords(f"{shown or function.__name__}()", kwargs, known)
         return function(*args, **kwargs)

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, StorageError
 
@@ -22,7 +22,7 @@ _KINDS: Final = (
 )
 
 
-def publish(target: Path, write: Callable[[Path], Any], *, force: bool = False) -> None:
+def publish(target: Path, write: Callable[[Path], object], *, force: bool = False) -> None:
     """Make a file or a folder appear at ``target`` once it is complete.
 
     A character device or a FIFO, such as ``/dev/null`` or ``/dev/stdout``, is written into and never replaced. Of a
@@ -60,7 +60,7 @@ def is_stream(target: Path) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
-def _pour(target: Path, write: Callable[[Path], Any]) -> None:
+def _pour(target: Path, write: Callable[[Path], object]) -> None:
     """Write into something that has a place of its own: complete content, made elsewhere before."""
     with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
         made = Path(folder) / "content"
@@ -76,7 +76,7 @@ def _pour(target: Path, write: Callable[[Path], Any]) -> None:
             shutil.copyfileobj(source, sink)
 
 
-def _publish(target: Path, write: Callable[[Path], Any], force: bool) -> None:
+def _publish(target: Path, write: Callable[[Path], object], force: bool) -> None:
     _check_free(target, force)
     if not target.parent.is_dir():
         raise InvalidInputError(

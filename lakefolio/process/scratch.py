@@ -1,4 +1,4 @@
-"""Temporary folders, and errors that name the folder that is full."""
+"""Temporary folders, and errors that name the local file or the full folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from lakefolio.errors import LakefolioError, StorageError
+from lakefolio.errors import InvalidInputError, LakefolioError, StorageError
 from lakefolio.process.exit import at_exit
 from lakefolio.process.places import working_directory
 
-__all__ = ["bounded_options", "named_if_full", "private_folder", "scratch_folder", "spill_options"]
+__all__ = ["bounded_options", "named_failures", "named_if_full", "private_folder", "scratch_folder", "spill_options"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -32,13 +32,40 @@ def scratch_folder(prefix: str = "lakefolio-") -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as exc:  # without any usable folder tempfile raises FileNotFoundError, whatever the reason
-        place = str(exc.filename or tempfile.tempdir or "the folders for temporary files")
-        raise StorageError(
-            f"temporary files can't be written to {place!r}: {exc.strerror}",
-            kind="no-scratch",
-            hint="set TMPDIR to a folder with space",
-            path=place,
-        ) from exc
+        raise _no_scratch(exc.filename or tempfile.tempdir or "the folders for temporary files", exc) from exc
+
+
+def _no_scratch(place: object, error: OSError) -> StorageError:
+    return StorageError(
+        f"temporary files can't be written to {str(place)!r}: {error.strerror}",
+        kind="no-scratch",
+        hint="free some space, or set TMPDIR to another folder",
+        path=str(place),
+    )
+
+
+@contextmanager
+def named_failures(scratch: Path | None) -> Iterator[None]:
+    """Turn the errors of local files, while the block adds content, into errors that name the file or folder.
+
+    Args:
+        scratch: The temporary folder that the block writes to, if any.
+
+    Raises:
+        StorageError: kind ``no-scratch``: temporary files have no space left.
+        InvalidInputError: kind ``unreadable-file``: a file of the user's can't be read.
+    """
+    try:
+        yield
+    except LakefolioError:
+        raise
+    except OSError as exc:
+        if exc.errno in _FULL or exc.errno == errno.EROFS:
+            raise _no_scratch(scratch.parent if scratch is not None else tempfile.gettempdir(), exc) from exc
+        if exc.errno is None or exc.filename is None:
+            raise
+        path = str(exc.filename)
+        raise InvalidInputError(f"{path!r} can't be read: {exc.strerror}", kind="unreadable-file", path=path) from exc
 
 
 def private_folder() -> Path:

@@ -71,7 +71,7 @@ class Cache:
                 _, (_, freed) = self._kept.popitem(last=False)
                 self._size_bytes -= freed
 
-    def get_or(self, key: Hashable, read: Callable[[], tuple[Any, int]]) -> Any:
+    def get_or(self, key: Hashable, read: Callable[[], tuple[object, int]]) -> Any:
         """Return what is kept under a key, or read it, keep it and return it."""
         found = self.get(key)
         if found is None:

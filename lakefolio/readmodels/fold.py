@@ -229,7 +229,7 @@ def _where(rows: pa.Table, ops: tuple[str, ...], *present: str) -> pa.Table:
     return rows.filter(mask)
 
 
-def _fitted(rows: pa.Table, model: Model, **columns: Any) -> pa.Table:
+def _fitted(rows: pa.Table, model: Model, **columns: object) -> pa.Table:
     """Return rows of the journal with the columns of a model; those that neither has are null."""
     arrays = []
     for field in model.schema:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
@@ -68,7 +67,7 @@ class Model:
         """The columns that rows are sorted by; no two rows of a model are equal in all of them."""
         return (*self.key, *self.position)
 
-    def key_of(self, noted: Any) -> tuple[str | int, ...]:
+    def key_of(self, noted: object) -> tuple[str | int, ...]:
         """Return the order columns of a row as a log entry or a footer notes them.
 
         Raises:

@@ -328,7 +328,7 @@ class Folded:
         row = self._last_commit("version", self.version)
         return None if row is None else int(row["version"])
 
-    def _last_commit(self, column: str, bound: Any) -> dict[str, Any] | None:
+    def _last_commit(self, column: str, bound: object) -> dict[str, Any] | None:
         return self._ask(COMMITS, lambda runs: last_commit(runs, column, bound))
 
     def versions_up_to(self, version: int) -> int:

@@ -17,10 +17,9 @@ from lakefolio.model.changes import Change, Put, content_facts
 from lakefolio.model.entries import Stored
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.process.notice import LakefolioWarning, notice, say
-from lakefolio.process.scratch import scratch_folder
+from lakefolio.process.scratch import named_failures, scratch_folder
 from lakefolio.session.annotations import Annotations
 from lakefolio.session.batches import known, open_batch, planned, view
-from lakefolio.session.local_failures import named_failures
 from lakefolio.session.reading import about
 
 if TYPE_CHECKING:

@@ -15,13 +15,16 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.errors import cause, is_broken, is_missing, is_vendor_error, status_of, translate
 from lakefolio.storage.ranges import in_ranges
 from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
 from lakefolio.storage.threads import check_same_process, in_pool, submit
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 __all__ = ["RemoteStore"]
 
@@ -48,7 +51,7 @@ class RemoteStore(Store):
         self,
         scheme: str,
         uri: str,
-        vendor_store: Any,
+        vendor_store: ObjectStore,
         *,
         prefix: str = "",
         delta_options: Callable[[], dict[str, str]] = dict,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 from lakefolio.errors import InvalidInputError, nearest
@@ -292,7 +292,7 @@ def _bad(uri: str | Path, what: str, hint: str | None = None) -> InvalidInputErr
     return InvalidInputError(f"address {str(uri)[:200]!r} {what}", kind="bad-uri", hint=hint, uri=str(uri)[:200])
 
 
-def normalise(options: Mapping[str, Any] | None, scheme: str, *, lenient: bool = False) -> dict[str, str]:
+def normalise(options: Mapping[str, object] | None, scheme: str, *, lenient: bool = False) -> dict[str, str]:
     """Return options under one name each: lower case, without the vendor's prefix, values as text.
 
     Options of other kinds of stores may be given too, so that one set serves many lakes; None values are left out.

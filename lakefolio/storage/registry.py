@@ -50,7 +50,7 @@ _memories: dict[str, vendor.MemoryStore] = {}
 _memories_lock = threading.Lock()
 
 
-def open_store(uri: str | Path, storage_options: Mapping[str, Any] | None = None) -> Store:
+def open_store(uri: str | Path, storage_options: Mapping[str, object] | None = None) -> Store:
     """Open the place of a lake. Makes no request and no folder; a wrong address shows with the first use.
 
     Args:
@@ -81,7 +81,7 @@ def open_store(uri: str | Path, storage_options: Mapping[str, Any] | None = None
     return _open(location, options)
 
 
-def resolve_uri(uri: str | Path, storage_options: Mapping[str, Any] | None = None) -> tuple[Store, str]:
+def resolve_uri(uri: str | Path, storage_options: Mapping[str, object] | None = None) -> tuple[Store, str]:
     """Return the store and the key of an object anywhere, to read it: s3, gs, az, http(s), memory or a local path.
 
     Stores are kept for the life of the process, one for each bucket, host and set of options. A final slash of the
@@ -343,7 +343,7 @@ def _open_az(location: Location, options: dict[str, str], client: Any, retry: An
     )
 
 
-def _open_memory(location: Location, options: dict[str, str], client: Any, retry: Any) -> Store:
+def _open_memory(location: Location, options: dict[str, str], client: object, retry: object) -> Store:
     with _memories_lock:
         opened = _memories.setdefault(location.bucket, vendor.MemoryStore())
     return RemoteStore("memory", location.uri, opened, prefix=location.prefix)

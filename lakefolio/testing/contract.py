@@ -31,21 +31,14 @@ _MIB = 1 << 20
 
 
 class StorageContract:
-    """The storage contract. Subclasses give the fixtures ``store`` and ``again`` and, if they can, ``residue``."""
+    """The storage contract. A subclass must define the fixtures ``store`` and ``again``.
 
-    @pytest.fixture
-    def store(self) -> Store:
-        """An empty store."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def again(self, store: Store) -> Store:
-        """A second handle on the same place."""
-        raise NotImplementedError
+    ``store`` is an empty store, ``again`` a second handle on the same place.
+    """
 
     @pytest.fixture
     def residue(self, store: Store) -> Callable[[], list[str]]:
-        """Gives what unfinished writes have left behind."""
+        """Return a function that lists the leftovers of unfinished writes; override it where the place shows them."""
         return list
 
     # Reading
