@@ -21,7 +21,7 @@ ORDER = [
     *("storage", "model", "items", "history", "lineage"),
     *("delta", "content", "readmodels", "views"),
     *("journal", "session"),
-    *("runs", "query", "maintenance", "folio"),
+    *("runs", "query", "status", "maintenance", "folio"),
     *("recording", "lake", "interop", "demo"),
     *("pages", "cli", "__main__"),
 ]

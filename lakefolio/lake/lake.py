@@ -251,6 +251,7 @@ class Lake:
 
     query = querying.query
     browse = querying.browse
+    status = querying.status
     views = querying.views
     compare = querying.compare
     create_dataset = querying.create_dataset

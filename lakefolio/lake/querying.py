@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from lakefolio.query.dataset import Dataset, Datasets
     from lakefolio.query.result import QueryResult
     from lakefolio.runs.compare import Comparison
+    from lakefolio.status.report import Status
 
-__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "views"]
+__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "status", "views"]
 
 Time = str | date | datetime | None
 
@@ -160,6 +161,31 @@ def compare(lake: Lake, /, *runs: str) -> Comparison:
     from lakefolio.runs.compare import compare
 
     return compare(settled(lake._session).still(), runs)
+
+
+def status(lake: Lake, /, folio: str | None = None, *, archived: bool = False, at: At | None = None) -> Status:
+    """Return which items are stale: made of inputs that have changed since, or of stale ones.
+
+    An input has changed if its item has other content now than it had when it was used, or is gone. Inputs are those
+    that an item's newest entry names, and those of the run that made it. Members of datasets hold versions on purpose
+    and are never stale. The answer is exact for one version of the lake, and costs one pass over its entries.
+
+    Args:
+        folio: Only this folio; its items are stale for what changed in others too.
+        archived: Whether archived items are told of too.
+
+    Returns:
+        The stale items, in the order to make them again: a sequence of :class:`~lakefolio.status.staleness.Stale` with
+        ``step``, ``causes`` (how many versions and how much time each input is behind) and ``stale_inputs``;
+        ``cycles`` names items that are made of each other. ``to_arrow()``, ``to_pandas()``, ``to_polars()`` give
+        frames.
+
+    Raises:
+        NotFoundError: kind ``folio-not-found``; the hint names the nearest. Or there is no such version.
+    """
+    from lakefolio.status.reading import status_of
+
+    return status_of(lake._session.still() if at is None else lake._session.at(at), folio, archived=archived)
 
 
 def create_dataset(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.status.reading import stale_among
+
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.lineage.graph import Graph
@@ -17,8 +19,7 @@ NODES: Final = 600
 def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
     """Return the nodes nearest to an item, and the edges between them.
 
-    An entry is stale if its item has no newer one and it was made from an entry that has been replaced or deleted
-    since, or from a stale one.
+    An entry is stale if its item has no newer one and ``lake.status()`` calls the item stale.
 
     Args:
         lake: The lake.
@@ -45,14 +46,16 @@ def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
     }
     live = _live(lake, found)
     names = _names(lake, [node.id for node in nodes.values() if node.type == "run"])
-    stale = _stale(found, live)
+    stale = stale_among(
+        lake._session.still(), {(node.folio or "", node.item or "") for node in nodes.values() if node.key in live}
+    )
     return {
         "nodes": [
             {
                 **node.to_dict(),
                 "name": names.get(node.id),
                 "current": node.type != "entry" or key in live,
-                "stale": key in stale,
+                "stale": key in live and (node.folio, node.item) in stale,
             }
             for key, node in nodes.items()
         ],
@@ -74,16 +77,3 @@ def _names(lake: Lake, runs: list[str]) -> dict[str, str | None]:
         return {}
     query = "select run_id, name from runs where run_id in (select unnest($ids))"
     return dict(lake.sql(query, {"ids": runs}).fetchall())
-
-
-def _stale(found: Graph, live: set[NodeId]) -> set[NodeId]:
-    """Return the live entries that something newer would change."""
-    replaced = {node.key for node in found.nodes if node.type == "entry" and node.key not in live}
-    stale: set[NodeId] = set()
-    queue = list(replaced)
-    while queue:
-        for output in found.outputs.get(queue.pop(), ()):
-            if output not in stale and (output in live or output[0] == "run"):
-                stale.add(output)
-                queue.append(output)
-    return {key for key in stale if key in live}

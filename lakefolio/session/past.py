@@ -23,14 +23,14 @@ from lakefolio.readmodels.store import edges_of
 from lakefolio.session.batches import pending_view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lakefolio.lineage.nodes import NodeId
     from lakefolio.model.entries import Entry
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
-__all__ = ["diff_of", "history_of", "lineage_of", "log_of"]
+__all__ = ["diff_of", "heads_behind", "history_of", "lineage_of", "log_of"]
 
 _CHANGES: Final = pa.array(["put", "delete"])
 _MANY_VERSIONS: Final = 8
@@ -141,13 +141,11 @@ def _since(session: Session, state: State) -> pa.Table:
 
 def _walk(state: State, since: pa.Table, root: NodeId, *, by_input: bool) -> list[pa.Table]:
     """Return the edges on all ways from a node, step by step."""
-    here, there = ("input", "output") if by_input else ("output", "input")
+    there = "output" if by_input else "input"
     seen, frontier = {root}, {root}
     found = []
     while frontier:
-        ids = pa.array([one for _, one in frontier], pa.string())
-        near = since.filter(pc.fill_null(pc.is_in(_ids(since, here), value_set=ids), False))
-        edges = near if state.base is None else pa.concat_tables([state.base.edges(frontier, by_input=by_input), near])
+        edges = _edges_at(state, since, frontier, by_input=by_input)
         found.append(edges)
         frontier = (
             set(zip(edges.column(f"{there}_kind").to_pylist(), _ids(edges, there).to_pylist(), strict=True)) - seen
@@ -155,6 +153,40 @@ def _walk(state: State, since: pa.Table, root: NodeId, *, by_input: bool) -> lis
         frontier = {one for one in frontier if None not in one}
         seen |= frontier
     return found
+
+
+def _edges_at(state: State, since: pa.Table, nodes: Collection[NodeId], *, by_input: bool = False) -> pa.Table:
+    """Return the edges that some nodes lie at one end of."""
+    ids = pa.array([one for _, one in nodes], pa.string())
+    near = since.filter(pc.fill_null(pc.is_in(_ids(since, "input" if by_input else "output"), value_set=ids), False))
+    return near if state.base is None else pa.concat_tables([state.base.edges(nodes, by_input=by_input), near])
+
+
+def heads_behind(session: Session, names: Collection[tuple[str, str]]) -> tuple[pa.Table, pa.Table]:
+    """Return the newest entries of some items and of all that those were made of, and the edges between them.
+
+    Unlike :func:`lineage_of` this goes on from the newest entry of an input, not from the one that was used.
+
+    Args:
+        session: The session.
+        names: Folio and item of each.
+    """
+    state = session.committed()
+    since = edges_of(_since(session, state), state.base)
+    heads, edges = [state.heads_of(())], [since.slice(0, 0)]
+    seen, frontier, runs = set(names), set(names), set[str]()
+    while frontier:
+        heads.append(state.heads_of(frontier))
+        nodes: set[NodeId] = {("entry", one) for one in heads[-1].column("entry_id").to_pylist()}
+        found = _edges_at(state, since, nodes)
+        of_run = found.filter(pc.fill_null(pc.equal(found.column("input_kind"), "run"), False))
+        new = set(of_run.column("input_id").to_pylist()) - runs - {None}
+        runs |= new
+        edges += [found, _edges_at(state, since, {("run", one) for one in new})]
+        used = set(zip(*_lists(pa.concat_tables(edges[-2:]), "input_folio", "input_item"), strict=True))
+        frontier = {one for one in used if None not in one} - seen
+        seen |= frontier
+    return pa.concat_tables(heads), pa.concat_tables(edges)
 
 
 def _ids(edges: pa.Table, end: str) -> Any:

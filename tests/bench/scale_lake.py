@@ -78,8 +78,13 @@ def _content(number: int) -> bytes:
     )
 
 
-def journal_rows(first: int, count: int, per_commit: int, before: str | None = None) -> pa.Table:
-    """Return rows ``first`` to ``first + count`` of the journal; ``before`` is the id of the entry before them."""
+def journal_rows(
+    first: int, count: int, per_commit: int, before: str | None = None, chain: int | None = None
+) -> pa.Table:
+    """Return rows ``first`` to ``first + count`` of the journal; ``before`` is the id of the entry before them.
+
+    Every entry has the entry before it as its input, but each ``chain``-th something outside of the lake.
+    """
     numbers = np.arange(first, first + count)
     overwrites = (numbers % 10 == 9) & (numbers >= 5000)
     about = np.where(overwrites, numbers - _BACK, numbers)
@@ -96,7 +101,12 @@ def journal_rows(first: int, count: int, per_commit: int, before: str | None = N
     commits = _ids(np.unique(versions), np.zeros(len(np.unique(versions))), 7)
     edges = {field.name: pa.nulls(count, field.type) for field in INPUT_TYPE}
     inputs_of = pa.concat_arrays([pa.array([before], pa.string()), ids.slice(0, count - 1)])
-    edges |= {"input_kind": pa.array(["entry"] * count), "input_id": inputs_of}
+    named = np.maximum(numbers - 1, 0)  # the entry before, by the name that it was put under
+    sources = np.where((named % 10 == 9) & (named >= 5000), named - _BACK, named)
+    begins = np.zeros(count, np.bool_) if chain is None else numbers % chain == 0
+    edges |= {"input_kind": pc.if_else(pa.array(begins), "external", "entry"), "input_id": inputs_of}
+    edges |= {"input_folio": folio.take(pa.array(sources // _FOLIO_ITEMS - low))}
+    edges |= {"input_item": item.take(pa.array(sources % _FOLIO_ITEMS))}
     ends = pa.array(np.arange(count + 1, dtype=np.int32))
     members = pa.StructArray.from_arrays(list(edges.values()), fields=list(INPUT_TYPE))
     inputs = pa.ListArray.from_arrays(ends, members)
@@ -142,6 +152,7 @@ def make(
     *,
     rows_at_once: int = _ROWS_AT_ONCE,
     whole_log: bool = False,
+    chain: int | None = None,
 ) -> Catalogue | None:
     """Make a lake with so many entries in so many commits, of which the last is version ``commits``.
 
@@ -153,6 +164,7 @@ def make(
         rows_at_once: How many rows a data file has at most.
         whole_log: Write the log entry of each commit, and those of the merges, at further versions. Else only that of
             the last version is there, which is all that readers ask for.
+        chain: How long the chains of inputs are; None for one of all.
     """
     lake = lf.open(uri, storage_options=options)
     journal = lake._session.journal
@@ -167,7 +179,7 @@ def make(
         folded = max(entries - sum(_NEWEST_RUNS), entries // 2) // step * step or step
         files, commit_ids, later, before = [], [], [], None
         for first in range(0, entries, step):
-            rows = journal_rows(first, min(step, entries - first), per_commit, before)
+            rows = journal_rows(first, min(step, entries - first), per_commit, before, chain)
             before = rows.column("entry_id")[-1].as_py()
             through = int(rows.column("version")[-1].as_py())
             merged_at = newest + 1 + len(files) if whole_log else through

@@ -1,0 +1,80 @@
+"""The rows that staleness is read off: of a whole lake by SQL, of some items by their names.
+
+Both give the same answer for the same items. The first costs one pass over the entries and edges of the lake, the
+second follows what the items were made of, step by step, and costs only that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from lakefolio.errors import NotFoundError, nearest
+from lakefolio.query.dataset import PREFIX
+from lakefolio.session.past import heads_behind
+from lakefolio.status.report import Status
+from lakefolio.status.staleness import (
+    EDGE_COLUMNS,
+    HEAD_COLUMNS,
+    PUT_COLUMNS,
+    find_stale,
+    used_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lakefolio.session.session import Session
+
+__all__ = ["stale_among", "status_of"]
+
+_HEADS = f"select {', '.join(HEAD_COLUMNS)} from items where folio is not null order by folio, item"
+_EDGES = f"""
+select {", ".join(EDGE_COLUMNS)} from lineage
+where
+    (output_kind = 'run' and input_kind = 'entry' and output_id in (select run_id from items))
+    or (output_kind = 'entry' and output_id in (select entry_id from items))
+order by version, ordinal
+"""
+_PUTS = f"""
+select {", ".join(PUT_COLUMNS)} from entries
+where (folio, item) in (select unnest($folios), unnest($items)) order by version, ordinal
+"""
+
+
+def status_of(session: Session, folio: str | None = None, *, archived: bool = False) -> Status:
+    """Return which items of a lake, or of a folio, are stale at the version of a session that is fixed to one.
+
+    Args:
+        session: The session.
+        folio: Only this folio; its items are stale for what changed in others too.
+        archived: Whether archived items are told of too.
+
+    Raises:
+        NotFoundError: kind ``folio-not-found``: no item is in the folio.
+    """
+    if folio is not None and folio not in (known := session.committed().folios()):
+        raise NotFoundError(
+            f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, known), folio=folio
+        )
+    heads = session.query(_HEADS).to_arrow_table()
+    edges = session.query(_EDGES).to_arrow_table()
+    names = used_names(heads, edges)
+    asked = {"folios": [one for one, _ in names], "items": [one for _, one in names]}
+    puts = session.query(_PUTS, asked).to_arrow_table() if names else heads.slice(0, 0)
+    stale = find_stale(heads, edges, puts, fixed=PREFIX)
+    chosen = heads if folio is None else heads.filter(pc.equal(heads.column("folio"), folio))
+    if not archived:
+        chosen = chosen.filter(pc.invert(chosen.column("archived")))
+    shown = [one for one in stale if folio in (None, one.folio) and (archived or not one.archived)]
+    return Status(session.committed().version, folio, chosen.num_rows, shown)
+
+
+def stale_among(session: Session, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of some items (folio, item) that are stale at the version of a session that is fixed to one."""
+    state = session.committed()
+    heads, edges = heads_behind(session, names)
+    order = [("version", "ascending"), ("ordinal", "ascending")]
+    puts = state.puts_of(used_names(heads, edges)).sort_by(order)
+    return {(one.folio, one.item) for one in find_stale(heads, edges, puts, fixed=PREFIX)} & set(names)

@@ -1,0 +1,195 @@
+"""Which outputs are stale, by how far, and in which order they are made again."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.format.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA
+from lakefolio.status.reading import stale_among
+from lakefolio.status.staleness import PUT_COLUMNS, find_stale, in_order
+
+
+@pytest.fixture
+def lake(lake_uri):
+    """raw and other -> clean -> model -> report."""
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    folio.add("raw", 1).add("other", 1)
+    folio.add("clean", 2, inputs=["raw", "other"])
+    folio.add("model", 3, inputs=["clean"])
+    lake.folio("b").add("report", 4, inputs=["a:model"])
+    return lake
+
+
+def steps(status):
+    return {f"{one.folio}:{one.item}": one.step for one in status}
+
+
+def test_nothing_is_stale_before_anything_changes(lake):
+    status = lake.status()
+    assert (list(status), status.item_count, status.cycles) == ([], 5, ())
+    assert str(status) == f"lake, version {lake.version}: nothing is stale"
+
+
+def test_a_new_input_makes_stale_what_is_made_of_it_in_order(lake):
+    before = lake.version
+    lake.folio("a").add("raw", 10, overwrite=True).add("raw", 11, overwrite=True)
+    status = lake.status()
+    assert steps(status) == {"a:clean": 1, "a:model": 2, "b:report": 3}
+    clean, model, _ = status
+    (cause,) = clean.causes
+    assert (cause.folio, cause.item, cause.used_version) == ("a", "raw", 1)
+    assert (cause.newest_version, cause.versions_behind) == (lake.version, 2)
+    assert cause.time_behind.total_seconds() >= 0
+    assert clean.stale_inputs == ()
+    assert (model.causes, model.stale_inputs) == ((), (("a", "clean"),))
+    assert "raw@1 is now @7 (2 versions, less than a minute behind)" in str(status)
+    assert "a:model is stale" in str(status)
+    assert list(lake.at(before).status()) == []
+    assert list(lake.status(at=before)) == []
+
+
+def test_made_again_in_that_order_nothing_is_stale(lake):
+    lake.folio("a").add("raw", 10, overwrite=True)
+    for one in lake.status():
+        inputs = [f"{node.folio}:{node.item}" for node in lake.lineage(f"{one.folio}:{one.item}").upstream(1)]
+        lake.folio(one.folio).add(one.item, random.random(), inputs=inputs, overwrite=True)
+    assert list(lake.status()) == []
+
+
+def test_equal_content_an_archive_and_a_restore_change_nothing(lake):
+    lake.folio("a").add("raw", 1, overwrite=True)
+    assert list(lake.status()) == []
+    lake.folio("a").archive("raw")
+    assert list(lake.status()) == []
+    lake.folio("a").add("other", 5, overwrite=True)
+    assert len(lake.status()) == 3
+    lake.restore(5)
+    assert list(lake.status()) == []
+
+
+def test_stale_content_put_again_is_stale_still(lake):
+    folio = lake.folio("a")
+    folio.add("clean", 2, inputs=["raw", "other"], overwrite=True)
+    folio.add("raw", 10, overwrite=True)
+    assert steps(lake.status()) == {"a:clean": 1, "a:model": 2, "b:report": 3}
+
+
+def test_an_input_that_is_gone_is_told(lake):
+    lake.folio("a").delete("other")
+    status = lake.status()
+    assert status[0].causes[0].newest_version is None
+    assert "other@2 is gone" in str(status)
+
+
+def test_one_folio_only_and_archived_items(lake):
+    lake.folio("a").add("raw", 10, overwrite=True)
+    assert steps(lake.status("b")) == {"b:report": 3}
+    assert lake.status("b").item_count == 1
+    lake.folio("a").archive("model")
+    assert steps(lake.status()) == {"a:clean": 1, "b:report": 3}
+    assert steps(lake.status(archived=True)) == {"a:clean": 1, "a:model": 2, "b:report": 3}
+    with pytest.raises(lf.NotFoundError) as caught:
+        lake.status("c")
+    assert caught.value.kind == "folio-not-found"
+
+
+def test_a_run_stands_between_its_inputs_and_outputs(lake_uri):
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    folio.add("raw", 1)
+    folio.add("state", 0)
+    with lake.run("train") as run:
+        run.input("a:raw")
+        state = run.input("a:state")
+        folio.add("state", state + 1, overwrite=True)
+        folio.add("model", 5)
+    assert list(lake.status()) == []  # what a run replaces itself is no reason to run again
+    folio.add("raw", 2, overwrite=True)
+    status = lake.status()
+    assert {one.item: one.run_id for one in status} == {"state": run.run_id, "model": run.run_id}
+    assert {cause.item for one in status for cause in one.causes} == {"raw"}
+
+
+def test_items_made_of_each_other_are_named_as_a_cycle(lake_uri):
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    folio.add("x", 1)
+    folio.add("y", 1, inputs=["x"])
+    folio.add("x", 2, inputs=["y"], overwrite=True)
+    folio.add("z", 1, inputs=["y"])
+    status = lake.status()
+    assert status.cycles == (("a:x", "a:y"),)
+    assert steps(status) == {"a:x": 1, "a:y": 1, "a:z": 2}
+    assert "cycle: a:x, a:y are made of each other" in str(status)
+
+
+def test_an_item_made_of_its_own_past_is_not_stale(lake_uri):
+    folio = lf.open(lake_uri).folio("a")
+    folio.add("x", 1)
+    folio.add("x", 2, inputs=["x"], overwrite=True)
+    assert list(lf.open(lake_uri).status()) == []
+
+
+def test_members_of_a_dataset_hold_their_version(lake):
+    lake.create_dataset("d", ["a:raw"])
+    lake.folio("b").add("fit", 1, inputs=["datasets/d:raw"])
+    lake.folio("a").add("raw", 10, overwrite=True)
+    assert "datasets/d:raw" not in steps(lake.status())
+    assert "b:fit" not in steps(lake.status())
+
+
+def test_frames_and_json_say_the_same(lake):
+    lake.folio("a").add("raw", 10, overwrite=True)
+    status = lake.status()
+    rows = status.to_arrow().to_pylist()
+    assert [row["ref"] for row in rows] == ["a:clean@3", "a:model@4", "b:report@5"]
+    assert rows[0]["causes"][0]["ref"] == "a:raw"
+    assert status.to_polars().height == len(status.to_pandas()) == 3
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "--json", "status"])
+    assert done.exit_code == 0
+    assert [one["ref"] for one in json.loads(done.stdout)["stale"]] == [row["ref"] for row in rows]
+    assert "a:clean@3" in status._repr_html_()
+
+
+def test_the_page_marks_exactly_what_status_tells(lake_uri):
+    lake = lf.open(lake_uri)
+    rng = random.Random(7)
+    names = [f"n{number}" for number in range(12)]
+    for step in range(60):
+        name = rng.choice(names)
+        there = [f"{one.folio}:{one.item}" for one in lake.items()]
+        inputs = rng.sample(there, min(len(there), rng.randrange(3)))
+        if rng.random() < 0.1 and f"a:{name}" in there:
+            lake.folio("a").delete(name)
+        else:
+            lake.folio("a").add(name, rng.randrange(3) if step % 2 else step, inputs=inputs, overwrite=True)
+    told = {(one.folio, one.item) for one in lake.status()}
+    live = {(one.folio, one.item) for one in lake.items()}
+    assert told
+    assert stale_among(lake._session.still(), live) == told
+    for name in live:
+        assert stale_among(lake._session.still(), {name}) == told & {name}
+
+
+def test_a_chain_of_any_length_is_ordered_without_recursion():
+    count = 20_000
+    steps = in_order(range(count), range(1, count), range(count - 1))
+    assert [steps[one][0] for one in (0, 1, count - 1)] == [1, 2, count]
+    ring = in_order(range(count), range(count), [count - 1, *range(count - 1)])
+    assert {step for step, _ in ring.values()} == {1}
+    assert len(ring[0][1]) == count
+
+
+def test_edges_of_which_nothing_is_known_make_nothing_stale():
+    heads, edges = MANIFESTS_SCHEMA.empty_table(), LINEAGE_SCHEMA.empty_table()
+    row = dict.fromkeys(LINEAGE_SCHEMA.names) | {"output_kind": "entry", "output_id": "e", "input_kind": "entry"}
+    edges = pa.Table.from_pylist([row, row | {"input_id": "?"}], schema=LINEAGE_SCHEMA)
+    assert find_stale(heads, edges, heads.select(PUT_COLUMNS)) == []
