@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,12 +107,18 @@ def run(
     with story.step("make a mistake: overwrite the features, delete the model") as note:
         folio.add_table("features", features.head(10).assign(dep_delay=0.0), overwrite=True, keep=True)
         folio.delete("model", warn_dependents=False)
-        note(f"features now have {len(folio.get_table('features'))} rows, model in folio: {'model' in folio.models}")
+        note(
+            f"features now have {counted(len(folio.get_table('features')), 'row')}, "
+            f"model in folio: {'model' in folio.models}"
+        )
     with story.step(f"recover to {good:%H:%M:%S.%f}") as note:
         report = lake.restore(good)
         back = folio.get_table("features")
         assert back.equals(features), "the restored features differ"
-        note(f"{len(report['changed'])} items brought back, {len(back):,} rows compared equal; no history is lost")
+        note(
+            f"{counted(len(report['changed']), 'item')} brought back, {counted(len(back), 'row')} compared equal; "
+            "no history is lost"
+        )
     with story.step("check every stored byte") as note:
         checked = lake.check(read_data=True)
         note(str(checked).splitlines()[0])

@@ -20,7 +20,7 @@ from lakefolio.cli.naming import files, items, named, tags
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.process.notice import LakefolioWarning, notice
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 from lakefolio.session.path_like_text import looks_like_path
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def add(
                 else:
                     _store(folio, name, source, chosen, words, stdin=path == "-")
     entry = lake.item(ref)
-    size = "" if entry.size_bytes is None else f", {entry.size_bytes:,} bytes"
-    rows = "" if entry.row_count is None else f", {entry.row_count:,} rows"
+    size = "" if entry.size_bytes is None else f", {counted(entry.size_bytes, 'byte')}"
+    rows = "" if entry.row_count is None else f", {counted(entry.row_count, 'row')}"
     app.output.emit(
         entry, f"{'added' if entry.version > before else 'unchanged:'} {entry.ref} ({entry.kind}{rows}{size})"
     )

@@ -11,7 +11,7 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
 from lakefolio.format.times import shown_time
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
     from lakefolio.history.log import History
@@ -139,7 +139,7 @@ def _text(found: Mapping[str, Any]) -> str:
         ("stored", f"reference to {info['path']}" if found["storage"] == "reference" else stored),
         ("tags", ", ".join(info.get("tags", ()))),
         ("snapshots", ", ".join(found["snapshots"])),
-        ("history", f"{found['change_count']} change" + ("s" if found["change_count"] != 1 else "")),
+        ("history", counted(found["change_count"], "change")),
     ]
     width = max(len(name) for name, value in lines if value)
     shown = [f"{found['ref']}", *(f"  {name:<{width}}  {value}" for name, value in lines if value)]

@@ -15,6 +15,7 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.output import Output, plain
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format.times import shown_time
+from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _vertical(output: Output, rows: pa.Table, names: list[str]) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, bytes):
-        return f"({len(value):,} bytes)"
+        return f"({counted(len(value), 'byte')})"
     if isinstance(value, datetime) and value.tzinfo is not None:
         return shown_time(value)
     text = _text(value)

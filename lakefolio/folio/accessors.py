@@ -30,7 +30,7 @@ class ItemProxy:
 
     @property
     def ref(self) -> str:
-        """The reference that names exactly the present entry; what ``inputs=[proxy]`` records."""
+        """The reference of exactly the present entry; ``inputs=[proxy]`` records it."""
         info = self.metadata
         return f"{self._folio.name}:{info['name']}@{info['lake_version']}"
 
@@ -46,7 +46,7 @@ class ItemProxy:
 
     @property
     def description(self) -> str | None:
-        """What the item is said to be, or None."""
+        """The description of the item, or None."""
         return self.metadata.get("description")
 
     @property
@@ -87,7 +87,7 @@ class ItemProxy:
         return self._folio.item_info(self._name)
 
     def __repr__(self) -> str:
-        """Say what it is; never raises, because notebooks show it."""
+        """Return name, type and description; never raises, because notebooks show it."""
         try:
             info = self.metadata
         except Exception:

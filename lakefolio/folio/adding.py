@@ -38,7 +38,7 @@ __all__ = [
 
 _MISSING: Final = object()
 _IGNORED = ("custom", "preserve_index")
-"""Options of DataFolio that ask for what always happens here."""
+"""Options of DataFolio for behaviour that a lake always has."""
 
 
 def add_data(
@@ -228,7 +228,7 @@ def add_artifact(
 
     Args:
         path: The file or folder; or the bytes themselves.
-        category: A word on what it is for (``plots``, ``configs``, …).
+        category: A word for its purpose (``plots``, ``configs``, …).
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -261,7 +261,7 @@ def add_file(
 
     Args:
         path: The file.
-        category: A word on what it is for.
+        category: A word for its purpose.
     """
     return folio.add_artifact(
         Path(path).stem if name is None else name,
@@ -297,7 +297,7 @@ def add_reference(
 
     Args:
         uri: A path or URI.
-        kind: ``table`` or ``artifact``; by default what the extension says.
+        kind: ``table`` or ``artifact``; by default the extension decides.
     """
     said = Annotations.of(description, inputs, tags, metadata, overwrite=overwrite, keep=keep)
     return put_reference(folio, name, uri, said, kind=kind)

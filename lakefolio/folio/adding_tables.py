@@ -90,7 +90,7 @@ def import_table(
             for all; by default those that lose nothing.
         encoding: For CSV, the encoding of the text (``latin-1``, ``cp1252``, …); UTF-8 by default, or UTF-16 if
             the file says so.
-        delimiter: For CSV, what stands between cells; a comma by default, in a TSV a tab.
+        delimiter: For CSV, the character between cells; a comma by default, in a TSV a tab.
 
     Raises:
         FileNotFoundError: The file does not exist.

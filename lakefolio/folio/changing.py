@@ -1,6 +1,6 @@
-"""Changing what is said of items, their names, and which of them are there. Content never changes.
+"""Changing descriptions, tags, metadata, inputs and names of items, and deleting and archiving them.
 
-Each change is one commit, atomic; what was before stays in the history.
+Content never changes. Each change is one commit, atomic; the state before it stays in the history.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def update_item(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
 ) -> SelfT:
-    """Change what is said about an item, in one commit; its content stays.
+    """Change description, inputs, code, tags or metadata of an item, in one commit; its content stays.
 
-    The old words stay in the history.
+    The old values stay in the history.
 
     Args:
         description: New words; ``""`` removes them, None leaves them.

@@ -84,7 +84,7 @@ def copy(
         include_items: Only these.
         exclude_items: All but these.
         random_suffix: Append words to the name that make it new.
-        follow_lineage: With ``include_items``, also what they were made from.
+        follow_lineage: With ``include_items``, copy their direct and indirect inputs too.
         include_archived: Copy archived items too.
 
     Raises:

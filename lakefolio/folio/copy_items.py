@@ -1,8 +1,8 @@
 """Copying items from folio to folio: within a lake as rows alone, between lakes with their content.
 
-A copy says what its original says. Its inputs are the copies of the original's inputs where those were copied
-along unchanged; otherwise they stay what they were: an exact version in the same lake, or in the other lake,
-as an address.
+A copy has the description, tags and metadata of its original. Its inputs are the copies of the original's inputs where
+those were copied along unchanged. Other inputs stay as they are: an exact version in the same lake, or an address in
+the other lake.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def copy_items(
         source: Reads them.
         target: Writes the copies; of the same lake or another.
         folio: The folio to copy to.
-        metadata: What to set as metadata of that folio.
+        metadata: The metadata to set for that folio.
         message: The message of the commit.
 
     Raises:
         AlreadyExistsError: The folio has an item of one of the names.
         InvalidInputError: An entry has a name that no item may have, because another tool wrote it.
-        IntegrityError: The content of an entry is not what was written; nothing was copied.
+        IntegrityError: The stored bytes of an entry are damaged; nothing was copied.
     """
     check_folio(folio)
-    for entry in entries:  # what the rows of another lake say may be no name
+    for entry in entries:  # a row of another lake may hold an invalid name
         check_item(entry.item)
     same_lake = source.uri == target.uri and source.marker.lake_id == target.marker.lake_id
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -101,7 +101,7 @@ def copy_items(
 
 
 def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
-    """Return where the copy of an entry's content lies; what the other lake says of it is verified, not believed."""
+    """Return the stored content of an entry's copy; facts that the other lake records are verified, not believed."""
     check_item(entry.item)
     if same_lake:
         return source.stored(entry)

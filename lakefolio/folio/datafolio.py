@@ -1,4 +1,4 @@
-"""Methods that DataFolio users know and that a lake does without, or calls otherwise."""
+"""Methods of DataFolio that a lake does not need, or has under another name."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = [
 
 
 def get_item_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return what ``item_path`` returns."""
+    """Return where an item can be read: ``item_path`` under another name."""
     return folio.item_path(name, at=at)
 
 
 def get_data_path(folio: Folio, /, name: str, *, at: At = None) -> str:
-    """Return what ``item_path`` returns."""
+    """Return where an item can be read: ``item_path`` under another name."""
     return folio.item_path(name, at=at)
 
 
 def cleanup_orphaned_versions(folio: Folio, /, dry_run: bool = False) -> list[str]:
-    """Return no names: what nothing needs any more is found and freed by ``Lake.gc``, for the whole lake.
+    """Return no names: ``Lake.gc`` finds and frees unused content, for the whole lake.
 
     Args:
         dry_run: Accepted for DataFolio.

@@ -1,6 +1,6 @@
 """The text that ``folio.describe()`` prints (pure: no I/O).
 
-It is made from what ``item_info`` and ``list_snapshots`` give, so a reader can get at everything it shows.
+It is made from the results of ``item_info`` and ``list_snapshots``, so a program can get everything it shows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lakefolio.format.times import shown_time
+from lakefolio.render.text import counted
 
 __all__ = ["describe_folio", "describe_snapshot", "format_size", "format_time", "format_value", "snapshot_lines"]
 
@@ -46,12 +47,12 @@ def describe_folio(
     """Return the description of a folio.
 
     Args:
-        title: What to call it.
+        title: The name of the folio.
         lake: The lake's URI.
         version: The lake version shown.
         metadata: The folio's metadata, ``created_at`` and ``updated_at`` included.
-        snapshots: What ``list_snapshots`` gives, newest first.
-        items: What ``item_info`` gives for each item to show.
+        snapshots: The result of ``list_snapshots``, newest first.
+        items: The result of ``item_info`` for each item to show.
         pattern: A glob that the names must match; ``*`` matches ``/`` too.
         show_empty: Whether to show sections without items.
         max_metadata_fields: How many metadata fields to show.
@@ -86,8 +87,8 @@ def describe_snapshot(snapshot: Info, items: Sequence[Info]) -> str:
     """Return the description of a snapshot.
 
     Args:
-        snapshot: What ``get_snapshot_info`` gives.
-        items: What ``item_info`` gives for each of its items, as they were.
+        snapshot: The result of ``get_snapshot_info``.
+        items: The result of ``item_info`` for each of its items, as of the snapshot.
     """
     title, *facts = snapshot_lines(snapshot)
     lines = [title, "=" * len(title), "", *facts, "", f"Items ({len(items)}):"]
@@ -100,7 +101,7 @@ def describe_snapshot(snapshot: Info, items: Sequence[Info]) -> str:
 
 
 def snapshot_lines(snapshot: Info) -> list[str]:
-    """Return what is to be said of a snapshot itself, its name first."""
+    """Return the lines about a snapshot itself, its name first."""
     lines = [f"Snapshot: {snapshot['name']}"]
     if snapshot.get("description"):
         lines.append(f"Description: {snapshot['description']}")
@@ -179,10 +180,10 @@ def _metadata_lines(metadata: Mapping[str, object], limit: int) -> list[str]:
     own = {key: metadata[key] for key in sorted(metadata) if key not in _INTERNAL}
     if not own:
         return []
-    lines = [f"Metadata ({len(own)} fields):" if len(own) != 1 else "Metadata (1 field):"]
+    lines = [f"Metadata ({counted(len(own), 'field')}):"]
     lines += [f"  • {key}: {format_value(value)}" for key, value in list(own.items())[:limit]]
     if len(own) > limit:
-        lines.append(f"  ... ({len(own) - limit} more fields)")
+        lines.append(f"  ... ({counted(len(own) - limit, 'more field')})")
     return [*lines, ""]
 
 
@@ -196,7 +197,7 @@ def _snapshot_lines(snapshots: Sequence[Info], show_empty: bool) -> list[str]:
         if snapshot.get("tags"):
             lines.append(f"    ↳ tags: {', '.join(snapshot['tags'])}")
     if len(snapshots) > 5:
-        lines.append(f"  ... ({len(snapshots) - 5} more snapshots)")
+        lines.append(f"  ... ({counted(len(snapshots) - 5, 'more snapshot')})")
     lines += [] if snapshots else ["  (none)"]
     return [*lines, ""]
 
@@ -222,13 +223,13 @@ def format_time(iso: str) -> str:
 def format_value(value: object, limit: int = 60) -> str:
     """Return a metadata value on one line, shortened with a note of how much is left out."""
     if isinstance(value, list) and len(value) > 5:
-        return f"{str(value[:5])[:-1]}, ...] ({len(value) - 5} more items)"
+        return f"{str(value[:5])[:-1]}, ...] ({counted(len(value) - 5, 'more item')})"
     if isinstance(value, dict) and len(value) > 3:
-        return f"{str(dict(list(value.items())[:3]))[:-1]}, ...}} ({len(value) - 3} more fields)"
+        return f"{str(dict(list(value.items())[:3]))[:-1]}, ...}} ({counted(len(value) - 3, 'more field')})"
     if isinstance(value, list | dict):
         return str(value)
     text = " ".join(str(value).split("\n"))
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text) - limit} more chars)"
+    return text if len(text) <= limit else f"{text[:limit]}... ({counted(len(text) - limit, 'more char')})"
 
 
 def _stamp(iso: str) -> str:

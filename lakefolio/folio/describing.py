@@ -27,7 +27,7 @@ def describe(
     include_archived: bool = False,
     show_paths: bool = False,
 ) -> str | None:
-    """Print what the folio holds, or return the text.
+    """Print a description of the folio and its items, or return the text.
 
     Args:
         pattern: A glob that the names must match, such as ``examples/*``.

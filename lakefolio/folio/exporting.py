@@ -38,9 +38,9 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
 
     Args:
         session: Reads it.
-        entry: What to write.
+        entry: The entry to write.
         target: Where; in an existing folder it gets the item's name.
-        format: Of a table: one of ``table_formats.WRITABLE``; by default what the ending of ``target`` says, and
+        format: Of a table: one of ``table_formats.WRITABLE``; by default the format of the ending of ``target``, and
             Parquet where there is none.
         overwrite: Whether to replace a file. A folder is never replaced.
 
@@ -49,10 +49,10 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
 
     Raises:
         InvalidInputError: kind ``bad-format`` if the ending of ``target`` asks for a format that the content can't be
-            written in, ``wrong-kind`` if a format is given for what is no table.
+            written in, ``wrong-kind`` if a format is given for an item that is no table.
         AlreadyExistsError: Something is there already.
         StorageError: It can't be written.
-        IntegrityError: What is stored is missing or not what was written.
+        IntegrityError: The stored bytes are missing or damaged.
     """
     if entry.kind != "table" and format is not None:
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""The folio: a named bundle of items in a lake, and what most users hold in their hands.
+"""The folio: a named bundle of items in a lake, the object that most users work with.
 
 Its methods are the functions of the modules beside this one, bound in the class; each function is written once, beside
 those of the same purpose. This module lists them all, which makes it longer than the others. Code written for
@@ -45,9 +45,9 @@ __all__ = ["Folio"]
 _ARGUMENTS: Final = {
     "name": "The item; ``/`` may group names. Where items are read, also ``[folio:]name[@version-or-snapshot]``.",
     "item_name": "The item.",
-    "description": "One sentence on what it is.",
-    "inputs": "What it was made from: names, references ``[folio:]name[@version]``, or URIs of things outside. Each is "
-    "resolved to the exact version it has now.",
+    "description": "One sentence that describes it.",
+    "inputs": "The items it was made from: names, references ``[folio:]name[@version]``, or URIs of things outside. "
+    "Each is resolved to the exact version it has now.",
     "tags": "Words to find it by.",
     "metadata": "Facts to note of it; JSON values.",
     "overwrite": "Replace an item of that name; its old entry stays in the history. A warning says which of "
@@ -57,27 +57,27 @@ _ARGUMENTS: Final = {
     "code": "The code that made it, for people to read.",
     "snapshot": "The name of the snapshot.",
     "at": "As of when: a lake version, a time or the name of a snapshot; by default now.",
-    "options": "What the method for an item of that kind takes besides. One that it does not take is a TypeError that "
-    "names the nearest.",
+    "options": "Further options of the method for an item of that kind. An unknown one is a TypeError that names the "
+    "nearest.",
     "message": "The message of the commit.",
 }
-"""What the methods of a folio say of an argument, where they say nothing else."""
+"""The descriptions of arguments in the docstrings of a folio's methods that don't describe them."""
 
 
 @facade(_ARGUMENTS)
 class Folio:
     """A named bundle of items. It exists from its first item, metadata or snapshot on.
 
-    Every change is one commit, atomic and durable when the method returns; every read sees what anyone has
-    committed before it. Safe to share between threads; any number of handles, threads and processes may work
+    Every change is one commit, atomic and durable when the method returns; every read sees all
+    commits made before it. Safe to share between threads; any number of handles, threads and processes may work
     on one folio.
 
     Methods that add return the folio. They raise AlreadyExistsError (a ValueError) for a name that is taken,
     InvalidInputError (a ValueError) for a name or annotation that can't be used, UnsupportedTypeError (a TypeError) for
     an object they don't store, NotFoundError for an input that does not exist, and ReadOnlyError (a RuntimeError).
-    Methods that read verify what they give. They raise NotFoundError (a KeyError), whose hint names the nearest item,
+    Methods that read verify the bytes. They raise NotFoundError (a KeyError), whose hint names the nearest item,
     InvalidInputError for an item of another type than the method is for, and IntegrityError if stored bytes are missing
-    or not those that were written.
+    or damaged.
 
     >>> folio = Folio("experiments/clf_v1")
     >>> folio.add_table("clean", frame, inputs=["raw"]).add_json("config", {"lr": 0.01})
@@ -115,10 +115,10 @@ class Folio:
             cache_dir: Accepted for DataFolio; LAKEFOLIO_CACHE says where local copies are kept.
             cache_ttl: Accepted for DataFolio.
             use_https: Accepted for DataFolio.
-            metadata: What to note of the folio if it is new; ignored if it exists.
+            metadata: Metadata of a new folio; ignored if the folio exists.
             storage_options: Options of the store, as for ``lakefolio.open``.
             create: Whether lake and folio may be new; if not, NotFoundError says that they are missing.
-            author: Who is noted as the author of commits.
+            author: The author that commits record.
             trust_references: Which references are followed, as for ``lakefolio.open``.
 
         Raises:
@@ -178,11 +178,11 @@ class Folio:
         Args:
             bundle_dir: Where the folio lies, or its name in the default lake.
             snapshot: The snapshot.
-            **options: What opening a folio takes besides (``folio``, ``storage_options``).
+            **options: Further options of opening a folio (``folio``, ``storage_options``).
         """
         return cls(bundle_dir, read_only=True, **options).get_snapshot(snapshot)
 
-    # -- what it is ----------------------------------------------------------------------------------------
+    # -- properties ---------------------------------------------------------------------------------------
 
     @property
     def _session(self) -> Session:
@@ -225,7 +225,7 @@ class Folio:
 
     @property
     def metadata(self) -> FolioMetadata:
-        """The metadata of the folio: a dict whose changes are commits. Looking it up brings it up to date."""
+        """The metadata of the folio: a dict whose changes are commits. Each access brings it up to date."""
         return self._metadata.look()
 
     @property
@@ -283,7 +283,7 @@ class Folio:
         return folio_html(self, [one for one in self._core.reading.state().entries(self.name) if not one.archived])
 
     def refresh(self) -> Self:
-        """Bring ``metadata`` up to date. Every read looks for what others committed by itself."""
+        """Bring ``metadata`` up to date. Reads of items need no refresh: each looks for new commits."""
         self._metadata.look()
         return self
 

@@ -107,7 +107,7 @@ def list_snapshots(folio: Folio, /) -> list[dict[str, Any]]:
 
 
 def _count_in(folio: Folio, snapshot: Snapshot) -> int:
-    """Return how many items a snapshot holds; what a version holds never changes, so it is counted once."""
+    """Return how many items a snapshot holds. A version never changes, so it is counted once."""
     count = folio._core.counts.get(snapshot.target_version)
     if count is None:
         count = len(_session_of(folio, snapshot).state().names(folio.name))
@@ -144,14 +144,14 @@ def delete_snapshot(folio: SelfT, /, name: str, cleanup_orphans: bool = False) -
 
     Args:
         name: The snapshot.
-        cleanup_orphans: Accepted for DataFolio; ``Lake.gc`` frees what nothing needs.
+        cleanup_orphans: Accepted for DataFolio; ``Lake.gc`` frees unused content.
     """
     folio._core.apply(DropSnapshot(name, folio.name))
     return folio
 
 
 def restore_snapshot(folio: SelfT, /, snapshot: str, confirm: bool = False) -> SelfT:
-    """Bring items and metadata back to what they were, in one new commit.
+    """Restore items and metadata to the state of a snapshot, in one new commit.
 
     Nothing of the history is lost, so another restore undoes it.
 
@@ -275,7 +275,7 @@ def _session_of(folio: Folio, snapshot: Snapshot) -> Session:
 
 
 def _contents(folio: Folio, reader: Session) -> dict[str, str]:
-    """Return, for each item, what identifies its content."""
+    """Return the identity of each item's content: its digest, or the id of its entry."""
     listing = reader.state().listing(folio.name, ("item", "digest", "entry_id"))
     return {item: digest or f"entry:{entry_id}" for item, digest, entry_id in listing}
 

@@ -85,7 +85,7 @@ def file_name(entry: Entry) -> str:
 
 
 def same_content(one: Entry, other: Entry) -> bool:
-    """Say whether two entries hold the same content, whatever is said about them."""
+    """Say whether two entries hold the same content; their descriptions and other facts may differ."""
     if one.entry_id == other.entry_id:
         return True
     if one.digest and other.digest:
@@ -154,7 +154,7 @@ def info_of(
 
 
 def _kind_fields(entry: Entry) -> dict[str, object]:
-    """Return what the handler recorded, in the words of DataFolio where it has some. It may be anything."""
+    """Return the details that the handler recorded, under DataFolio's names where it has some."""
     fields = dict(entry.details)
     match entry.kind:
         case "table":

@@ -1,4 +1,4 @@
-"""Facts about the items of a folio: their names, where each can be read, and what is known about it.
+"""Facts about the items of a folio: their names, their paths, and all that is recorded of each.
 
 All functions that take ``name`` take an item's name, or a reference ``[folio:]name[@version-or-snapshot]``, and raise
 NotFoundError, naming the nearest item, if there is none.
@@ -81,17 +81,17 @@ def item_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
 
 
 def get_table_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a table: ``num_rows``, ``columns``, ``dtypes``, …; see ``item_info``."""
+    """Return the facts about a table: ``num_rows``, ``columns``, ``dtypes``, …; see ``item_info``."""
     return folio._core.info(*folio._core.find_kind(name, TABLE_TYPES, "a table", at))
 
 
 def get_model_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a model: ``model_type``, ``hyperparameters``, …; see ``item_info``."""
+    """Return the facts about a model: ``model_type``, ``hyperparameters``, …; see ``item_info``."""
     return folio._core.info(*folio._core.find_kind(name, MODEL_TYPES, "a model", at))
 
 
 def get_artifact_info(folio: Folio, /, name: str, *, at: At = None) -> dict[str, Any]:
-    """Return what is known about a file: ``category``, ``file_size``, …; see ``item_info``."""
+    """Return the facts about a file: ``category``, ``file_size``, …; see ``item_info``."""
     return folio._core.info(*folio._core.find_kind(name, ("artifact",), "an artifact", at))
 
 
@@ -114,7 +114,7 @@ def list_contents(folio: Folio, /, include_archived: bool = False) -> dict[str, 
 
 
 def items(folio: Folio, /) -> list[Entry]:
-    """Return what is known of each item, without its content, in the order of first addition."""
+    """Return the entry of each item, which holds its facts but not its content, in the order of first addition."""
     return folio._core.reading.state().entries(folio.name)
 
 

@@ -1,4 +1,4 @@
-"""What happened to a folio and its items, and how two of its states differ."""
+"""The history of a folio and its items, and the difference of two of its states."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def log(folio: Folio, /, limit: int | None = 20) -> Log:
 
 
 def diff(folio: Folio, /, a: At, b: At = None) -> Diff:
-    """Return what changed in this folio from ``a`` to ``b``, by default until now."""
+    """Return the changes in this folio from ``a`` to ``b``, by default until now."""
     from lakefolio.session.past import diff_of
 
     return diff_of(folio._core.reading, 0 if a is None else a, b, folio.name)

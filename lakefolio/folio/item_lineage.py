@@ -1,4 +1,4 @@
-"""What the items of a folio were made from, and what was made from them."""
+"""The inputs and the dependents of the items of a folio."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["dependents", "get_dependents", "get_inputs", "get_lineage_graph", "l
 
 
 def get_inputs(folio: Folio, /, item_name: str) -> list[str]:
-    """Return what an item was made from: names of this folio, ``folio:name``, or URIs."""
+    """Return the inputs of an item: names of this folio, ``folio:name``, or URIs."""
     return folio._core.inputs_of(*folio._core.find(item_name))
 
 
 def get_dependents(folio: Folio, /, item_name: str) -> list[str]:
-    """Return the items of this folio whose present entries were made from an item, in order of addition."""
+    """Return the items of this folio whose present entries have an item as input, in order of addition."""
     folio._core.find(item_name)
     return dependents(folio).get(item_name, [])
 
 
 def get_lineage_graph(folio: Folio, /) -> dict[str, list[str]]:
-    """Return, for every item, what it was made from."""
+    """Return the inputs of every item, by its name."""
     reader = folio._core.reading
     names = ("input_id", "input_folio", "input_item", "input_uri")
     return {
@@ -33,7 +33,7 @@ def get_lineage_graph(folio: Folio, /) -> dict[str, list[str]]:
 
 
 def dependents(folio: Folio) -> dict[str, list[str]]:
-    """Return, for every item that others were made from, those others."""
+    """Return the dependents of every item that has some, by its name."""
     found: dict[str, list[str]] = {}
     for item, inputs in folio.get_lineage_graph().items():
         for name in inputs:

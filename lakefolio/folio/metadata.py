@@ -20,9 +20,9 @@ _TIMES = ("created_at", "updated_at")
 class FolioMetadata(dict[str, Any]):
     """A dict of JSON values; every change of it is one commit (or joins the open batch).
 
-    It holds what the folio's metadata were when ``folio.metadata`` was last looked up, and always holds what
-    was changed through it. ``created_at`` and ``updated_at`` are always there: when the folio was first and
-    last changed, as the journal knows it, unless values of one's own were given for them.
+    It holds the folio's metadata as of the last access to ``folio.metadata``, and every change made through it.
+    ``created_at`` and ``updated_at`` are always there: the times of the folio's first and last commit, unless the user
+    has set values for them.
     """
 
     def __init__(self, folio: OpenFolio) -> None:
@@ -31,7 +31,7 @@ class FolioMetadata(dict[str, Any]):
         self._opened_at = datetime.now(UTC)
 
     def look(self) -> FolioMetadata:
-        """Hold what the metadata are now, and return this."""
+        """Load the present metadata and return this."""
         values = self._folio.reading.metadata("folio", self._folio.name)
         super().clear()
         super().update(dict(zip(_TIMES, self._times(), strict=True)) | values)

@@ -1,4 +1,4 @@
-"""*Where does this figure come from?* Who made an item, when, from which versions, by which code (``folio.why``)."""
+"""The origin of an item: its author, time, inputs, run and code (``folio.why``)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source:
     Attributes:
         ref: ``folio:item@version``, or the URI of something outside.
         what: Kind and size.
-        committed_at: When it was added; None for what lies outside.
+        committed_at: When it was added; None for things outside of the lake.
         newer: The version of the item's newest entry, if that is another one; None also where it is gone.
     """
 
@@ -51,10 +51,10 @@ class Origin:
     Attributes:
         ref: The entry: ``folio:item@version``.
         what: Kind and size.
-        description: What is said of it.
+        description: Its description.
         made_by: The author of the commit.
         made_at: When it was committed.
-        sources: What it was made from.
+        sources: Its inputs.
         run: The run that made it, or None: then neither code nor packages are known.
         code: The code of that run, as far as it was recorded.
         picture: An ``<img>`` of it, for figures.
@@ -134,9 +134,9 @@ class Origin:
 
 
 def why(folio: Folio, /, name: str, *, at: At = None) -> Origin:
-    """Say where an item comes from: who made it, when, from which versions of which items, by which code.
+    """Return the origin of an item: its author and time, the exact versions of its inputs, its run and code.
 
-    What keeps its content alive is another question: ``lake.why("folio:name")``; ``lakefolio why`` answers both.
+    ``lake.why("folio:name")`` answers another question: what keeps its content alive. ``lakefolio why`` answers both.
 
     Args:
         name: A name or a reference.
@@ -149,7 +149,7 @@ def why(folio: Folio, /, name: str, *, at: At = None) -> Origin:
         NotFoundError: There is no such item; the hint names the nearest.
     """
     reader, entry = folio._core.find(name, at)
-    now = folio._core.reading  # how its run ended, and what is newer, was not known when it was committed
+    now = folio._core.reading  # the end of its run and newer versions were not known when it was committed
     run = _run(now, entry)
     return Origin(
         ref=entry.ref,

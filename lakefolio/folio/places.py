@@ -1,4 +1,4 @@
-"""Where a folio lies: from what users write to a lake and a name in it."""
+"""Where a folio lies: from a name, path or URI that a user wrote to a lake and a name in it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading items: their objects, tables by SQL, files written from them, and whether their content is intact.
 
 All functions that take ``name`` take an item's name, or a reference ``[folio:]name[@version-or-snapshot]``, and raise
-NotFoundError, naming the nearest item, if there is none. Every read sees what is committed when it begins.
+NotFoundError, naming the nearest item, if there is none. Every read sees all commits made before it begins.
 """
 
 from __future__ import annotations
@@ -49,11 +49,10 @@ _THREADS = 16
 
 
 def get_data(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
-    """Return an item of any type as what it was added as; a file or folder as the path of a local copy.
+    """Return the object of an item of any type; for a file or folder, the path of a local copy.
 
     Args:
-        **options: What the method for the item's type takes besides (``as_``, ``columns``, ``trusted``,
-            …).
+        **options: Further options of the method for the item's type (``as_``, ``columns``, ``trusted``, …).
     """
     reader, entry = folio._core.find(name, at)
     return _load(reader, entry, options)
@@ -95,11 +94,11 @@ def get_table(
     """Return a table, stored here or referred to.
 
     Args:
-        as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default what was added, and pandas (where it is
-            installed) for references and imported files.
+        as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default the type that was added, and pandas (where
+            it is installed) for references and imported files.
         frame: Another word for ``as_``.
-        **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and what
-            the reader of the format takes besides. ``engine`` is accepted and ignored.
+        **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and
+            further options of the reader of the format. ``engine`` is accepted and ignored.
     """
     reader, entry = folio._core.find_kind(name, TABLE_TYPES, "a table", at)
     chosen = as_ or frame
@@ -109,7 +108,7 @@ def get_table(
 
 
 def scan_table(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
-    """Return a table as a polars LazyFrame, which reads only what a query needs."""
+    """Return a table as a polars LazyFrame, which reads only the columns and rows that a query needs."""
     return folio.get_table(name, at=at, as_="lazy", **options)
 
 
@@ -130,7 +129,7 @@ def get_timestamp(folio: Folio, /, name: str, as_unix: bool = False, *, at: At =
 
 
 def get_model(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
-    """Return a model, whichever library it is of. Takes what ``get_sklearn`` and ``get_pytorch`` take."""
+    """Return a model of any library. Takes the options of ``get_sklearn`` and ``get_pytorch``."""
     return _load(*folio._core.find_kind(name, MODEL_TYPES, "a model", at), options)
 
 
@@ -163,7 +162,7 @@ def get_pytorch(
         model_class: The class to build; by default the one it was stored from, if it can be imported and
             you trust it (``trusted``).
         reconstruct: False returns the state dict.
-        **options: What the handler of torch models takes besides.
+        **options: Further options of the handler of torch models.
     """
     if model_class is not None:
         options["model_class"] = model_class
@@ -183,7 +182,7 @@ def export(
     Args:
         path: The file or folder to write; in an existing folder it gets the item's name.
         format: Of a table: ``parquet``, ``csv``, ``tsv``, ``json``, ``ndjson``, ``feather`` or ``arrow``; by
-            default what ``path`` ends with (``.csv.gz`` is compressed), and Parquet if it has no ending.
+            default the ending of ``path`` (``.csv.gz`` is compressed), and Parquet if it has no ending.
         overwrite: Replace a file that exists. A folder is never replaced.
 
     Returns:
@@ -204,13 +203,13 @@ def export(
 
 @contextmanager
 def pinned(folio: SelfT, /) -> Iterator[SelfT]:
-    """Read one state of the folio in the block, whatever others commit meanwhile.
+    """Read one state of the folio in the block, unaffected by commits of others.
 
-    Reads in the block ask nobody for news, which saves a request each. The block belongs to its thread (or task):
-    other threads that use this folio meanwhile read the newest state.
+    Reads in the block do not look for new commits, which saves a request each. The block belongs to its thread (or
+    task): other threads that use this folio meanwhile read the newest state.
 
-    What is written through this folio in the block is seen in it, and moves the block to the version that
-    it made. Inner blocks join the outer.
+    A write through this folio in the block is visible in it, and moves the block to the version that it made. Inner
+    blocks join the outer.
     """
     with folio._core.pin():
         yield folio
@@ -230,10 +229,10 @@ def sql(folio: Folio, /, query: str, params: object = None) -> duckdb.DuckDBPyRe
 
 
 def validate(folio: Folio, /) -> dict[str, bool]:
-    """Read every item and say whether its content is there and what was written.
+    """Read every item and say whether its content is there and undamaged.
 
-    References are asked for, not read: whether they exist and are still what was registered. Those that are not
-    followed (see ``trust_references`` of ``lakefolio.open``) count as not good, with a warning.
+    References are not read: it is checked that they exist, with the registered size and version. References that are
+    not followed (see ``trust_references`` of ``lakefolio.open``) count as not good, with a warning.
 
     Returns:
         Name -> whether it is good. Never raises for a bad item.

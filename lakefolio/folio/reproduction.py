@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lakefolio.render.text import counted
+
 __all__ = ["reproduction_steps"]
 
 
@@ -12,7 +14,7 @@ def reproduction_steps(snapshot: Mapping[str, Any]) -> str:
     """Return the steps, to be read by a person, that lead back to a snapshot's code, environment and results.
 
     Args:
-        snapshot: What ``Folio.get_snapshot_info`` gives.
+        snapshot: The result of ``Folio.get_snapshot_info``.
     """
     steps: list[tuple[str, list[str]]] = []
     git = snapshot.get("git")
@@ -47,7 +49,7 @@ def reproduction_steps(snapshot: Mapping[str, Any]) -> str:
     if results:
         body = [f"- {key}: {value}" for key, value in list(results.items())[:5]]
         if len(results) > 5:
-            body.append(f"... and {len(results) - 5} more fields")
+            body.append(f"... and {counted(len(results) - 5, 'more field')}")
         steps.append(("Expected results:", body))
 
     lines = [f"To reproduce snapshot '{snapshot['name']}':"]

@@ -1,4 +1,4 @@
-"""The snapshots of a folio as a mapping, and what each of them shows."""
+"""The snapshots of a folio as a mapping of views."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SnapshotAccessor", "SnapshotView"]
 
 
 class SnapshotView:
-    """One snapshot of a folio, to be read. What it shows never changes."""
+    """One snapshot of a folio, read-only. Its state never changes."""
 
     def __init__(self, folio: Folio, name: str) -> None:
         self._folio = folio
@@ -50,7 +50,7 @@ class SnapshotView:
 
     @property
     def item_versions(self) -> dict[str, str]:
-        """The items that the folio had, each with what identifies its content."""
+        """The items that the folio had, each with the digest of its content or the id of its entry."""
         return dict(self._info["item_versions"])
 
     @property

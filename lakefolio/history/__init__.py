@@ -1,4 +1,4 @@
-"""What happened: the log, the history of an item, and the difference of two versions. Pure: no I/O."""
+"""The log of commits, the history of an item, and the difference of two versions (pure: no I/O)."""
 
 from __future__ import annotations
 

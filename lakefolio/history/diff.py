@@ -1,4 +1,4 @@
-"""What changed between two versions (pure: no I/O); for one item or commit by commit, see ``history``.
+"""The difference of two versions (pure: no I/O); for one item or commit by commit, see ``log``.
 
 Everything is read off the ``manifests`` rows in their total order, so it holds for any version that ever was,
 whatever compaction and gc did since.
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ COMPARED = (
     "facts",
     "details",
 )
-"""What is read of a row."""
+"""The columns that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Change:
 
     Attributes:
         change: ``"added"``, ``"removed"`` or ``"changed"``.
-        aspects: What differs of a changed item: ``content``, ``description``, ``tags``, ``metadata``,
+        aspects: The parts of a changed item that differ: ``content``, ``description``, ``tags``, ``metadata``,
             ``inputs``, ``archived``; ``entry`` if it was merely put again.
         old_version: The version that put the old entry; None if the item was added.
         new_version: The version that put the new entry; None if the item was removed.
@@ -72,7 +73,7 @@ class Change:
 
 
 class Diff:
-    """What differs between two versions of a lake or folio. Iterable over the changes; prints as a table.
+    """The difference of two versions of a lake or folio. Iterable over the changes; prints as a table.
 
     Attributes:
         a: The version compared from.
@@ -128,7 +129,7 @@ class Diff:
 
 def _sizes(one: Change) -> str:
     def shown(size: int | None, rows: int | None) -> str:
-        return "" if size is None else f"{size:,} B" + ("" if rows is None else f", {rows:,} rows")
+        return "" if size is None else f"{size:,} B" + ("" if rows is None else f", {counted(rows, 'row')}")
 
     old, new = shown(one.old_size_bytes, one.old_row_count), shown(one.new_size_bytes, one.new_row_count)
     return f"{old} -> {new}" if old and new and "content" in one.aspects else new or old
@@ -162,7 +163,7 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None, *, live:
             old[where, item] = number
         if version <= b:
             new[where, item] = number
-    # only what has another head at the other version can differ; a tombstone is no head
+    # only an item with another head at the other version can differ; a tombstone is no head
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     numbers = sorted({n for key in differing for n in (old.get(key), new.get(key)) if n is not None})
     found = rows.select(COMPARED).take(pa.array(numbers, pa.int64())).to_pylist()
@@ -213,7 +214,7 @@ def _change(key: tuple[str, str], old: dict[str, Any] | None, new: dict[str, Any
 
 
 def _aspects(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, ...]:
-    """Name what differs; an entry that was put again as it was (a restore, an archive undone) does not."""
+    """Name the parts that differ; an entry that was put again unchanged (a restore, an archive undone) has none."""
     found = []
     identity = ("kind", "digest", "uri") if old["digest"] or new["digest"] else ("kind", "uri", "details")
     if any(old[name] != new[name] for name in identity):

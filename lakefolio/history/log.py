@@ -1,6 +1,6 @@
-"""What happened to one item, and commit by commit (pure: no I/O).
+"""The history of one item, and the log of commits (pure: no I/O).
 
-Read off the ``manifests`` rows in their total order, so it holds whatever compaction and gc did since.
+Both are read off the ``manifests`` rows in their total order, so compaction and gc do not change them.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Log(_Lines[CommitLine]):
 
 
 def _line(text: str | None) -> str:
-    """Return what somebody wrote as one line: a second one could be taken for another commit."""
+    """Return a message as one line: a second line could be taken for another commit."""
     return " ".join((text or "").splitlines())
 
 
@@ -202,7 +202,7 @@ CHANGE_COLUMNS = (
     "blob_digest",
     "generation",
 )
-"""What :func:`history` reads of a row."""
+"""The columns that :func:`history` reads."""
 
 COMMIT_COLUMNS = (
     "version",
@@ -217,7 +217,7 @@ COMMIT_COLUMNS = (
     "snapshot",
     "blob_digest",
 )
-"""What :func:`log` reads of a row."""
+"""The columns that :func:`log` reads."""
 
 
 def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[str], int] | None = None) -> History:

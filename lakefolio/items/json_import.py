@@ -10,6 +10,7 @@ from typing import Any
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.items.csv_types import keeps_digits
+from lakefolio.render.text import counted
 
 __all__ = ["read_json_file"]
 
@@ -41,8 +42,8 @@ def read_json_file(path: Path) -> Any:
         ) from exc
     if wide:
         warnings.warn(
-            f"{path.name}: {len(wide)} numbers such as {wide[0][:60]} are stored as Decimal, since a float would lose "
-            "digits",
+            f"{path.name}: {counted(len(wide), 'number')} such as {wide[0][:60]} stored as Decimal, since a float "
+            "would lose digits",
             UserWarning,
             stacklevel=3,
         )

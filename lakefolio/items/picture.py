@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, StorageError
+from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
 __all__ = ["MAX_PIXELS", "Picture", "checked_png"]
@@ -44,7 +45,7 @@ class Picture:
         size = f" {self.details.get('width')}x{self.details.get('height')}" if "width" in self.details else ""
         title = self.details.get("title")
         said = f" {str(title)[:60]!r}" if title else ""
-        return visible(f"<Picture {self.media_type}{size}, {len(self.data):,} bytes{said}>")
+        return visible(f"<Picture {self.media_type}{size}, {counted(len(self.data), 'byte')}{said}>")
 
     def _repr_png_(self) -> bytes | None:
         return self.data if self.media_type == "image/png" else None

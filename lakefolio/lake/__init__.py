@@ -1,6 +1,6 @@
 """The lake: ``lake`` has the class and how it is opened; its methods are functions of the modules beside it.
 
-``reading`` is what a lake holds, ``versions`` what happened to it, ``querying`` and ``tracking_runs`` find items and
+``reading`` reads a lake, ``versions`` has its history, ``querying`` and ``tracking_runs`` find items and
 runs, ``maintaining`` keeps it well.
 """
 

@@ -1,4 +1,4 @@
-"""The lake: what users open, read at any version, change in batches, snapshot, restore and query.
+"""The lake, which users open, read at any version, change in batches, snapshot, restore and query.
 
 Its methods are the functions of the modules beside this one, bound in the class.
 """
@@ -46,7 +46,7 @@ def open_lake(
             default, and for the configured lake only, those configured.
         create: Whether to create an absent lake.
         read_only: Refuse writes, and don't create.
-        author: Who is noted as the author of commits; by default the configured one, else ``user@host``.
+        author: The author that commits record; by default the configured one, else ``user@host``.
         trust_references: Absolute paths and URIs: references that lie below one of them are followed, besides those
             in the lake's own bucket and those that you registered on this host. Others are described, not followed.
             By default LAKEFOLIO_TRUST_REFERENCES (separated by commas), and the lines of
@@ -80,10 +80,10 @@ _ARGUMENTS: Final = {
     "name": "The name.",
     "folio": "Only this folio; by default the whole lake.",
     "message": "The message of the commit.",
-    "description": "One sentence on what it is.",
+    "description": "One sentence that describes it.",
     "tags": "Words to find it by.",
     "metadata": "Facts to note of it; JSON values.",
-    "run": "The run: its id, what is recorded of it, or a handle.",
+    "run": "The run: its id, its manifest (of :meth:`get_run`), or a handle.",
     "run_id": "The id of the run.",
     "run_type": "A RunType, or a type of the lake's own (:meth:`add_run_type`); by default ``experiment``.",
     "project": "The project it belongs to.",
@@ -92,14 +92,14 @@ _ARGUMENTS: Final = {
     "parent": "The run around it; by default the one in whose block this is called.",
     "storage_modes": "By which views it wants to be found; nothing is stored differently.",
 }
-"""What the methods of a lake say of an argument, where they say nothing else."""
+"""The descriptions of arguments in the docstrings of a lake's methods that don't describe them."""
 
 
 @facade(_ARGUMENTS)
 class Lake:
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
 
-    Every read looks first whether somebody committed meanwhile: one small request when nobody did.
+    Every read first looks for new commits: one small request if there are none.
     """
 
     def __init__(self, session: Session) -> None:
@@ -116,7 +116,7 @@ class Lake:
 
         return lake_html(self)
 
-    # -- what it is ----------------------------------------------------------------------------------------
+    # -- properties ---------------------------------------------------------------------------------------
 
     @property
     def uri(self) -> str:
@@ -140,7 +140,7 @@ class Lake:
 
     @property
     def author(self) -> str | None:
-        """Who is noted as the author of commits."""
+        """The author that commits record."""
         return self._session.author
 
     @property
@@ -152,7 +152,7 @@ class Lake:
 
     @property
     def description(self) -> str | None:
-        """What this lake is for, if somebody said so (``annotate(description=…)``)."""
+        """The description of the lake, or None; ``annotate(description=…)`` sets it."""
         return self.metadata.get("description")
 
     @property
@@ -223,7 +223,7 @@ class Lake:
     def on_download(self, watcher: Callable[[int, int], None] | None) -> None:
         self._session.blobs.on_download = watcher
 
-    # -- what it holds --------------------------------------------------------------------------------------
+    # -- its contents --------------------------------------------------------------------------------------
 
     get = reading.get
     item = reading.item
@@ -237,7 +237,7 @@ class Lake:
     stats = reading.stats
     info = reading.info
 
-    # -- what happened to it --------------------------------------------------------------------------------
+    # -- its versions ------------------------------------------------------------------------------------
 
     log = versions.log
     history = versions.history

@@ -1,4 +1,4 @@
-"""What keeps a lake well: check, repair, gc and why, doctor, compact."""
+"""The maintenance of a lake: check, repair, gc and why, doctor, compact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(
 
     Args:
         read_data: Also read and verify every stored byte, not only that each object is there in its size.
-        sample: Read and verify so many objects, chosen at random each time.
+        sample: Read and verify this many objects, chosen at random each time.
         progress: Called with (objects read, objects in all) while content is read.
     """
     from lakefolio.maintenance.check import check
@@ -52,17 +52,17 @@ def gc(
     ``keep_last`` say otherwise; the content of the head and of snapshots always does.
 
     Args:
-        dry_run: Only say what would be deleted.
-        grace: Leave content alone that was stored, and table files that were replaced, within so many seconds;
-            default a day. An economy only.
-        keep_days: Give up superseded entries that were not live within so many days.
-        keep_last: Give up all but the newest so many entries of each item. An entry stays if either keeps it.
-        keep_runs: Never give up what runs used and made; False lets retention decide about it as about the rest.
-        progress: Called with what is being done and a count, see ``lakefolio.maintenance.gc.Progress``.
+        dry_run: Only list the content that would be deleted.
+        grace: Leave content alone that was stored, and table files that were replaced, within this many seconds;
+            default a day. It saves work only; 0 is safe.
+        keep_days: Purge superseded entries that were not live within this many days.
+        keep_last: Purge all but this many newest entries of each item. An entry stays if either option keeps it.
+        keep_runs: Keep the inputs and outputs of runs; False applies retention to them as to other content.
+        progress: Called with the present step and a count, see ``lakefolio.maintenance.gc.Progress``.
 
     Raises:
         InvalidInputError: A negative number, or an open batch.
-        ConflictError: Others were in the way for too long; what was given up by then stays so. Run it again.
+        ConflictError: Other writers won for too long. Content purged by then stays purged; run it again.
     """
     from lakefolio.maintenance.gc import collect
 
@@ -83,12 +83,12 @@ def gc(
         progress=progress,
     )
     if report.purged_blobs:
-        session.journal.refresh()  # so that what is added again is stored at once under its next generation
+        session.journal.refresh()  # so that content added again is stored at once under its next generation
     return report
 
 
 def why(lake: Lake, /, ref: str) -> WhyReport:
-    """Say what keeps content alive: heads, snapshots, history; and which bytes only this item keeps.
+    """Return what keeps content alive: heads, snapshots, history; and which bytes only this item keeps.
 
     Where an item comes from is another question: ``folio.why(name)``.
 
@@ -113,13 +113,13 @@ def repair(
     dry_run: bool = False,
     progress: Callable[[str, int], None] | None = None,
 ) -> RepairReport:
-    """Bring back what is missing or damaged, object by object and verified, from a second copy of this lake.
+    """Restore missing and damaged objects, each one verified, from a second copy of this lake.
 
     Args:
         source: The copy, which has the same ``lake_id``; only read.
         storage_options: Options of the copy's store.
         read_data: Read every blob, to find those that are damaged within.
-        dry_run: Only say what would be brought back.
+        dry_run: Only list the objects that would be restored.
         progress: Called with the object that is looked at, and how many were before it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Finding items by what is known about them, walking and comparing runs, and keeping datasets."""
+"""Finding items by their facts, walking and comparing runs, and keeping datasets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def query(
     offset: int = 0,
     **fields: object,
 ) -> QueryResult:
-    """Find live items by what is known about them; all that is asked must hold.
+    """Find live items by their facts; all conditions must hold.
 
     >>> lake.query(type="table", tag=["raw", "clean"], metadata={"quality_score": (">=", 0.9)},)
     >>> lake.query(any_of(Q(folio="a"), Q(tag=not_("draft"))), where="row_count > 2 * size_bytes", limit=10)
@@ -44,7 +44,7 @@ def query(
     ``between like startswith contains exists``), a list of which one must equal it, or ``any_of``, ``all_of``,
     ``not_`` of such. Where a field has no value, every comparison is false. ``{">=": 0.5, "<": 0.9}`` asks for
     both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
-    are compared exactly, by their digits, whatever type they came in. A text never equals a number: of
+    are compared exactly, by their digits, also across types. A text never equals a number: of
     ``metadata={"fold": "3"}`` that finds nothing where items have the number 3 a warning says so.
 
     Args:
@@ -55,7 +55,7 @@ def query(
         order_by: Fields, ``metadata.<key>`` among them, a ``-`` before those that fall; then by folio and name.
         limit: At most so many.
         offset: Leave out so many first.
-        **fields: ``folio``, ``name``, ``type`` (the kind, or what the metadata says under ``type``), ``kind``,
+        **fields: ``folio``, ``name``, ``type`` (the kind, or the metadata's ``type``), ``kind``,
             ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
             ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also
             ``b`` in ``a``), ``author``, ``run``, ``description``, ``version``, ``created_at``, ``size_bytes``,
@@ -64,7 +64,7 @@ def query(
 
     Returns:
         The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``.
-        ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give what is known of them, ``content.to_polars()`` and so
+        ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give one row of facts per item, ``content.to_polars()`` and so
         on the rows of the tables among them.
 
     Raises:
@@ -208,7 +208,7 @@ def create_dataset(
         items: References, entries, or what a query found; the members are called like the items, or
             ``folio/name`` if two would be called the same. Or a mapping of the members' names to references,
             entries, or objects, which are stored.
-        description: One sentence on what it is.
+        description: One sentence that describes it.
         tags: Words to find it by.
         metadata: Facts to note of it.
         overwrite: Replace a dataset of that name; its old state stays in the history.
@@ -243,7 +243,7 @@ def get_dataset(lake: Lake, /, name: str, *, at: At | None = None) -> Dataset:
 
 
 def datasets(lake: Lake, /) -> Datasets:
-    """Return what datasets there are: a list with name, description, tags, item count and bytes of each."""
+    """Return the datasets: a list with name, description, tags, item count and bytes of each."""
     from lakefolio.query.dataset import listed
 
     return listed(lake._session.still())

@@ -1,4 +1,4 @@
-"""What a lake holds: its items and their objects, their lineage, and its views and tables."""
+"""Reading a lake: its items and their objects, their lineage, and its views and tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> 
     Args:
         ref: The item.
         at: As of when, if the reference does not say it: a version, a time or a snapshot, see :meth:`at`.
-        **options: What the handler of the item's kind takes besides (``as_``, ``columns``, ``trusted``, …).
+        **options: Further options of the handler of the item's kind (``as_``, ``columns``, ``trusted``, …).
     """
     entry = _entry(lake, ref, at)
     found = lake._session.load(entry, **options)
@@ -50,7 +50,7 @@ def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> 
 
 
 def item(lake: Lake, /, ref: str, *, at: At | None = None) -> Entry:
-    """Return the entry that ``folio:name[@version-or-snapshot]`` names: what is known about it, not its content."""
+    """Return the entry that ``folio:name[@version-or-snapshot]`` names: its facts, not its content."""
     return _entry(lake, ref, at)
 
 
@@ -64,7 +64,7 @@ def is_purged(lake: Lake, /, entry: Entry) -> bool:
 
 
 def items(lake: Lake, /, folio: str | None = None, *, archived: bool = True) -> list[Entry]:
-    """Return what is known of every item, without its content, in the order of first addition.
+    """Return the entry of every item: its facts, not its content, in the order of first addition.
 
     Args:
         folio: Only this folio's; a folio without items gives an empty list.
@@ -137,7 +137,7 @@ def scan(
 
 
 def stats(lake: Lake, /, *, every_folio: bool = False) -> Stats:
-    """Return what the lake holds and what it costs, in all and by folio.
+    """Return counts and sizes of the lake, in all and by folio.
 
     Args:
         every_folio: List the folios that the library keeps for itself, as of runs, too; else they are summed up.
@@ -146,7 +146,7 @@ def stats(lake: Lake, /, *, every_folio: bool = False) -> Stats:
 
 
 def info(lake: Lake, /, *, every_folio: bool = False) -> Info:
-    """Return what this lake is: address, format, version, counts of folios, items, runs and snapshots.
+    """Return address, format and version of the lake, and its numbers of folios, items, runs and snapshots.
 
     Args:
         every_folio: Count the folios that the library keeps for itself, as of runs, and their items too.

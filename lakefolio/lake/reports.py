@@ -1,4 +1,4 @@
-"""What a lake says of itself, and what a restore returns: dicts that print as text for people (pure: no I/O)."""
+"""The reports of a lake, and of a restore: dicts that print as text for people (pure: no I/O)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Info", "RestoreReport", "Stats"]
 
 
 class Info(Report):
-    """What a lake is; see ``Lake.info``."""
+    """Address, version and counts of a lake; see ``Lake.info``."""
 
 
 class RestoreReport(Report):
-    """What a restore brought back (or, as a dry run, would): ``version``, ``changed``, ``dry_run``."""
+    """The changes of a restore (of a dry run: those it would make): ``version``, ``changed``, ``dry_run``."""
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], version: int, *, dry_run: bool, at: At) -> RestoreReport:
@@ -58,7 +58,7 @@ class RestoreReport(Report):
 
 
 class Stats(Report):
-    """What a lake holds and costs; see ``Lake.stats``."""
+    """Counts and sizes of a lake; see ``Lake.stats``."""
 
     @classmethod
     def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int, *, every_folio: bool) -> Stats:

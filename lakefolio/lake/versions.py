@@ -1,4 +1,4 @@
-"""What happened to a lake, the names of its versions, and the way back to one."""
+"""The history of a lake, snapshots of its versions, and restoring one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def history(lake: Lake, /, ref: str) -> History:
 
 
 def diff(lake: Lake, /, a: At, b: At | None = None, folio: str | None = None) -> Diff:
-    """Return what changed from ``a`` to ``b`` (by default, until now)."""
+    """Return the changes from ``a`` to ``b`` (by default, until now)."""
     from lakefolio.session.past import diff_of
 
     return diff_of(lake._session, a, b, folio)
@@ -107,13 +107,13 @@ def restore(
     items: str | Iterable[str] | None = None,
     dry_run: bool = False,
 ) -> RestoreReport:
-    """Bring the lake, a folio or some items back to what they were: one new commit; no history is lost.
+    """Restore the lake, a folio or some items to a past state: one new commit; no history is lost.
 
     Args:
         at: The version, time or snapshot to go back to.
         folio: Only this folio.
         items: Only these items: names in ``folio``, or references ``folio:name``.
-        dry_run: Only say what would happen.
+        dry_run: Only return the changes that would be made.
 
     Raises:
         NotFoundError: If there is no such version, folio or item, neither then nor now.

@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _columns(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
                     ready.append(output)
     for number in range(count):
         uses = [column[output] for output in outputs[number] if column[output] > column[number]]
-        if uses and not inputs[number]:  # what begins here stands right before its first use
+        if uses and not inputs[number]:  # an entry without inputs stands right before its first use
             column[number] = min(uses) - 1
     return column
 
@@ -212,6 +213,6 @@ def html_page(graph: Graph, title: str | None = None) -> str:
         f"<title>{heading}</title><style>body{{font:14px system-ui,sans-serif;margin:24px;color:#1c2733}}"
         "h1{font-size:18px}p{color:#5b6875}div{overflow:auto}</style></head>\n"
         f"<body><h1>{heading}</h1>"
-        f"<p>{len(graph.nodes):,} nodes, {len(graph.edges):,} edges; inputs on the left.{note}</p>"
+        f"<p>{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}; inputs on the left.{note}</p>"
         f"<div>{svg(graph)}</div></body></html>\n"
     )

@@ -88,7 +88,7 @@ class Graph:
 
     @cached_property
     def outputs(self) -> dict[NodeId, list[NodeId]]:
-        """Input -> what was made of it, each once, in the order of the edges."""
+        """Input -> its dependents, each once, in the order of the edges."""
         found: dict[NodeId, dict[NodeId, None]] = {}
         for edge in self.edges:
             found.setdefault(edge.input, {})[edge.output] = None
@@ -199,7 +199,7 @@ def _label(node: Node) -> str:
 class Lineage(Graph):
     """Everything that some entries were made of, and everything that was made of them.
 
-    Made of the whole lake's edges; only what is reached is looked up and kept.
+    Made of the whole lake's edges; only reached nodes are looked up and kept.
     """
 
     def __init__(self, edges: pa.Table, manifests: pa.Table, roots: Iterable[str]) -> None:
@@ -219,7 +219,7 @@ class Lineage(Graph):
         super().__init__(nodes, links, [nodes[key] for key in self._root_keys], "both")
 
     def upstream(self, depth: int | None = None) -> Graph:
-        """Return what the roots were made of, directly and indirectly.
+        """Return the direct and indirect inputs of the roots.
 
         Args:
             depth: How many steps to go at most; all the way if None.
@@ -227,7 +227,7 @@ class Lineage(Graph):
         return self._part("upstream", depth)
 
     def downstream(self, depth: int | None = None) -> Graph:
-        """Return what was made of the roots, directly and indirectly.
+        """Return the direct and indirect dependents of the roots.
 
         Args:
             depth: How many steps to go at most; all the way if None.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Edge", "Node", "NodeId"]
 
 NodeId = tuple[str, str]
-"""What tells nodes apart: type and id."""
+"""The identity of a node: type and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Node:
         item: The item of an entry.
         version: The version that first put an entry.
         committed_at: When that was, UTC.
-        kind: What an entry is: ``"table"``, ``"model"``, …
+        kind: The kind of an entry: ``"table"``, ``"model"``, …
         digest: The identity of an entry's content.
     """
 
@@ -45,7 +45,7 @@ class Node:
 
     @property
     def ref(self) -> str:
-        """What names the node: ``folio:item@version``, ``run <id>``, or the URI."""
+        """The reference of the node: ``folio:item@version``, ``run <id>``, or the URI."""
         if self.type == "entry":
             at = "" if self.version is None else f"@{self.version}"
             return f"{self.folio}:{self.item}{at}" if self.item is not None else f"entry {self.id}"
@@ -53,7 +53,7 @@ class Node:
 
     @property
     def key(self) -> NodeId:
-        """What tells nodes apart."""
+        """The identity of the node."""
         return (self.type, self.id)
 
     def __str__(self) -> str:

@@ -89,7 +89,7 @@ def run_events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
         else:
             run = ("run", edge.run_id) if edge.run_id else made_by.get(edge.output, edge.output)
             outputs.setdefault(run, {})[edge.output] = None
-        if edge.input[0] == "run":  # what a run made names the run as its input
+        if edge.input[0] == "run":  # an output of a run names the run as its input
             outputs.setdefault(edge.input, {})[edge.output] = None
             continue
         inputs.setdefault(run, {})[edge.input] = None

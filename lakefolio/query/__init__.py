@@ -1,4 +1,4 @@
-"""Finding items by what is known about them, and collections of items: conditions, their SQL, and what is found."""
+"""Finding items by their facts, and collections of items: conditions, their SQL, and results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Walking organisations like folders. An organisation is a view with a text column ``path``; nothing is ever moved.
 
 ``by_project`` is the view ``runs_by_project``; a view file of one's own called ``by_team`` is one if it has a ``path``.
-What lies in the folders are runs if the view has a ``run_id``, items if it has ``folio`` and ``item``, else its rows.
+The folders hold runs if the view has a ``run_id``, items if it has ``folio`` and ``item``, else its rows.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Folder:
     Attributes:
         path: Its path, such as ``by_project/churn``; empty for the folder of all organisations.
         folders: The folders in it with how many runs (or items) lie below each.
-        rows: What lies directly in it, newest first; at most 1,000.
+        rows: The rows directly in it, newest first; at most 1,000.
         count: How many lie directly in it.
-        holds: What they are: ``run``, ``item`` or ``row``.
+        holds: The kind of the rows: ``run``, ``item`` or ``row``.
         problems: View files that can't be used, each with the reason; only of the folder of all organisations.
     """
 
@@ -88,17 +88,17 @@ class Folder:
 
     @property
     def names(self) -> list[str]:
-        """What lies directly in it, by name: run ids, or references of items; empty for other rows."""
+        """The members directly in it, by name: run ids, or references of items; empty for other rows."""
         if self.holds == "run":
             return [str(row["run_id"]) for row in self.rows]
         return [f"{row['folio']}:{row['item']}" for row in self.rows] if self.holds == "item" else []
 
     def to_arrow(self) -> pa.Table:
-        """Return what lies directly in it as a pyarrow table."""
+        """Return the rows directly in it as a pyarrow table."""
         return self._table
 
     def to_polars(self) -> pl.DataFrame:
-        """Return what lies directly in it as a polars frame."""
+        """Return the rows directly in it as a polars frame."""
         import polars as pl
 
         return pl.DataFrame(pl.from_arrow(self._table))
@@ -177,7 +177,7 @@ def browse(reader: Session, path: str = "") -> Folder:
     if not first:
         return Folder(reader, "", dict.fromkeys(known), pa.table({}), problems=problems)
     if first not in known and first in (named := {view.name: view.name for view in reader.own_views().views}):
-        known = named  # whoever names a file hears what is wrong with it
+        known = named  # a query that names a file gets its error
     if first not in known:
         raise NotFoundError(
             f"there is no organisation {first!r}",
@@ -220,7 +220,7 @@ def _folder(reader: Session, organisation: str, view: str, segments: list[str]) 
     order = f"{quoted(time)} desc nulls last, " if time else ""
     known = _KNOWN_FROM.get(holds, "").format(
         "".join(f", {quoted(one)}" for one in shown if one not in columns)
-    )  # what the view itself does not say of its runs
+    )  # the columns of its runs that the view lacks
     inside = f"from {placed} {known} where segments[1:$depth] = cast($here as varchar[])"
     leaves = views.query(
         tables,

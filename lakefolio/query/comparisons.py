@@ -128,13 +128,13 @@ def period(value: str | date) -> tuple[datetime, datetime]:
     """Return the first and the last moment that a time means, which may be a day or a minute."""
     found = period_of(value)
     if found is None:
-        moment = parse_time(value)  # says what is wrong
+        moment = parse_time(value)  # raises the error
         return moment, moment
     return found
 
 
 def _local(moment: datetime) -> datetime:
-    """Return what a clock in the local zone shows."""
+    """Return the time in the local zone, without a zone."""
     try:
         return moment.astimezone().replace(tzinfo=None)
     except (OverflowError, ValueError, OSError):  # at the ends of the calendar

@@ -54,7 +54,7 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "created_at": (_TIME, "found.committed_at"),
     "archived": (_SWITCH, "found.archived"),
 }
-"""The fields that are columns: what they hold, and where."""
+"""The fields that are columns: their type, and the column."""
 
 _SETS: Final = {
     "tag": "select unnest(found.tags) as one",
@@ -129,7 +129,7 @@ _ORDERS: Final = {name: column for name, (_, column) in FIELDS.items()} | {"type
 
 
 _BESIDE_FIELDS: Final = ("where", "between", "order_by", "limit", "offset")
-"""What ``Lake.query`` takes besides fields."""
+"""The arguments of ``Lake.query`` that are not fields."""
 
 
 class Compiler:
@@ -150,7 +150,7 @@ class Compiler:
 
     @property
     def sql(self) -> str:
-        """The statement: what is known about the items that are found, without metadata, in order."""
+        """The statement: one row per matching item with its facts but not its metadata, in order."""
         parts = "".join(f"{text},\n" for name, text in _PARTS.items() if name in self._parts)
         metadata = ", documents.metadata" if "documents" in self._parts else ""
         join = "left join documents on items.entry_id = documents.entry_id" if metadata else ""
@@ -177,7 +177,7 @@ class Compiler:
         self._conditions.append(f"coalesce((\n{text}\n), false)")
 
     def order(self, by: str | Iterable[str]) -> None:
-        """Put what is found in order: field names, a ``-`` before those that fall. Missing values come last."""
+        """Sort the result by field names; prefix - for descending order. Missing values come last."""
         for text in [by] if isinstance(by, str) or not isinstance(by, Iterable) else list(by):
             if not isinstance(text, str):
                 raise bad_query(
@@ -196,7 +196,7 @@ class Compiler:
                 raise bad_query(f"order_by names {name!r}, which is no field", hint, field=name)
 
     def limit(self, count: object, offset: object = 0) -> None:
-        """Keep so many, after leaving out so many."""
+        """Limit the number of results, after an offset."""
         for what, value in (("limit", count), ("offset", offset)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise bad_query(f"{what}={value!r} is not a number of items", f"write {what}=10")
@@ -313,7 +313,7 @@ class Compiler:
     # -- metadata ------------------------------------------------------------------------------------------
 
     def _noted_under(self, name: str) -> tuple[str, str]:
-        """Return what holds the values under a key, called ``notes``, and the key: ``a.b`` is also ``b`` in ``a``."""
+        """Return a relation ``notes`` with the values under a key, and the key: ``a.b`` is also ``b`` in ``a``."""
         self._need("notes")
         key = self._compare.param(text_value(name))
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""What a query may ask for: conditions on fields, and all, any and not of them (pure: no I/O, no SQL).
+"""The conditions of a query: comparisons of fields, and all, any and not of conditions (pure: no I/O, no SQL).
 
 A field is compared with a value, which it must equal; with a pair of an operator and a value, or a dict of such pairs,
 all of which must hold; with a list, of which one must equal it; or with :func:`any_of`, :func:`all_of`, :func:`not_` of
@@ -48,7 +48,7 @@ OPERATORS: Final = {
     "contains": "contains",
     "exists": "exists",
 }
-"""What may stand before a value. ``!=`` and ``not in`` want another value; ``not_`` is also content with none."""
+"""The operators before a value. ``!=`` and ``not in`` need another value to be there; ``not_`` also matches none."""
 
 _OTHERS: Final = {
     "$eq": "=", "$ne": "!=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", "$in": "in", "$nin": "not in",
@@ -173,7 +173,7 @@ def parse_value(field: str, value: object, depth: int = 0) -> Condition | Compar
 
 
 def flattened(name: str, value: object, depth: int = 0) -> list[tuple[str, Any]]:
-    """Return a key of metadata with what it is compared with; of dicts in it that hold operators, the paths to those.
+    """Return a key of metadata with the value it is compared with; for dicts that hold operators, the paths to them.
 
     Raises:
         InvalidInputError: kind ``bad-query``: an operator is written into the key.

@@ -32,12 +32,12 @@ PREFIX: Final = "datasets/"
 
 
 class Dataset(QueryResult):
-    """A dataset as of one version of the lake: its members are what :class:`QueryResult` is of.
+    """A dataset as of one version of the lake; a :class:`QueryResult` whose items are its members.
 
     Attributes:
         name: Its name.
         folio: The folio it is.
-        metadata: What is noted of it, description and tags included.
+        metadata: Its metadata, description and tags included.
     """
 
     _what = "members"
@@ -50,7 +50,7 @@ class Dataset(QueryResult):
 
     @property
     def description(self) -> str | None:
-        """One sentence on what it is."""
+        """One sentence that describes it."""
         return self.metadata.get("description")
 
     @property
@@ -86,7 +86,7 @@ class Dataset(QueryResult):
 
 
 class Datasets(list[dict[str, Any]]):
-    """What datasets there are: dicts with ``name description tags items size_bytes version``."""
+    """The datasets of a lake: dicts with ``name description tags items size_bytes version``."""
 
     def __repr__(self) -> str:
         return visible("\n".join(map(self._line, self))) or "no datasets"

@@ -1,8 +1,8 @@
 """Why a query found nothing: a text never equals a number, nor a switch, however alike they look.
 
-What a query asks of metadata is compared by type, as JSON tells it: ``"3"`` is not ``3`` and ``"true"`` is not
+A query compares metadata by type, as JSON tells it: ``"3"`` is not ``3`` and ``"true"`` is not
 ``true``. Converting one into the other would find ids of digits under numbers, and lose leading zeros; so nothing is
-converted, and who finds nothing because of it is told.
+converted; a query that finds nothing for this reason says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a query found: items of one state of the lake, as entries, as frames, and with their content."""
+"""The result of a query: items of one state of the lake, as entries, as frames, and with their content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHOWN: Final = 20
 class QueryResult(Sequence["Entry"]):
     """The items that a query found, in its order: a sequence of entries, all of one version of the lake.
 
-    What others commit later changes neither the entries nor their content.
+    Later commits change neither the entries nor their content.
 
     Attributes:
         version: The lake version they were found at.
@@ -41,7 +41,7 @@ class QueryResult(Sequence["Entry"]):
     _what = "found"
 
     def __init__(self, reader: Session, rows: pa.Table) -> None:
-        """Wrap what a query of :mod:`lakefolio.query.compiler` returned; ``reader`` is fixed to a version."""
+        """Wrap the rows of a query of :mod:`lakefolio.query.compiler`; ``reader`` is fixed to a version."""
         self._reader = reader
         self._rows = rows
         self._folios: list[str] = rows.column("folio").to_pylist()
@@ -78,10 +78,10 @@ class QueryResult(Sequence["Entry"]):
         """The exact references: ``folio:name@version``."""
         return list(self._rows.column("ref").to_pylist())
 
-    # -- what is known about them --------------------------------------------------------------------------
+    # -- their facts --------------------------------------------------------------------------------------
 
     def to_arrow(self) -> pa.Table:
-        """Return what is known about the items, as a pyarrow table.
+        """Return the facts about the items as a pyarrow table.
 
         Columns: ref, folio, name, kind, created_at, version, size_bytes, row_count, description, tags, author, run_id,
         uri, digest, entry_id, archived; then ``metadata.<key>`` for each key that any of them has (the first 256), of
@@ -90,13 +90,13 @@ class QueryResult(Sequence["Entry"]):
         return self._with_metadata
 
     def to_polars(self) -> pl.DataFrame:
-        """Return what is known about the items, as a polars frame; see :meth:`to_arrow`."""
+        """Return the facts about the items as a polars frame; see :meth:`to_arrow`."""
         import polars as pl
 
         return pl.DataFrame(pl.from_arrow(self.to_arrow()))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return what is known about the items, as a pandas frame; see :meth:`to_arrow`."""
+        """Return the facts about the items as a pandas frame; see :meth:`to_arrow`."""
         return self.to_arrow().to_pandas()
 
     @property
@@ -238,7 +238,9 @@ class Content:
         found = self._found
         if not self.entries:
             raise InvalidInputError(
-                f"none of the {len(found)} items {found._what} is a table", kind="no-tables", hint="objects() gives any"
+                f"of {counted(len(found), 'item')} {found._what} none is a table",
+                kind="no-tables",
+                hint="objects() gives any",
             )
         parts = found._loaded(self.entries, lambda entry: found._reader.load(entry, as_=form))
         if len(parts) == 1:

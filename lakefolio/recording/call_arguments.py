@@ -35,13 +35,13 @@ _UNFIT: Final = re.compile(r'[\x00-\x1f\x7f-\x9f:@\\"<>|?*]')
 
 @dataclass(slots=True)
 class Call:
-    """What a call was given.
+    """The arguments of a call.
 
     Attributes:
         inputs: Name -> data, or a reference to it.
         params: Name -> plain value.
-        left_out: What could not be kept, in words.
-        forms: Of containers that hold data, whose members are kept one by one: name -> what they are.
+        left_out: Arguments that could not be kept, each with the reason.
+        forms: Containers that hold data, whose members are kept one by one: name -> their type.
         values: All arguments, as they were given.
         hidden: The inputs that held a secret, which is left out of them.
     """
@@ -80,7 +80,7 @@ def is_data(value: object) -> bool:
 
 
 def call_of(function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
-    """Sort the arguments of a call, defaults included. Never fails for what an argument is; says what it left out."""
+    """Sort the arguments of a call, defaults included. No argument makes it fail; those left out are named."""
     call = Call()
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
@@ -133,7 +133,7 @@ def _sort(call: Call, name: str, value: object) -> None:
     plain = isinstance(value, str) and (is_uri(value) or is_secret_name(name))
     if len(text) > _SMALL_BYTES and not plain:
         call.inputs[name] = clean = scrub_value(value, name)
-        if clean is not value:  # what it was still tells calls apart
+        if clean is not value:  # the value itself still tells calls apart
             call.hidden.append(name)
             call.forms[name] = hashlib.sha256(text).hexdigest()
     else:
@@ -158,7 +158,7 @@ def _holds_data(value: object, depth: int = 0) -> bool:
 
 
 def item_name(text: str) -> str:
-    """Return a text as the name of an item: what a name may not hold is left out."""
+    """Return a text as the name of an item, without the characters that a name can't have."""
     plain = unicodedata.normalize("NFC", _UNFIT.sub("_", text.encode(errors="replace").decode().replace("/", ".")))
     cut = plain.strip().encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
     return cut if cut.strip(".") else f"_{cut}"
@@ -176,12 +176,12 @@ def _shown(value: object) -> str:
 
 
 def memo_key(code: str, call: Call, refs: Mapping[str, str], session: Session) -> str | None:
-    """Return what is equal for two calls of the same code with the same inputs and parameters.
+    """Return the key that two calls of the same code with the same inputs and parameters share.
 
     Args:
         code: A digest of the code that is called.
         call: Its arguments.
-        refs: For each input what names it: ``folio:item@version``.
+        refs: The reference of each input: ``folio:item@version``.
         session: The lake, which knows the content of the inputs.
 
     Returns:

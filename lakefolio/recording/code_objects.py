@@ -1,4 +1,4 @@
-"""What a compiled function consists of and mentions, its inner functions included (pure)."""
+"""The parts of a compiled function and the names it mentions, inner functions included (pure)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def code_parts(code: CodeType) -> Iterator[bytes]:
-    """Give all that decides what a function does, but for where its text stands."""
+    """Give all parts of a code object that decide its behaviour; line numbers are not among them."""
     for one in _codes(code):
         yield one.co_code
         yield one.co_exceptiontable
@@ -60,7 +60,7 @@ def code_names(code: CodeType) -> Iterator[str]:
 
 
 def code_imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give what code imports when it runs: the module's absolute name, and the names that are taken from it."""
+    """Give the imports that code makes when it runs: the module's absolute name, and the names taken from it."""
     for one in _codes(code):
         before: list[Any] = [None, None]
         for step in dis.get_instructions(one):

@@ -48,7 +48,7 @@ def capture(
     cache: bool = False,
     version: str | None = None,
 ) -> Any:
-    """Make each call of a function a run: what it was given, what it returned, from which code, how it ended.
+    """Make each call of a function a run that records its arguments, results, code and status.
 
     Works on functions, methods, generators, and their async kinds. Arguments that are data (tables, arrays, models,
     bytes, paths of files, references) become inputs, recognised by their content and stored once; what is returned
@@ -58,9 +58,9 @@ def capture(
     that raises the run is ``failed``.
 
     Args:
-        function: What to decorate; ``@capture`` and ``@capture(…)`` both work.
+        function: The function to decorate; ``@capture`` and ``@capture(…)`` both work.
         lake: The lake, or its address; by default that of the run in whose block the call is, else the default one.
-        run_type: See ``Lake.create_run``, as for what follows.
+        run_type: See ``Lake.create_run``, as for the next arguments.
         project: The project.
         model: The model.
         name: The run's name; by default the function's.
@@ -176,7 +176,7 @@ def _generator(function: Callable[..., object], options: Options) -> Callable[..
 
 
 def _driven(generator: Any, recording: Recording) -> Any:
-    """Drive a generator: it runs within its run, who iterates over it does not."""
+    """Drive a generator: its code runs within its run, the code that iterates over it does not."""
     send, value = generator.send, None
     while True:
         recording.enter()
@@ -197,7 +197,7 @@ def _driven(generator: Any, recording: Recording) -> Any:
             send = generator.send
         except GeneratorExit:
             generator.close()
-            recording.done(None)  # whoever iterated had enough
+            recording.done(None)  # the caller stopped iterating
             raise
         except BaseException as exc:
             send, value = generator.throw, exc

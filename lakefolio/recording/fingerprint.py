@@ -1,13 +1,13 @@
-"""What a captured function's result depends on besides its arguments: its code, and the values it reads around it.
+"""The code of a captured function and the values that it reads: its result depends on them besides its arguments.
 
-Followed are functions, classes and modules of one's own (what is not installed, and the function's own package): those
-that the code names, and theirs; the functions that decorators wrap and the decorators; the classes of objects. Values
-are what such code reads from globals, closures, defaults, attributes and environment variables. A value is known by its
-content: plain values, tables, arrays and models by what they would be stored as, other objects by what :mod:`pickle`
-would ask them for, of which nothing is pickled. What can't be known so is named: an answer that depends on it is not
-used again.
+The walk follows the user's own functions, classes and modules (those that are not installed, and the function's own
+package): all that the code names, directly and indirectly; the functions that decorators wrap and the decorators; the
+classes of objects. Values are read by such code from globals, closures, defaults, attributes and environment variables.
+The digest of a table, an array or a model is that of its stored form, that of another object comes from its reduction
+as :mod:`pickle` would ask for it; nothing is pickled. A value without a digest is named: an answer that depends on it
+is not used again.
 
-Not seen are the versions of installed packages, files, networks, and names that code puts together when it runs.
+The walk does not see versions of installed packages, files, networks, and names that code composes when it runs.
 
 The walk is one class, and this module longer than others, because values, functions, classes and modules lead to one
 another.
@@ -58,8 +58,8 @@ class Reads:
 
     Attributes:
         code: A digest of its code and of all code of one's own that it reaches.
-        values: What it reads -> a digest of its content.
-        unknown: What it reads and can't be compared, in words; None if there is nothing like that.
+        values: Name of a value that it reads -> a digest of its content.
+        unknown: Name and type of a value that can't be compared; None if there is none.
     """
 
     def __init__(self, code: str, values: Mapping[str, str], unknown: str | None) -> None:
@@ -68,7 +68,7 @@ class Reads:
         self.unknown = unknown
 
     def unchanged(self, after: Reads) -> dict[str, str]:
-        """Return the values that are the same after a call: what the call itself changes is none of its inputs."""
+        """Return the values that are the same after a call: a value that the call changes is no input of it."""
         return {name: one for name, one in self.values.items() if after.values.get(name) == one}
 
 
@@ -77,7 +77,7 @@ def reads_of(function: Callable[..., object], arguments: Iterable[object] = ()) 
 
     Args:
         function: The function.
-        arguments: What it is called with: their classes are code that it reaches. Their content is not looked at.
+        arguments: Its arguments: their classes are code that it reaches. Their content is not looked at.
     """
     root = inspect.unwrap(function)
     walk = _Walk(getattr(root, "__globals__", {}).get("__name__"))
@@ -104,7 +104,7 @@ class _Walk:
     # -- any value -----------------------------------------------------------------------------------------
 
     def value(self, name: str, value: object, names: tuple[str, ...]) -> None:
-        """Take in what ``name`` stands for, in code that mentions ``names``."""
+        """Take in the value of ``name``, in code that mentions ``names``."""
         with self._deeper():
             if isinstance(value, FunctionType):
                 self._function(name, value)
@@ -137,7 +137,7 @@ class _Walk:
                 self._root_object(name, value)
 
     def _root_object(self, name: str, value: object) -> None:
-        """Take in an object with all it reaches as one value: what a call puts into it is no change of code."""
+        """Take in an object and all it reaches as one value: a change of its content is no change of code."""
         outer, self.hasher, self._aside = self.hasher, hashlib.sha256(), {}
         try:
             self._object(name, value)
@@ -155,7 +155,7 @@ class _Walk:
             self._note(name, type_name(value))
             return
         session = getattr(value, "_session", None) if type(value).__module__.startswith(f"{LIBRARY}.") else None
-        if isinstance(session, Session):  # what is read through it is traced
+        if isinstance(session, Session):  # reads through it are traced
             self._note(
                 name, sha256_of(repr((type_name(value), session.place, session.pinned, _name_of(value))).encode())
             )
@@ -187,7 +187,7 @@ class _Walk:
             and not hasattr(value, "get_params")
         ):
             return False
-        with suppress(Exception):  # whatever an object does when it is looked at, the function is none the worse
+        with suppress(Exception):  # an object that fails when it is looked at must not fail the function
             if is_data(value):
                 self._note(name, digest_of_object(value))
                 return True
@@ -207,7 +207,7 @@ class _Walk:
                 self.value(f"{name}.{key}", one, ())
 
     def _by_reduction(self, name: str, value: object) -> None:
-        """Take an object in by what pickle would ask it for: how it is made again, its state and its members."""
+        """Take an object in by its reduction for pickle: its constructor, its state and its members."""
         try:
             registered = copyreg.dispatch_table.get(type(value))
             reduced = value.__reduce_ex__(4) if registered is None else registered(value)
@@ -285,7 +285,7 @@ class _Walk:
             self._import(module, known)
 
     def _borrowed(self, name: str, one: FunctionType, wrapped: object) -> None:
-        """Take in what a function of a library holds of one's own: what it decorates, and with what."""
+        """Take in the user's own code that a library's function holds: the function it decorates, its arguments."""
         cells = dict(zip(one.__code__.co_freevars, map(cell_content, one.__closure__ or ()), strict=True))
         held = {key: cell for key, cell in cells.items() if self._own.leads_to(cell)}
         if wrapped is not None and wrapped not in held.values() and self._own.leads_to(wrapped):
@@ -355,7 +355,7 @@ class _Walk:
             self.unknown = self.unknown or f"module {path!r}, which can't be imported"
             return None
 
-    # -- what is noted -------------------------------------------------------------------------------------
+    # -- the result ---------------------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
         self.hasher.update(text.encode(errors="replace") + b"\0")

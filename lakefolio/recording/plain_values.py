@@ -18,7 +18,7 @@ def type_name(value: object) -> str:
 
 
 def key_text(key: object) -> str:
-    """Return how a key of a dict is called in the name of what lies under it."""
+    """Return a key of a dict as a part of the name of its value."""
     return repr(key)[:80] if is_plain(key) else type_name(key)
 
 

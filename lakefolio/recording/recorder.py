@@ -1,4 +1,4 @@
-"""One captured call: a run that begins, takes what the function gives, and ends. If it fails, the function does not."""
+"""One captured call as a run: it begins, stores the results, and ends. Its failures never reach the function."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _warned: set[tuple[str, str]] = set()
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the decorator was given."""
+    """The options of the decorator."""
 
     session: Callable[[], Session]
     spec: RunSpec
@@ -62,7 +62,7 @@ class Recording:
         self.answer: Any = MISSING
 
     def prepare(self, look: Callable[[], Reads], before: Reads, trace: ReadTrace) -> None:
-        """Get ready to keep the answer for later calls: look again at the end, and see what is read until then."""
+        """Prepare to keep the answer for later calls: trace reads until the end, and look at the code again then."""
         self._reads, self._before, self._trace = look, before, trace
 
     def enter(self) -> None:
@@ -80,7 +80,7 @@ class Recording:
             self._run._leave()
 
     def yielded(self, value: object) -> None:
-        """Take what a generator yields: data is stored at once, the rest with the end."""
+        """Take a value that a generator yields: data is stored at once, the rest at the end."""
         self._count += 1
         if self._run is None or value is None:
             return
@@ -97,7 +97,7 @@ class Recording:
             self._yielded.append(value)
 
     def done(self, value: object) -> None:
-        """Store what the function returned, and end the run."""
+        """Store the function's result, and end the run."""
         if self._run is None:
             return
         form = "none"
@@ -152,7 +152,7 @@ class Recording:
 
 
 def _form(value: object) -> str:
-    """Return how what a function returned is put together again from its outputs; ``parts`` if it can't be."""
+    """Return the form in which a function's result is rebuilt from its outputs; ``parts`` if it can't be."""
     parts = None if is_data(value) else parts_of(value)
     if parts is None:
         return "one"
@@ -166,7 +166,7 @@ def _form(value: object) -> str:
 
 
 def _part_names(name: str, parts: Sequence[tuple[str, object]]) -> list[str]:
-    """Return what the members of a container are called as outputs: all different."""
+    """Return the names of a container's members as outputs, all different."""
     found: dict[str, None] = {}
     for key, _ in parts:
         free = wanted = item_name(f"{name}.{key}")
@@ -179,7 +179,7 @@ def _part_names(name: str, parts: Sequence[tuple[str, object]]) -> list[str]:
 
 
 class _Guard(suppress):
-    """Let nothing but the end of the process through; warn once of what was not kept."""
+    """Let no exception through but the end of the process; warn once of a value that was not kept."""
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(Exception)
@@ -194,7 +194,7 @@ class _Guard(suppress):
 
 
 def warn(name: str, what: str, why: str) -> None:
-    """Say once for each function what capture did not keep, and why."""
+    """Warn once for each function of a value that capture did not keep, and why."""
     if (name, what) not in _warned:
         _warned.add((name, what))
         with suppress(Warning):  # also where warnings are errors, the user's function goes on
@@ -273,7 +273,7 @@ def _prepare_cache(
     refs: Mapping[str, str],
     session: Session,
 ) -> str | None:
-    """Find the answer of an earlier call, or get ready to keep this one's; return what is equal for such calls.
+    """Find the answer of an earlier call, or prepare to keep this one's; return the key that equal calls share.
 
     None where the answer depends on something that can't be compared: then nothing is used again.
     """
@@ -298,12 +298,12 @@ def _text(session: Session, key: str, data: str) -> str:
 
 
 def _answer(session: Session, memo: str, values: Mapping[str, str]) -> object:
-    """Return what an earlier call of the same code with the same arguments returned, or MISSING.
+    """Return the result of an earlier call of the same code with the same arguments, or MISSING.
 
     Args:
         session: The lake.
-        memo: What is equal for such calls.
-        values: What the code reads besides: where the earlier call read it, it was the same.
+        memo: The key that equal calls share.
+        values: Values that the code reads: they must equal those that the earlier call read.
     """
     for run_id in reversed(session.journal.refresh().runs_noting("memo", json.dumps(memo))):
         facts = session.metadata_known("run", run_id)
@@ -325,7 +325,7 @@ def _answer(session: Session, memo: str, values: Mapping[str, str]) -> object:
 
 
 def _reads_the_same(session: Session, found: Mapping[str, str | None]) -> bool:
-    """Say whether the items that an earlier call read are what they were."""
+    """Say whether the items that an earlier call read are unchanged."""
     for name, content in found.items():
         folio, colon, item = name.partition(":")
         try:
@@ -349,7 +349,7 @@ def _loaded(session: Session, ref: str) -> object:
 
 
 def _put_together(form: str, load: Callable[[str], object]) -> object:
-    """Return what a call returned, from its outputs; KeyError or ValueError if they don't say."""
+    """Return the result of a call, from its outputs; KeyError or ValueError if they don't suffice."""
     kind, _, rest = form.partition(":")
     match kind:
         case "none":

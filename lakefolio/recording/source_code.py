@@ -31,7 +31,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What people call it: the name of the file without its ending, else its kind."""
+        """Its name for people: the name of the file without its ending, else its kind."""
         return Path(self.path).stem if self.path else self.kind
 
 

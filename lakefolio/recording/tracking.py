@@ -148,7 +148,7 @@ class Tracking:
             print(f"lakefolio: the end of run {self.run.run_id} was not recorded: {exc}", file=sys.stderr)
 
     def _note_code(self) -> None:
-        """Note the code so far with the run, if it has changed, and what was read. One commit, or none."""
+        """Record the code so far with the run, if it has changed, and the items read. One commit, or none."""
         changes, name = code_changes(self._session)
         if name is not None and name != self._code and not self.run.ended:
             self._session.apply(*changes, SetRun(run_id=self.run.run_id, values={"source_code": json.dumps(name)}))
@@ -169,7 +169,7 @@ def track(session: Session, spec: RunSpec, path: str | os.PathLike[str] | None =
     tracking._begin()
     if tracking._shell is None:
         tracking._note_code()
-    say(f"tracking: what is read and added from here on belongs to run {tracking.run.run_id}; stop() ends it")
+    say(f"tracking: items read and added from here on belong to run {tracking.run.run_id}; stop() ends it")
     return tracking
 
 
@@ -179,7 +179,7 @@ def current_tracking() -> Tracking | None:
 
 
 def code_changes(session: Session) -> tuple[list[Change], str | None]:
-    """Return what adds the code of this process to the lake, if it lacks it, and how its item is called."""
+    """Return the changes that add the code of this process to the lake, if it lacks it, and the name of its item."""
     text = code_so_far()
     if text is None:
         return [], None

@@ -1,4 +1,4 @@
-"""What people say of an entry - description, inputs, tags, metadata - checked and in the form that rows take."""
+"""The annotations of an entry: description, inputs, tags and metadata, checked and in the form that rows take."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 Inputs = str | Iterable[Any] | None
-"""What an item was made from: names, references ``[folio:]name[@version]``, URIs of things outside, proxies."""
+"""The inputs of an item: names, references ``[folio:]name[@version]``, URIs of things outside, proxies."""
 Tags = str | Iterable[str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What people say of an entry, in the form that rows take. Made by :meth:`of`, which checks it.
+    """The annotations of an entry in the form that rows take. Made by :meth:`of`, which checks them.
 
     Attributes:
         description: One sentence, or None.
@@ -43,7 +43,7 @@ class Annotations:
         overwrite: Whether an item of that name may be replaced.
         unsaid: Which of ``description``, ``tags`` and ``metadata`` were not given; an empty one is given.
         keep: Which of them the entry that is replaced hands on; see ``Put``.
-        inputs_given: Whether inputs were given, be it none; else those of a run's code are what it has read.
+        inputs_given: Whether inputs were given, even an empty list; else the reads of the run's code are the inputs.
     """
 
     description: str | None
@@ -96,7 +96,7 @@ class Annotations:
         )
 
     def or_described(self, description: str | None) -> Annotations:
-        """Return these with what the object says of itself for its description, if nobody gave or keeps another."""
+        """Return these with the object's own description, unless one was given or is kept."""
         if description is None or "description" not in self.unsaid or "description" in self.keep:
             return self
         unsaid = tuple(name for name in self.unsaid if name != "description")
@@ -123,7 +123,7 @@ def check_text(text: object, what: str) -> str | None:
 
 
 def without_secrets(what: str, value: object, *, names: bool = False) -> Any:
-    """Return what somebody wrote to be recorded without the secrets in it, and warn if there were any.
+    """Return a value to be recorded without the secrets in it, and warn if there were any.
 
     Args:
         what: What it is called, for the warning.

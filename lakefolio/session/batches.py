@@ -1,4 +1,4 @@
-"""The changes of an open batch, what its own reader sees of them, and how they are planned."""
+"""The changes of an open batch, the view of its own reader, and their planning."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Batch:
         return self._overlay
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Lay changes over the batch's view; refuse what could not be committed now."""
+        """Lay changes over the batch's view; refuse a change that could not be committed now."""
         change = changes[0] if len(changes) == 1 else None
         if isinstance(change, Put) and self._is_plain(change):
             self._overlay.put_later(change, lambda: row_of(self._session, change))
@@ -88,7 +88,7 @@ def open_batch(session: Session) -> Batch | None:
 
 
 def pending_view(session: Session) -> Overlay | None:
-    """Return what an open batch has changed already laid over the newest state, which its own reader sees."""
+    """Return the open batch's changes laid over the newest state: the view of its own reader."""
     batch = open_batch(session)
     return None if batch is None else batch.overlay
 
@@ -100,7 +100,7 @@ def known(session: Session) -> State | Overlay:
 
 
 def view(session: Session) -> Overlay:
-    """Return what changes are planned on: the open batch's view, or the newest state known."""
+    """Return the state that changes are planned on: the open batch's view, or the newest known state."""
     batch = open_batch(session)
     return new_overlay(session) if batch is None else batch.overlay
 
@@ -111,7 +111,7 @@ def new_overlay(session: Session) -> Overlay:
 
 
 def planned(session: Session, changes: Sequence[Change], overlay: Overlay) -> Plan:
-    """Plan changes on a view, as the commit will; raises whatever the planner objects to."""
+    """Plan changes on a view, as the commit will; raises the planner's errors."""
     state = session.journal.state
     return plan_commit(
         Commit(commit_id="", changes=changes, author=session.author),

@@ -1,6 +1,6 @@
-"""How changes become commits: who may write, the run they belong to, the batch that is open.
+"""How changes become commits: the right to write, the run they belong to, the open batch.
 
-What an open batch has changed its own reader sees; what gc purged while a commit was under way is stored again.
+An open batch's own reader sees its changes. Content that gc purged while a commit was under way is stored again.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def in_run(session: Session, /, run: ActiveRun | None) -> Iterator[None]:
 
 
 def was_read(session: Session, /, *entries: Entry) -> None:
-    """Let content that a user was given be an input of the run in whose block that was, with its next commit."""
+    """Hook for entries returned to the user: the run around records them as inputs with its next commit."""
     active = active_run(session.place)
     if active is not None and active.reads is not None:
         for entry in entries:
-            if entry.version <= session.journal.state.version:  # what an open batch has put is nobody's input yet
+            if entry.version <= session.journal.state.version:  # an entry of an open batch is no input yet
                 active.reads.read(entry)
 
 
@@ -74,7 +74,7 @@ def annotate(
 
 
 def commit_now(session: Session, /, *changes: Change) -> Committed:
-    """Commit changes at once, whatever batch is open: what was logged, which no batch can take back."""
+    """Commit changes at once, even inside a batch: logged points and events are never rolled back."""
     session.check_writable()
     return _commit(session, changes, None)
 
@@ -83,7 +83,7 @@ def apply(session: Session, /, *changes: Change, message: str | None = None, kep
     """Commit changes as one, or add them to the open batch.
 
     Raises:
-        LakefolioError: Whatever the planner objects to; then nothing has happened.
+        LakefolioError: The planner refused a change; nothing was committed.
     """
     session.check_writable()
     changes = tuple(_with_exact_inputs(session, change) for change in changes)
@@ -95,7 +95,7 @@ def apply(session: Session, /, *changes: Change, message: str | None = None, kep
 
 
 def _with_exact_inputs(session: Session, change: Change) -> Change:
-    """Return a change whose inputs are the same whenever, and by whichever host, it is planned."""
+    """Return a change with its inputs resolved, so that every host plans it alike at any time."""
     if not isinstance(change, Put | Update) or change.inputs is KEEP or not any("@" in one for one in change.inputs):
         return change
     return replace(change, inputs=tuple(_exact(session, text, change.folio) for text in change.inputs))

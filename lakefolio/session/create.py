@@ -32,7 +32,7 @@ __all__ = ["check_place", "create_lake", "find_marker"]
 
 _OWN: Final = {MARKER, README, SPECIFICATION, VIEWS_FILE, PENDING, VIEWS, "tables", "blobs", "doctor", "lakefolio.toml"}
 _HARMLESS: Final = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"}
-"""What systems leave in folders that are empty to people."""
+"""Files that operating systems leave in folders that look empty."""
 _HOMES: Final = ("/home", "/Users", "/root")
 
 

@@ -1,4 +1,4 @@
-"""What an item was made from where nobody says it: what the code of the run around has read so far.
+"""The inputs of an item that is added without ``inputs``: all items that the code of the run around has read so far.
 
 The newest read entry of each item counts. Left out are the item itself and what was made from it, which it can't have
 been made from; a run that has read a great deal names nothing here, since it is no use to say that everything was made

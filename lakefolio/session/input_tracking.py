@@ -1,4 +1,4 @@
-"""What the code of a run reads: gathered as it reads, and noted as the run's inputs by the run's next commit.
+"""The reads of a run's code: collected as it reads, and recorded as the run's inputs by the run's next commit.
 
 An input that was noted so is called by its reference, ``folio:item`` (and ``folio:item@version`` if the run read
 another version of it before), which no input that somebody named can be called.
@@ -32,7 +32,7 @@ class Reads:
     """The items that one run has read. Safe to share between threads.
 
     Attributes:
-        told: Whether its user was told that what is added has what was read for inputs.
+        told: Whether the user was told that added items get the read items as inputs.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -46,7 +46,7 @@ class Reads:
 
     @property
     def newest(self) -> list[Entry]:
-        """What was read so far: of each item the entry that was read last, the run's own entries included."""
+        """The entries read so far: the last one of each item, the run's own entries included."""
         return list(self._newest.values())
 
     @property
@@ -62,9 +62,9 @@ class Reads:
             self._waiting.pop(ref, None)
 
     def read(self, entry: Entry) -> None:
-        """Take note of an entry whose content was read, once; nothing is committed by this.
+        """Record an entry whose content was read, once; this commits nothing.
 
-        What the run made itself is no input, and nothing is noted where the setting ``capture`` is off.
+        The run's own outputs are no inputs, and nothing is recorded while the setting ``capture`` is off.
         """
         if not setting("capture"):
             return
@@ -81,7 +81,7 @@ class Reads:
                 self._waiting[ref] = name
 
     def take(self) -> SetRun | None:
-        """Return the change that notes what was read since the last time, if anything was."""
+        """Return the change that records the reads since the last call, if there were any."""
         with self._lock:
             taken, self._waiting = self._waiting, {}
         if not taken:
@@ -89,7 +89,7 @@ class Reads:
         return SetRun(run_id=self.run_id, values={}, input_names=tuple(taken.values()), input_refs=tuple(taken))
 
     def give_back(self, change: SetRun) -> None:
-        """Let what :meth:`take` gave wait for another commit: that one failed."""
+        """Keep the change that :meth:`take` gave for the next commit, because its commit failed."""
         with self._lock:
             self._waiting = dict(zip(change.input_refs, change.input_names, strict=True)) | self._waiting
 
@@ -97,7 +97,7 @@ class Reads:
 def commit_with(
     reads: Iterable[Reads], changes: Sequence[Change], commit: Callable[[Sequence[Change]], Committed]
 ) -> Committed:
-    """Commit changes, and with them what was read; if it can't be noted, the changes are committed without it."""
+    """Commit changes, and with them the reads; if those can't be recorded, the changes are committed alone."""
     taken = [(one, change) for one in reads if (change := one.take()) is not None]
     if not taken:
         return commit(changes)
@@ -116,7 +116,7 @@ def commit_with(
             _give_back(taken)
         else:
             refs = [ref for _, change in taken for ref in change.input_refs]
-            said = f"of what the run read was not noted: {', '.join(refs)[:300]}: {exc.message}"
+            said = f"inputs of the run that were not recorded: {', '.join(refs)[:300]}: {exc.message}"
             warnings.warn(said, RuntimeWarning, stacklevel=2)
         return done
     except BaseException:
@@ -153,13 +153,13 @@ one operation, which the interpreter makes atomic."""
 
 
 def active_run(place: Place) -> ActiveRun | None:
-    """Return the innermost run of a lake in whose block this thread or task is, else that of the process."""
+    """Return the innermost run of a lake whose block this thread or task is in, else that of the process."""
     inner = _RUNS.get()
     return inner[place] if place in inner else _PROCESS_RUNS.get(place)
 
 
 def set_process_run(place: Place, run: ActiveRun | None) -> None:
-    """Let all that this process does in a lake belong to a run, but for what runs of their own do; None ends that."""
+    """Let all reads and commits of this process in a lake belong to a run, except of other runs; None ends it."""
     if run is None:
         _PROCESS_RUNS.pop(place, None)
     else:
@@ -167,7 +167,7 @@ def set_process_run(place: Place, run: ActiveRun | None) -> None:
 
 
 def enter(place: Place, run: ActiveRun | None) -> Entered:
-    """Make a run that one, until :func:`leave` is given what this returns; None is no run, whatever is around."""
+    """Make a run the innermost one, until :func:`leave` gets the returned token; None is no run, even inside of one."""
     return _RUNS.set({**_RUNS.get(), place: run})
 
 
@@ -182,7 +182,7 @@ def reads_of(place: Place, known: Mapping[str, Reads], changes: Iterable[Change]
     Args:
         place: The lake.
         known: Those of the runs that go on here, by run id.
-        changes: What is to be committed.
+        changes: The changes to commit.
     """
     active = active_run(place)
     found = {} if active is None or active.reads is None else {active.run_id: active.reads}

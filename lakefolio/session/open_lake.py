@@ -1,4 +1,4 @@
-"""One open lake: its store, its journal, and what everything that works on it keeps with it."""
+"""One open lake: its store, its journal, and the caches that belong to it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenLake:
-    """What all sessions share that look at one lake through one handle. Safe to share between threads.
+    """The parts that all sessions of one handle share. Safe to share between threads.
 
     Attributes:
         store: Where it lies.
-        journal: What happened to it.
-        marker: What its format marker says.
-        author: Who is noted as the author of commits.
+        journal: Its journal.
+        marker: Its format marker.
+        author: The author that commits record.
         read_only: Whether the user asked to refuse writes.
         deduplicate: Whether content that the lake holds is referred to rather than sent again.
         references: Its references, as far as this user follows them.

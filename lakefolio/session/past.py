@@ -34,7 +34,7 @@ __all__ = ["diff_of", "heads_behind", "history_of", "lineage_of", "log_of"]
 
 _CHANGES: Final = pa.array(["put", "delete"])
 _MANY_VERSIONS: Final = 8
-"""So many versions are read in one pass over what lies between them."""
+"""This many versions are read in one pass over the rows between them."""
 
 
 def log_of(session: Session, limit: int | None, folio: str | None = None) -> Log:
@@ -86,7 +86,7 @@ def _of_versions(state: State, versions: Sequence[int]) -> list[pa.Table]:
 
 
 def diff_of(session: Session, a: At, b: At | None, folio: str | None = None) -> Diff:
-    """Return what changed from ``a`` to ``b``, by default until now; the cost follows what was changed between them."""
+    """Return the changes from ``a`` to ``b``, by default until now; the cost grows with the number of changes."""
     state = session.committed()
     newer = state.version if b is None else session.resolve(b, folio)
     older = session.resolve(a, folio)
@@ -117,7 +117,7 @@ def _live(session: Session, version: int, folio: str | None) -> int:
 
 
 def lineage_of(session: Session, entry: Entry) -> Lineage:
-    """Return what an entry was made of and what was made of it; of a large lake only those edges are read."""
+    """Return the lineage of an entry; of a large lake only its edges are read."""
     state = session.committed()
     since = edges_of(_since(session, state), state.base)
     root: NodeId = ("entry", entry.entry_id)
@@ -133,7 +133,7 @@ def lineage_of(session: Session, entry: Entry) -> Lineage:
 
 
 def _since(session: Session, state: State) -> pa.Table:
-    """Return the rows in memory, and those that say what an open batch makes of what."""
+    """Return the rows in memory, and those of an open batch."""
     batch = pending_view(session)
     pending = [{**row, "ordinal": number} for number, row in enumerate(batch.pending_rows() if batch else ())]
     return _joined([state.rows.table(), rows_of(MANIFESTS_SCHEMA, pending)]) if pending else state.rows.table()

@@ -29,7 +29,7 @@ __all__ = ["put", "put_encoded", "put_reference"]
 
 _NOWHERE = Path()
 _ADDING = {"description", "inputs", "tags", "metadata", "overwrite", "keep", "code", "models", "category"}
-"""What is taken before a handler is asked; named to who misspells it."""
+"""The arguments that are not the handler's options; an error about a misspelt one names them."""
 
 
 def put(
@@ -56,12 +56,12 @@ def put(
         folio: The folio; it exists from its first item on.
         item: The name in it.
         obj: Any object that a handler stores.
-        said: What is said of it. Where it replaces an item without ``keep``, a warning names what was said of that
-            one and is not of this.
+        said: Description, inputs, tags and metadata. If they replace those of an item without ``keep``, a warning names
+            the ones that get lost.
         kind: The handler to use; by default the one that accepts the object's type.
-        options: What the handler takes besides.
+        options: Options of the handler.
         provided: A change of the same commit that comes first: if it is refused, so is all.
-        used_up: Whether an object that can be read only once may be read to be compared with what is there.
+        used_up: Whether an object that can be read only once may be read to be compared with the present content.
 
     Raises:
         AlreadyExistsError: The name is taken by something else, and ``overwrite`` is False; ``differs`` says how.
@@ -104,7 +104,7 @@ def put_encoded(
     *,
     provided: Change | None = None,
 ) -> None:
-    """Store what a handler made of an object, in ``scratch``, which this removes; see :meth:`put`."""
+    """Store the encoded object that a handler wrote to ``scratch``, and remove ``scratch``; see :meth:`put`."""
     session.check_writable()
     said = said.or_described(encoded.description)
     try:
@@ -152,7 +152,7 @@ def put_reference(
 
 
 def _admit(session: Session, folio: str, item: str) -> None:
-    """Refuse early, before anything is encoded or sent, what the planner would refuse anyway."""
+    """Refuse early, before anything is encoded or sent, a change that the planner would refuse."""
     session.check_writable()
     check_folio(folio)
     check_item(item)

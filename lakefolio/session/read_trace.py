@@ -1,4 +1,4 @@
-"""What code reads of lakes while it runs, so that an answer is used again only where the same would be read.
+"""The reads of code in lakes while it runs, so that an answer is used again only if it would read the same.
 
 Apart from the inputs of a run: those say what to record, in one lake; this says whether an answer still holds. A trace
 sees the reads of the block it is opened for, of blocks inside, and of threads that were started meanwhile.
@@ -27,7 +27,7 @@ class ReadTrace:
         place: The lake whose items can be looked up again: its id and its address.
         found: ``folio:item`` -> what identifies its content, None where there was no such item; ``folio@name`` -> the
             version that a snapshot's name or a time stood for.
-        unknown: Why what was read can't be compared later, in words; None if it can.
+        unknown: Why the reads can't be compared later; None if they can.
     """
 
     def __init__(self, place: Place) -> None:
@@ -90,7 +90,7 @@ def _watching() -> tuple[ReadTrace, ...]:
 
 
 def content_of(entry: Entry) -> str | None:
-    """Return what is equal for entries of the same content; None of what lies outside, which may change unseen."""
+    """Return the identity of an entry's content; None for a reference, whose content may change unseen."""
     return None if entry.digest is None or entry.storage == "reference" else f"{entry.kind} {entry.digest}"
 
 
@@ -111,7 +111,7 @@ def read_version(place: Place, folio: str | None, at: str, version: int) -> None
 
 
 def read_known(place: Place, found: Mapping[str, str | None]) -> None:
-    """Take note of what an earlier call read whose answer is used again."""
+    """Record the reads of an earlier call whose answer is used again."""
     for trace in _watching():
         for name, content in found.items():
             trace.saw(place, name, content)

@@ -53,9 +53,9 @@ __all__ = [
 
 
 def state(session: Session, /) -> State | Overlay:
-    """Return what is there: the newest state (one request), the pinned one, or the open batch's view."""
+    """Return the state that reads see: the newest one (one request), the pinned one, or the open batch's view."""
     if session.moves:
-        looked_at("what a lake holds")
+        looked_at("the contents of a lake")
     return session.unwatched_state()
 
 
@@ -69,9 +69,9 @@ def unwatched_state(session: Session, /) -> State | Overlay:
 
 
 def committed(session: Session, /) -> State:
-    """Return the newest committed state, or the pinned one, whatever batch is open."""
+    """Return the newest committed state, or the pinned one, without the changes of an open batch."""
     if session.moves:
-        looked_at("what a lake holds")
+        looked_at("the contents of a lake")
     return session.unwatched_committed()
 
 
@@ -116,7 +116,7 @@ def fixed(session: Session, /, version: int, *, newest: bool = False) -> Session
 
 
 def still(session: Session, /) -> Session:
-    """Return a session whose state does not move while several things are asked: one look at the store in all."""
+    """Return a session whose state does not move during several reads: one look at the store in all."""
     if session.pinned is not None:
         return session
     state = session.unwatched_committed()
@@ -138,7 +138,7 @@ def beside(
 
 
 def calling_lost(session: Session, /, run_ids: frozenset[str]) -> Session:
-    """Return a session of the same state that calls runs lost, for what is read through it."""
+    """Return a session of the same state whose reads call some running runs lost."""
     return beside(session, pinned=session.pinned, moves=session.moves, state=session._then, lost=run_ids)
 
 
@@ -168,7 +168,7 @@ def load(session: Session, /, entry: Entry, **options: object) -> Any:
     """Return the object of an entry, from verified bytes.
 
     Raises:
-        IntegrityError: If the stored bytes are missing or not what was written.
+        IntegrityError: If the stored bytes are missing or damaged.
         UntrustedContentError: If it would run code that ``trusted=`` does not name.
     """
     session.check_options(entry, options)
@@ -182,7 +182,7 @@ def load(session: Session, /, entry: Entry, **options: object) -> Any:
             raise
         found = about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version)
         if found.kind == "bad-content" and found.hint is None:
-            found.hint = "its bytes are those that were stored: item_path() gives them to whoever can read them"
+            found.hint = "its bytes are undamaged: item_path() gives the path of a file that holds them"
         raise found from exc
 
 
@@ -192,7 +192,7 @@ def check_options(session: Session, /, entry: Entry, options: Iterable[str], als
     Args:
         entry: The entry.
         options: Their names.
-        also: What the caller takes besides, to be named to who misspells it.
+        also: Further arguments of the caller, which an error about a misspelt one names.
     """
     if options and entry.storage != "reference":
         known = keywords_of(items.handler_of(entry.kind).decode)
@@ -208,7 +208,7 @@ def local_path(session: Session, /, entry: Entry) -> Path:
 
 
 def stored(session: Session, /, entry: Entry) -> Stored:
-    """Return what an entry says of its content, for an entry of its own with the same; inline content included."""
+    """Return the stored content of an entry, for another entry of the same content; inline content included."""
     kept = {name: getattr(entry, name) for name in Stored.__dataclass_fields__}
     if entry.storage == "inline":
         kept["content"] = session.journal.content_of(entry)
@@ -230,7 +230,7 @@ def metadata(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
 
 
 def metadata_known(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
-    """Return the metadata of a subject as far as it is known, without asking the store for what is new."""
+    """Return the metadata of a subject as of the state in memory, without a look at the store."""
     return {key: json_decode.loads(text.encode()) for key, text in session.metadata_texts(kind, subject_id).items()}
 
 

@@ -37,7 +37,7 @@ class LakeTables(Mapping[str, Rows]):
     """The tables of a lake at one version, by name."""
 
     def __init__(self, journal: Journal, state: State, blobs: Blobs, *, content: bool, texts: bool = True) -> None:
-        """Choose what is read.
+        """Choose the relations that are read.
 
         Args:
             journal: The journal.
@@ -105,7 +105,7 @@ class LakeTables(Mapping[str, Rows]):
             try:
                 return local.held(some)
             except IntegrityError:
-                base.give_up(ENTRIES)  # who asks again finds another in its place
+                base.give_up(ENTRIES)  # the next question finds another in its place
                 raise
 
         beyond = any(file.through > base.version for file in files)
@@ -114,7 +114,7 @@ class LakeTables(Mapping[str, Rows]):
 
     def _logged(self, name: str) -> Rows:
         journal = self._journal
-        if name == "metric_rows":  # views leave out what no commit names
+        if name == "metric_rows":  # views leave out batches that no commit names
             found = journal.logs[name].scan(self._state.version)
             paths = tuple(str(journal.local.path(file)) for file in found.files)
             return FileScan(paths, found.rows, partial(journal.local.held, found.files)) if paths else found.rows

@@ -39,12 +39,12 @@ class Session:
     """See the module. Safe to share between threads; a batch belongs to the thread (or task) that opened it.
 
     Attributes:
-        opened: What all sessions of this handle share; ``store``, ``journal``, ``marker``, ``author`` and
+        opened: The parts that all sessions of this handle share; ``store``, ``journal``, ``marker``, ``author`` and
             ``references`` are its.
         pinned: The past version this session is fixed to, or None.
         moves: Whether it is meant as the newest version, for read traces; else as the past, which never changes.
         read_only: Whether writes are refused: the user asked for it, or it is fixed to a version.
-        lost: Runs that are recorded as running though their process died: what is read says so.
+        lost: Runs that are recorded as running though their process died; reads call them lost.
         blobs: The content of the lake.
     """
 
@@ -117,7 +117,7 @@ class Session:
         )
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled, for whatever handle holds this: it has connections, threads and credentials."""
+        """Refuse to be pickled, for every handle that holds this: it has connections, threads and credentials."""
         raise TypeError(
             f"a handle of the lake {self.uri} can't be pickled: pass its address and names, "
             f"and open it in the worker: lakefolio.open({self.uri!r})"
@@ -135,7 +135,7 @@ class Session:
 
     @property
     def run_id(self) -> str | None:
-        """The run in whose block this thread (or task) is: what is put belongs to it."""
+        """The run whose block this thread (or task) is in: items put in it belong to the run."""
         active = active_run(self.place)
         return None if active is None else active.run_id
 

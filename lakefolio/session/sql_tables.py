@@ -28,13 +28,13 @@ T = TypeVar("T")
 _KEPT_TABLES = 4
 _LOOKS = 4
 _OF_CONTENT = ("content", "storage_savings")
-"""What names inline content, or computes with it."""
+"""SQL that names inline content, or computes with it."""
 
 
 def tables(session: Session, /, *, content: bool = False) -> LakeTables:
     """Return the tables at this session's version, as SQL reads them.
 
-    The same objects as last time if the lake has not moved, so that what was bound to them can be used again.
+    The same objects as last time if the lake has not moved, so that connections bound to them can be used again.
 
     Args:
         content: Whether the inline content of all items is wanted too.
@@ -61,7 +61,7 @@ def query(session: Session, /, sql: str, params: object = None) -> duckdb.DuckDB
 
 
 def _of_files(session: Session, ask: Callable[[], T]) -> T:
-    """Return what is asked of the tables; files that were replaced and deleted meanwhile are chosen anew."""
+    """Return the answer of a question to the tables; replaced and deleted files are chosen anew."""
     for _ in range(_LOOKS):
         try:
             return ask()
@@ -95,7 +95,7 @@ def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
 
 
 def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:
-    """Return which entry an item that SQL names is, and what loads its rows; that it was read is noted each time.
+    """Return the entry of an item that SQL names, and a function that loads its rows; each call records the read.
 
     Raises:
         NotFoundError: There is no such item.
@@ -129,7 +129,7 @@ def connect(session: Session, /) -> duckdb.DuckDBPyConnection:
 
 
 def audit(session: Session, /, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
-    """Return what the audits of ``sql/`` object to in rows at hand, as (audit, object, message)."""
+    """Return the problems that the audits of ``sql/`` find in given rows, as (audit, object, message)."""
     return _views().audit({**tables, **{name: derive(name, tables[JOURNAL]) for name in DERIVED}})
 
 
