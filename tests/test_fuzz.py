@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from fuzzing import Healthy, changed_tree, exercise
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA
+import lakefolio as lf
+from lakefolio.errors import IntegrityError
+from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SCHEMAS
+from lakefolio.views.engine import connect, default_views
 
 FAST, THOROUGH = 2, 12
 WHAT = ["marker", "log entry", "checkpoint", "row", "ticket", "model entry", "model file", "pointer", "view"]
@@ -52,7 +56,8 @@ def odd_row(draw: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             value = [{one.name: draw(text) for one in INPUT_TYPE}]
         elif field.name == "facts":
             texts = [one for one in fuzzing.ODD if isinstance(one, str)]
-            value = [{"key": draw(st.sampled_from(texts)), "value": draw(st.sampled_from([*texts, None]))}]
+            key = draw(st.sampled_from([*texts, *RUN_KEYS]))
+            value = [{"key": key, "value": draw(st.sampled_from([*texts, *RUN_VALUES, None]))}]
         elif field.name == "tags":
             value = draw(st.sampled_from([[], ["\0"], [""], ["a", "a"], [None]]))
         else:
@@ -63,6 +68,8 @@ def odd_row(draw: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row, *rows[1:]]
 
 
+RUN_KEYS = ["status", "started_at", "ended_at", "tags", "params.p", "metrics.m", "organisation", "parent", "memo"]
+RUN_VALUES = ['"infinity"', '"294246-01-01"', '"0001-01-01 (BC)"', '{"$type":"decimal","value":"1e9"}', "[[1]]"]
 OPS = ["put", "delete", "snapshot", "drop_snapshot", "annotate", "run", "pin", "metrics", "events", "purge", "later"]
 OPS += ["inline", "blob", "reference", "table", "json", "model", "torch", "array", "sparse", "directory", "artifact"]
 
@@ -189,3 +196,29 @@ def test_whatever_a_lake_says_thoroughly(lake: Healthy, tmp_path: Path, what: st
 
 def test_what_is_healthy_is_refused_nowhere(lake: Healthy, tmp_path: Path) -> None:
     assert exercise(lake.written(tmp_path / "hostile", {}), writing=True) == (0, [])
+
+
+def test_a_row_is_of_the_version_that_its_log_entry_makes(lake: Healthy, tmp_path: Path) -> None:
+    version, rows = lake.tail_rows()
+    for wrong in (version + 1, version - 1, -1, 2**31, 2**63 - 1):
+        uri = lake.written(tmp_path / "hostile", lake.with_rows([{**rows[0], "version": wrong}, *rows[1:]]))
+        with pytest.raises(IntegrityError):
+            lf.open(uri, read_only=True).items()
+
+
+def test_a_version_that_can_not_be_fails_no_view(tmp_path: Path) -> None:
+    row = {"version": 2**63 - 1, "ordinal": 0, "committed_at": datetime.now(UTC), "commit_id": "c", "op": "put"}
+    rows = pa.Table.from_pylist([{**row, "folio": "f", "item": "a", "size_bytes": 2**63 - 1}] * 2, MANIFESTS_SCHEMA)
+    tables = {name: schema.empty_table() for name, schema in SCHEMAS.items()} | {"manifests": rows}
+    with connect(tables, locked=True) as connection:
+        for name in default_views().names():
+            connection.sql(f"from {name}").fetchall()
+
+
+@pytest.mark.parametrize("table", ["manifests", "metric_rows"])
+def test_what_is_no_description_of_a_table_is_damage(lake: Healthy, tmp_path: Path, table: str) -> None:
+    for wrong in ([{}], [], "x", {"configuration": [["a", "b"]]}, {"partitionColumns": [1]}, {"id": "\ud800"}):
+        actions = lake.entry(table, 0)
+        actions[2]["metaData"] = wrong
+        uri = lake.written(tmp_path / "hostile", lake.sealed(table, 0, actions))
+        assert [one.kind for one in lf.open(uri, read_only=True).check().problems].count("log-damaged") >= 1

@@ -20,7 +20,8 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
-from lakefolio.format.arrow_rows import check_times, rows_of, to_micros
+from lakefolio.format.arrow_rows import check_rows, rows_of, to_micros
+from lakefolio.format.plain import flag, listed, mapped, need, number, optional, strings, text, texts
 
 __all__ = ["DataFile", "LogEntry", "Total", "brief", "now_ms"]
 
@@ -128,12 +129,12 @@ class Total:
         return {"files": self.files, "rows": self.rows, "digest": f"{self.digest:064x}"}
 
 
-def total_of(value: Mapping[str, object]) -> Total:
-    """Read what :meth:`Total.to_plain` wrote; ValueError, KeyError or TypeError for anything else."""
-    digest = value["digest"]
-    if not (type(value["files"]) is type(value["rows"]) is int and isinstance(digest, str) and len(digest) == 64):
-        raise ValueError("its total is none")
-    return Total(value["files"], value["rows"], int(digest, 16))
+def total_of(value: Any) -> Total:
+    """Read what :meth:`Total.to_plain` wrote; ValueError or KeyError for anything else."""
+    value = mapped(value)
+    digest = text(value["digest"])
+    need(len(digest) == 64, "its total is none")
+    return Total(number(value["files"]), number(value["rows"]), int(digest, 16))
 
 
 def quoted_path(path: str) -> str:
@@ -161,14 +162,17 @@ def _plain(value: object) -> Any:
     return to_micros(value) if isinstance(value, datetime) else value
 
 
-def rows_from_plain(plain: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Read what :func:`rows_to_plain` wrote."""
-    values = [dict(row) for row in plain]
+def rows_from_plain(plain: Any, schema: pa.Schema) -> pa.Table:
+    """Read what :func:`rows_to_plain` wrote; ValueError, TypeError or an error of Arrow for anything else."""
+    values = [mapped(row) for row in listed(plain)]
     for name in (column.name for column in schema if pa.types.is_binary(column.type)):
         for row in values:
-            if (text := row.get(name)) is not None:
-                row[name] = base64.b64decode(text, validate=True)
-    return check_times(rows_of(schema, values))
+            if (encoded := row.get(name)) is not None:
+                row[name] = base64.b64decode(text(encoded), validate=True)
+    try:
+        return check_rows(rows_of(schema, values))
+    except OverflowError as exc:
+        raise ValueError("a number does not fit its column") from exc
 
 
 def stats_of(rows: pa.Table) -> str:
@@ -189,27 +193,67 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
     return bounds["min"], bounds["max"]
 
 
-def file_of(add: Mapping[str, Any]) -> DataFile:
-    stats = add.get("stats") or ""
-    count = json.loads(stats).get("numRecords", 0) if stats else 0
-    tags = dict(add.get("tags") or {})
-    first, _, last = (tags.get(_VERSIONS) or "").partition("-")
+# -- what an action says, of a log entry or a checkpoint: ValueError or KeyError if it is none ---------------------
+
+
+def file_of(add: Any, version: int) -> DataFile:
+    """Read an ``add`` action of a version, or of the checkpoint of one.
+
+    Rows of later versions can't be in its file, nor can rows of others in one that only this version added.
+    """
+    add = mapped(add)
+    stats = optional(text, add.get("stats")) or ""
+    count = number(mapped(json.loads(stats)).get("numRecords", 0), 0) if stats else 0
+    tags = strings(add.get("tags"))
+    versions = None
+    if said := tags.get(_VERSIONS):
+        first, _, last = said.partition("-")
+        versions = int(first), int(last)
+        need(0 <= versions[0] <= versions[1] <= version, f"a file can't have rows of versions {said[:50]}")
     return DataFile(
-        unquote(add["path"]),
-        add["size"],
+        unquote(text(add["path"])),
+        number(add["size"], 0),
         count,
         stats,
-        add.get("modificationTime") or 0,
-        tags.get(SEAL) or "",
-        (int(first), int(last)) if last else None,
+        optional(number, add.get("modificationTime")) or 0,
+        tags.get(SEAL, ""),
+        versions,
     )
 
 
-def check_protocol(protocol: Mapping[str, Any], table: str) -> None:
-    if protocol.get("minReaderVersion", 1) > 1 or protocol.get("minWriterVersion", 2) > 2:
+def is_data_change(add: Any) -> bool:
+    """Say whether an ``add`` action brings rows, instead of those of other files."""
+    return flag(mapped(add).get("dataChange", True))
+
+
+def removed_by(remove: Any) -> tuple[str, int, int]:
+    """Return the path, size and time (in milliseconds since 1970) of a ``remove`` action."""
+    remove = mapped(remove)
+    size, when = (optional(number, remove.get(name)) or 0 for name in ("size", "deletionTimestamp"))
+    return unquote(text(remove["path"])), size, when
+
+
+def metadata_of(metadata: Any) -> dict[str, Any]:
+    """Return what a ``metaData`` action says of a table, as much as is written into checkpoints."""
+    metadata = mapped(metadata)
+    found: dict[str, Any] = {
+        name: optional(text, metadata.get(name)) for name in ("id", "name", "description", "schemaString")
+    }
+    return found | {
+        "format": {"provider": "parquet", "options": {}},
+        "partitionColumns": list(optional(texts, metadata.get("partitionColumns")) or ()),
+        "configuration": strings(metadata.get("configuration")),
+        "createdTime": optional(number, metadata.get("createdTime")),
+    }
+
+
+def check_protocol(protocol: Any, table: str) -> None:
+    """Raise FormatError for a protocol that is not known here."""
+    protocol = mapped(protocol)
+    reader, writer = number(protocol.get("minReaderVersion", 1)), number(protocol.get("minWriterVersion", 2))
+    if reader > 1 or writer > 2:
         raise FormatError(
-            f"table {table!r} asks for Delta reader {protocol.get('minReaderVersion')} and writer "
-            f"{protocol.get('minWriterVersion')}, this library knows 1 and 2",
+            f"table {table!r} asks for Delta reader {reader} and writer {writer}, this library knows 1 and 2",
             kind="table-protocol",
             hint="another tool upgraded the table; use a newer lakefolio",
             table=table,

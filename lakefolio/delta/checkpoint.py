@@ -13,18 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from lakefolio.delta.actions import SEAL, DataFile, quoted_path
+from lakefolio.format.plain import mapped, number, strings
 
 __all__ = ["to_checkpoint", "to_pointer"]
 
 _NOTE = "lakefolio.models"
-
-
-def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the maps of a checkpoint row (lists of pairs) into dicts."""
-    plain = dict(metadata)
-    plain["configuration"] = dict(metadata.get("configuration") or [])
-    plain["format"] = {"provider": "parquet", "options": {}}
-    return plain
 
 
 _STRINGS = pa.map_(pa.string(), pa.string())
@@ -125,17 +118,16 @@ def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int
 def note_of(body: bytes | None) -> str:
     """Return what a ``_last_checkpoint`` notes beside the checkpoint, empty for nothing."""
     try:
-        return str((json.loads(body or b"null")["tags"] or {}).get(_NOTE) or "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return strings(mapped(json.loads(body or b"null")).get("tags")).get(_NOTE, "")
+    except (ValueError, RecursionError):
         return ""
 
 
 def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
     """Return the version of the checkpoint and its seal ("" if not noted); None if there is none to be used."""
     try:
-        value = json.loads(body or b"null")
-        version, tags = value["version"], value.get("tags") or {}
-        usable = type(version) is int and version >= 0 and not value.get("parts")
-        return (version, str(tags.get(SEAL) or "")) if usable else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        value = mapped(json.loads(body or b"null"))
+        version, seal = number(value["version"], 0), strings(value.get("tags")).get(SEAL, "")
+        return None if value.get("parts") else (version, seal)
+    except (ValueError, KeyError, RecursionError):
         return None  # a damaged pointer costs time, nothing else: the log is read from its start

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -20,8 +19,10 @@ from lakefolio.delta.actions import (
     Total,
     check_protocol,
     file_of,
+    metadata_of,
+    removed_by,
 )
-from lakefolio.delta.checkpoint import note_of, parse_pointer, plain_metadata
+from lakefolio.delta.checkpoint import note_of, parse_pointer
 from lakefolio.delta.objects import TableObjects
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
@@ -504,14 +505,13 @@ class DeltaLog:
                 if action.get("protocol"):
                     check_protocol(action["protocol"], self.name)
                 elif action.get("metaData"):
-                    self._table_metadata = plain_metadata(action["metaData"])
+                    self._table_metadata = metadata_of(action["metaData"])
                 elif action.get("add"):
-                    file = file_of(action["add"])
+                    file = file_of(action["add"], version)
                     self._files[file.path] = file
                 elif action.get("remove"):
-                    gone = action["remove"]
-                    file = DataFile(unquote(gone["path"]), gone.get("size") or 0, 0, "", 0)
-                    self._tombstones[file.path] = (file, gone.get("deletionTimestamp") or 0)
+                    path, size, when = removed_by(action["remove"])
+                    self._tombstones[path] = (DataFile(path, size, 0, "", 0), when)
             self._forget_tombstones()
             self._total = Total().with_changes(self._files.values(), ())
         except (pa.ArrowException, FormatError, KeyError, ValueError, TypeError, AttributeError, OSError):

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -20,6 +19,9 @@ from lakefolio.delta.actions import (
     brief,
     check_protocol,
     file_of,
+    is_data_change,
+    metadata_of,
+    removed_by,
     rows_from_plain,
     total_of,
     versions_of,
@@ -27,6 +29,7 @@ from lakefolio.delta.actions import (
 from lakefolio.delta.parquet_rows import from_parquet
 from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix
+from lakefolio.format.plain import mapped, texts
 
 if TYPE_CHECKING:
     from lakefolio.delta.seal import Seals
@@ -42,7 +45,7 @@ def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
         seals.is_sealed(version, body)
         if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
             return "is truncated or damaged"
-    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         return f"is truncated or damaged: {brief(exc)}"
     return None
 
@@ -123,27 +126,34 @@ class TableObjects:
             if not self.seals.is_sealed(version, bytes(body)):
                 self._confirm(key, body)
             for line in bytes(body).splitlines():
-                action = json.loads(line)
+                action = mapped(json.loads(line))
                 if "add" in action:
-                    file = file_of(action["add"])
-                    (added if action["add"].get("dataChange", True) else compacted).append(file)
+                    file = file_of(action["add"], version)
+                    if not is_data_change(action["add"]):
+                        compacted.append(file)
+                    elif file.versions in (None, (version, version)):
+                        added.append(file)
+                    else:
+                        raise ValueError("it adds rows of other versions")
                 elif "remove" in action:
-                    gone = action["remove"]
-                    removed[unquote(gone["path"])] = int(gone.get("deletionTimestamp") or 0)
+                    path, _, removed[path] = removed_by(action["remove"])
                 elif "protocol" in action:
                     check_protocol(action["protocol"], self.name)
                 elif "metaData" in action:
-                    metadata = action["metaData"]
+                    metadata = metadata_of(action["metaData"])
                 elif "commitInfo" in action:
-                    info = action["commitInfo"].get("lakefolio") or {}
+                    info = mapped(mapped(action["commitInfo"]).get("lakefolio") or {})
+            apart, commits, refused = (texts(info.get(name, [])) for name in ("apart", "commits", "refused"))
             if added and info.get("rows") is not None and len(added) == 1:
                 rows = rows_from_plain(info["rows"], self.spec.schema)
                 if rows.num_rows != added[0].row_count:
                     raise ValueError(f"it has {rows.num_rows} rows of {added[0].row_count}")
-                lacks = tuple(name for name in self.spec.apart if name in info.get("apart", ()))
+                if versions_of(rows) not in (None, (version, version)):
+                    raise ValueError("its rows are of other versions")
+                lacks = tuple(name for name in self.spec.apart if name in apart)
                 added = [replace(added[0], rows=rows, lacks=lacks)]
             total = total_of(info["total"]) if "total" in info else None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, pa.ArrowException) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as exc:
             raise IntegrityError(
                 f"log entry {key!r} is truncated or damaged: {brief(exc)}",
                 kind="log-damaged",
@@ -151,7 +161,6 @@ class TableObjects:
                 key=key,
                 version=version,
             ) from exc
-        commits, refused = tuple(info.get("commits", ())), tuple(info.get("refused", ()))
         return LogEntry(version, commits, tuple(added), tuple(compacted), removed, refused, total, metadata)
 
     def _confirm(self, key: str, body: bytes | memoryview) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lakefolio.format.arrow_rows import check_times
+from lakefolio.format.arrow_rows import check_rows
 
 __all__ = ["fitted", "from_parquet", "same_rows", "to_parquet"]
 
@@ -62,10 +62,7 @@ def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
-    for column, wanted in zip(columns, schema, strict=True):
-        if not wanted.nullable and column.null_count:
-            raise ValueError(f"column {wanted.name!r} lacks values")
-    return check_times(pa.Table.from_arrays(columns, schema=schema))
+    return check_rows(pa.Table.from_arrays(columns, schema=schema))
 
 
 def same_rows(some: pa.Table, others: pa.Table) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lakefolio.format.layout import log_name
+from lakefolio.format.plain import mapped
 
 __all__ = ["Seals"]
 
@@ -74,7 +75,8 @@ class Seals:
             if found.encode() != written:
                 raise ValueError(f"it has the seal {found[:16]}…, expected {written[:16].decode('latin1')}…")
             return True
-        infos = [line["commitInfo"] for line in map(json.loads, body.splitlines()) if "commitInfo" in line]
+        actions = [mapped(json.loads(line)) for line in body.splitlines()]
+        infos = [mapped(action["commitInfo"]) for action in actions if "commitInfo" in action]
         if not infos:
             raise ValueError("it is no log entry")
         if any("lakefolio" in info or info.get("engineInfo") == "lakefolio" for info in infos):

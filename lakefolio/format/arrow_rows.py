@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["RowLog", "check_times", "from_micros", "rows_of", "to_micros"]
+__all__ = ["VERSIONS_END", "RowLog", "check_rows", "from_micros", "rows_of", "to_micros"]
 
+VERSIONS_END = 2**31
 _FANOUT = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -33,11 +34,22 @@ def to_micros(when: datetime) -> int:
     return (when - _EPOCH) // _MICROSECOND
 
 
-def check_times(rows: pa.Table) -> pa.Table:
-    """Return rows all of whose times Python can tell; ValueError if one lies outside of the years 1 to 9999."""
+def check_rows(rows: pa.Table) -> pa.Table:
+    """Return rows that can be of a lake.
+
+    Raises:
+        ValueError: A required value is missing, a version can't be, or a time lies outside of the years 1 to 9999,
+            which is all that Python can tell.
+    """
     import pyarrow.compute as pc
 
     for field, column in zip(rows.schema, rows.columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise ValueError(f"column {field.name!r} lacks values")
+        if field.name == "version":
+            bounds = pc.min_max(column).as_py()
+            if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < VERSIONS_END:
+                raise ValueError("a row is of a version that can't be")
         if pa.types.is_timestamp(field.type):  # of microseconds, as all in a lake are
             bounds = pc.min_max(column.cast(pa.int64())).as_py()
             if bounds["min"] is not None and not _FIRST_MICROS <= bounds["min"] <= bounds["max"] <= _LAST_MICROS:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lakefolio.format.arrow_rows import from_micros, to_micros
+from lakefolio.format.plain import flag, listed, mapped, number, optional
 from lakefolio.journal.pending_commit import Committed
 from lakefolio.journal.tickets import Ticket, parse_ticket, ticket_bytes
 
@@ -57,12 +58,13 @@ def answer_bytes(answer: Answer) -> bytes:
 def read_answer(body: bytes, count: int) -> Answer | None:
     """Read what :func:`answer_bytes` wrote of so many commits; None if it is something else."""
     try:
-        value = json.loads(body)
-        outcomes = tuple(
-            None if one is None else Committed(int(one[0]), from_micros(int(one[1]))) for one in value["outcomes"]
-        )
-        if len(outcomes) == count and all(one is None or one.version >= 0 for one in outcomes):
-            return Answer(outcomes, value["contended"] is True, value["beaten"] is True)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-        pass
-    return None
+        value = mapped(json.loads(body))
+        outcomes = tuple(optional(_outcome, one) for one in listed(value["outcomes"]))
+        return Answer(outcomes, flag(value["contended"]), flag(value["beaten"])) if len(outcomes) == count else None
+    except (ValueError, KeyError, OverflowError, RecursionError):
+        return None
+
+
+def _outcome(value: object) -> Committed:
+    version, micros = listed(value)
+    return Committed(number(version, 0), from_micros(number(micros)))

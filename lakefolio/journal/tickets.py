@@ -21,6 +21,7 @@ from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import PENDING, check_digest, pending_key
 from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot
+from lakefolio.format.plain import flag, listed, mapped, need, number, optional, text, texts
 from lakefolio.format.schema import INLINE_LIMIT_BYTES, INPUT_TYPE, STORAGES
 from lakefolio.model.changes import (
     KEEP,
@@ -155,12 +156,12 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
         IntegrityError: kind ``ticket-damaged``, if anything in it is not what a writer writes.
     """
     try:
-        digest, _, text = body.partition(b"\n")
-        _need(hashlib.sha256(text).hexdigest().encode() == digest, "its digest is another")
-        value = json.loads(text)
-        _need(value["format"] == _FORMAT, "it is of another format")
-        ticket = Ticket(_number(value["base"]), tuple(_commit(commit) for commit in value["commits"]))
-        _need(ticket.base >= 0 and ticket.ticket_id == ticket_id, "it names another commit")
+        digest, _, said = body.partition(b"\n")
+        need(hashlib.sha256(said).hexdigest().encode() == digest, "its digest is another")
+        value = json.loads(said)
+        need(value["format"] == _FORMAT, "it is of another format")
+        ticket = Ticket(number(value["base"]), tuple(_commit(commit) for commit in value["commits"]))
+        need(ticket.base >= 0 and ticket.ticket_id == ticket_id, "it names another commit")
         return ticket
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, LakefolioError) as exc:
         raise IntegrityError(
@@ -169,11 +170,6 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
             hint="its writer does without it; nothing is lost",
             key=f"{PENDING}/{ticket_id}",
         ) from exc
-
-
-def _need(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
 
 
 # -- to plain values -------------------------------------------------------------------------------------------
@@ -209,88 +205,66 @@ def _plain_value(value: object) -> Any:
 # -- from plain values: one reader for each type that a field of a change has ----------------------------------
 
 
-def _text(value: Any) -> str:
-    _need(type(value) is str, "a text is expected")
-    value.encode()  # a lone surrogate can't be stored
-    return str(value)
-
-
-def _number(value: Any) -> int:
-    _need(type(value) is int and -(2**63) <= value < 2**63, "a number is expected")
-    return int(value)
-
-
-def _flag(value: object) -> bool:
-    _need(type(value) is bool, "true or false is expected")
-    return bool(value)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    _need(type(value) is list, "a list is expected")
-    return tuple(_text(one) for one in value)
-
-
 def _json_object(value: Any) -> dict[str, Any]:
-    _need(type(value) is dict, "an object is expected")
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    return dict(value)
+    found = mapped(value)
+    json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    return found
 
 
 def _edges(value: Any) -> tuple[dict[str, Any], ...]:
-    _need(type(value) is list, "a list is expected")
-    for edge in value:
-        _need(type(edge) is dict and edge.keys() == _INPUT_FIELDS, "an input is expected")
-        for text in edge.values():
-            _or_none(_text)(text)
+    for edge in listed(value):
+        need(type(edge) is dict and edge.keys() == _INPUT_FIELDS, "an input is expected")
+        for one in edge.values():
+            optional(text, one)
     return tuple(value)
 
 
 def _json_texts(value: object) -> dict[str, str | None]:
     found = _json_object(value)
-    for key, text in found.items():
-        _need(key != "", "a key is empty")
-        if text is not None:
-            json.loads(_text(text))
+    for key, one in found.items():
+        need(key != "", "a key is empty")
+        if one is not None:
+            json.loads(text(one))
     return found
 
 
 def _json_texts_only(value: Any) -> dict[str, str]:
-    found = {key: text for key, text in _json_texts(value).items() if text is not None}
-    _need(len(found) == len(value), "a value is missing")
+    found = {key: one for key, one in _json_texts(value).items() if one is not None}
+    need(len(found) == len(value), "a value is missing")
     return found
 
 
-def _moment(value: object) -> datetime:
-    when = datetime.fromisoformat(_text(value))
-    _need(when.tzinfo is not None, "a time with a zone is expected")
+def _moment(value: Any) -> datetime:
+    when = datetime.fromisoformat(text(value))
+    need(when.tzinfo is not None, "a time with a zone is expected")
     return when
 
 
-def _or_none(reader: Callable[[object], object]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else reader(value)
+def _or_none(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return partial(optional, reader)
 
 
 def _or_kept(reader: Callable[[object], object]) -> Callable[[Any], Any]:
     return lambda value: KEEP if value == _KEPT else reader(value)
 
 
-def _subject(value: object) -> str:
-    _need(value in ("lake", "folio"), "metadata of neither the lake nor a folio")
+def _subject(value: Any) -> str:
+    need(value in ("lake", "folio"), "metadata of neither the lake nor a folio")
     return str(value)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "str": _text,
-    "int": _number,
-    "bool": _flag,
-    "str | None": _or_none(_text),
-    "int | None": _or_none(_number),
-    "bytes | None": _or_none(lambda value: base64.b64decode(_text(value), validate=True)),
+    "str": text,
+    "int": number,
+    "bool": flag,
+    "str | None": _or_none(text),
+    "int | None": _or_none(number),
+    "bytes | None": _or_none(lambda value: base64.b64decode(text(value), validate=True)),
     "datetime": _moment,
-    "tuple[str, ...]": _texts,
-    "tuple[str, ...] | None": _or_none(_texts),
-    "tuple[str, ...] | Keep": _or_kept(_texts),
-    "str | Keep | None": _or_kept(_or_none(_text)),
+    "tuple[str, ...]": texts,
+    "tuple[str, ...] | None": _or_none(texts),
+    "tuple[str, ...] | Keep": _or_kept(texts),
+    "str | Keep | None": _or_kept(_or_none(text)),
     "Mapping[str, Any]": _json_object,
     "tuple[Mapping[str, Any], ...]": _edges,
     "Mapping[str, str]": _json_texts_only,
@@ -304,28 +278,27 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _read(cls: type[Any], value: Any) -> Any:
-    _need(type(value) is dict, "an object is expected")
     readers = {field.name: _READERS[str(field.type)] for field in fields(cls)}
-    return cls(**{name: readers[name](one) for name, one in value.items()})
+    return cls(**{name: readers[name](one) for name, one in mapped(value).items()})
 
 
 def _content(stored: Any) -> Any:
     """Check what a ``put`` row will say of its content."""
-    _need(stored.storage in STORAGES, "its storage is not known")
+    need(stored.storage in STORAGES, "its storage is not known")
     for digest in (stored.digest, stored.blob_digest):
         if digest is not None:
             check_digest(digest)
     for count in (stored.size_bytes, stored.stored_bytes, stored.row_count):
-        _need(count is None or count >= 0, "a size is negative")
-    _need(stored.generation is None or 0 <= stored.generation < 2**31, "its generation is not one")
+        need(count is None or count >= 0, "a size is negative")
+    need(stored.generation is None or 0 <= stored.generation < 2**31, "its generation is not one")
     if stored.storage == "inline" and isinstance(stored, Entry) and stored.content is None:
         return stored  # what is copied is in the lake: who commits the copy reads it there
     if stored.storage == "inline":
         content = stored.content or b""
-        _need(len(content) <= INLINE_LIMIT_BYTES, "its inline content is too long")
-        _need(sha256_of_bytes(content) == (stored.blob_digest or stored.digest), "its inline content is another")
+        need(len(content) <= INLINE_LIMIT_BYTES, "its inline content is too long")
+        need(sha256_of_bytes(content) == (stored.blob_digest or stored.digest), "its inline content is another")
     else:
-        _need(stored.content is None, "content lies inline and elsewhere")
+        need(stored.content is None, "content lies inline and elsewhere")
     return stored
 
 
@@ -344,33 +317,32 @@ def _change(value: Any) -> Change:
     if isinstance(change, Annotate):
         if change.subject_kind == "folio":
             check_folio(change.subject_id)
-        _need(change.subject_kind == "folio" or change.subject_id == "", "the lake has no name")
+        need(change.subject_kind == "folio" or change.subject_id == "", "the lake has no name")
     for item in (change.items or ()) if isinstance(change, Restore) else ():
         check_item(item)
     if isinstance(change, Put):
-        _need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
+        need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
     if isinstance(change, Put | CopyItem):
-        _need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
+        need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
     if isinstance(change, SetRun):
-        _need(len(change.input_names) == len(change.input_refs), "inputs lack names")
+        need(len(change.input_names) == len(change.input_refs), "inputs lack names")
     if isinstance(change, LogBatch):
-        _need(change.reason in ("metrics", "events", "heartbeat"), "its batch is of no known kind")
-        _need(change.batch_id is None or _ID.fullmatch(change.batch_id) is not None, "its batch id is not one")
-        _need(change.row_count >= 0, "its count is negative")
+        need(change.reason in ("metrics", "events", "heartbeat"), "its batch is of no known kind")
+        need(change.batch_id is None or _ID.fullmatch(change.batch_id) is not None, "its batch id is not one")
+        need(change.row_count >= 0, "its count is negative")
     if isinstance(change, LogBlob):
-        _need(_ID.fullmatch(change.event_id) is not None, "its event id is not one")
-        _need(change.stored.storage == "blob" and change.stored.blob_digest is not None, "it has no blob")
+        need(_ID.fullmatch(change.event_id) is not None, "its event id is not one")
+        need(change.stored.storage == "blob" and change.stored.blob_digest is not None, "it has no blob")
     return change  # type: ignore[no-any-return]
 
 
 def _commit(value: Any) -> Commit:
-    _need(type(value["changes"]) is list, "a list of changes is expected")
     commit = Commit(
-        commit_id=_text(value["commit_id"]),
-        changes=tuple(_change(change) for change in value["changes"]),
-        author=_or_none(_text)(value["author"]),
-        message=_or_none(_text)(value["message"]),
-        run_id=_or_none(_text)(value["run_id"]),
+        commit_id=text(value["commit_id"]),
+        changes=tuple(_change(change) for change in listed(value["changes"])),
+        author=_or_none(text)(value["author"]),
+        message=_or_none(text)(value["message"]),
+        run_id=_or_none(text)(value["run_id"]),
     )
-    _need(_ID.fullmatch(commit.commit_id) is not None, "its commit id is not one")
+    need(_ID.fullmatch(commit.commit_id) is not None, "its commit id is not one")
     return commit

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
+
+from lakefolio.format.arrow_rows import from_micros
+from lakefolio.format.plain import mapped, number
 
 __all__ = ["HINT_DATES", "ahead_of", "dated_ahead"]
 
@@ -21,7 +24,8 @@ def ahead_of(committed_at: datetime, modified_at: datetime) -> str | None:
 def dated_ahead(entry: bytes | None, modified_at: datetime) -> str | None:
     """Return the same of a log entry, given as its bytes; None also for what is none."""
     try:
-        millis = json.loads((entry or b"").split(b"\n", 1)[0])["commitInfo"]["timestamp"]
-        return ahead_of(datetime.fromtimestamp(millis / 1000, UTC), modified_at)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        action = mapped(json.loads((entry or b"").split(b"\n", 1)[0]))
+        millis = number(mapped(action["commitInfo"])["timestamp"])
+        return ahead_of(from_micros(1000 * millis), modified_at)
+    except (ValueError, KeyError, OverflowError, RecursionError):
         return None

@@ -21,7 +21,7 @@ import pyarrow as pa
 from lakefolio.content.byte_files import RangeFile
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError
-from lakefolio.format.arrow_rows import check_times
+from lakefolio.format.arrow_rows import check_rows
 from lakefolio.format.layout import table_prefix
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.merge import Key, key_at
@@ -255,7 +255,7 @@ def read_group(
             rows = opened.read_row_group(number, columns=columns, use_threads=False)
             schema = model.schema if names is None else pa.schema([model.schema.field(name) for name in names])
             # Parquet gives the columns as the schema has them, or they are fitted: that takes as long as reading them
-            return check_times(rows if rows.schema.equals(schema) else fitted(rows, schema)).combine_chunks()
+            return check_rows(rows if rows.schema.equals(schema) else fitted(rows, schema)).combine_chunks()
     except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
         raise damaged(model, file, f"has a row group {number} that can't be read") from exc
 

@@ -5,7 +5,7 @@ select
     cast(version as bigint) as version,
     cast(ordinal as integer) as ordinal,
     -- one number that sorts like (version, ordinal)
-    cast(version as bigint) * 4294967296 + cast(ordinal as bigint) as position,
+    try(cast(version as bigint) * 4294967296 + cast(ordinal as bigint)) as position,
     cast(committed_at as timestamp with time zone) as committed_at,
     cast(commit_id as varchar) as commit_id,
     cast(op as varchar) as op,

@@ -6,7 +6,7 @@ with batches as (
     select
         entry_id as batch_id,
         cast(min(version) as bigint) as version,
-        min(cast(version as bigint) * 4294967296 + cast(ordinal as bigint)) as position
+        min(try(cast(version as bigint) * 4294967296 + cast(ordinal as bigint))) as position
     from manifests
     where op = 'metrics' and entry_id is not null
     group by entry_id

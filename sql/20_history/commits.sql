@@ -13,6 +13,6 @@ select
     count(*) filter (where op = 'delete') as delete_count,
     count(*) filter (where op = 'snapshot') as snapshot_count,
     coalesce(list_sort(list(distinct folio) filter (where folio is not null)), cast([] as varchar[])) as folios,
-    cast(coalesce(sum(size_bytes) filter (where op = 'put'), 0) as bigint) as size_bytes
+    try_cast(coalesce(sum(size_bytes) filter (where op = 'put'), 0) as bigint) as size_bytes
 from stg_manifests
 group by commit_id

@@ -91,12 +91,12 @@ parts as (
 
 select
     folio,
-    cast(sum(entry_count) as bigint) as entry_count,
-    cast(sum(logical_bytes) as bigint) as logical_bytes,
-    cast(sum(stored_bytes) as bigint) as stored_bytes,
-    cast(sum(logical_bytes) - sum(stored_bytes) as bigint) as saved_bytes,
+    try_cast(sum(entry_count) as bigint) as entry_count,
+    try_cast(sum(logical_bytes) as bigint) as logical_bytes,
+    try_cast(sum(stored_bytes) as bigint) as stored_bytes,
+    try_cast(sum(logical_bytes) - sum(stored_bytes) as bigint) as saved_bytes,
     cast(sum(logical_bytes) - sum(stored_bytes) as double) / nullif(sum(logical_bytes), 0) as saved_ratio,
-    cast(sum(shared_bytes) as bigint) as shared_bytes,
-    cast(sum(exclusive_bytes) as bigint) as exclusive_bytes
+    try_cast(sum(shared_bytes) as bigint) as shared_bytes,
+    try_cast(sum(exclusive_bytes) as bigint) as exclusive_bytes
 from parts
 group by folio
