@@ -53,10 +53,9 @@ def sql(app: App, query: str | None, views: bool, form: str | None, vertical: bo
         _views(app, output)
         return
     assert query is not None
-    from lakefolio.views.engine import fetched
 
     try:
-        rows = fetched(app.open().sql(sys.stdin.read() if query == "-" else query))
+        rows = app.open().sql(sys.stdin.read() if query == "-" else query).to_arrow_table()
     except InvalidInputError as exc:
         if exc.hint and "connect()" in exc.hint:
             exc.hint = "a query only reads; other commands change the lake"

@@ -76,7 +76,7 @@ def query(
     from lakefolio.query.dataset import PREFIX
     from lakefolio.query.near_misses import tell_near_misses
     from lakefolio.query.result import QueryResult
-    from lakefolio.views.sql_guard import check_expression
+    from lakefolio.views.sql_guard import about_where, check_expression
 
     fields.setdefault("archived", False)
     if fields["archived"] is None:
@@ -102,7 +102,9 @@ def query(
     try:
         rows = reader.query(asked.sql, asked.params).to_arrow_table()
     except InvalidInputError as exc:
-        raise _about_where(exc, where) if where is not None and exc.kind == "sql" else exc from exc
+        if where is None or exc.kind != "sql":
+            raise
+        raise about_where(exc, where, "the columns of items, name, type, created_at and metadata") from exc
     if not rows.num_rows and asked.asked:
 
         def count(key: str, value: object) -> int:
@@ -247,13 +249,3 @@ def datasets(lake: Lake, /) -> Datasets:
     from lakefolio.query.dataset import listed
 
     return listed(lake._session.still())
-
-
-def _about_where(exc: InvalidInputError, where: str) -> InvalidInputError:
-    from lakefolio.views.sql_guard import shown
-
-    reason = exc.message.partition("can't be run: ")[2] or exc.message
-    if "explicit cast" in reason:
-        exc.hint = "values of metadata are JSON: write (metadata ->> 'key')::double"
-    hint = exc.hint or "it sees the columns of the view items, name, type, created_at and metadata"
-    return InvalidInputError(f"where {shown(where)} can't be run: {reason}", kind="sql", hint=hint, sql=where)

@@ -109,7 +109,8 @@ def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRela
         params: Values for its ``?``, ``$1`` or ``$name``.
 
     Raises:
-        InvalidInputError: If it is no valid query, or one that would change or reach out for something.
+        InvalidInputError: If it is no valid query, or one that would change or reach out for something. What the
+            rows can't be computed for (a cast of a text that is no number) raises it when they are fetched.
     """
     return settled(lake._session).query(query, params)
 

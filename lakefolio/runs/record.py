@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import LakefolioError, NotFoundError, nearest
 from lakefolio.format import json_decode
 from lakefolio.render.text import counted
+from lakefolio.runs.read_only import read_only
 from lakefolio.runs.run_names import called, known_names, run_id_of
 from lakefolio.terminal import visible
 
@@ -62,6 +64,7 @@ _KNOWN = [
 ]
 
 
+_CONTAINERS = ("tags", "params", "metrics", "inputs", "outputs", "children", "packages", "storage_modes", "metadata")
 _READ = ("op", "entry_id", "details", "folio", "item", "version", "digest", "size_bytes", "kind")
 
 
@@ -99,6 +102,8 @@ class RunOutput:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifest:
     """What is recorded of a run at one version of the lake. Light: references to data, never data.
+
+    Its dicts and lists refuse to be changed, as nobody would record that.
 
     Attributes:
         run_id: The run.
@@ -146,6 +151,11 @@ class RunManifest:
     metadata: dict[str, Any] = field(default_factory=dict)
     version: int = 0
 
+    def __post_init__(self) -> None:
+        for name in _CONTAINERS:
+            what, hint = f"{name} of run {self.run_id!r}", f"lake.resume_run({self.run_id!r}) gives the run to change"
+            object.__setattr__(self, name, read_only(getattr(self, name), what, hint))
+
     @property
     def run_type(self) -> str | None:
         """``type`` under the name that MLtrack users know."""
@@ -173,7 +183,7 @@ class RunManifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values; times as ISO 8601 texts."""
-        found = asdict(self)
+        found: dict[str, Any] = deepcopy(asdict(self))
         for key in ("started_at", "ended_at"):
             found[key] = None if found[key] is None else found[key].isoformat()
         return {**found, "duration_s": self.duration_s}

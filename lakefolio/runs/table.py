@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.views.sql_guard import check_expression
+from lakefolio.views.sql_guard import about_where, check_expression
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -68,7 +68,12 @@ def run_rows(
     holds = "true" if condition is None else f"({check_expression(condition)})"
     most = "" if limit is None else f" limit {int(limit)}"
     query = f"select {chosen} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
-    return wanted, still.query(query).fetchall()
+    try:
+        return wanted, still.query(query).fetchall()
+    except InvalidInputError as exc:
+        if where is None or exc.kind != "sql":
+            raise
+        raise about_where(exc, where, "the columns of runs") from exc
 
 
 def measures(session: Session) -> dict[str, dict[str, dict[str, float | None]]]:

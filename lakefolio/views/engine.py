@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 import threading
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.errors import ConflictError, InvalidInputError, nearest
+from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
 from lakefolio.views.binding import (
@@ -32,13 +32,13 @@ from lakefolio.views.item_tables import ItemRows
 from lakefolio.views.relations import FileScan, Rows, bind_shallow
 from lakefolio.views.run_columns import run_columns
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
+from lakefolio.views.sql_result import as_relation, translated
 from lakefolio.views.view_files import AUDITS, View, comment_view, load_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
-    import pyarrow as pa
 
 __all__ = [
     "View",
@@ -46,7 +46,6 @@ __all__ = [
     "default_views",
     "described",
     "described_view",
-    "fetched",
 ]
 
 _KEPT_BINDINGS = 4
@@ -69,28 +68,6 @@ def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, 
         "grain": view.grain,
         "columns": [{"name": name, "type": kind} for name, kind in columns],
     }
-
-
-def fetched(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """Return the rows of a relation.
-
-    Raises:
-        InvalidInputError: kind ``sql``: a row has a value that the statement can't compute with.
-        ConflictError: kind ``files-replaced``: a file that the rows lie in was removed since the statement was given,
-            and was not held (see ``process.held_files``).
-    """
-    import duckdb
-
-    try:
-        return relation.to_arrow_table()
-    except (duckdb.IOException, duckdb.PermissionException) as exc:
-        raise ConflictError(
-            f"the rows can't be read: a merge or gc removed a file of theirs: {first_line(exc)}",
-            kind="files-replaced",
-            hint="ask again, which reads the files that took its place",
-        ) from exc
-    except duckdb.Error as exc:
-        raise InvalidInputError(f"the rows can't be computed: {first_line(exc)}", kind="sql") from exc
 
 
 _LIMITS = Limits(seconds=30, memory_mib=1024)
@@ -193,7 +170,8 @@ class Views:
         """Return the relation that a reading statement describes; it may outlive everything it was made with.
 
         The connection of the same tables (the same objects) is used again, so a query of an unchanged lake
-        pays for nothing but itself. Nothing can be written: neither files, nor views, nor settings.
+        pays for nothing but itself. Nothing can be written: neither files, nor views, nor settings. What DuckDB objects
+        to when the rows are fetched is an error of this library too.
 
         Args:
             tables: As for ``connect``.
@@ -205,13 +183,12 @@ class Views:
         Raises:
             InvalidInputError: Of kind ``"sql"``, if it is not one valid reading statement over the views.
         """
-        import duckdb
-
         if not is_text(sql):
             raise InvalidInputError(
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
-        try:
+        failed = partial(self._error, sql)
+        with translated(failed):
             judged = check_select(sql)
             named = frozenset() if items is None else frozenset(map(str.lower, judged.items))
             if file := next((name for name in judged.reads - named if "/" in name or "\\" in name), None):
@@ -233,23 +210,22 @@ class Views:
             relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
             if relation is not None and binding.is_given(judged.reads):
                 relation.execute()  # what the rows of others don't fit is said here
-        except duckdb.Error as exc:
-            raise self._error(exc, sql) from exc
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
-        return relation
+        return as_relation(relation, failed)
 
     def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
-        binding = self._binding(tables, NONE_LOST, {}, logs=True)
-        binding.require(audits)
-        cursor = binding.connection.cursor()
-        return [
-            (name.removeprefix("audit_"), *row)
-            for name in audits
-            for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
-        ]
+        with translated(partial(self._error, "of the audits")):
+            binding = self._binding(tables, NONE_LOST, {}, logs=True)
+            binding.require(audits)
+            cursor = binding.connection.cursor()
+            return [
+                (name.removeprefix("audit_"), *row)
+                for name in audits
+                for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
+            ]
 
     def _reads_logs(self, names: Iterable[str]) -> bool:
         """Say whether metric points or events are read; what view files of others read is not known."""
@@ -279,7 +255,7 @@ class Views:
                 del self._bindings[next(iter(self._bindings))]
         return found
 
-    def _error(self, exc: Exception, sql: str) -> InvalidInputError:
+    def _error(self, sql: str, exc: Exception) -> InvalidInputError:
         text = str(exc)
         hint = None
         unknown = re.search(r"Table with name (\S+?) does not exist", text)

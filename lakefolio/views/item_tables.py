@@ -23,6 +23,8 @@ __all__ = ["ItemContent", "ItemRows", "ItemTables"]
 ItemContent = tuple[str, Callable[[], Any]]
 """Which entry an item is now, and what loads its rows: an Arrow dataset or table."""
 
+_DECIMAL_DIGITS = 38
+
 ItemRows = Callable[[str], ItemContent]
 """Gives an item by its reference; NotFoundError if there is none, InvalidInputError if it is no table."""
 
@@ -50,7 +52,8 @@ class ItemTables:
                 read whole for this.
 
         Raises:
-            InvalidInputError: kind ``sql``: another item's name differs in case alone, or a column's holds a NUL.
+            InvalidInputError: kind ``sql``: another item's name differs in case alone, or a column is one that DuckDB
+                can't read.
         """
         found = self._bound.get(name.lower())
         if found is not None and found[0] != name:
@@ -62,14 +65,48 @@ class ItemTables:
         if found is not None and (found[1] or not shallow):
             return
         content = load()
-        if broken := next((column for column in content.schema.names if "\0" in column), None):
-            raise InvalidInputError(
-                f"SQL can't read item {name!r}: its column {broken!r} holds a NUL",
-                kind="sql",
-                hint="read it with lake.get",
-            )
+        content = _readable(name, content)
         if shallow:
             content = bounded(name, content if isinstance(content, pa.Table) else content.to_table())
         self._connection.from_arrow(content).create_view(name)
         self._bound[name.lower()] = (name, shallow)
         self._entries[name] = entry
+
+
+def _readable(name: str, content: Any) -> Any:
+    """Return rows in types that DuckDB reads: float16 as float32, and decimals and durations as long as they fit."""
+    for number, field in enumerate(content.schema):
+        reason = "is called by a name that holds a NUL" if "\0" in field.name else None
+        wanted = field.type if reason else _known(field.type)
+        if wanted != field.type:
+            content = content if isinstance(content, pa.Table) else content.to_table()
+            try:
+                column = content.column(number).cast(wanted)
+            except (pa.ArrowException, OverflowError) as exc:
+                reason = f"of the type {field.type} holds what DuckDB can't: {str(exc).splitlines()[0]}"
+            else:
+                content = content.set_column(number, field.with_type(wanted), column)
+        if reason:
+            message = f"SQL can't read item {name!r}: its column {field.name!r} {reason}"
+            raise InvalidInputError(message, kind="sql", hint="read it with lake.get", column=field.name)
+    return content
+
+
+def _known(kind: pa.DataType) -> pa.DataType:
+    """Return a type that DuckDB reads in place of one that it does not; the same otherwise."""
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_decimal256(kind):
+        return pa.decimal128(38, kind.scale) if kind.scale <= _DECIMAL_DIGITS else kind
+    if pa.types.is_duration(kind) and kind.unit in ("s", "ms"):
+        return pa.duration("us")
+    if pa.types.is_map(kind):
+        return pa.map_(_known(kind.key_type), _known(kind.item_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_known(kind.value_type)), kind.list_size)
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
+        return make(kind.value_field.with_type(_known(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([one.with_type(_known(one.type)) for one in kind])
+    return kind

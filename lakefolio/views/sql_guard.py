@@ -14,7 +14,7 @@ from lakefolio.views.sql_rules import Judgement, judge, judge_words
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["check_expression", "check_select", "first_line", "is_text", "shown"]
+__all__ = ["about_where", "check_expression", "check_select", "first_line", "is_text", "shown"]
 
 _EXPLAIN: Final = re.compile(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?")
 _NAME: Final = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
@@ -106,6 +106,21 @@ def check_expression(text: object) -> str:
     if found.refused is not None:
         raise _refused(f"where {shown(text)}", found.refused, text)
     return text
+
+
+def about_where(exc: InvalidInputError, where: str, columns: str) -> InvalidInputError:
+    """Return the error of a statement as one of the expression that a caller gave for it, who knows no more of it.
+
+    Args:
+        exc: The error of the statement.
+        where: The expression.
+        columns: What it sees, for the hint.
+    """
+    reason = exc.message.partition("can't be run: ")[2] or exc.message
+    hint = exc.hint or f"it sees {columns}"
+    if "explicit cast" in reason and "metadata" in where:
+        hint = "values of metadata are JSON: write (metadata ->> 'key')::double"
+    return InvalidInputError(f"where {shown(where)} can't be run: {reason}", kind="sql", hint=hint, sql=where)
 
 
 def _parser() -> duckdb.DuckDBPyConnection:

@@ -16,7 +16,6 @@ from lakefolio.content import local_files
 from lakefolio.errors import ConflictError, IntegrityError
 from lakefolio.process import held_files
 from lakefolio.storage.local import LocalStore
-from lakefolio.views.engine import fetched
 
 TEXT = "x" * 9000
 
@@ -217,7 +216,7 @@ def test_files_that_are_not_held_are_asked_for_again(writer: lf.Lake, monkeypatc
     replace_files(writer)
     replace_files(writer)
     with pytest.raises(ConflictError, match="a merge or gc removed") as caught:
-        fetched(relation)
+        relation.to_arrow_table()
     assert caught.value.kind == "files-replaced"
     assert "ask again" in str(caught.value.hint)
-    assert fetched(reader.sql(ASKED["entries"])).to_pylist() == [{"count_star()": 8}]
+    assert reader.sql(ASKED["entries"]).to_arrow_table().to_pylist() == [{"count_star()": 8}]

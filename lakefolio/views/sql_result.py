@@ -1,0 +1,107 @@
+"""The relation that SQL of a lake is answered with: DuckDB's own, whose errors are errors of this library.
+
+DuckDB computes rows when they are fetched, so that a cast of a text that is no number fails then, far from the call
+that was given the statement. Everything a ``DuckDBPyRelation`` has is here, under the same names; it says that it is
+one (``isinstance``), and what makes a relation of it (``filter``, ``limit``, …) makes another of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakefolio.errors import ConflictError, InvalidInputError
+from lakefolio.views.sql_guard import first_line
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["as_relation", "translated"]
+
+
+@contextmanager
+def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
+    """Turn what DuckDB objects to into an error of this library."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OverflowError) as exc:
+        raise failed(exc) from exc
+
+
+@contextmanager
+def _fetching(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
+    """Do so while rows are fetched, where a file of theirs may be gone that was not held (``process.held_files``)."""
+    import duckdb
+
+    try:
+        with translated(failed):
+            yield
+    except InvalidInputError as exc:
+        if not isinstance(exc.__cause__, duckdb.IOException | duckdb.PermissionException):
+            raise
+        raise ConflictError(
+            f"the rows can't be read: a merge or gc removed a file of theirs: {first_line(exc.__cause__)}",
+            kind="files-replaced",
+            hint="ask again, which reads the files that took its place",
+        ) from exc
+
+
+def as_relation(
+    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError]
+) -> duckdb.DuckDBPyRelation:
+    """Return a relation whose errors are those that ``failed`` makes."""
+    found: Any = _Answer(relation, failed)
+    return found  # type: ignore[no-any-return]
+
+
+class _Answer:
+    __slots__ = ("__weakref__", "_failed", "_relation")
+
+    def __init__(self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError]) -> None:
+        self._relation = relation
+        self._failed = failed
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._relation)
+
+    def __getattr__(self, name: str) -> Any:
+        with _fetching(self._failed):
+            found = getattr(self._relation, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with _fetching(self._failed):
+                made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
+            return as_relation(made, self._failed) if type(made) is type(self._relation) else made
+
+        return call
+
+    def __dir__(self) -> list[str]:
+        return dir(self._relation)
+
+    def __repr__(self) -> str:
+        with _fetching(self._failed):
+            return repr(self._relation)
+
+    def __len__(self) -> int:
+        with _fetching(self._failed):
+            return len(self._relation)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._relation
+
+    def __getitem__(self, name: str) -> Any:
+        found: Any = self._relation
+        with _fetching(self._failed):
+            return as_relation(found[name], self._failed)
+
+
+def _plain(value: Any) -> Any:
+    return value._relation if type(value) is _Answer else value

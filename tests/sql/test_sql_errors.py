@@ -1,0 +1,118 @@
+"""What SQL can't compute is said by an error of the library, however late DuckDB finds out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import InvalidInputError, ReadOnlyError
+
+BROKEN = "select cast(t as integer) as n from (values ('1'), ('x')) v(t)"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_json("a", 1, metadata={"word": "x"})
+    lake.create_run(run_id="r", status="done", params={"lr": 0.1, "deep": {"a": [1]}}, tags=["t"])
+    return lake
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda found: found.fetchall(),
+        lambda found: found.fetchone(),
+        lambda found: found.df(),
+        lambda found: found.pl(),
+        lambda found: found.to_arrow_table(),
+        lambda found: found.limit(5).fetchall(),
+        lambda found: found.filter("n > 0").order("n").fetchall(),
+        lambda found: found["n"].fetchall(),
+        lambda found: found.union(found).fetchall(),
+        lambda found: found.filter("nope > 0").fetchall(),
+        lambda found: found.show(),
+        str,
+    ],
+)
+def test_rows_that_can_not_be_computed(lake: lf.Lake, ask: Callable[[Any], object]) -> None:
+    with pytest.raises(InvalidInputError) as info:
+        ask(lake.sql(BROKEN))
+    assert info.value.kind == "sql"
+    assert "\n" not in str(info.value)
+
+
+def test_a_relation_is_all_that_one_of_duckdb_is(lake: lf.Lake) -> None:
+    found = lake.sql("select * from items")
+    assert isinstance(found, duckdb.DuckDBPyRelation)
+    assert "item" in found
+    assert "item" in found.columns
+    assert len(found) == 1
+    assert found.shape == (1, len(found.columns))
+    assert "fetchall" in dir(found)
+    assert found.project("item").union(found.project("folio")).order("item").fetchall() == [("a",), ("f",)]
+    assert found["item"].fetchall() == [("a",)]
+    assert pl.DataFrame(found).height == 1
+    assert pa.table(found.select("item")).to_pylist() == [{"item": "a"}]
+    with pytest.raises(AttributeError):
+        found.fetch_everything()
+
+
+@pytest.mark.parametrize("where", ["cast('x' as integer) > 1", "nope > 1", "lr > 'x'"])
+def test_an_expression_is_all_that_its_error_speaks_of(lake: lf.Lake, where: str) -> None:
+    for ask in (lake.run_rows, lake.query):
+        with pytest.raises(InvalidInputError) as info:
+            ask(where=where)
+        assert info.value.kind == "sql"
+        assert str(info.value).startswith("where ")
+        assert "select" not in str(info.value)
+
+
+def test_types_that_duckdb_lacks(lake: lf.Lake) -> None:
+    half = pa.array([np.float16(1.5)], pa.float16())
+    columns = {
+        "half": half,
+        "halves": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), half),
+        "nested": pa.StructArray.from_arrays([half], ["x"]),
+        "wide": pa.array([12], pa.decimal256(60)),
+        "seconds": pa.array([90], pa.duration("s")),
+    }
+    folio = lake.folio("f").add_table("t", pa.table(columns))
+    row = lake.sql('select half, halves, nested, wide, epoch(seconds) from "f:t"').fetchall()
+    assert row == [(1.5, [1.5], {"x": 1.5}, 12, 90.0)]
+    folio.add_table("long", pa.table({"d": pa.array([2**62], pa.duration("s"))}))
+    folio.add_table("large", pa.table({"d": pa.array([10**50], pa.decimal256(60))}))
+    for name in ("long", "large"):
+        with pytest.raises(InvalidInputError, match="column 'd'"):
+            lake.sql(f'from "f:{name}"')
+
+
+def test_what_a_run_recorded_is_not_changed_in_a_copy(lake: lf.Lake) -> None:
+    found = lake.get_run("r")
+    for change in (
+        lambda: found.params.update(x=1),
+        lambda: found.params["deep"]["a"].append(2),
+        lambda: found.metrics.clear(),
+        lambda: found.tags.append("u"),
+        lambda: found.metadata.pop("x", None),
+    ):
+        with pytest.raises(ReadOnlyError, match="resume_run"):
+            change()
+    assert found.params == {"lr": 0.1, "deep": {"a": [1]}}
+    assert json.dumps(found.params)
+    for other in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert other == found
+    plain = found.to_dict()
+    plain["params"]["deep"]["a"].append(2)
+    assert plain["params"] != found.params
