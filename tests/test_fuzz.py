@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import lakefolio as lf
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SCHEMAS
-from lakefolio.views.engine import connect, default_views
+from lakefolio.views.engine import default_views
 
 FAST, THOROUGH = 2, 12
 WHAT = ["marker", "log entry", "checkpoint", "row", "ticket", "model entry", "model file", "pointer", "view"]
@@ -210,7 +210,7 @@ def test_a_version_that_can_not_be_fails_no_view(tmp_path: Path) -> None:
     row = {"version": 2**63 - 1, "ordinal": 0, "committed_at": datetime.now(UTC), "commit_id": "c", "op": "put"}
     rows = pa.Table.from_pylist([{**row, "folio": "f", "item": "a", "size_bytes": 2**63 - 1}] * 2, MANIFESTS_SCHEMA)
     tables = {name: schema.empty_table() for name, schema in SCHEMAS.items()} | {"manifests": rows}
-    with connect(tables, locked=True) as connection:
+    with default_views().connect(tables, locked=True) as connection:
         for name in default_views().names():
             connection.sql(f"from {name}").fetchall()
 
