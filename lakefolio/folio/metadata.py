@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from lakefolio.errors import NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.model.changes import Annotate
 from lakefolio.session.annotations import metadata_texts
 
@@ -61,11 +62,29 @@ class FolioMetadata(dict[str, Any]):
         known = key in self
         self._commit({}, (key,) if known else (), False)
         if not known:
-            raise KeyError(key)
+            raise self._lacking(key)
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise self._lacking(key)
+
+    def _lacking(self, key: object) -> NotFoundError:
+        return NotFoundError(
+            f"folio {self._folio.name!r} has no metadata {key!r:.80}",
+            kind="metadata-not-found",
+            hint=nearest(str(key), self),
+        )
 
     def update(self, *args: object, **kwargs: object) -> None:
         """Set several keys in one commit."""
-        self._commit(dict(*args, **kwargs), (), False)
+        try:
+            values = dict(*args, **kwargs)
+        except (TypeError, ValueError) as exc:
+            raise UnsupportedTypeError(
+                f"metadata of folio {self._folio.name!r} can't be set: {exc}",
+                kind="bad-argument",
+                hint="update takes a dict, or key=value",
+            ) from exc
+        self._commit(values, (), False)
 
     def __ior__(self, other: object) -> FolioMetadata:  # type: ignore[override,misc]
         self.update(other)
@@ -88,7 +107,7 @@ class FolioMetadata(dict[str, Any]):
         for key in reversed(self):
             if key not in _TIMES:
                 return key, self.pop(key)
-        raise KeyError("popitem(): the metadata are empty")
+        raise NotFoundError(f"folio {self._folio.name!r} has no metadata", kind="metadata-not-found")
 
     def setdefault(self, key: str, default: object = None) -> Any:
         """Return the value of a key, setting it, in one commit, if it is missing."""

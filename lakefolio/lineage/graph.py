@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.errors import NotFoundError
 from lakefolio.lineage.nodes import Edge, Node, NodeId
+from lakefolio.process.facade import facade
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ _ENTRY_COLUMNS = (
 )
 
 
+@facade({})
 class Graph:
     """Nodes and edges around some roots. Iterable over its nodes, nearest first; prints as a tree.
 
@@ -75,8 +78,11 @@ class Graph:
         return any(what in (node.ref, node.id, node.ref.rpartition("@")[0]) for node in self)
 
     def node(self, key: NodeId) -> Node:
-        """Return the node of a key."""
-        return self._nodes[key]
+        """Return the node of a key; NotFoundError, a KeyError, if it was not reached."""
+        found = self._nodes.get(key) if isinstance(key, tuple) else None
+        if found is None:
+            raise NotFoundError(f"no node {key!r:.80} was reached", kind="node-not-found", hint="nodes lists them")
+        return found
 
     @cached_property
     def inputs(self) -> dict[NodeId, list[NodeId]]:
@@ -196,6 +202,7 @@ def _label(node: Node) -> str:
     return visible(f"{node.ref}  {node.kind}" if node.kind else node.ref, keep="")
 
 
+@facade({})
 class Lineage(Graph):
     """Everything that some entries were made of, and everything that was made of them.
 

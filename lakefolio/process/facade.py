@@ -5,7 +5,6 @@ What many methods of a class say of an argument is written once, for the class; 
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 import textwrap
@@ -48,13 +47,6 @@ def facade(arguments: Mapping[str, str]) -> Callable[[C], C]:
 
 def _method(function: F, shown: str, arguments: Mapping[str, str]) -> F:
     call = explained(function, shown)
-    if call is function:  # it takes any keyword
-
-        @functools.wraps(function)
-        def through(*args: object, **kwargs: object) -> Any:
-            return function(*args, **kwargs)
-
-        call = through  # type: ignore[assignment]  # it takes and returns what the function does
     call.__doc__ = with_arguments(function, arguments)
     return call
 

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from lakefolio.errors import UnsupportedTypeError
+from lakefolio.errors import LakefolioError, UnsupportedTypeError
+from lakefolio.process.arguments import misfit
 
 __all__ = ["check_keywords", "explained", "keywords_of", "nearest"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError)
+"""What code raises that was given something it does not expect."""
 
 
 @functools.cache
@@ -51,16 +54,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def explained(function: F, shown: str | None = None) -> F:
-    """Return a function that says which keyword was meant; one that takes any, or none, as it is."""
-    known = keywords_of(function)
-    if known is None:
-        return function
-    known -= {"self", "cls"}
+    """Return a function that says which keyword was meant, and which argument is of a wrong type."""
+    any_keyword = keywords_of(function) is None
+    known = (keywords_of(function) or frozenset()) - {"self", "cls"}
+    name = f"{shown or function.__name__}()"
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> Any:
-        if not known.issuperset(kwargs):
-            check_keywords(f"{shown or function.__name__}()", kwargs, known)
-        return function(*args, **kwargs)
+        if not any_keyword and not known.issuperset(kwargs):
+            check_keywords(name, kwargs, known)
+        try:
+            return function(*args, **kwargs)
+        except LakefolioError:
+            raise
+        except _RAW as exc:
+            wrong = misfit(function, args, kwargs)
+            if wrong is None:
+                raise
+            raise UnsupportedTypeError(f"{name} got {wrong}", kind="bad-argument") from exc
 
     return call  # type: ignore[return-value]  # it takes and returns what the function does

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
@@ -29,6 +30,7 @@ _KEYS_LIMIT: Final = 256
 _SHOWN: Final = 20
 
 
+@facade({})
 class QueryResult(Sequence["Entry"]):
     """The items that a query found, in its order: a sequence of entries, all of one version of the lake.
 
@@ -145,6 +147,8 @@ class QueryResult(Sequence["Entry"]):
 
     def _number(self, ref: str | int) -> int:
         if isinstance(ref, int):
+            if not -len(self) <= ref < len(self):
+                raise NotFoundError(f"there is no item {ref}: {counted(len(self), 'item')} were found", item=str(ref))
             return range(len(self))[ref]
         named = [f"{folio}:{item}" for folio, item in zip(self._folios, self._items, strict=True)]
         for names in (self.refs, named, self._items):
@@ -206,6 +210,7 @@ class QueryResult(Sequence["Entry"]):
         ]
 
 
+@facade({})
 class Content:
     """The content of the tables among some items, one below the other; other items are left out.
 

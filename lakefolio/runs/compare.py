@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
+from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
@@ -25,6 +26,7 @@ _FACTS: Final = ("name", "type", "status", "project", "model", "started_at", "du
 _RUNS_LIMIT: Final = 50
 
 
+@facade({})
 class Comparison:
     """Runs side by side, at one version of the lake. ``str`` gives lines for people.
 

@@ -267,6 +267,8 @@ class Views:
         elif "disabled by configuration" in text:
             hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
         message = f"SQL {shown(sql)} can't be run: {first_line(exc)}"
+        if isinstance(exc, TypeError | RuntimeError):  # of what it was given, DuckDB objects so
+            message = f"SQL {shown(sql)} can't be run with these parameters: {first_line(exc).partition(' (#')[0]}"
         return InvalidInputError(message, kind="sql", hint=hint, sql=sql, unknown=unknown and unknown[1])
 
 

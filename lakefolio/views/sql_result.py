@@ -24,12 +24,12 @@ __all__ = ["as_relation", "translated"]
 
 @contextmanager
 def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
-    """Turn what DuckDB objects to into an error of this library."""
+    """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python."""
     import duckdb
 
     try:
         yield
-    except (duckdb.Error, pa.ArrowException, OverflowError) as exc:
+    except (duckdb.Error, pa.ArrowException, OverflowError, TypeError, RuntimeError) as exc:
         raise failed(exc) from exc
 
 

@@ -1,0 +1,87 @@
+"""Which argument of a call is of no type that its parameter takes, by the annotations (pure).
+
+Asked once a call has failed with an error that is none of this library: then the argument is what the caller must hear
+of, not what some code made of it. Calls that succeed pay nothing, and take all they ever took.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Final
+
+__all__ = ["misfit"]
+
+_CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "Any": lambda value: True,
+    "object": lambda value: True,
+    "None": lambda value: value is None,
+    "bool": lambda value: isinstance(value, bool) or type(value).__name__ == "bool_",
+    "int": lambda value: hasattr(value, "__index__") and not isinstance(value, bool),
+    "float": lambda value: hasattr(value, "__float__") and not isinstance(value, bool),
+    "Path": lambda value: isinstance(value, os.PathLike),
+    "PathLike": lambda value: isinstance(value, os.PathLike),
+    "Callable": callable,
+    "Iterable": lambda value: isinstance(value, Iterable),
+    "Sequence": lambda value: isinstance(value, Iterable),
+    "Mapping": lambda value: isinstance(value, Mapping),
+    "At": lambda value: value is None or isinstance(value, int | str | date),
+    "When": lambda value: isinstance(value, int | str | date),
+    "Time": lambda value: value is None or isinstance(value, str | date),
+    "Tags": lambda value: value is None or isinstance(value, Iterable),
+    "Inputs": lambda value: value is None or isinstance(value, Iterable),
+    "Types": lambda value: value is None or isinstance(value, str | Mapping) or type(value).__name__ == "DataType",
+}
+"""By the name of a type; any other is that of a class."""
+_OF_TEXTS: Final = re.compile(r"(Iterable|Sequence|list|tuple)\[str\b|Mapping\[str,|dict\[str,|^Tags$")
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_INSIDE: Final = re.compile(r"\[[^\[\]]*\]")
+
+
+def misfit(function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> str | None:
+    """Return which argument does not fit, for people; None if all do, or it can't be told."""
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+    for name, value in given.items():
+        parameter = signature.parameters[name]
+        if not isinstance(parameter.annotation, str):
+            continue
+        values: Iterable[object] = (value,)
+        if parameter.kind is parameter.VAR_POSITIONAL and isinstance(value, tuple):
+            values = value
+        if parameter.kind is parameter.VAR_KEYWORD and isinstance(value, dict):
+            values = value.values()
+        for one in values:
+            if isinstance(one, str) and _HALF.search(one):
+                return f"{name}={one!r:.60}, which holds half a character: no text of a lake does"
+            if not _fits(parameter.annotation, one):
+                said = re.sub(r"\bAt\b", "version, time or snapshot", parameter.annotation.replace(" | ", " or "))
+                return f"{name}={one!r:.60}, expected {said}"
+    return None
+
+
+def _fits(annotation: str, value: object) -> bool:
+    bare = annotation
+    while bare != (bare := _INSIDE.sub("", bare)):
+        pass
+    names = [one.strip().rpartition(".")[2] for one in bare.split("|")]
+    if not any(_is_one(name, value) for name in names):
+        return False
+    if _OF_TEXTS.search(annotation) and isinstance(value, list | tuple | set | dict):
+        return all(isinstance(one, str) for one in value)
+    return True
+
+
+def _is_one(name: str, value: object) -> bool:
+    check = _CHECKS.get(name)
+    if check is not None:
+        return check(value)
+    if name == "Literal":
+        return isinstance(value, str)
+    return name.endswith("T") or any(one.__name__ == name for one in type(value).__mro__)
