@@ -35,6 +35,7 @@ from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
 from lakefolio.maintenance.reports import GcReport
+from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 from lakefolio.readmodels.store import ReadModels
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def collect(
     keep_last: int | None = None,
     keep_runs: bool = True,
     progress: Progress | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> GcReport:
     """Delete what nothing needs. Idempotent and resumable: run it again after any failure.
 
@@ -125,6 +127,7 @@ def collect(
             keeps it; with neither all history stays.
         keep_runs: Never give up what runs used and made. False lets retention decide about it as about the rest.
         progress: See :data:`Progress`.
+        clock: Waits after a lost race.
 
     Raises:
         InvalidInputError: A negative number.
@@ -138,7 +141,7 @@ def collect(
     now = datetime.now(UTC)
     keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last, keep_runs)
     young = now - timedelta(seconds=grace_s)
-    run = _Run(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None))
+    run = _Run(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None), clock)
     for look in range(_LOOKS):
         try:
             version = run.look()
@@ -169,6 +172,7 @@ class _Run:
         dry_run: bool,
         young: datetime,
         progress: Progress,
+        clock: Clock,
     ) -> None:
         self.found = _Found()
         self._store = store
@@ -178,6 +182,7 @@ class _Run:
         self._dry_run = dry_run
         self._young = young
         self._progress = progress
+        self._clock = clock
         self._waiting: list[tuple[ObjectInfo, PurgedBlob]] = []
         self._dead: list[ObjectInfo] = []
         self._inline: list[PurgedBlob] = []
@@ -187,7 +192,7 @@ class _Run:
         self._waiting, self._dead, self._inline = [], [], []
         table = _table(self._store, self._lake_id, JOURNAL)
         with self._marks(table) as marks:
-            purger = Purger(table, marks.committed_at, self._author)
+            purger = Purger(table, marks.committed_at, self._author, self._clock)
             for prefix, infos in shards(self._store, many=marks.row_count > _MANY):
                 self._judge(marks, prefix, infos)
                 self._progress("listed", self.found.stored.blobs)

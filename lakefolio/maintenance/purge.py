@@ -8,7 +8,6 @@ anybody's ticket, which it could not plan. Where others are faster it asks for l
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from lakefolio.errors import AlreadyExistsError, ConflictError, StorageError
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
+from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -51,9 +51,12 @@ class PurgedBlob:
 class Purger:
     """Gives up blobs that nothing needed at the version that ``table`` is at."""
 
-    def __init__(self, table: DeltaTable, committed_at: datetime | None, author: str | None) -> None:
+    def __init__(
+        self, table: DeltaTable, committed_at: datetime | None, author: str | None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._table = table
         self._author = author
+        self._clock = clock
         self._seen = table.version
         # what happened after `seen`; below that the collector has judged
         self._since = State(table.version, committed_at)
@@ -72,7 +75,7 @@ class Purger:
                 ``contention``, if other writers won for a minute on end. What was committed before stays committed.
         """
         agreed: set[tuple[str, int]] = set()
-        start, patient_until = 0, time.monotonic() + _PATIENCE_S
+        start, patient_until = 0, self._clock.monotonic() + _PATIENCE_S
         while start < len(blobs):
             some = blobs[start : start + self._size]
             given_up = self._attempt(some)
@@ -80,17 +83,17 @@ class Purger:
                 agreed |= given_up
                 start += len(some)
                 self._size = min(2 * self._size, _AT_ONCE)
-                patient_until = time.monotonic() + _PATIENCE_S
+                patient_until = self._clock.monotonic() + _PATIENCE_S
                 continue
             self._size = max(len(some) // 4, _FEWEST)
-            if time.monotonic() > patient_until:
+            if self._clock.monotonic() > patient_until:
                 raise ConflictError(
                     f"gc lost to other writers for {_PATIENCE_S:.0f} s",
                     kind="contention",
                     hint="run it again when fewer writers are at work; what it gave up so far stays given up",
                     version=self._since.version,
                 )
-            time.sleep(random.uniform(0, _PAUSE_S))
+            self._clock.sleep(random.uniform(0, _PAUSE_S))
         named = {blob.identity for blob in blobs}
         others = {one for one in named - agreed if one[1] < self._since.generation(one[0])}
         return agreed, others

@@ -286,6 +286,10 @@ class Face(Store):
         """Say that the actor is ready: what it asked for until now nobody interrupts."""
         self.actor.begun = True
 
+    def rest(self) -> None:
+        """Say that the actor has done its part: what it asks for from now on nobody interrupts."""
+        self.actor.begun = False
+
     def heard(self, what: str) -> None:
         """Take note of something that decides what the actor does next."""
         self.actor.heard = hashlib.sha256(f"{self.actor.heard} {what}".encode()).hexdigest()
