@@ -26,8 +26,8 @@ from lakefolio.errors import (
     StorageError,
 )
 from lakefolio.storage import open_store, resolve_uri
+from lakefolio.storage.addresses import parse_uri
 from lakefolio.storage.errors import KINDS, cause, translate
-from lakefolio.storage.options import parse_uri
 from lakefolio.testing import Fault
 
 OPERATIONS = {

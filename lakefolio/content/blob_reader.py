@@ -1,11 +1,11 @@
-"""Content on its way out: nothing is believed, size and SHA-256 are checked before a byte is handed on.
+"""Reading content: size and SHA-256 are checked before a byte is handed on.
 
 Reading costs one pass: each piece is hashed while the processor's cache still holds it, and copied to memory that
 belongs to the reader alone, who gets it writable. A private mapping of the blob's file would save the copy (a sixth of
 the time of hashing), but not keep the promise: until a page is touched it shows later changes of the file, a page that
 the system dropped is read from the disk again, unverified, and a file that is cut short ends the process.
 
-What comes from a bucket is kept in the local cache, so that it comes once.
+Content from a bucket is kept in the local cache, so that it is fetched once.
 
 FORMAT.md, "Blobs" and "Reading".
 """
@@ -24,6 +24,7 @@ from lakefolio.content.byte_files import MemoryFile
 from lakefolio.errors import IntegrityError, NotFoundError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import blob_key, check_digest
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
@@ -186,7 +187,7 @@ class BlobSource:
 
     def _check_size(self, size_bytes: int) -> None:
         if self.size_bytes >= 0 and size_bytes != self.size_bytes:
-            raise self._damage(f"has {size_bytes} bytes, expected {self.size_bytes}", "blob-truncated")
+            raise self._damage(f"has {counted(size_bytes, 'byte')}, expected {self.size_bytes}", "blob-truncated")
 
     def _damage(self, what: str, kind: str) -> IntegrityError:
         entry = self._entry

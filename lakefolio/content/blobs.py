@@ -1,6 +1,6 @@
-"""Content on its way in: inline, or in content-addressed objects that verify by their name (FORMAT.md, "Blobs").
+"""Storing content: inline, or in content-addressed objects that verify by their name (FORMAT.md, "Blobs").
 
-Nothing is stored twice: content that an entry of the lake holds already is referred to, not written.
+Nothing is stored twice: an entry refers to content that the lake already holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Items whose content lies elsewhere: registered by address, checked when read, never copied (FORMAT.md, "References").
 
-What is noted at registration (size, ETag, version id, and the SHA-256 of local files) is what ``get`` compares with, so
-a reference gives the content that was registered or an error, never something else in silence. Nothing is asked of an
-address that the reader does not follow (``reference_trust``).
+``get`` compares with the size, ETag, version id and (for local files) SHA-256 noted at registration. So a reference
+gives the content that was registered or an error, never other content in silence. An address that the reader does not
+follow (``reference_trust``) gets no request.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from lakefolio.process.places import absolute_path, printable
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
-from lakefolio.storage.options import check_slashes
+from lakefolio.storage.addresses import check_slashes
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

@@ -21,6 +21,7 @@ from lakefolio.errors import NotFoundError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.fork import at_forks
 from lakefolio.process.held_files import HeldFile, most_held
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
@@ -130,7 +131,7 @@ class LocalFiles:
         if before is None:
             raise one.damaged("is missing")
         if before[1] != one.size_bytes:
-            raise one.damaged(f"has {before[1]} bytes, expected {one.size_bytes}")
+            raise one.damaged(f"has {counted(before[1], 'byte')}, expected {one.size_bytes}")
         hasher = hashlib.sha256()
         try:
             for piece in self._store.get_stream(one.key):  # which follows no link

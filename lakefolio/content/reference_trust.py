@@ -1,8 +1,8 @@
-"""Which references a reader follows: not whatever a lake names (FORMAT.md, "References").
+"""Which references a reader follows: not every address that a lake names (FORMAT.md, "References").
 
 A row can name any file of the reader's, any address inside of its network, any bucket that its credentials reach. So a
 reference is followed only if it lies in the lake's own bucket, below a prefix that the reader trusts, or was registered
-by this user on this host. The last is known by a signature in the row, made with a key in the user's configuration
+by this user on this host. The last is proved by a signature in the row, made with a key in the user's configuration
 folder: nothing grows with the number of references, and it holds in every process of that user.
 """
 

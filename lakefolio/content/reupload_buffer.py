@@ -1,8 +1,7 @@
-"""Content of a commit on its way, kept until it has landed: gc may give its blob up before.
+"""Payloads held until their commit has landed, for re-upload if gc purges a blob first.
 
 A commit whose blob was purged meanwhile is made again with the blob under its next generation (FORMAT.md,
-"Garbage collection"). The object may be gone by then, so what was added is held: for a single add all of it, for a
-batch what fits.
+"Garbage collection"). The object may be gone by then. A single add holds all of its content, a batch a bounded part.
 """
 
 from __future__ import annotations

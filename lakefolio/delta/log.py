@@ -1,7 +1,7 @@
-"""What a handle knows of a Delta table of a lake: its log, its checkpoint, its data files, up to one version.
+"""A Delta table of a lake as one handle knows it: its log, its checkpoint, its data files, up to one version.
 
-``objects`` reads and verifies each of them, ``table`` also writes. Loading, following, skipping ahead and starting
-again after a gc all change the same few attributes, which is why they stand here together.
+``objects`` reads and verifies each of them; ``table`` also writes. One long module: loading, following, skipping ahead
+and starting again after a gc all change the same few attributes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from lakefolio.format.layout import (
     log_prefix,
     table_prefix,
 )
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.format.schema import TableSpec
@@ -117,8 +118,8 @@ class DeltaLog:
     def _differs(self, key: str, kind: str, found: Total) -> IntegrityError:
         expected = self._total
         return IntegrityError(
-            f"{key} says that table {self.name!r} has {found.files:,} files with {found.rows:,} rows, "
-            f"by the log it has {expected.files:,} with {expected.rows:,}"
+            f"{key} says that table {self.name!r} has {counted(found.files, 'file')} with "
+            f"{counted(found.rows, 'row')}, by the log it has {expected.files:,} with {expected.rows:,}"
             + ("" if found.digest == expected.digest else ", not all the same"),
             kind=kind,
             hint="delete the checkpoint, the log tells all"

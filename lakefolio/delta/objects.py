@@ -1,6 +1,6 @@
-"""Reading the objects of a Delta table: log entries and data files, each verified before anything believes it.
+"""Reading the objects of a Delta table: log entries and data files, each verified before use.
 
-What the log as a whole says, and which of its objects to read, is ``log``.
+``log`` decides which objects to read, and what they say together.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lakefolio.delta.parquet_rows import from_parquet
 from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix
 from lakefolio.format.plain import mapped, texts
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.delta.seal import Seals
@@ -147,7 +148,7 @@ class TableObjects:
             if added and info.get("rows") is not None and len(added) == 1:
                 rows = rows_from_plain(info["rows"], self.spec.schema)
                 if rows.num_rows != added[0].row_count:
-                    raise ValueError(f"it has {rows.num_rows} rows of {added[0].row_count}")
+                    raise ValueError(f"it has {counted(rows.num_rows, 'row')} of {added[0].row_count}")
                 if versions_of(rows) not in (None, (version, version)):
                     raise ValueError("its rows are of other versions")
                 lacks = tuple(name for name in self.spec.apart if name in apart)
@@ -180,7 +181,7 @@ class TableObjects:
     def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
         problem = "is missing"
         if body is not None and len(body) != file.size_bytes:
-            problem = f"has {len(body)} bytes, expected {file.size_bytes}"
+            problem = f"has {counted(len(body), 'byte')}, expected {file.size_bytes}"
         elif body is not None and file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
             problem = f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
         elif body is not None:
@@ -189,7 +190,7 @@ class TableObjects:
                     self._confirm(key, body)
                 rows = from_parquet(body, schema)
                 if file.seal and rows.num_rows != file.row_count:
-                    raise ValueError(f"it has {rows.num_rows} rows, expected {file.row_count}")
+                    raise ValueError(f"it has {counted(rows.num_rows, 'row')}, expected {file.row_count}")
                 if file.versions is not None and "version" in schema.names and versions_of(rows) != file.versions:
                     raise ValueError("its rows are of other versions than the log says")
                 return rows

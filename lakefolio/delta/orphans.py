@@ -1,7 +1,7 @@
 """Data files of a Delta table that no version needs any more (FORMAT.md, "Maintenance").
 
 A file carries the version it was written for in its name, and only the log entry of that version may name it. Once that
-version exists, a file that is not active was replaced, or its writer has lost or died: no later entry can name it.
+version exists, a file that is not active was replaced, or its writer lost or died: no later entry can name it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Some columns of a whole Delta table, part by part: for what looks at every row but must not hold them all."""
+"""Some columns of a whole Delta table, part by part, for callers that read every row in bounded memory."""
 
 from __future__ import annotations
 

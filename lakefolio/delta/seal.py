@@ -1,7 +1,7 @@
-"""What an object of a table is, sealed: its lake, its table, its name and its bytes (FORMAT.md, "Seals"; pure: no I/O).
+"""Seals: the digest of an object of a table with its lake, its table and its name (FORMAT.md, "Seals"; pure: no I/O).
 
-A seal is no signature: it tells an object from every other one that a store may answer with, and from damage. The name
-of a log entry, a checkpoint or a data file begins with the version it is of.
+A seal is no signature: it detects damage, and another object in place of this one. The name of a log entry, a
+checkpoint or a data file begins with its version.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError
 from lakefolio.format.layout import JOURNAL, checkpoint_name, log_key, log_prefix, table_prefix
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     import threading
@@ -199,7 +200,9 @@ class DeltaTable(DeltaLog):
             raise
         expected = sum(file.row_count for file in files)
         if rows.num_rows != expected:
-            raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", f"and others have {rows.num_rows} rows")
+            raise self.damaged(
+                f"{table_prefix(self.name)}/{files[0].path}", f"and others have {counted(rows.num_rows, 'row')}"
+            )
         rows = erase(rows)
         body = to_parquet(rows)
         merged = self._described(rows, body, "")

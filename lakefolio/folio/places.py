@@ -12,7 +12,7 @@ from lakefolio.errors import InvalidInputError, LakeNotFoundError
 from lakefolio.format.layout import MARKER
 from lakefolio.format.names import check_folio
 from lakefolio.process.places import absolute_path
-from lakefolio.storage.options import check_slashes
+from lakefolio.storage.addresses import check_slashes
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session

@@ -1,7 +1,7 @@
 """Metric points and events: rows stored in batches beside the journal (FORMAT.md, "Metrics", "Events").
 
-A batch is stored first, under an id of its own; it counts from the version whose row names the id. So losing a
-race for the journal never stores a point twice, and a batch whose commit never came is rows that nobody counts.
+A batch is stored first, under an id of its own; it counts from the version whose row names the id. So a lost race for
+the journal never stores a point twice, and a batch whose commit never landed is not counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The processes of one host that write to one lake: one of them commits for the others (DESIGN.md, "On one host").
+"""One process of a host, the leader, commits for all that write to the same lake there (DESIGN.md, "On one host").
 
-What is sent is bytes, one message and one answer at a time, through a socket in a folder that only this user may enter.
-Who leads is who holds a file lock; the operating system takes it from a process that dies. Nothing here decides what
-happens to a lake: an answer that does not come means that its writer finds out by itself, as after any lost answer.
+Processes exchange bytes, one message and one answer at a time, through a socket in a folder that only this user may
+enter. The leader is the process that holds a file lock; the operating system frees the lock when the process dies.
+Nothing here decides the outcome of a commit: a writer that gets no answer reads the log, as after any lost answer.
 """
 
 from __future__ import annotations

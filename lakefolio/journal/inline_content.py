@@ -1,7 +1,7 @@
 """Inline content, which lies in the data files of the journal alone (FORMAT.md, "Inline content").
 
-Log entries leave it out of their copies of rows, so that a merge which leaves it out too takes it away for ever. Who
-learned of a row by its log entry therefore reads the data file when the content is asked for.
+Log entries leave it out of their copies of rows, so that a merge that drops it from the data files erases it for good.
+A handle that learned of a row from its log entry therefore reads the data file when the content is asked for.
 """
 
 from __future__ import annotations

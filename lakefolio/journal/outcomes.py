@@ -1,4 +1,4 @@
-"""The outcome of every commit that the log entries read so far decided, so that no commit is decided twice."""
+"""The outcomes of all commits in the log entries read so far, so that no commit is decided twice."""
 
 from __future__ import annotations
 

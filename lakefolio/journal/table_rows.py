@@ -1,7 +1,7 @@
-"""The rows of a Delta table's files, without holding them all: part by part in order, or as paths for DuckDB to scan.
+"""The rows of a Delta table's files in bounded memory: part by part in order, or as paths for DuckDB to scan.
 
-Small files are read whole, verified, and kept while the cache of the handle has room. Of large ones, verified once (see
-``local_files``), only the row groups and columns that are asked for are decoded.
+Small files are read whole, verified, and kept in the cache of the handle. Large files are verified once
+(``local_files``); then only the row groups and columns that are asked for are decoded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Tickets of group commit: commits as data, handed to whichever writer commits next (FORMAT.md, "Group commit").
+"""Tickets of group commit: commits as data, for whichever writer commits next (FORMAT.md, "Group commit").
 
-A ticket is an object ``pending/<commit id>``: what one writer asks for, and the version up to which it knows that
-nothing of it has happened. Tickets come from the bucket, so nothing in them is trusted: what is not exactly of the
-form that a writer gives is refused before it reaches a planner.
+A ticket is an object ``pending/<commit id>``: the commits of one writer, and the version up to which the writer knows
+that none of them has been decided. Tickets come from the bucket and are not trusted: anything but the exact form that a
+writer gives is refused before it reaches a planner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every invariant of FORMAT.md, verified; the oracle of the tests.
 
 Structure by default: the marker, the tables, the audits in ``sql/90_audits``, and each object that a row refers to, by
-one listing of the blobs instead of a request per blob. With ``read_data`` also every stored byte, with ``sample`` those
-of some blobs chosen at random. Nothing is changed, and nothing is believed because another part of the lake says so.
+one listing of the blobs instead of a request per blob. ``read_data`` also reads and verifies every stored byte,
+``sample`` some blobs chosen at random. Nothing is changed, and no part of the lake vouches for another.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
                     Problem(
                         "table-file-damaged",
                         key,
-                        f"data file {key} has {listed[key]} bytes, expected {size_bytes}",
+                        f"data file {key} has {counted(listed[key], 'byte')}, expected {size_bytes}",
                     )
                 )
         for look in (session.journal.audit_log, session.journal.reread):
@@ -266,7 +266,7 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
         if key not in found:
             report.problems.append(Problem("blob-missing", key, f"blob {key} of {entry.ref} is missing"))
         elif found[key] != entry.stored_bytes:
-            message = f"blob {key} of {entry.ref} has {found[key]} bytes, expected {entry.stored_bytes}"
+            message = f"blob {key} of {entry.ref} has {counted(found[key], 'byte')}, expected {entry.stored_bytes}"
             report.problems.append(Problem("blob-truncated", key, message))
         elif (archive := listed[key].archive) is not None:
             message = f"blob {key} of {entry.ref} lies in the storage class {archive}: restore it before it is read"
@@ -298,7 +298,7 @@ def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
         if one["counts"] > 1:
             named = f"batch {one['values']}"
             report.problems.append(
-                Problem("batch-doubled", named, f"{named} is named by {one['counts']} rows, expected 1")
+                Problem("batch-doubled", named, f"{named} is named by {counted(one['counts'], 'row')}, expected 1")
             )
 
 

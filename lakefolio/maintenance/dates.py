@@ -1,4 +1,4 @@
-"""Whether commits are dated ahead of the store's own clock: as-of by time then finds them late (FORMAT.md, "As-of")."""
+"""Whether commits are dated ahead of the store's clock: as-of by time then finds them late (FORMAT.md, "As-of")."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whether a place can keep the promises of a lake: each finding with what to do about it.
+"""Whether a place can keep the promises of a lake: each finding comes with its remedy.
 
-Asks the store by doing: it creates, races, lists and deletes objects under ``doctor/``, and removes them.
+The store is tested by use: doctor creates, races, lists and deletes objects under ``doctor/``, and removes them.
 """
 
 from __future__ import annotations

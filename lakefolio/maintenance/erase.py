@@ -1,7 +1,7 @@
-"""Take purged inline content out of the data files that hold it (FORMAT.md, "Inline content").
+"""Removing purged inline content from the data files that hold it (FORMAT.md, "Inline content").
 
-A file is replaced by one with the same rows but for that content. What is replaced is deleted like every other data
-file that no version needs.
+A file is replaced by one with the same rows but for that content. The old file is deleted like every data file that no
+version needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What keeps a blob alive, and what giving up an item would free."""
+"""Why a blob is kept, and how much space giving up an item would free."""
 
 from __future__ import annotations
 

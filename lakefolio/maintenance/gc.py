@@ -1,14 +1,13 @@
-"""Give up blobs that nothing needs, then delete their objects (FORMAT.md, "Garbage collection").
+"""Purge blobs that nothing needs, then delete their objects (FORMAT.md, "Garbage collection").
 
-Safe without clocks, leases or locks. What is unreachable at version v is given up by ``purge`` rows that are committed
-only if it is unreachable still at the very version they appear in; only after that commit are objects deleted. Every
-writer checks the purge rows at the version it commits on, and stores a blob that was given up meanwhile again under
-its next generation. A deleted key is therefore one that no later commit can refer to. Killed anywhere, gc leaves
-objects that the next one deletes. Any number of them may run at once, beside any writers.
+Safe without clocks, leases or locks. A blob that is unreachable at version v is purged by a row that is committed only
+if the blob is still unreachable at the very version of that row; objects are deleted only after that commit. Every
+writer checks the purge rows at the version it commits on, and stores a blob that was purged meanwhile again under its
+next generation. So no later commit can refer to a deleted key. Killed anywhere, gc leaves objects that the next gc
+deletes. Any number of collectors may run at once, beside any writers.
 
-A collector does not hold the journal: it marks out of core (``marking``), and commits knowing what came since
-(``purging``).
-Rows are never removed.
+A collector does not hold the journal: it marks out of core (``mark``), and commits knowing only the later rows
+(``purge``). Rows are never removed.
 """
 
 from __future__ import annotations

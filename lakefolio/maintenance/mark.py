@@ -1,8 +1,8 @@
-"""What a journal of any length does for each blob, out of core: the mark half of gc.
+"""The mark half of gc, out of core: what a journal of any length refers to, blob by blob.
 
-Rows are read once, some columns of them, and dealt out to shards by the name of their item; each shard is marked by
-itself (``reach``), and what it refers to is dealt out again, by the first two digits of the digest. So memory is that
-of one shard, and cost grows with the rows. Beyond half a million rows the shards lie in temporary files.
+Rows are read once, some columns of them, and partitioned by the name of their item. Each partition is marked by itself
+(``reachability``), and its references are partitioned again, by the first two digits of the digest. So memory is that
+of one partition, and cost grows with the rows. Beyond half a million rows the partitions lie in temporary files.
 """
 
 from __future__ import annotations

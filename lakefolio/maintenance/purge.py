@@ -1,8 +1,8 @@
-"""Committing ``purge`` rows, knowing of the journal only what happened since the collector looked.
+"""Committing ``purge`` rows, with knowledge only of the rows committed since the collector looked.
 
-The conditions of a purge (FORMAT.md, "Garbage collection") are about what came after the version that was looked at,
-and what lay before it was judged then: so a collector need not hold the journal. It commits directly, and never takes
-anybody's ticket, which it could not plan. Where others are faster it asks for less at a time.
+The conditions of a purge (FORMAT.md, "Garbage collection") concern later rows; earlier rows were judged by the
+collector. So it need not hold the journal. It commits directly and never takes a ticket of another writer, which it
+could not plan. After a lost race it purges fewer blobs at a time.
 """
 
 from __future__ import annotations

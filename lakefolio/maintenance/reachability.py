@@ -1,8 +1,8 @@
-"""What keeps a blob: the head, a snapshot, a run, or the history that retention keeps (pure: no I/O).
+"""The roots that keep a blob: the head, snapshots, runs, and the history that retention keeps (pure: no I/O).
 
-The mark half of gc, on whole Arrow columns instead of entries. What it says of an item depends on the rows of that item
-and on the snapshots alone, so that a large journal can be marked in parts (see ``marking``); objects are then judged
-shard by shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
+The mark half of gc on whole Arrow columns. The result for an item depends on the rows of that item and on the snapshots
+alone, so a large journal is marked in partitions (``mark``). Objects are then judged shard by shard, a shard being the
+first two hex digits of a digest, which is also a folder of the store.
 """
 
 from __future__ import annotations

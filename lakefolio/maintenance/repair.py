@@ -1,7 +1,7 @@
-"""Bring back what a lake lost, object by object, from a second copy of it.
+"""Restoring lost objects of a lake, one by one, from a second copy of it.
 
-Nothing is taken on trust and nothing is repaired by forgetting it: what neither copy has stays a problem. Log entries
-come back only where the copies tell the same history; data files and blobs only with the digest they must have.
+No copy is trusted, and nothing is repaired by forgetting it: an object that neither copy has stays a problem. Log
+entries come back only where the copies tell the same history; data files and blobs only with their exact digest.
 """
 
 from __future__ import annotations

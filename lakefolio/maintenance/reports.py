@@ -1,4 +1,4 @@
-"""What maintenance calls return: dicts for programs that print as text for people (pure: no I/O)."""
+"""The reports of maintenance calls: dicts for programs that print as text for people (pure: no I/O)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CompactReport(Report):
     def __str__(self) -> str:
         """Lines for people."""
         return "\n".join(
-            f"{name:<10} {one['files_before']} -> {one['files_after']} files, checkpoint at version "
+            f"{name:<10} {one['files_before']} -> {counted(one['files_after'], 'file')}, checkpoint at version "
             f"{one['checkpoint_version']}"
             for name, one in self.items()
         )

@@ -1,6 +1,7 @@
-"""What a state stands on: what the journal said up to some version, in a form that is asked by key.
+"""The base of a state: the journal up to some version, in a form that answers questions by key.
 
-Read models are one (``lakefolio.readmodels``). A State holds the rows since in memory and asks its base for the rest.
+Read models are such a base (``lakefolio.readmodels``). A State holds the later rows in memory and asks its base for
+the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a commit asks for, as plain data (pure: no I/O).
+"""The changes that a commit consists of, as plain data (pure: no I/O).
 
-A change names what it wants and on what condition; it is turned into rows only against the exact state it is committed
-on (see planner). Being plain data, a commit can be planned again after a lost race, or by another writer.
+A change names its effect and its conditions. The planner turns it into rows, against the exact state that it is
+committed on. Because changes are plain data, a commit can be planned again after a lost race, or by another writer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``lineage`` and ``metadata``: the inputs and facts of the journal's rows, one row for each (pure: no I/O).
+"""The tables ``lineage`` and ``metadata``: one row for each input and each fact of the journal's rows (pure: no I/O).
 
-A row of the journal is whole: it carries its inputs and facts. An entry that is put again (a restore, an archive) says
-the same again, so only its first row counts here.
+A row of the journal carries all its inputs and facts. An entry that is put again (by a restore or an archive) repeats
+them, so only its first row counts here.
 """
 
 from __future__ import annotations

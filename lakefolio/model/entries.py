@@ -1,4 +1,4 @@
-"""What rows of ``manifests`` say one by one, entries and snapshots, and what can be asked of a state (pure: no I/O)."""
+"""Entries and snapshots, as rows of ``manifests`` record them, and the questions a state answers (pure: no I/O)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
 
 __all__ = [
@@ -95,7 +95,7 @@ class Entry:
 
     def __repr__(self) -> str:
         size = "" if self.size_bytes is None else f", {format_bytes(self.size_bytes)}"
-        rows = "" if self.row_count is None else f", {self.row_count:,} rows"
+        rows = "" if self.row_count is None else f", {counted(self.row_count, 'row')}"
         words = f": {self.description}" if self.description else ""
         return visible(f"<Entry {self.ref}, {self.kind}{rows}{size}{words}>", keep="")
 

@@ -1,7 +1,7 @@
-"""Whether adding would change anything: an entry compared with what is about to be put in its place (pure: no I/O).
+"""Whether adding an item would change anything: its entry compared with the new one (pure: no I/O).
 
-An equal one is the same content under the same description, tags, metadata and inputs. Who adds it, when and in which
-run does not count, nor what only says how the content was made: a library's version, the place of the file.
+Two entries are equal if their content, description, tags, metadata and inputs are. The author, the time, the run and
+facts about how the content was made (a library's version, the path of the file) do not count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A state with changes laid over it that are not committed yet (pure: no I/O).
+"""A state with uncommitted changes laid over it (pure: no I/O).
 
-Used twice: while a commit is planned, so that its later changes see its earlier ones, and by an open batch, so that
-reads in the block see what the block wrote.
+It serves the planner, so that later changes of a commit see earlier ones, and an open batch, so that reads in the
+block see the writes of the block.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Maps that never change and share what they have in common: a state and its successor differ by a few keys.
+"""Immutable maps that share their common part: a state and its successor differ by a few keys (pure: no I/O).
 
-A map is three dicts, newest first. A change copies the newest, which holds at most 64 keys; the middle one is copied
-once for 64 of them, the large one once for 4,096 or a 64th of its size. So a change costs amortised constant time, a
-lookup at most three, and no reader ever meets a dict that somebody changes. Pure: no I/O.
+A map is three dicts, newest first. A change copies the newest, which holds at most 64 keys. The middle one is copied
+once for 64 changes, the large one once for 4,096 or a 64th of its size. So a change costs amortised constant time, a
+lookup looks in at most three dicts, and no reader ever sees a dict that is being changed.
 """
 
 from __future__ import annotations

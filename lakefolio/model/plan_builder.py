@@ -1,6 +1,6 @@
-"""The rows of a planned commit: how they are made, and what must hold for them (pure: no I/O).
+"""The rows of a planned commit: how they are made, and which conditions they must meet (pure: no I/O).
 
-``planner`` says which change makes which rows.
+``planner`` decides which change makes which rows.
 """
 
 from __future__ import annotations

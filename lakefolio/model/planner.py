@@ -1,8 +1,8 @@
-"""From changes to rows: what a commit means on one exact state (pure: no I/O).
+"""From changes to rows: the effect of a commit on one exact state (pure: no I/O).
 
 The planner checks every condition of every change against the state it is given and writes the rows of the journal.
-Nothing here is a guess about a later moment: the rows are committed only if that state is still the newest
-(FORMAT.md, "Journal protocol"), and planned again otherwise.
+The rows are committed only if that state is still the newest (FORMAT.md, "Journal protocol"); otherwise the commit is
+planned again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finding what users name: versions, times, snapshots; and saying what there is when it is not found (pure: no I/O)."""
+"""Resolving the names that users give (versions, times, snapshots), with hints where nothing matches (pure: no I/O)."""
 
 from __future__ import annotations
 

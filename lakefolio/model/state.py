@@ -1,7 +1,9 @@
-"""What the journal says at one version: the live items, the snapshots, the contents known (pure but for its base).
+"""The state of a lake at one version: live items, snapshots, known contents (pure but for its base).
 
-Everything here is derived from ``manifests`` rows in their total order (version, ordinal) and can be derived again
-from any prefix of them: the state at version V is the replay of the rows with ``version <= V`` (FORMAT.md, "As-of").
+Everything here follows from the ``manifests`` rows in their total order (version, ordinal): the state at version V is
+the replay of the rows with ``version <= V`` (FORMAT.md, "As-of").
+
+One long module: every question has two answers to combine, that of the rows in memory and that of the base.
 """
 
 from __future__ import annotations

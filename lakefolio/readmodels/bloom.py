@@ -1,7 +1,8 @@
-"""Bloom filters over text keys: "this key is not here", without reading rows (FORMAT.md, "Read models").
+"""Bloom filters over text keys: they tell that a key is absent without reading rows (FORMAT.md, "Read models").
 
-Pure: no I/O. The hash is part of the format, so it is defined here and not taken from a library: a sum of the bytes of
-the key, each times a 64-bit weight of its place, mixed once. All keys of a run are hashed in a few array operations.
+Pure: no I/O. The hash is part of the format, so it is defined here and not taken from a library: the sum of the bytes
+of the key, each multiplied by a 64-bit weight of its position, mixed once. All keys of a run are hashed in a few array
+operations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was read of immutable files, kept as long as there is room: the least recently used goes first."""
+"""A cache of decoded parts of immutable files: bounded by bytes, least recently used first out."""
 
 from __future__ import annotations
 

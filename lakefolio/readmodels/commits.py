@@ -1,6 +1,7 @@
-"""Questions to the model ``commits``: which version was when, and which one carries a commit.
+"""Queries of the model ``commits``: the time of a version, the version at a time, the version that carries a commit.
 
-Versions and times rise together, and ids begin with their time, so the bounds in the footers lead to few row groups.
+Versions and times rise together, and commit ids begin with their time, so the bounds in the footers select few row
+groups.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The read models of a lake, and how rows of the journal become rows of each (pure: no I/O).
 
-Every function here takes rows of ``manifests`` in their order and returns what they say to one model, unsorted.
+Each function here takes rows of ``manifests`` in order and returns the rows of one model, unsorted. One long module:
+the schema of a model and its fold belong together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which runs of a read model are merged, and when (pure: no I/O).
+"""The merge policy: which runs of a read model are merged, and when (pure: no I/O).
 
-Small new runs are merged four to one, size class by size class; all of them go into the oldest and largest run once
+Small new runs are merged four to one, size class by size class. All of them go into the oldest and largest run once
 together they have a quarter of its rows. Simulated write amplification (rows written per row of the model, 50 commits
 a run): 8.3 at 10 million rows of 100 a commit, 11.4 at 5 million of one a commit; 13 and 22 runs at most, 6 and 10 on
 average.

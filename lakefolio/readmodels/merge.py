@@ -1,7 +1,7 @@
-"""Sorted runs of a read model made one, part by part, with memory bounded by a part (pure: no I/O).
+"""Merging sorted runs of a read model into one, part by part, in memory bounded by a part (pure: no I/O).
 
-Rows of a run cover a range of journal versions, and the ranges of two runs never overlap: merging them is sorting, and
-then saying of each row which one superseded it. The result does not depend on how runs were merged before.
+The rows of a run cover a range of journal versions, and the ranges of two runs never overlap. So merging is sorting,
+and then finding for each row the row that superseded it. The result does not depend on the order of earlier merges.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a read model is: the columns of its rows, their order, and what they are asked by (pure: no I/O).
+"""The definition of a read model: its columns, their sort order, and its keys (pure: no I/O).
 
-A read model is a function of the journal: the same facts, sorted for one question. Its rows carry the position of the
-journal row that they come from. A model whose rows *supersede* one another (the entries of a name, the values of a
-metadata key) says of each row from which version on it no longer holds, so that the state at version V is the filter
-``version <= V and (superseded_at is null or superseded_at > V)``.
+A read model is a function of the journal: the same facts, sorted for one question. Each of its rows carries the
+position of the journal row that it comes from. In a model whose rows *supersede* one another (the entries of a name,
+the values of a metadata key) each row carries the version from which on it no longer holds, so that the state at
+version V is the filter ``version <= V and (superseded_at is null or superseded_at > V)``.
 """
 
 from __future__ import annotations

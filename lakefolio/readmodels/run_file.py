@@ -1,8 +1,9 @@
 """One Parquet file of a run: how it is written, and how a few of its rows are read without the others.
 
-Any Parquet reader reads it. For lakefolio its footer also carries an *index* (``lakefolio.index``): where each row
-group lies, its SHA-256, its first and last row's order columns, and a Bloom filter of the keys. A lookup reads the
-footer and one row group, both verified, or the footer alone where the key is not there. Pure but for ``Ranges``.
+Any Parquet reader reads it. For lakefolio its footer also carries an *index* (``lakefolio.index``): the position of
+each row group, its SHA-256, the order columns of its first and last row, and a Bloom filter of the keys. A lookup reads
+the footer and one row group, both verified, or the footer alone if the filter excludes the key. Pure but for
+``Ranges``.
 """
 
 from __future__ import annotations

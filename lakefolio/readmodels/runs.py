@@ -1,7 +1,7 @@
-"""The runs of one read model, and what is asked of them: the newest row of a key, the rows of a prefix.
+"""The runs of one read model, and its lookups: the newest row of a key, the rows of a prefix.
 
-Immutable. A question goes from the newest run to the oldest; of each it touches at most the file, and of that the row
-groups, whose bounds admit the key, and nothing where the file's filter says that the key is not there.
+Immutable. A lookup goes from the newest run to the oldest. In each it reads at most the one file, and of that the row
+groups, whose bounds admit the key, and nothing if the filter of the file excludes the key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The read models of a lake through one handle: found, read, and brought up to the journal.
+"""The read models of a lake through one handle: finding, reading and advancing them.
 
-A *catalogue* says which version of each model to read. The journal's ``_last_checkpoint`` notes one, so that opening a
-lake costs no request for them, and asking a model costs one the first time. It only saves requests: without it the
+A *catalogue* names the version of each model to read. The journal's ``_last_checkpoint`` notes one, so that opening a
+lake costs no request for the models, and the first lookup in a model costs one. It only saves requests: without it the
 newest versions are looked for.
 """
 

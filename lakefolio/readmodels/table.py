@@ -1,8 +1,8 @@
-"""A read model as a Delta table: which runs it has, and how new ones take their place (FORMAT.md, "Read models").
+"""A read model as a Delta table: its runs, and how new runs replace old ones (FORMAT.md, "Read models").
 
-Each log entry says all runs of the model at its version, and up to which journal version they go (``through``). So a
-reader needs one log entry, whichever; other Delta readers see an ordinary table. A new version is created if it is
-absent: of two writers that fold the same rows one wins, and the other leaves files that gc takes away.
+Each log entry lists all runs of the model at its version, and the journal version that they reach (``through``). So a
+reader needs one log entry only; other Delta readers see an ordinary table. A new version is created if it is absent: of
+two writers that fold the same rows one wins, and gc removes the files of the other.
 """
 
 from __future__ import annotations

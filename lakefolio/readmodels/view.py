@@ -1,6 +1,6 @@
-"""What read models say of the journal up to the version that they hold: the folded part of a state.
+"""The folded part of a state: the journal up to the version that the read models hold.
 
-Immutable, and bounded: nothing is held but the names of files; rows are read when they are asked for, through a cache.
+Immutable and bounded: it holds names of files only; rows are read through a cache when they are asked for.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ writers of a key, and :meth:`Store.list` shows every object whose write has retu
 Vendor types and vendor errors stay inside of this package.
 """
 
-from lakefolio.storage.options import same_bucket
+from lakefolio.storage.addresses import same_bucket
 from lakefolio.storage.registry import open_store, resolve_uri
 from lakefolio.storage.store import Buffer, ObjectInfo, Store
 

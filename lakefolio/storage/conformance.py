@@ -1,4 +1,4 @@
-"""Whether a store keeps the promise that everything rests on: of many creates of one key exactly one wins."""
+"""A test of the promise that everything rests on: of many creates of one key in a store exactly one wins."""
 
 from __future__ import annotations
 

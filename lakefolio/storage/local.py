@@ -23,7 +23,7 @@ from pathlib import Path
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.storage.errors import translate
-from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
+from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, flat, pieces_of
 
 __all__ = ["LocalStore"]
 
@@ -235,12 +235,12 @@ class LocalStore(Store):
         replace: bool = False,
     ) -> bool:
         if replace:
-            self._write(key, counted(parts, size_bytes, key, on_progress), os.replace)
+            self._write(key, pieces_of(parts, size_bytes, key, on_progress), os.replace)
             return True
         if self._present(key, size_bytes):
             return False
         try:
-            self._write(key, counted(parts, size_bytes, key, on_progress), os.link)
+            self._write(key, pieces_of(parts, size_bytes, key, on_progress), os.link)
         except AlreadyExistsError:
             return not self._present(key, size_bytes)
         return True

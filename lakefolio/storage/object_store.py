@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
 from lakefolio.storage.errors import cause, is_broken, is_missing, is_vendor_error, status_of, translate
 from lakefolio.storage.ranges import in_ranges
-from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, counted, flat
+from lakefolio.storage.store import CHUNK_BYTES, Buffer, ObjectInfo, Parts, Store, check_plain, flat, pieces_of
 from lakefolio.storage.threads import check_same_process, in_pool, submit
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class RemoteStore(Store):
         replace: bool = False,
     ) -> bool:
         if size_bytes <= _SINGLE_BYTES:
-            pieces = list(counted(parts, size_bytes, key, on_progress))
+            pieces = list(pieces_of(parts, size_bytes, key, on_progress))
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if replace:
                 self.put(key, body)
@@ -293,7 +293,7 @@ class RemoteStore(Store):
         if self.scheme == "s3" and size_bytes >= _RESUMED_BYTES and callable(parts):
             self._upload_long(key, parts, size_bytes, part_bytes, on_progress)
             return True
-        source = _Remembering(counted(parts, size_bytes, key, on_progress))
+        source = _Remembering(pieces_of(parts, size_bytes, key, on_progress))
         try:
             self._vendor.put(
                 path,
@@ -324,13 +324,13 @@ class RemoteStore(Store):
         from lakefolio.storage import multipart_resume
 
         path, bucket = self._path(key), self.uri.removeprefix("s3://").partition("/")[0]
-        content = counted(parts, size_bytes, key, on_progress)
+        content = pieces_of(parts, size_bytes, key, on_progress)
         if multipart_resume.resume(bucket, path, self.options_for_delta(), content, part_bytes):
             return
         writer = obstore.open_writer(
             self._vendor, path, buffer_size=part_bytes, max_concurrency=_parts_at_once(part_bytes)
         )
-        for piece in counted(parts, size_bytes, key, on_progress):
+        for piece in pieces_of(parts, size_bytes, key, on_progress):
             with self._translated("upload", key):
                 writer.write(piece)
         with self._translated("upload", key):

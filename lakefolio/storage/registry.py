@@ -1,4 +1,4 @@
-"""From an address and options to a store."""
+"""From an address and options to an open store."""
 
 from __future__ import annotations
 
@@ -17,20 +17,11 @@ from obstore import store as vendor
 from lakefolio.config.settings import default_fsync
 from lakefolio.errors import InvalidInputError, LakefolioError, PlaceTakenError
 from lakefolio.storage import aws
+from lakefolio.storage.addresses import Location, check_host_part, parse_uri
 from lakefolio.storage.errors import cause, is_vendor_error
 from lakefolio.storage.local import LocalStore
 from lakefolio.storage.object_store import RemoteStore
-from lakefolio.storage.options import (
-    CLIENT,
-    RETRY,
-    Location,
-    check_host_part,
-    normalise,
-    parse_uri,
-    refuse_odd,
-    refuse_unsafe,
-    truthy,
-)
+from lakefolio.storage.options import CLIENT, RETRY, normalise, refuse_odd, refuse_unsafe, truthy
 from lakefolio.storage.store import Store
 
 __all__ = ["open_store", "resolve_uri"]

@@ -1,4 +1,4 @@
-"""What every store offers, with its guarantees; the stores themselves only say how."""
+"""The interface of every store, with its guarantees; the stores themselves only say how they keep them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["CHUNK_BYTES", "Buffer", "ObjectInfo", "Parts", "Store", "check_plain", "counted", "flat"]
+__all__ = ["CHUNK_BYTES", "Buffer", "ObjectInfo", "Parts", "Store", "check_plain", "flat", "pieces_of"]
 
 CHUNK_BYTES = 8 << 20
 """Content is moved in pieces of this size; a few of them are in flight at most."""
@@ -326,7 +327,7 @@ class Store(ABC):
             return False
         if found.size_bytes != size_bytes:
             raise AlreadyExistsError(
-                f"object {key!r} in {self.uri} has {found.size_bytes} bytes, expected {size_bytes}",
+                f"object {key!r} in {self.uri} has {counted(found.size_bytes, 'byte')}, expected {size_bytes}",
                 kind="object-differs",
                 hint="it was damaged or written by something else; run `lakefolio check`",
                 key=key,
@@ -357,7 +358,7 @@ def flat(data: Buffer) -> Buffer:
     return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 
 
-def counted(parts: Parts, size_bytes: int, key: str, on_progress: Callable[[int], None] | None) -> Iterator[Buffer]:
+def pieces_of(parts: Parts, size_bytes: int, key: str, on_progress: Callable[[int], None] | None) -> Iterator[Buffer]:
     """Yield the parts in pieces of at most :data:`CHUNK_BYTES`, and insist on their total.
 
     Raises:
@@ -376,9 +377,9 @@ def counted(parts: Parts, size_bytes: int, key: str, on_progress: Callable[[int]
             if on_progress is not None:
                 on_progress(done)
     if done != size_bytes:
-        found = f"more than {size_bytes}" if done > size_bytes else str(done)
+        found = f"more than {size_bytes} bytes" if done > size_bytes else counted(done, "byte")
         raise IntegrityError(
-            f"content for {key!r} has {found} bytes, expected {size_bytes}; nothing was stored",
+            f"content for {key!r} has {found}, expected {size_bytes}; nothing was stored",
             kind="size-mismatch",
             hint="its source changed while it was read; add it again",
             key=key,
