@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from inside import session_of
+
 import lakefolio as lf
 from lakefolio.format.names import new_id
 from lakefolio.items.handler import Buffers, Encoded
@@ -36,11 +38,11 @@ def forge(
         digest=digest,
         row_count=row_count,
     )
-    lake._session.put_encoded("f", name, encoded, None, Annotations.of(overwrite=True))
+    session_of(lake).put_encoded("f", name, encoded, None, Annotations.of(overwrite=True))
 
 
 def forge_reference(lake: lf.Lake, name: str, uri: str, details: Mapping[str, Any]) -> None:
     """Register ``uri`` as item ``name`` of folio ``f``, with any facts about it."""
     stored = Stored(kind="artifact", storage="reference", format="file", stored_bytes=0, uri=uri, details=dict(details))
     put = Put(folio="f", item=name, stored=stored, entry_id=new_id(), overwrite=True)
-    lake._session.apply(put)
+    session_of(lake).apply(put)

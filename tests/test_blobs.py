@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
@@ -26,7 +27,7 @@ def test_equal_content_is_stored_once(lake: lf.Lake) -> None:
     lake.folio("a").add_artifact("x", content)
     lake.folio("b").add_artifact("y", content)
     assert key_of(lake, "a:x") == key_of(lake, "b:y")
-    assert len(list(lake._session.store.list("blobs/"))) == 1
+    assert len(list(session_of(lake).store.list("blobs/"))) == 1
     assert lake.sql("select sum(stored_bytes) from storage_savings").fetchone() == (50_000,)
 
 
@@ -42,7 +43,7 @@ def test_small_content_is_inline(lake: lf.Lake) -> None:
 def test_adding_again_mends_a_lost_blob(lake: lf.Lake, damage: str) -> None:
     content = os.urandom(50_000)
     lake.folio("a").add_artifact("x", content)
-    store, key = lake._session.store, key_of(lake, "a:x")
+    store, key = session_of(lake).store, key_of(lake, "a:x")
     store.delete([key])
     if damage == "truncated":
         store.create(key, content[:1000])
@@ -84,7 +85,7 @@ def test_an_orphan_is_taken_over(lake: lf.Lake) -> None:
     lake.folio("a").add_artifact("x", content)
     orphan = key_of(lake, "a:x")
     other = lf.open(lake.uri + "-other")
-    other._session.store.create(orphan, content)
+    session_of(other).store.create(orphan, content)
     assert other.check().counts["orphans"] == 1
     other.folio("a").add_artifact("x", content)
     assert other.check(read_data=True).counts["orphans"] == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import (
@@ -50,7 +51,7 @@ def file(tmp_path):
 
 
 def blob_count(lake):
-    return sum(1 for _ in lake._session.store.list("blobs/"))
+    return sum(1 for _ in session_of(lake).store.list("blobs/"))
 
 
 # ---------------------------------------------------------------------- opening

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio
 import lakefolio as lf
@@ -100,7 +101,7 @@ def test_every_change_of_a_ticket_is_there() -> None:
 
 def test_version_1_is_refused_with_one_error(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake")
-    assert lake._session.marker.format_version == FORMAT_VERSION == 2
+    assert session_of(lake).marker.format_version == FORMAT_VERSION == 2
     store = open_store(tmp_path / "lake")
     store.put("lakefolio.json", bytes(store.get("lakefolio.json")).replace(b'_version": 2', b'_version": 1'))
     for read_only in (False, True):

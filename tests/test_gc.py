@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bad_input_support import append_row
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
@@ -37,7 +38,7 @@ def content(number: int, size: int = 6000) -> bytes:
 
 
 def objects(lake: lf.Lake) -> set[str]:
-    return {info.key for info in lake._session.store.list("blobs/")}
+    return {info.key for info in session_of(lake).store.list("blobs/")}
 
 
 def generations(lake: lf.Lake) -> list[str]:
@@ -79,7 +80,7 @@ def test_nothing_is_given_up_by_default(lake: lf.Lake) -> None:
 def test_orphans_go_after_their_grace(lake: lf.Lake) -> None:
     lake.folio("f").add_artifact("x", content(1))
     stray = blob_key("sha256:" + "ab" * 32)
-    lake._session.store.create(stray, b"left by a killed writer")
+    session_of(lake).store.create(stray, b"left by a killed writer")
     assert lake.gc().kept_by_grace_blobs == 1
     assert lake.gc(dry_run=False).deleted_blobs == 0
     planned = lake.gc(grace=0)
@@ -171,7 +172,7 @@ def test_content_that_was_given_up_can_be_added_again(lake: lf.Lake, other: lf.L
 
 
 def test_objects_that_are_no_blobs_and_blobs_of_the_future_are_left_alone(lake: lf.Lake) -> None:
-    store = lake._session.store
+    store = session_of(lake).store
     lake.folio("f").add_artifact("x", content(1))
     strange = ["blobs/sha256/ab/notes.txt", "blobs/sha256/ab/" + "cd" * 32, blob_key("sha256:" + "ab" * 32, 7)]
     for key in strange:
@@ -218,7 +219,7 @@ def test_what_killed_writers_leave_goes_too(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake")
     lake.folio("f").add_json("x", 1, metadata={"a": 1})
     lake.folio("f").add_json("y", 1, inputs=["x"])
-    store, root = lake._session.store, tmp_path / "lake"
+    store, root = session_of(lake).store, tmp_path / "lake"
     never = [f"tables/manifests/{1:020d}-{'a' * 32}.parquet"]
     still = f"tables/manifests/{lake.version + 9:020d}-{'b' * 32}.parquet"  # a commit under way may name it yet
     for key in (*never, still, "pending/" + "c" * 32, "pending/" + "d" * 32):
@@ -248,12 +249,12 @@ def test_data_files_that_were_replaced_go_after_the_grace(tmp_path: Path, monkey
     lake = lf.open(tmp_path / "lake")
     for number in range(140):
         lake.folio("f").add_json("x", number, overwrite=True)
-    table, store = lake._session.journal.manifests_table, lake._session.store
+    table, store = session_of(lake).journal.manifests_table, session_of(lake).store
     refusing = lake.version + 1
     table.commit(refusing, None, [], datetime.now(UTC), refused=["c" * 32])  # as a combiner may: it names no file
     lake = lf.open(tmp_path / "lake")
     lake.compact()
-    assert len(lake._session.journal.manifests_table.replaced) == 3
+    assert len(session_of(lake).journal.manifests_table.replaced) == 3
     files = {info.key for info in store.list("tables/manifests/") if info.key.endswith(".parquet")}
     files = {key for key in files if "_delta_log" not in key}
     assert len(files) == 142
@@ -272,7 +273,7 @@ def test_data_files_that_were_replaced_go_after_the_grace(tmp_path: Path, monkey
     for version in (0, lake.version):
         found = deltalake.DeltaTable(place, version=version).to_pyarrow_table().num_rows
         assert found == pl.scan_delta(place, version=version).collect().height
-        assert found == lake.at(version)._session.committed().rows_since(-1).num_rows, version
+        assert found == session_of(lake.at(version)).committed().rows_since(-1).num_rows, version
 
 
 def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
@@ -280,13 +281,13 @@ def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
 
     lake = lf.open(s3_uri)
     bucket, _, prefix = s3_uri.removeprefix("s3://").partition("/")
-    options = lake._session.store.options_for_delta()
+    options = session_of(lake).store.options_for_delta()
     aws.client("s3", options).create_multipart_upload(Bucket=bucket, Key=f"{prefix}/blobs/sha256/ab/x")
     assert lake.gc(dry_run=False, grace=0).unfinished_uploads == 0  # it may belong to a writer at work
     later = datetime.now(UTC) + timedelta(minutes=1)
-    assert lake._session.store.discard_unfinished(later, dry_run=True) == 1
-    assert lake._session.store.discard_unfinished(later) == 1
-    assert lake._session.store.discard_unfinished(later) == 0
+    assert session_of(lake).store.discard_unfinished(later, dry_run=True) == 1
+    assert session_of(lake).store.discard_unfinished(later) == 1
+    assert session_of(lake).store.discard_unfinished(later) == 0
 
 
 # -- races -------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ def test_unfinished_uploads_on_s3_go(s3_uri: str, s3_server: Any) -> None:
 def test_dedup_hit_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -> None:
     lake.folio("f").add_artifact("x", content(1))
     lake.folio("f").delete("x")
-    between(lake._session.blobs, "put", purge_everything(other))
+    between(session_of(lake).blobs, "put", purge_everything(other))
     if batch:
         with lake.batch():
             lake.folio("f").add_artifact("y", content(1))
@@ -312,7 +313,7 @@ def test_dedup_hit_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -> 
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_new_content_against_purge(lake: lf.Lake, other: lf.Lake, batch: bool) -> None:
-    between(lake._session.blobs, "put", purge_everything(other))
+    between(session_of(lake).blobs, "put", purge_everything(other))
     table = pa.table({"n": np.random.default_rng(0).integers(0, 2**62, 5000)})
     reader = pa.RecordBatchReader.from_batches(table.schema, iter(table.to_batches()))  # can be read only once
     if batch:
@@ -329,7 +330,7 @@ def test_content_of_a_batch_that_can_not_be_held_comes_from_the_old_object_or_no
     lake: lf.Lake, other: lf.Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefolio.content.reupload_buffer._BATCH_MEMORY_BYTES", 0)
-    monkeypatch.setattr(type(other._session.store), "delete", lambda self, keys: list(keys))
+    monkeypatch.setattr(type(session_of(other).store), "delete", lambda self, keys: list(keys))
     with lake.batch():
         lake.folio("f").add_artifact("y", content(1))
         purge_everything(other)()  # killed before it deleted anything
@@ -395,7 +396,7 @@ def test_restore_and_copy_against_purge(lake: lf.Lake, other: lf.Lake, how: str)
 def test_slow_upload_against_purge(lake: lf.Lake, other: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two writers send the same content; what the first sent is purged and deleted while the second still sends."""
     size = 17 << 20
-    store: Store = lake._session.store
+    store: Store = session_of(lake).store
     upload, finished = store.upload, []
 
     def slow(key: str, parts: Any, size_bytes: int, on_progress: Any = None) -> bool:
@@ -410,7 +411,7 @@ def test_slow_upload_against_purge(lake: lf.Lake, other: lf.Lake, monkeypatch: p
         return upload(key, pieces, size_bytes, on_progress)
 
     def first_writer_and_gc(key: str) -> None:
-        other._session.store.upload(key, [content(1, size)], size)
+        session_of(other).store.upload(key, [content(1, size)], size)
         assert other.gc(dry_run=False, grace=0).deleted_blobs == 1
 
     monkeypatch.setattr(store, "upload", slow)
@@ -449,14 +450,14 @@ def test_a_reader_that_did_not_see_the_purge_is_told_of_it(lake: lf.Lake, other:
 def test_check_beside_gc_finds_nothing_missing(lake: lf.Lake, other: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.folio("f").add_artifact("x", content(1))
     lake.folio("f").delete("x")
-    listing = lake._session.store.list
+    listing = session_of(lake).store.list
 
     def purged_first(prefix: str, **options: Any) -> Any:
         if prefix.startswith("blobs"):
             purge_everything(other)()
         return listing(prefix, **options)
 
-    monkeypatch.setattr(lake._session.store, "list", purged_first)
+    monkeypatch.setattr(session_of(lake).store, "list", purged_first)
     assert lake.check().ok
     assert lake.check(read_data=True).ok
 
@@ -480,7 +481,7 @@ def test_killed_at_every_request_gc_harms_nothing_and_is_resumed(tmp_path: Path)
     for number in range(4):
         made.folio("f").add_artifact("x", content(number), overwrite=True)
     made.snapshot("keep", at=2)
-    made._session.store.create(blob_key("sha256:" + "ab" * 32), b"stray")
+    session_of(made).store.create(blob_key("sha256:" + "ab" * 32), b"stray")
     program = Path(__file__).parent / "faults" / "gc_until_killed.py"
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path / "made"), str(tmp_path)],
@@ -513,7 +514,7 @@ def test_a_copy_answers_every_question_the_same(s3_uri: str, tmp_path: Path) -> 
     lake.snapshot("s", at=4)
     lake.compact()
     lake.gc(dry_run=False, grace=0, keep_last=2)
-    store, copied = lake._session.store, lf.open(s3_uri, create=True)._session.store
+    store, copied = session_of(lake).store, session_of(lf.open(s3_uri, create=True)).store
     copied.delete([info.key for info in copied.list("")])
     for info in store.list(""):
         copied.put(info.key, store.get(info.key))

@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import AlreadyExistsError, StorageError
@@ -198,7 +199,7 @@ def test_threads_combine(lake_uri: str) -> None:
         thread.join()
     assert not errors
     fresh = lf.open(lake_uri)
-    assert sorted(fresh._session.state().names("f")) == sorted(f"{a}-{b}" for a in range(8) for b in range(10))
+    assert sorted(session_of(fresh).state().names("f")) == sorted(f"{a}-{b}" for a in range(8) for b in range(10))
     assert fresh.check().ok
     assert fresh.sql("select count(distinct commit_id) from commits").fetchone() == (80,)
 
@@ -232,7 +233,7 @@ def test_processes_lose_nothing(lake_uri: str) -> None:
     for worker in workers:
         worker.join()
     lake = lf.open(lake_uri)
-    assert sorted(lake._session.state().names("f")) == sorted(acknowledged)
+    assert sorted(session_of(lake).state().names("f")) == sorted(acknowledged)
     assert len(acknowledged) == 60
     assert lake.folio("f").get_inputs("3-9") == ["3-8"]
     report = lake.check(read_data=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -79,7 +80,7 @@ def test_keep_carries_words_and_never_inputs(folio: lf.Folio, way: str) -> None:
     assert (info["description"], info["tags"], info["metadata"]) == ("The first", ["draft"], {"q": 0.5, "unit": "m"})
     assert folio.get_inputs("x") == []
     assert "code" not in info  # it made the old content
-    assert folio._session.state().entry("f", "x").inputs == ()
+    assert session_of(folio).state().entry("f", "x").inputs == ()
 
 
 def test_what_is_given_wins_over_what_is_kept(folio: lf.Folio) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import FormatError
@@ -286,7 +287,7 @@ def test_read_only(lake: lf.Lake) -> None:
 def test_times_are_of_the_commit_not_of_objects(lake: lf.Lake, tmp_path) -> None:
     """A copied lake answers by time as the original does."""
     if lake.uri.startswith("s3://"):
-        store, target = lake._session.store, lf.open(str(tmp_path / "seed"))._session.store
+        store, target = session_of(lake).store, session_of(lf.open(str(tmp_path / "seed"))).store
         copy = str(tmp_path / "copy")
         from lakefolio.storage import open_store
 
@@ -342,7 +343,7 @@ def test_what_a_batch_added_is_read_before_it_is_planned(tmp_path) -> None:
 def test_a_lost_marker_is_brought_back_from_a_copy_and_never_made_anew(lake_uri: str, tmp_path) -> None:
     lake = lf.open(lake_uri)
     lake.folio("f").add_json("item", 1)
-    store, marker = lake._session.store, lake._session.store.find("lakefolio.json")
+    store, marker = session_of(lake).store, session_of(lake).store.find("lakefolio.json")
     copy = open_store(str(tmp_path / "copy"), None)
     for info in store.list(""):
         copy.create(info.key, store.get(info.key))

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 
@@ -63,7 +64,7 @@ def test_scalars_of_every_kind_are_plain_in_facts(lake):
     given = {key: value for key, (value, _) in values.items()}
     lake.folio("a").add("x", 1, metadata=given)
     found = lake.folio("a").info("x").metadata if hasattr(lake.folio("a"), "info") else None
-    found = found or lake._session.metadata_of(lake.item("a:x"))
+    found = found or session_of(lake).metadata_of(lake.item("a:x"))
     for key, (_, plain) in values.items():
         assert found[key] == plain, key
         assert type(found[key]) is type(plain), key

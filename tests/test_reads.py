@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hostile import forge
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content.file_cache import FileCache
@@ -169,7 +170,7 @@ def test_a_row_that_says_a_wild_size_takes_no_memory(tmp_path: Path) -> None:
     for size_bytes in (2**62, 2**33, 0):
         entry = dataclasses.replace(lake.item("f:a"), size_bytes=size_bytes, stored_bytes=size_bytes)
         with pytest.raises(lf.IntegrityError) as caught:
-            lake._session.blobs.source(entry).read()
+            session_of(lake).blobs.source(entry).read()
         assert caught.value.kind == "blob-truncated"
 
 
@@ -248,9 +249,9 @@ def test_wrong_bytes_of_a_range_are_refused_and_not_kept(far: lf.Lake, s3_proxy:
 @pytest.mark.parametrize("change", [-1, 1, -CHUNK_BYTES, CHUNK_BYTES])
 def test_an_object_of_another_size_is_refused(far: lf.Lake, change: int) -> None:
     entry = far.item("f:a")
-    key = next(found.key for found in far._session.store.list("blobs") if found.size_bytes == entry.stored_bytes)
-    body = bytes(far._session.store.get(key)) + bytes(CHUNK_BYTES)
-    far._session.store.put(key, body[: (entry.stored_bytes or 0) + change])
+    key = next(found.key for found in session_of(far).store.list("blobs") if found.size_bytes == entry.stored_bytes)
+    body = bytes(session_of(far).store.get(key)) + bytes(CHUNK_BYTES)
+    session_of(far).store.put(key, body[: (entry.stored_bytes or 0) + change])
     with pytest.raises(lf.IntegrityError) as caught:
         far.folio("f").get("a")
     assert caught.value.kind == "blob-truncated"
@@ -277,7 +278,7 @@ def test_a_copy_that_was_written_to_is_fetched_again(far: lf.Lake, s3_proxy: Cou
 
 
 def test_check_reads_the_bucket_and_not_the_copy(far: lf.Lake) -> None:
-    store = far._session.store
+    store = session_of(far).store
     for name in ("a", "t"):
         far.folio("f").get(name)
     assert far.check(read_data=True).ok
@@ -294,7 +295,7 @@ def test_a_cache_that_cannot_be_written_costs_the_copy_only(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAKEFOLIO_CACHE", str(tmp_path / "file"))
-    again = lf.open(far.uri, storage_options=far._session.store.options)
+    again = lf.open(far.uri, storage_options=session_of(far).store.options)
     assert np.array_equal(again.folio("f").get("a"), ARRAY)
     assert np.array_equal(again.folio("f").get("a"), ARRAY)
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -433,7 +434,7 @@ def test_storage_options(name: str, tmp_path: Path, caplog) -> None:
 
 def test_options_of_a_lake_are_not_shown(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake", storage_options={"aws_secret_access_key": S(), "fsync": False})
-    assert_clean("repr", repr(lake) + repr(vars(lake)) + repr(lake._session.store) + str(lake.info()))
+    assert_clean("repr", repr(lake) + repr(vars(lake)) + repr(session_of(lake).store) + str(lake.info()))
     assert_clean_lake(lake)
 
 

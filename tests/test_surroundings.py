@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process.places import absolute_path, printable, user_folder
@@ -376,7 +377,7 @@ class Panicking:
 def test_panics_of_the_client_never_leave(monkeypatch) -> None:
     lake = lf.open("memory://panics")
     lake.folio("f").add("x", 1)
-    store = lake._session.store
+    store = session_of(lake).store
     assert is_panic(PanicException("x"))
     assert not is_panic(KeyboardInterrupt())
     monkeypatch.setattr(store, "_vendor", Panicking())

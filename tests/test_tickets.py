@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import AlreadyExistsError, IntegrityError
@@ -142,21 +143,21 @@ def test_damage_is_seen() -> None:
 
 def crowd(lake: lf.Lake) -> lf.Lake:
     """Make a handle go by ticket."""
-    lake._session.journal.committer.contend(float("inf"))
-    lake._session.journal.committer.neighbours = None
+    session_of(lake).journal.committer.contend(float("inf"))
+    session_of(lake).journal.committer.neighbours = None
     return lake
 
 
 def left(lake: lf.Lake, *changes: Change) -> Ticket:
     """Leave the ticket of a writer that is no more."""
-    journal = lake._session.journal
+    journal = session_of(lake).journal
     ticket = Ticket(journal.state.version, (Commit(commit_id=new_id(), changes=changes),))
     Tickets(journal.store).create(ticket)
     return ticket
 
 
 def pending(lake: lf.Lake) -> list[str]:
-    return list(Tickets(lake._session.store).listed())
+    return list(Tickets(session_of(lake).store).listed())
 
 
 def test_a_writer_by_ticket_commits_what_others_left(lake_uri: str) -> None:
@@ -165,12 +166,12 @@ def test_a_writer_by_ticket_commits_what_others_left(lake_uri: str) -> None:
     left(lake, Put(folio="f", item="left", stored=INLINE, entry_id=new_id(), inputs=("first",), metadata={"k": "1"}))
     left(lake, Put(folio="f", item="first", stored=INLINE, entry_id=new_id()))  # its name is taken
     left(lake, SetArchived("f", "first", archived=False))  # makes no rows
-    lake._session.store.create(f"pending/{new_id()}", b"nonsense")
+    session_of(lake).store.create(f"pending/{new_id()}", b"nonsense")
     crowd(lake).folio("f").add_json("own", 2, inputs=["first"])
     assert lake.version == 2
     assert pending(lake) == []
     fresh = lf.open(lake_uri)
-    assert sorted(fresh._session.state().names("f")) == ["first", "left", "own"]
+    assert sorted(session_of(fresh).state().names("f")) == ["first", "left", "own"]
     assert fresh.folio("f").get_inputs("left") == ["first"]
     assert fresh.check(read_data=True).ok
     lake.folio("f").add_json("alone", 3)
@@ -181,12 +182,12 @@ def test_a_ticket_that_was_decided_is_only_taken_away(lake_uri: str) -> None:
     lake = lf.open(lake_uri)
     ticket = left(lake, Put(folio="f", item="once", stored=INLINE, entry_id=new_id(), overwrite=True))
     refused = left(lake, Delete("f", "later"))
-    assert lake._session.journal.settle() == 2
-    assert lake._session.state().names("f") == ["once"]
+    assert session_of(lake).journal.settle() == 2
+    assert session_of(lake).state().names("f") == ["once"]
     lake.folio("f").add_json("later", 1)
     other = crowd(lf.open(lake_uri))  # has not read what was decided
     for one in (ticket, refused):
-        Tickets(lake._session.store).create(one)
+        Tickets(session_of(lake).store).create(one)
     other.folio("f").add_json("more", 2)
     assert pending(lake) == []
     assert other.folio("f").get_json("later") == 1, "it was refused once, and for good"
@@ -206,7 +207,7 @@ def test_who_is_refused_by_another_gets_its_own_error(tmp_path) -> None:
         start.wait()
         try:
             put = Put(folio="f", item="one", stored=INLINE, entry_id=new_id(), description=str(number))
-            outcomes.append(lake._session.journal.commit(Commit(commit_id=new_id(), changes=[put])).version)
+            outcomes.append(session_of(lake).journal.commit(Commit(commit_id=new_id(), changes=[put])).version)
         except AlreadyExistsError as exc:
             outcomes.append(exc.kind)
 
@@ -226,7 +227,7 @@ def test_upkeep_looks_for_tickets(tmp_path) -> None:
     left(lake, Put(folio="f", item="left", stored=INLINE, entry_id=new_id()))
     for number in range(51):
         lake.folio("f").add_json(f"i{number}", number)
-    assert "left" in lake._session.state().names("f")
+    assert "left" in session_of(lake).state().names("f")
     assert pending(lake) == []
 
 
@@ -244,9 +245,9 @@ def test_deltalake_reads_a_log_with_empty_entries(tmp_path) -> None:
 
     lake = lf.open(str(tmp_path / "lake"))
     lake.folio("f").add_json("first", 1)
-    lake._session.journal.committer.claim()
+    session_of(lake).journal.committer.claim()
     left(lake, Delete("f", "nothing"))
-    lake._session.journal.settle()
+    session_of(lake).journal.settle()
     lake.folio("f").add_json("second", 2)
     table = deltalake.DeltaTable(str(tmp_path / "lake/tables/manifests"))
     assert table.version() == lake.version == 4

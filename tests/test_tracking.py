@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.session.input_tracking import set_process_run
@@ -20,7 +21,7 @@ def lake(tmp_path):
     lake = lf.open(tmp_path / "lake")
     lake.folio("f").add("raw", frame).add("other", [1])
     yield lake
-    set_process_run(lake._session.place, None)
+    set_process_run(session_of(lake).place, None)
 
 
 def refs(inputs):

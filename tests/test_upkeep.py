@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -87,9 +88,9 @@ def test_check_by_sample_reads_so_many(lake: lf.Lake) -> None:
 def damage(lake: lf.Lake, ref: str) -> str:
     entry = lake.item(ref)
     key = blob_key(entry.blob_digest or "", entry.generation or 0)
-    body = bytearray(lake._session.store.get(key))
+    body = bytearray(session_of(lake).store.get(key))
     body[10] ^= 1
-    lake._session.store.put(key, bytes(body))
+    session_of(lake).store.put(key, bytes(body))
     return key
 
 
@@ -106,7 +107,7 @@ def copy(lake: lf.Lake, tmp_path: Path) -> LocalStore:
 
 
 def test_repair_brings_back_everything_from_a_copy(lake: lf.Lake, copy: LocalStore, tmp_path: Path) -> None:
-    store = lake._session.store
+    store = session_of(lake).store
     before = {info.key: bytes(store.get(info.key)) for info in store.list("")}
     for key in sorted(before):
         store.delete([key]) if "checkpoint" not in key and key != log_key("manifests", 0) else None
@@ -125,10 +126,10 @@ def test_repair_brings_back_everything_from_a_copy(lake: lf.Lake, copy: LocalSto
 
 
 def test_repair_mends_damage_within(lake: lf.Lake, copy: LocalStore) -> None:
-    store = lake._session.store
+    store = session_of(lake).store
     broken = [damage(lake, "a:x@1"), log_key("manifests", 2)]
     store.put(broken[1], bytes(store.get(broken[1]))[:-40])
-    for path, size in lake._session.journal.data_files("manifests").items():
+    for path, size in session_of(lake).journal.data_files("manifests").items():
         broken.append(f"tables/manifests/{path}")
         store.put(broken[-1], bytes(size))
     assert not lake.check(read_data=True).ok
@@ -289,8 +290,8 @@ def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
     one, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
     for number in range(49):
         one.folio("f").add_json(f"i{number}", number)
-    table, store = one._session.journal.manifests_table, one._session.store
-    others_table = other._session.journal.manifests_table
+    table, store = session_of(one).journal.manifests_table, session_of(one).store
+    others_table = session_of(other).journal.manifests_table
     create, between = store.create, []
 
     def slow(key: str, data: Any) -> None:
@@ -338,7 +339,7 @@ def test_threads_commit_while_one_of_them_merges(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     for number in range(50):
         lake.folio("f").add_json(f"i{number}", number)
-    table = lake._session.journal.manifests_table
+    table = session_of(lake).journal.manifests_table
     assert merging == [50]
     assert sum(file.row_count for file in table.known_files) == 290
     assert max(file.row_count for file in table.known_files) == 50
@@ -359,14 +360,14 @@ def test_files_that_another_writer_has_merged_meanwhile_are_left(
     def slow(rows: pa.Table) -> bytes:
         monkeypatch.undo()
         other.compact()
-        one._session.journal.refresh()  # as any thread of this handle may
+        session_of(one).journal.refresh()  # as any thread of this handle may
         versions.append(one.version)
         return to_parquet(rows)
 
     monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     one.compact()
     assert versions == [one.version]
-    assert len(one._session.journal.manifests_table.known_files) == 1
+    assert len(session_of(one).journal.manifests_table.known_files) == 1
     assert lf.open(tmp_path / "lake").check(read_data=True).ok
 
 
@@ -387,7 +388,7 @@ def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(DeltaTable, "_replace_by", counted)
     lake = lf.open(tmp_path / "lake")
-    table = lake._session.journal.manifests_table
+    table = session_of(lake).journal.manifests_table
     assert sorted(file.row_count for file in table.known_files) == [1] * 40 + [50]
     lake.compact()
     assert merged == [24, 16]
@@ -421,7 +422,7 @@ def test_what_deltalake_cleans_up_breaks_no_promised_version(
         lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})
     lake.compact()
     version = lake.version
-    store = lake._session.store
+    store = session_of(lake).store
     before = {info.key for info in store.list("tables/")}
     for key in before:
         os.utime(tmp_path / "lake" / key, (0, 0))  # however old

@@ -8,6 +8,7 @@ import sys
 
 import polars as pl
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.testing import need
@@ -55,7 +56,7 @@ def lake(lake_uri: str) -> lf.Lake:
 
 
 def options_of(lake: lf.Lake) -> dict[str, str]:
-    return lake._session.store.options_for_delta()
+    return session_of(lake).store.options_for_delta()
 
 
 def test_duckdb(lake: lf.Lake) -> None:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import ConflictError
@@ -48,7 +49,7 @@ def restore(lake: lf.Lake) -> None:
 
 
 def contents(lake: lf.Lake) -> dict[str, list[str]]:
-    return {name: sorted(lake._session.state().names(name)) for name in lake.folios()}
+    return {name: sorted(session_of(lake).state().names(name)) for name in lake.folios()}
 
 
 BEFORE = {"f": ["first", "second"]}
@@ -61,7 +62,7 @@ TRANSACTIONS: dict[str, tuple[Callable[[lf.Lake], None], dict[str, list[str]]]] 
 
 def combine(lake: lf.Lake) -> None:
     """Commit by ticket, beside the ticket of a writer that is no more."""
-    journal = lake._session.journal
+    journal = session_of(lake).journal
     content = Stored(kind="json", storage="inline", format="json", content=b"1", digest=sha256_of_bytes(b"1"))
     put = Put(folio="f", item="of the dead", stored=content, entry_id=new_id(), inputs=("first",), metadata={"k": "1"})
     Tickets(journal.store).create(Ticket(journal.state.version, (Commit(commit_id=new_id(), changes=[put]),)))
@@ -233,7 +234,7 @@ def test_a_combiner_may_be_killed_at_any_request(
 
     def judged(uri: str, finished: bool, what: str) -> None:
         lake = lf.open(uri, storage_options=options)
-        journal = lake._session.journal
+        journal = session_of(lake).journal
         journal.committer.contend(float("inf"))
         journal.committer.neighbours = None
         lake.folio("f").add_json("live", 3, inputs=["first"])
@@ -245,7 +246,7 @@ def test_a_combiner_may_be_killed_at_any_request(
         puts = fresh.sql("select count(*), count(distinct item) from manifests where op = 'put'").fetchone()
         assert puts is not None
         assert puts[0] == puts[1], f"{what}: something was committed twice"
-        assert fresh._session.journal.settle() == 0, what
+        assert session_of(fresh).journal.settle() == 0, what
         report = fresh.check(read_data=True)
         assert report.ok, f"{what}: {report}"
 
@@ -268,7 +269,7 @@ def test_a_writer_that_always_loses_gives_up(
     with s3_proxy.faulty(first), pytest.raises(ConflictError) as caught:
         lake.folio("f").add_json("late", 1)
     assert caught.value.kind == "contention"
-    assert rival.folio("f")._session.journal.settle() == 0
+    assert session_of(rival.folio("f")).journal.settle() == 0
     assert "late" not in contents(lake)["f"]
     lake.folio("f").add_json("late", 1)
     assert rival.check(read_data=True).ok

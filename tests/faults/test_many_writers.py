@@ -6,6 +6,7 @@ import multiprocessing
 from typing import Any
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.format.digest import sha256_of_bytes
@@ -16,7 +17,7 @@ from lakefolio.model.entries import Stored
 
 def write(uri: str, number: int, count: int, ready: Any, done: Any) -> None:
     try:
-        journal = lf.open(uri)._session.journal
+        journal = session_of(lf.open(uri)).journal
         ready.wait(240)
         acknowledged = []
         for n in range(count):
@@ -63,7 +64,7 @@ def race(uri: str, writers: int, count: int) -> None:
     assert [at for _, at, _ in times] == sorted({at for _, at, _ in times})
     report = lake.check(read_data=True)
     assert report.ok, str(report)
-    assert list(lake._session.store.list("pending")) == []
+    assert list(session_of(lake).store.list("pending")) == []
 
 
 @pytest.fixture(params=["true", "false"], ids=["through one of them", "by ticket"])

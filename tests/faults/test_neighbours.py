@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.delta.parquet_rows import to_parquet
@@ -32,7 +33,7 @@ FOREVER = float("inf")
 
 
 def meeting(lake: lf.Lake) -> Neighbours:
-    found = lake._session.journal.committer.neighbours
+    found = session_of(lake).journal.committer.neighbours
     assert found is not None
     return found
 
@@ -44,7 +45,7 @@ def leading(lake: lf.Lake) -> lf.Lake:
 
 def following(lake: lf.Lake) -> lf.Lake:
     """Make a handle hand over what it commits."""
-    lake._session.journal.committer.contend(FOREVER)
+    session_of(lake).journal.committer.contend(FOREVER)
     return lake
 
 
@@ -177,7 +178,7 @@ def test_objections_and_empty_changes_are_those_of_a_writer_alone(tmp_path: Path
         folio.add_json("a", 1)
         folio.add_json("b", 2)
     assert first.version == second.version == 3
-    assert list(first._session.store.list("pending")) == []
+    assert list(session_of(first).store.list("pending")) == []
 
 
 def test_threads_of_who_leads_and_of_others_share_log_entries(tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_threads_of_who_leads_and_of_others_share_log_entries(tmp_path: Path) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(lakes[0]._session.state().names("f")) == 160
+    assert len(session_of(lakes[0]).state().names("f")) == 160
     assert lakes[3].check().ok
 
 
@@ -208,9 +209,9 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
     def slow(rows: pa.Table) -> bytes:
         if rows.num_rows >= 50:
             merging.set()
-            before = leader._session.journal.manifests_table.version
+            before = session_of(leader).journal.manifests_table.version
             other.folio("f").add_json("meanwhile", 1)
-            answered.append(leader._session.journal.manifests_table.version - before)
+            answered.append(session_of(leader).journal.manifests_table.version - before)
         return to_parquet(rows)
 
     monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
@@ -223,25 +224,25 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
             assert not thread.is_alive()
     assert answered == [1]
     assert meeting(leader).leading
-    assert len(leader._session.journal.manifests_table.known_files) == 2
+    assert len(session_of(leader).journal.manifests_table.known_files) == 2
     assert other.check(read_data=True).ok
 
 
 def test_where_other_hosts_are_faster_everybody_goes_by_ticket(tmp_path: Path) -> None:
     first, second, elsewhere = (lf.open(str(tmp_path / "lake")) for _ in range(3))
-    elsewhere._session.journal.committer.neighbours = None
+    session_of(elsewhere).journal.committer.neighbours = None
     leading(first).folio("f").add_json("first", 1)
     elsewhere.folio("f").add_json("rival", 1)
     following(second).folio("f").add_json("late", 1)  # who leads is beaten once, and tries again
-    first._session.journal.committer.be_beaten(FOREVER)
+    session_of(first).journal.committer.be_beaten(FOREVER)
     made: list[str] = []
     create = Tickets.create
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tickets, "create", lambda self, ticket: made.append(ticket.ticket_id) or create(self, ticket))
         second.folio("f").add_json("by-ticket", 1)
     assert len(made) == 1
-    assert sorted(elsewhere._session.state().names("f")) == ["by-ticket", "first", "late", "rival"]
-    assert list(Tickets(second._session.store).listed()) == []
+    assert sorted(session_of(elsewhere).state().names("f")) == ["by-ticket", "first", "late", "rival"]
+    assert list(Tickets(session_of(second).store).listed()) == []
 
 
 def test_what_is_long_goes_to_the_store_by_itself(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_what_is_long_goes_to_the_store_by_itself(tmp_path: Path) -> None:
         for n in range(1000):
             second.folio("f").add_json(f"i{n}", {"text": "x" * 100})
     assert first.version == second.version == 1
-    assert len(first._session.state().names("f")) == 1000
+    assert len(session_of(first).state().names("f")) == 1000
 
 
 def test_nonsense_gets_no_answer_and_does_no_harm(tmp_path: Path) -> None:
@@ -304,10 +305,10 @@ def test_only_who_has_the_same_lake_rights_and_durability_is_a_neighbour(
     here, there = str(tmp_path / "lake"), str(tmp_path / "other")
     assert path(lf.open(here)) == path(lf.open(here)) != path(lf.open(there))
     assert path(lf.open(here)) != path(lf.open(here, storage_options={"fsync": "true"}))
-    assert lf.open(here, read_only=True)._session.journal.committer.neighbours is None
-    assert lf.open("memory://")._session.journal.committer.neighbours is None
+    assert session_of(lf.open(here, read_only=True)).journal.committer.neighbours is None
+    assert session_of(lf.open("memory://")).journal.committer.neighbours is None
     monkeypatch.setenv("LAKEFOLIO_COMBINE", "false")
-    assert lf.open(here)._session.journal.committer.neighbours is None
+    assert session_of(lf.open(here)).journal.committer.neighbours is None
 
 
 def test_on_s3_rights_are_part_of_it_and_no_name_tells_them(s3_proxy: CountingProxy, s3_uri: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content import local_files
@@ -139,8 +140,8 @@ def test_opening_and_following_beside_replacements(writer: lf.Lake, monkeypatch:
 def test_a_file_that_the_newest_log_names_is_missing(writer: lf.Lake) -> None:
     reader = lf.open(writer.uri)
     replace_files(writer)
-    store = writer._session.store
-    for file in writer._session.journal.files_of("manifests"):
+    store = session_of(writer).store
+    for file in session_of(writer).journal.files_of("manifests"):
         store.delete([f"tables/manifests/{file.path}"])
     with pytest.raises(IntegrityError, match="is missing") as caught:
         reader.sql("select count(*) from manifests").fetchall()

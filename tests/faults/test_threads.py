@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import LakefolioError
@@ -45,7 +46,7 @@ def test_a_reader_that_pauses_reads_the_row_it_asked_for(tmp_path: Path) -> None
     folio = lake.folio("f")
     for n in range(62):
         folio.add_json(f"k{n}", n)
-    held: State = lake._session.journal.known
+    held: State = session_of(lake).journal.known
     for n in range(60):
         folio.add_json(f"later {n}", n)
     with folio.batch():
@@ -76,7 +77,7 @@ def test_readers_beside_writers_read_what_they_asked_for(tmp_path: Path) -> None
     def read() -> None:
         try:
             while not over.is_set():
-                state = folio._session.journal.known
+                state = session_of(folio).journal.known
                 names = state.names("f")
                 entries = state.entries("f")
                 if [entry.item for entry in entries] != names or state.names("f") != names:
@@ -120,7 +121,7 @@ def test_a_lake_that_is_opened_at_its_newest_version_does_not_move(tmp_path: Pat
     at = {"number": lake.version, "time": lake.log().to_dicts()[0]["committed_at"], "snapshot": "the newest"}[how]
     then = lake.at(at)
     assert then.folio("f").get_json("a") == 1
-    state = lake._session.journal.at(then.version)
+    state = session_of(lake).journal.at(then.version)
     folio.add_json("b", 2)
     folio.add_json("a", 3, overwrite=True)
     assert then.folio("f").get_json("a") == 1

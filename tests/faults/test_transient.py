@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.storage import Store, open_store
@@ -197,4 +198,4 @@ def test_an_upload_that_failed_goes_on_where_it_broke_off(s3_proxy: CountingProx
     assert set(received.values()) == {1}
     assert (seen, seen[-1]) == (sorted(seen), 70 * MIB)
     assert lake.check(read_data=True).ok
-    assert lake._session.store.discard_unfinished(datetime.now(UTC) + timedelta(minutes=1), dry_run=True) == 0
+    assert session_of(lake).store.discard_unfinished(datetime.now(UTC) + timedelta(minutes=1), dry_run=True) == 0

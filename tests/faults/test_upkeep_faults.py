@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from inside import session_of
 from killing import Nursery, killed_at_each_request
 
 import lakefolio as lf
@@ -39,7 +40,7 @@ class Made:
     """A lake that is made once, and copied object by object to each place where it is needed."""
 
     def __init__(self, lake: lf.Lake, options: dict[str, str]) -> None:
-        store = lake._session.store
+        store = session_of(lake).store
         self.objects = {info.key: bytes(store.get(info.key)) for info in store.list("")}
         self.options = options
         self.version = lake.version
@@ -56,7 +57,7 @@ def made(tmp_path: Path, s3_server: S3Server) -> Made:
     for number in range(4):
         lake.folio("f").add_artifact("x", content(number), overwrite=True, metadata={"n": number})
     lake.snapshot("keep", at=2)
-    lake._session.store.create(blob_key("sha256:" + "ab" * 32), b"stray")
+    session_of(lake).store.create(blob_key("sha256:" + "ab" * 32), b"stray")
     return Made(lake, s3_server.storage_options)
 
 
@@ -81,7 +82,7 @@ def judge_gc(uri: str, options: dict[str, str], what: str) -> None:
     assert (folio.get("x"), folio.get("x", at="keep")) == (content(3), content(1)), what
     assert {2, 4} <= readable(lake), what
     gc(lake)
-    assert len(list(lake._session.store.list("blobs/"))) == 2, what
+    assert len(list(session_of(lake).store.list("blobs/"))) == 2, what
     assert lake.sql("select count(*) from manifests where op = 'purge'").fetchone() == (3,), what
     assert readable(lake) == {2, 4}, what
     assert lake.check(read_data=True).ok, what
@@ -133,7 +134,7 @@ def test_compaction_may_be_killed_at_any_request(
         assert commits == (48 + ("fiftieth" in folio),) * 2, what
         lake.folio("f").add_json("after", 1, metadata={"k": 1})
         lake.compact()
-        assert len(lake._session.journal.data_files("manifests")) == 1
+        assert len(session_of(lake).journal.data_files("manifests")) == 1
         report = lake.check()
         assert report.ok, f"{what}: {report}"
 
@@ -173,7 +174,7 @@ def test_the_answer_to_any_write_of_gc_may_be_lost(
 def test_gc_beside_a_writer_who_is_faster(losses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for less at a time, and gets through in the end, or says that it could not and has harmed nothing."""
     lake, other = lf.open(tmp_path / "lake"), lf.open(tmp_path / "lake")
-    store = lake._session.store
+    store = session_of(lake).store
     for number in range(120):
         store.create(blob_key(f"sha256:{number:064x}"), b"stray")
     monkeypatch.setattr("lakefolio.maintenance.purge._PATIENCE_S", 0.5)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content.local_files import Immutable, LocalFiles
@@ -71,10 +72,10 @@ def test_a_generated_lake_is_a_lake(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_journal_is_in_memory(large: lf.Lake) -> None:
-    state = large._session.committed()
+    state = session_of(large).committed()
     assert len(state.rows) == 0
     assert state.base_version == state.version
-    assert large.sql("select count(*) from items").fetchall() == [(large._session.query(LIVE).fetchone()[0],)]
+    assert large.sql("select count(*) from items").fetchall() == [(session_of(large).query(LIVE).fetchone()[0],)]
     assert len(state.rows) == 0
 
 
@@ -86,8 +87,8 @@ COLUMNS = "folio, item, version, committed_at, entry_id, kind, digest, size_byte
 def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | None) -> None:
     lake = lf.open(made, read_only=True)
     lake = lake if at is None else lake.at(at)
-    assert "entries_model" in lake._session.tables()
-    assert "entries_model" not in lake._session.tables(content=True)
+    assert "entries_model" in session_of(lake).tables()
+    assert "entries_model" not in session_of(lake).tables(content=True)
     for view, columns in (("items", COLUMNS), ("entries", f"{COLUMNS}, ordinal, superseded_version, is_live")):
         of_model = lake.sql(f"select {columns} from {view} order by folio, item, version")
         of_journal = lake.sql(f"select {columns}, content from {view} order by folio, item, version")
@@ -139,7 +140,7 @@ def test_a_diff_reads_what_lies_between(large: lf.Lake, parts: list[int]) -> Non
 
 def test_lineage_reads_the_edges_of_its_nodes_only(large: lf.Lake, parts: list[int]) -> None:
     entry = large.folio(FOLIO).items()[10]
-    models = large._session.journal.models
+    models = session_of(large).journal.models
     models.cache.clear()
     reads: list[str] = []
     read = models.read
@@ -149,7 +150,7 @@ def test_lineage_reads_the_edges_of_its_nodes_only(large: lf.Lake, parts: list[i
         return read(model, *given)
 
     models.read = counted  # type: ignore[method-assign]
-    below = large._session.committed().base.edges([("entry", entry.entry_id)], by_input=True)  # type: ignore[union-attr]
+    below = session_of(large).committed().base.edges([("entry", entry.entry_id)], by_input=True)  # type: ignore[union-attr]
     assert below.num_rows == 1
     assert reads == ["uses"] * len(reads)
     assert len(reads) <= 4  # a footer and a row group of the one or two runs that may have it
@@ -175,7 +176,7 @@ def test_every_question_after_more_was_written(place: str, tmp_path: Path, reque
     lake.log_event("m", "s", "t", {"text": "x" * 70_000})
 
     fresh = lf.open(uri, **options)
-    assert fresh._session.committed().base_version > 0
+    assert session_of(fresh).committed().base_version > 0
     for one in (lake, fresh):
         assert one.sql("select count(*) from items").fetchall() == [(one.stats().item_count,)]
         assert set(one.folio("folio-000001")) == {row[0] for row in one.sql(ITEMS).fetchall()}
@@ -236,7 +237,7 @@ def test_a_read_model_that_is_damaged_is_done_without(made: Path, tmp_path: Path
 
 def test_a_file_is_hashed_once_and_again_when_it_is_another(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = lf.open(made, read_only=True)
-    local = lake._session.journal.local
+    local = session_of(lake).journal.local
     hashed: list[str] = []
     verify = LocalFiles._verify
 
@@ -254,7 +255,7 @@ def test_a_file_is_hashed_once_and_again_when_it_is_another(made: Path, monkeypa
     path.write_bytes(body)
     lake.sql("select count(*) from items").fetchall()
     assert hashed[count:] == hashed[:1]
-    assert local is lake._session.journal.local
+    assert local is session_of(lake).journal.local
 
 
 def test_sql_of_users_reaches_no_file_of_the_lake(large: lf.Lake, made: Path) -> None:
@@ -280,7 +281,7 @@ def test_a_curve_lies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             run.log_points("auc", [0.5] * 1_000, steps)
         lake.flush()
     lake.compact()
-    (merged,) = lake._session.journal.data_files("metric_rows")
+    (merged,) = session_of(lake).journal.data_files("metric_rows")
     file = pq.ParquetFile(tmp_path / "lake/tables/metric_rows" / merged)
     keys = file.read(["run_id", "name", "step"]).to_pylist()
     assert len(keys) == 8 * 4_000 * 2
@@ -292,12 +293,12 @@ def test_a_curve_lies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(table_rows, "SMALL_BYTES", 0)
     fresh = lf.open(tmp_path / "lake")
-    assert isinstance(fresh._session.tables()["metric_rows"], FileScan)
+    assert isinstance(session_of(fresh).tables()["metric_rows"], FileScan)
     curve = fresh.sql("select step, value from metrics where run_id = 'r3' and name = 'loss' order by batch, ordinal")
     assert curve.fetchall() == [(step, 1.0 / (step + 1)) for step in range(4_000)]
     assert fresh.sql("select count(*) from metrics").fetchall() == [(64_000,)]
     assert fresh.at(0).sql("select count(*) from metrics").fetchall() == [(0,)]
-    found = fresh._session.journal.log_rows("metric_rows", where=("run_id", "r3"))
+    found = session_of(fresh).journal.log_rows("metric_rows", where=("run_id", "r3"))
     assert found.num_rows == 8_000
     assert sum(parts) <= 2 * 16_384
 

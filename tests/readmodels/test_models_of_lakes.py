@@ -12,6 +12,7 @@ import deltalake
 import polars as pl
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import StorageError
@@ -49,7 +50,7 @@ def make(uri: str | Path, **options: Any) -> lf.Lake:
 
 
 def journal_of(lake: lf.Lake) -> Journal:
-    return lake._session.journal
+    return session_of(lake).journal
 
 
 def said(lake: lf.Lake) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def said(lake: lf.Lake) -> dict[str, Any]:
         "past": {name: lake.at("s0").folio("f").get(name) for name in lake.at("s0").folio("f")},
         "snapshots": [one.name for one in lake.snapshots()],
         "runs": lake.sql("select run_id, status from runs order by 1").fetchall(),
-        "inputs": [edge["input_item"] for edge in lake._session.entry("f", "made1").inputs],
+        "inputs": [edge["input_item"] for edge in session_of(lake).entry("f", "made1").inputs],
         "at": lake.at(3).folios(),
     }
 
@@ -76,7 +77,7 @@ def replayed(lake: lf.Lake) -> State:
 
 
 def equal_to_replay(lake: lf.Lake) -> bool:
-    state, expected = lake._session.state(), replayed(lake)
+    state, expected = session_of(lake).state(), replayed(lake)
 
     def without(entries: list[Any]) -> list[Any]:
         return [replace(entry, content=None) for entry in entries]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.recording import recorder
@@ -284,7 +285,7 @@ def test_a_failure_inside_capture_never_breaks_the_function(lake: lf.Lake, monke
     def broken(*given, **named):
         raise lf.StorageError("the network is gone")
 
-    monkeypatch.setattr(lake._session, "apply", broken)
+    monkeypatch.setattr(session_of(lake), "apply", broken)
     with pytest.warns(RuntimeWarning, match="the network is gone"):
         assert f(1) is not None
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content import event_text
@@ -31,12 +32,12 @@ def test_a_text_above_the_limit_is_refused_and_nothing_is_logged(tmp_path: Path)
 def test_a_row_that_says_another_size_is_refused_before_memory_is_taken(tmp_path: Path, said: int | None) -> None:
     lake = lf.open(tmp_path / "lake")
     text = bytes(1 << 20)
-    stored = event_text.store(text, event_text.compressed(text), lake._session.blobs, lake._session.journal.state)
+    stored = event_text.store(text, event_text.compressed(text), session_of(lake).blobs, session_of(lake).journal.state)
     good = dataclasses.replace(entry_of(lake), **{field: getattr(stored, field) for field in FIELDS})
-    assert event_text.text_of(good, lake._session.blobs) == text
+    assert event_text.text_of(good, session_of(lake).blobs) == text
     tracemalloc.start()
     with pytest.raises(lf.IntegrityError) as caught:
-        event_text.text_of(dataclasses.replace(good, size_bytes=said), lake._session.blobs)
+        event_text.text_of(dataclasses.replace(good, size_bytes=said), session_of(lake).blobs)
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
     assert caught.value.kind == "event-damaged"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.model.state import State
@@ -42,7 +43,7 @@ def anew(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str
     with monkeypatch.context() as patched:
         patched.setattr(bound_views, "_MANY_CHANGES", 10**9)
         fresh = Views()
-        found = fresh.query(lake._session.tables(), _ALL)
+        found = fresh.query(session_of(lake).tables(), _ALL)
         return list(zip(found.columns, map(str, found.types), strict=True)), found.fetchall()
 
 
@@ -137,7 +138,7 @@ def test_what_is_noted_of_a_subject_is_found_however_the_rows_came(lake: lf.Lake
     lake.create_run("f", project="p", status="done")  # called like the folio
     going = lake.create_run("going")
     going.set_params(a=1)
-    raw = lake._session.committed().rows_since(-1)
+    raw = session_of(lake).committed().rows_since(-1)
     for pieces in ([raw], [raw.slice(0, 3), raw.slice(3)], [raw.slice(at, 1) for at in range(raw.num_rows)]):
         found = State()
         for piece in pieces:

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.model.changes import SetRun
@@ -31,7 +32,7 @@ def die(lake: lf.Lake, run_id: str = "doomed") -> None:
 
 def recorded(lake: lf.Lake, run_id: str = "doomed") -> str:
     """Return the status that the rows of the lake tell."""
-    return json.loads(lf.open(lake.uri, read_only=True)._session.journal.metadata("run", run_id)["status"])
+    return json.loads(session_of(lf.open(lake.uri, read_only=True)).journal.metadata("run", run_id)["status"])
 
 
 LOOKS = {
@@ -152,11 +153,11 @@ def test_what_can_not_be_marked_is_called_lost(lake: lf.Lake, monkeypatch: pytes
         tried.append(changes)
         raise lf.StorageError("denied", kind="access-denied")
 
-    monkeypatch.setattr(lake._session, "commit_now", refuse)
+    monkeypatch.setattr(session_of(lake), "commit_now", refuse)
     assert lake.get_run("doomed").status == LOOKS["sql"](lake) == "lost"
     assert tried == []
     for _ in range(2):
-        liveness.notice(lake._session)
+        liveness.notice(session_of(lake))
     assert len(tried) == 1
     assert recorded(lake) == "running"
 
@@ -186,7 +187,7 @@ def test_a_run_that_lives_is_never_marked(lake: lf.Lake) -> None:
 
 def test_a_run_that_was_resumed_meanwhile_is_not_marked(lake: lf.Lake) -> None:
     die(lake)
-    session = lake._session
+    session = session_of(lake)
     session.journal.refresh()
     found = liveness._dead(session, liveness.SILENT_S)
     assert list(found) == ["doomed"]
@@ -244,12 +245,13 @@ def test_a_process_number_given_to_another_is_told_apart() -> None:
 def test_what_was_edited_by_hand_harms_nobody(lake: lf.Lake) -> None:
     run_id = "odd' or 'a' = 'a"
     facts = {"status": '"running"', "type": '"experiment"', "host": "no json", "process": '{"pid": "1; rm"}'}
-    lake._session.apply(SetRun(run_id=run_id, values={**facts, "metrics.": "1"}, new=True))
+    session_of(lake).apply(SetRun(run_id=run_id, values={**facts, "metrics.": "1"}, new=True))
     lake.create_run("other", status="done")
     assert lake.get_run(run_id).status == "running"  # it has just committed
     reader = lf.open(lake.uri, read_only=True)
     told = (
-        reader._session.calling_lost(frozenset([run_id]))
+        session_of(reader)
+        .calling_lost(frozenset([run_id]))
         .query("select run_id, status from runs order by run_id")
         .fetchall()
     )

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content.event_text import INLINE_EVENT_BYTES
@@ -148,9 +149,9 @@ def lost_when_killed(lake: lf.Lake, tmp_path: Path) -> float:
 
 def test_what_comes_during_a_slow_commit_waits_no_longer(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     run = lake.create_run("r")
-    logger = logger_of(lake._session)
+    logger = logger_of(session_of(lake))
     began, waited = [], []
-    commit, gathered = lake._session.commit_now, logger._close
+    commit, gathered = session_of(lake).commit_now, logger._close
 
     def slow(*changes: object) -> object:
         time.sleep(0.3)
@@ -161,7 +162,7 @@ def test_what_comes_during_a_slow_commit_waits_no_longer(lake: lf.Lake, monkeypa
             waited.append(time.monotonic() - began[-1])
         return gathered()
 
-    monkeypatch.setattr(lake._session, "commit_now", slow)
+    monkeypatch.setattr(session_of(lake), "commit_now", slow)
     monkeypatch.setattr(logger, "_close", gather)
     until = time.monotonic() + 3
     while time.monotonic() < until:
@@ -235,7 +236,7 @@ def test_a_forked_child_does_not_log_again_what_its_parent_will(lake: lf.Lake) -
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        ok = not logger_of(lake._session)._stages[0]
+        ok = not logger_of(session_of(lake))._stages[0]
         os._exit(0 if ok else 1)
     assert os.waitpid(child, 0)[1] == 0
     run.flush()
@@ -268,12 +269,12 @@ def test_a_lost_answer_stores_no_point_twice(s3_uri: str, s3_proxy: CountingProx
 
 def test_what_could_not_be_committed_is_kept_and_tried_again(lake: lf.Lake, monkeypatch) -> None:
     run = lake.create_run("r")
-    logger = logger_of(lake._session)
+    logger = logger_of(session_of(lake))
 
     def failing(*changes):
         raise lf.StorageError("the network is gone")
 
-    monkeypatch.setattr(lake._session, "commit_now", failing)
+    monkeypatch.setattr(session_of(lake), "commit_now", failing)
     monkeypatch.setattr(logger, "_warned", True)
     run.log(loss=1.0, step=1)
     for _ in range(2):
@@ -304,7 +305,7 @@ def test_an_empty_run_costs_eight_requests(s3_uri: str, s3_proxy: CountingProxy)
 
 def test_a_run_gives_signs_of_life(lake: lf.Lake) -> None:
     lake.create_run("r")
-    logger = logger_of(lake._session)
+    logger = logger_of(session_of(lake))
     logger._runs["r"] -= HEARTBEAT_S  # of this one alone: other tests' runs go on in this process
     before = lake.version
     logger._beat()
@@ -377,7 +378,7 @@ def test_large_events_lie_in_compressed_blobs(lake: lf.Lake) -> None:
     assert lake.why("sha256:" + blobs[0].name)["blobs"][0]["events"] == sorted([one, again])
     assert lake.check(read_data=True).ok
     # whoever reads the table alone sees the short members
-    shown = pl.from_arrow(lake._session.journal.log_rows("event_rows")).filter(pl.col("storage") == "blob")
+    shown = pl.from_arrow(session_of(lake).journal.log_rows("event_rows")).filter(pl.col("storage") == "blob")
     assert json.loads(shown["metadata"][0]) == {"kind": "report"}
 
 
@@ -434,9 +435,9 @@ def test_a_batch_that_was_never_committed_counts_for_nothing(lake: lf.Lake) -> N
     run = lake.create_run("r")
     run.log(loss=1.0)
     run.flush()
-    rows = lake._session.journal.log_rows("metric_rows")
+    rows = session_of(lake).journal.log_rows("metric_rows")
     dead = rows.set_column(0, rows.schema.field("batch_id"), [["f" * 32] * rows.num_rows])
-    lake._session.journal.logs["metric_rows"].append(["f" * 32], dead, pc.max(rows.column("logged_at")).as_py())
+    session_of(lake).journal.logs["metric_rows"].append(["f" * 32], dead, pc.max(rows.column("logged_at")).as_py())
     assert len(points(lf.open(lake.uri), "r")) == 1
     assert lake.check().ok
 

@@ -9,6 +9,7 @@ import textwrap
 import threading
 
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import IntegrityError
@@ -108,7 +109,7 @@ def test_of_those_who_want_one_id_one_gets_it(lake: lf.Lake) -> None:
 
 def test_of_those_who_end_a_run_one_does(lake: lf.Lake) -> None:
     lake.create_run("r")
-    both = [open_run(lf.open(lake.uri)._session, "r") for _ in range(2)]
+    both = [open_run(session_of(lf.open(lake.uri)), "r") for _ in range(2)]
     both[0].finish()
     with pytest.raises(lf.InvalidInputError) as caught:
         both[1].fail("too late")

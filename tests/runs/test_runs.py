@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process import provenance
@@ -310,13 +311,13 @@ def test_a_run_id_is_given_once(lake: lf.Lake) -> None:
     assert lake.get_run("r").project == "one"
     with pytest.raises(lf.AlreadyExistsError):
         lake.create_run("r", inputs={"data": np.arange(5_000)})
-    assert list(lake._session.store.list("blobs/")) == []  # told before anything is sent
+    assert list(session_of(lake).store.list("blobs/")) == []  # told before anything is sent
 
 
 def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
     run = lake.create_run("r")
     other = lf.open(lake.uri).add_run_output("r", "before", 1)
-    elsewhere = open_run(lf.open(lake.uri)._session, "r")
+    elsewhere = open_run(session_of(lf.open(lake.uri)), "r")
     run.finish()
     for call in (
         run.finish,
@@ -336,7 +337,7 @@ def test_a_run_ends_once_and_is_not_used_after_it(lake: lf.Lake) -> None:
         with pytest.raises(lf.InvalidInputError) as caught:
             call()
         assert caught.value.kind == "run-ended"
-    assert list(lake._session.store.list("blobs/")) == []
+    assert list(session_of(lake).store.list("blobs/")) == []
     with pytest.raises(lf.InvalidInputError) as caught:
         lake.create_run().finish("lost")
     assert caught.value.kind == "bad-run-status"

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -86,7 +87,7 @@ def test_names_and_short_ids_lead_to_runs_in_a_lake_of_any_age(lake):
         pass
     with lake.run("old name", run_id="renamed"):
         pass
-    lake._session.apply(SetRun(run_id="renamed", values={"name": '"new name"'}))
+    session_of(lake).apply(SetRun(run_id="renamed", values={"name": '"new name"'}))
     for _ in range(102):  # now a read model holds the first ones
         with lake.run("many"):
             pass

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside import session_of
 from lake_tables import START, Rows, empty_tables, sha, small_lake
 from thoroughness import examples
 
@@ -395,7 +396,7 @@ def test_audits_find_nothing_on_a_lake_that_the_journal_wrote(views, tmp_path):
         folio.metadata["owner"] = "ada"
     folio.archive("clean")
     lake.restore("s")
-    assert views.audit(lake._session.tables()) == []
+    assert views.audit(session_of(lake).tables()) == []
     found = lake.sql("select folio, entry_count, stored_bytes > 0, shared_bytes > 0 from storage_savings order by 1")
     assert found.fetchall() == [("a", 4, True, True), ("b", 1, False, True)]
     assert lake.sql("select count(*) from items").fetchall() == [(4,)]

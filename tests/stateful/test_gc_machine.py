@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
@@ -145,7 +146,7 @@ class Collected(RuleBasedStateMachine):
         import hashlib
 
         body = content(value)
-        store, state = self.handles[0]._session.store, self.handles[0]._session.journal.state
+        store, state = session_of(self.handles[0]).store, session_of(self.handles[0]).journal.state
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         store.create_if_absent(blob_key(digest, state.generation(digest)), body)
 
@@ -153,7 +154,7 @@ class Collected(RuleBasedStateMachine):
     def writer_is_killed_at_a_write(self, when: int, values: Model) -> None:
         """A batch that dies at its n-th write: all of it is there, or nothing."""
         lake = lf.open(self.uri)
-        store = lake._session.store
+        store = session_of(lake).store
         count = 0
 
         def dying(original: Any) -> Any:
