@@ -36,6 +36,7 @@ SLOW = {
     "readmodels/test_models_of_lakes.py::test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right",
     "runs/test_capture_cache.py::test_an_answer_is_found_by_another_process",
     "runs/test_lost.py",
+    "runs/test_registry_writers.py",
     "sql/test_cage.py::test_hard_work_ends_by_its_limit",
     "stateful/test_gc_machine.py",
     "stateful/test_time_travel.py",

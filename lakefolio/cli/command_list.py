@@ -41,6 +41,7 @@ GROUPS: Final = {
         "datasets": "Make, list and show datasets: collections of items under one name.",
         "runs": "List runs, newest first, or walk them like folders.",
         "run": "Show what is recorded of a run.",
+        "models": "Register models under names; promote and roll back their versions.",
         "compare": "Put runs side by side: parameters, metrics, inputs, and curves.",
         "ui": "Look at a lake in a browser: runs, curves, items, history.",
         "export": "Freeze the page of a lake, or publish a folio for others to read.",

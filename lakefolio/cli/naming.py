@@ -13,7 +13,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import parse_ref
 from lakefolio.format.times import shown_time
 
-__all__ = ["datasets", "files", "folders", "folios", "items", "named", "runs", "snapshots", "tags", "whens"]
+__all__ = ["datasets", "files", "folders", "folios", "items", "models", "named", "runs", "snapshots", "tags", "whens"]
 
 _LIMIT = 200
 _LOOKED_AT = 20_000
@@ -141,6 +141,12 @@ def runs(context: click.Context, param: click.Parameter, typed: str) -> list[Com
         if lake is None
         else _beginning([CompletionItem(run.run_id, help=run.name) for run in lake.runs(limit=_LIMIT)], typed)
     )
+
+
+def models(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete names of registered models."""
+    lake = _lake(context)
+    return [] if lake is None else _beginning([CompletionItem(one.name) for one in lake.models()], typed)
 
 
 def datasets(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:

@@ -14,6 +14,7 @@ from lakefolio.config.settings import blamed, place_of
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import check_folio
 from lakefolio.lake import maintaining, querying, reading, tracking_runs, versions
+from lakefolio.lake import models as registered_models
 from lakefolio.model.resolve import At
 from lakefolio.process.facade import facade
 from lakefolio.process.keywords import explained
@@ -280,6 +281,12 @@ class Lake:
     flush = tracking_runs.flush
     capture = tracking_runs.capture
     track = tracking_runs.track
+
+    # -- registered models -----------------------------------------------------------------------------------
+
+    models = registered_models.models
+    model = registered_models.model
+    register_model = registered_models.register_model
 
     # -- keeping it well ------------------------------------------------------------------------------------
 

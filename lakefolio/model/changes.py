@@ -77,7 +77,8 @@ class Put:
 class Update:
     """Make a new entry of the same content with other words about it. Refused if the item does not exist.
 
-    ``metadata`` is merged into what is there: a key with the value None is removed.
+    ``metadata`` is merged into what is there: a key with the value None is removed. Refused (kind ``facts-changed``)
+    unless the facts that ``only_if`` names are still these (None: missing).
     """
 
     folio: str
@@ -86,6 +87,7 @@ class Update:
     tags: tuple[str, ...] | Keep = KEEP
     metadata: Mapping[str, str | None] | Keep = KEEP
     inputs: tuple[str, ...] | Keep = KEEP
+    only_if: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

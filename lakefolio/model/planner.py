@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from lakefolio.errors import AlreadyExistsError, NotFoundError
+from lakefolio.errors import AlreadyExistsError, ConflictError, NotFoundError
 from lakefolio.format.names import new_id
 from lakefolio.model.changes import (
     KEEP,
@@ -203,6 +203,15 @@ class Plan(PlanRows):
     def _update(self, change: Update) -> None:
         entry = self._head(change.folio, change.item)
         metadata: Mapping[str, str] = entry.facts
+        for key, value in change.only_if.items():
+            if metadata.get(key) != value:
+                raise ConflictError(
+                    f"{change.folio}:{change.item} was changed: {key} is {metadata.get(key)}, expected {value}",
+                    kind="facts-changed",
+                    hint="look at it again, and decide anew",
+                    folio=change.folio,
+                    item=change.item,
+                )
         edges: Sequence[Mapping[str, Any]] = entry.inputs
         if change.metadata is not KEEP:
             merged: dict[str, str | None] = {**metadata, **change.metadata}

@@ -68,7 +68,14 @@ def test_every_example_runs(run, stocked: str, example: str) -> None:
         (Path(stocked).parent / "lakefolio.toml").write_text('author = "ada"\n')
     if "runs" in example or "run " in example or "compare" in example:
         for number in ("prod_001", "prod_002"):
-            lakefolio.open(stocked).create_run(run_id=number, run_type="production", status="done")
+            lakefolio.open(stocked).create_run(
+                run_id=number, run_type="production", status="done", metrics={"val/loss": 0.5}
+            )
+    if example.startswith("lakefolio models"):
+        lake = lakefolio.open(stocked)
+        lake.folio("experiments/clf").add_json("model", {"w": 1})
+        for _ in range(3):
+            lake.register_model("churn", "experiments/clf:model", alias="production")
     run(*shlex.split(example)[1:])
 
 

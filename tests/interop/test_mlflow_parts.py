@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import lakefolio as lf
 from lakefolio.format.names import check_item
-from lakefolio.interop.documents import Documents
+from lakefolio.format.quoting import quoted, quoted_path, unquoted
 from lakefolio.interop.mlflow.places import address_of, uri_of
-from lakefolio.interop.names import quoted, quoted_path, unquoted
+from lakefolio.lake.documents import Documents
 
 
 @given(st.text(min_size=1, max_size=300).filter(lambda text: not re.search("[\ud800-\udfff]", text)))
@@ -75,7 +75,7 @@ def test_records(tmp_path: Path) -> None:
 
 def test_mlflow_is_imported_by_its_own_modules_alone() -> None:
     code = (
-        "import sys, lakefolio.lake, lakefolio.interop.tree, lakefolio.interop.documents,"
+        "import sys, lakefolio.lake, lakefolio.interop.tree, lakefolio.lake.documents,"
         " lakefolio.interop.mlflow.places; print('mlflow' in sys.modules, 'fsspec' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,9 +15,9 @@ from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
 from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.source_files import SourceFolder, digest_of
-from lakefolio.interop.names import quoted, quoted_path
 
 __all__ = ["read"]
 

@@ -18,9 +18,9 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import new_id
+from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.source_files import SourceFolder, digest_of
-from lakefolio.interop.names import quoted, quoted_path
 from lakefolio.process.git import git_output
 from lakefolio.process.scratch import private_folder
 

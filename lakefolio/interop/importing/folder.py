@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.source_files import SourceFolder, digest_of
-from lakefolio.interop.names import quoted, quoted_path
 
 __all__ = ["read"]
 

@@ -21,12 +21,13 @@ from urllib.parse import unquote, urlparse
 
 from lakefolio.errors import InvalidInputError, LakefolioError, LocalFileNotFoundError
 from lakefolio.format.names import new_id
-from lakefolio.interop.documents import Documents
+from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
 from lakefolio.interop.importing.source_files import SourceFolder
-from lakefolio.interop.names import quoted, quoted_path
 from lakefolio.lake import Lake
+from lakefolio.lake.documents import Documents
+from lakefolio.lake.registry import REGISTRY
 from lakefolio.process.scratch import private_folder
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ class _Store:
             fields = {"name": one.name} | {key: getattr(one, key) for key in own}
             fields |= {f"tags.{key}": value for key, value in one.tags.items()}
             fields |= {f"aliases.{key}": int(value) for key, value in one.aliases.items()}
-            self._document("mlflow/registry", quoted(one.name), fields, f"registered model {one.name}")
+            self._document(REGISTRY, quoted(one.name), fields, f"registered model {one.name}")
             name = one.name.replace("'", "''")
             versions = _all(partial(client.search_model_versions, f"name = '{name}'", max_results=_PAGE))
             for version in sorted(versions, key=lambda found: int(found.version)):
@@ -309,7 +310,7 @@ class _Store:
                     items = [NewItem(folio, path, "artifact", file) for path, file in self._files(local, item)]
                     self._plan.steps.append(Step(f"files {item}", f"import files of model {one.name}", items))
                     told["imported_folio"] = folio
-                self._document("mlflow/registry", item, told, f"version {version.version} of model {one.name}")
+                self._document(REGISTRY, item, told, f"version {version.version} of model {one.name}")
 
 
 def _has_run(lake: Lake, run_id: str) -> bool:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
 from lakefolio.interop.importing.source_files import SourceFolder
-from lakefolio.interop.names import quoted, quoted_path
 from lakefolio.lake import Lake
 
 __all__ = ["read"]

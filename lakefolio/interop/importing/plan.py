@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
-from lakefolio.interop.documents import Documents
-from lakefolio.interop.names import quoted
+from lakefolio.format.quoting import quoted
 from lakefolio.lake import Lake
+from lakefolio.lake.documents import Documents
 from lakefolio.process.places import printable
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted

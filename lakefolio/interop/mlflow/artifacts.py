@@ -13,10 +13,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
 
 from lakefolio.errors import AddressNotFoundError, InvalidInputError, NotFoundError
+from lakefolio.format.quoting import quoted_path, unquoted
 from lakefolio.interop.addresses import Address
 from lakefolio.interop.mlflow.fields import absent
 from lakefolio.interop.mlflow.places import address_of, lake_of
-from lakefolio.interop.names import quoted_path, unquoted
 from lakefolio.interop.tree import Info, Place, find_place
 
 __all__ = ["LakefolioArtifactRepository"]
@@ -41,6 +41,10 @@ class LakefolioArtifactRepository(ArtifactRepository):
             verify_artifact_path(path)
         parts = [self._root.path, quoted_path(path or "")]
         return "/".join(part for part in parts if part)
+
+    def _own_file(self) -> str:
+        """Return the name of the file that it is the address of, if it is one."""
+        return unquoted(self._root.path.rpartition("/")[2])
 
     def _place(self, path: str | None) -> Place:
         address = replace(self._root, path=self._name(path))
@@ -104,7 +108,8 @@ class LakefolioArtifactRepository(ArtifactRepository):
         """Return what lies one level below a path; nothing of a file."""
         place = self._place(path)
         if place.entry is not None and place.info()["type"] == "file":
-            return []
+            # an address of a file, as of a registered item, is a folder that holds it: MLflow downloads folders
+            return [] if path else [FileInfo(self._own_file(), False, place.info()["size"])]
         try:
             found = place.listed()
         except AddressNotFoundError:
@@ -114,8 +119,9 @@ class LakefolioArtifactRepository(ArtifactRepository):
         return sorted(files, key=lambda one: str(one.path))
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        own = self._place(None) if remote_file_path == self._own_file() else None
         try:
-            found = self._place(remote_file_path).local()
+            found = (own if own is not None and own.entry is not None else self._place(remote_file_path)).local()
         except AddressNotFoundError as exc:
             raise absent(f"No such artifact: '{remote_file_path}'") from exc
         if found.is_dir():

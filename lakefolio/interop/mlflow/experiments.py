@@ -18,9 +18,9 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.documents import Documents, Fields
 from lakefolio.interop.mlflow.fields import absent, after, now_ms, taken, under
 from lakefolio.lake import Lake
+from lakefolio.lake.documents import Documents, Fields
 
 __all__ = ["DEFAULT_ID", "Experiments"]
 

@@ -1,8 +1,8 @@
-"""MLflow's model registry on a lake: records in ``mlflow/registry``, one per model and one per version.
+"""MLflow's model registry on a lake: the registry of the lake, as MLflow sees it.
 
-``<model>`` holds description, tags and aliases, ``<model>/v<number>`` a version. A version's number is taken by making
-its record, so that two processes that register at once get two numbers. One class, longer than others: MLflow asks one
-object for models, versions, tags and aliases.
+What MLflow registers from files of the lake is made from them, so that its lineage leads to the run; what
+``lake.register_model`` registered is a file to MLflow.
+One class, longer than others: MLflow asks one object for models, versions, tags and aliases.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.documents import Documents, Fields
+from lakefolio.errors import InvalidInputError
+from lakefolio.format.quoting import quoted
 from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
 from lakefolio.interop.mlflow.logged_models import LoggedModels
-from lakefolio.interop.mlflow.places import address_of, lake_of, uri_of
-from lakefolio.interop.names import quoted
+from lakefolio.interop.mlflow.places import SCHEME, address_of, lake_of, uri_of
+from lakefolio.lake.documents import Fields
+from lakefolio.lake.registry import REGISTRY, Registry
 
 __all__ = ["LakefolioModelRegistry"]
 
-_DELETED: Final = "deleted"
+_MODEL_FILE: Final = "MLmodel"
+_MOST_INPUTS: Final = 100
 _OWN: Final = ("description", "creation_timestamp", "last_updated_timestamp")
 _OF_VERSION: Final = (*_OWN, "current_stage", "source", "run_id", "run_link", "model_id")
 
@@ -70,33 +73,25 @@ class LakefolioModelRegistry(AbstractStore):
         self._runs_uri = tracking_uri
         self._place = address_of(store_uri or "").lake
         self.lake = lake_of(self._place)
-        self._known = Documents(self.lake, "mlflow/registry")
+        self._registry = Registry(self.lake)
         self._models = LoggedModels(self.lake, lambda model_id: uri_of(self._place, f"mlflow/models/{model_id}"))
 
     # -- records ---------------------------------------------------------------------------------------------
 
     def _fields(self, name: str) -> Fields:
         _validate_model_name(name)
-        found = self._known.get(quoted(name))
+        found = self._registry.model(name)
         if found is None:
             raise absent(f"Registered Model with name={name} not found")
         return found
 
-    def _versions(self, name: str) -> dict[int, Fields]:
-        """Return the versions of a model that are not deleted."""
-        found = self._known.all(f"{quoted(name)}/v")
-        return {one["version"]: one for one in found.values() if one.get("current_stage") != _DELETED}
-
     def _version_fields(self, name: str, version: Any) -> Fields:
         _validate_model_name(name)
         _validate_model_version(version)
-        found = self._known.get(f"{quoted(name)}/v{int(version)}")
-        if found is None or found.get("current_stage") == _DELETED:
+        found = self._registry.version(name, int(version))
+        if found is None:
             raise absent(f"Model Version (name={name}, version={version}) not found")
         return found
-
-    def _touch(self, name: str, fields: Fields | None = None) -> None:
-        self._known.set(quoted(name), {**(fields or {}), "last_updated_timestamp": now_ms()})
 
     def _model(self, name: str, fields: Fields) -> RegisteredModel:
         return RegisteredModel(
@@ -144,14 +139,7 @@ class LakefolioModelRegistry(AbstractStore):
         _validate_model_name(name)
         for tag in tags or []:
             _validate_registered_model_tag(tag.key, tag.value)
-        now = now_ms()
-        fields: dict[str, object] = {
-            "name": name,
-            "description": description,
-            "creation_timestamp": now,
-            "last_updated_timestamp": now,
-        }
-        if not self._known.create(quoted(name), fields | under("tags.", tags)):
+        if not self._registry.create(name, {"description": description, **under("tags.", tags)}):
             known = self.get_registered_model(name)
             refuse_taken(name, has_prompt_tag(known._tags), has_prompt_tag(tags))
             raise taken(f"Registered Model (name={name}) already exists.")
@@ -162,28 +150,22 @@ class LakefolioModelRegistry(AbstractStore):
     ) -> RegisteredModel:
         """Change the description of a model."""
         self._fields(name)
-        self._touch(name, {"description": description})
+        self._registry.set(name, {"description": description})
         return self.get_registered_model(name)
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Rename a model with its versions. One commit, all or nothing."""
         _validate_model_name(name)
         _validate_model_renaming(new_name)
-        fields = self._fields(name)
-        now = {"name": new_name, "last_updated_timestamp": now_ms()}
-        with self.lake.batch(f"rename model {name} to {new_name}"):
-            if not self._known.create(quoted(new_name), fields | now):
-                raise taken(f"Registered Model (name={new_name}) already exists.")
-            for item, one in self._known.all(f"{quoted(name)}/v").items():
-                self._known.create(f"{quoted(new_name)}/{item.rpartition('/')[2]}", one | now)
-                self._known.delete(item)
-            self._known.delete(quoted(name))
+        self._fields(name)
+        if not self._registry.rename(name, new_name):
+            raise taken(f"Registered Model (name={new_name}) already exists.")
         return self.get_registered_model(new_name)
 
     def delete_registered_model(self, name: str) -> None:
         """Remove a model with its versions; the lake's history keeps them. One commit."""
         self._fields(name)
-        self._known.delete(quoted(name), *self._known.all(f"{quoted(name)}/v"))
+        self._registry.delete(name)
 
     def get_registered_model(self, name: str) -> RegisteredModel:
         """Return a model with the latest version of each stage."""
@@ -198,8 +180,7 @@ class LakefolioModelRegistry(AbstractStore):
     ) -> PagedList:
         """Return the models that match, in MLflow's search syntax."""
         limit = _limit(max_results, SEARCH_REGISTERED_MODEL_MAX_RESULTS_THRESHOLD)
-        models = [one for one in self._known.all().values() if "version" not in one]
-        found = [self._model(one["name"], one) for one in models]
+        found = [self._model(name, one) for name, one in self._registry.models().items()]
         matching = SearchModelUtils.filter(found, add_prompt_filter_string(filter_string, is_prompt=False))
         order = [re.sub(r"^\s*timestamp\b", "last_updated_timestamp", one) for one in order_by or ()]
         return _page(SearchModelUtils.sort(matching, order), page_token, limit)
@@ -211,7 +192,7 @@ class LakefolioModelRegistry(AbstractStore):
     def _latest(self, name: str, fields: Fields, stages: list[str] | None) -> list[ModelVersion]:
         wanted = [get_canonical_stage(one) for one in stages or ALL_STAGES]
         latest: dict[str, int] = {}
-        versions = self._versions(name)
+        versions = self._registry.versions(name)
         for number, one in versions.items():
             stage = one["current_stage"]
             latest[stage] = max(number, latest.get(stage, 0))
@@ -221,13 +202,13 @@ class LakefolioModelRegistry(AbstractStore):
         """Set a tag of a model."""
         _validate_registered_model_tag(tag.key, tag.value)
         self._fields(name)
-        self._touch(name, under("tags.", [tag]))
+        self._registry.set(name, under("tags.", [tag]))
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Remove a tag of a model, if there is one."""
         _validate_tag_name(key)
         if f"tags.{key}" in self._fields(name):
-            self._touch(name, {f"tags.{key}": None})
+            self._registry.set(name, {f"tags.{key}": None})
 
     # -- versions --------------------------------------------------------------------------------------------
 
@@ -246,14 +227,10 @@ class LakefolioModelRegistry(AbstractStore):
         for tag in tags or []:
             _validate_model_version_tag(tag.key, tag.value)
         self._fields(name)
-        _, made_by = self._origin(source)
+        place, made_by = self._origin(source)
         if not run_id and model_id:
             made_by = self._made(model_id).source_run_id
-        now = now_ms()
-        fields = {
-            "name": name,
-            "creation_timestamp": now,
-            "last_updated_timestamp": now,
+        fields: dict[str, object] = {
             "description": description,
             "current_stage": STAGE_NONE,
             "source": source,
@@ -261,12 +238,26 @@ class LakefolioModelRegistry(AbstractStore):
             "run_link": run_link,
             "model_id": model_id,
         } | under("tags.", tags)
-        number = 0
-        while not number or not self._known.create(f"{quoted(name)}/v{number}", {**fields, "version": number}):
-            made = (one["version"] for one in self._known.all(f"{quoted(name)}/v").values())
-            number = max(made, default=0) + 1
-        self._touch(name)
+        number = self._registry.add_version(name, fields, inputs=self._files_at(place))
+        self._registry.set(name, {})
         return self.get_model_version(name, number)
+
+    def _files_at(self, place: str) -> list[str]:
+        """Return the items of this lake that lie at an address: what a version is made from."""
+        if urlparse(place).scheme != SCHEME:
+            return []
+        try:
+            address = address_of(place)
+        except InvalidInputError:
+            return []
+        if address.lake != self._place or not address.folio:
+            return []
+        below = f"{address.path}/" if address.path else ""
+        found = [
+            one for one in self.lake.items(address.folio) if one.item == address.path or one.item.startswith(below)
+        ]
+        described = [one for one in found if one.item.rpartition("/")[2] == _MODEL_FILE]
+        return [one.ref for one in described or found[:_MOST_INPUTS]]
 
     def _origin(self, source: str) -> tuple[str, str | None]:
         """Return where files lie that ``source`` names, and the run that made them."""
@@ -290,7 +281,7 @@ class LakefolioModelRegistry(AbstractStore):
 
     def _set_version(self, name: str, version: Any, fields: Fields, now: int | None = None) -> None:
         self._version_fields(name, version)
-        self._known.set(f"{quoted(name)}/v{int(version)}", {**fields, "last_updated_timestamp": now or now_ms()})
+        self._registry.set_version(name, int(version), fields, now)
 
     def transition_model_version_stage(
         self, name: str, version: Any, stage: str, archive_existing_versions: bool
@@ -305,31 +296,30 @@ class LakefolioModelRegistry(AbstractStore):
         self._version_fields(name, version)
         now = now_ms()
         with self.lake.batch(f"model {name} v{version} to {stage}"):
-            for number, one in self._versions(name).items():
+            for number, one in self._registry.versions(name).items():
                 if archive_existing_versions and number != int(version) and one["current_stage"] == stage:
                     self._set_version(name, number, {"current_stage": STAGE_ARCHIVED}, now)
             self._set_version(name, version, {"current_stage": stage}, now)
-            self._touch(name)
+            self._registry.set(name, {})
         return self.get_model_version(name, version)
 
     def delete_model_version(self, name: str, version: Any) -> None:
         """Mark a version as deleted; its number is not given again, its aliases are removed. One commit."""
         self._version_fields(name, version)
-        aliases = after("aliases.", self._fields(name))
-        with self.lake.batch(f"delete model {name} v{version}"):
-            self._set_version(name, version, {"current_stage": _DELETED})
-            self._touch(name, {f"aliases.{key}": None for key, one in aliases.items() if int(one) == int(version)})
+        self._registry.delete_version(name, int(version))
 
     def get_model_version(self, name: str, version: object) -> ModelVersion:
         """Return a version of a model."""
         found = self._version_fields(name, version)
         return self._version(found, self._fields(name))
 
-    def get_model_version_download_uri(self, name: str, version: object) -> str:
+    def get_model_version_download_uri(self, name: str, version: Any) -> str:
         """Return where the files of a version lie."""
         found = self._version_fields(name, version)
         if found.get("imported_folio"):
             return uri_of(self._place, found["imported_folio"])
+        if "registered" in found:
+            return uri_of(self._place, REGISTRY) + f"{quoted(name)}/v{int(version)}"
         return self._origin(str(found.get("source")))[0]
 
     def search_model_versions(
@@ -341,12 +331,10 @@ class LakefolioModelRegistry(AbstractStore):
     ) -> PagedList:
         """Return the versions that match, in MLflow's search syntax."""
         limit = _limit(max_results, SEARCH_MODEL_VERSION_MAX_RESULTS_THRESHOLD)
-        known = self._known.all()
-        models = {one["name"]: one for one in known.values() if "version" not in one}
         found = [
-            self._version(one, models[one["name"]])
-            for one in known.values()
-            if "version" in one and one["current_stage"] != _DELETED and one["name"] in models
+            self._version(one, model)
+            for name, model in self._registry.models().items()
+            for one in self._registry.versions(name).values()
         ]
         matching = SearchModelVersionUtils.filter(found, add_prompt_filter_string(filter_string, is_prompt=False))
         order = order_by or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
@@ -370,19 +358,19 @@ class LakefolioModelRegistry(AbstractStore):
         _validate_model_alias_name(alias)
         _validate_model_alias_name_reserved(alias)
         self._version_fields(name, version)
-        self._touch(name, {f"aliases.{alias}": int(version)})
+        self._registry.set_alias(name, alias, int(version))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias, if there is one."""
         _validate_model_alias_name(alias)
         if f"aliases.{alias}" in self._fields(name):
-            self._touch(name, {f"aliases.{alias}": None})
+            self._registry.set_alias(name, alias, None)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """Return the version that an alias names; ``latest`` is the newest one."""
         fields = self._fields(name)
         if alias.lower() == "latest":
-            versions = self._versions(name)
+            versions = self._registry.versions(name)
             if not versions:
                 raise absent(f"Registered Model with name={name} has no version")
             return self.get_model_version(name, max(versions))

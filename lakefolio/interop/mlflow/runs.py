@@ -28,12 +28,12 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
 
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.format.quoting import quoted
 from lakefolio.interop.addresses import SCHEME as LAKE
 from lakefolio.interop.addresses import Address
 from lakefolio.interop.mlflow.fields import absent, invalid, millis, time_of_ms, under
 from lakefolio.interop.mlflow.places import lake_of
 from lakefolio.interop.mlflow.run_entities import MARK, entity_of, inputs_of, one_line, typed, value_of
-from lakefolio.interop.names import quoted
 from lakefolio.lake import Lake
 from lakefolio.redaction import MASK
 from lakefolio.runs.run import Run

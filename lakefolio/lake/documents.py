@@ -6,16 +6,18 @@ that a name is taken once. The lake's history keeps every state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.names import new_id
-from lakefolio.lake import Lake
-from lakefolio.model.entries import Entry
 
-__all__ = ["Documents", "Fields"]
+if TYPE_CHECKING:
+    from lakefolio.lake.lake import Lake
+    from lakefolio.model.entries import Entry
+
+__all__ = ["Documents", "Fields", "fields_of"]
 
 Fields = dict[str, Any]
 """Texts, numbers, lists and dicts of them, by name. A field that is not there is None."""
@@ -29,11 +31,18 @@ class Documents:
         self._folio = lake.folio(folio)
         self._name = folio
 
-    def create(self, name: str, fields: Mapping[str, object]) -> bool:
-        """Make a record; say whether it was made, or there was one of that name. One commit, atomic."""
+    def create(self, name: str, fields: Mapping[str, object], *, inputs: Sequence[str] = ()) -> bool:
+        """Make a record; say whether it was made, or there was one of that name. One commit, atomic.
+
+        Args:
+            name: Its name.
+            fields: What it holds.
+            inputs: References of what it was made from.
+        """
         known = {key: value for key, value in fields.items() if value is not None}
         try:
-            self._folio.add_json(name, [name, new_id()], metadata=known)  # no two are equal, so that one is refused
+            # no two are equal, so that one is refused
+            self._folio.add_json(name, [name, new_id()], metadata=known, inputs=list(inputs) or None)
         except AlreadyExistsError:
             return False
         return True
@@ -41,14 +50,14 @@ class Documents:
     def get(self, name: str) -> Fields | None:
         """Return the fields of a record, None if there is none."""
         try:
-            return _fields(self._lake.item(f"{self._name}:{name}"))
+            return fields_of(self._lake.item(f"{self._name}:{name}"))
         except NotFoundError:
             return None
 
     def all(self, below: str = "") -> dict[str, Fields]:
         """Return the fields of every record whose name begins with ``below``, in the order they were made."""
         entries = self._lake.items(self._name)
-        return {one.item: _fields(one) for one in entries if one.item.startswith(below)}
+        return {one.item: fields_of(one) for one in entries if one.item.startswith(below)}
 
     def set(self, name: str, fields: Mapping[str, object]) -> None:
         """Change fields; None removes one. One commit.
@@ -63,5 +72,6 @@ class Documents:
         self._folio.delete(list(names), warn_dependents=False)
 
 
-def _fields(entry: Entry) -> Fields:
+def fields_of(entry: Entry) -> Fields:
+    """Return the fields of the record that an entry is."""
     return {key: json_decode.loads(text.encode()) for key, text in entry.facts.items()}
