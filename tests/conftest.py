@@ -35,6 +35,8 @@ SLOW = {
     "readmodels/test_models_of_lakes.py::test_a_deleted_model_is_missed_by_nobody_and_made_again",
     "readmodels/test_models_of_lakes.py::test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right",
     "runs/test_capture_cache.py::test_an_answer_is_found_by_another_process",
+    "runs/test_following.py::test_a_pipe_gets_a_line_for_what_is_new_and_an_interrupt_ends_it_cleanly",
+    "runs/test_following.py::test_a_terminal_gets_a_table_that_is_renewed",
     "runs/test_lost.py",
     "runs/test_registry_writers.py",
     "sql/test_cage.py::test_hard_work_ends_by_its_limit",

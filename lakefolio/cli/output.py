@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -24,6 +24,9 @@ from lakefolio.cli.table_width import fitted
 from lakefolio.errors import LakefolioError
 from lakefolio.redaction import scrub
 from lakefolio.terminal import visible, visible_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["Output", "Terminal", "plain"]
 
@@ -88,6 +91,10 @@ class Output:
         else:
             self._print(_plain_table(headings, cells, right))
 
+    def line(self, data: object) -> None:
+        """Print a result that others follow, for programs: one JSON document on one line."""
+        self._print(visible_json(json.dumps(plain(data), ensure_ascii=False, allow_nan=False)))
+
     def print(self, text: str) -> None:
         """Print a document, which is the same for people and programs."""
         self._print(visible(text))
@@ -143,6 +150,31 @@ class Output:
                 yield lambda text: spinner.update(text=Text(visible(text)))
             finally:
                 self._live = None
+
+    @contextmanager
+    def live_table(self) -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[str]], None] | None]:
+        """Give a function that shows a table (headings, rows, headings aligned right) in place of the one before.
+
+        It is None where nobody watches a terminal: then print lines. The last table stays.
+        """
+        if self.as_json or not _fancy(sys.stdout):
+            yield None
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console()
+        with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+
+            def show(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+                room = max(console.height - 3, 1)
+                table, _ = _made_table(console.width, headings, cells[:room], right)
+                more = len(cells) - room
+                table.caption = f"… and {more:,} more" if more > 0 else None
+                table.caption_justify = "left"
+                live.update(table, refresh=True)
+
+            yield show
 
     def _print(self, text: str, *, err: bool = False) -> None:
         """Print lines, taking the sign of work away for as long as that takes."""
@@ -235,12 +267,22 @@ def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right:
 def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> int:
     """Print a table that fits the terminal, and return how many of its columns are left out."""
     from rich.console import Console
+
+    console = Console()
+    table, left_out = _made_table(console.width, headings, cells, right)
+    console.print(table)
+    return left_out
+
+
+def _made_table(
+    width: int, headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]
+) -> tuple[Table, int]:
+    """Return a table that fits a width, and how many of its columns are left out."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     names, rows = _shown(headings, cells)
-    cut = fitted(names, rows, console.width)
+    cut = fitted(names, rows, width)
     numbers: Sequence[int | None] = range(len(names)) if cut is None else cut.numbers
     if cut is not None:
         names, rows = cut.headings, cut.cells
@@ -251,5 +293,4 @@ def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: 
         table.add_column(Text(name), justify="right" if is_right else "left", overflow="fold", no_wrap=not folds)
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
-    return 0 if cut is None else cut.left_out
+    return table, 0 if cut is None else cut.left_out

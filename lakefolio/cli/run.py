@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import runs
+from lakefolio.cli.runs import clock
 from lakefolio.errors import NotFoundError
 from lakefolio.format.times import shown_time
 from lakefolio.runs.run_names import called
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lakefolio.lake import Lake
+    from lakefolio.runs.following import RunNews
     from lakefolio.runs.record import RunManifest
 
 __all__ = ["run"]
@@ -31,9 +36,25 @@ def run() -> None:
 
 @command(example="lakefolio run show prod_001", light=True)
 @click.argument("run_id", shell_complete=runs)
-def show(app: App, run_id: str) -> None:
-    """Show what is recorded of a run: parameters, metrics, inputs, outputs, and where it ran."""
+@click.option("--follow", is_flag=True, help="Print metrics and events as they come, until the run ends or Ctrl-C.")
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Seconds between looks."
+)
+def show(app: App, run_id: str, follow: bool, every: float) -> None:
+    """Show what is recorded of a run: parameters, metrics, inputs, outputs, and where it ran.
+
+    RUN_ID is its id, the beginning or the end of it, or its name. A look of --follow costs one request.
+    """
     lake = app.open()
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for news in lake.follow_run(run_id, every_s=every):
+                if app.as_json:
+                    app.output.line(news)
+                else:
+                    for line in _lines(news):
+                        app.output.print(line)
+        return
     found = lake.get_run(run_id)
     app.output.emit(found, lambda: _text(lake, found))
 
@@ -41,6 +62,32 @@ def show(app: App, run_id: str) -> None:
 run.add_command(show)
 
 
+def _lines(news: RunNews) -> list[str]:
+    """Return what came of a run: a line for each step, for each event, and for its status."""
+    steps: dict[tuple[int | None, datetime], list[str]] = {}
+    for name, step, value, at in news.points:
+        steps.setdefault((step, at), []).append(f"{name} {value:.6g}")
+    timed = [
+        (at, "  ".join([clock(at), *([] if step is None else [f"step {step}"]), *texts]))
+        for (step, at), texts in steps.items()
+    ]
+    for event_type, stage, model, metadata, at in news.events:
+        said = " ".join(one for one in (event_type, stage, model) if one)
+        timed.append(
+            (at, f"{clock(at)}  event {said}: {metadata if len(metadata) <= _LONGEST else metadata[:_LONGEST] + '…'}")
+        )
+    timed.sort(key=lambda one: one[0])
+    lines = [line for _, line in timed]
+    if len(lines) > _MOST_LINES:
+        lines = [f"… {len(lines) - _MOST_LINES:,} lines before", *lines[-_MOST_LINES:]]
+    error = f": {news.error}" if news.error else ""
+    return (
+        [*lines, f"run {called(news.run_id, news.name)} is {news.status}{error}"] if news.status != "running" else lines
+    )
+
+
+_LONGEST: Final = 200
+_MOST_LINES: Final = 1_000
 _SPANS: Final = "select name, min, max, best, best_step from run_metrics where run_id = $1 and point_count > 1"
 
 

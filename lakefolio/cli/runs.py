@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,9 +16,10 @@ from lakefolio.format.times import shown_time
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
 
-__all__ = ["cell", "runs"]
+__all__ = ["cell", "clock", "runs"]
 
 _SHOWN: Final = 100
+_PLAIN: Final = ("run", "name", "status")
 _TITLES: Final = {"run_id": "run", "started_at": "started", "ended_at": "ended", "duration_s": "took"}
 
 
@@ -30,8 +33,21 @@ _TITLES: Final = {"run_id": "run", "started_at": "started", "ended_at": "ended",
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", help="Maximum number of runs: 100, all with --json or 0."
 )
+@click.option(
+    "--follow", is_flag=True, help="Renew the table as runs go on, until Ctrl-C; lines of what is new in a pipe."
+)
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Seconds between looks."
+)
 def runs(
-    app: App, path: str | None, where: str | None, sort: str | None, columns: str | None, limit: int | None
+    app: App,
+    path: str | None,
+    where: str | None,
+    sort: str | None,
+    columns: str | None,
+    limit: int | None,
+    follow: bool,
+    every: float,
 ) -> None:
     """List runs, newest first, or walk them like folders.
 
@@ -45,11 +61,16 @@ def runs(
     from lakefolio.cli.ls import folder
 
     lake = app.open()
-    if path is None:
-        table(app, lake, where, sort, columns, limit)
+    asked = _Asked(where, _split(sort), _split(columns), limit)
+    if path is not None and (follow or any(one is not None for one in (where, sort, columns, limit))):
+        raise click.UsageError("--where, --sort, --columns, --limit and --follow are for all runs: leave PATH out")
+    if follow:
+        with suppress(KeyboardInterrupt):
+            _followed(app, lake, asked, every)
         return
-    if any(one is not None for one in (where, sort, columns, limit)):
-        raise click.UsageError("--where, --sort, --columns and --limit are for all runs: leave PATH out")
+    if path is None:
+        table(app, lake, asked)
+        return
     folder(app, lake.browse(_organised(lake, path)))
 
 
@@ -67,51 +88,120 @@ def _organised(lake: Lake, path: str) -> str:
     return f"{way}/{path}"
 
 
-def table(app: App, lake: Lake, where: str | None, sort: str | None, columns: str | None, limit: int | None) -> None:
-    """Print runs as a table, children below their parents."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What of runs is shown, and in which order."""
+
+    where: str | None
+    sort: list[str]
+    columns: list[str]
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Runs as cells: children below their parents.
+
+    Attributes:
+        ids: The id of each, in the order of the cells.
+        names: The names of the columns that were asked for, for programs.
+        rows: Their values, in the order that was asked for.
+        headings: The headings for people.
+        cells: The texts for people.
+        right: The headings of numbers.
+        cut: Whether there are more.
+    """
+
+    ids: list[str]
+    names: list[str]
+    rows: list[dict[str, object]]
+    headings: list[str]
+    cells: list[list[str]]
+    right: list[str]
+    cut: bool
+
+
+def _tabled(lake: Lake, asked: _Asked, most: int | None) -> _Table:
     from lakefolio.runs.run_names import short_id
     from lakefolio.runs.table import nested
 
-    most = (None if app.as_json else _SHOWN) if limit is None else limit or None
-    chosen = _split(columns)
-    more = [one for one in ("run_id", "parent") if chosen and one not in chosen]
-    asked = None if most is None else most + 1
-    names, rows = lake.run_rows(where=where, sort=_split(sort), columns=[*chosen, *more] or None, limit=asked)
+    more = [one for one in ("run_id", "parent") if asked.columns and one not in asked.columns]
+    names, rows = lake.run_rows(
+        where=asked.where,
+        sort=asked.sort,
+        columns=[*asked.columns, *more] or None,
+        limit=None if most is None else most + 1,
+    )
     cut, rows = len(rows) > (most or len(rows)), rows[:most]
-    shown = [name for name in names if name not in more and (chosen or name != "parent")]
-    at = {name: names.index(name) for name in names}
-    tree = nested([(row[at["run_id"]], row[at["parent"]]) for row in rows])
+    every = [dict(zip(names, row, strict=True)) for row in rows]
+    shown = [name for name in names if name not in more and (asked.columns or name != "parent")]
     lead = "name" if "name" in shown else shown[0]
+    tree = nested([(str(row["run_id"]), row["parent"]) for row in every])
     cells = []
     for place, branch in tree:
-        row = {name: rows[place][at[name]] for name in names}
+        row = every[place]
         texts = {name: cell(row[name]) for name in shown} | {"run_id": short_id(row["run_id"])}
         if "parent" in shown and row["parent"]:
             texts["parent"] = short_id(row["parent"])
         texts[lead] = branch + texts[lead]
         cells.append([texts[name] for name in shown])
-    numbers = [name for name in shown if any(isinstance(row[at[name]], int | float) for row in rows)]
+    numbers = [name for name in shown if any(isinstance(row[name], int | float) for row in every)]
+    plain = [{name: one for name, one in row.items() if name not in more} for row in every]
+    headings = [_TITLES.get(name, name) for name in shown]
+    ids = [str(every[place]["run_id"]) for place, _ in tree]
+    return _Table(ids, names, plain, headings, cells, [_TITLES.get(name, name) for name in numbers], cut)
+
+
+def table(app: App, lake: Lake, asked: _Asked) -> None:
+    """Print runs as a table."""
+    most = (None if app.as_json else _SHOWN) if asked.limit is None else asked.limit or None
+    found = _tabled(lake, asked, most)
     app.output.rows(
-        [dict(zip(names, row, strict=True)) for row in rows] if not more else _without(names, rows, more),
-        [_TITLES.get(name, name) for name in shown],
-        cells,
-        right=[_TITLES.get(name, name) for name in numbers],
-        empty="no runs" if where is None else "no run is like that",
+        found.rows,
+        found.headings,
+        found.cells,
+        right=found.right,
+        empty="no runs" if asked.where is None else "no run is like that",
         whole="--columns chooses, --json prints them all",
     )
-    if cut and limit is None:
+    if found.cut and asked.limit is None:
         app.output.note(f"the first {most} runs; --limit N shows more, --limit 0 all")
 
 
-def _without(names: list[str], rows: list[tuple[Any, ...]], left_out: list[str]) -> list[dict[str, Any]]:
-    return [{name: one for name, one in zip(names, row, strict=True) if name not in left_out} for row in rows]
+def _followed(app: App, lake: Lake, asked: _Asked, every: float) -> None:
+    """Show runs again and again: a table that is renewed, or a line for each run of which there is news."""
+    most = _SHOWN if asked.limit is None else asked.limit or None
+    before: dict[str, list[str]] = {}
+    known: list[dict[str, object]] = []
+    with app.output.live_table() as show:
+        for now in lake.follow_runs(every_s=every):
+            found = _tabled(now, asked, most)
+            if show is not None:
+                show(found.headings, found.cells, found.right)
+                continue
+            fresh = {
+                run_id: row for run_id, row in zip(found.ids, found.cells, strict=True) if before.get(run_id) != row
+            }
+            before |= fresh
+            if app.as_json:
+                for one in found.rows:
+                    if one not in known:
+                        app.output.line(one)
+                known = found.rows
+                continue
+            for row in fresh.values():
+                texts = {
+                    name: text for name, text in zip(found.headings, row, strict=True) if text and name != "started"
+                }
+                said = [text if name in _PLAIN else f"{name} {text}" for name, text in texts.items()]
+                app.output.print("  ".join([clock(datetime.now(UTC)), *said]))
 
 
 def _split(text: str | None) -> list[str]:
     return [] if text is None else [one.strip() for one in text.split(",") if one.strip()]
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """Return a value as people read it in a table."""
     if value is None:
         return ""
@@ -120,3 +210,8 @@ def cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def clock(at: datetime) -> str:
+    """Return the time of day of what happens now, with its zone."""
+    return shown_time(at.replace(microsecond=0)).replace(".000000", "").partition(" ")[2]

@@ -272,6 +272,8 @@ class Lake:
     get_run_manifest = tracking_runs.get_run_manifest
     runs = tracking_runs.runs
     run_rows = tracking_runs.run_rows
+    follow_run = tracking_runs.follow_run
+    follow_runs = tracking_runs.follow_runs
     metric_history = tracking_runs.metric_history
     mark_lost_runs = tracking_runs.mark_lost_runs
     storage_savings = tracking_runs.storage_savings

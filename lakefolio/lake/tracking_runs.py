@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.runs.settled import settled
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
     from lakefolio.recording.tracking import Tracking
     from lakefolio.runs.events import Event, EventStats
+    from lakefolio.runs.following import RunNews
     from lakefolio.runs.listing import RunList
     from lakefolio.runs.record import RunInput, RunManifest, RunOutput
     from lakefolio.runs.run import Run
@@ -27,6 +28,8 @@ __all__ = [
     "create_run",
     "event_stats",
     "flush",
+    "follow_run",
+    "follow_runs",
     "get_event",
     "get_run",
     "get_run_manifest",
@@ -307,6 +310,37 @@ def run_rows(
 
     by = [sort] if isinstance(sort, str) else list(sort)
     return run_rows(settled(lake._session), where, by, None if columns is None else list(columns), limit)
+
+
+def follow_run(lake: Lake, /, run_id: str, *, every_s: float = 2.0) -> Iterator[RunNews]:
+    """Yield what there is of a run, then what comes, until it has ended: points of metrics, events, its status.
+
+    A look costs one request, and a few more where the run has news; a run whose process died ends as ``lost``.
+
+    Args:
+        run_id: Its id, short id or name.
+        every_s: How often to look, in seconds.
+
+    Raises:
+        NotFoundError: kind ``run-not-found``; the hint names the nearest.
+        InvalidInputError: kind ``ambiguous-run``, or ``bad-limit`` for ``every_s``.
+    """
+    from lakefolio.runs.following import follow_run
+
+    return follow_run(lake._session, run_id, every_s)
+
+
+def follow_runs(lake: Lake, /, *, every_s: float = 2.0) -> Iterator[Lake]:
+    """Yield this lake as it is, and again whenever something was committed or a run was lost; never ends.
+
+    A look costs one request. ``for now in lake.follow_runs(): print(now.runs(status="running"))``.
+
+    Args:
+        every_s: How often to look, in seconds.
+    """
+    from lakefolio.runs.following import changes
+
+    return (type(lake)(still) for still in changes(lake._session, every_s))
 
 
 def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Table:
