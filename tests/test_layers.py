@@ -21,7 +21,7 @@ ORDER = [
     *("storage", "model", "items", "history", "lineage"),
     *("delta", "content", "readmodels", "views"),
     *("journal", "session"),
-    *("runs", "query", "status", "maintenance", "folio"),
+    *("runs", "query", "status", "compare", "maintenance", "folio"),
     *("recording", "lake", "interop", "demo"),
     *("pages", "cli", "__main__"),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, overload
 
+from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import check_item
 
 if TYPE_CHECKING:
+    from lakefolio.compare.item_diff import ItemDiff
     from lakefolio.folio.folio import Folio
     from lakefolio.folio.open_folio import At
     from lakefolio.history.diff import Diff, History, Log
@@ -28,8 +31,42 @@ def log(folio: Folio, /, limit: int | None = 20) -> Log:
     return log_of(folio._core.reading, limit, folio.name)
 
 
-def diff(folio: Folio, /, a: At, b: At = None) -> Diff:
-    """Return the changes in this folio from ``a`` to ``b``, by default until now."""
-    from lakefolio.session.past import diff_of
+@overload
+def diff(folio: Folio, /, a: At, b: At = None) -> Diff: ...
 
-    return diff_of(folio._core.reading, 0 if a is None else a, b, folio.name)
+
+@overload
+def diff(
+    folio: Folio, /, a: At, b: At = None, *, item: str, key: str | Iterable[str] | None = None, limit: int = 10
+) -> ItemDiff: ...
+
+
+def diff(
+    folio: Folio,
+    /,
+    a: At,
+    b: At = None,
+    *,
+    item: str | None = None,
+    key: str | Iterable[str] | None = None,
+    limit: int = 10,
+) -> Diff | ItemDiff:
+    """Return the changes in this folio from ``a`` to ``b``, by default until now, or those inside one item.
+
+    Args:
+        a: A version, a time or a snapshot.
+        b: The same.
+        item: Compare the content of this item; see ``Lake.diff``.
+        key: The columns that identify a row of a table; by default rows are compared by their position.
+        limit: How many rows of each change, or cells, are given as examples at most; all are counted.
+    """
+    reading, start = folio._core.reading, 0 if a is None else a
+    if item is None:
+        from lakefolio.session.past import diff_of
+
+        if key is not None:
+            raise InvalidInputError("key= is for the rows of an item, and none is named", kind="bad-option")
+        return diff_of(reading, start, b, folio.name)
+    from lakefolio.compare.reading import diff_item
+
+    return diff_item(reading, folio.name, check_item(item), start, b, key=key, limit=limit)

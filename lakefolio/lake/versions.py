@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import check_folio, check_snapshot, parse_ref
@@ -11,10 +11,11 @@ from lakefolio.lake.reading import item_named
 from lakefolio.lake.reports import RestoreReport
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import Snapshot
-from lakefolio.model.resolve import At
+from lakefolio.model.resolve import At, said_twice
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
 
 if TYPE_CHECKING:
+    from lakefolio.compare.item_diff import ItemDiff
     from lakefolio.history.diff import Diff, History, Log
     from lakefolio.lake.lake import Lake
 
@@ -39,11 +40,67 @@ def history(lake: Lake, /, ref: str) -> History:
     return history_of(lake._session, *item_named(ref))
 
 
-def diff(lake: Lake, /, a: At, b: At | None = None, folio: str | None = None) -> Diff:
-    """Return the changes from ``a`` to ``b`` (by default, until now)."""
-    from lakefolio.session.past import diff_of
+@overload
+def diff(lake: Lake, /, a: At, b: At | None = None, folio: str | None = None) -> Diff: ...
 
-    return diff_of(lake._session, a, b, folio)
+
+@overload
+def diff(
+    lake: Lake,
+    /,
+    a: At,
+    b: At | None = None,
+    *,
+    item: str,
+    key: str | Iterable[str] | None = None,
+    limit: int = 10,
+) -> ItemDiff: ...
+
+
+def diff(
+    lake: Lake,
+    /,
+    a: At,
+    b: At | None = None,
+    folio: str | None = None,
+    *,
+    item: str | None = None,
+    key: str | Iterable[str] | None = None,
+    limit: int = 10,
+) -> Diff | ItemDiff:
+    """Return the changes from ``a`` to ``b`` (by default, until now): the changed items, or the changes inside one.
+
+    Of an item the content is compared: a table's rows and columns, an array's cells, the values of JSON by their paths,
+    a text's lines, a model's parameters and tensors, a folder's files. Tables are compared in bounded memory, spilling
+    to disk; equal digests cost nothing. No code of a model is run.
+
+    Args:
+        item: Compare the content of this item: ``folio:name``.
+        key: The columns that identify a row of a table; by default rows are compared by their position.
+        limit: How many rows of each change, or cells, are given as examples at most; all are counted.
+
+    Raises:
+        NotFoundError: There is no such version, or the item is not there at one of both.
+        InvalidInputError: kind ``unknown-column`` or ``duplicate-key`` for a key that is none of both tables;
+            ``bad-option``.
+    """
+    if item is None:
+        if key is not None:
+            raise InvalidInputError(
+                "key= is for the rows of an item, and none is named", kind="bad-option", hint="pass item='folio:name'"
+            )
+        from lakefolio.session.past import diff_of
+
+        return diff_of(lake._session, a, b, folio)
+    from lakefolio.compare.reading import diff_item
+
+    if folio is not None:
+        raise InvalidInputError(
+            f"both folio={folio!r} and item={item!r} are given", kind="bad-option", hint="pass item='folio:name' alone"
+        )
+    if parse_ref(item).at is not None:
+        raise said_twice(item, a)
+    return diff_item(lake._session.still(), *item_named(item), a, b, key=key, limit=limit)
 
 
 def snapshot(
