@@ -73,7 +73,7 @@ class LakeFileSystem(AbstractFileSystem):
     def _parent(cls, path: str) -> str:
         return str(Address.parse(path).parent)
 
-    # -- what is there ---------------------------------------------------------------------------------------
+    # -- reading names --------------------------------------------------------------------------------------
 
     def _lake(self, address: Address) -> Lake:
         """Return the lake of an address at the version that it names; a folio's snapshots count before the lake's."""
@@ -102,7 +102,7 @@ class LakeFileSystem(AbstractFileSystem):
         return find_place(self._lake(address), address)
 
     def info(self, path: str, **options: object) -> Info:
-        """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also what is known about it.
+        """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also its facts.
 
         Raises:
             AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.

@@ -1,4 +1,4 @@
-"""A lake as a tree of files: what lies at an address, what lies below it, and its verified bytes as a local file."""
+"""A lake as a tree of files: the place at an address, the places below it, and its verified bytes as a local file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Info = dict[str, Any]
 
 
 def find_place(lake: Lake, address: Address) -> Place:
-    """Find what an address names: an item, a file in a folder item, or a level of names, of which there may be none.
+    """Find the place that an address names: an item, a file in a folder item, or a level of names, which may be empty.
 
     Args:
         lake: The lake, at the version that the address names.
@@ -40,7 +40,7 @@ def find_place(lake: Lake, address: Address) -> Place:
 
 @dataclass(frozen=True)
 class Place:
-    """What an address names in a lake at one version.
+    """The place that an address names in a lake at one version.
 
     Attributes:
         address: The address.
@@ -82,7 +82,7 @@ class Place:
         raise self.missing()
 
     def level(self) -> Iterator[Info]:
-        """Give what lies one level below a folio's or an item's name."""
+        """Give the names one level below a folio's or an item's name."""
         address = self.address
         if address.path:
             yield from self._items(f"{address.path}/")
@@ -110,7 +110,7 @@ class Place:
         return self.entry is not None or not self.address.folio or any(True for _ in self.level())
 
     def info(self) -> Info:
-        """Return what is known of it.
+        """Return the facts about it.
 
         Raises:
             AddressNotFoundError: Nothing lies here.
@@ -122,7 +122,7 @@ class Place:
         return _file_info(self.address, self.local()) if self.inner else _entry_info(self.address, self.entry)
 
     def listed(self) -> list[Info]:
-        """Return what lies one level below, of a file itself.
+        """Return the places one level below; of a file, itself.
 
         Raises:
             AddressNotFoundError: Nothing lies here.
@@ -185,6 +185,6 @@ def is_folder(address: Address) -> InvalidInputError:
     return InvalidInputError(
         f"{SCHEME}://{address} is a folder, not a file",
         kind="wrong-kind",
-        hint="fs.ls lists what it holds",
+        hint="fs.ls lists its members",
         uri=f"{SCHEME}://{address}",
     )

@@ -42,7 +42,7 @@ _BUILT_IN: Final = {
 """Kind -> module and class, in the order in which they are asked (a state dict is a dict, so torch before json)."""
 
 _PLAIN: Final = frozenset({list, str, int, float, bool, type(None)})
-"""Types that are always JSON, whatever they hold."""
+"""Types that are always JSON, with any content."""
 
 _SUPPORTED: Final = (
     "tables (pandas, polars, pyarrow), numpy arrays, models (scikit-learn, torch), figures, dicts, lists, text, "
@@ -147,7 +147,7 @@ def _load_entry_points() -> list[Handler]:
             loaded: Any = entry.load()
             handler = loaded() if isinstance(loaded, type) else loaded
             problem = _problem(handler)
-        except Exception as exc:  # whatever a stranger's import raises must not stop anyone from reading
+        except Exception as exc:  # no error of another package's import may stop a reader
             problem = f"{type(exc).__name__}: {exc}"
         if problem is None and (handler.kind in _BUILT_IN or handler.kind in found):
             problem = f"the kind {handler.kind!r} is taken"

@@ -43,7 +43,7 @@ class ArrayHandler:
             name = f"{type(obj).__module__}.{type(obj).__qualname__}"
             raise UnsupportedTypeError(
                 f"expected a numpy array, got a {name}",
-                hint="use add_data, which stores it as what it is",
+                hint="use add_data, which stores it as its own type",
                 type=name,
             )
         _check_class(obj)
@@ -117,7 +117,7 @@ def _check_class(obj: object) -> None:
         name, problem, hint = "numpy.ma.MaskedArray", "its hard mask", "use .soften_mask() first"
     else:
         name, problem = f"{kind.__module__}.{kind.__qualname__}", "its class"
-        hint = "use numpy.asarray(x) and note what else it holds, units for instance, as metadata"
+        hint = "use numpy.asarray(x) and note its other attributes, such as units, as metadata"
     raise InvalidInputError(
         f"the array is a {name}, and {problem} would not come back", kind="array-subclass", hint=hint, type=name
     )

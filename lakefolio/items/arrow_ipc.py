@@ -1,4 +1,4 @@
-"""Single Arrow arrays as text: what a table's footer keeps of dictionaries and of labels (FORMAT.md, "Kind table").
+"""Single Arrow arrays as text, as a table's footer holds dictionaries and labels (FORMAT.md, "Kind table").
 
 Compiled code follows the offsets in such a piece without looking, so each is validated in full before anything sees it.
 Compressed pieces are refused: they are small, and could stand for any amount of memory.

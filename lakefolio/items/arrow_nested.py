@@ -1,4 +1,4 @@
-"""Nested Arrow types and arrays, walked and rebuilt: what pyarrow's casts don't do for every kind of list."""
+"""Nested Arrow types and arrays, walked and rebuilt; pyarrow's casts don't do it for every kind of list."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.
         offsets = _list_offsets(lists, np.int32)
         return pa.MapArray.from_arrays(pa.array(offsets, mask=_offset_mask(lists)), keys, items, type=kind)
     if types.is_fixed_size_list(kind):
-        # with what lies under nulls: leaving it out would shift the items behind
+        # with the values under nulls: leaving them out would shift the items behind
         items = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
         return pa.FixedSizeListArray.from_arrays(convert(items, kind.value_type), type=kind, mask=_mask(array))
     items = convert(pc.list_flatten(array), kind.value_type)

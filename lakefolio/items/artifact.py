@@ -91,7 +91,7 @@ class ArtifactHandler:
     def decode(
         self, source: Source, details: Mapping[str, object], *, as_: str | None = None
     ) -> bytes | bytearray | Path:
-        """Return what was added: bytes as bytes, a file as the path of a read-only local copy.
+        """Return bytes as bytes, and a file as the path of a read-only local copy.
 
         Args:
             source: The content.

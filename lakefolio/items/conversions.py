@@ -118,7 +118,7 @@ def checked(
     """Return ``convert(table)``; if it fails, say which column of which type the library can't hold.
 
     Raises:
-        UnsupportedTypeError: Whatever ``convert`` raises, polars' panics included, which are no ``Exception``.
+        UnsupportedTypeError: ``convert`` raised any error, polars' panics included, which are no ``Exception``.
     """
     try:
         return convert(table)

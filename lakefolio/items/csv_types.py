@@ -42,7 +42,7 @@ class Choice:
 
 
 class ColumnTypes:
-    """What the cells of one column, given in batches, allow its type to be."""
+    """The types that the cells of one column, given in batches, allow."""
 
     def __init__(self) -> None:
         self._possible = {"bool", "integer", "double", "decimal", "date", "timestamp", "time"}

@@ -34,7 +34,7 @@ _PIECE_BYTES: Final = 1 << 20
 _FOREIGN: Final = re.compile(
     r'[<>:"|?*\x01-\x1f]|[. ](/|$)|(^|/)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|/|$)', re.IGNORECASE
 )
-"""What Windows has no files of."""
+"""Names that files on Windows can't have."""
 
 
 class DirectoryHandler:
@@ -157,7 +157,7 @@ def _is_shorter(path: Path, size_bytes: int) -> bool:
 
 
 def _check_unchanged(root: Path, target: Path, members: list[tarfile.TarInfo]) -> None:
-    """Raise InvalidInputError unless a folder still is what was packed: the same members, and byte by byte the same.
+    """Raise InvalidInputError if a folder has changed since it was packed: other members, or other bytes.
 
     Times say too little: a file may be written twice within one tick of the file system's clock.
     """

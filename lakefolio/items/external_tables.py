@@ -136,7 +136,7 @@ def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict
         if "types" in options:
             options["dtype"] = options.pop("types")
         return pd.read_csv(path, usecols=columns, **options)
-    except Exception as exc:  # pandas and what it calls raise anything for options that don't fit
+    except Exception as exc:  # pandas raises errors of any type for options that don't fit
         reason = (str(exc).splitlines() or [type(exc).__name__])[0][:160]
         blamed = next((name for name in given if name in reason), next(iter(given)))
         shown = ", ".join(f"{name}={one_line(repr(value), 40)}" for name, value in given.items())

@@ -79,12 +79,12 @@ class FigureHandler:
 
         Args:
             source: The content.
-            details: ``media_type`` says what it is.
+            details: Its ``media_type`` is the type of the content.
             as_: ``picture``; ``bytes``; ``pil`` for an image of Pillow (of PNG); ``spec`` for the specification as a
                 dict. By default what was added if its library is installed, else a picture.
 
         Raises:
-            IntegrityError: The content is not what it is said to be, or larger than its bytes can be.
+            IntegrityError: The content is not of its media type, or larger than its bytes can be.
         """
         if as_ not in _AS:
             raise InvalidInputError(f"as_ is {as_!r}, expected 'picture', 'bytes', 'pil' or 'spec'", kind="bad-option")
@@ -116,7 +116,7 @@ class FigureHandler:
         raise IntegrityError(f"the content is a figure of the unknown type {media_type!r}", kind="bad-content")
 
 
-# -- what it is -------------------------------------------------------------------------------------------------
+# -- its library -----------------------------------------------------------------------------------------------
 
 
 def _library_of(obj: object) -> str | None:
@@ -162,7 +162,7 @@ def _encoded(content: bytes, media_type: str, details: dict[str, Any]) -> Encode
 
 
 def _described(details: Mapping[str, Any]) -> str | None:
-    """Return what title and axes say of a figure, for a figure that nobody describes."""
+    """Return title and axes of a figure as the description of a figure that has none."""
     axes = [one for one in details.get("axes", ()) if isinstance(one, dict)]
     said = details.get("title") or next((one["title"] for one in axes if one.get("title")), None)
     labels = [f"{one['y']} against {one['x']}" for one in axes if one.get("x") and one.get("y")]
@@ -340,7 +340,7 @@ def _rebuilt(name: str, spec: dict[str, Any]) -> Any:
         if name == "plotly":
             return need("plotly.graph_objects", "a figure").Figure(spec)
         return need("altair", "a chart").Chart.from_dict(spec)
-    except Exception as exc:  # what a library of another version, or crafted content, makes it raise
+    except Exception as exc:  # any error of a library of another version, or of crafted content
         if isinstance(exc, MemoryError):
             raise
         raise IntegrityError(

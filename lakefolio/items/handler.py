@@ -24,7 +24,7 @@ class Buffers:
     """Content that lies in memory in one or more pieces (so that a large array is never copied whole).
 
     Attributes:
-        parts: Contiguous one-dimensional byte buffers in order: ``bytes`` for what the handler made, ``memoryview``
+        parts: Contiguous one-dimensional byte buffers in order: ``bytes`` that the handler made, ``memoryview``
             of format ``B`` for memory that others may change. It is read twice (digest, then upload), and content
             that is not the same both times is refused.
     """
@@ -78,7 +78,7 @@ def changed(what: str, **objects: object) -> InvalidInputError:
 
 
 def is_read_once(value: object) -> bool:
-    """Say whether reading a value takes it away from who else holds it: an iterator, a reader of batches, a stream."""
+    """Say whether a value can be read only once: an iterator, a reader of batches, a stream."""
     if hasattr(value, "__next__"):
         return True
     library = type(value).__module__.partition(".")[0]
@@ -87,7 +87,7 @@ def is_read_once(value: object) -> bool:
 
 @dataclass(slots=True)
 class Encoded:
-    """What a handler makes of an object.
+    """An encoded object.
 
     Attributes:
         kind: The handler's kind, ``"table"``.
@@ -95,7 +95,7 @@ class Encoded:
         media_type: The IANA media type of the stored bytes.
         payload: The bytes, or a function that makes them. A function is called only when no stored content
             has the same ``digest``, so a table that the lake holds already is not even encoded.
-        details: What people expect to know about the object (shape, dtypes, columns, …), JSON-able.
+        details: Facts about the object for people (shape, dtypes, columns, …), JSON-able.
         digest: The identity of the content if it is not the SHA-256 of the bytes (tables have a logical
             digest).
         row_count: Rows of tabular content.
@@ -113,15 +113,15 @@ class Encoded:
 
 
 class Source(Protocol):
-    """Verified content to decode: whoever reads it gets the bytes that were stored, or an IntegrityError."""
+    """Verified content to decode: a read gives the bytes that were stored, or raises IntegrityError."""
 
     size_bytes: int
     row_count: int | None
-    """How many rows the item is said to have, if it is said; what is decoded is held against it."""
+    """The number of rows that the item's row states, or None; the decoded table is compared with it."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether the content is small enough to be held in memory beside what is made of it."""
+        """Whether the content is small enough to be held in memory beside the decoded object."""
         ...
 
     def read(self) -> memoryview:
@@ -159,7 +159,7 @@ class Handler(Protocol):
         Args:
             obj: The object.
             scratch: A private, empty folder for temporary files; the caller removes it.
-            **options: What the public ``add_*`` method of this kind accepts besides the common arguments.
+            **options: The options of the public ``add_*`` method of this kind, apart from the common arguments.
 
         Raises:
             InvalidInputError: If ``obj`` can't be stored so that the same object comes back.
@@ -171,8 +171,8 @@ class Handler(Protocol):
 
         Args:
             source: The verified bytes.
-            details: What ``encode`` gave as details. They come from the bucket: never trust them.
-            **options: What the public ``get_*`` method accepts.
+            details: The details that ``encode`` gave. They come from the bucket: never trust them.
+            **options: The options of the public ``get_*`` method.
 
         Raises:
             IntegrityError: If verified bytes can't be decoded by this kind.

@@ -53,7 +53,7 @@ class JsonHandler:
     uses_scratch: ClassVar[bool] = False
 
     def accepts(self, obj: object) -> bool:
-        """Say whether ``obj`` is a plain value; what lies inside is looked at when it is stored."""
+        """Say whether ``obj`` is a plain value; its members are checked when it is stored."""
         if isinstance(obj, _TYPES) or (dataclasses.is_dataclass(obj) and not isinstance(obj, type)):
             return True
         numpy, pandas = imported("numpy"), imported("pandas")
@@ -94,7 +94,7 @@ class JsonHandler:
 
 
 def _check_comes_back(text: bytes) -> None:
-    """Refuse a text that would be read as something else; plain JSON is always read as what it was."""
+    """Refuse a text that would be read as a value of another type; plain JSON always comes back unchanged."""
     if b'"$type"' not in text:
         return
     try:

@@ -1,6 +1,6 @@
 """NumPy's files, written without a copy of the whole and read with bounds: .npy, and .npz that is not compressed.
 
-What is read is never believed: an array takes no more memory than its file has bytes, and that is checked before the
+No header is believed: an array takes no more memory than its file has bytes, and that is checked before the
 memory is taken. So a .npz is read only if its members are stored as they are.
 
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -54,7 +54,7 @@ DAMAGE: Final = (
     struct.error,
     zipfile.BadZipFile,
 )
-"""What reading bytes that are no such file may raise."""
+"""The errors of reading bytes that are no such file."""
 
 MOST_EMPTY: Final = 1 << 20
 """How many values there may be that take no bytes: to show or to compare so many takes time all the same."""

@@ -25,10 +25,10 @@ def need(name: str, purpose: str) -> Any:
 
     Args:
         name: A dotted module name.
-        purpose: What for, to complete "… needs pandas".
+        purpose: The purpose, to complete "… needs pandas".
 
     Raises:
-        UnsupportedTypeError: If it isn't installed; ``hint`` names what to install.
+        UnsupportedTypeError: If it isn't installed; ``hint`` names the package to install.
     """
     try:
         return importlib.import_module(name)

@@ -2,7 +2,7 @@
 
 The Arrow table holds plain columns that any reader understands: the columns of the frame, then one per index
     level.
-What Arrow has no words for lies as JSON in the metadata of its schema under ``lakefolio:pandas``: the *plan*.
+Facts that Arrow can't express lie as JSON in the metadata of its schema under ``lakefolio:pandas``: the *plan*.
 It says how each column becomes a pandas column again (a *cell*), what the index and the column labels are,
 and ``attrs``. Missing values are nulls in Arrow; an object column remembers whether they were None, NaN, NA
 or NaT.
@@ -42,13 +42,13 @@ _NULLABLE: Final = {
     "bool": "boolean",
     **{f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
-"""What holds missing values of a dtype that has none."""
+"""The dtypes that hold missing values of a dtype that has none."""
 _MANY_COLUMNS: Final = 64
 _FOREIGN_CELLS: Final = ("numpy", "zoned", "string", "masked", "category", "text")
 
 
 def to_arrow(obj: Any) -> tuple[pa.Table, dict[str, Any]]:
-    """Return a frame or series as an Arrow table, and what to tell people about it.
+    """Return a frame or series as an Arrow table, and the details to show about it.
 
     Raises:
         InvalidInputError: For duplicate columns, values of mixed types in a column, and dtypes or attrs that
@@ -146,7 +146,7 @@ def names_by_label(plan: Mapping[str, Any]) -> dict[Any, str]:
 
 
 def footer(obj: Any, table: pa.Table) -> dict[bytes, bytes]:
-    """Return what ``pandas.read_parquet`` looks for, so that it restores the index; empty if it couldn't cope."""
+    """Return the footer entry by which ``pandas.read_parquet`` restores the index; empty if it couldn't read it."""
     import pandas as pd
 
     plan = plan_of(table.schema)
@@ -180,7 +180,7 @@ def from_arrow(table: pa.Table, plan: Mapping[str, Any], rows: int, *, picked: l
 
     Args:
         table: Its columns, or some of them, and those of its index.
-        plan: What ``plan_of`` gave.
+        plan: The result of ``plan_of``.
         rows: The number of rows of the whole table.
         picked: The labels asked for; all by default.
         filtered: Whether rows were left out, so that a range index no longer fits.

@@ -1,4 +1,4 @@
-"""The options of pandas' own readers that a reference takes: what says how the text is to be read, and nothing else.
+"""The options of pandas' own readers that a reference takes: those that say how to read the text, and no others.
 
 Not those that open something else (``storage_options``, ``filesystem``), run code (``converters``, functions) or give
 back no frame (``chunksize``).
@@ -26,7 +26,7 @@ _PARQUET: Final = frozenset(("dtype_backend", "filters"))
 
 
 def check_options(format: str, options: Mapping[str, object]) -> None:
-    """Refuse what a reader of pandas is not to be given.
+    """Refuse options that a reader of pandas must not get.
 
     Raises:
         InvalidInputError: kind ``bad-option``; ``option`` names it.

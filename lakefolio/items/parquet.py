@@ -1,8 +1,8 @@
 """Arrow tables as Parquet files that give exactly the same table back (FORMAT.md, "Kind table").
 
 Parquet alone loses some of Arrow: dictionaries that aren't text, values of a dictionary that no row uses, time in
-seconds and 64-bit dates, the number of rows of a table without columns. So the file holds what other readers
-understand, and under the key ``lakefolio:table`` in its footer a JSON document that says what it was:
+seconds and 64-bit dates, the number of rows of a table without columns. So the file holds types that other
+readers understand, and under the key ``lakefolio:table`` in its footer a JSON document about the table:
 ``{"dictionaries": {place: base64}, "rows": n, "schema": base64, "version": 1}`` with an Arrow IPC schema and
 Arrow IPC streams of one column. Readers that don't know it still read every value.
 """
@@ -58,7 +58,7 @@ def write_batches(
 
     Args:
         batches: Tables of ``schema``.
-        schema: What comes back.
+        schema: The schema of the table that comes back.
         target: A path, or a file to write to.
         dictionaries: Called after the last batch: the values of each dictionary, by place.
         extra: Entries of the footer for other readers.
@@ -285,7 +285,7 @@ def logical_digest(source: Path | pa.Buffer) -> str:
 
 
 class _Footer:
-    """What lies under ``FOOTER_KEY``: what Parquet loses of Arrow."""
+    """The document under ``FOOTER_KEY``: the facts about an Arrow table that Parquet loses."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.schema: pa.Schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"])))

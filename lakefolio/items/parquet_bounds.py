@@ -30,11 +30,11 @@ _SAID_FACTOR: Final = 8  # an index of one byte is read as four, and dictionarie
 
 _WIDTHS: Final = {"BOOLEAN": 0.125, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 _OFFSET_BYTES: Final = 8
-"""What a text takes besides its bytes, one that is missing too."""
+"""The memory of a text besides its bytes, also of a missing one."""
 _DICTIONARY: Final = (2, 8)
-"""Encodings whose pages hold places in a dictionary."""
+"""Encodings whose pages hold indices of a dictionary."""
 _PREFIXES: Final = 7
-"""The encoding whose values may each repeat the one before."""
+"""The encoding in which each value may repeat the one before."""
 _DICTIONARY_PAGE: Final = 2
 _DATA_PAGES: Final = (0, 3)
 _DEEPEST: Final = 16
@@ -86,12 +86,12 @@ def check_bounds(
 
 @dataclass(slots=True)
 class _Chunk:
-    """What the pages of one column of one row group hold.
+    """Counts and sizes of the pages of one column of one row group.
 
     Attributes:
         path: The column.
         value_count: Values, nulls included.
-        plain_bytes: The memory of what is not repeated.
+        plain_bytes: The memory of the values that are not repeated.
         repeated_count: How many values are places in a dictionary.
         dictionary: Where its page lies in the file, its size there, its size in memory, and its codec.
     """

@@ -30,7 +30,7 @@ _LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
 
 
 def check_schema(schema: pa.Schema) -> None:
-    """Refuse what can't be stored.
+    """Refuse a schema that can't be stored.
 
     Raises:
         InvalidInputError: For two columns of one name, and for types without a counterpart in Parquet.
@@ -118,7 +118,7 @@ def storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
 
 
 def memory_bytes(table: pa.Table) -> int:
-    """Return the memory that a table takes, and what it takes for a moment while it is read."""
+    """Return the memory of a table, and of the copies that exist for a moment while it is read."""
     size_bytes: int = table.nbytes
     for column, field in zip(table.columns, table.schema, strict=True):
         if _has_dictionary(field.type) and storage_type(field.type) != field.type:

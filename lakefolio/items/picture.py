@@ -34,7 +34,7 @@ class Picture:
     Attributes:
         data: The bytes of the content.
         media_type: ``image/png``, ``image/svg+xml``, or that of a figure's specification.
-        details: What is known about the figure: library, size in pixels, title and axes. It comes from the lake.
+        details: Facts about the figure: library, size in pixels, title and axes. It comes from the lake.
     """
 
     data: bytes
@@ -51,7 +51,7 @@ class Picture:
         return self.data if self.media_type == "image/png" else None
 
     def _repr_html_(self) -> str | None:
-        """Show an SVG as an image: put into a page as it is, it could run scripts and restyle what else is there."""
+        """Show an SVG as an image: inserted as markup, it could run scripts and restyle the page."""
         return self.to_html() if self.media_type == "image/svg+xml" else None
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:

@@ -43,7 +43,7 @@ class Part:
 
 
 def first_difference(before: object, after: object) -> tuple[Part, str] | None:
-    """Compare an object with what came back.
+    """Compare an object with its decoded copy.
 
     Returns:
         The first part of ``before`` that differs and in which way, or None if everything is alike.
@@ -75,7 +75,7 @@ def first_difference(before: object, after: object) -> tuple[Part, str] | None:
         except Exception as exc:  # methods of other people's classes may raise anything
             if one is other:
                 continue
-            return Part(path, one), f"can't be compared with what comes back: {exc}"
+            return Part(path, one), f"can't be compared with its stored copy: {exc}"
         if not same:
             return Part(path, one), "comes back changed"
         inside = [(path + label, child, twin) for (label, child), (_, twin) in zip(parts, parts_after, strict=True)]
@@ -156,7 +156,7 @@ def _is_fortran(array: np.ndarray[Any, Any]) -> bool:
 
 
 def _take_apart(obj: object) -> _Apart:
-    """Return what an object is besides its parts, as something to compare, and its parts with their labels."""
+    """Return the value of an object apart from its parts, to be compared, and its parts with their labels."""
     if isinstance(obj, _BY_IDENTITY):
         return id(obj), []
     if type(obj) in _BY_VALUE or isinstance(obj, np.dtype):

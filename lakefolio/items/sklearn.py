@@ -3,8 +3,8 @@
 The bytes are a skops file made reproducible: the numbers it takes from memory addresses are counted instead, times and
 padding are zero, so the same model stored twice is stored once. Before it is stored the file is loaded and compared.
 
-Loading builds only types that skops trusts, trees whose nodes have been checked, and what the reader names.
-What a file says about itself never widens that.
+Loading builds only types that skops trusts, trees whose nodes have been checked, and types that the reader names.
+No claim of a file about itself widens that.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SklearnHandler:
         Args:
             obj: The estimator; any object that skops can write is taken.
             scratch: Not used.
-            hyperparameters: What to remember about the training.
+            hyperparameters: Parameters of the training to record.
             custom: Accepted for code written for DataFolio, where it chose skops; here it always is.
 
         Raises:
@@ -131,7 +131,7 @@ class SklearnHandler:
             raise IntegrityError(
                 "the stored model is no skops file",
                 kind="bad-content",
-                hint="a pickle is never loaded; whoever stored it should add the model again",
+                hint="a pickle is never loaded; add the model again from its source",
             )
         try:
             check_bounds(data)

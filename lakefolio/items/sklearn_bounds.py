@@ -1,4 +1,4 @@
-"""What a skops file holds, looked at before skops builds anything of it: no more memory than it has bytes.
+"""A check of a skops file before skops builds anything of it: it takes no more memory than it has bytes.
 
 skops reads its members without limits: compressed ones, arrays whose headers say any shape, sparse matrices whose
 indices compiled code follows without looking, and a generator of random numbers that mixes a pool of any size.
@@ -25,10 +25,10 @@ _MAX_POOL: Final = 1024
 
 
 def check_bounds(data: bytes) -> None:
-    """Refuse a skops file that is compressed, or whose members are not what they seem.
+    """Refuse a skops file that is compressed, or whose members contradict their headers.
 
     Raises:
-        ValueError: If so; ``npy.DAMAGE`` lists what else damaged bytes raise.
+        ValueError: If so; ``npy.DAMAGE`` lists the other errors that damaged bytes raise.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
@@ -51,9 +51,9 @@ def _check_pool(node: Mapping[str, Any]) -> None:
 
 
 def plain_member(content: bytes, file_name: str) -> bytes:
-    """Return a member that skops wrote as it is stored: not compressed, and without what the memory held.
+    """Return a member that skops wrote as it is stored: not compressed, and without leftovers of memory.
 
-    Records have bytes between their fields, which hold whatever was there before.
+    Records have bytes between their fields, which hold leftovers of memory.
     """
     target = io.BytesIO()
     if file_name.endswith(".npz"):

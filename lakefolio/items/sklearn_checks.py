@@ -1,4 +1,4 @@
-"""Check what scikit-learn's compiled code trusts before anyone uses a loaded model.
+"""Check the arrays that scikit-learn's compiled code trusts, before a loaded model is used.
 
 skops can tell that a stored object is an estimator, not that its arrays make sense, and the compiled parts of
 scikit-learn and libsvm follow indices and sizes without looking: a crafted file could read and write outside of memory.
@@ -215,4 +215,4 @@ _CHECKS: Final[tuple[tuple[str, str, Callable[[Any, dict[str, Any]], None]], ...
     ("sklearn.cluster._hdbscan.hdbscan", "HDBSCAN", _check_linkage),
     ("sklearn.linear_model._stochastic_gradient", "BaseSGD", _check_average),
 )
-"""Module and base class of estimators, and what is checked of them."""
+"""Module and base class of estimators, and the check of each."""

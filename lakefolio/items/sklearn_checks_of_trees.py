@@ -18,7 +18,7 @@ TREE_TYPES: Final = frozenset(
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     }
 )
-"""What skops reports as untrusted, and :func:`check_tree` looks into."""
+"""The type that skops reports as untrusted, and that :func:`check_tree` checks."""
 
 
 def check_tree(obj: Any, name: str) -> None:

@@ -1,7 +1,7 @@
 """Kind ``sparse``: scipy sparse matrices and arrays as .npz, never pickle (FORMAT.md, "Kind sparse").
 
 The file is the one that ``scipy.sparse.save_npz`` writes, so ``scipy.sparse.load_npz`` reads it. Formats that
-it doesn't know (``lil``, ``dok``) are stored as ``csr`` and come back as what they were.
+it doesn't know (``lil``, ``dok``) are stored as ``csr`` and come back in their own form.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _DAMAGE: Final = (
     RecursionError,
     struct.error,
 )
-"""What reading bytes that are no such file may raise."""
+"""The errors of reading bytes that are no such file."""
 _SOURCES: Final = ("pandas", "polars", "arrow")
 
 
@@ -100,7 +100,7 @@ class TableHandler:
         return self._whole(from_polars(obj), facts, {}, scratch)
 
     def _whole(self, table: pa.Table, facts: dict[str, Any], extra: Mapping[bytes, bytes], scratch: Path) -> Encoded:
-        """Describe a table in memory. Its digest is taken twice: to look for equal content, and of what is written."""
+        """Describe a table in memory. Its digest is taken twice: to look for equal content, and of the written rows."""
         check_schema(table.schema)
         digest = table_digest(table)
 

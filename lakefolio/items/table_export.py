@@ -1,4 +1,4 @@
-"""Arrow tables as files of other formats, whose readers get the same values or a text that says them."""
+"""Arrow tables as files of other formats, whose readers get the same values or texts of them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _rows(table: pa.Table) -> Iterator[list[dict[str, Any]]]:
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Return a table of what CSV can hold."""
+    """Return a table of types that CSV can hold."""
     for number, field in enumerate(table.schema):
         if not _csv_holds(field.type):
             table = table.set_column(number, field.name, as_texts(table.column(number), _csv_text))

@@ -42,7 +42,7 @@ def open_table_file(
         block_size: Bytes of CSV parsed at once.
         types: Of CSV: the types of columns, instead of those that ``csv_types`` chooses.
         encoding: Of CSV: the encoding of the text, UTF-8 by default.
-        delimiter: Of CSV: what stands between cells; by default a comma, in a ``.tsv`` a tab.
+        delimiter: Of CSV: the character between cells; by default a comma, in a ``.tsv`` a tab.
 
     Raises:
         LocalFileNotFoundError: The file does not exist (also a FileNotFoundError).
@@ -141,7 +141,7 @@ def open_csv(
             column=unknown[0],
         )
     fields, notes = [], []
-    # who writes names in quotes writes texts so: what has none is missing, not the empty text
+    # a file with names in quotes has its texts in quotes: a cell without quotes is missing, not the empty text
     nullable = set(names) if all(_starts_quoted(path) for path in paths) else set()
     for name, guess in zip(names, guesses, strict=True):
         if guess is None:

@@ -65,7 +65,7 @@ class TorchHandler:
             scratch: Gets a large file.
             init_args: The arguments by name with which the module's class makes one like it.
             save_class: Keep the source text of the class, for people and for ``trust_source``.
-            hyperparameters: What to remember about the training.
+            hyperparameters: Parameters of the training to record.
 
         Raises:
             InvalidInputError: If a value is no plain tensor, the source of the class can't be found, or the class
@@ -263,7 +263,7 @@ def _check_tensor(name: object, value: object) -> None:
 
 
 def _check_unchanged(state: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError if a tensor is no longer what was saved of it, bit by bit."""
+    """Raise InvalidInputError if a tensor has changed since it was saved, compared bit by bit."""
     import torch
 
     for name, tensor in saved.items():

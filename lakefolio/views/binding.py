@@ -126,7 +126,7 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str
 
 
 def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> dict[str, KeyCounts]:
-    """Return what parameters and metrics the runs of a connection have, and of what sort their values are."""
+    """Return the parameters and metrics that the runs of a connection have, and the sort of their values."""
     for view in files:
         if view.name in KEY_VIEWS:
             make_view(connection, view, [])

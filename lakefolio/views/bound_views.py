@@ -27,7 +27,7 @@ __all__ = ["CORE", "BoundViews", "run_changes"]
 
 CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _MEMORY_BYTES = 512 << 20
-"""What the SQL of a lake may hold; what takes more is spilled to a temporary folder."""
+"""The memory limit of a lake's SQL; larger intermediate results are spilled to a temporary folder."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _REPLACED = "replaced_heads"
@@ -87,7 +87,7 @@ class BoundViews:
 
         Args:
             names: The views.
-            shallow: Whether no text in what they read may be nested too deep.
+            shallow: Whether texts that are nested too deep must be left out of their relations.
 
         Raises:
             InvalidInputError: kinds ``bad-view`` and ``view-limit``, for view files of others among them.
@@ -175,7 +175,7 @@ class BoundViews:
 
 
 _bindings: weakref.WeakSet[BoundViews] = weakref.WeakSet()
-"""Those that keep runs: what one has, the next version's begins with, whichever views it is of."""
+"""The ones that keep runs: a later version begins with the runs of an earlier one, of any ``Views``."""
 
 
 def run_changes(connection: duckdb.DuckDBPyConnection) -> int:

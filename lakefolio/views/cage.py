@@ -39,7 +39,7 @@ _CODE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a view file may take.
+    """The time and memory that a view file may take.
 
     Attributes:
         seconds: How long it may be judged and run, without the start of its process.
@@ -85,7 +85,7 @@ def rows_of_view(
         views: All view files that it may read, itself included.
         relations: The names of the library's relations that it may read.
         read: Gives one of those.
-        limits: What it may take.
+        limits: Its limits.
 
     Raises:
         InvalidInputError: kind ``bad-view``: it is not one allowed SELECT over these views; kind ``view-limit``: it
@@ -172,7 +172,7 @@ class _Cage:
         return Rows(table, {name: kind for name, kind in types.items() if kind in CARRIED})
 
     def kill(self) -> None:
-        """End the process; whoever waits for it hears so."""
+        """End the process; a thread that waits for it gets an error."""
         self._is_late = True
         self._process.kill()
 
@@ -303,7 +303,7 @@ class _Bounded:
 
 
 def _search_path() -> list[str]:
-    """Return where Python finds what the process imports."""
+    """Return the paths from which the process imports."""
     import duckdb
 
     roots = [Path(__file__).parents[1], *(Path(str(one.__file__)).parent for one in (duckdb, pa))]

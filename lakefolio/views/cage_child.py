@@ -44,7 +44,7 @@ def main() -> None:
         _answer(sys.stdin.buffer, out)
         out.flush()
         code = 0
-    except BaseException as exc:  # whatever it is: the process that asked has to hear of it
+    except BaseException as exc:  # of any type: the process that asked must get it
         kind = "refused" if isinstance(exc, RefusedError) else "memory" if _is_memory(exc) else "sql"
         with contextlib.suppress(BaseException):
             out.flush()
@@ -82,7 +82,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     reads: set[str] = set()
     _collect(connection, request["wanted"].lower(), views, known, order, reads, ())
     _say(out, {"reads": sorted(reads)})
-    _lift_memory()  # what is read comes from the process that asks, and does not count
+    _lift_memory()  # the rows it reads come from the process that asks, and do not count
     for name in sorted(reads):
         types = json.loads(source.readline())
         _register(connection, name, pa.ipc.open_stream(source).read_all(), types)

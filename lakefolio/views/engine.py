@@ -209,7 +209,7 @@ class Views:
             binding.require_items(rows, shallow=recursing)
             relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
             if relation is not None and binding.is_given(judged.reads):
-                relation.execute()  # what the rows of others don't fit is said here
+                relation.execute()  # errors of view files of others are raised here
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return as_relation(relation, failed)
@@ -228,7 +228,7 @@ class Views:
             ]
 
     def _reads_logs(self, names: Iterable[str]) -> bool:
-        """Say whether metric points or events are read; what view files of others read is not known."""
+        """Say whether metric points or events are read; the reads of view files of others are not known."""
         read = set(names)
         if not {view.name.lower() for view in self._given}.isdisjoint(read):
             return True
@@ -273,7 +273,7 @@ class Views:
 
 
 _inherited: list[BoundViews] = []
-"""What a forked child has of its parent; never closed, as that waits for threads that are not there."""
+"""Connections that a forked child inherits; never closed, as closing waits for threads that the child lacks."""
 
 
 @cache

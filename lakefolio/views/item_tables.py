@@ -1,7 +1,7 @@
 """Items as relations of SQL: ``select * from "folio:name"``, or ``"folio:name@version"``.
 
-Whatever SQL names with a colon is an item, addresses apart; no view is called so. A stored table is scanned from its
-verified local Parquet file, of which DuckDB reads the columns and row groups that a query needs. SQL gets the rows,
+A name with a colon in SQL is an item, unless it is an address; no view has such a name. A stored table is scanned from
+its verified local Parquet file, of which DuckDB reads the columns and row groups that a query needs. SQL gets the rows,
 never the file: the connection stays kept from files.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ItemContent", "ItemRows", "ItemTables"]
 
 ItemContent = tuple[str, Callable[[], Any]]
-"""Which entry an item is now, and what loads its rows: an Arrow dataset or table."""
+"""The id of an item's present entry, and the function that loads its rows: an Arrow dataset or table."""
 
 _DECIMAL_DIGITS = 38
 

@@ -1,6 +1,6 @@
 """``views.sql``: the relations of a lake for DuckDB alone, with its delta extension.
 
-The text is a function of which tables a lake has. Whoever adds a table writes it anew.
+The text is a function of which tables a lake has. A change that adds a table writes it anew.
 """
 
 from __future__ import annotations

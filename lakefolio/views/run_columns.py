@@ -22,7 +22,7 @@ __all__ = [
 RUN_COLUMNS_LIMIT: Final = 256
 """At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
 KEY_VIEWS: Final = frozenset({"stg_manifests", "stg_metadata", "current_metadata"})
-"""What ``KEYS_OF_RUNS`` reads."""
+"""The relations that ``KEYS_OF_RUNS`` reads."""
 KEYS_OF_RUNS: Final = r"""
 with valued as (
     select key, value, value_number from current_metadata
@@ -54,7 +54,7 @@ select
 from valued
 group by key
 """
-"""Asks for every parameter and metric that any run has. What it counts adds up over the runs."""
+"""Asks for every parameter and metric that any run has. Its counts add up over the runs."""
 LOST: Final = "runs called lost"
 """The relation of the ids of runs whose process died, though they are recorded as running."""
 KeyCounts = tuple[int, ...]
@@ -63,7 +63,7 @@ one of up to 38, and with a number of more digits than a double tells apart."""
 
 
 def run_columns(keys: Mapping[str, KeyCounts]) -> list[tuple[str, str]]:
-    """Return (name, expression) for what ``KEYS_OF_RUNS`` answers, metrics first.
+    """Return (name, expression) for the rows of ``KEYS_OF_RUNS``, metrics first.
 
     Metrics are doubles. Parameters have the narrowest type that tells all of their values exactly: BOOLEAN, BIGINT,
     HUGEINT, DOUBLE, else text.

@@ -37,14 +37,14 @@ _ABOUT: Final = "select * from manifests where run_id in (select unnest($1))"
 
 @dataclass(frozen=True, eq=False)
 class KeptRuns:
-    """What the view ``runs`` gives over some rows of the journal.
+    """The rows of the view ``runs`` over some rows of the journal.
 
     Attributes:
         last: ``version``, ``ordinal`` and ``commit_id`` of the last of those rows.
         counts: The parameters and metrics there are.
         columns: The columns of the view as (name, type), those of parameters and metrics included.
         plain_count: How many of the columns are not of parameters and metrics: they come first.
-        rows: What it gives.
+        rows: The rows of the view.
     """
 
     last: tuple[int, int, str]
@@ -150,7 +150,7 @@ def _bind_rows(
     *,
     lost: bool = False,
 ) -> None:
-    """Make the view over rows; what Arrow has no type for (JSON) gets its own again."""
+    """Make the view over rows; columns whose type Arrow lacks (JSON) get it again."""
     connection.from_arrow(rows).create_view(_KEPT)
     there = dict(describe(connection, _KEPT))
     casts = [f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if there[name] != kind]

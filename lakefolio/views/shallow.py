@@ -27,7 +27,7 @@ def shallow(name: str, table: pa.Table) -> pa.Table:
     """Return a table whose texts are all nested at most ``DEPTH_LIMIT`` deep; the same object if they are.
 
     Args:
-        name: What the table is called, for the warning.
+        name: The name of the table, for the warning.
         table: The rows; texts lie in its columns, or in structs in lists.
     """
     lost = 0
@@ -49,7 +49,7 @@ def shallow(name: str, table: pa.Table) -> pa.Table:
             table = table.set_column(number, field.with_nullable(True), column)
     if lost:
         message = f"SQL is given null for {counted(lost, 'text')} of {name!r} nested more than {DEPTH_LIMIT:,} deep"
-        notice(LakefolioWarning(message, kind="texts-too-deep", hint="lakefolio writes none such: see who else does"))
+        notice(LakefolioWarning(message, kind="texts-too-deep", hint="lakefolio writes none such: another program did"))
     return table
 
 

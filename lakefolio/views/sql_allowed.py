@@ -1,4 +1,4 @@
-"""What SQL may consist of: the names that ``sql_rules`` goes by. Standard library only.
+"""The names that SQL may use, for ``sql_rules``. Standard library only.
 
 Left out are functions that change the connection, read files, settings, environment or clocks of the machine, take
 pointers or states of aggregates from outside, or run a text as SQL.

@@ -1,4 +1,4 @@
-"""What a text of SQL is, going by DuckDB's own parser: one statement that reads, or one expression."""
+"""A check of SQL by DuckDB's own parser: one statement that only reads, or one expression."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME: Final = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
 
 @lru_cache(maxsize=256)
 def check_select(sql: str) -> Judgement:
-    """Return what a statement reads; refuse everything but one that reads, and calls only what is allowed.
+    """Return the relations that a statement reads; refuse all but one reading statement with allowed functions.
 
     Raises:
         InvalidInputError: kind ``sql``.
@@ -40,7 +40,7 @@ def check_select(sql: str) -> Judgement:
         raise InvalidInputError(f"SQL {shown(sql)} has {len(statements)} statements, expected one", kind="sql", sql=sql)
     kind = statements[0].type
     if kind == kinds.EXPLAIN:
-        # EXPLAIN ANALYZE runs what it explains
+        # EXPLAIN ANALYZE runs the statement it explains
         rest = _EXPLAIN.sub("", sql, count=1)
         if rest != sql:
             return check_select(rest)
@@ -69,7 +69,7 @@ def shown(sql: str) -> str:
 
 
 def first_line(exc: Exception) -> str:
-    """Return what DuckDB objects to, in one line."""
+    """Return DuckDB's error as one line."""
     line = next(iter(str(exc).splitlines()), "").strip()
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
 
@@ -114,7 +114,7 @@ def about_where(exc: InvalidInputError, where: str, columns: str) -> InvalidInpu
     Args:
         exc: The error of the statement.
         where: The expression.
-        columns: What it sees, for the hint.
+        columns: The columns it may use, for the hint.
     """
     reason = exc.message.partition("can't be run: ")[2] or exc.message
     hint = exc.hint or f"it sees {columns}"

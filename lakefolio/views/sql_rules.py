@@ -1,8 +1,8 @@
-"""Which SQL may run, judged by its parsed tree against lists of what is allowed (pure: standard library only).
+"""Which SQL may run, judged by its parsed tree against lists of allowed names (pure: standard library only).
 
 DuckDB's ``json_serialize_sql`` gives the tree of a statement. Everything in the tree must be on a list: node types,
-functions, table functions, types and, for the SQL of others, relations. Whatever a newer DuckDB adds is refused until
-it is listed in ``sql_allowed``.
+functions, table functions, types and, for the SQL of others, relations. Names that a newer DuckDB adds are refused
+until they are listed in ``sql_allowed``.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _DEPTH_LIMIT: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a statement is.
+    """The parts of a statement that decide whether it may run.
 
     Attributes:
         refused: Why it may not run, or None.
         reads: The relations it names, in lower case; names of its own CTEs are left out.
-        catalogue: Whether it asks the connection what there is.
+        catalogue: Whether it lists the relations of the connection.
         items: Those of ``reads`` that are written as items of the lake, ``"folio:name"``, as they are written.
     """
 
@@ -48,7 +48,7 @@ class Judgement:
 
 
 def judge(serialised: str, *, known: frozenset[str] | None = None) -> Judgement:
-    """Judge what ``json_serialize_sql`` gave for a text.
+    """Judge the result of ``json_serialize_sql`` for a text.
 
     Args:
         serialised: Its answer.

@@ -1,4 +1,4 @@
-"""The SQL files of the views: where they lie and what their headers say (no SQL is run here).
+"""The SQL files of the views: their places and their headers (no SQL is run here).
 
 A file is ``sql/<layer>_<topic>/<view>.sql``: a header of ``-- description:``, ``-- grain:`` and
 ``-- source:``, each of which may go on in further comment lines, then one bare SELECT.
@@ -41,8 +41,8 @@ class View:
     Attributes:
         name: The name of the view: the file's stem.
         folder: The folder it lies in, ``"20_content"``, or the name of a user's folder.
-        description: What it says, in a sentence or two.
-        grain: What one row is.
+        description: The meaning of its rows, in a sentence or two.
+        grain: The meaning of one row.
         source: The relations it reads.
         sql: One bare SELECT.
         path: The file.

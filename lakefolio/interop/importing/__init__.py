@@ -1,4 +1,4 @@
-"""Importers: what others keep, brought into a lake with its history, restartable, and said before it is done.
+"""Importers of other tools' data and its history; restartable, with a dry run that lists the steps.
 
 An importer reads a source and gives the steps that repeat its history, oldest first; ``plan`` does those that have not
 been done, one commit each, and notes each in the commit that does it. So an import that broke off goes on where it

@@ -31,7 +31,7 @@ _KINDS: Final = {
     "pytorch_model": ("models", "artifact"),
     "artifact": ("artifacts", "artifact"),
 }
-"""Type of an item -> the folder of its file, and what it becomes."""
+"""Type of an item -> the folder of its file, and the kind it gets."""
 _PLACES: Final = ("artifacts", "models", "tables")
 
 
@@ -72,7 +72,7 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 class _Bundle:
-    """What a bundle says, on its way into a plan."""
+    """The records of a bundle, on their way into a plan."""
 
     def __init__(
         self, files: SourceFolder, plan: Plan, folio: str, items: Sequence[Mapping[str, object]], references: bool
@@ -124,7 +124,7 @@ class _Bundle:
         )
 
     def _match(self, snapshot: str, wanted: Mapping[str, object], live: dict[str, str]) -> None:
-        """Let the folio hold what a snapshot holds, as far as the bundle has it."""
+        """Bring the folio to the state of a snapshot, as far as the bundle has its content."""
         for name, version in wanted.items():
             if live.get(name) != version:
                 self._plan.leave_out(f"{name} of snapshot {snapshot}", "the bundle does not keep that version any more")
@@ -182,9 +182,7 @@ class _Bundle:
     def _check(self, path: Path, one: Mapping[str, object]) -> None:
         said = one.get("checksum")
         if isinstance(said, str) and len(said) == 32 and path.is_file() and digest_of(path, "md5") != said:
-            raise InvalidInputError(
-                f"file {path.name!r} is not what was stored: its checksum differs", kind="bad-source"
-            )
+            raise InvalidInputError(f"file {path.name!r} is damaged: its checksum differs", kind="bad-source")
 
 
 def _time(text: str) -> datetime:
@@ -199,7 +197,7 @@ def _made_at(one: Mapping[str, object]) -> str:
 
 
 def _identity(one: Mapping[str, object]) -> str:
-    """Return what snapshots call a version: its id in 2.x, checksum or time in 1.x."""
+    """Return the name of a version in snapshots: its id in 2.x, checksum or time in 1.x."""
     return str(one.get("version_id") or one.get("checksum") or f"v_{_made_at(one)}")
 
 

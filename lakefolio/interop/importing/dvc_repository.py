@@ -1,4 +1,4 @@
-"""DVC repositories: what each git commit tracks in ``.dvc`` files and ``dvc.lock``, content from DVC's cache.
+"""DVC repositories: the files that each git commit tracks by ``.dvc`` files and ``dvc.lock``, from DVC's cache.
 
 Of a repository with git history every commit that changed what is tracked is a step, oldest first; without git there
 is one step, of the files that lie there. Content that the cache lacks (``dvc fetch --all-commits`` brings it) is said
@@ -65,12 +65,12 @@ def read(source: str, folio: str | None) -> Plan:
         texts = {
             relative: files.text(relative) for relative, _, regular in files.walk() if regular and _tells(relative)
         }
-        reader.step("", "import what DVC tracks", _tracked(texts, plan, "work tree"), known)
+        reader.step("", "import the files that DVC tracks", _tracked(texts, plan, "work tree"), known)
     return plan
 
 
 class _Reader:
-    """Turns what is tracked into steps."""
+    """Turns tracked files into steps."""
 
     def __init__(self, files: SourceFolder, plan: Plan, folio: str) -> None:
         self._files = files
@@ -79,7 +79,7 @@ class _Reader:
         self._lacking: set[str] = set()
 
     def step(self, commit: str, message: str, tracked: Mapping[str, _Tracked], known: dict[str, str]) -> None:
-        """Plan what a commit changed: ``known`` is what the folio holds before, and after."""
+        """Plan the changes of a commit: ``known`` has the folio's files before the step, and after it."""
         items, told = [], []
         for path, one in sorted(tracked.items()):
             if known.get(path) == one.md5:
@@ -122,7 +122,7 @@ class _Reader:
         """Return a file of the cache, verified.
 
         Raises:
-            LakefolioError: It is not there, or not what its name says.
+            LakefolioError: It is missing, or its digest is another than its name says.
         """
         place = next((one for one in (text.format(md5[:2], md5[2:]) for text in _CACHES) if self._files.has(one)), None)
         if place is None:
@@ -155,7 +155,7 @@ def _tells(path: str) -> bool:
 
 
 def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tracked]:
-    """Return what ``.dvc`` files and ``dvc.lock`` track, by path."""
+    """Return the files that ``.dvc`` files and ``dvc.lock`` track, by path."""
     try:
         import yaml
     except ImportError as exc:
@@ -211,7 +211,7 @@ def _at(base: PurePosixPath, one: Mapping[str, object]) -> str:
 
 
 def _commits(root: Path) -> Iterator[tuple[str, str]]:
-    """Give the commits that changed what is tracked, oldest first: hash and subject."""
+    """Give the commits that changed tracked files, oldest first: hash and subject."""
     if not (root / ".git").exists():
         return
     listed = _git(root, "log", "--reverse", "--format=%H %s", "--", "*.dvc", "*dvc.lock")

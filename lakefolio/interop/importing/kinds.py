@@ -31,19 +31,19 @@ def import_from(
     progress: Callable[[str], None] | None = None,
     **options: object,
 ) -> ImportReport:
-    """Bring what lies at ``source`` into a lake, with its history. A commit per step; safe to run again.
+    """Import the data at ``source`` into a lake, with its history. A commit per step; safe to run again.
 
     Args:
         lake: The lake.
         kind: One of ``KINDS``.
         source: A folder; for MLflow also the address of its store.
-        folio: Where items go; by default what the source is called.
-        dry_run: Only say what would be done.
+        folio: The folio of the items; by default the name of the source.
+        dry_run: Only list the steps.
         progress: Called with a line before each step.
         **options: Of the importer.
 
     Returns:
-        What was done, what had been done before, and what can't be imported and why.
+        The steps done, the steps done before, and the problems: data that can't be imported, and why.
 
     Raises:
         InvalidInputError: kinds ``bad-import`` and ``bad-source``: the source is not of that kind.

@@ -1,6 +1,6 @@
 """MLflow's tracking stores and registries, read by MLflow itself: ``mlruns`` folders, SQLite files, other addresses.
 
-What is imported looks to MLflow as it did: with ``lakefolio:///path`` as its tracking address the same experiments,
+Imported data looks to MLflow as it did: with ``lakefolio:///path`` as its tracking address the same experiments,
 runs, artifacts, logged models and registered models are there (``lakefolio/docs/mlflow.md`` says where each lies). A
 SQLite file is read from a copy, so that MLflow may bring the copy's tables up to date. Only artifacts that lie below
 the source, or below ``artifacts``, are read; the addresses of others are kept, for MLflow to follow.
@@ -109,7 +109,7 @@ def _view_of(root: Path) -> Path:
             raise InvalidInputError(
                 f"{relative!r} in the source is a link, which is not followed",
                 kind="bad-source",
-                hint="copy what it links to into the source",
+                hint="copy the target of the link into the source",
                 path=relative,
             )
     view = private_folder() / new_id()

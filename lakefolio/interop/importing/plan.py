@@ -32,10 +32,10 @@ class NewItem:
         name: Its name.
         kind: ``table``, ``array``, ``json``, ``timestamp``, ``artifact`` or ``reference``.
         content: The file or folder, the value, or the address. A callable gives it when it is needed.
-        description: One sentence on what it is.
+        description: One sentence that describes it.
         inputs: Names of its inputs in the same folio; those that are not there by then are left out.
         tags: Words to find it by.
-        facts: What else is known of it.
+        facts: Further facts about it.
         origin: Where in the source it comes from, for people.
     """
 
@@ -52,16 +52,16 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one commit does.
+    """The changes of one commit.
 
     Attributes:
-        key: What it is in the source, the same in every run; a step is done once.
+        key: Its identity in the source, the same in every run; a step is done once.
         message: Why, for the log.
-        items: What it adds.
-        deletes: What it removes: folio and name.
+        items: The items it adds.
+        deletes: The items it removes: folio and name.
         snapshot: A snapshot that it takes at its end: folio, name, message, tags.
         facts: Metadata of folios: folio -> facts.
-        action: What else it does, for runs and models; called outside of a batch, and has to be safe to repeat.
+        action: A further action, for runs and models; called outside of a batch, and has to be safe to repeat.
         joins: Whether it may share a commit with its neighbours: it is no event of the source's history.
     """
 
@@ -85,12 +85,12 @@ class Problem:
 
 @dataclass(slots=True)
 class Plan:
-    """What an importer found.
+    """The findings of an importer.
 
     Attributes:
         source: The source, as it is recorded; the same place is the same source.
-        steps: What to do, oldest first.
-        problems: What can't be imported.
+        steps: The steps, oldest first.
+        problems: Data that can't be imported.
     """
 
     source: str
@@ -103,7 +103,7 @@ class Plan:
 
 
 class ImportReport(Report):
-    """What an import did or, dry, would do: ``source``, ``dry_run``, ``steps``, ``done_before``, ``problems``."""
+    """The steps of an import, or of its dry run: ``source``, ``dry_run``, ``steps``, ``done_before``, ``problems``."""
 
     def __str__(self) -> str:
         verb = "would be done" if self["dry_run"] else "done"
@@ -213,7 +213,7 @@ def _tried(what: str, do: Callable[[], Any]) -> list[Problem]:
 
 
 def _recorded(key: str) -> str:
-    """Return the key of a step as it is noted: what no key of metadata may hold is escaped."""
+    """Return the key of a step as a key of metadata: characters that it may not have are escaped."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", key)
 
 
@@ -221,7 +221,7 @@ def _read(item: NewItem) -> Any:
     """Return the content of an item. An array is mapped, so that it is no larger than its file.
 
     Raises:
-        InvalidInputError: kind ``bad-source``: the source's file is not what it should be.
+        InvalidInputError: kind ``bad-source``: the source's file is damaged.
     """
     try:
         content = item.content() if callable(item.content) else item.content

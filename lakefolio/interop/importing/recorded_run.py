@@ -19,12 +19,12 @@ _DONE: Final = "imported_from"
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """What is known of a run that ran elsewhere.
+    """The record of a run that ran elsewhere.
 
     Attributes:
         run_id: Its id, which it keeps.
         source: Where it was recorded.
-        words: What ``lake.create_run`` takes: name, run_type, project, params, metrics, …
+        words: Arguments of ``lake.create_run``: name, run_type, project, params, metrics, …
         started_at: When it began.
         ended_at: When it ended; None if that is not known.
         status: ``done`` or ``failed``.
@@ -45,7 +45,7 @@ class RecordedRun:
 
 
 def record(lake: Lake, told: RecordedRun) -> None:
-    """Record a run. Safe to repeat: what was done of it is not done again."""
+    """Record a run. Safe to repeat: finished parts are not done again."""
     try:
         known = lake.get_run(told.run_id)
     except NotFoundError:

@@ -53,7 +53,7 @@ class SourceFolder:
             raise IntegrityError(
                 f"source names {relative!r}, which lies outside of it or behind a link",
                 kind="bad-source",
-                hint="copy what it links to into the source",
+                hint="copy the target of the link into the source",
                 path=relative,
             )
         if not os.path.lexists(found):
@@ -69,7 +69,7 @@ class SourceFolder:
         return True
 
     def json(self, relative: str) -> Any:
-        """Return what a JSON file holds.
+        """Return the content of a JSON file.
 
         Raises:
             IntegrityError: kind ``bad-source``: it can't be read.
@@ -84,7 +84,7 @@ class SourceFolder:
         return True
 
     def text(self, relative: str) -> str:
-        """Return what a text file holds, up to 64 MiB."""
+        """Return the content of a text file, up to 64 MiB."""
         path = self.file(relative)
         if not path.is_file() or path.stat().st_size > _TEXT_BYTES:
             raise IntegrityError(

@@ -105,7 +105,7 @@ class LakefolioArtifactRepository(ArtifactRepository):
     # -- reading ---------------------------------------------------------------------------------------------
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """Return what lies one level below a path; nothing of a file."""
+        """Return the artifacts one level below a path; of a file, none."""
         place = self._place(path)
         if place.entry is not None and place.info()["type"] == "file":
             # an address of a file, as of a registered item, is a folder that holds it: MLflow downloads folders

@@ -68,5 +68,5 @@ class LakeDatasetSource(DatasetSource):
 
     @classmethod
     def from_dict(cls, source_dict: dict[str, Any]) -> LakeDatasetSource:
-        """Make it of what :meth:`to_dict` gave."""
+        """Make it from the result of :meth:`to_dict`."""
         return cls(str(source_dict.get("uri")))

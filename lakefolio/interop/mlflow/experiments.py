@@ -57,7 +57,7 @@ class Experiments:
         return self._known.create(experiment_id, fields | under("tags.", tags))
 
     def create(self, name: str, location: str | None, tags: Any) -> str:
-        """Make an experiment and return its id. Its name is taken once, whatever many processes do at once."""
+        """Make an experiment and return its id. Its name is taken once, also if many processes try at the same time."""
         _validate_experiment_name(name)
         if location:
             _validate_experiment_artifact_location_length(location)

@@ -1,4 +1,4 @@
-"""What records and runs have in common: maps kept as one field per key, and MLflow's errors."""
+"""Common parts of records and runs: maps kept as one field per key, and MLflow's errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def time_of_ms(value: int) -> datetime:
 
 
 def absent(message: str) -> MlflowException:
-    """Make MLflow's error for what does not exist."""
+    """Make MLflow's error for an object that does not exist."""
     return MlflowException(message, RESOURCE_DOES_NOT_EXIST)
 
 
@@ -58,5 +58,5 @@ def taken(message: str) -> MlflowException:
 
 
 def invalid(message: str) -> MlflowException:
-    """Make MLflow's error for what can't be accepted."""
+    """Make MLflow's error for a value that can't be accepted."""
     return MlflowException(message, INVALID_PARAMETER_VALUE)

@@ -16,7 +16,7 @@ SCHEME: Final = "lakefolio"
 
 
 def address_of(uri: str) -> Address:
-    """Return what ``lakefolio:///abs/path!folio:item`` names; MLflow may have taken slashes away that urllib drops.
+    """Return lake and item of ``lakefolio:///abs/path!folio:item``; MLflow may have dropped slashes as urllib does.
 
     Raises:
         InvalidInputError: kind ``bad-uri``: it is relative.

@@ -99,7 +99,7 @@ def entity_of(run_id: str, facts: Mapping[str, object], metrics: Sequence[Metric
 
 
 def facts_of(run: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a run of MLflow as what ``lake.create_run`` takes of it, and as further facts."""
+    """Return a run of MLflow as arguments of ``lake.create_run``, and as further facts."""
     info, data = run.info, run.data
     words = {
         "name": one_line(info.run_name),

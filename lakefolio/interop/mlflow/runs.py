@@ -56,7 +56,7 @@ from metrics where list_contains($runs, run_id) group by run_id, name
 class Runs:
     """The runs of a lake that MLflow knows. Safe to share between threads.
 
-    Metrics are committed within the second, as those of any run of the lake; whatever else changes is committed on
+    Metrics are committed within the second, as those of any run of the lake; all other changes are committed on
     return.
 
     Args:
@@ -79,7 +79,7 @@ class Runs:
         return self._run(run_id, facts, self._latest([run_id]).get(run_id, []) if measured else [])
 
     def info(self, run_id: str) -> RunInfo:
-        """Return what is known of a run but for its data; MLflow's error if there is none."""
+        """Return the facts about a run without its data; MLflow's error if there is none."""
         return self._run(run_id, self._facts(run_id), []).info
 
     def _facts(self, run_id: str) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Runs:
         self.note(run_id, {f"tags.{key}": None})
 
     def note(self, run_id: str, facts: Mapping[str, Any]) -> None:
-        """Set facts of a run, whatever became of it. One commit."""
+        """Set facts of a run, also of one that has ended. One commit."""
         name = facts.get(f"tags.{MLFLOW_RUN_NAME}")
         with self._writing(run_id) as run:
             run.annotate({**facts, **({"name": one_line(name)} if name else {})})
@@ -287,7 +287,7 @@ class Runs:
                 self._open.pop(run_id, None)
 
     def add_inputs(self, run_id: str, datasets: Sequence[Any], models: Sequence[Any]) -> None:
-        """Note what a run uses. One commit."""
+        """Record the inputs of a run. One commit."""
         self._active(run_id)
         facts = inputs_of(datasets, models)
         known = self._facts(run_id)
@@ -314,7 +314,7 @@ class Runs:
         return f"{address.ref}@{address.at}"
 
     def add_outputs(self, run_id: str, models: Sequence[Any]) -> None:
-        """Note which logged models a run made. One commit."""
+        """Record the logged models that a run made. One commit."""
         self._active(run_id)
         known = self._facts(run_id)
         facts = {f"mlflow.output.{one.model_id}": {"step": one.step} for one in models}

@@ -195,7 +195,7 @@ class LakefolioTrackingStore(AbstractStore):
         runs, token = SearchUtils.paginate(ordered, page_token, max_results)
         return runs, token
 
-    # -- what runs log ---------------------------------------------------------------------------------------
+    # -- logging to runs -------------------------------------------------------------------------------------
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Log a point of a metric; it is committed within the second."""

@@ -1,7 +1,8 @@
-"""A folio, as it is or was, as a folder that others can read: its files with a description of their community's form.
+"""A folio, at any version, as a folder for publication: its files with a description in a standard form.
 
-``croissant.json`` (MLCommons Croissant 1.0) tells ML tools what the tables hold, ``ro-crate-metadata.json`` (RO-Crate
-1.1) tells archives who made what from what; OpenLineage events tell a catalogue. ``lakefolio/docs/publishing.md``.
+``croissant.json`` (MLCommons Croissant 1.0) describes the tables for ML tools, ``ro-crate-metadata.json`` (RO-Crate
+1.1) describes authors, inputs and results for archives; OpenLineage events describe lineage for a
+catalogue. See ``lakefolio/docs/publishing.md``.
 """
 
 from lakefolio.interop.publishing.events import events_of, send_events

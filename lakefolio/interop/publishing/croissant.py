@@ -84,7 +84,7 @@ def croissant(told: Description) -> dict[str, Any]:
 
 
 class _Ids:
-    """Gives what is named an id that Croissant takes, which no other has: without white space."""
+    """Gives each name a unique id that Croissant accepts: without white space."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What is said of a published folio as a whole."""
+"""The description of a published folio as a whole."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What both forms say of a folio.
+    """The facts about a folio that both forms contain.
 
     Attributes:
         name: Its title.
-        description: What it is.
+        description: A sentence or more about it.
         license: Address of its licence.
         authors: Names of people.
         url: Where it can be found.

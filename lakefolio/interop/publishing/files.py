@@ -32,10 +32,10 @@ class PublishedFile:
 
     Attributes:
         entry: The item that it is, or is a part of.
-        path: Its path below the published folder, or the address of what lies elsewhere.
-        size_bytes: Its size; None for what lies elsewhere.
-        sha256: Its digest, hex; None for what lies elsewhere.
-        media_type: What it is.
+        path: Its path below the published folder, or its address if it lies elsewhere.
+        size_bytes: Its size; None if it lies elsewhere.
+        sha256: Its digest, hex; None if it lies elsewhere.
+        media_type: Its media type.
     """
 
     entry: Entry
@@ -51,7 +51,7 @@ class PublishedFile:
 
 
 def write_files(folio: Folio, entries: Iterable[Entry], target: Path) -> list[PublishedFile]:
-    """Write the content of items below ``target``, verified; what they refer to elsewhere stays there."""
+    """Write the content of items below ``target``, verified; references stay where they lie."""
     found = []
     for entry in entries:
         if entry.storage == "reference":

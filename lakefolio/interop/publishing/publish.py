@@ -1,4 +1,4 @@
-"""Publishing a folio: its files, and what is said of it, in the forms that are asked for."""
+"""Publishing a folio: its files and their description, in the wanted forms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMS: Final[Mapping[str, tuple[str, Callable[[Description], dict[str, Any]]]]] 
     "croissant": ("croissant.json", croissant),
     "ro-crate": ("ro-crate-metadata.json", ro_crate),
 }
-"""Form -> the file that describes, and who writes it."""
+"""Form -> the file with the description, and the function that writes it."""
 
 
 def publish(
@@ -42,18 +42,18 @@ def publish(
 ) -> Report:
     """Write a folio as a folder with its files and a description of each form; it appears when it is complete.
 
-    What is not given is taken from the folio's metadata: ``title``, ``description``, ``license``, ``authors``, ``url``.
-    Archived items are left out.
+    The folio's metadata ``title``, ``description``, ``license``, ``authors`` and ``url`` replace arguments that are not
+    given. Archived items are left out.
 
     Args:
         lake: The lake, at the version to publish: ``lake.at("paper-v1")``.
         folio: The folio.
         target: The folder, which must not exist or be empty.
         forms: ``croissant``, ``ro-crate`` or both.
-        title: What it is called; by default the folio's name.
-        description: What it is, in a sentence or more.
+        title: Its title; by default the folio's name.
+        description: A sentence or more about it.
         license: An SPDX identifier (``CC-BY-4.0``) or an address.
-        authors: Names of people; by default who committed the items.
+        authors: Names of people; by default the authors of the commits of its items.
         url: Where it will be found; by default the lake's address.
 
     Returns:
@@ -133,5 +133,5 @@ def _runs(lake: Lake, entries: Iterable[Any]) -> list[RunManifest]:
         try:
             found.append(lake.get_run(run_id))
         except LakefolioError:
-            continue  # what made an item is more than the item: it is published all the same
+            continue  # an item whose run can't be read is published all the same
     return found

@@ -90,7 +90,7 @@ def _file(key: str, one: PublishedFile) -> dict[str, Any]:
 
 
 def _action(run: RunManifest, files: Sequence[PublishedFile]) -> list[dict[str, Any]]:
-    """Return a run as an action, with what it names that is not published."""
+    """Return a run as an action, with the things it names that are not published."""
     by_ref: Mapping[str, list[PublishedFile]] = {
         one.entry.ref: [other for other in files if other.entry.ref == one.entry.ref] for one in files
     }
