@@ -1,4 +1,7 @@
-"""One pandas column or index level as an Arrow array plus a *cell*, the JSON that says how to make it again."""
+"""One pandas column or index level as an Arrow array plus a *cell*, the JSON from which it is made again.
+
+Longer than most modules: how each kind of column is taken apart stands beside how it is made again.
+"""
 
 from __future__ import annotations
 
