@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -336,3 +338,15 @@ def test_the_engines_are_imported_when_they_are_needed():
     code = "import sys, lakefolio.views.engine; print([one for one in ('duckdb', 'polars') if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_interrupt_while_sql_runs_is_an_interrupt():
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Views().query(
+                empty_tables(), "select sum(a.range * b.range) from range(100000000) a, range(100000000) b"
+            ).fetchall()
+    finally:
+        timer.cancel()

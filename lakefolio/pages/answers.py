@@ -13,9 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.lake.registry import REGISTRY
 from lakefolio.pages import curves, graphs, item_list, preview
 from lakefolio.pages.points import KeptPoints
+from lakefolio.pages.registered import registered
 from lakefolio.pages.values import column_value, cut, plain
+from lakefolio.runs.table import MEASURES
 
 if TYPE_CHECKING:
     from lakefolio.lake import Lake
@@ -51,6 +54,7 @@ _RUN_COLUMNS: Final = {
     "output_count": "number",
     "version": "number",
 }
+_NAMES: Final = "select run_id, name from runs where name is not null and run_id in (select unnest($ids))"
 _AT_ONCE: Final = ("head", "lake", "items", "item", "preview")
 """Questions that are answered without SQL (``items`` if it can be), and so while another is."""
 
@@ -125,6 +129,7 @@ class Answers:
                 "tags": lake.tags,
                 "folios": len(folios),
                 # every run of this library notes its environment; others are still a click away
+                "models": REGISTRY in folios,
                 "runs": any(name == "environments" or name.startswith("runs/") for name in folios),
                 "snapshots": [
                     {
@@ -186,9 +191,26 @@ class Answers:
         (total,) = lake.sql("select count(*) from runs").fetchall()[0]
         return {"columns": columns, "rows": rows, "total": total}
 
+    def measures(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+        """Return run -> metric -> its ``min``, ``max`` or ``best`` over all points, as ``of`` asks."""
+        of = _given(asked, "of")
+        if of not in MEASURES:
+            raise InvalidInputError(f"metrics have no {of!r}", kind="bad-question", hint=nearest(of, MEASURES))
+        found: dict[str, dict[str, Any]] = {}
+        for run_id, name, value in lake.sql(f"select run_id, name, {of} from run_metrics").fetchall():
+            found.setdefault(run_id, {})[name] = column_value(value)
+        return found
+
     def run(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return what is recorded of a run."""
-        return plain(lake.get_run(_given(asked, "id")).to_dict())
+        """Return what is recorded of a run, and the names of its parent and children."""
+        found = lake.get_run(_given(asked, "id"))
+        near = [*found.children, *([found.parent] if found.parent else [])]
+        names = dict(lake.sql(_NAMES, {"ids": near}).fetchall()) if near else {}
+        return plain({**found.to_dict(), "names": names})
+
+    def models(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+        """Return the registered models, with their versions and aliases."""
+        return plain(registered(lake.at(lake.version)))
 
     def curves(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return the curves of some runs: metric -> run -> points, as many as a screen has columns.
@@ -304,6 +326,8 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
         Answers.storage,
         Answers.runs,
         Answers.run,
+        Answers.measures,
+        Answers.models,
         Answers.curves,
         Answers.items,
         Answers.item,

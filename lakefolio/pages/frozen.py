@@ -33,7 +33,18 @@ BYTES: Final = 64 * 2**20
 _WIDTH: Final = "500"
 _SCRIPTS: Final = (
     *("vendor/htm-preact.js", "vendor/uplot.js"),
-    *("core.js", "frozen.js", "table.js", "plots.js", "runs.js", "items.js", "lineage.js", "history.js", "app.js"),
+    *(
+        "core.js",
+        "frozen.js",
+        "table.js",
+        "plots.js",
+        "runs.js",
+        "items.js",
+        "lineage.js",
+        "history.js",
+        "models.js",
+        "app.js",
+    ),
 )
 _STYLES: Final = ("vendor/uplot.css", "style.css")
 
@@ -85,9 +96,11 @@ def freeze(lake: Lake, *, progress: Callable[[str], Any] | None = None) -> Froze
     version = lake.version
     answers = Answers(lake.at(version))
     kept = _Kept(answers)
-    for question in ("lake", "when", "runs", "items", "storage", "log"):
+    for question in ("lake", "when", "runs", "items", "storage", "log", "models"):
         tell(f"freezing {question}")
         kept.keep(question, must=True)
+    for of in ("min", "max", "best"):
+        kept.keep("measures", must=True, of=of)
     runs = _column(kept.found["runs?"], "run_id")
     some_runs = runs[:RUNS]
     for number, run_id in enumerate(some_runs):

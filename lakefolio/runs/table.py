@@ -54,9 +54,8 @@ def run_rows(
     if columns:
         wanted = list(columns)
     else:
-        metric_columns = [one for one in [*asked, *metrics[:_SHOWN]] if one in measured or one in metrics]
-        others = [one for one in asked if one not in metric_columns]
-        wanted = [one for one in dict.fromkeys([*_DEFAULT, *others, *metric_columns]) if one in known]
+        every = [*_DEFAULT[:2], *asked, *_DEFAULT[2:], *metrics[:_SHOWN]]
+        wanted = [one for one in dict.fromkeys(every) if one in known]
     for name in [*wanted, *(name for name, _ in orders)]:
         if name not in known:
             raise InvalidInputError(

@@ -24,12 +24,19 @@ __all__ = ["as_relation", "translated"]
 
 @contextmanager
 def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
-    """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python."""
+    """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python.
+
+    Ctrl-C comes out of DuckDB as a RuntimeError, and is a KeyboardInterrupt again.
+    """
     import duckdb
 
     try:
         yield
-    except (duckdb.Error, pa.ArrowException, OverflowError, TypeError, RuntimeError) as exc:
+    except RuntimeError as exc:
+        if str(exc) == "Query interrupted":
+            raise KeyboardInterrupt from exc
+        raise failed(exc) from exc
+    except (duckdb.Error, pa.ArrowException, OverflowError, TypeError) as exc:
         raise failed(exc) from exc
 
 

@@ -252,3 +252,31 @@ def test_numbers_that_no_bins_part_are_shown_without(tmp_path: Path, value: Any)
     lake.folio("f").add("x", value)
     said = asked(Answers(lake), "preview", ref="f:x")
     assert (said["type"], said["shape"]) == ("array", [len(value)])
+
+
+def test_metrics_are_told_by_their_best_and_registered_models_by_their_aliases(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake", author="ada")
+    with lake.run("sweep") as sweep, lake.run("trial") as trial:
+        for step, loss in enumerate((3.0, 1.0, 2.0)):
+            trial.log({"loss": loss}, step)
+        made = trial.add_output("model", {"w": 1})
+    for _ in range(2):
+        lake.register_model("churn", made, alias="production")
+    answers = Answers(lake)
+    assert asked(answers, "measures", of="best") == {trial.run_id: {"loss": 1.0}}
+    assert asked(answers, "measures", of="max") == {trial.run_id: {"loss": 3.0}}
+    with pytest.raises(lf.InvalidInputError, match="metrics have no 'mean'"):
+        asked(answers, "measures", of="mean")
+    assert asked(answers, "run", id=sweep.run_id)["names"] == {trial.run_id: "trial"}
+    assert asked(answers, "run", id=trial.run_id)["names"] == {sweep.run_id: "sweep"}
+    said = asked(answers, "models")
+    (model,) = said["models"]
+    assert (model["name"], model["aliases"], said["run_names"]) == ("churn", {"production": 2}, {trial.run_id: "trial"})
+    assert [(one["number"], one["aliases"], one["author"]) for one in model["versions"]] == [
+        (2, ["production"], "ada"),
+        (1, [], "ada"),
+    ]
+    assert [(one["before"], one["after"]) for one in model["moves"]] == [(1, 2), (None, 1)]
+    assert asked(answers, "lake")["models"]
+    before = str(model["moves"][0]["version"] - 1)
+    assert asked(answers, "models", at=before)["models"][0]["aliases"] == {"production": 1}

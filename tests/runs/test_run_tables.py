@@ -64,7 +64,7 @@ def test_conditions_name_metrics_as_people_do(lake, where, names):
 
 def test_what_is_asked_for_is_shown_first(lake):
     names, _ = lake.run_rows(sort="-auc.max", where="val/loss.min > 0")
-    assert names == ["run_id", "name", "status", "started_at", "parent", "auc.max", "val/loss.min", "auc", "val/loss"]
+    assert names == ["run_id", "name", "auc.max", "val/loss.min", "status", "started_at", "parent", "auc", "val/loss"]
     with pytest.raises(lf.InvalidInputError, match=r"did you mean 'auc\.max'"):
         lake.run_rows(sort="auc.mx")
     with pytest.raises(lf.InvalidInputError):

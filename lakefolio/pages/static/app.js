@@ -2,7 +2,7 @@
 "use strict";
 {
   const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown } = lakefolio;
-  const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
+  const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["models", "Models", "Models"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
   const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"] };
   const POLL_MS = 4000;
 
@@ -71,7 +71,7 @@
     useEffect(() => { main.current?.scrollTo(0, 0); }, [page, JSON.stringify(route.params)]);
     return html`<div class="frame"><a class="skip" href="#main" onClick=${e => { e.preventDefault(); main.current.focus(); }}>to the content</a>
       <header class="bar"><a class="brand" href=${href("", {})} title=${data?.uri}><span>${data ? data.uri.replace(/\/+$/, "").split("/").pop() : "lakefolio"}</span></a>
-        <nav aria-label="pages">${PAGES.map(([one, label]) => html`<a href=${href(one)} aria-current=${within === one ? "page" : undefined}>${label}</a>`)}</nav><${Search}/></header>
+        <nav aria-label="pages">${PAGES.filter(([one]) => one !== "models" || data?.models || page === one).map(([one, label]) => html`<a href=${href(one)} aria-current=${within === one ? "page" : undefined}>${label}</a>`)}</nav><${Search}/></header>
       ${data && !frozen && html`<${Versions} lake=${data}/>`}
       ${frozen && html`<p class="versions"><span>Frozen at version ${frozen.version} on <${Time} at=${frozen.made_at}/>. ${frozen.left_out}</span></p>`}
       ${lost && html`<${Failed} error=${lost}/>`}

@@ -1,7 +1,7 @@
 // Runs: the table, the pictures of it, one run, and runs side by side.
 "use strict";
 {
-  const { html, useState, useMemo, useEffect, useAnswer, useRoute, Table, Columns, arranged, short, Shown, Empty, Facts,
+  const { html, useState, useMemo, useEffect, useRef, useAnswer, useRoute, Table, Columns, arranged, short, Shown, Empty, Facts,
     ItemLink, Status, Time, Curves, Scatter, Parallel, href, go, amend, shown, counted, duration, remember, remembered } = lakefolio;
   const LABELS = { name: "run", run_id: "run id", started_at: "started", duration_s: "took", git_commit: "commit", error_type: "error", input_count: "inputs", output_count: "outputs" };
   const HIDDEN = new Set(["run_id", "description", "parent", "git_commit", "host", "version", "input_count", "output_count"]);
@@ -27,24 +27,65 @@
     return { ...rest, columns: columns.map(one => one.name === "name" ? { ...one, values: one.values.map((name, row) => name || ids[row]) } : one) };
   }
 
+  /** Show another value of each metric than the last one. */
+  function measured({ columns, ...rest }, measures) {
+    if (!measures) return { columns, ...rest };
+    const ids = columns.find(one => one.name === "run_id").values;
+    return { ...rest, columns: columns.map(one => one.name.startsWith("metrics.") ? { ...one, values: one.values.map((value, row) => measures[ids[row]]?.[short(one.name)] ?? value) } : one) };
+  }
+
+  /** Order rows as a tree: children below their parents, families where the first of their members stood. */
+  function nested(order, by) {
+    const depths = new Map(), parents = by.parent?.values, ids = by.run_id.values;
+    if (!parents) return { order, depths };
+    const places = new Map(order.map(row => [ids[row], row])), below = new Map(), families = [], seen = new Set();
+    const above = row => parents[row] && parents[row] !== ids[row] ? places.get(parents[row]) : undefined;
+    for (const row of order) {
+      let at = row, up = above(at);
+      const way = new Set([row]);
+      while (up !== undefined && !way.has(up)) {
+        if (!seen.has(at)) { seen.add(at); (below.get(up) || below.set(up, []).get(up)).push(at); }
+        way.add(up); at = up; up = above(at);
+      }
+      if (!seen.has(at)) { seen.add(at); families.push(at); }
+    }
+    const found = [], waiting = families.reverse().map(row => [row, 0]);
+    while (waiting.length) {
+      const [row, depth] = waiting.pop();
+      if (depths.has(row)) continue;
+      depths.set(row, depth);
+      found.push(row);
+      for (const one of [...(below.get(row) || [])].reverse()) waiting.push([one, depth + 1]);
+    }
+    return { order: found, depths };
+  }
+
   function RunTable({ data: given }) {
-    const data = useMemo(() => called(given), [given]);
-    const { params } = useRoute(), view = params.view || "table", text = params.q || "", sort = params.sort ?? "";
+    const { params } = useRoute(), of = params.of || "", measures = useAnswer("measures", { of }, !of);
+    const data = useMemo(() => measured(called(given), of ? measures.data : null), [given, of, measures.data]);
+    const view = params.view || "table", text = params.q || "", sort = params.sort ?? "";
     const [names, setNames] = useState(() => remember("runs.columns")), [chosen, setChosen] = useState(new Set()), [only, setOnly] = useState(null);
     const by = Object.fromEntries(data.columns.map(one => [one.name, one]));
     const nameOf = row => by.name?.values[row] || by.run_id.values[row];
     const open = row => go("run", { id: by.run_id.values[row] });
+    const depths = useRef(new Map());
+    const indent = useMemo(() => {
+      const depth = Math.max(0, ...new Set(nested(Array.from({ length: data.rows }, (_, row) => row), by).depths.values()));
+      return depth && 14 * Math.min(depth, 8) + 16;
+    }, [data]);
     const columns = useMemo(() => data.columns.map(one => one.name === "status" ? { ...one, cell: v => html`<${Status} status=${v}/>` }
-      : one.name === "name" || one.name === "run_id" ? { ...one, label: LABELS[one.name],
-        cell: (_, row) => html`<a href=${href("run", { id: by.run_id.values[row] })}>${one.name === "name" ? nameOf(row) : one.values[row]}</a>` } : { ...one, label: LABELS[one.name] }), [data]);
+      : one.name === "name" || one.name === "run_id" ? { ...one, label: LABELS[one.name], indent: one.name === "name" ? indent : 0,
+        cell: (_, row) => html`<a class=${one.name === "name" && depths.current.get(row) ? "nested" : ""} style=${one.name === "name" ? { marginLeft: `${14 * Math.min(depths.current.get(row) || 0, 8)}px` } : undefined} href=${href("run", { id: by.run_id.values[row] })}>${one.name === "name" ? nameOf(row) : one.values[row]}</a>` } : { ...one, label: LABELS[one.name] }), [data]);
     const first = useMemo(() => firstColumns(columns), [columns]);
     const picked = names ? columns.filter(one => names.includes(one.name)) : first;
     const shownColumns = useMemo(() => picked.length ? picked : first, [columns, names]);
     useEffect(() => { setChosen(new Set()); setOnly(null); }, [data]);
     const order = useMemo(() => {
       const began = performance.now(), found = arranged(data.columns, data.rows, text, sort);
+      const tree = nested(only ? found.filter(row => only.has(row)) : found, by);
+      depths.current = tree.depths;
       lakefolio.arrangedIn = performance.now() - began;
-      return only ? found.filter(row => only.has(row)) : found;
+      return tree.order;
     }, [data, text, sort, only]);
     const select = row => { const next = new Set(chosen); next.delete(row) || next.add(row); setChosen(next); };
     const compared = [...chosen].slice(0, 20).map(row => by.run_id.values[row]).join("\n");
@@ -53,6 +94,7 @@
         <input class="filter" type="search" value=${text} onInput=${e => amend({ q: e.target.value })} placeholder="filter: rf  project:churn  auc>0.9" aria-label="filter runs"/>
         <span class="muted" role="status">${counted(order.length, "run")}${order.length < data.rows ? ` of ${data.rows.toLocaleString("en-US")}` : ""}${data.total > data.rows ? `, the newest of ${data.total.toLocaleString("en-US")}` : ""}</span>
         ${only && html`<button type="button" onClick=${() => setOnly(null)}>all runs</button>`}
+        ${data.columns.some(one => one.name.startsWith("metrics.")) && html`<label class="pick">metrics <select value=${of} onChange=${e => amend({ of: e.target.value })}><option value="">last</option><option value="best">best</option><option value="min">min</option><option value="max">max</option></select></label>`}
         <span class="tabs" role="group" aria-label="view">${["table", "scatter", "parallel"].map(one => html`<button type="button" aria-pressed=${view === one} onClick=${() => amend({ view: one === "table" ? "" : one })}>${one}</button>`)}</span>
         ${view === "table" && html`<${Columns} columns=${columns} shownNames=${new Set(shownColumns.map(one => one.name))}
           onChange=${all => { setNames(all); remembered("runs.columns", all); }}/>`}
@@ -101,8 +143,8 @@
         ["started", run.started_at && html`<${Time} at=${run.started_at}/>`], ["took", run.duration_s != null && duration(run.duration_s)], ["author", run.author],
         ["host", run.host], ["command", run.command && html`<code>${run.command}</code>`],
         ["code", run.git_commit && html`<code>${run.git_commit.slice(0, 12)}${run.git_branch ? ` (${run.git_branch})` : ""}${run.git_dirty ? ", with changes" : ""}</code>`],
-        ["parent", run.parent && html`<a href=${href("run", { id: run.parent })}>${run.parent}</a>`],
-        ["children", run.children.length > 0 && run.children.slice(0, 50).map(id => html`<a href=${href("run", { id })}>${id}</a> `)],
+        ["parent", run.parent && html`<a href=${href("run", { id: run.parent })}>${run.names[run.parent] || run.parent}</a>`],
+        ["children", run.children.length > 0 && run.children.slice(0, 50).map(id => html`<a href=${href("run", { id })}>${run.names[id] || id}</a> `)],
         ["python", run.python && `${run.python}, ${Object.keys(run.packages).length} packages`]]}/>
       ${run.error && html`<section><h2>Error <small>${run.error_type}</small></h2><pre class="error">${run.error}</pre></section>`}
       <div class="columns"><${Pairs} title="Metrics" of=${run.metrics}/><${Pairs} title="Parameters" of=${run.params}/>

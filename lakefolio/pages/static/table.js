@@ -86,11 +86,11 @@
       most = Math.max(most, size(shown(column.values[row], column.type, column.name).slice(0, 60)));
     }
     // what stands beside the text of a kind or a status
-    return Math.ceil(Math.min(most + (column.cell ? 16 : 2), 260)) + 20;
+    return Math.ceil(Math.min(most + (column.cell ? 16 : 2) + (column.indent || 0), 260)) + 20;
   }
 
   /**
-   * columns: {name, type, values, label?, cell?(value, row)}; order: rows to show; sort, onSort(name);
+   * columns: {name, type, values, label?, cell?(value, row), indent? (pixels before a cell)}; order: rows to show; sort, onSort(name);
    * onOpen(row); selected: a Set of rows and onSelect(row), if rows are chosen; label: what the table is of.
    */
   function Table({ columns, order, sort, onSort, onOpen, selected, onSelect, label, height }) {
