@@ -154,13 +154,9 @@ def _moment(iso: str) -> str:
     return shown_time(datetime.fromisoformat(iso))
 
 
-def _size(info: Mapping[str, object]) -> str | None:
-    parts = [] if info.get("size_bytes") is None else [f"{info['size_bytes']:,} bytes"]
-    if info.get("num_rows") is not None:
-        parts.append(f"{info['num_rows']:,} rows")
-    if info.get("num_cols") is not None:
-        parts.append(f"{info['num_cols']:,} columns")
-    return ", ".join(parts)
+def _size(info: Mapping[str, object]) -> str:
+    known = (("size_bytes", "byte"), ("num_rows", "row"), ("num_cols", "column"))
+    return ", ".join(counted(count, noun) for key, noun in known if isinstance(count := info.get(key), int))
 
 
 def _columns(info: Mapping[str, object]) -> list[str]:

@@ -102,7 +102,7 @@ class CheckReport:
 
     def __str__(self) -> str:
         """Lines for people."""
-        looked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.counts.items())
+        looked = ", ".join(f"{count:,} {_noun(name, count)}" for name, count in self.counts.items())
         found = "no problems" if self.ok else counted(len(self.problems), "problem")
         head = f"version {self.version}: {found} ({looked})"
         lines = [f"  {one.kind}: {one.message}" for one in self.problems]
@@ -111,6 +111,17 @@ class CheckReport:
     def __bool__(self) -> bool:
         """A report is true when the lake is healthy."""
         return self.ok
+
+
+_SINGULAR: Final = {"entries": "entry", "bytes": "byte"}
+
+
+def _noun(name: str, count: int) -> str:
+    """Return the name of a count, such as ``objects_read``, as words that fit the number."""
+    words = name.split("_")
+    if count == 1:
+        words = [_SINGULAR.get(word, word.removesuffix("s")) for word in words]
+    return " ".join(words)
 
 
 def check(

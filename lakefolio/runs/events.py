@@ -14,7 +14,7 @@ from lakefolio.format.arrow_rows import from_micros
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import check_run_id, new_id
 from lakefolio.model.changes import Change, LogBlob
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import counted, format_bytes
 from lakefolio.runs.log_buffer import logger_of, settle_logged
 from lakefolio.session.annotations import check_word, without_secrets
 
@@ -73,10 +73,10 @@ class EventStats:
 
     def __str__(self) -> str:
         """One line for people."""
-        saved = "" if self.saved_ratio is None else f", {self.saved_ratio:.1%} saved"
+        saved = f", {self.saved_ratio:.1%} saved" if self.saved_ratio and self.saved_bytes > 0 else ""
         return (
-            f"{self.event_count:,} events ({self.blob_count:,} in blobs): {format_bytes(self.text_bytes)} of text"
-            f" in {format_bytes(self.stored_bytes)}{saved}"
+            f"{counted(self.event_count, 'event')} ({self.blob_count:,} in blobs): "
+            f"{format_bytes(self.text_bytes)} of text in {format_bytes(self.stored_bytes)}{saved}"
         )
 
 
