@@ -44,7 +44,7 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     "--as",
     "kind",
     type=click.Choice(["table", "array", "json", "artifact"]),
-    help="What to store it as. By default what PATH ends with says: .parquet .csv .tsv .csv.gz .feather .arrow are "
+    help="The kind to store it as. By default by the ending of PATH: .parquet .csv .tsv .csv.gz .feather .arrow are "
     "tables, .npy arrays, .json JSON, everything else is kept as it is.",
 )
 @click.option("--format", "form", type=click.Choice(READABLE), help="Of a table: the format of the file.")
@@ -57,8 +57,10 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     "of its text. * is every column. Repeatable.",
 )
 @click.option("--encoding", metavar="NAME", help="Of a CSV file: its encoding, such as latin-1; UTF-8 by default.")
-@click.option("--delimiter", metavar="CHARACTER", help="Of a CSV file: what stands between cells; a comma by default.")
-@click.option("--description", metavar="TEXT", help="One sentence on what it is.")
+@click.option(
+    "--delimiter", metavar="CHARACTER", help="Of a CSV file: the character between cells; a comma by default."
+)
+@click.option("--description", metavar="TEXT", help="One sentence that describes it.")
 @click.option(
     "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
 )
@@ -68,7 +70,7 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     multiple=True,
     metavar="REF",
     shell_complete=items,
-    help="What it was made from: [FOLIO:]NAME[@VERSION] or a URI; repeatable.",
+    help="An item it was made from: [FOLIO:]NAME[@VERSION], or a URI; repeatable.",
 )
 @click.option(
     "--meta",
@@ -102,7 +104,7 @@ def add(
     """Add a file, a folder or stdin as an item.
 
     REF is FOLIO:NAME; the folio exists from its first item on. PATH is a file or a folder; - is stdin, which
-    is kept as it is unless --as says what it is.
+    is kept as it is unless --as gives its kind.
     """
     folio_name, name = named(ref)
     words: dict[str, Any] = {

@@ -31,8 +31,8 @@ GROUPS: Final = {
         "history": "List every change of an item, newest first.",
         "diff": "Show what changed between two versions.",
         "snapshot": "Take, list and drop snapshots: protected names for versions.",
-        "restore": "Bring a lake, a folio or some items back to what they were.",
-        "lineage": "Show what an item was made of, and what was made of it.",
+        "restore": "Restore a lake, a folio or some items to a past state.",
+        "lineage": "Show the inputs and the dependents of an item.",
     },
     "Questions": {
         "sql": "Answer a SQL query over the lake's views.",
@@ -48,12 +48,12 @@ GROUPS: Final = {
     },
     "Maintenance": {
         "check": "Verify the lake; exit with 8 if anything is wrong.",
-        "repair": "Bring back what is lost or damaged from a second copy.",
+        "repair": "Restore lost and damaged objects from a second copy.",
         "gc": "Delete content that nothing needs.",
-        "why": "Show where an item comes from, and what keeps its content alive.",
+        "why": "Show the origin of an item, and what keeps its content alive.",
         "doctor": "Examine whether a place can hold a lake safely.",
         "compact": "Merge the small files of the tables.",
-        "stats": "Show what the lake holds, and what it takes to store.",
+        "stats": "Show counts and sizes of the lake.",
     },
 }
 """Every command with its one line, so that ``--help`` need not import them."""
@@ -69,7 +69,7 @@ EXIT_CODES: Final = {
     5: "another writer was in the way; try again",
     6: "read-only",
     7: "the store can't be reached or refuses",
-    8: "damage: content is missing or not what was written",
+    8: "damage: content is missing or changed",
     9: "the lake needs a newer library",
     10: "loading would run code that is not trusted",
     130: "interrupted, or the answer was no",

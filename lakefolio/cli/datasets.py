@@ -49,7 +49,7 @@ def list_datasets(app: App) -> None:
 @command(example="lakefolio datasets show paper", light=True)
 @click.argument("name", shell_complete=complete)
 def show(app: App, name: str) -> None:
-    """Show what a dataset has, and which items exactly that was taken from."""
+    """Show the members of a dataset, and the exact versions of their sources."""
     found = app.open().get_dataset(name)
     sources = found.sources
     if app.as_json:
@@ -68,7 +68,7 @@ def show(app: App, name: str) -> None:
 @command(example="lakefolio datasets create paper experiments/clf:scores", light=True)
 @click.argument("name")
 @click.argument("refs", metavar="FOLIO:NAME[@VERSION]...", nargs=-1, required=True, shell_complete=items)
-@click.option("--description", metavar="TEXT", help="One sentence on what it is.")
+@click.option("--description", metavar="TEXT", help="One sentence that describes it.")
 @click.option(
     "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
 )

@@ -16,7 +16,11 @@ __all__ = ["gc"]
 
 
 @command(example="lakefolio gc --keep-last 3", light=True)
-@click.option("--dry-run/--delete", default=True, help="Only say what would go and why (the default), or do it.")
+@click.option(
+    "--dry-run/--delete",
+    default=True,
+    help="Only list the content that would be deleted and why (the default), or delete it.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @click.option("--grace", type=float, metavar="SECONDS", help="Leave younger objects alone; default 86400, 0 is safe.")
 @click.option("--keep-days", type=float, metavar="DAYS", help="Give up entries not live within so many days.")
@@ -36,7 +40,7 @@ def gc(app: App, dry_run: bool, yes: bool, grace: float | None, keep_days: float
     place = app.place(writing=not dry_run)  # a journal of any length is not held for this
 
     def collected(dry_run: bool) -> GcReport:
-        with app.output.working("looking for what nothing needs") as say:
+        with app.output.working("looking for unused content") as say:
             return collect(
                 *place,
                 author=default_author(),

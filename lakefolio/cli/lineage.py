@@ -19,9 +19,9 @@ __all__ = ["lineage"]
 
 @command(example="lakefolio lineage experiments/clf:scores --upstream", light=True)
 @click.argument("ref", shell_complete=items)
-@click.option("--upstream", is_flag=True, help="Only what it was made of.")
-@click.option("--downstream", is_flag=True, help="Only what was made of it.")
-@click.option("--depth", type=click.IntRange(1), metavar="N", help="How many steps to go; all the way by default.")
+@click.option("--upstream", is_flag=True, help="Only its inputs.")
+@click.option("--downstream", is_flag=True, help="Only its dependents.")
+@click.option("--depth", type=click.IntRange(1), metavar="N", help="Number of steps; all by default.")
 @click.option(
     "--format",
     "form",
@@ -42,7 +42,7 @@ def lineage(
     target: Path | None,
     force: bool,
 ) -> None:
-    """Show what an item was made of, and what was made of it.
+    """Show the inputs and the dependents of an item.
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT].
     """

@@ -30,7 +30,7 @@ _FACT: Final = re.compile(r"([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*)", re.DOTALL)
     shell_complete=tags,
     help="With this tag; repeatable, all must be there.",
 )
-@click.option("--source", metavar="SOURCE", help="From this source: what metadata says, an address, or an input.")
+@click.option("--source", metavar="SOURCE", help="From this source: of the metadata, an address, or an input.")
 @click.option(
     "--metadata",
     "facts",
@@ -39,8 +39,10 @@ _FACT: Final = re.compile(r"([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*)", re.DOTALL)
     help="KEY, or KEY=VALUE with one of = != < <= > >=; VALUE is JSON, or else text. Repeatable, all must hold.",
 )
 @click.option("--where", metavar="SQL", help="An SQL expression over the columns of the view items, and metadata.")
-@click.option("--order-by", "order_by", multiple=True, metavar="FIELD", help="Repeatable; -FIELD for falling order.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
+@click.option(
+    "--order-by", "order_by", multiple=True, metavar="FIELD", help="Repeatable; prefix - for descending order."
+)
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Maximum number of results.")
 def query(
     app: App,
     folio: str | None,
@@ -55,7 +57,7 @@ def query(
 ) -> None:
     """Find items by what is known about them; all conditions must hold.
 
-    Where an item lacks what is asked for, a comparison is false. Archived items are left out.
+    A comparison with a fact that an item lacks is false. Archived items are left out.
     """
     from lakefolio.query.conditions import Q
 

@@ -13,9 +13,9 @@ __all__ = ["repair"]
 @command(example="lakefolio repair --from ./copy --dry-run", light=True)
 @click.option("--from", "source", required=True, metavar="URI", help="Another copy of the same lake.")
 @click.option("--skip-data", is_flag=True, help="Don't read the blobs that are there in their size.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be brought back.")
+@click.option("--dry-run", is_flag=True, help="Only list the objects that would be restored.")
 def repair(app: App, source: str, skip_data: bool, dry_run: bool) -> None:
-    """Bring back what is lost or damaged from a second copy.
+    """Restore lost and damaged objects from a second copy.
 
     Works on a lake that can't be opened any more. Each object is verified; nothing is repaired by forgetting it.
     Exits with 8 if something stays lost.

@@ -22,10 +22,10 @@ __all__ = ["restore"]
     shell_complete=items,
     help="Only this item: FOLIO:NAME, or NAME with --folio; repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--dry-run", is_flag=True, help="Only list the changes.")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_run: bool, yes: bool) -> None:
-    """Bring a lake, a folio or some items back to what they were.
+    """Restore a lake, a folio or some items to a past state.
 
     WHEN is a version (-1 is the one before the newest), a time or a snapshot, as for --at. It is a new commit:
     nothing of the history is lost, and it can be undone the same way. Asks first, unless --yes.

@@ -12,8 +12,8 @@ __all__ = ["stats"]
 @command(example="lakefolio stats")
 @click.option("--all", "every_folio", is_flag=True, help="List the folios that the library keeps, as of runs, too.")
 def stats(app: App, every_folio: bool) -> None:
-    """Show what the lake holds, and what it takes to store.
+    """Show counts and sizes of the lake.
 
-    Logical is the content of all entries ever; stored is what it takes, each content once.
+    The logical size counts the content of every entry; the stored size counts equal content once.
     """
     app.output.emit(app.open().stats(every_folio=every_folio))

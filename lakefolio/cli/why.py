@@ -20,7 +20,7 @@ __all__ = ["why"]
 @command(example="lakefolio why experiments/clf:emb", light=True)
 @click.argument("ref", metavar="DIGEST|FOLIO:NAME[@WHEN]", shell_complete=items)
 def why(app: App, ref: str) -> None:
-    """Show where an item comes from, and what keeps its content alive.
+    """Show the origin of an item, and what keeps its content alive.
 
     Where from: who made it, when, from which versions of which items, by which run and code. What keeps it: live
     items, snapshots, history. Exclusive bytes are those that only this item keeps: what giving up all of its history
