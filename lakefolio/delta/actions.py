@@ -1,6 +1,6 @@
 """The actions of the Delta protocol, and the log entries that hold them (pure: no I/O).
 
-Only what the plainest form of the protocol needs (reader version 1, writer version 2); see
+Only the actions that the plainest form of the protocol needs (reader version 1, writer version 2); see
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md and FORMAT.md, "Journal protocol".
 """
 
@@ -40,13 +40,13 @@ class DataFile:
         path: Relative to the table.
         size_bytes: Its size.
         row_count: How many rows it has.
-        stats: What is said of its rows for other readers, JSON.
+        stats: Statistics of its rows for other readers, JSON.
         modified_ms: When it was written.
-        seal: What it is and its bytes, see ``seal``; empty for files of other writers.
+        seal: Its seal, see ``seal``; empty for files of other writers.
         versions: The first and the last version of its rows, if those carry one.
         rows: Its rows where they are known without a request.
         lacks: The columns of ``rows`` that are known from the file alone.
-        copy: What a log entry says of its rows.
+        copy: The copy of its rows in the log entry.
     """
 
     path: str
@@ -62,7 +62,7 @@ class DataFile:
 
     @property
     def mark(self) -> int:
-        """A number made of what the log says of the file; the marks of a table's files make its digest."""
+        """A number made of the fields of the file in the log; the marks of a table's files make its digest."""
         text = f"{self.path}\n{self.size_bytes}\n{self.row_count}\n{self.seal}\n"
         return int.from_bytes(hashlib.sha256(text.encode()).digest())
 
@@ -88,10 +88,10 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A log entry that was read: the version it creates, the commits it carries, what it adds and removes.
+    """A log entry that was read: the version it creates, the commits it carries, the files it adds and removes.
 
     ``removed`` are the paths of files with when they were replaced, in milliseconds since 1970, ``refused`` the commits
-    of tickets that it decided not to carry, ``total`` is what the table is from then on, ``metadata`` that of the
+    of tickets that it decided not to carry, ``total`` is the total of the table from then on, ``metadata`` that of the
     table if the entry sets it.
     """
 
@@ -234,7 +234,7 @@ def removed_by(remove: Any) -> tuple[str, int, int]:
 
 
 def metadata_of(metadata: Any) -> dict[str, Any]:
-    """Return what a ``metaData`` action says of a table, as much as is written into checkpoints."""
+    """Return the fields of a ``metaData`` action that are written into checkpoints."""
     metadata = mapped(metadata)
     found: dict[str, Any] = {
         name: optional(text, metadata.get(name)) for name in ("id", "name", "description", "schemaString")

@@ -109,14 +109,14 @@ def to_checkpoint(
 def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int, note: str = "") -> bytes:
     """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
 
-    ``note`` is what else a reader is told, see :func:`note_of`.
+    ``note`` is a text for readers, see :func:`note_of`.
     """
     pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
     return json.dumps(pointer | {"tags": {SEAL: seal} | ({_NOTE: note} if note else {})}).encode()
 
 
 def note_of(body: bytes | None) -> str:
-    """Return what a ``_last_checkpoint`` notes beside the checkpoint, empty for nothing."""
+    """Return the note in a ``_last_checkpoint``, empty without one."""
     try:
         return strings(mapped(json.loads(body or b"null")).get("tags")).get(_NOTE, "")
     except (ValueError, RecursionError):

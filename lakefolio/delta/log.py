@@ -55,7 +55,7 @@ class DeltaLog:
     """One Delta table below a lake, as far as this handle has read it. Not thread-safe: its owner holds a lock.
 
     Attributes:
-        spec: What the table is like.
+        spec: The definition of the table.
         name: Its name, ``"manifests"``.
         version: The newest version read, -1 before :meth:`load`.
     """
@@ -164,7 +164,7 @@ class DeltaLog:
     def outdated(self, error: IntegrityError) -> bool:
         """Say whether an error is about a data file that is needed no more: replaced by a merge, then deleted by gc.
 
-        Whoever chose files from an older version then chooses anew.
+        A caller that chose files from an older version then chooses anew.
         """
         return self._ahead_of(error) is not None
 
@@ -201,7 +201,7 @@ class DeltaLog:
             try:
                 return self._load(trust_copies=True, after=since)
             except (IntegrityError, FormatError):
-                self._forget()  # a checkpoint saves time, nothing else: what is wrong is for the log to say
+                self._forget()  # a checkpoint only saves time: the log tells the error
                 return self._load(trust_copies=True, after=since)
         except BaseException:
             self._forget()  # so that the next look does not take a half-read table for a whole one
@@ -241,7 +241,7 @@ class DeltaLog:
         Args:
             files: Which; rows that are known without a request are taken as they are.
             schema: The columns wanted.
-            whole: Read also files whose rows are known but for what lies in the file alone.
+            whole: Read also the files whose rows are known without the columns that lie in the file alone.
 
         Raises:
             IntegrityError: If a data file is missing or damaged.
@@ -275,7 +275,7 @@ class DeltaLog:
         raise self._restless()
 
     def note(self) -> str:
-        """Return what the newest ``_last_checkpoint`` notes beside the checkpoint. One request."""
+        """Return the note in the newest ``_last_checkpoint``. One request."""
         return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
 
     def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
@@ -358,7 +358,7 @@ class DeltaLog:
             )
 
     def poll(self, *, one: bool = False, skip: bool = False) -> tuple[list[LogEntry], pa.Table]:
-        """Read what is new since the last look and return the log entries and their rows, in order.
+        """Read the new log entries and return them and their rows, in order.
 
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
 
@@ -390,7 +390,7 @@ class DeltaLog:
         return entries, self._ordered(rows)
 
     def look(self) -> list[LogEntry]:
-        """Read what is new in the log since the last look, and no data file; return the entries.
+        """Read the new log entries, but no data file, and return them.
 
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
         """
@@ -440,7 +440,7 @@ class DeltaLog:
         try:
             rows, later = self._rows_of(merged), ahead._rows_of([one for entry in entries for one in entry.added])
         except IntegrityError:
-            return None  # some were replaced meanwhile; what else is wrong shows the other way too
+            return None  # some were replaced meanwhile; any other error shows the other way too
         rows = rows.filter(pc.greater(rows.column("version"), self.version))
         rows = self._ordered(pa.concat_tables([rows, later]))
         for entry in entries:

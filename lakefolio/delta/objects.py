@@ -41,7 +41,7 @@ __all__ = ["TableObjects", "log_problem"]
 
 
 def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
-    """Return what is wrong with the bytes of the log entry of a version, or None."""
+    """Return the problem with the bytes of the log entry of a version, or None."""
     try:
         seals.is_sealed(version, body)
         if not all(isinstance(json.loads(line), dict) for line in body.splitlines()) or not body.strip():
@@ -114,7 +114,7 @@ class TableObjects:
         )
 
     def parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
-        """Verify the bytes of a log entry and say what they mean; see :meth:`read_entries` for the errors."""
+        """Verify and parse the bytes of a log entry; see :meth:`read_entries` for the errors."""
         if body is None:
             raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
         added: list[DataFile] = []
@@ -165,7 +165,7 @@ class TableObjects:
         return LogEntry(version, commits, tuple(added), tuple(compacted), removed, refused, total, metadata)
 
     def _confirm(self, key: str, body: bytes | memoryview) -> None:
-        """Read again what has no seal to tell it from other objects; ValueError if it is not the same."""
+        """Read an object without a seal a second time; ValueError if it is not the same."""
         if self.store.find(key) != bytes(body):
             raise ValueError("the store gave two different answers")
 

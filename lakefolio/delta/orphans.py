@@ -23,7 +23,7 @@ def needless_files(table: DeltaTable, listed: Iterable[ObjectInfo], before_ms: i
 
     Args:
         table: The table; its log has been read, and what its checkpoint says was compared with the log.
-        listed: What was listed below it after that.
+        listed: The objects that were listed below it after that.
         before_ms: Files that were replaced later than this stay for readers under way. Milliseconds since 1970.
     """
     within = table_prefix(table.name) + "/"

@@ -55,7 +55,7 @@ def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
 
 
 def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return what was read of a Parquet file with the columns and types of ``schema``; ValueError if it can't be."""
+    """Return rows read from a Parquet file with the columns and types of ``schema``; ValueError if they do not fit."""
     columns = [
         rows.column(field.name).cast(field.type)
         if field.name in rows.schema.names

@@ -67,7 +67,7 @@ class Seals:
         """Say whether a log entry is sealed; False if it is one that another tool wrote.
 
         Raises:
-            ValueError: If it is neither: not what was written, of another lake, table or version, or no log entry.
+            ValueError: If it is damaged, of another lake, table or version, or no log entry.
         """
         if body.startswith(_START):
             written = body[len(_START) : _END]

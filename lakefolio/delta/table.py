@@ -47,7 +47,7 @@ _COMPACT_FANOUT = 50
 _FULL_LEVEL = 3
 _MOST_ROWS = 250_000
 _MOST_BYTES = 64 << 20
-"""What is merged at once lies in memory, unpacked and several times: no more than half a gigabyte of plain rows."""
+"""The limit of one merge, whose rows lie in memory, unpacked and several times: half a gigabyte of plain rows."""
 _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -155,7 +155,7 @@ class DeltaTable(DeltaLog):
     ) -> dict[str, int]:
         """Merge small files and write a checkpoint. Never changes a row; loses a race without harm.
 
-        What is merged is verified before it is committed: each source by its seal, its row count and its versions, and
+        A merge is verified before it is committed: each source by its seal, its row count and its versions, and
         the result by reading it back.
 
         Args:
@@ -190,7 +190,7 @@ class DeltaTable(DeltaLog):
         """Replace files by one with the same rows, see :meth:`upkeep`; False if another writer was faster.
 
         Raises:
-            IntegrityError: If a source is not what the log says, or the result is not what was to be written.
+            IntegrityError: If a source differs from the log, or the result from its sources.
         """
         try:
             rows = self._ordered(self._rows_of(files, whole=True)).combine_chunks()
@@ -251,7 +251,7 @@ class DeltaTable(DeltaLog):
         return True
 
     def _described(self, rows: pa.Table, body: bytes, path: str) -> DataFile:
-        """Return what a log entry says of a file; of one without a path yet, the seal is the digest of its bytes."""
+        """Return the description of a file in a log entry; without a path yet, its seal is the digest of its bytes."""
         sha256 = hashlib.sha256(body).hexdigest()
         seal = self.seals.of(path, sha256) if path else sha256
         return DataFile(path, len(body), rows.num_rows, stats_of(rows), now_ms(), seal, versions_of(rows))
@@ -259,7 +259,7 @@ class DeltaTable(DeltaLog):
     def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str]) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
 
-        Safe at any time and by anyone: what it says is a function of the log up to its version.
+        Safe at any time and by any writer: it is a function of the log up to its version.
         """
         with lock:
             version, metadata = self.version, self._table_metadata
@@ -338,7 +338,7 @@ def _new_path(version: int) -> str:
 def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:
     """Cut files that are not large into lists that may be merged at once; one is never left alone with nothing to do.
 
-    A large file has half of what a portion may have, so that what a whole portion makes is large, and left alone.
+    A large file has half of the limit of a portion, so that the merge of a whole portion is large, and left alone.
     """
     portions: list[list[DataFile]] = [[]]
     row_count = size_bytes = 0

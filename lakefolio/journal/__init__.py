@@ -1,4 +1,4 @@
-"""Exact-version and group commit: the one place that decides what happened (FORMAT.md, "Journal protocol")."""
+"""Exact-version and group commit: the one place that decides the outcome of commits (FORMAT.md, "Journal protocol")."""
 
 from __future__ import annotations
 

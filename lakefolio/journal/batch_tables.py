@@ -44,7 +44,7 @@ class LogTable:
         self._table = DeltaTable(store, lake_id, SPECS[name])
         self._rows = TableRows(self._table, local, cache)
         self._lock = threading.RLock()
-        self._busy = threading.Lock()  # of whoever does the upkeep
+        self._busy = threading.Lock()  # held by the thread that runs maintenance
         self._tried: dict[str, int] = {}  # the first id of an append -> the version above which it is, if it is stored
         self._seen = -1  # the lake version at which the log was read last
 
@@ -106,7 +106,7 @@ class LogTable:
         return self._of_files(version, self._rows.scan)
 
     def _of_files(self, version: int, read: Callable[[Sequence[DataFile]], T]) -> T:
-        """Read the data files there are at a lake version or later; what a merge replaced meanwhile is chosen anew."""
+        """Read the data files at a lake version or later; if a merge replaced some meanwhile, choose anew."""
         while True:
             with self._lock:
                 if version > self._seen or self._seen < 0:
@@ -161,7 +161,7 @@ class LogTable:
             self._table.look()
 
     def _landed(self, batch_id: str, since: int) -> bool:
-        """Look at what is new; say whether a version above ``since`` holds an append, whose first id this is."""
+        """Read the new log entries; say whether a version above ``since`` holds an append, whose first id this is."""
         self._table.look()
         return any(batch_id in entry.commit_ids for entry in self._table.entries(since + 1, self._table.version))
 

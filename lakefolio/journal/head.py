@@ -43,7 +43,7 @@ _MANY_ROWS: Final = 4_000
 
 
 class JournalHead:
-    """What one handle has read of the journal. Each method says whether its caller must hold ``lock``.
+    """The part of the journal that one handle has read. Each method says whether its caller must hold ``lock``.
 
     Attributes:
         lock: Guards ``table``, ``outcomes`` and every swap of ``state``. Reentrant. A forked child gets a new one.

@@ -33,10 +33,10 @@ except ImportError:  # Windows: every process is for itself
 __all__ = ["Neighbours", "resign_all"]
 
 _MOST_BYTES = 64 << 10
-"""What is longer goes to the store by itself: it takes longer to write than to wait for."""
+"""A longer message is not sent: its writer commits by itself, which takes longer than waiting for the leader."""
 _ANSWER_S = 2.0
 _AVOIDED_S = 10.0
-"""So long nobody is asked after an answer that did not come in time: who leads is stopped, or busy otherwise."""
+"""How long no leader is asked after an answer that did not come in time: the leader is stopped, or busy."""
 _TAKEOVER_S = 1.0
 _PAUSE_S = 0.002
 _IDLE_S = 5.0
@@ -48,7 +48,7 @@ _everyone: weakref.WeakSet[Neighbours] = weakref.WeakSet()
 
 
 class Neighbours:
-    """The other processes of this host that write to the same lake, as one handle sees them.
+    """The other processes of this host that write to the same lake, from the view of one handle.
 
     Its owner calls it from one thread at a time; ``serve`` is called from a thread of its own.
     """
@@ -61,13 +61,13 @@ class Neighbours:
         after: Callable[[], None] = lambda: None,
         waiting: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Say who is a neighbour; nothing is opened before it is needed.
+        """Note who is a neighbour; no file is opened before it is needed.
 
         Args:
-            identity: What neighbours have in common: the lake, where it is, and the rights to write there.
-            serve: Answers messages, in order, if this process leads. If it raises, those who asked get no answer.
-            after: What to do after answers were sent.
-            waiting: How much waits in this process itself, to be done along with the messages.
+            identity: The common identity of neighbours: the lake, its place, and the rights to write there.
+            serve: Answers messages, in order, if this process leads. If it raises, the askers get no answer.
+            after: Called after answers were sent.
+            waiting: Counts the commits that wait in this process, to be made along with the messages.
         """
         self.path = _socket_path(identity)
         self._duties = _Duties(serve, after, waiting)
@@ -82,7 +82,7 @@ class Neighbours:
         return self._server is not None and self._server.alive
 
     def nudge(self) -> bool:
-        """Let the thread that answers others do what waits here along with that; say whether there is one, and others.
+        """Let the answering thread make the commits that wait here; say whether it runs and others ask it.
 
         Safe to call from any thread.
         """
@@ -95,9 +95,9 @@ class Neighbours:
         return self._server.asked_lately() if self._server is not None and self._server.alive else 0
 
     def ask_or_lead(self, message: bytes) -> bytes | None:
-        """Give a message to whoever leads and return the answer; lead, if nobody does.
+        """Send a message to the leader and return the answer; become the leader if there is none.
 
-        None: this process leads now, or nobody answered; what came of the message is open then.
+        None: this process leads now, or no answer came; the outcome of the message is open then.
         """
         until = time.monotonic() + _TAKEOVER_S
         while self.path is not None and len(message) <= _MOST_BYTES and time.monotonic() >= self._avoid_until:
@@ -143,19 +143,19 @@ class Neighbours:
         return self.leading
 
     def leave(self) -> None:
-        """Let go of the one who leads."""
+        """Close the connection to the leader."""
         if self._link is not None:
             self._link.close()
             self._link = None
 
     def resign(self) -> None:
-        """Stop answering, once what is being done is done; wait for that a few seconds at most."""
+        """Stop answering after the current answer; wait for that a few seconds at most."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def _forget(self) -> None:
-        """In a forked child: what is open is its parent's."""
+        """In a forked child: close the connections, which are its parent's."""
         self.leave()
         if self._server is not None:
             self._server.close()
@@ -201,7 +201,7 @@ class _Server:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._closed = False
         self._begun = threading.Event()
-        self._unowned = threading.Lock()  # whoever acquires it closes the files: the thread, or who stops it before
+        self._unowned = threading.Lock()  # its owner closes the files: the thread, or stop() before the thread began
         self._thread = threading.Thread(target=self._run, name="lakefolio-neighbours", daemon=True)
 
     def start(self) -> None:
@@ -248,7 +248,7 @@ class _Server:
         if not self._unowned.acquire(blocking=False):
             return
         try:
-            while ready := self._selector.select(0.0 if self._stopping else _IDLE_S):  # who waits is not sent away
+            while ready := self._selector.select(0.0 if self._stopping else _IDLE_S):  # waiting askers get their answer
                 asked = self._gathered(ready)
                 if asked or self._duties.waiting():
                     began = time.monotonic()
@@ -262,9 +262,9 @@ class _Server:
             self.close()
 
     def _gathered(self, ready: list[Any]) -> list[tuple[socket.socket, bytes]]:
-        """Read what there is, and what comes within a moment: those who were just answered are about to ask again.
+        """Read the messages there are, and those of the next moment: processes just answered are about to ask again.
 
-        As in any group commit, to wait for a small part of what a commit takes saves the next one for most.
+        As in any group commit, waiting a small part of a commit's time saves most of them the next commit.
         """
         until = time.monotonic() + min(_GATHERED * self._took_s, _LONGEST_GATHERED_S)
         asked = [one for key, _ in ready for one in self._read(key.fileobj)]
@@ -274,7 +274,7 @@ class _Server:
         return asked
 
     def _read(self, ready: Any) -> list[tuple[socket.socket, bytes]]:
-        """Accept who comes, or return the messages that are complete."""
+        """Accept a connection, or return the messages that are complete."""
         try:
             if ready is self._woken:
                 ready.recv(4096)
@@ -302,14 +302,14 @@ class _Server:
             return []
         if len(buffer) < _HEAD.size + size:
             return []
-        self._buffers[ready] = buffer[_HEAD.size + size :]  # empty: who asks waits for the answer
+        self._buffers[ready] = buffer[_HEAD.size + size :]  # empty: an asker waits for the answer
         self._asked[ready.fileno()] = time.monotonic()
         return [(ready, bytes(buffer[_HEAD.size : _HEAD.size + size]))]
 
     def _answer(self, asked: list[tuple[socket.socket, bytes]]) -> None:
         try:
             answers = self._duties.serve([message for _, message in asked])
-        except Exception:  # whoever asked finds out what happened, and meets the error by itself
+        except Exception:  # each asker reads the log, and meets the error by itself
             for link, _ in asked:
                 self._drop(link)
             return
@@ -355,7 +355,7 @@ def _received(link: socket.socket) -> bytes:
 
 
 def _socket_path(identity: str) -> str | None:
-    """Return where neighbours meet; None where there are no such sockets, or no folder that is this user's alone."""
+    """Return the path of the socket; None where there are no such sockets, or no folder that is this user's alone."""
     if fcntl is None or not hasattr(socket, "AF_UNIX"):
         return None
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"lakefolio-{os.getuid()}"

@@ -49,7 +49,7 @@ class InlineContents:
 
         Args:
             entry: Whose content; it is inline.
-            refresh: Reads what is new in the log, for a data file that was replaced and deleted meanwhile.
+            refresh: Reads the new log entries, for a data file that was replaced and deleted meanwhile.
 
         Raises:
             IntegrityError: kind ``inline-missing``, if no data file holds it, ``inline-damaged``, if it has another

@@ -1,4 +1,4 @@
-"""The journal: the one place that decides what happened (FORMAT.md, "Journal protocol").
+"""The journal: the one place that decides the outcome of commits (FORMAT.md, "Journal protocol").
 
 A commit is planned on the newest state read, its files are stored, and the next log entry of ``manifests`` is created
 if it is absent. Winning that create is the commit point *and* the proof that nothing happened since the state it was
@@ -8,7 +8,7 @@ and plans again (``committer``). Threads that share a journal combine their comm
 Order of writing, which makes a writer killed anywhere invisible: blobs (before the journal is called), the Parquet
 file of the commit, its log entry.
 
-This module is the face: what the handle has read is ``head``, how commits get into the log is ``committer``.
+This module is the face: ``head`` holds the state that the handle has read, ``committer`` gets commits into the log.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class PendingCommit:
     """A commit that is not decided yet. It ends with an outcome or an error.
 
     Attributes:
-        commit: What is to be committed.
+        commit: The changes, and the id by which the log tells them.
         foreign: Whether it comes from a ticket in the lake. No thread of this process waits for it.
         base: Of a commit that another process of this host handed over: the version up to which it has not been
             decided. Such a commit may end with neither outcome nor error; then it is handed back undecided.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "TableRows"]
 
 SMALL_BYTES: Final = 128 << 10
-"""A merge leaves at most some hundred files below this size: that is what is decoded as a whole."""
+"""A merge leaves at most some hundred files below this size; they are decoded as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,7 @@ class TableRows:
         return [found[file.path] for file in files]
 
     def _kept(self, file: DataFile) -> pa.Table | None:
-        known = file.rows if not file.lacks else None  # what a log entry copies, or this handle wrote
+        known = file.rows if not file.lacks else None  # from the copy in a log entry, or written by this handle
         return self._cache.get((self._table.name, file.path)) if known is None else known
 
     def _immutable(self, file: DataFile) -> Immutable:

@@ -70,7 +70,7 @@ _INPUT_FIELDS = {field.name for field in INPUT_TYPE}
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a writer asks others to commit.
+    """The commits that a writer asks others to make.
 
     Attributes:
         base: A version up to which none of the commits has been decided; their fate is in the log entries above it.
@@ -110,7 +110,7 @@ class Tickets:
 
         Args:
             ticket_ids: Which.
-            beside: What else to ask of the store at the same time.
+            beside: A further request, made at the same time.
         """
         looks: list[Callable[[], Any]] = [partial(self.store.find, pending_key(one)) for one in ticket_ids]
         bodies = self.store.parallel([*looks, beside])[:-1]
@@ -126,7 +126,7 @@ class Tickets:
     def remove(self, ticket_ids: Sequence[str]) -> None:
         """Take tickets away. Idempotent.
 
-        One request for each, all at once: whoever combines waits for it, and some stores take a second for a request
+        One request for each, all at once: the combiner waits for it, and some stores take a second for a request
         that deletes many (SeaweedFS beside 32 writers: 1 to 2 s for 20, 14 ms one by one).
         """
         self.store.parallel([partial(self.store.delete, [pending_key(ticket_id)]) for ticket_id in ticket_ids])
@@ -153,7 +153,7 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
     """Read what :func:`ticket_bytes` wrote.
 
     Raises:
-        IntegrityError: kind ``ticket-damaged``, if anything in it is not what a writer writes.
+        IntegrityError: kind ``ticket-damaged``, if it is not exactly of the form that a writer gives.
     """
     try:
         digest, _, said = body.partition(b"\n")
@@ -176,7 +176,7 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """Return the fields of a change that differ from what they are by default."""
+    """Return the fields of a change that differ from their defaults."""
     found = {}
     for field in fields(value):
         one = getattr(value, field.name)
@@ -283,7 +283,7 @@ def _read(cls: type[Any], value: Any) -> Any:
 
 
 def _content(stored: Any) -> Any:
-    """Check what a ``put`` row will say of its content."""
+    """Check the content columns of a ``put`` row."""
     need(stored.storage in STORAGES, "its storage is not known")
     for digest in (stored.digest, stored.blob_digest):
         if digest is not None:
@@ -292,7 +292,7 @@ def _content(stored: Any) -> Any:
         need(count is None or count >= 0, "a size is negative")
     need(stored.generation is None or 0 <= stored.generation < 2**31, "its generation is not one")
     if stored.storage == "inline" and isinstance(stored, Entry) and stored.content is None:
-        return stored  # what is copied is in the lake: who commits the copy reads it there
+        return stored  # copied content is in the lake: the committer of the copy reads it there
     if stored.storage == "inline":
         content = stored.content or b""
         need(len(content) <= INLINE_LIMIT_BYTES, "its inline content is too long")

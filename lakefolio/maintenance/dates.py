@@ -22,7 +22,7 @@ def ahead_of(committed_at: datetime, modified_at: datetime) -> str | None:
 
 
 def dated_ahead(entry: bytes | None, modified_at: datetime) -> str | None:
-    """Return the same of a log entry, given as its bytes; None also for what is none."""
+    """Return the same of a log entry, given as its bytes; None also for other bytes."""
     try:
         action = mapped(json.loads((entry or b"").split(b"\n", 1)[0]))
         millis = number(mapped(action["commitInfo"])["timestamp"])

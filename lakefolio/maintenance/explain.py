@@ -31,7 +31,7 @@ _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 def why(session: Session, ref: str) -> WhyReport:
-    """Say what keeps the content that a digest or an item reference names.
+    """Return the reasons why the content of a digest or an item reference is kept.
 
     Args:
         session: The lake.
@@ -84,7 +84,7 @@ def why(session: Session, ref: str) -> WhyReport:
 
 
 def _about(state: State, digests: Sequence[str]) -> pa.Table:
-    """Return the rows that what keeps some blobs depends on: of the items that ever had them, and of the snapshots."""
+    """Return the rows that decide about some blobs: of the items that ever had them, and of the snapshots."""
     wanted = pa.array(digests, pa.string())
     folios, items = set[str | None](), set[str | None]()
     for rows in state.parts(("folio", "item", "blob_digest")):

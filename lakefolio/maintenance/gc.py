@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["GRACE_S", "collect"]
 
 GRACE_S: Final = 86_400.0
-"""How long an object is left alone by default: what was just stored is likely to be needed soon."""
+"""How long an object is left alone by default: new content is likely to be needed soon."""
 
 _TICKET_AGE_S: Final = 3_600.0
 _UNFINISHED_AGE_S: Final = 86_400.0
@@ -56,7 +56,7 @@ _NAME: Final = re.compile(r"([0-9a-f]{64})(?:\.([1-9]\d{0,8}))?")
 _REASONS: Final = {ORPHAN: "orphan", HISTORY: "history", PURGED: "purged-before"}
 
 Progress = Callable[[str, int], None]
-"""Called with what is being done and how far it is: ``read`` (rows), ``listed``, ``purging``, ``purged``, ``deleted``
+"""Called with the current step and its progress: ``read`` (rows), ``listed``, ``purging``, ``purged``, ``deleted``
 (blobs)."""
 
 
@@ -72,7 +72,7 @@ class _Tally:
 
 @dataclass(slots=True)
 class _Found:
-    """What one look over the objects found and what became of it."""
+    """The counts of one look over the objects."""
 
     stored: _Tally = field(default_factory=_Tally)
     needed: _Tally = field(default_factory=_Tally)
@@ -92,7 +92,7 @@ class _Found:
         self.largest = sorted([*self.largest, (info.size_bytes, info.key, reason)], reverse=True)[:_SHOWN]
 
     def anew(self) -> None:
-        """Begin another look; what was given up and deleted by then stays counted."""
+        """Begin another look; blobs purged and deleted so far stay counted."""
         self.stored, self.needed, self.grace, self.missed = _Tally(), _Tally(), _Tally(), _Tally()
         self.foreign = self.ahead = 0
 
@@ -115,7 +115,7 @@ def collect(
     Memory is bounded (measured: 10 million entries in under 1 GiB), whatever the lake holds.
 
     Args:
-        store: The place of a lake; whoever calls has looked at its marker.
+        store: The place of a lake; the caller has read its marker.
         lake_id: What its marker says.
         author: Who is noted for the ``purge`` rows.
         dry_run: Only say what would be deleted.
@@ -160,7 +160,7 @@ def _checked(name: str, value: float) -> float:
 
 
 class _Run:
-    """One gc: look over all objects, give up what nothing needs, delete what was given up."""
+    """One gc: look over all objects, purge those that nothing needs, delete the purged ones."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _Run:
                     self._act(purger)
                 if len(self._inline) >= _AT_ONCE:
                     self._purge_inline(marks, purger)
-            for prefix in marks.prefixes:  # what has no object
+            for prefix in marks.prefixes:  # references without an object
                 self._judge(marks, prefix, [])
             self._act(purger)
             self._purge_inline(marks, purger)
@@ -276,7 +276,7 @@ class _Run:
         self._progress("deleted", self.found.deleted.blobs)
 
     def _purge(self, purger: Purger, some: list[tuple[ObjectInfo, PurgedBlob]]) -> None:
-        """Commit the purge rows; what they name then is dead for ever, whoever deletes it."""
+        """Commit the purge rows; the blobs they name are dead for good, whichever gc deletes them."""
         agreed: set[tuple[str, int]] = {blob.identity for _, blob in some}
         others: set[tuple[str, int]] = set()
         self._progress("purging", len(some))
@@ -346,7 +346,7 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
             now - timedelta(seconds=max(grace_s, _UNFINISHED_AGE_S)), dry_run=dry_run
         )
     except StorageError:
-        unfinished = None  # not everyone may list uploads; what they hold shows in a later gc or a lifecycle rule
+        unfinished = None  # not every user may list uploads; a later gc or a lifecycle rule removes them
     return {
         "tickets": len(tickets),
         "table_files": len(files),

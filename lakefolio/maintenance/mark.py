@@ -41,7 +41,7 @@ _WEIGHTS: Final = np.random.default_rng(0).integers(0, 2**32, 1024, np.uint32) |
 
 
 class Marks:
-    """What the journal at one version says of blobs, to be asked shard by shard; a context manager.
+    """The references to blobs in the journal at one version, shard by shard; a context manager.
 
     Attributes:
         version: The version that was looked at.
@@ -101,7 +101,7 @@ class Marks:
             self._deal(self._by_digest, reach.references())
 
     def _deal(self, shards: _Shards, rows: pa.Table) -> None:
-        """Deal out rows by the first two digits of their digest; what is no digest names no object."""
+        """Partition rows by the first two digits of their digest; a malformed digest names no object."""
         digits = pc.utf8_slice_codeunits(pc.fill_null(rows.column("digest"), ""), 7, 9).combine_chunks()
         numbers = pc.fill_null(pc.index_in(digits, value_set=_PREFIXES), -1).to_numpy(zero_copy_only=False)
         rows = rows.set_column(1, "generation", pc.fill_null(rows.column("generation"), 0))
@@ -129,7 +129,7 @@ class Marks:
             generations: Their generations, as a NumPy array.
 
         Returns:
-            What each object is, see :func:`reachability.judge`, and the inline content that nothing needs, see
+            The verdict on each object, see :func:`reachability.judge`, and the inline content that nothing needs, see
             :func:`reachability.inline_history`.
         """
         number = int(prefix, 16)
@@ -214,7 +214,7 @@ class _Shards:
         sink.close()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close and remove the temporary files."""
         for shard in list(self._writers):
             self._end(shard)
         self._held.clear()

@@ -58,7 +58,7 @@ class Purger:
         self._author = author
         self._clock = clock
         self._seen = table.version
-        # what happened after `seen`; below that the collector has judged
+        # the rows after `seen`; the collector has judged the earlier ones
         self._since = State(table.version, committed_at)
         self._size = _AT_ONCE
 
@@ -72,7 +72,7 @@ class Purger:
 
         Raises:
             ConflictError: kind ``gc-outdated``, if a snapshot of an older version was taken since; kind
-                ``contention``, if other writers won for a minute on end. What was committed before stays committed.
+                ``contention``, if other writers won for a minute on end. Earlier commits stay.
         """
         agreed: set[tuple[str, int]] = set()
         start, patient_until = 0, self._clock.monotonic() + _PATIENCE_S
@@ -99,13 +99,13 @@ class Purger:
         return agreed, others
 
     def _attempt(self, some: Sequence[PurgedBlob]) -> set[tuple[str, int]] | None:
-        """Try once; return what is given up, or None if somebody else was faster."""
+        """Try once; return the purged blobs, or None if another writer was faster."""
         table, version, commit_id = self._table, self._since.version + 1, new_id()
         last, now = self._since.committed_at, datetime.now(UTC)
         at = now if last is None or now > last else last + timedelta(microseconds=1)
         agreed = self._agreed(some)
         if not agreed:
-            return set()  # what is needed, or given up, stays so at every later version
+            return set()  # a needed or purged blob stays so at every later version
         common = {"version": version, "committed_at": at, "commit_id": commit_id, "op": "purge"}
         common |= {"author": self._author, "message": "gc"}
         rows = pa.Table.from_pylist(
@@ -147,7 +147,7 @@ class Purger:
         return self._since.version
 
     def _agreed(self, some: Sequence[PurgedBlob]) -> list[PurgedBlob]:
-        """Leave out what came to be needed, or was given up, since the collector looked."""
+        """Leave out blobs that came to be needed, or were purged, since the collector looked."""
         if any(blob.reason == "history" for blob in some):
             for snapshot in self._since.snapshots():
                 if snapshot.target_version < self._seen:
@@ -163,7 +163,7 @@ class Purger:
         return [blob for blob in some if blob.identity not in needed and blob.generation >= purged(blob.digest)]
 
     def _landed(self, commit_id: str) -> bool:
-        """Read what is new and say whether a commit is in it."""
+        """Read the new log entries and say whether a commit is in them."""
         entries, rows = self._table.poll()
         self._since = self._since.extended(rows, self._table.version)
         return any(commit_id in entry.commit_ids for entry in entries)

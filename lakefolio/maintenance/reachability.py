@@ -78,7 +78,7 @@ class Snap:
 
 
 class Reach:
-    """What a journal keeps, from its rows in order.
+    """The content that a journal keeps, from its rows in order.
 
     Attributes:
         next_version: For each row, the version that superseded it; a huge number for the newest row of an item.
@@ -179,7 +179,7 @@ class Reach:
     # -- questions about few rows --------------------------------------------------------------------------
 
     def keepers(self, blob_digest: str) -> list[dict[str, Any]]:
-        """Return each row that refers to a blob, with what it does for it, oldest first.
+        """Return each row that refers to a blob, with its effect on it, oldest first.
 
         Columns: ``folio``, ``item``, ``version``, ``until`` (the version that superseded it, or None), ``generation``,
         ``stored_bytes``, ``head`` (bool), ``snapshots`` (list of names), ``run_id`` (the run that uses it),
@@ -218,7 +218,7 @@ class Reach:
         return found
 
     def references(self) -> pa.Table:
-        """Return what the rows do for content, one row per reference.
+        """Return the effect of the rows on content, one row per reference.
 
         Columns: ``digest``, ``generation``, ``needed`` (bool), and of inline content ``inline_bytes`` and ``since``
         (when it was put, in microseconds since 1970), both null for objects.
@@ -257,7 +257,7 @@ def live_snapshots(rows: pa.Table) -> list[Snap]:
 
 
 def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: object) -> Any:
-    """Say of each object of a shard what it is: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
+    """Judge each object of a shard: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
 
     Args:
         references: What :meth:`Reach.references` says of the digests of the shard.

@@ -187,7 +187,7 @@ class _Repair:
                 self._lost("log-gap", key, f"log entry {key} {problem}, and the source has no good one")
 
     def data_files(self, table: str) -> None:
-        """Bring back data files that log entries name and that are missing or not what was written."""
+        """Bring back data files that log entries name and that are missing or damaged."""
         within = table_prefix(table)
         for file in self._active(table):
             key = f"{within}/{file.path}"
@@ -258,7 +258,7 @@ class _Repair:
                         while piece := file.read(8 << 20):
                             yield piece
 
-                self._store.delete([key])  # what lies there, if anything, is not this content
+                self._store.delete([key])  # an object that lies there has other content
                 self._store.upload(key, pieces, size_bytes)
         self._done("blob", key)
 

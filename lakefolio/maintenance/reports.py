@@ -80,7 +80,7 @@ _LEFT = {
 
 
 class WhyReport(Report):
-    """What keeps content alive; see ``Lake.why``. One of ``blobs`` for each object."""
+    """Why content is kept; see ``Lake.why``. One of ``blobs`` for each object."""
 
     def __str__(self) -> str:
         """Lines for people."""
@@ -101,7 +101,7 @@ class WhyReport(Report):
 
 
 class RepairReport(Report):
-    """What a repair brought back (``repaired``) and could not (``left``), each with ``kind`` and ``object``."""
+    """The objects that a repair brought back (``repaired``) or could not (``left``), by ``kind`` and ``object``."""
 
     def __str__(self) -> str:
         """Lines for people."""
@@ -113,7 +113,7 @@ class RepairReport(Report):
 
 
 class DoctorReport(Report):
-    """What is well or ill with a place; ``findings`` with ``name``, ``level``, ``message``, ``hint``."""
+    """The findings of doctor about a place; ``findings`` with ``name``, ``level``, ``message``, ``hint``."""
 
     def __str__(self) -> str:
         """Lines for people."""

@@ -1,4 +1,4 @@
-"""What a version of a lake is, and what a commit does to it. Pure: no I/O."""
+"""The state of a lake at a version, and the effect of a commit on it. Pure: no I/O."""
 
 from __future__ import annotations
 

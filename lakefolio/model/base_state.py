@@ -38,7 +38,7 @@ class BaseState(Protocol):
         ...
 
     def change_span(self, folio: str) -> tuple[int, int] | None:
-        """Return the first and the last version that changed a folio or what is noted of it, or None."""
+        """Return the first and the last version that changed a folio or its metadata, or None."""
         ...
 
     def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:

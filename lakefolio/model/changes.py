@@ -56,7 +56,7 @@ class Put:
     """Add an entry. Refused if the name is taken, unless ``overwrite``.
 
     ``inputs`` are references or URIs, resolved at commit; ``metadata`` maps keys to JSON texts; ``run_id`` is the run
-    that made it, which becomes an input of it. ``keep`` names what is carried over from the entry that it replaces:
+    that made it, which becomes an input of it. ``keep`` names the parts carried over from the entry it replaces:
     ``description`` and ``tags`` as they are, ``metadata`` under that of the change, without ``content_facts``.
     """
 
@@ -77,8 +77,8 @@ class Put:
 class Update:
     """Make a new entry of the same content with other words about it. Refused if the item does not exist.
 
-    ``metadata`` is merged into what is there: a key with the value None is removed. Refused (kind ``facts-changed``)
-    unless the facts that ``only_if`` names are still these (None: missing).
+    ``metadata`` is merged into the existing metadata: a key with the value None is removed. Refused (kind
+    ``facts-changed``) unless the facts that ``only_if`` names are still these (None: missing).
     """
 
     folio: str
@@ -165,9 +165,9 @@ RUN_OVER: Final = ("done", "failed")
 class SetRun:
     """Set facts of a run: key -> JSON text, None removes the key. Refused if ``new`` and the run exists, or not.
 
-    ``input_names`` and ``input_refs`` belong together: what the run uses (a reference or a URI) and its name in it.
+    ``input_names`` and ``input_refs`` belong together: an input of the run (a reference or a URI) and its name there.
     Refused (kind ``run-ended``) if ``alive`` and the run has ended. Makes nothing unless the facts that ``only_if``
-    names are still these (None: missing): what was concluded from them would no longer be true.
+    names are still these (None: missing): a conclusion drawn from them would no longer be true.
     """
 
     run_id: str

@@ -53,7 +53,7 @@ def derive(name: str, manifests: pa.Table) -> pa.Table:
     columns |= {"version": rows.column("version"), "commit_id": rows.column("commit_id"), "ordinal": ordinals}
     table = pa.table([columns[field.name] for field in schema], names=schema.names)
     subject = "output_id" if name == "lineage" else "subject_id"
-    whole = pc.is_valid(table.column(subject))  # what was written by hand may name no subject
+    whole = pc.is_valid(table.column(subject))  # a row written by hand may name no subject
     return (table if pc.all(whole).as_py() is not False else table.filter(whole)).cast(schema)
 
 

@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Where content lies and what it is: the content columns of a ``manifests`` row."""
+    """The place and the kind of content: the content columns of a ``manifests`` row."""
 
     kind: str
     storage: str
@@ -51,8 +51,8 @@ class Entry:
     """One version of an item: a ``put`` row of ``manifests``. The attributes are its columns.
 
     ``size_bytes`` is the content's logical size, ``stored_bytes`` what its object takes in the store (0 for inline
-    content and references). ``content`` is None also where inline content has not been read yet. ``details`` is what
-    the item's handler recorded, ``inputs`` are the edges to what it was made from, ``facts`` is its metadata: key ->
+    content and references). ``content`` is None also where inline content has not been read yet. ``details`` is
+    the record of the item's handler, ``inputs`` are the edges to its inputs, ``facts`` is its metadata: key ->
     JSON text.
     """
 
@@ -143,12 +143,12 @@ def _decoded(text: Any) -> Mapping[str, Any]:
 
 
 def edges_from_row(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return what a row notes as inputs, in order; each has all the fields of ``INPUT_TYPE``."""
+    """Return the inputs in a row, in order; each has all the fields of ``INPUT_TYPE``."""
     return tuple({name: edge.get(name) for name in _INPUT_FIELDS} for edge in row.get("inputs") or ())
 
 
 def facts_from_row(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """Return what a row notes as facts, in order: (key, JSON text), None for a key that it removes."""
+    """Return the facts in a row, in order: (key, JSON text), None for a key that it removes."""
     return [(fact["key"], fact.get("value")) for fact in row.get("facts") or () if fact.get("key") is not None]
 
 
@@ -213,7 +213,7 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
 
 
 def _extra(text: object) -> Mapping[str, Any]:
-    """Return what else is kept with a snapshot; what can't be read never stands between a reader and a version."""
+    """Return the further fields of a snapshot; none if they can't be read, so that the version stays readable."""
     try:
         return _decoded(text)
     except (ValueError, RecursionError):
@@ -221,7 +221,7 @@ def _extra(text: object) -> Mapping[str, Any]:
 
 
 class View(Protocol):
-    """What can be asked of a state, committed or with pending changes laid over it."""
+    """The questions that a state answers, committed or with pending changes laid over it."""
 
     version: int
 
@@ -254,7 +254,7 @@ class View(Protocol):
         ...
 
     def is_purged(self, stored: Stored | Entry) -> bool:
-        """Say whether the content of an entry, or of one to be, was purged."""
+        """Say whether the content of an entry, or of content to be put, was purged."""
         ...
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
@@ -281,9 +281,9 @@ class View(Protocol):
         """Return key -> JSON text of the lake, a folio or a run, as of ``version`` or the head.
 
         Args:
-            kind: ``lake``, ``folio`` or ``run``; what is noted of an entry is in its ``facts``.
+            kind: ``lake``, ``folio`` or ``run``; the metadata of an entry is its ``facts``.
             subject_id: Empty, the folio's name, or the run's id.
-            version: What came later does not count.
+            version: Later changes do not count.
         """
         ...
 

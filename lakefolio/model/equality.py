@@ -77,7 +77,7 @@ def _details(details: Mapping[str, object]) -> dict[str, str]:
 
 
 def _inputs(edges: Iterable[Mapping[str, object]]) -> dict[tuple[Any, ...], str]:
-    """Return what identifies each input -> what it is called; the run that made the entry is none."""
+    """Return identity -> name of each input; the run that made the entry is none."""
     found = {}
     for edge in edges:
         if edge.get("input_kind") == "run":

@@ -45,7 +45,7 @@ class Overlay:
         """Lay nothing over a view yet.
 
         Args:
-            base: What is below.
+            base: The committed state below.
             content: Gives the inline content of a committed entry; it may have to be read.
             version: The version that the changes are to have.
         """
@@ -96,7 +96,7 @@ class Overlay:
         self._metadata[kind, subject_id] = dict(values)
 
     def add_run_inputs(self, run_id: str, edges: list[dict[str, object]]) -> None:
-        """Add to what a run uses."""
+        """Add inputs of a run."""
         self._run_inputs.setdefault(run_id, []).extend(edges)
 
     def absorb(self, other: Overlay) -> None:
@@ -193,7 +193,7 @@ class Overlay:
         return self.base.metadata(kind, subject_id, version)
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See View; what is pending has the version that it is to have."""
+        """See View; pending entries have the version that they are to get."""
         pending = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]
         return [*self.base.run_inputs(run_id), *pending]
 

@@ -107,7 +107,7 @@ class PlanRows:
 
     @staticmethod
     def _taken(current: Entry, differs: Mapping[str, str] = {}) -> AlreadyExistsError:
-        """Make the error for a name that is taken; ``differs`` says in what the entry is not what was given."""
+        """Make the error for a name that is taken; ``differs`` names the parts that differ from the given ones."""
         said = "; ".join(f"{name}: {how}" for name, how in differs.items())
         return AlreadyExistsError(
             f"item {current.item!r} already exists in folio {current.folio!r} (since version {current.version})"

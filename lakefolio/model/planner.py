@@ -135,7 +135,7 @@ class Plan(PlanRows):
         )
 
     def _is_unchanged(self, change: Put) -> bool:
-        """Say that an item is already what the change would make it; AlreadyExistsError if it is something else."""
+        """Check that an item already equals the result of the change; AlreadyExistsError if it differs."""
         current = self._head(change.folio, change.item)
         try:
             edges = [self._resolve(text, change.folio) for text in change.inputs]
@@ -147,7 +147,7 @@ class Plan(PlanRows):
         return True
 
     def _carried(self, change: Put) -> Put:
-        """Return the change with what it keeps of the entry that it replaces; inputs belong to the old content."""
+        """Return the change with the parts it keeps of the entry it replaces; inputs belong to the old content."""
         entry = self._head(change.folio, change.item)
         other = content_facts(entry.storage)
         kept = {key: value for key, value in entry.facts.items() if key not in other}
@@ -330,7 +330,7 @@ class Plan(PlanRows):
             then = self.overlay.metadata(kind, subject_id, version)
             self._annotate(Annotate(kind, subject_id, then, clear=True))
 
-    # -- runs and what they log ----------------------------------------------------------------------------
+    # -- runs and their logs -------------------------------------------------------------------------------
 
     def _set_run(self, change: SetRun) -> None:
         before = self.overlay.metadata("run", change.run_id)

@@ -47,9 +47,9 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
     the period that it names (``lakefolio.format.times``).
 
     Args:
-        view: What is there, pending changes included: where snapshots are looked up.
+        view: The state to look snapshots up in, pending changes included.
         state: The committed state whose versions and times count.
-        at: What the user gave; integers and times of numpy and pandas are taken too.
+        at: The value that the user gave; integers and times of numpy and pandas are taken too.
         folio: The folio whose snapshots come first.
         head: The version that ``-1`` counts back from; by default that of ``state``.
 
@@ -107,7 +107,7 @@ def is_relative(at: int | str | None) -> TypeGuard[str]:
 
 
 def _plain(at: object) -> int | str | date:
-    """Return what the user gave as one of Python's own types; InvalidInputError (kind ``bad-at``) for anything else."""
+    """Return the user's value as one of Python's own types; InvalidInputError (kind ``bad-at``) for anything else."""
     if isinstance(at, Integral) and not isinstance(at, bool):
         return int(at)
     if isinstance(at, str):
@@ -143,10 +143,10 @@ def item_not_found(
     An item that came later, or was deleted, says when, and how it is read; for any other the nearest names are given.
 
     Args:
-        view: What is there at the version asked for.
+        view: The state at the version asked for.
         folio: The folio.
         item: The item.
-        newest: The newest state, which knows what came before and after.
+        newest: The newest state, which knows the earlier and later versions.
         version: The version asked for; by default that of ``view``.
     """
     at = view.version if version is None else version
@@ -196,7 +196,7 @@ def item_not_found(
 
 
 def check_run(change: SetRun, before: Mapping[str, str]) -> None:
-    """Raise if what is known of a run refuses a change of it."""
+    """Raise if the facts of a run refuse a change of it."""
     run_id = change.run_id
     if change.new and before:
         raise AlreadyExistsError(

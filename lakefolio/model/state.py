@@ -47,9 +47,9 @@ Chain = tuple[int, "Chain | None"]
 
 
 class State:
-    """The replay of the journal up to ``version``. Immutable: what comes next makes another State.
+    """The replay of the journal up to ``version``. Immutable: further rows make another State.
 
-    What two states have in common they share. A thread that holds one reads it without a lock, and it never moves.
+    Two states share their common part. A thread reads a state without a lock, and it never changes.
     A state may stand on a base, which answers for the rows up to some version; ``rows`` are then those since.
     """
 
@@ -170,7 +170,7 @@ class State:
 
     @property
     def base(self) -> BaseState | None:
-        """What it stands on."""
+        """The base that it stands on, or None."""
         return self._base
 
     def _numbers(self, folio: str) -> dict[str, int]:
@@ -197,7 +197,7 @@ class State:
             merged.setdefault(item, number)
         return merged
 
-    # -- what is live -------------------------------------------------------------------------------------
+    # -- live items ---------------------------------------------------------------------------------------
 
     def entry(self, folio: str, item: str) -> Entry | None:
         """See View."""
@@ -336,7 +336,7 @@ class State:
         ordered = sorted(every.values(), key=lambda one: (one.version, one.name))
         return [one for one in ordered if folio is None or one.folio == folio]
 
-    # -- what is noted of the lake, of folios and of runs ------------------------------------------------------
+    # -- metadata of the lake, of folios and of runs -----------------------------------------------------------
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """See View. Keys are in the order in which they were first set."""
@@ -407,14 +407,14 @@ class State:
     def changes_of(self, folio: str, item: str) -> list[tuple[int, str]]:
         """Return the version and the op (``put`` or ``delete``) of the changes of an item, each once, newest first.
 
-        A delete of what was not there may be left out.
+        A delete of an item that was not live may be left out.
         """
         own = [(self.rows.value(one, "version"), self.rows.value(one, "op")) for one in self._about(folio, item)]
         before = [] if self._base is None else self._base.changes_of(folio, item)[::-1]
         return list(dict.fromkeys([*own, *before]))
 
     def change_span(self, folio: str) -> tuple[int, int] | None:
-        """Return the first and the last version that changed a folio or what is noted of it, or None."""
+        """Return the first and the last version that changed a folio or its metadata, or None."""
         import pyarrow.compute as pc
 
         found = None if self._base is None else self._base.change_span(folio)

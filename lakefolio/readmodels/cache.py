@@ -16,9 +16,9 @@ CACHE_BYTES: Final = 64 << 20
 
 
 class Cache:
-    """A bounded map from what was read to its decoded form. Safe to share between threads.
+    """A bounded map from a part of a file to its decoded form. Safe to share between threads.
 
-    Two threads that miss at once both read; what they read is the same, so one of the results is dropped.
+    Two threads that miss at once both read; the results are equal, and one is dropped.
     """
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
@@ -32,7 +32,7 @@ class Cache:
         """Nothing has to come to an end: a child begins with an empty cache."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Let a child begin anew: another thread of its parent may have been about to change what is kept."""
+        """Let a child begin anew: another thread of its parent may have been changing the map."""
         if child:
             self._lock = threading.Lock()
             self._kept = OrderedDict()
@@ -50,7 +50,7 @@ class Cache:
             self._size_bytes = 0
 
     def get(self, key: Hashable) -> Any | None:
-        """Return what is kept under a key, or None."""
+        """Return the value under a key, or None."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -72,7 +72,7 @@ class Cache:
                 self._size_bytes -= freed
 
     def get_or(self, key: Hashable, read: Callable[[], tuple[object, int]]) -> Any:
-        """Return what is kept under a key, or read it, keep it and return it."""
+        """Return the value under a key; read and keep it if it is missing."""
         found = self.get(key)
         if found is None:
             found, size_bytes = read()

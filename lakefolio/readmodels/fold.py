@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
-"""Inline content lies in the journal alone: what is purged must be in one place only."""
+"""Inline content lies in the journal alone, so that a purge erases it in one place."""
 
 _PLACED: Final = (*POSITION, "place")
 _RUN_KEYS: Final = ("status", "memo", "parent")
@@ -153,7 +153,7 @@ USES: Final = Model(
     position=("version", "ordinal", "place"),
     filtered=2,
 )
-"""The same edges, sorted by the input: ``source`` is its id, of what is external its URI."""
+"""The same edges, sorted by the input: ``source`` is its id, or the URI of an external input."""
 
 METADATA: Final = Model(
     name="metadata",
@@ -206,7 +206,7 @@ RUNNING: Final = Model(
     succeeding=True,
     past=False,
 )
-"""One row per run whose status is ``running``; what was before is not kept."""
+"""One row per run whose status is ``running``; earlier states are not kept."""
 
 MODELS: Final = (
     ENTRIES,
@@ -339,7 +339,7 @@ def _first_puts(rows: pa.Table) -> Any:
 
 
 def _present(rows: pa.Table, model: Model, columns: Mapping[str, Any], *names: str) -> pa.Table:
-    """Return the rows that have some columns: what was written by hand may name no subject."""
+    """Return the rows that have some columns: a row written by hand may name no subject."""
     mask = reduce(pc.and_, (pc.is_valid(columns[name]) for name in names))
     fitted = {name: column.filter(mask) for name, column in columns.items()}
     return _fitted(rows.filter(mask), model, **fitted)
@@ -347,7 +347,7 @@ def _present(rows: pa.Table, model: Model, columns: Mapping[str, Any], *names: s
 
 def _run_facts(rows: pa.Table) -> pa.Table:
     rows, facts, places = _exploded(_where(rows, ("run",), "run_id"), "facts")
-    key, value = facts.field("key"), pc.fill_null(facts.field("value"), "")  # what was removed is a fact, too
+    key, value = facts.field("key"), pc.fill_null(facts.field("value"), "")  # a removal is a fact, too
     asked = pc.if_else(pc.is_in(key, value_set=pa.array(_RUN_KEYS)), key, None)
     return _present(rows, RUN_FACTS, {"key": asked, "value": value, "place": places}, "key")
 
@@ -409,7 +409,7 @@ def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -
 
 
 def _without_known(rows: pa.Table, model: Model, before: Before) -> pa.Table:
-    """Leave out what is said of entries that were put before."""
+    """Leave out the rows of entries that were put before."""
     subjects = list(zip(*(rows.column(name).to_pylist() for name in model.key[:2]), strict=True))
     known = {one for one in set(subjects) if one[0] == "entry" and before.knows(model, one)}
     return rows.filter(pa.array([one not in known for one in subjects], pa.bool_())) if known else rows

@@ -65,7 +65,7 @@ def same_key_as_next(rows: pa.Table, model: Model) -> Any:
 
 
 def settled(rows: pa.Table, model: Model, *, bottom: bool = False) -> pa.Table:
-    """Return sorted rows with what they say about one another filled in.
+    """Return sorted rows with the columns filled in that relate them to one another.
 
     A row that has a next one of its key is superseded by it. A delete with a row before it has said all it has to say
     and is left out; one without stays, because it is about a row of an older run.
@@ -115,7 +115,7 @@ class Rows:
 
 
 class _Stream:
-    """One run on its way into a merge: what was read of it and not merged yet."""
+    """One run on its way into a merge: the rows that were read and not merged yet."""
 
     def __init__(self, parts: Iterable[pa.Table], names: Sequence[str]) -> None:
         self._parts = iter(parts)

@@ -27,7 +27,7 @@ def succession(position: tuple[str, ...]) -> list[pa.Field]:
 
     ``superseded_at`` is the version of the next row of the key, null at the head as far as this run knows;
     ``superseded_by`` is ``put`` or ``delete``; ``removed`` marks the row of a delete, which says nothing else.
-    ``replaces_<position>`` name the head that the row replaced, as long as that row lies in an older run: whoever reads
+    ``replaces_<position>`` name the head that the row replaced, as long as that row lies in an older run: a reader of
     runs without merging them finds there which heads are none any more.
     """
     return [

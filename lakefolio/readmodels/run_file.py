@@ -107,7 +107,7 @@ class _Group:
 
 
 class Footer:
-    """What the footer of a run's file says."""
+    """The contents of the footer of a run's file."""
 
     def __init__(self, metadata: pq.FileMetaData, groups: Sequence[_Group], keys: bytes, size_bytes: int) -> None:
         self.metadata = metadata
@@ -200,7 +200,7 @@ def files_of(
 
 
 def read_footer(body: bytes, file: RunFile, model: Model) -> Footer:
-    """Return what a footer says.
+    """Parse a footer.
 
     Args:
         body: The last ``file.footer_bytes`` of the file.
@@ -208,7 +208,7 @@ def read_footer(body: bytes, file: RunFile, model: Model) -> Footer:
         model: Its model.
 
     Raises:
-        IntegrityError: If it is not what was written.
+        IntegrityError: If its bytes are damaged.
     """
     import pyarrow.parquet as pq
 
@@ -242,7 +242,7 @@ def read_group(
         names: Only these columns, in the model's order.
 
     Raises:
-        IntegrityError: If it is not what was written.
+        IntegrityError: If its bytes are damaged.
     """
     import pyarrow.parquet as pq
 

@@ -27,7 +27,7 @@ _WHOLE_BYTES: Final = 128 << 10
 
 _AT_ONCE_BYTES: Final = 8 << 20
 _FOOTER_WEIGHT: Final = 4
-"""What a decoded footer takes beside its bytes."""
+"""The memory of a decoded footer beside its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ModelRuns:
             model: The model.
             runs: Its runs.
             ranges: Where their files are read from.
-            cache: Keeps what was read.
+            cache: Keeps footers and row groups.
             stored: Whether the files are objects of the lake.
         """
         self.model = model
@@ -107,7 +107,7 @@ class ModelRuns:
 
         Args:
             prefix: Values of the first order columns; empty for all rows.
-            upto: Leave out what came after this journal version. What it superseded still says so.
+            upto: Leave out later rows than this journal version. Rows that they superseded still say so.
             columns: Only these (those that settling needs are added).
         """
         names = None if columns is None else self._needed(columns)
@@ -264,6 +264,6 @@ def _with_keys(rows: pa.Table, names: Sequence[str], keys: Sequence[Key]) -> pa.
         rows = rows.filter(pc.is_in(rows.column(name), value_set=pa.array({key[at] for key in keys}, pa.string())))
     if len(names) == 1 or not rows.num_rows:
         return rows
-    known = set(keys)  # each column has what one of them has, but maybe of several
+    known = set(keys)  # each column has the value of one of them, but maybe of several
     cells = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
     return rows.filter(pa.array([cell in known for cell in cells], pa.bool_()))

@@ -81,8 +81,8 @@ class ReadModels:
         self._store = store
         self._tables: dict[str, ModelTable] = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
         self.cache = Cache() if cache is None else cache
-        self._busy = threading.Lock()  # of whoever folds
-        self._last: dict[str, Published] = {}  # what the last fold of this handle made
+        self._busy = threading.Lock()  # held by the thread that folds
+        self._last: dict[str, Published] = {}  # the result of the last fold of this handle
         at_forks(self)
 
     def before_fork(self) -> None:
@@ -108,7 +108,7 @@ class ReadModels:
 
         Args:
             catalogue: Which versions of the models.
-            journal: Reads rows of the journal, for what no model answers.
+            journal: Reads rows of the journal, for questions that no model answers.
         """
         return Folded(_Opened(self, catalogue, journal), catalogue.through, journal=journal)
 
@@ -218,7 +218,7 @@ class ReadModels:
     def problems(
         self, published: Mapping[str, Published], journal: pa.Table, version: int
     ) -> Iterator[tuple[str, str]]:
-        """Compare models with the journal that they are functions of; give (key, what is wrong).
+        """Compare models with the journal that they are functions of; yield (key, problem).
 
         Args:
             published: What to look at.
@@ -239,7 +239,7 @@ class ReadModels:
                 yield str(exc.objects.get("key") or table_prefix(name)), exc.message
 
     def dead(self) -> Iterator[ObjectInfo]:
-        """Yield the data files that no version to come names; whoever reads an older version takes a newer one then.
+        """Yield the data files that no later version can name; a reader of an older version then takes a newer one.
 
         Raises:
             IntegrityError: If a log entry is damaged.
@@ -249,7 +249,7 @@ class ReadModels:
         for name, infos in listed.items():
             newest = max((log_version(info.key) or 0 for info in infos), default=0)
             paths = {info.key.removeprefix(table_prefix(name) + "/"): info for info in infos}
-            # what the newest version was made with is needed: looking for more costs a request
+            # keep the files of the newest version: looking for more costs a request
             versions = {path: version for path in paths if (version := data_file_version(path)) is not None}
             old[name] = [paths[path] for path, version in versions.items() if version < newest]
         for name, published in self._newest({name: listed[name] for name, infos in old.items() if infos}).items():
@@ -259,14 +259,14 @@ class ReadModels:
     def _advanced(
         self, current: Mapping[str, Published], names: Sequence[str], rows: pa.Table, held: int, through: int
     ) -> dict[str, Published | None]:
-        """Fold rows above ``held`` into some models, which all hold what is up to there."""
+        """Fold rows above ``held`` into some models, which all hold the rows up to there."""
         opened = {
             name: ModelRuns(self._tables[name].model, one.runs, self, self.cache) for name, one in current.items()
         }
         before = Folded(_Given(opened), max(one.through for one in current.values()), held)
         runs = fold(rows, before, names)
         calls = [partial(self._publish, opened[name], current[name], runs[name], through) for name in names]
-        # what is merged at once lies in memory in part: a few small models together, or one large one alone
+        # a merge holds part of its rows in memory: a few small models together, or one large one alone
         written = max((_written(current[name], runs[name]) for name in names), default=0)
         done = self._store.parallel(calls) if written < _TOGETHER_ROWS else [call() for call in calls]
         return dict(zip(names, done, strict=True))

@@ -219,7 +219,7 @@ class Folded:
         rows = self.heads(SNAPSHOTS, () if folio is None else (folio,)).to_pylist()
         return sorted((snapshot_from_row(row) for row in rows), key=lambda one: (one.version, one.name))
 
-    # -- what is noted -------------------------------------------------------------------------------------
+    # -- metadata ------------------------------------------------------------------------------------------
 
     def knows(self, model: Model, key: Key) -> bool:
         """See Before."""
