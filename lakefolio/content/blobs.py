@@ -32,7 +32,7 @@ from lakefolio.process.notice import LakefolioWarning, notice
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
-    from lakefolio.content.reupload_buffer import Kept
+    from lakefolio.content.reupload_buffer import ReuploadBuffer
     from lakefolio.model.entries import Entry, View
     from lakefolio.storage import Store
 
@@ -72,7 +72,7 @@ class Blobs:
         self.on_upload: Callable[[int, int], None] | None = None
         self.on_download: Callable[[int, int], None] | None = None
 
-    def put(self, encoded: Encoded, view: View, kept: Kept | None = None) -> Stored:
+    def put(self, encoded: Encoded, view: View, kept: ReuploadBuffer | None = None) -> Stored:
         """Make sure content is stored, and say where.
 
         Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already.
@@ -135,7 +135,7 @@ class Blobs:
         self._upload(blob_key(digest, generation), payload, digest)
         return digest, generation
 
-    def renew(self, stored: Stored, view: View, kept: Kept | None) -> Stored:
+    def renew(self, stored: Stored, view: View, kept: ReuploadBuffer | None) -> Stored:
         """Store content again that was purged before the commit that refers to it, and say where.
 
         From what is kept of it, or from the old object if that is still there. Idempotent.
@@ -161,7 +161,7 @@ class Blobs:
         self._store.delete([blob_key(digest, older) for older in range(first, generation)])
         return dataclasses.replace(stored, generation=generation)
 
-    def _upload_kept(self, key: str, kept: Kept, digest: str) -> bool:
+    def _upload_kept(self, key: str, kept: ReuploadBuffer, digest: str) -> bool:
         """Store what was kept of a blob, unless it has changed since; say whether it is stored."""
         try:
             payload = kept.payload(digest)

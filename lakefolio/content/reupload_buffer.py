@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lakefolio.items.handler import FilePayload, Payload, discard
 
-__all__ = ["Kept"]
+__all__ = ["ReuploadBuffer"]
 
 _BATCH_MEMORY_BYTES = 64 * 2**20
 _BATCH_FILE_BYTES = 2**30
 
 
-class Kept:
+class ReuploadBuffer:
     """Payloads by the digest of their bytes; closed when the commit has landed or failed. Belongs to one thread."""
 
     def __init__(self, *, whole: bool) -> None:

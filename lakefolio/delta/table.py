@@ -135,16 +135,16 @@ class DeltaTable(DeltaLog):
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
         self._replay(LogEntry(version, tuple(commit_ids), added, (), {}))
 
-    # -- upkeep --------------------------------------------------------------------------------------------
+    # -- maintenance ---------------------------------------------------------------------------------------
 
     def due(self) -> bool:
-        """Say whether it is on this handle to do the :meth:`upkeep`: it created a version that is a multiple of 50.
+        """Say whether this handle is to :meth:`maintain` the table: it created a version that is a multiple of 50.
 
-        So one writer does it however many there are; should it die, the creator of the next multiple makes up for it.
+        So one writer does it, however many there are; if it dies, the creator of the next multiple makes up for it.
         """
         return self._due
 
-    def upkeep(
+    def maintain(
         self,
         lock: threading.RLock,
         *,
@@ -187,7 +187,7 @@ class DeltaTable(DeltaLog):
         }
 
     def merge(self, files: Sequence[DataFile], lock: threading.RLock, erase: Callable[[pa.Table], pa.Table]) -> bool:
-        """Replace files by one with the same rows, see :meth:`upkeep`; False if another writer was faster.
+        """Replace files by one with the same rows, see :meth:`maintain`; False if another writer was faster.
 
         Raises:
             IntegrityError: If a source differs from the log, or the result from its sources.

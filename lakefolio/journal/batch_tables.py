@@ -83,7 +83,7 @@ class LogTable:
         if self._table.due() and self._busy.acquire(blocking=False):
             try:
                 with contextlib.suppress(LakefolioError):  # the creator of the next multiple makes up for it
-                    self._table.upkeep(self._lock)
+                    self._table.maintain(self._lock)
             finally:
                 self._busy.release()
 
@@ -135,7 +135,7 @@ class LogTable:
                 return None
             self._sync()
         with self._busy:
-            return self._table.upkeep(self._lock, everything=True)
+            return self._table.maintain(self._lock, everything=True)
 
     def anew(self) -> DeltaTable:
         """Return the table as another handle, to be read from its log."""

@@ -83,7 +83,7 @@ class TableMaintenance:
 
     def _maintain(self, *, everything: bool) -> dict[str, int]:
         head = self._head
-        return head.table.upkeep(
+        return head.table.maintain(
             head.lock,
             everything=everything,
             moved=head.skip_empty_version,

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.content.reupload_buffer import Kept
+from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Change, Commit, LogBlob, Put
 from lakefolio.model.pending_state import Overlay
@@ -47,7 +47,7 @@ class Batch:
         self.message = message
         self.changes: list[Change] = []
         self._overlay = new_overlay(session)
-        self.kept = Kept(whole=False)
+        self.kept = ReuploadBuffer(whole=False)
         self._session = session
 
     @property
@@ -134,7 +134,7 @@ def moved(session: Session) -> bool:
     return session.journal.refresh().version != before
 
 
-def renewed(session: Session, changes: Sequence[Change], kept: Kept | None) -> list[Change]:
+def renewed(session: Session, changes: Sequence[Change], kept: ReuploadBuffer | None) -> list[Change]:
     """Return the changes with each blob that gc gave up since stored again, under its next generation."""
     state = session.journal.state
     return [

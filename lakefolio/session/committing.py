@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.content.reupload_buffer import Kept
+from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import ConflictError, NotFoundError, ReadOnlyError
 from lakefolio.format.names import is_uri, new_id, parse_ref
 from lakefolio.journal.journal import Committed
@@ -79,7 +79,9 @@ def commit_now(session: Session, /, *changes: Change) -> Committed:
     return _commit(session, changes, None)
 
 
-def apply(session: Session, /, *changes: Change, message: str | None = None, kept: Kept | None = None) -> None:
+def apply(
+    session: Session, /, *changes: Change, message: str | None = None, kept: ReuploadBuffer | None = None
+) -> None:
     """Commit changes as one, or add them to the open batch.
 
     Raises:
@@ -111,12 +113,14 @@ def _exact(session: Session, text: str, folio: str) -> str:
         return text
 
 
-def _commit(session: Session, changes: Sequence[Change], message: str | None, kept: Kept | None = None) -> Committed:
+def _commit(
+    session: Session, changes: Sequence[Change], message: str | None, kept: ReuploadBuffer | None = None
+) -> Committed:
     reads = reads_of(session.place, session.opened.reads, changes)
     return commit_with(reads, changes, lambda all_of_them: _tried(session, all_of_them, message, kept))
 
 
-def _tried(session: Session, changes: Sequence[Change], message: str | None, kept: Kept | None) -> Committed:
+def _tried(session: Session, changes: Sequence[Change], message: str | None, kept: ReuploadBuffer | None) -> Committed:
     for renewal in range(_RENEWALS):
         commit = Commit(commit_id=new_id(), changes=changes, author=session.author, message=message)
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio import items
-from lakefolio.content.reupload_buffer import Kept
+from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.names import check_folio, check_item, new_id
 from lakefolio.items.handler import Encoded, Handler, is_read_once
@@ -164,13 +164,13 @@ def _is_taken(session: Session, folio: str, item: str, said: Annotations) -> boo
 
 
 @contextmanager
-def _keeping(session: Session) -> Iterator[Kept]:
+def _keeping(session: Session) -> Iterator[ReuploadBuffer]:
     """Give the open batch's store of content on its way, or one of its own for a single commit."""
     batch = open_batch(session)
     if batch is not None:
         yield batch.kept
         return
-    kept = Kept(whole=True)
+    kept = ReuploadBuffer(whole=True)
     try:
         yield kept
     finally:
@@ -184,7 +184,7 @@ def _put(
     stored: Stored,
     said: Annotations,
     *,
-    kept: Kept | None = None,
+    kept: ReuploadBuffer | None = None,
     provided: Change | None = None,
 ) -> None:
     put = _change(session, folio, item, stored, said)

@@ -64,7 +64,7 @@ def main() -> None:
         without = DeltaTable(lake._session.store, lake.lake_id, SPECS["manifests"])
         show("  reading the data files instead (all versions, both)", lambda: without.load(trust_copies=False))
         table = lake._session.journal.manifests_table
-        show("our compaction and checkpoint", lambda: table.upkeep(everything=True))
+        show("our compaction and checkpoint", lambda: table.maintain(everything=True))
         other = server.uri("lakes/upkeep-deltalake")
         lake = lf.open(other, storage_options=options)
         for number in range(48):
