@@ -18,7 +18,8 @@ import lakefolio
 from lakefolio.errors import LakeNotFoundError
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, S3Server, need
-from lakefolio.testing.proxy import _readable, kind_of_key
+from lakefolio.testing.http_stream import readable
+from lakefolio.testing.proxy import kind_of_key
 
 _CHILD_ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(lakefolio.__file__).parents[1])}
 
@@ -219,9 +220,9 @@ def test_the_proxy_serves_beyond_a_thousand_descriptors() -> None:
     number = fcntl.fcntl(ours, fcntl.F_DUPFD, 1500)
     with ours, theirs, socket.socket(fileno=number) as high:
         assert high.fileno() >= 1500
-        assert not _readable(high)
+        assert not readable(high)
         theirs.sendall(b"x")
-        assert _readable(high)
+        assert readable(high)
 
 
 @pytest.mark.parametrize("name", ["x", "ab", "Lakes", "under_score", "-dash", "a" * 64, ""])

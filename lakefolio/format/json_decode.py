@@ -28,7 +28,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from lakefolio.errors import FormatError, IntegrityError, InvalidInputError
-from lakefolio.format.json_encode import FACTORIES, TYPE
+from lakefolio.format.json_encode import FACTORIES
+from lakefolio.format.json_scalars import TYPE
 from lakefolio.process.imports import imported
 
 __all__ = ["decode", "find_class", "is_trusted", "loads", "trusted_names", "zone_of"]

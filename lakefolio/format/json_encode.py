@@ -19,27 +19,30 @@ tuple, set, str, int, float and bytes come back as the base type; those with att
 
 from __future__ import annotations
 
-import base64
 import collections
 import dataclasses
 import datetime as dt
-import decimal
 import enum
-import fractions
 import functools
 import json
-import math
-import pathlib
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
-from lakefolio.process.imports import imported
+from lakefolio.format.json_scalars import (
+    MAX_PLAIN_INT,
+    SCALARS,
+    TYPE,
+    atom,
+    library_scalar,
+    name_of_zone,
+    plain_scalar,
+    short_path,
+    tag,
+)
 
-__all__ = ["FACTORIES", "MAX_DEPTH", "TYPE", "dumps", "dumps_fact", "encode", "name_of_zone", "plain_scalar"]
+__all__ = ["FACTORIES", "MAX_DEPTH", "dumps", "dumps_fact", "encode"]
 
-TYPE: Final = "$type"
 MAX_DEPTH: Final = 200
 """Deeper nesting is refused on writing: a reader with a deep stack of its own must still get it back."""
 FACTORIES: Final[dict[str, Any]] = {
@@ -53,9 +56,8 @@ FACTORIES: Final[dict[str, Any]] = {
     "str": str,
     "tuple": tuple,
 }
-"""What a ``defaultdict`` may be filled with."""
+"""The factories that a ``defaultdict`` may have, by name."""
 
-_MAX_PLAIN_INT: Final = 10**300  # below the 4,300 digits that Python converts, and within the range of a double
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -106,7 +108,7 @@ def _plain(obj: Any, depth: int) -> bool:
     """Say whether JSON itself can hold ``obj`` and give the same object back (floats are checked on writing)."""
     kind = type(obj)
     if kind in _ATOMS:
-        return kind is not int or -_MAX_PLAIN_INT < obj < _MAX_PLAIN_INT
+        return kind is not int or -MAX_PLAIN_INT < obj < MAX_PLAIN_INT
     if depth > MAX_DEPTH:
         return False
     if kind is dict:
@@ -126,20 +128,20 @@ class _Encoder:
         self._open: set[int] = set()
         self._scalars_are_plain = scalars_are_plain
 
-    def value(self, obj: object, path: str, depth: int) -> Any:
+    def value(self, obj: object, path: str, depth: int) -> object:
         """Return the document of ``obj``, which lies at ``path``."""
         if type(obj) in _ATOMS:
-            return _atom(obj, path)
+            return atom(obj, path)
         if depth > MAX_DEPTH:
             raise InvalidInputError(
-                f"the value at {_short(path)} is nested deeper than {MAX_DEPTH} levels",
+                f"the value at {short_path(path)} is nested deeper than {MAX_DEPTH} levels",
                 kind="too-deep",
                 hint="store it flatter, or as a file",
                 path=path,
             )
         if id(obj) in self._open:
             raise InvalidInputError(
-                f"the value at {_short(path)} contains itself",
+                f"the value at {short_path(path)} contains itself",
                 kind="cycle",
                 hint="break the circle, for instance by names in place of the objects",
                 path=path,
@@ -150,8 +152,8 @@ class _Encoder:
         finally:
             self._open.discard(id(obj))
 
-    def _compound(self, obj: Any, kind: type, path: str, depth: int) -> Any:
-        scalar = _SCALARS.get(kind)
+    def _compound(self, obj: Any, kind: type, path: str, depth: int) -> object:
+        scalar = SCALARS.get(kind)
         if scalar is not None:
             return scalar(obj)
         if kind is list:
@@ -159,72 +161,72 @@ class _Encoder:
         if kind is dict:
             return self._dict(obj, path, depth)
         if kind is tuple:
-            return _tag("tuple", self._items(obj, path, depth))
+            return tag("tuple", self._items(obj, path, depth))
         if kind is collections.deque:
-            return _tag("deque", self._items(obj, path, depth), maxlen=obj.maxlen)
+            return tag("deque", self._items(obj, path, depth), maxlen=obj.maxlen)
         if kind in (set, frozenset):
-            return _tag(kind.__name__, sorted(self._items(obj, path, depth), key=_text))
+            return tag(kind.__name__, sorted(self._items(obj, path, depth), key=_text))
         if kind in (collections.OrderedDict, collections.Counter):
-            return _tag(kind.__name__, self._pairs(obj, path, depth))
+            return tag(kind.__name__, self._pairs(obj, path, depth))
         if kind is collections.defaultdict:
             names = [name for name, factory in FACTORIES.items() if factory is obj.default_factory]
             if names:
-                return _tag("defaultdict", self._pairs(obj, path, depth), factory=names[0])
+                return tag("defaultdict", self._pairs(obj, path, depth), factory=names[0])
             if not self._scalars_are_plain:
                 raise UnsupportedTypeError(
-                    f"the value at {_short(path)} is a defaultdict whose factory would not come back; it can be one of"
-                    f" {', '.join(FACTORIES)}",
+                    f"the value at {short_path(path)} is a defaultdict whose factory would not come back; it "
+                    f"can be one of {', '.join(FACTORIES)}",
                     hint="turn it into a dict first",
                     path=path,
                     type="collections.defaultdict",
                 )
         return self._instance(obj, kind, path, depth)
 
-    def _instance(self, obj: object, kind: type, path: str, depth: int) -> Any:
+    def _instance(self, obj: object, kind: type, path: str, depth: int) -> object:
         if isinstance(obj, enum.Enum):
             value = self.value(obj.value, path, depth + 1)
             name = obj.name if obj.name in kind.__members__ else None  # type: ignore[attr-defined]
-            return {**_tag("enum", value), "class": _class_name(kind), "name": name}
+            return {**tag("enum", value), "class": _class_name(kind), "name": name}
         if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
             _check_attributes(obj, path, {field.name for field in dataclasses.fields(obj)})
             names = [field.name for field in dataclasses.fields(obj) if hasattr(obj, field.name)]
             pairs = [[name, self.value(getattr(obj, name), f"{path}.{name}", depth + 1)] for name in names]
-            return {**_tag("dataclass", pairs), "class": _class_name(kind)}
+            return {**tag("dataclass", pairs), "class": _class_name(kind)}
         if isinstance(obj, dt.tzinfo):
-            return _tag("timezone", name_of_zone(obj, None))
+            return tag("timezone", name_of_zone(obj, None))
         if self._scalars_are_plain and (plain := plain_scalar(obj)) is not None:
             return self.value(plain, path, depth)
-        found = _numpy_value(obj, path) or _pandas_value(obj)
+        found = library_scalar(obj, path)
         if found is not None:
             return found
         if isinstance(obj, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
             _check_attributes(obj, path, set())
-            return {**_tag("namedtuple", self._items(obj, path, depth)), "class": _class_name(kind)}
+            return {**tag("namedtuple", self._items(obj, path, depth)), "class": _class_name(kind)}
         for base, plain in _BASES.items():
             if isinstance(obj, base):
                 _check_attributes(obj, path, set())
                 return self.value(plain(obj), path, depth)
         name = f"{kind.__module__}.{kind.__qualname__}"
         raise UnsupportedTypeError(
-            f"the value at {_short(path)} is a {name}, which JSON can't hold",
+            f"the value at {short_path(path)} is a {name}, which JSON can't hold",
             hint="store it as an item of its own, or turn it into plain values first",
             path=path,
             type=name,
         )
 
-    def _items(self, obj: Iterable[object], path: str, depth: int) -> list[Any]:
+    def _items(self, obj: Iterable[object], path: str, depth: int) -> list[object]:
         return [self.value(value, f"{path}[{index}]", depth + 1) for index, value in enumerate(obj)]
 
-    def _dict(self, obj: dict[object, object], path: str, depth: int) -> Any:
+    def _dict(self, obj: dict[object, object], path: str, depth: int) -> object:
         if TYPE not in obj and all(type(key) is str for key in obj):
             return {
-                _atom(key, f"{path} (a key)"): self.value(value, f"{path}.{key}", depth + 1)
+                atom(key, f"{path} (a key)"): self.value(value, f"{path}.{key}", depth + 1)
                 for key, value in obj.items()
             }
-        return _tag("dict", self._pairs(obj, path, depth))
+        return tag("dict", self._pairs(obj, path, depth))
 
-    def _pairs(self, obj: dict[object, object], path: str, depth: int) -> list[Any]:
-        pairs = []
+    def _pairs(self, obj: dict[object, object], path: str, depth: int) -> list[object]:
+        pairs: list[object] = []
         for key, value in obj.items():
             text = _key_text(key)
             pairs.append(
@@ -249,15 +251,12 @@ def _check_attributes(obj: object, path: str, known: set[str]) -> None:
         return
     what = f"the attribute {more[0]!r}" if more else "what it holds besides its fields"
     raise UnsupportedTypeError(
-        f"the value at {_short(path)} is a {kind.__module__}.{kind.__qualname__}, of which {what} would not come back",
+        f"the value at {short_path(path)} is a {kind.__module__}.{kind.__qualname__}, of which {what} would not come "
+        "back",
         hint="turn it into a dict, or into a dataclass with a field for it",
         path=path,
         type=f"{kind.__module__}.{kind.__qualname__}",
     )
-
-
-def _tag(name: str, value: object, **extra: object) -> dict[str, Any]:
-    return {TYPE: name, "value": value, **extra}
 
 
 def _key_text(key: Any) -> str:
@@ -267,32 +266,8 @@ def _key_text(key: Any) -> str:
         return f"an int of {key.bit_length()} bits"
 
 
-def _short(path: str) -> str:
-    text = path.encode(errors="backslashreplace").decode()
-    return text if len(text) <= 120 else f"{text[:60]}…{text[-50:]}"
-
-
 def _class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _atom(obj: Any, path: str) -> Any:
-    kind = type(obj)
-    if kind is str and not obj.isascii():
-        try:
-            obj.encode()
-        except UnicodeEncodeError as exc:
-            raise InvalidInputError(
-                f"the text at {_short(path)} holds a lone surrogate (half of a character) at position {exc.start}",
-                kind="lone-surrogate",
-                hint="decode the bytes it came from with errors='replace', or store them as bytes",
-                path=_short(path),
-            ) from None
-    elif kind is float and not math.isfinite(obj):
-        return _tag("float", repr(obj))
-    elif kind is int and not -_MAX_PLAIN_INT < obj < _MAX_PLAIN_INT:
-        return _tag("int", hex(obj))
-    return obj
 
 
 _BASES: Final[dict[type, Callable[[Any], Any]]] = {
@@ -309,119 +284,3 @@ _BASES: Final[dict[type, Callable[[Any], Any]]] = {
     dt.date: lambda obj: dt.date(obj.year, obj.month, obj.day),
 }
 """How to get the plain value of an instance of a subclass, whatever methods the subclass overrides."""
-
-
-def name_of_zone(zone: dt.tzinfo, at: dt.datetime | None) -> str | float:
-    """Return what names a time zone: its key, or its offset from UTC in seconds."""
-    key = getattr(zone, "key", None) or getattr(zone, "zone", None)
-    if isinstance(key, str):
-        return key
-    offset = zone.utcoffset(at)
-    if offset is None:
-        raise InvalidInputError(
-            f"the time zone {zone!r} has neither a name nor a fixed offset",
-            kind="unknown-time-zone",
-            hint="use zoneinfo.ZoneInfo",
-        )
-    return offset.total_seconds()
-
-
-def _datetime(obj: dt.datetime) -> dict[str, Any]:
-    tag = _tag("datetime", obj.isoformat())
-    if obj.tzinfo is not None and isinstance(zone := name_of_zone(obj.tzinfo, obj), str):
-        tag["zone"] = zone  # beside the offset in the text, so that the instant needs no zone database
-    return {**tag, "fold": 1} if obj.fold else tag
-
-
-def _time(obj: dt.time) -> dict[str, Any]:
-    tag = _tag("time", obj.replace(tzinfo=None).isoformat())
-    if obj.tzinfo is not None:
-        tag["zone"] = name_of_zone(obj.tzinfo, None)
-    return {**tag, "fold": 1} if obj.fold else tag
-
-
-def _base64(obj: bytes | bytearray) -> str:
-    return base64.b64encode(obj).decode()
-
-
-_SCALARS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
-    bytes: lambda obj: _tag("bytes", _base64(obj)),
-    bytearray: lambda obj: _tag("bytearray", _base64(obj)),
-    complex: lambda obj: _tag("complex", [_atom(obj.real, ""), _atom(obj.imag, "")]),
-    decimal.Decimal: lambda obj: _tag("decimal", str(obj)),
-    fractions.Fraction: lambda obj: _tag("fraction", [_atom(obj.numerator, ""), _atom(obj.denominator, "")]),
-    uuid.UUID: lambda obj: _tag("uuid", str(obj)),
-    range: lambda obj: _tag("range", [_atom(part, "") for part in (obj.start, obj.stop, obj.step)]),
-    dt.date: lambda obj: _tag("date", obj.isoformat()),
-    dt.datetime: _datetime,
-    dt.time: _time,
-    dt.timedelta: lambda obj: _tag("timedelta", [obj.days, obj.seconds, obj.microseconds]),
-    type(pathlib.Path()): lambda obj: _tag("path", obj.as_posix()),
-    pathlib.PurePosixPath: lambda obj: _tag("pure_posix_path", str(obj)),
-    pathlib.PureWindowsPath: lambda obj: _tag("pure_windows_path", str(obj)),
-}
-
-
-def plain_scalar(obj: Any) -> Any:
-    """Return the Python value that a scalar of another library is, or None if there is none that is the same.
-
-    A float longer than a double is rounded to one, as facts are compared as doubles; None if it lies beyond them.
-    """
-    if getattr(obj, "shape", None) == () and hasattr(obj, "item"):
-        dtype = getattr(obj, "dtype", None)
-        kind = getattr(dtype, "kind", "f")  # a tensor's has none
-        if kind == "U" or (kind in "biufM" and getattr(dtype, "itemsize", 8) <= 8):
-            found = obj.item()
-            wanted = dt.date if kind == "M" else bool | int | float | str
-            return found if isinstance(found, wanted) else None
-        if kind == "f":
-            rounded = float(obj)
-            return rounded if rounded == obj or not math.isinf(rounded) else None
-    pandas = imported("pandas")
-    if pandas is not None and isinstance(obj, pandas.Timestamp) and obj is not pandas.NaT and not obj.nanosecond:
-        return obj.to_pydatetime()
-    return None
-
-
-def _numpy_value(obj: object, path: str) -> dict[str, Any] | None:
-    """Return the document of a numpy scalar; refuse arrays and frames, which are items of their own."""
-    library = type(obj).__module__.partition(".")[0]
-    if library in ("numpy", "pandas", "polars", "pyarrow", "torch", "scipy") and hasattr(obj, "shape"):
-        numpy = imported("numpy")
-        if numpy is not None and isinstance(obj, numpy.generic):
-            return _numpy_scalar(obj, path)
-        raise InvalidInputError(
-            f"the value at {_short(path)} is a {type(obj).__module__}.{type(obj).__qualname__}",
-            kind="array-in-json",
-            hint="add arrays and tables as items of their own, or use .tolist() if it is small",
-            path=path,
-        )
-    return None
-
-
-def _numpy_scalar(obj: Any, path: str) -> dict[str, Any]:
-    dtype = obj.dtype
-    if dtype.kind in "biuf" and dtype.itemsize <= 8:
-        return {**_tag("numpy", _atom(obj.item(), path)), "dtype": dtype.str}
-    if dtype.kind in "US":
-        value = _atom(str(obj), path) if dtype.kind == "U" else _base64(bytes(obj))
-        return {**_tag("numpy", value), "dtype": dtype.str}
-    if dtype.kind in "mMcf":
-        return {**_tag("numpy", _base64(obj.tobytes())), "dtype": dtype.str}
-    raise UnsupportedTypeError(
-        f"the value at {_short(path)} is a numpy scalar of dtype {dtype}, which JSON can't hold", path=path
-    )
-
-
-def _pandas_value(obj: object) -> dict[str, Any] | None:
-    pandas = imported("pandas")
-    if pandas is None or type(obj).__module__.partition(".")[0] != "pandas":
-        return None
-    if obj is pandas.NaT or obj is pandas.NA:
-        return _tag("pandas", "NaT" if obj is pandas.NaT else "NA")
-    if isinstance(obj, pandas.Timestamp):
-        zone = {} if obj.tzinfo is None else {"zone": name_of_zone(obj.tzinfo, obj)}
-        return {**_tag("pandas.Timestamp", int(obj.asm8.view("i8"))), "unit": obj.unit, **zone}
-    if isinstance(obj, pandas.Timedelta):
-        return {**_tag("pandas.Timedelta", int(obj.asm8.view("i8"))), "unit": obj.unit}
-    return None

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.json_decode import zone_of
-from lakefolio.format.json_encode import name_of_zone
+from lakefolio.format.json_scalars import name_of_zone
 
 __all__ = ["Cells", "cells_of", "check_dtype", "values_of"]
 

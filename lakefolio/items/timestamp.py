@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.format.json_decode import zone_of
-from lakefolio.format.json_encode import name_of_zone
+from lakefolio.format.json_scalars import name_of_zone
 from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.format.json_encode import plain_scalar
+from lakefolio.format.json_scalars import plain_scalar
 
 __all__ = [
     "OPERATORS",

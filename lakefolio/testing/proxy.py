@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import select
 import socket
 import threading
 import time
@@ -20,11 +19,11 @@ from types import TracebackType
 from typing import Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from lakefolio.testing.http_stream import PIECE_BYTES, Upstream, body_of, headers_of, read_head
 from lakefolio.testing.s3 import S3Server
 
 __all__ = ["Count", "CountingProxy", "Fault", "Request", "kind_of_key"]
 
-_PIECE = 1 << 18
 _KINDS: Final = (
     ("log", re.compile(r"/_delta_log/\d{20}\.json$|/_delta_log/?$")),
     ("checkpoint", re.compile(r"/_delta_log/")),
@@ -207,10 +206,10 @@ class CountingProxy:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        link = _Upstream(self._upstream)
+        link = Upstream(self._upstream)
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with client.makefile("rb", buffering=_PIECE) as incoming:
+            with client.makefile("rb", buffering=PIECE_BYTES) as incoming:
                 while self._exchange(client, incoming, link):
                     pass
         except OSError:
@@ -221,9 +220,9 @@ class CountingProxy:
                 self._open.discard(client)
             client.close()
 
-    def _exchange(self, client: socket.socket, incoming: IOBase, link: _Upstream) -> bool:
+    def _exchange(self, client: socket.socket, incoming: IOBase, link: Upstream) -> bool:
         """Pass one request and its answer; say whether the connection stays open."""
-        head = _read_head(incoming)
+        head = read_head(incoming)
         if not head:
             return False
         request = self._note(head)
@@ -236,7 +235,7 @@ class CountingProxy:
         if "100-continue" in request.headers.get("expect", "").lower():
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if fault is not None and fault.action == "status":
-            for _ in _body(incoming, request.headers):
+            for _ in body_of(incoming, request.headers):
                 pass
             body = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()
             head = f"HTTP/1.1 {fault.status} Injected\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -244,22 +243,22 @@ class CountingProxy:
             return True
         server, outgoing = link.connect()
         server.sendall(head)
-        for piece in _body(incoming, request.headers):
+        for piece in body_of(incoming, request.headers):
             server.sendall(piece)
         return self._answer(client, outgoing, request, fault)
 
     def _answer(self, client: socket.socket, outgoing: IOBase, request: Request, fault: Fault | None) -> bool:
         while True:
-            head = _read_head(outgoing)
+            head = read_head(outgoing)
             if not head:
                 return False
             status = int(head.split(b" ", 2)[1])
             if status >= 200:
                 break  # the interim answer was given already
-        headers = _headers(head)
+        headers = headers_of(head)
         silent = request.method == "HEAD" or status in (204, 304)
         unbounded = not silent and "content-length" not in headers and "transfer-encoding" not in headers
-        body = iter(()) if silent else _body(outgoing, headers, unbounded=unbounded)
+        body = iter(()) if silent else body_of(outgoing, headers, unbounded=unbounded)
         if fault is not None and fault.action == "drop_response":
             for _ in body:
                 pass
@@ -286,7 +285,7 @@ class CountingProxy:
             at = fault.after_bytes % len(body)
             return head, body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
         key, other = self._passed.get(request.kind, (request.key, b""))
-        if len(body) <= _PIECE:
+        if len(body) <= PIECE_BYTES:
             self._passed[request.kind] = (request.key, body)
         if action == "swap" and key != request.key:
             return re.sub(rb"(?i)content-length: *\d+", b"Content-Length: %d" % len(other), head), other
@@ -302,35 +301,10 @@ class CountingProxy:
             key = query.get("prefix", "")
         with self._lock:
             self._number += 1
-            request = Request(method, operation, bucket, key, query, _headers(head), self._number)
+            request = Request(method, operation, bucket, key, query, headers_of(head), self._number)
             for count in self._counts:
                 count.requests.append(request)
         return request
-
-
-class _Upstream:
-    """A connection to the server that is made again when the server has closed it."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
-        self._socket: socket.socket | None = None
-        self._file: IOBase | None = None
-
-    def connect(self) -> tuple[socket.socket, IOBase]:
-        if self._socket is not None and _readable(self._socket):
-            self.close()  # between two requests only an end of file makes it readable
-        if self._socket is None or self._file is None:
-            self._socket = socket.create_connection(self._address, timeout=None)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._file = self._socket.makefile("rb", buffering=_PIECE)
-        return self._socket, self._file
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = self._file = None
 
 
 def _operation(method: str, query: dict[str, str], key: str) -> str:
@@ -344,64 +318,3 @@ def _operation(method: str, query: dict[str, str], key: str) -> str:
         named = {"PUT": "PART", "POST": "COMPLETE_UPLOAD", "DELETE": "ABORT_UPLOAD"}
         return named.get(method, method)
     return method
-
-
-def _read_head(source: IOBase) -> bytes:
-    """Read up to and including the empty line; b"" at the end of the stream."""
-    lines = []
-    while line := source.readline(_PIECE):
-        lines.append(line)
-        if line in (b"\r\n", b"\n"):
-            return b"".join(lines)
-    return b""
-
-
-def _headers(head: bytes) -> dict[str, str]:
-    result = {}
-    for line in head.decode("latin-1").split("\r\n")[1:]:
-        name, separator, value = line.partition(":")
-        if separator:
-            result[name.strip().lower()] = value.strip()
-    return result
-
-
-def _body(source: IOBase, headers: dict[str, str], *, unbounded: bool = False) -> Iterator[bytes]:
-    """Yield the raw bytes of a body, chunk frames included.
-
-    Raises:
-        ConnectionError: If the stream ends before the body does.
-    """
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        while True:
-            line = source.readline(_PIECE)
-            size = int(line.split(b";", 1)[0], 16) if line.strip() else -1
-            if size < 0:
-                raise ConnectionError("the body ended within a chunk")
-            yield line
-            if size == 0:
-                while (trailer := source.readline(_PIECE)) not in (b"\r\n", b""):
-                    yield trailer
-                yield b"\r\n"
-                return
-            yield from _exactly(source, size + 2)
-    elif unbounded:
-        while piece := source.read(_PIECE):
-            yield piece
-    else:
-        yield from _exactly(source, int(headers.get("content-length", "0") or 0))
-
-
-def _exactly(source: IOBase, count: int) -> Iterator[bytes]:
-    while count > 0:
-        piece = source.read(min(count, _PIECE))
-        if not piece:
-            raise ConnectionError("the body ended early")
-        count -= len(piece)
-        yield piece
-
-
-def _readable(connection: socket.socket) -> bool:
-    """Say whether there is something to read, or the other side has hung up; select() knows 1,024 descriptors only."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
