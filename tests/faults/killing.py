@@ -25,7 +25,7 @@ __all__ = ["Nursery", "killed_at_each_request"]
 
 PROGRAM = """
 import json, os, sys, traceback
-sys.path.insert(0, "tests/faults")
+sys.path[:0] = ["tests/faults", "tests"]
 import importlib
 import lakefolio as lf, lakefolio.maintenance.gc, lakefolio.session.session, lakefolio.lake, lakefolio.items
 module, uri, options = sys.argv[1], None, json.loads(sys.argv[2])

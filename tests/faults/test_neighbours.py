@@ -112,7 +112,7 @@ def test_who_leads_may_stop_at_any_time(tmp_path: Path, sent: signal.Signals) ->
 def test_a_forked_child_does_not_keep_the_lead(tmp_path: Path) -> None:
     program = f"""
 import os, sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 import lakefolio as lf
 from test_neighbours import leading
 lake = leading(lf.open({str(tmp_path / "lake")!r}))
@@ -349,7 +349,7 @@ def test_a_process_that_ends_lets_the_others_go_on_at_once(tmp_path: Path) -> No
     """At the end of a process, who leads answers those who wait, and frees its lock."""
     program = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 import lakefolio as lf
 from test_neighbours import leading
 lake = leading(lf.open({str(tmp_path / "lake")!r}))
