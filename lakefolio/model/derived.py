@@ -6,13 +6,16 @@ them, so only its first row counts here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.format.schema import FACT_TYPE, INPUT_TYPE, LINEAGE_SCHEMA, METADATA_SCHEMA
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["DERIVED", "derive"]
 
@@ -57,7 +60,7 @@ def derive(name: str, manifests: pa.Table) -> pa.Table:
     return (table if pc.all(whole).as_py() is not False else table.filter(whole)).cast(schema)
 
 
-def _exploded(manifests: pa.Table, column: str) -> tuple[pa.Table, Any, Any]:
+def _exploded(manifests: pa.Table, column: str) -> tuple[pa.Table, pa.Array, pa.Array]:
     """Return for each member of a list column its row, the member, and its place in the list."""
     count = pc.fill_null(pc.list_value_length(manifests.column(column)), 0)
     said = pc.and_(
@@ -76,11 +79,11 @@ def _exploded(manifests: pa.Table, column: str) -> tuple[pa.Table, Any, Any]:
     return rows.take(of_row), pc.list_flatten(lists), pa.array(ordinals.astype(np.int32))
 
 
-def _first(rows: pa.Table) -> Any:
+def _first(rows: pa.Table) -> npt.NDArray[np.bool_]:
     """Say of each row whether it is the first of its entry; rows that put none are."""
     ids = pc.if_else(pc.equal(rows.column("op"), "put"), rows.column("entry_id"), None)
     codes = pc.fill_null(_codes(ids), -1).to_numpy(zero_copy_only=False)
-    first = codes < 0
+    first: npt.NDArray[np.bool_] = codes < 0
     _, index = np.unique(codes, return_index=True)
     first[index] = True
     return first

@@ -7,7 +7,7 @@ lookup looks in at most three dicts, and no reader ever sees a dict that is bein
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any, Final, TypeVar, overload
 
 __all__ = ["PersistentMap"]
@@ -86,11 +86,11 @@ class PersistentMap(Mapping[K, V]):
         """Go through the keys, in no order."""
         return iter(self._merged())
 
-    def items(self) -> Any:
+    def items(self) -> ItemsView[K, V]:
         """Return the keys and their values, in no order."""
         return self._merged().items()
 
-    def values(self) -> Any:
+    def values(self) -> ValuesView[V]:
         """Return the values, in no order."""
         return self._merged().values()
 
