@@ -21,7 +21,7 @@ ORDER = [
     *("storage", "model", "items", "history", "lineage"),
     *("delta", "content", "readmodels", "views"),
     *("journal", "session"),
-    *("runs", "query", "status", "compare", "maintenance", "folio"),
+    *("runs", "query", "search", "status", "compare", "maintenance", "folio"),
     *("recording", "lake", "interop", "demo"),
     *("pages", "cli", "__main__"),
 ]
@@ -46,6 +46,7 @@ HOMES = {
     "safetensors": {"items"},
     "matplotlib": {"render", "demo"},
     "fsspec": {"interop"},
+    "rapidfuzz": {"search"},
     "mlflow": {"interop"},
 }
 """Third-party library -> the packages that import it when they run; types may be named anywhere."""

@@ -252,6 +252,7 @@ class Lake:
 
     query = querying.query
     browse = querying.browse
+    search = querying.search
     status = querying.status
     views = querying.views
     compare = querying.compare

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from lakefolio.query.dataset import Dataset, Datasets
     from lakefolio.query.result import QueryResult
     from lakefolio.runs.compare import Comparison
+    from lakefolio.search.result import SearchResult
     from lakefolio.status.report import Status
 
-__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "status", "views"]
+__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "search", "status", "views"]
 
 Time = str | date | datetime | None
 
@@ -163,6 +164,48 @@ def compare(lake: Lake, /, *runs: str) -> Comparison:
     from lakefolio.runs.compare import compare
 
     return compare(settled(lake._session).still(), runs)
+
+
+def search(
+    lake: Lake,
+    /,
+    query: str,
+    *,
+    folio: str | None = None,
+    kind: str | None = None,
+    at: At | None = None,
+    limit: int = 20,
+) -> SearchResult:
+    """Find items and runs by words in what is known of them, best first: exact as of any version, also of this moment.
+
+    >>> lake.search('"delayed flights" airport -draft tag:clean metadata.owner:ada fli*')
+
+    Searched are names, folios, descriptions, tags, metadata, authors and column names of items that are neither
+    archived nor purged, the content of small JSON and texts that lies inline, and of runs their names, projects,
+    models, descriptions, tags, parameters and errors. Case, accents, and the s of plurals make no difference. Names
+    that are what was asked for, then names that begin so, stand above everything else, which is ranked by BM25. A word
+    that stands nowhere is taken for words that begin so, else for those that are spelt alike; ``why`` of a hit says it.
+
+    The first search of a handle reads all entries; later ones only what is new.
+
+    Args:
+        query: Words, of which one at least must be there; ``"phrases"``, ``+must``, ``-must_not``, ``AND``, ``OR``,
+            ``NOT``, parentheses, prefixes ``fli*``, and ``field:word`` or ``field:"a phrase"``. Empty for everything.
+        kind: Only items of this kind; ``run`` for runs.
+        limit: How many hits to give at most; ``total`` and ``facets`` count all.
+
+    Returns:
+        The hits, each with ``ref``, ``score``, ``why`` and ``highlights``; ``facets`` counts all hits by type, kind,
+        folio, tag and author.
+
+    Raises:
+        InvalidInputError: kind ``bad-search``, ``unknown-field`` (the hint names the nearest), ``unknown-kind``.
+        NotFoundError: kind ``folio-not-found``, or there is no such version.
+    """
+    from lakefolio.search.reading import search_of
+
+    reader = settled(lake._session).still() if at is None else lake._session.at(at)
+    return search_of(reader, query, folio=folio, kind=kind, limit=limit)
 
 
 def status(lake: Lake, /, folio: str | None = None, *, archived: bool = False, at: At | None = None) -> Status:

@@ -30,6 +30,7 @@ KEYS: Final = 200
 CHANGES: Final = 500
 CODE_CHARS: Final = 50_000
 COMMITS: Final = 100
+FOUND: Final = 50
 COMPARED: Final = 20
 WIDTH: Final = 1_000
 _LAKES: Final = 8
@@ -57,15 +58,6 @@ _RUN_COLUMNS: Final = {
 _NAMES: Final = "select run_id, name from runs where name is not null and run_id in (select unnest($ids))"
 _AT_ONCE: Final = ("head", "lake", "items", "item", "preview")
 """Questions that are answered without SQL (``items`` if it can be), and so while another is."""
-
-_FOUND: Final = """
-select 'item' as type, folio || ':' || item as name, kind, description, tags from items
-where contains(lower(concat_ws(' ', folio, item, description, array_to_string(tags, ' '))), lower($q))
-union all by name
-select 'run' as type, run_id as id, coalesce(name, run_id) as name, status as kind, description, tags from runs
-where contains(lower(concat_ws(' ', run_id, name, project, model, description, array_to_string(tags, ' '))), lower($q))
-limit 50
-"""
 
 
 class Answers:
@@ -313,8 +305,15 @@ class Answers:
         return plain({**said, **{name: said[name][:CHANGES] for name in ("added", "removed", "changed")}, **counts})
 
     def search(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return items and runs by a part of their name, description or tags."""
-        return plain(_rows(lake, _FOUND, {"q": _given(asked, "q")}))
+        """Return items and runs by words in what is known of them, best first; see ``Lake.search``."""
+        found = []
+        for hit in lake.search(_given(asked, "q"), limit=FOUND):
+            said = {"type": hit.type, "description": hit.description, "why": hit.why}
+            if hit.type == "run":
+                found.append(said | {"id": hit.ref, "name": hit.name, "kind": hit.status})
+            else:
+                found.append(said | {"name": f"{hit.folio}:{hit.name}", "kind": hit.kind})
+        return plain(found)
 
 
 QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]] = {

@@ -171,8 +171,10 @@ def test_log_and_diff(answers: Answers) -> None:
     assert diff["unchanged_count"] == 8
 
 
-def test_search_finds_items_and_runs_by_part_of_a_word(answers: Answers) -> None:
-    assert [one["name"] for one in asked(answers, "search", q="BY CITY")] == ["shop/eu:raw"]
+def test_search_finds_items_and_runs_by_their_words_best_first(answers: Answers) -> None:
+    assert [one["name"] for one in asked(answers, "search", q='"BY CITY"')] == ["shop/eu:raw"]
+    assert next(one["name"] for one in asked(answers, "search", q="sales by")) == "shop/eu:raw"
+    assert [one["type"] for one in asked(answers, "search", q="trai")][:3] == ["run"] * 3
     assert {one["type"] for one in asked(answers, "search", q="train-1")} == {"run"}
 
 

@@ -1,0 +1,209 @@
+"""The documents of a lake at a version, and the index over them that a handle keeps.
+
+What is searched: names, folios, kinds, descriptions, tags, metadata, authors and column names of the live items that
+are not archived; their content where it lies inline (small JSON and small texts); and of runs name, project, model,
+type, status, description, tags, parameters and error. What was purged is left out, in the past too.
+
+An entry never changes, so neither does its document. The index of another version is made of one at hand: only entries
+that it lacks are read. The first search of a handle reads all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.search.answer import answer
+from lakefolio.search.index import Document, Index
+from lakefolio.search.parse import parse
+
+if TYPE_CHECKING:
+    from lakefolio.search.result import SearchResult
+    from lakefolio.session.session import Session
+
+__all__ = ["search_of"]
+
+_KEPT: Final = 3
+_FEW: Final = 2_000
+_TEXT_LIMIT: Final = 4_000
+_TEXT_KINDS: Final = ("json", "artifact")
+_HEADS: Final = """
+select entry_id from items where folio is not null and not archived
+"""
+_ITEMS: Final = """
+select
+    folio, item, entry_id, version, kind, author, description, tags, blob_digest, coalesce(generation, 0) as generation,
+    case when kind = 'table' then details end as details
+from items where folio is not null and not archived
+"""
+_FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
+_CONTENT: Final = f"""
+select entry_id, content from items
+where storage = 'inline' and kind in {_TEXT_KINDS} and size_bytes <= {_TEXT_LIMIT}
+"""
+_RUNS: Final = """
+select run_id, name, project, model, type, status, author, description, tags, error_type, error, params, version
+from runs
+"""
+
+
+def search_of(
+    session: Session, query: str, *, folio: str | None = None, kind: str | None = None, limit: int = 20
+) -> SearchResult:
+    """Return what a lake holds that answers a query, at the version of a session that is fixed to one.
+
+    Raises:
+        InvalidInputError: kind ``bad-search``, ``unknown-field``, ``bad-option``, ``unknown-kind``.
+        NotFoundError: kind ``folio-not-found``.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise InvalidInputError(f"limit is {limit!r}, expected a number from 0", kind="bad-option")
+    node = parse(query)
+    if folio is not None and folio not in (known := session.committed().folios()):
+        raise NotFoundError(
+            f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, known), folio=folio
+        )
+    kept = session.opened.part(_Indexes, _Indexes)
+    index = kept.at(session)
+    only = {name: value for name, value in (("folio", folio), ("kind", kind)) if value is not None}
+    if folio is not None:
+        only["type"] = "item"
+    kinds = {value for segment, _ in index.parts for value in segment.facets["kind"][0]}
+    if kind is not None and kind not in kinds:
+        raise InvalidInputError(f"nothing is of kind {kind!r}", kind="unknown-kind", hint=nearest(kind, kinds))
+    purged = dict(zip(*(one.to_pylist() for one in session.journal.state.purges().columns), strict=True))
+    return answer(index, node, query, version=session.committed().version, limit=limit, only=only, purged=purged)
+
+
+class _Indexes:
+    """The indexes that a handle made last, by version. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[int, Index] = {}
+
+    def at(self, session: Session) -> Index:
+        """Return the index of a session's version."""
+        version = session.committed().version
+        with self._lock:
+            found = self._known.get(version)
+            near = min(self._known, key=lambda one: abs(one - version), default=None)
+            base = Index.of([]) if near is None else self._known[near]
+        if found is None:
+            found = _changed(session, base)
+            with self._lock:
+                self._known[version] = found
+                for old in sorted(self._known)[:-_KEPT]:
+                    if old != version:
+                        del self._known[old]
+        return found
+
+
+def _changed(session: Session, base: Index) -> Index:
+    """Return the index of a session's version, made of another."""
+    runs = {one.id: one for one in _runs(session)}
+    ids = {row[0] for row in session.query(_HEADS).fetchall()} | runs.keys()
+    new = ids - base.places.keys()
+    added = [*_items(session, new - runs.keys()), *(one for id_, one in runs.items() if id_ in new)]
+    return base.with_changes([one for one in base.places if one not in ids], added)
+
+
+def _items(session: Session, ids: Collection[str]) -> Iterator[Document]:
+    """Give the documents of some live entries."""
+    if not ids:
+        return
+    few = len(ids) <= _FEW
+
+    def rows(query: str) -> Iterable[tuple[Any, ...]]:
+        if not few:
+            return session.query(query).fetchall()
+        wanted = " and " if " where " in query or "\nwhere" in query else " where "
+        return session.query(f"{query}{wanted}entry_id in (select unnest($ids))", {"ids": sorted(ids)}).fetchall()
+
+    facts: dict[str, list[tuple[str, str]]] = {}
+    for entry_id, key, value in rows(_FACTS):
+        facts.setdefault(entry_id, []).append((key, _plain(value)))
+    contents = {row[0]: row[1] for row in rows(_CONTENT) if row[1]}
+    for folio, item, entry_id, version, kind, author, description, tags, digest, generation, details in rows(_ITEMS):
+        if entry_id not in ids:
+            continue
+        texts = [("name", item), ("folio", folio), ("kind", kind or "")]
+        texts += [("tag", tag) for tag in tags or ()]
+        texts += [("description", description)] if description else []
+        texts += [("author", author)] if author else []
+        texts += [("metadata", f"{key} {value}") for key, value in facts.get(entry_id, ())]
+        texts += [("column", column) for column in _columns(details)]
+        if (text := _text(contents.get(entry_id))) is not None:
+            texts.append(("content", text))
+        yield Document(
+            entry_id,
+            "item",
+            f"{folio}:{item}@{version}",
+            item,
+            tuple(texts),
+            folio,
+            kind,
+            author,
+            tuple(tags or ()),
+            description,
+            (digest, generation) if digest else None,
+        )
+
+
+def _runs(session: Session) -> Iterator[Document]:
+    for row in session.query(_RUNS).fetchall():
+        run_id, name, project, model, kind, status, author, description, tags, error_type, error, params, _ = row
+        named = {"name": name or run_id, "project": project, "model": model, "kind": kind, "status": status}
+        named |= {"author": author, "description": description}
+        texts = [(field, str(value)) for field, value in named.items() if value]
+        texts += [("kind", "run"), *([("name", run_id)] if name else [])]
+        texts += [("error", f"{error_type or ''} {error or ''}".strip()[:_TEXT_LIMIT])] if error_type or error else []
+        texts += [("tag", tag) for tag in tags or ()]
+        texts += [("param", f"{key} {_plain(json.dumps(value))}") for key, value in _mapping(params).items()]
+        known = hashlib.sha256(repr(row).encode()).hexdigest()[:16]
+        yield Document(
+            f"{run_id} {known}",
+            "run",
+            run_id,
+            name or run_id,
+            tuple(texts),
+            project,
+            "run",
+            author,
+            tuple(tags or ()),
+            description,
+            status=status,
+        )
+
+
+def _plain(value: str) -> str:
+    """Return JSON as a text of its words."""
+    return value.strip('"')[:_TEXT_LIMIT]
+
+
+def _mapping(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _columns(details: str | None) -> list[str]:
+    found = _mapping(details).get("columns")
+    if not isinstance(found, list):
+        return []
+    return [str(one["name"]) for one in found if isinstance(one, dict) and "name" in one]
+
+
+def _text(content: bytes | None) -> str | None:
+    if not content or b"\0" in content:
+        return None
+    try:
+        return bytes(content).decode()
+    except UnicodeDecodeError:
+        return None

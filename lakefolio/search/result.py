@@ -1,0 +1,185 @@
+"""What a search found: hits, best first, and facets; as text, as HTML, as a frame (pure: no I/O)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, overload
+
+from lakefolio.render import html
+from lakefolio.render.text import counted
+from lakefolio.terminal import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from lakefolio.search.index import Document
+
+__all__ = ["Highlight", "Hit", "SearchResult"]
+
+_FACETS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """A piece of a text that was found.
+
+    Attributes:
+        field: Where: ``description``, ``column``, …
+        text: The piece.
+        spans: Where in it each word begins and ends.
+    """
+
+    field: str
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    def marked(self, before: str = "[", after: str = "]") -> str:
+        """Return the piece with the words between marks."""
+        parts, at = [], 0
+        for start, end in self.spans:
+            parts += [self.text[at:start], before, self.text[start:end], after]
+            at = end
+        return "".join([*parts, self.text[at:]])
+
+
+class Hit:
+    """An item or a run that was found.
+
+    Attributes:
+        type: ``item`` or ``run``.
+        ref: ``folio:name@version``, or the id of the run.
+        name: Its name.
+        folio: The folio of an item, the project of a run.
+        kind: The kind of an item; ``run``.
+        status: Of a run how it stands.
+        description: What somebody said of it.
+        score: BM25; hits by name stand above all others whatever theirs is.
+        why: Why it was found.
+        highlights: Where.
+    """
+
+    def __init__(self, document: Document, score: float, why: str, highlights: tuple[Highlight, ...]) -> None:
+        self.type = document.type
+        self.ref = document.ref
+        self.name = document.name
+        self.folio = document.folio
+        self.kind = document.kind
+        self.description = document.description
+        self.status = document.status
+        self.score = score
+        self.why = why
+        self.highlights = highlights
+
+    def __repr__(self) -> str:
+        return f"<Hit {self.ref} {self.score:.2f}: {self.why}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as JSON-able values."""
+        names = ("type", "ref", "name", "folio", "kind", "status", "description", "score", "why")
+        shown = [
+            {"field": one.field, "text": one.text, "spans": [list(span) for span in one.spans]}
+            for one in self.highlights
+        ]
+        return {name: getattr(self, name) for name in names} | {"highlights": shown}
+
+
+class SearchResult(Sequence[Hit]):
+    """The hits of a search, best first; see ``Lake.search``.
+
+    Attributes:
+        query: What was asked for.
+        version: The lake version that was searched.
+        total: How many there are; the hits are the best ``limit`` of them.
+        facets: ``type``, ``kind``, ``folio``, ``tag``, ``author`` -> value -> how many of all, most first;
+            the first 100 values.
+    """
+
+    def __init__(
+        self, query: str, version: int, total: int, hits: Sequence[Hit], facets: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        self.query = query
+        self.version = version
+        self.total = total
+        self.facets = {name: dict(values) for name, values in facets.items()}
+        self._hits = tuple(hits)
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self._hits[index]
+
+    @property
+    def refs(self) -> list[str]:
+        """What the hits are called: ``folio:name@version``, or the id of a run."""
+        return [one.ref for one in self._hits]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole as JSON-able values."""
+        return {
+            "query": self.query,
+            "version": self.version,
+            "total": self.total,
+            "hits": [one.to_dict() for one in self._hits],
+            "facets": self.facets,
+        }
+
+    def to_arrow(self) -> pa.Table:
+        """Return the hits as a pyarrow table.
+
+        Columns: type, ref, name, folio, kind, description (string), score (double), why (string). Grain: one row per
+        hit, best first.
+        """
+        import pyarrow as pa
+
+        names = ("type", "ref", "name", "folio", "kind", "description", "score", "why")
+        fields = [(name, pa.float64() if name == "score" else pa.string()) for name in names]
+        rows = [{name: getattr(one, name) for name in names} for one in self._hits]
+        return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the hits as a pandas frame; see :meth:`to_arrow`."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the hits as a polars frame; see :meth:`to_arrow`."""
+        import polars as pl
+
+        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
+
+    def __str__(self) -> str:
+        lines = [self._title()]
+        for one in self._hits:
+            name = one.ref if one.type == "item" else f"run {one.name} ({one.ref})"
+            lines.append(f"  {name}  {one.kind or ''}  {one.why}")
+            lines += [f"      {mark.field}: {' '.join(mark.marked().split())}" for mark in one.highlights[:2]]
+        for name, values in self.facets.items():
+            if len(values) > 1:
+                shown = ", ".join(f"{value} {count:,}" for value, count in list(values.items())[:_FACETS_SHOWN])
+                lines.append(f"{name}: {shown}" + (", …" if len(values) > _FACETS_SHOWN else ""))
+        return visible("\n".join(lines))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(one.ref, one.kind, one.why, one.description) for one in self._hits]
+        return html.block(html.muted(self._title()), html.row_table(("found", "kind", "why", "description"), rows))
+
+    def _title(self) -> str:
+        if not self.total:
+            return f"nothing found for {self.query!r}"
+        more = "" if self.total == len(self) else f", the best {len(self)}"
+        return f"{counted(self.total, 'hit')} for {self.query!r}{more}"

@@ -1,0 +1,59 @@
+"""What texts are made of for search: tokens, in order, without case, accents and plural (pure: no I/O)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["spans", "tokens"]
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def tokens(text: str) -> Sequence[str]:
+    """Return the tokens of a text: ``FlightDelays_2013`` is flight, delay, 2013."""
+    return _short(text) if len(text) < 64 else _all(text)
+
+
+def _all(text: str) -> tuple[str, ...]:
+    if text.isascii() and text.islower():
+        return tuple(map(_token, _WORD.findall(text)))
+    return tuple(token for _, _, token in spans(text))
+
+
+_short: Final = lru_cache(maxsize=100_000)(_all)
+
+
+def spans(text: str) -> list[tuple[int, int, str]]:
+    """Return where each token begins and ends, and the token."""
+    if text.isascii() and text.islower():
+        return [(one.start(), one.end(), _token(one[0])) for one in _WORD.finditer(text)]
+    found = []
+    for word in _WORD.finditer(text):
+        parts = list(_PARTS.finditer(word[0])) if word[0].isascii() else []
+        if len(parts) < 2 or word[0].isupper():
+            found.append((word.start(), word.end(), _token(word[0])))
+        else:
+            found += [(word.start() + one.start(), word.start() + one.end(), _token(one[0])) for one in parts]
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def _token(word: str) -> str:
+    """Return a word without case, accents and the s of a plural.
+
+    Source: Harman, How effective is suffixing? (1991), the S stemmer.
+    """
+    if not word.isascii():
+        decomposed = unicodedata.normalize("NFKD", word.casefold())
+        word = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    word = word.lower()
+    if len(word) < 4 or not word.endswith("s"):
+        return word
+    if word.endswith("ies") and not word.endswith(("eies", "aies")):
+        return word[:-3] + "y"
+    return word if word.endswith(("us", "ss")) else word[:-1]

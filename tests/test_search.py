@@ -1,0 +1,264 @@
+"""Search: what is found, in which order, why, and as of which version."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.search.answer import answer
+from lakefolio.search.index import Document, Index
+from lakefolio.search.parse import All, AnyOf, Bag, Not, Term, parse
+from lakefolio.search.words import spans, tokens
+
+
+@pytest.fixture
+def lake(lake_uri):
+    lake = lf.open(lake_uri)
+    with lake.batch("all"):
+        flights = lake.folio("flights/nyc")
+        flights.add(
+            "delays",
+            pl.DataFrame({"airport": ["JFK"], "minutes": [1]}),
+            description="Delayed flights by airport",
+            tags=["clean"],
+            metadata={"owner": "Ada Lovelace", "year": 2013},
+        )
+        flights.add("delays_by_day", {"note": "fog and snow"}, description="How late the planes were", tags=["draft"])
+        flights.add("weather", b"a blizzard in february", description="Weather of each airport")
+        lake.folio("other").add("grid", np.zeros(2), description="delays everywhere: delays, delays, delays")
+    return lake
+
+
+def names(found):
+    return [one.name for one in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("weather", ["weather"]),
+        ("delays", ["delays", "delays_by_day", "grid"]),  # the name, a name that begins so, then all others
+        ("minutes", ["delays"]),
+        ("blizzard", ["weather"]),
+        ("snow", ["delays_by_day"]),
+        ('"airport delayed"', []),
+        ('"by airport"', ["delays"]),
+        ("+airport -tag:clean", ["weather"]),
+        ("airport NOT clean", ["weather"]),
+        ("tag:draft OR kind:array", ["delays_by_day", "grid"]),
+        ("folio:flights/nyc AND (snow OR february)", ["weather", "delays_by_day"]),
+        ("metadata.owner:lovelace", ["delays"]),
+        ("metadata.year:lovelace", []),
+        ('metadata.owner:"ada lovelace"', ["delays"]),
+        ("metadata:2013", ["delays"]),
+        ("column:airport", ["delays"]),
+        ("description:airport", ["weather", "delays"]),
+        ("bliz*", ["weather"]),
+        ("name:del*", ["delays", "delays_by_day"]),
+        ("bliz", ["weather"]),
+        ("blizard", ["weather"]),
+        ("zzzz", []),
+        ('"blizard"', []),
+        ("BLIZZARDS", ["weather"]),
+    ],
+)
+def test_what_is_found(lake, query, expected):
+    found = lake.search(query)
+    assert (query, sorted(names(found))) == (query, sorted(expected))
+    if query in ("delays", "weather"):
+        assert names(found) == expected
+    assert found.total == len(expected)
+
+
+def test_facets_reasons_and_highlights(lake):
+    found = lake.search("airports snw")
+    assert found.facets["kind"] == {"table": 1, "artifact": 1, "json": 1}
+    assert found.facets["tag"] == {"clean": 1, "draft": 1}
+    assert found.facets["folio"] == {"flights/nyc": 3}
+    table = next(one for one in found if one.kind == "table")
+    assert (table.ref, table.folio) == ("flights/nyc:delays@1", "flights/nyc")
+    assert "airport in description" in table.why
+    marked = {one.field: one.marked() for one in table.highlights}
+    assert marked == {"description": "Delayed flights by [airport]", "column": "[airport]"}
+    (snow,) = (one for one in found if one.kind == "json")
+    assert "'snw' taken for 'snow'" in snow.why
+    assert lake.search("delays")[0].why.startswith("this is its name")
+    assert found.to_arrow().num_rows == len(found.to_pandas()) == found.to_polars().height == 3
+    assert "[airport]" in str(found)
+    assert "flights/nyc:delays@1" in found._repr_html_()
+
+
+def test_limits_folios_and_kinds(lake):
+    found = lake.search("delays", limit=1)
+    assert (names(found), found.total, found.facets["kind"]) == (["delays"], 3, {"table": 1, "json": 1, "array": 1})
+    assert names(lake.search("delays", folio="other")) == ["grid"]
+    assert names(lake.search("delays", kind="json")) == ["delays_by_day"]
+    assert lake.search("").total == 4
+    assert len(lake.search("", limit=0)) == 0
+
+
+def test_every_version_is_searched_exactly(lake):
+    first = lake.version
+    folio = lake.folio("flights/nyc")
+    assert names(lake.search("hail")) == []
+    folio.add("weather", b"hail in march", overwrite=True)
+    assert [one.ref for one in lake.search("hail")] == [f"flights/nyc:weather@{lake.version}"]
+    assert names(lake.search("blizzard")) == []
+    assert names(lake.search("blizzard", at=first)) == ["weather"]
+    assert names(lake.at(first).search("hail")) == []
+    folio.archive("weather")
+    assert names(lake.search("hail")) == []
+    folio.unarchive("weather")
+    folio.delete("delays")
+    assert names(lake.search("hail")) == ["weather"]
+    assert names(lake.search("minutes")) == []
+    assert names(lf.open(lake.uri).search("hail")) == ["weather"]
+
+
+def test_what_was_purged_is_found_in_no_version(lake):
+    first = lake.version
+    lake.folio("flights/nyc").delete("delays")
+    assert names(lake.search("minutes", at=first)) == ["delays"]
+    lake.gc(dry_run=False, grace=0, keep_days=0)
+    assert names(lake.search("minutes", at=first)) == []
+    assert names(lf.open(lake.uri).search("minutes", at=first)) == []
+
+
+def test_runs_are_found_by_what_is_recorded_of_them(lake):
+    with lake.run("train forest", project="churn", params={"max_depth": 7, "solver": "saga"}, tags=["nightly"]) as run:
+        pass
+    with pytest.raises(ValueError, match="singular"), lake.run("fails"):
+        raise ValueError("singular matrix")
+    assert [(one.type, one.ref, one.status) for one in lake.search("saga")] == [("run", run.run_id, "done")]
+    assert names(lake.search("param:max_depth kind:run tag:nightly")) == ["train forest"]
+    assert names(lake.search("error:singular")) == ["fails"]
+    assert names(lake.search("status:failed")) == ["fails"]
+    assert names(lake.search(run.run_id)) == ["train forest"]
+    assert lake.search("train").facets["type"] == {"run": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ('"open', "bad-search"),
+        ("(a", "bad-search"),
+        ("a)", "bad-search"),
+        ("()", "bad-search"),
+        ("a AND", "bad-search"),
+        ("AND a", "bad-search"),
+        ("a OR", "bad-search"),
+        ("a OR OR b", "bad-search"),
+        ("NOT", "bad-search"),
+        ("a AND AND b", "bad-search"),
+        ("***", "bad-search"),
+        ("name:", "bad-search"),
+        ("tags:clean", "unknown-field"),
+        ("name.x:clean", "unknown-field"),
+        ("(" * 50 + "a" + ")" * 50, "bad-search"),
+        ("-" * 500 + "a", "bad-search"),
+        ("NOT " * 200 + "a", "bad-search"),
+        ("a" * 2000, "bad-search"),
+        (7, "bad-search"),
+    ],
+)
+def test_what_can_not_be_read_is_one_error(query, kind):
+    with pytest.raises(lf.InvalidInputError) as caught:
+        parse(query)
+    assert caught.value.kind == kind
+    if query == "tags:clean":
+        assert "'tag'" in caught.value.hint
+
+
+def test_options_that_there_are_not(lake):
+    for options, error, kind in (
+        ({"folio": "flight/nyc"}, lf.NotFoundError, "folio-not-found"),
+        ({"kind": "tabel"}, lf.InvalidInputError, "unknown-kind"),
+        ({"limit": -1}, lf.InvalidInputError, "bad-option"),
+        ({"limit": True}, lf.InvalidInputError, "bad-option"),
+    ):
+        with pytest.raises(error) as caught:
+            lake.search("delays", **options)
+        assert caught.value.kind == kind
+
+
+def test_how_a_query_is_read():
+    late, fog = Term("late", ("late",)), Term("fog", ("fog",))
+    assert parse("late fog") == Bag((late, fog))
+    assert parse("late AND fog") == All((late, fog))
+    assert parse("late OR fog") == AnyOf((late, fog))
+    assert parse("late -fog") == All((Not(fog), late))
+    assert parse("+late fog") == All((late, fog)) or parse("+late fog") == All((late, Bag((fog,))))
+    assert parse("  ") is None
+    assert parse("or and not") == Bag(tuple(Term(one, (one,)) for one in ("or", "and", "not")))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text(alphabet=st.sampled_from('ab "():+-*.é\n\0') | st.characters(), max_size=30))
+def test_any_text_is_read_or_refused(text):
+    index = Index.of([Document("1", "item", "f:a@1", "a", (("name", "a"), ("description", text)), "f", "json")])
+    try:
+        node = parse(text)
+    except lf.InvalidInputError as exc:
+        assert exc.kind in ("bad-search", "unknown-field")
+    else:
+        answer(index, node, text, version=1, limit=3, only={}, purged={})
+
+
+@given(st.text(max_size=60))
+def test_spans_say_where_tokens_stand(text):
+    assert tuple(tokens(text)) == tuple(token for _, _, token in spans(text))
+    assert all(text[start:end] for start, end, _ in spans(text))
+
+
+def test_words_are_taken_apart():
+    assert list(tokens("FlightDelays_2013 naïve categories bus HTTPServer")) == [
+        "flight", "delay", "2013", "naive", "category", "bus", "http", "server"
+    ]  # fmt: skip
+
+
+def test_an_index_that_grew_answers_as_one_made_at_once():
+    rng = random.Random(3)
+    words = ["fog", "snow", "rain", "hail", "sun", "wind"]
+
+    def made(number):
+        text = " ".join(rng.choices(words, k=rng.randrange(1, 9)))
+        texts = (("name", f"item {number}"), ("description", text))
+        return Document(
+            str(number), "item", f"f:{number}@1", f"item {number}", texts, "f", rng.choice(["json", "table"])
+        )
+
+    live = {str(number): made(number) for number in range(300)}
+    index = Index.of(list(live.values()))
+    for step in range(40):
+        removed = rng.sample(sorted(live), 3)
+        added = [made(1000 + 10 * step + number) for number in range(rng.randrange(5))]
+        for one in removed:
+            del live[one]
+        live.update({one.id: one for one in added})
+        index = index.with_changes(removed, added)
+        whole = Index.of(list(live.values()))
+        for query in ("fog", "fog -snow", '"snow rain"', "hail kind:json"):
+            found, expected = (
+                answer(one, parse(query), query, version=1, limit=20, only={}, purged={}) for one in (index, whole)
+            )
+            assert [(one.ref, round(one.score, 3)) for one in found] == [
+                (one.ref, round(one.score, 3)) for one in expected
+            ]
+            assert (found.total, found.facets) == (expected.total, expected.facets)
+
+
+def test_the_command_line_says_the_same(lake):
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "search", "delays", "--json"])
+    found = json.loads(done.output)
+    assert [one["name"] for one in found["hits"]] == ["delays", "delays_by_day", "grid"]
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "search", "tags:x"])
+    assert done.exit_code == 2
