@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sql.lake_tables import Rows
 
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.search.answer import answer
 from lakefolio.search.index import Document, Index
 from lakefolio.search.parse import All, AnyOf, Bag, Not, Term, parse
+from lakefolio.search.reading import _Indexes, _items
 from lakefolio.search.words import spans, tokens
+from lakefolio.views.engine import Views
 
 
 @pytest.fixture
@@ -254,6 +258,31 @@ def test_an_index_that_grew_answers_as_one_made_at_once():
                 (one.ref, round(one.score, 3)) for one in expected
             ]
             assert (found.total, found.facets) == (expected.total, expected.facets)
+
+
+def test_rows_that_make_no_sense_are_searched_as_far_as_they_do():
+    rows = Rows().put("f", "good", tags=[None, "tag"], description="fine", entry_id="e1", kind="table", details="[")
+    rows.put("f", "deep", entry_id="e2", kind="table", details='{"columns":' + "[" * 900 + "]" * 900 + "}")
+    rows.put(
+        "f", "odd", entry_id="e3", kind="table", details='{"columns": [{"name": 7}, 3, {}]}', content="\0"
+    ).commit()
+    tables, views = rows.tables(), Views()
+
+    class Reader:
+        def query(self, sql, params=None):
+            return views.query(tables, sql, params)
+
+    found = {one.name: one for one in _items(Reader(), {"e1", "e2", "e3"})}
+    assert found.keys() == {"good", "deep", "odd"}
+    assert found["good"].tags == ("tag",)
+    assert ("column", "7") in found["odd"].texts
+
+
+def test_threads_share_one_index(lake):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: names(lake.search("delays")), range(16)))
+    assert found == [["delays", "delays_by_day", "grid"]] * 16
+    assert len(lake._session.opened.part(_Indexes, _Indexes)._known) == 1
 
 
 def test_the_command_line_says_the_same(lake):

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.process.fork import at_forks
 from lakefolio.search.answer import answer
 from lakefolio.search.index import Document, Index
 from lakefolio.search.parse import parse
@@ -32,13 +33,13 @@ _FEW: Final = 2_000
 _TEXT_LIMIT: Final = 4_000
 _TEXT_KINDS: Final = ("json", "artifact")
 _HEADS: Final = """
-select entry_id from items where folio is not null and not archived
+select entry_id from items where folio is not null and item is not null and not archived
 """
 _ITEMS: Final = """
 select
     folio, item, entry_id, version, kind, author, description, tags, blob_digest, coalesce(generation, 0) as generation,
     case when kind = 'table' then details end as details
-from items where folio is not null and not archived
+from items where folio is not null and item is not null and not archived
 """
 _FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
 _CONTENT: Final = f"""
@@ -83,24 +84,31 @@ class _Indexes:
     """The indexes that a handle made last, by version. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._making = threading.Lock()  # guards changes of _known; who finds its version there does not wait
         self._known: dict[int, Index] = {}
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child begin with a lock that nobody holds."""
+        if child:
+            self._making = threading.Lock()
 
     def at(self, session: Session) -> Index:
-        """Return the index of a session's version."""
+        """Return the index of a session's version; threads that need a new one wait for the first to make it."""
         version = session.committed().version
-        with self._lock:
-            found = self._known.get(version)
-            near = min(self._known, key=lambda one: abs(one - version), default=None)
-            base = Index.of([]) if near is None else self._known[near]
-        if found is None:
-            found = _changed(session, base)
-            with self._lock:
-                self._known[version] = found
-                for old in sorted(self._known)[:-_KEPT]:
-                    if old != version:
-                        del self._known[old]
-        return found
+        if (found := self._known.get(version)) is not None:
+            return found
+        with self._making:
+            if version not in self._known:
+                near = min(self._known, key=lambda one: abs(one - version), default=None)
+                made = _changed(session, Index.of([]) if near is None else self._known[near])
+                newest = sorted({*self._known, version})[-_KEPT:]
+                kept = {one: index for one, index in self._known.items() if one in newest}
+                self._known = kept | {version: made}
+            return self._known[version]
 
 
 def _changed(session: Session, base: Index) -> Index:
@@ -132,7 +140,8 @@ def _items(session: Session, ids: Collection[str]) -> Iterator[Document]:
         if entry_id not in ids:
             continue
         texts = [("name", item), ("folio", folio), ("kind", kind or "")]
-        texts += [("tag", tag) for tag in tags or ()]
+        tags = tuple(tag for tag in tags or () if tag)
+        texts += [("tag", tag) for tag in tags]
         texts += [("description", description)] if description else []
         texts += [("author", author)] if author else []
         texts += [("metadata", f"{key} {value}") for key, value in facts.get(entry_id, ())]
@@ -148,7 +157,7 @@ def _items(session: Session, ids: Collection[str]) -> Iterator[Document]:
             folio,
             kind,
             author,
-            tuple(tags or ()),
+            tags,
             description,
             (digest, generation) if digest else None,
         )
@@ -162,7 +171,8 @@ def _runs(session: Session) -> Iterator[Document]:
         texts = [(field, str(value)) for field, value in named.items() if value]
         texts += [("kind", "run"), *([("name", run_id)] if name else [])]
         texts += [("error", f"{error_type or ''} {error or ''}".strip()[:_TEXT_LIMIT])] if error_type or error else []
-        texts += [("tag", tag) for tag in tags or ()]
+        tags = tuple(tag for tag in tags or () if tag)
+        texts += [("tag", tag) for tag in tags]
         texts += [("param", f"{key} {_plain(json.dumps(value))}") for key, value in _mapping(params).items()]
         known = hashlib.sha256(repr(row).encode()).hexdigest()[:16]
         yield Document(
@@ -174,7 +184,7 @@ def _runs(session: Session) -> Iterator[Document]:
             project,
             "run",
             author,
-            tuple(tags or ()),
+            tags,
             description,
             status=status,
         )
