@@ -16,7 +16,7 @@ __all__ = ["search"]
 @click.option("--kind", metavar="KIND", help="Only what is of this kind: table, array, json, run, …")
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="Hits at most.")
 def search(app: App, words: tuple[str, ...], folio: str | None, kind: str | None, limit: int) -> None:
-    """Find items and runs by words in what is known of them, best first.
+    """Find items and runs by words in their names, texts and metadata.
 
     WORDS may hold "phrases", +must, -must-not, AND, OR, parentheses, prefixes (fli*) and field:word. Fields are name,
     folio, kind, tag, description, column, metadata, metadata.KEY, author, content, param, error, project, model and

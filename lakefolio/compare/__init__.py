@@ -1,4 +1,4 @@
-"""What changed inside an item between two versions: rows, cells, values, lines, parameters, files."""
+"""Differences inside an item between two versions: rows, cells, values, lines, parameters, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the content of an item differs between two versions: as text, as HTML, as a frame (pure: no I/O)."""
+"""The differences inside an item between two versions: as text, as HTML, as a frame (pure: no I/O)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ContentChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
-        summary: Name -> number or text: what is told first.
+        summary: Name -> number or text, told first.
         changes: The places that differ; of a table or an array examples.
-        columns: Of tables: what is known of each column, see ``ItemDiff.columns``.
+        columns: The columns of a table, see ``ItemDiff.columns``.
         is_text: Whether the changes are the lines of a unified diff.
     """
 
@@ -57,12 +57,12 @@ class Found:
 
 
 class ItemDiff:
-    """What changed inside an item; see ``Lake.diff``. Iterable over the changes; prints as git and daff show them.
+    """The differences inside an item; see ``Lake.diff``. Iterable over the changes; prints as git and daff show them.
 
     Attributes:
         old: The item as it was: ``folio:item@version``.
         new: The item as it is now.
-        kind: What it is: ``table``, ``json``, …; two kinds with an arrow if it became another.
+        kind: Its kind: ``table``, ``json``, …; two kinds with an arrow if it became another.
         identical: Whether the content is the same.
         summary: Name -> number or text: rows added, cells changed, norms, …
         changes: The places that differ: ``change``, ``where``, ``column``, ``old``, ``new``. Of a table or an array the
@@ -91,7 +91,7 @@ class ItemDiff:
 
     @property
     def columns(self) -> pa.Table:
-        """What is known of each column of a table: a pyarrow table.
+        """The columns of a table and their statistics: a pyarrow table.
 
         Columns: name, change (``added``, ``removed``, ``changed`` or empty), old_type, new_type (string),
         changed_count (int64), old_nulls, new_nulls (int64), old_min, new_min, old_max, new_max (string), old_mean,

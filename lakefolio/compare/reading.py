@@ -1,4 +1,4 @@
-"""The content of an item at two versions, compared as what it is.
+"""The content of an item at two versions, compared by the means of its kind.
 
 Content with equal digests is the same and is not read. Everything else is read from verified bytes; no code of a model
 is run or trusted for it. Tables are compared where they lie, in bounded memory; texts up to 8 MiB line by line.
@@ -37,7 +37,7 @@ def diff_item(
     key: str | Iterable[str] | None = None,
     limit: int = 10,
 ) -> ItemDiff:
-    """Return what changed inside an item from ``a`` to ``b``, by default until now; see ``Lake.diff``."""
+    """Return the differences inside an item from ``a`` to ``b``, by default until now; see ``Lake.diff``."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise InvalidInputError(f"limit is {limit!r}, expected a number from 0", kind="bad-option")
     columns = () if key is None else (key,) if isinstance(key, str) else tuple(key)

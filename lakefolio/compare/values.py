@@ -1,4 +1,4 @@
-"""What differs between two values, arrays, texts or folders (pure: no I/O but the files that are given)."""
+"""Differences between two values, arrays, texts or folders (pure: no I/O but the files that are given)."""
 
 from __future__ import annotations
 

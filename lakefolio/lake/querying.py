@@ -176,7 +176,7 @@ def search(
     at: At | None = None,
     limit: int = 20,
 ) -> SearchResult:
-    """Find items and runs by words in what is known of them, best first: exact as of any version, also of this moment.
+    """Find items and runs by words, best first: exact as of any version, a commit of this moment included.
 
     >>> lake.search('"delayed flights" airport -draft tag:clean metadata.owner:ada fli*')
 

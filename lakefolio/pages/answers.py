@@ -305,7 +305,7 @@ class Answers:
         return plain({**said, **{name: said[name][:CHANGES] for name in ("added", "removed", "changed")}, **counts})
 
     def search(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return items and runs by words in what is known of them, best first; see ``Lake.search``."""
+        """Return items and runs by words, best first; see ``Lake.search``."""
         found = []
         for hit in lake.search(_given(asked, "q"), limit=FOUND):
             said = {"type": hit.type, "description": hit.description, "why": hit.why}

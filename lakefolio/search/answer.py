@@ -53,8 +53,8 @@ def answer(
 
     Args:
         index: The index.
-        node: What is asked for; None for everything.
-        query: How it was written.
+        node: The tree of the query; None matches everything.
+        query: The query as it was given.
         version: The version of the lake.
         limit: How many hits to give at most.
         only: Facet -> the value that hits must have.
@@ -116,7 +116,7 @@ def _named(segment: Segment, name: str) -> Iterator[tuple[int, float]]:
 
 
 class _Asked:
-    """A query with what its words are taken for."""
+    """A query with the tokens that its words are taken for."""
 
     def __init__(self, index: Index, node: Node | None) -> None:
         self._index = index
@@ -132,7 +132,7 @@ class _Asked:
                         self.notes[word] = term.text
 
     def taken(self, token: str, *, prefix: bool, exact: bool) -> dict[str, float]:
-        """Return the tokens that one is taken for, each with what it counts."""
+        """Return the tokens that a token is taken for, each with its weight."""
         key = token, prefix, exact
         if key in self._taken:
             return self._taken[key]

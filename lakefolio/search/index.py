@@ -37,7 +37,7 @@ class Document:
     """An item or a run.
 
     Attributes:
-        id: The entry; of a run the run and what was known of it: another id is another document.
+        id: The entry; of a run its id and a hash of its record, so that a changed run is another document.
         type: ``item`` or ``run``.
         ref: ``folio:name@version``, or the run's id.
         name: The item's or the run's name.
@@ -45,7 +45,7 @@ class Document:
         folio: Of an item its folio, of a run its project.
         kind: Of an item its kind, of a run ``run``.
         digest: The blob of an item and its generation, which may be purged.
-        status: Of a run how it stands.
+        status: The status of a run.
     """
 
     id: str
@@ -118,7 +118,7 @@ class Segment:
 
     @cached_property
     def facets(self) -> dict[str, tuple[list[str], npt.NDArray[np.int32]]]:
-        """What facets have one value for each document: name -> values, and the number of each document's, or -1."""
+        """The facets with one value a document: name -> values, and the value's number of each document, or -1."""
         found = {}
         for name in ("type", "kind", "folio", "author"):
             numbers: dict[str, int] = {}
@@ -131,7 +131,7 @@ class Segment:
 
     @cached_property
     def tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The tags, and of each time that a document has one the document and the number of the tag."""
+        """The tags, and for each tag of each document the document and the number of the tag."""
         numbers: dict[str, int] = {}
         found = [
             (number, numbers.setdefault(tag, len(numbers)))

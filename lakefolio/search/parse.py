@@ -1,4 +1,4 @@
-"""What a search asks for: words, phrases, fields, negation, AND and OR, prefixes (pure: no I/O).
+"""The language of search: words, phrases, fields, negation, AND and OR, prefixes (pure: no I/O).
 
 ::
 
@@ -9,8 +9,8 @@
     fli*                    words that begin so
     tag:clean  kind:table  metadata.owner:"ada l"
 
-A word without a field is looked for everywhere. What has a field, a ``+`` or quotes must be there, and of plain words
-at least one. Whatever can't be read so is one error, which names the place.
+A word without a field is looked for everywhere. A word with a field, a ``+`` or quotes must be there, and at least one
+of the plain words. A query that can't be read so is one error, which says why.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FIELDS: Final = (
     "model",
     "status",
 )
-"""What can stand before a colon; ``metadata.<key>`` too."""
+"""The names that may stand before a colon; ``metadata.<key>`` too."""
 
 _LIMIT: Final = 1000
 _DEPTH: Final = 30
@@ -73,28 +73,28 @@ class Term:
 
 @dataclass(frozen=True)
 class Not:
-    """What must not be there."""
+    """A node that must not match."""
 
     node: Node
 
 
 @dataclass(frozen=True)
 class All:
-    """What must all be there."""
+    """Nodes that must all match."""
 
     nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class AnyOf:
-    """Of what one at least must be there."""
+    """Nodes of which at least one must match."""
 
     nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Bag:
-    """Plain words: one at least must be there."""
+    """Plain words, of which at least one must match."""
 
     nodes: tuple[Term, ...]
 
@@ -103,7 +103,7 @@ Node = Term | Not | All | AnyOf | Bag
 
 
 def parse(query: object) -> Node | None:
-    """Return what a query asks for; None for an empty one, which everything answers.
+    """Return the tree of a query; None for an empty one, which everything matches.
 
     Raises:
         InvalidInputError: kind ``bad-search``; or ``unknown-field``, the hint names the nearest.
@@ -115,7 +115,7 @@ def parse(query: object) -> Node | None:
     parser = _Parser(query)
     found = parser.either(0)
     if parser.place < len(parser.pieces):
-        raise _bad(query, "a closing parenthesis has none that opens it", "quote what you look for literally")
+        raise _bad(query, "a closing parenthesis has none that opens it", "quote a text with a parenthesis in it")
     return found
 
 

@@ -1,8 +1,8 @@
 """The documents of a lake at a version, and the index over them that a handle keeps.
 
-What is searched: names, folios, kinds, descriptions, tags, metadata, authors and column names of the live items that
+Searched are names, folios, kinds, descriptions, tags, metadata, authors and column names of the live items that
 are not archived; their content where it lies inline (small JSON and small texts); and of runs name, project, model,
-type, status, description, tags, parameters and error. What was purged is left out, in the past too.
+type, status, description, tags, parameters and error. Purged items are left out, of past versions too.
 
 An entry never changes, so neither does its document. The index of another version is made of one at hand: only entries
 that it lacks are read. The first search of a handle reads all.
@@ -55,7 +55,7 @@ from runs
 def search_of(
     session: Session, query: str, *, folio: str | None = None, kind: str | None = None, limit: int = 20
 ) -> SearchResult:
-    """Return what a lake holds that answers a query, at the version of a session that is fixed to one.
+    """Return the items and runs that match a query, at the version of a session that is fixed to one.
 
     Raises:
         InvalidInputError: kind ``bad-search``, ``unknown-field``, ``bad-option``, ``unknown-kind``.

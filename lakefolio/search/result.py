@@ -1,4 +1,4 @@
-"""What a search found: hits, best first, and facets; as text, as HTML, as a frame (pure: no I/O)."""
+"""The result of a search: hits, best first, and facets; as text, as HTML, as a frame (pure: no I/O)."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Hit:
         name: Its name.
         folio: The folio of an item, the project of a run.
         kind: The kind of an item; ``run``.
-        status: Of a run how it stands.
-        description: What somebody said of it.
+        status: The status of a run.
+        description: Its description.
         score: BM25; hits by name stand above all others whatever theirs is.
         why: Why it was found.
         highlights: Where.
@@ -90,10 +90,10 @@ class SearchResult(Sequence[Hit]):
     """The hits of a search, best first; see ``Lake.search``.
 
     Attributes:
-        query: What was asked for.
+        query: The query as it was given.
         version: The lake version that was searched.
-        total: How many there are; the hits are the best ``limit`` of them.
-        facets: ``type``, ``kind``, ``folio``, ``tag``, ``author`` -> value -> how many of all, most first;
+        total: The number of all that match; the hits are the best ``limit`` of them.
+        facets: ``type``, ``kind``, ``folio``, ``tag``, ``author`` -> value -> number of all that match, largest first;
             the first 100 values.
     """
 
@@ -123,7 +123,7 @@ class SearchResult(Sequence[Hit]):
 
     @property
     def refs(self) -> list[str]:
-        """What the hits are called: ``folio:name@version``, or the id of a run."""
+        """The references of the hits: ``folio:name@version``, or the id of a run."""
         return [one.ref for one in self._hits]
 
     def to_dict(self) -> dict[str, Any]:

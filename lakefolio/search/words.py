@@ -1,4 +1,4 @@
-"""What texts are made of for search: tokens, in order, without case, accents and plural (pure: no I/O)."""
+"""The tokens of texts, in order, without case, accents and the s of plurals (pure: no I/O)."""
 
 from __future__ import annotations
 

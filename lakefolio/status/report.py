@@ -1,4 +1,4 @@
-"""What is stale in a lake: as text, as HTML, as frames (pure: no I/O)."""
+"""The stale items of a lake: as text, as HTML, as frames (pure: no I/O)."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["EDGE_COLUMNS", "HEAD_COLUMNS", "PUT_COLUMNS", "Cause", "Stale", "find_stale", "in_order", "used_names"]
 
 HEAD_COLUMNS: Final = ("folio", "item", "entry_id", "version", "committed_at", "kind", "digest", "archived", "run_id")
-"""What is read of each live item."""
+"""The columns that are read of each live item."""
 EDGE_COLUMNS: Final = ("output_kind", "output_id", "input_kind", "input_id", "input_folio", "input_item")
-"""What is read of each edge."""
+"""The columns that are read of each edge."""
 PUT_COLUMNS: Final = ("folio", "item", "entry_id", "version", "committed_at", "kind", "digest")
-"""What is read of each entry of an item that was used at another version than the newest."""
+"""The columns that are read of the entries of an item that was used at another version than the newest."""
 
 Name = tuple[str, str]
 """Folio and item."""
@@ -102,9 +102,9 @@ def find_stale(heads: pa.Table, edges: pa.Table, puts: pa.Table, *, fixed: str =
 
     Args:
         heads: The newest entry of each live item: HEAD_COLUMNS.
-        edges: What those, and the runs that they name, were made of: EDGE_COLUMNS.
+        edges: The inputs of those entries, and of the runs that they name: EDGE_COLUMNS.
         puts: The entries of the items of :func:`used_names`, each row that put one, in their order: PUT_COLUMNS.
-        fixed: What the names of folios begin with whose items hold versions on purpose.
+        fixed: The prefix of folios whose items hold versions on purpose.
     """
     links = _Links(heads, edges, fixed)
     causes = _causes(links, heads, puts)

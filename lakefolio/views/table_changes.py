@@ -1,4 +1,4 @@
-"""What differs between two tables, by DuckDB over their files: by key, or by position.
+"""Differences between two tables, by DuckDB over their files: by key, or by position.
 
 By key, rows are matched on the columns of the key (null is a value like others), and a row that is in both tables is
 changed if the hash of its other columns is another: only the key, a hash of 64 bits and the number of a row are held,
@@ -9,7 +9,7 @@ the rows that changed, columns are compared value by value. By position, everyth
 A key that several rows of a table have is refused if the other table has it too; else they are all added or removed.
 
 NaN equals NaN, null equals null. Columns are matched by name. Of a column whose type is another, numbers are compared
-as numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; what takes more is spilled.
+as numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class RowChange:
 
     Attributes:
         change: ``added``, ``removed`` or ``changed``.
-        where: What identifies it: column -> text, or ``row`` -> its number from 0.
-        old: Column -> text of its value: the whole row if it was removed, of a changed one what differs.
+        where: Its key as column -> text, or ``row`` -> its number from 0.
+        old: Column -> text of its value: the whole row if it was removed, of a changed one the columns that differ.
         new: The same of the new table.
     """
 
