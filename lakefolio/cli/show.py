@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
+from lakefolio.cli.first_look import first_look
 from lakefolio.cli.naming import items
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
@@ -58,7 +59,7 @@ _OWN_LINES: Final = {
 @click.argument("ref", required=False, shell_complete=items)
 @click.option("--all", "every_folio", is_flag=True, help="Of a lake: count the folios that the library keeps too.")
 def show(app: App, ref: str | None, every_folio: bool) -> None:
-    """Show what is known about a lake, a folio or an item.
+    """Show what is known about a lake, a folio or an item, and its first rows.
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
     """
@@ -72,6 +73,8 @@ def show(app: App, ref: str | None, every_folio: bool) -> None:
     else:
         found = _known(lake, ref)
         app.output.emit(found, lambda: _text(found))
+        if not app.as_json:
+            first_look(app, lake, lake.item(ref))
 
 
 def _folio(app: App, lake: Lake, name: str) -> None:
