@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Output", "Terminal", "plain"]
 
 _LEFT_OUT = ("content",)
+_NAMED = 8
+"""Up to so many columns that are left out are named."""
 
 
 class Output:
@@ -87,7 +89,8 @@ class Output:
         elif _fancy(sys.stdout):
             left_out = _rich_table(headings, cells, right)
             if left_out:
-                self.note(f"{len(headings) - left_out} of {len(headings)} columns shown; {whole}")
+                few = f" (not {', '.join(left_out)})" if len(left_out) <= _NAMED else ""
+                self.note(f"{len(headings) - len(left_out)} of {len(headings)} columns shown{few}; {whole}")
         else:
             self._print(_plain_table(headings, cells, right))
 
@@ -264,8 +267,8 @@ def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right:
     return "\n".join(shown)
 
 
-def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> int:
-    """Print a table that fits the terminal, and return how many of its columns are left out."""
+def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> list[str]:
+    """Print a table that fits the terminal, and return the columns that are left out."""
     from rich.console import Console
 
     console = Console()
@@ -276,8 +279,8 @@ def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: 
 
 def _made_table(
     width: int, headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]
-) -> tuple[Table, int]:
-    """Return a table that fits a width, and how many of its columns are left out."""
+) -> tuple[Table, list[str]]:
+    """Return a table that fits a width, and the columns that are left out."""
     from rich.table import Table
     from rich.text import Text
 
@@ -293,4 +296,4 @@ def _made_table(
         table.add_column(Text(name), justify="right" if is_right else "left", overflow="fold", no_wrap=not folds)
     for row in rows:
         table.add_row(*map(Text, row))
-    return table, 0 if cut is None else cut.left_out
+    return table, [] if cut is None else cut.left_out

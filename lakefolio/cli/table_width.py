@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 __all__ = ["ELLIPSIS", "Fitted", "fitted"]
@@ -17,25 +17,32 @@ class Fitted:
     """A table cut to a width.
 
     Attributes:
-        headings: The headings, one of them an ellipsis if columns are left out.
+        headings: The headings, an ellipsis where columns are left out.
         cells: The rows.
         numbers: Of each column which one of all it is; None for the ellipsis.
-        left_out: How many columns are left out.
+        left_out: The headings of the columns that are left out.
     """
 
     def __init__(
-        self, headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[int | None], widest: int
+        self,
+        headings: Sequence[str],
+        cells: Sequence[Sequence[str]],
+        numbers: Sequence[int | None],
+        sizes: Sequence[int],
     ) -> None:
         self.numbers = list(numbers)
-        self.left_out = len(headings) - sum(number is not None for number in numbers)
-        self.headings = [ELLIPSIS if number is None else cut(headings[number], widest) for number in numbers]
-        self.cells = [[ELLIPSIS if number is None else cut(row[number], widest) for number in numbers] for row in cells]
+        self.left_out = [heading for number, heading in enumerate(headings) if number not in numbers]
+        self.headings = [ELLIPSIS if number is None else cut(headings[number], sizes[number]) for number in numbers]
+        self.cells = [
+            [ELLIPSIS if number is None else cut(row[number], sizes[number]) for number in numbers] for row in cells
+        ]
 
 
 def fitted(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Fitted | None:
     """Return a table cut to a width, or None if it fits as it is; the last column may be folded for that.
 
-    As DuckDB's own tables do it: long texts are cut, then columns are left out from the middle.
+    As DuckDB's own tables do it: long texts are cut, then columns that have no room are left out,
+    those in the middle first.
     """
     from rich.cells import cell_len
 
@@ -43,22 +50,40 @@ def fitted(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
     gaps = _GAP * (len(sizes) - 1)
     if sum(sizes[:-1]) + min(sizes[-1], _NARROWEST_LAST) + gaps <= width:
         return None
-    widest = max(1, min(_WIDEST, width))
-    sizes = [min(size, widest) for size in sizes]
-    if sum(sizes) + gaps <= width:
-        return Fitted(headings, cells, range(len(sizes)), widest)
-    left, right = 0, len(sizes)
-    room = width - len(ELLIPSIS) - _GAP - sizes[0]
-    left += 1
-    from_right = True
-    while left < right:
-        number = right - 1 if from_right else left
-        if sizes[number] + _GAP > room:
-            break
-        room -= sizes[number] + _GAP
-        left, right = (left, right - 1) if from_right else (left + 1, right)
-        from_right = not from_right
-    return Fitted(headings, cells, [*range(left), None, *range(right, len(sizes))], widest)
+    hole = len(ELLIPSIS) + _GAP
+    most = max(1, min(_WIDEST, width if len(sizes) == 1 else width - hole))
+    for widest in range(most, _NARROWEST_LAST - 1, -1):  # texts only: what is as wide as a time is not cut
+        cut_sizes = [widest if size > most else size for size in sizes]
+        if sum(cut_sizes) + gaps <= width:
+            return Fitted(headings, cells, range(len(sizes)), cut_sizes)
+    sizes = [min(size, most) for size in sizes]
+    kept = {0}
+    for number in _from_both_ends(len(sizes)):
+        numbers = _with_holes(kept | {number}, len(sizes))
+        if sum(hole if one is None else sizes[one] + _GAP for one in numbers) - _GAP <= width:
+            kept.add(number)
+    return Fitted(headings, cells, _with_holes(kept, len(sizes)), sizes)
+
+
+def _from_both_ends(count: int) -> Iterator[int]:
+    """Count from the last and from the second in turn, until all but the first are named."""
+    left, right = 1, count - 1
+    while left <= right:
+        yield right
+        if left < right:
+            yield left
+        left, right = left + 1, right - 1
+
+
+def _with_holes(kept: Collection[int], count: int) -> list[int | None]:
+    """Return the kept numbers in order, and None for each row of others."""
+    found: list[int | None] = []
+    for number in range(count):
+        if number in kept:
+            found.append(number)
+        elif not found or found[-1] is not None:
+            found.append(None)
+    return found
 
 
 def cut(text: str, width: int) -> str:
