@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.model.entries import Entry
 
-__all__ = ["preview"]
+__all__ = ["READ_BYTES", "preview"]
 
 ROWS: Final = 100
 COLUMNS: Final = 60
 STATS_ROWS: Final = 100_000
 BINS: Final = 24
 READ_BYTES: Final = 64 * 2**20
+"""Content that is larger is looked at only if it is a table."""
 PICTURE_BYTES: Final = 4 * 2**20
 TEXT_BYTES: Final = 64 * 2**10
 PIXELS: Final = 256
