@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.runs.settled import settled
+from lakefolio.views.relations import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -349,9 +350,11 @@ def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Ta
     Columns: ``name``, ``step`` (null if none was given), ``value``, ``logged_at``.
     """
     run_id = lake.get_run(run_id).run_id  # what this process logged is committed by that
-    only = "" if name is None else " and name = $2"
-    sql = f"select name, step, value, logged_at from metrics where run_id = $1{only} order by batch, ordinal"
-    found: pa.Table = lake._session.query(sql, [run_id, *([] if name is None else [name])]).to_arrow_table()
+    only = "" if name is None else f" and name = {literal(name)}"
+    # literals: DuckDB holds the rows of a query with parameters one by one
+    chosen = f"run_id = {literal(run_id)}{only}"
+    sql = f"select name, step, value, logged_at from metrics where {chosen} order by batch, ordinal"
+    found: pa.Table = lake._session.query(sql).to_arrow_table()
     return found
 
 

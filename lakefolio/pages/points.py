@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.views.relations import literal
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -49,11 +51,10 @@ def _points(lake: Lake, ids: list[str]) -> dict[str, dict[str, Curve]]:
     """Read the points of some runs by one query."""
     import numpy as np
 
+    named = ", ".join(map(literal, ids))  # as literals: DuckDB holds the rows of a query with parameters one by one
     points = lake.sql(
-        "select (list_position($ids, run_id) - 1)::integer as run, name, step::double as step, value, "
-        "epoch_us(logged_at) as at from metrics where run_id in (select unnest($ids)) "
-        "order by run, name, batch, ordinal",
-        {"ids": ids},
+        f"select (list_position([{named}], run_id) - 1)::integer as run, name, step::double as step, value, "
+        f"epoch_us(logged_at) as at from metrics where run_id in ({named}) order by run, name, batch, ordinal"
     ).to_arrow_table()
     names = points.column("name").combine_chunks().dictionary_encode()
     runs, codes = points.column("run").to_numpy(), names.indices.to_numpy()

@@ -59,6 +59,15 @@ def test_a_long_curve_keeps_its_spikes() -> None:
     assert sum(found["y"]) * 200 == pytest.approx(2.0)  # means of 200 points each
 
 
+def test_ids_and_names_of_metrics_are_texts_and_no_sql(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("one", run_id="it's") as run:
+        run.log_points("it's a loss", [1.0, 2.0])
+    assert lake.metric_history("it's", "it's a loss").column("value").to_pylist() == [1.0, 2.0]
+    found = asked(Answers(lake), "curves", runs="it's\nx') or true --")
+    assert found["it's a loss"]["it's"]["y"] == [1.0, 2.0]
+
+
 def test_curves_share_the_axis_and_leave_out_what_is_not_finite() -> None:
     x = np.arange(4_000.0)
     found = drawn({"a": (x, x), "b": (x[::-1] + 4_000, np.where(x % 2, np.nan, x)), "c": (x[:0], x[:0])}, 100)
