@@ -18,6 +18,59 @@ EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"&\x1b[31m"
 WORD = EVIL.replace("\x1b", "")  # names, tags and projects are one line of printable text
 
 
+@pytest.fixture
+def told(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for number in range(60):
+            lake.folio("exp").add(f"item {number}", number, description="<b>bold</b>", tags=["one"])
+    lake.snapshot("paper-v1", message="<i>as</i> submitted")
+    lake.folio("exp").add("item 0", 1, overwrite=True, keep=True)
+    return lake
+
+
+@pytest.mark.parametrize(
+    ("ask", "line", "cells"),
+    [
+        (
+            lambda lake: lake.snapshots(),
+            "1 snapshot\n<Snapshot paper-v1 of the lake, version 2",
+            ["paper-v1", "<i>as</i> submitted"],
+        ),
+        (lambda lake: lake.items("exp"), "60 items\n<Entry exp:item 0@3, json", ["item 1", "json", "one"]),
+        (lambda lake: lake.snapshots()[0], "<Snapshot paper-v1", ["paper-v1", "<i>as</i> submitted"]),
+        (lambda lake: lake.item("exp:item 1"), "<Entry exp:item 1@1, json", ["exp:item 1@1", "json", "<b>bold</b>"]),
+        (lambda lake: lake.diff(1, 3), "lake, version 1 to 3: 0 added", []),
+        (lambda lake: lake.log(2), "@3", []),
+        (lambda lake: lake.history("exp:item 0"), "exp:item 0, 2 changes", []),
+        (lambda lake: lake.stats(), "version 3: 60 items", []),
+        (lambda lake: lake.check(), "version 3: no problems", []),
+        (lambda lake: lake.gc(), "version 3: would delete 0 blobs", []),
+        (lambda lake: lake.storage_savings(), "0 runs with inputs", []),
+        (lambda lake: lake.why("exp:item 0"), "exp:item 0 keeps no object", []),
+    ],
+)
+def test_what_is_returned_shows_itself_as_text_and_html(told, ask, line, cells):
+    found = ask(told)
+    assert repr(found).startswith(line)
+    reader = Reader()
+    reader.feed(found._repr_html_())
+    text = "".join(reader.text)
+    assert not reader.open
+    assert not {"i", "script"} & reader.tags
+    assert all(cell in text for cell in cells)
+    if not cells:
+        assert text.strip() == str(found).strip()
+
+
+def test_a_long_list_is_cut_where_it_is_shown_and_a_list_all_the_same(told):
+    found = told.items("exp")
+    assert found == list(found)
+    assert len(found) == 60
+    assert repr(found).splitlines()[-1] == "… and 10 more"
+    assert "… and 10 more" in found._repr_html_()
+
+
 class Reader(HTMLParser):
     """Collects tags, attributes and text; fails on what is not closed."""
 

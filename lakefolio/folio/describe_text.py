@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lakefolio.format.times import shown_time
-from lakefolio.render.text import counted
+from lakefolio.render.text import counted, format_bytes
 
-__all__ = ["describe_folio", "describe_snapshot", "format_size", "format_time", "format_value", "snapshot_lines"]
+__all__ = ["describe_folio", "describe_snapshot", "format_time", "format_value", "snapshot_lines"]
 
 Info = Mapping[str, Any]
 
@@ -139,7 +139,7 @@ def _item_lines(item: Info, path_of: Callable[[str], str] | None) -> list[str]:
         facts.append(f"path: {path_of(item['name'])}")
     facts += _kind_facts(item)
     size = item.get("size_bytes")
-    known = f"size: {format_size(size)}, " if size is not None else ""
+    known = f"size: {format_bytes(size)}, " if size is not None else ""
     facts.append(f"{known}version: {item['lake_version']}")
     for key in ("inputs", "models", "tags"):
         if item.get(key):
@@ -200,16 +200,6 @@ def _snapshot_lines(snapshots: Sequence[Info], show_empty: bool) -> list[str]:
         lines.append(f"  ... ({counted(len(snapshots) - 5, 'more snapshot')})")
     lines += [] if snapshots else ["  (none)"]
     return [*lines, ""]
-
-
-def format_size(size_bytes: int) -> str:
-    """Return a size for people: ``1.5 MB``, with 1 KB being 1024 bytes."""
-    size = float(size_bytes)
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TB"
 
 
 def format_time(iso: str) -> str:

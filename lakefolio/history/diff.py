@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
+from lakefolio.render import html
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
@@ -125,6 +126,9 @@ class Diff:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
 
 
 def _sizes(one: Change) -> str:

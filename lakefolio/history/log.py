@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
+from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
@@ -146,6 +147,9 @@ class _Lines(Sequence[Line], Generic[Line]):
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
 
 
 class History(_Lines[Event]):

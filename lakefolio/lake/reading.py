@@ -8,8 +8,9 @@ from lakefolio import __version__
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import is_own_folio, parse_ref
 from lakefolio.lake.reports import Info, Stats
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import ENTRY_COLUMNS, Entry
 from lakefolio.model.resolve import At, said_twice
+from lakefolio.render.listing import Listing
 from lakefolio.runs.settled import settled
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def items(lake: Lake, /, folio: str | None = None, *, archived: bool = True) -> 
     """
     state = lake._session.state()
     names = state.folios() if folio is None else [folio]
-    return [one for name in names for one in state.entries(name) if archived or not one.archived]
+    found = (one for name in names for one in state.entries(name) if archived or not one.archived)
+    return Listing(found, "item", ENTRY_COLUMNS)
 
 
 def folios(lake: Lake, /) -> list[str]:

@@ -10,8 +10,9 @@ from lakefolio.format.names import check_folio, check_snapshot, parse_ref
 from lakefolio.lake.reading import item_named
 from lakefolio.lake.reports import RestoreReport
 from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
-from lakefolio.model.entries import Snapshot
+from lakefolio.model.entries import SNAPSHOT_COLUMNS, Snapshot
 from lakefolio.model.resolve import At, said_twice
+from lakefolio.render.listing import Listing
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def snapshot(
 
 def snapshots(lake: Lake, /, folio: str | None = None) -> list[Snapshot]:
     """Return the snapshots, oldest first: all of them, or a folio's."""
-    return lake._session.state().snapshots(folio)
+    return Listing(lake._session.state().snapshots(folio), "snapshot", SNAPSHOT_COLUMNS)
 
 
 def drop_snapshot(lake: Lake, /, name: str, folio: str | None = None) -> Lake:

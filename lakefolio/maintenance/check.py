@@ -43,6 +43,7 @@ from lakefolio.maintenance.dates import HINT_DATES, ahead_of
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
+from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.session.reading import about
 
@@ -75,7 +76,7 @@ class Problem:
         object.__setattr__(self, "message", one_line(self.message, 300))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class CheckReport:
     """What a check found.
 
@@ -99,6 +100,12 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
         return {"ok": self.ok, **asdict(self)}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
 
     def __str__(self) -> str:
         """Lines for people."""

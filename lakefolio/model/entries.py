@@ -10,10 +10,13 @@ from typing import Any, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
+from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
 
 __all__ = [
+    "ENTRY_COLUMNS",
+    "SNAPSHOT_COLUMNS",
     "Entry",
     "Snapshot",
     "Stored",
@@ -99,6 +102,11 @@ class Entry:
         words = f": {self.description}" if self.description else ""
         return visible(f"<Entry {self.ref}, {self.kind}{rows}{size}{words}>", keep="")
 
+    def _repr_html_(self) -> str:
+        said = {name: getattr(self, name) or None for name in ENTRY_COLUMNS[2:]}
+        known = {name: value for name, value in said.items() if value is not None}
+        return html.block(html.heading("item", self.ref), html.facts(known))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -127,7 +135,15 @@ class Snapshot:
         words = f": {self.message}" if self.message else ""
         return visible(f"<Snapshot {self.name} of {scope}, version {self.target_version}{words}>", keep="")
 
+    def _repr_html_(self) -> str:
+        said = {name: getattr(self, name) or None for name in SNAPSHOT_COLUMNS[1:]}
+        known = {name: value for name, value in said.items() if value is not None}
+        return html.block(html.heading("snapshot", self.name), html.facts(known))
 
+
+ENTRY_COLUMNS = ("folio", "item", "kind", "row_count", "size_bytes", "version", "committed_at", "tags", "description")
+SNAPSHOT_COLUMNS = ("name", "folio", "target_version", "committed_at", "author", "tags", "message")
+"""What people are shown of them."""
 _ENTRY_COLUMNS = tuple(Entry.__dataclass_fields__)
 _REQUIRED_BUT_NULLABLE = ("reason", "author", "message")
 _INPUT_FIELDS = tuple(field.name for field in INPUT_TYPE)

@@ -15,10 +15,12 @@ from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
 from lakefolio.terminal import visible
 
-__all__ = ["Markup", "block", "facts", "heading", "muted", "page", "row_table", "shown"]
+__all__ = ["Markup", "block", "facts", "heading", "lines", "muted", "page", "row_table", "shown"]
 
 _TEXT_LIMIT: Final = 200
 _ROWS_LIMIT: Final = 50
+_WORD: Final = 24
+_REPORT_LIMIT: Final = 20_000
 _CELL: Final = "padding:.15em .9em .15em 0;text-align:{};vertical-align:top;white-space:{}"
 _LINE: Final = "border-bottom:1px solid rgba(128,128,128,.35)"
 
@@ -69,6 +71,11 @@ def muted(text: Any) -> Markup:
     return Markup(f'<div style="opacity:.6;margin:.2em 0">{shown(text)}</div>')
 
 
+def lines(text: str) -> str:
+    """Return a report that is text as one piece for a notebook."""
+    return block(Markup(f'<pre style="font-size:.95em;margin:.2em 0">{shown(text, _REPORT_LIMIT)}</pre>'))
+
+
 def facts(values: Mapping[str, Any]) -> Markup:
     """Return names with their values, one a line."""
     rows = "".join(
@@ -107,7 +114,7 @@ def row_table(
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{_CELL.format(side, "nowrap" if side == "right" else "pre-wrap")}">{shown(value)}</td>'
+            f'<td style="{_CELL.format(side, _wrapped(value, side))}">{shown(value)}</td>'
             for value, side in zip(row, sides, strict=True)
         )
         + "</tr>"
@@ -134,6 +141,12 @@ def page(title: str, *parts: str) -> str:
         "padding:0 1em;color-scheme:light dark}h2{font-size:1.05em;margin:1.6em 0 .4em}</style></head>\n"
         f"<body>{block(*parts)}</body></html>\n"
     )
+
+
+def _wrapped(value: object, side: str) -> str:
+    """Return whether a cell may be broken into lines: numbers, times and short words are not."""
+    whole = side == "right" or isinstance(value, datetime) or (isinstance(value, str) and len(value) <= _WORD)
+    return "nowrap" if whole else "pre-wrap"
 
 
 def _worded(name: str) -> str:

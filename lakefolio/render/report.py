@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lakefolio.render import html
 from lakefolio.render.text import format_bytes
 from lakefolio.terminal import visible
 
@@ -30,6 +31,9 @@ class Report(dict[str, Any]):
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
 
 
 def _shown(name: str, value: Any) -> str:
