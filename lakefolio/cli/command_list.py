@@ -16,7 +16,7 @@ GROUPS: Final = {
     },
     "Items": {
         "ls": "List folios, or the items of one.",
-        "show": "Show what is known about a lake, a folio or an item, and its first rows.",
+        "show": "Show a lake, a folio, or an item with its first rows.",
         "get": "Write the content of an item to a file or to stdout.",
         "add": "Add a file, a folder or stdin as an item.",
         "rm": "Remove items; their entries stay in the history.",

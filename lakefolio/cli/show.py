@@ -59,7 +59,7 @@ _OWN_LINES: Final = {
 @click.argument("ref", required=False, shell_complete=items)
 @click.option("--all", "every_folio", is_flag=True, help="Of a lake: count the folios that the library keeps too.")
 def show(app: App, ref: str | None, every_folio: bool) -> None:
-    """Show what is known about a lake, a folio or an item, and its first rows.
+    """Show a lake, a folio, or an item with its first rows.
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
     """
