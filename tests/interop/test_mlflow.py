@@ -10,11 +10,13 @@ import threading
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import lakefolio as lf
 from lakefolio.interop.importing import import_from
+from lakefolio.testing.need import need
 
 ROOT = Path(__file__).parents[2]
 mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is in the extras mlflow and test")
@@ -250,6 +252,30 @@ def test_sklearn_is_logged_by_itself_and_loads_from_the_registry(place: Path) ->
     assert "MLmodel" in {one.name for one in known.outputs}
 
 
+def test_lightgbm_is_logged_by_itself_and_loads_again(place: Path) -> None:
+    lightgbm = need("lightgbm", "test")
+    mlflow.lightgbm.autolog(log_input_examples=False, log_model_signatures=False)
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    data = lightgbm.Dataset(rows, rows[:, 0] > 0)
+    settings = {"objective": "binary", "metric": "binary_logloss", "verbose": -1, "num_threads": 1}
+    try:
+        with mlflow.start_run() as run:
+            model = lightgbm.train(settings, data, 5, valid_sets=[data], valid_names=["train"])
+    finally:
+        mlflow.lightgbm.autolog(disable=True)
+    (logged,) = mlflow.search_logged_models(output_format="list")
+    assert mlflow.lightgbm.load_model(logged.model_uri).predict(rows) == pytest.approx(model.predict(rows))
+    lake = lf.open(place)
+    known = lake.get_run(run.info.run_id)
+    assert (known.params["objective"], known.params["num_boost_round"]) == ("binary", 5)
+    loss = lake.metric_history(known.run_id, "train-binary_logloss").column("value").to_pylist()
+    assert len(loss) == 5
+    assert loss == sorted(loss, reverse=True)
+    assert {"feature_importance_gain.png", "feature_importance_gain.json", "MLmodel"} <= {
+        one.name for one in known.outputs
+    }
+
+
 def test_datasets_and_models_of_a_run(client) -> None:
     run_id = client.create_run("0").info.run_id
     data = mlflow.entities.Dataset("flights", "abc", "local", '{"uri": "x"}')
@@ -354,6 +380,37 @@ def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, m
     assert import_from(lake, "mlflow", str(tmp_path / "mlruns")).steps == []
     assert lake.version == before
     assert lake.check().ok
+
+
+def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp_path: Path) -> None:
+    need("sqlalchemy", "test")
+    need("alembic", "test")
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    old = mlflow.MlflowClient(address, address)
+    experiment = old.create_experiment("churn", artifact_location=f"{tmp_path}/files")
+    run_id = old.create_run(experiment, run_name="first", start_time=1_700_000_000_000).info.run_id
+    old.log_param(run_id, "lr", 0.1)
+    for step in range(3):
+        old.log_metric(run_id, "loss", 1 / (step + 1), timestamp=1_700_000_000_000 + step, step=step)
+    old.log_text(run_id, "hello", "note.txt")
+    old.set_terminated(run_id, end_time=1_700_000_009_000)
+    old.create_registered_model("reg")
+    old.create_model_version("reg", f"{tmp_path}/files", run_id=run_id)
+    old.set_registered_model_alias("reg", "champion", 1)
+    before = (tmp_path / "mlflow.db").read_bytes()
+
+    lake = lf.open(place)
+    planned = import_from(lake, "mlflow", str(tmp_path / "mlflow.db"), dry_run=True)
+    report = import_from(lake, "mlflow", address)
+    assert report.steps == planned.steps
+    assert report.problems == []
+    known = lake.get_run(run_id)
+    assert (known.name, known.project, known.status, known.params) == ("first", "churn", "done", {"lr": 0.1})
+    assert lake.metric_history(run_id, "loss").column("value").to_pylist() == [1.0, 1 / 2, 1 / 3]
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/note.txt") == "hello"
+    assert mlflow.MlflowClient().get_model_version_by_alias("reg", "champion").run_id == run_id
+    assert import_from(lake, "mlflow", str(tmp_path / "mlflow.db")).steps == []
+    assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
 def test_a_folder_of_mlflow_is_not_trusted_nor_written_to(

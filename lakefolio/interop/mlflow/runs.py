@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -53,6 +54,12 @@ from metrics where list_contains($runs, run_id) group by run_id, name
 """
 
 
+Point = tuple[str, str, int, int, float]
+"""A point of a metric: run, name, step, time in milliseconds, value."""
+_REMEMBERED: Final = 20_000
+"""How many points are remembered, so that one that comes again is told from a new one."""
+
+
 class Runs:
     """The runs of a lake that MLflow knows. Safe to share between threads.
 
@@ -69,6 +76,7 @@ class Runs:
         self._location_of = location_of
         self._open: dict[str, Run] = {}
         self._lock = Lock()
+        self._logged: OrderedDict[Point, None] = OrderedDict()
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -228,6 +236,7 @@ class Runs:
 
     def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Log points. Those of a run that goes on are committed within the second, others on return."""
+        metrics = self._new_points(run_id, metrics)
         if not metrics:
             return
         run = self._active(run_id)
@@ -239,6 +248,22 @@ class Runs:
         _log(run, metrics)
         if known.status not in ("running", "lost"):
             run.finish(str(known.status), ended_at=known.ended_at)
+
+    def _new_points(self, run_id: str, metrics: Iterable[Metric]) -> list[Metric]:
+        """Leave out the points of a model that were logged of its run just now.
+
+        Autologging makes a model where training ends, and then logs the last points once more, now of the model.
+        """
+        found = []
+        with self._lock:
+            for one in metrics:
+                point = (run_id, one.key, one.step or 0, one.timestamp, one.value)
+                if one.model_id is None or point not in self._logged:
+                    found.append(one)
+                self._logged[point] = None
+            while len(self._logged) > _REMEMBERED:
+                self._logged.popitem(last=False)
+        return found
 
     def set_tags(self, run_id: str, tags: Sequence[object]) -> None:
         """Set tags. One commit."""
