@@ -83,3 +83,28 @@ def test_threads_that_ask_at_once_are_all_given_good_files(tmp_path: Path) -> No
         thread.join()
     assert len(given) == 60
     assert all(path.read_bytes()[:8] in path.read_bytes() and path.stat().st_size == 4000 for path in given)
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_process_leaves_no_lease_at_its_end(tmp_path: Path, forked: bool) -> None:
+    """A child that was forked shares the lease, and keeps it until it ends too."""
+    code = f"""
+import os, sys
+from pathlib import Path
+from lakefolio.content.file_cache import FileCache
+root = Path({str(tmp_path)!r})
+FileCache(root).file("sha256:" + "0" * 64, "a", lambda path: path.write_bytes(b"x"), lambda path: "sha256:" + "0" * 64)
+if {forked}:
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.close(write)
+        os.read(read, 1)  # until the parent has ended
+        found = list((root / ".leases").iterdir())
+        (root / "found").write_text(str(len(found)))
+        os.close(1)
+"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    if forked:
+        assert (tmp_path / "found").read_text() == "1"
+    assert list((tmp_path / ".leases").iterdir()) == []

@@ -20,6 +20,7 @@ from typing import IO, BinaryIO, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
+from lakefolio.process.exit import at_exit
 from lakefolio.process.fork import at_forks
 from lakefolio.process.places import absolute_path, user_folder
 from lakefolio.process.scratch import named_if_full, private_folder
@@ -170,20 +171,24 @@ class FileCache:
                 lease = open(self._root / _LEASES / uuid.uuid4().hex, "ab", buffering=0)  # noqa: SIM115 - for life
                 fcntl.flock(lease, fcntl.LOCK_EX)
                 self._lease = lease
+                at_exit(self._end_lease)
             if self._lease is not None:
                 self._lease.write(digest.encode() + b"\n")
             self._given.add(digest)
+
+    def _end_lease(self) -> None:
+        """Give the lease back at the end of this process; a child that shares it keeps it."""
+        with self._lock:
+            lease, self._lease = self._lease, None
+            if lease is not None:
+                lease.close()
+                _remove_if_dead(Path(lease.name))
 
     def _held(self) -> set[str]:
         """Return the digests that living processes were given, and remove the leases of dead ones."""
         held = set(self._given)
         for path in (self._root / _LEASES).glob("*") if fcntl is not None else ():
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as lease:
-                try:
-                    fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                except BlockingIOError:
-                    held.update(lease.read().decode("ascii", "replace").split())
+            held.update(_remove_if_dead(path).decode("ascii", "replace").split())
         return held
 
     @contextlib.contextmanager
@@ -232,6 +237,17 @@ def file_cache() -> FileCache:
     base = user_folder("XDG_CACHE_HOME", ".cache")
     root = Path(absolute_path(named)) if named else None if base is None else base / "lakefolio"
     return _caches.setdefault(root, FileCache(root)) if root not in _caches else _caches[root]
+
+
+def _remove_if_dead(path: Path) -> bytes:
+    """Remove a lease that no process holds; return what one says that is held."""
+    with contextlib.suppress(OSError), path.open("rb") as lease:
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            return lease.read()
+    return b""
 
 
 def _partial(folder: Path) -> BinaryIO:
