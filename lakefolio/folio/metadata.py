@@ -96,9 +96,11 @@ class FolioMetadata(dict[str, Any]):
 
     def pop(self, key: str, *default: object) -> Any:
         """Remove a key, in one commit, and return its value."""
-        if key not in self and default:
-            return default[0]
-        value = self.get(key)
+        if not isinstance(key, str) or key not in self:
+            if default:
+                return default[0]
+            raise self._lacking(key)
+        value = self[key]
         del self[key]
         return value
 
