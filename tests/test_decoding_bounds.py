@@ -485,3 +485,19 @@ def test_a_module_is_not_made_larger_than_its_tensors(tmp_path: Path, sizes: tup
     assert "shape" in str(caught.value)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 200 << 20
     assert lake.folio("f").get("real").weight.shape == (2, 2)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_character_that_can_not_be_is_damage(tmp_path: Path, order: str) -> None:
+    lake = lf.open(tmp_path / "lake")
+    for number, dtype in enumerate([f"{order}U3", [("n", "i4"), ("s", f"{order}U3")]]):
+        array = np.zeros((2, 2), dtype)
+        sink = io.BytesIO()
+        np.save(sink, np.asfortranarray(array))
+        body = sink.getvalue()
+        forge(lake, f"good{number}", "array", "npy", body)
+        assert lake.get(f"f:good{number}").tolist() == array.tolist()
+        forge(lake, f"bad{number}", "array", "npy", body[:-4] + b"\xff\xff\xff\xff")
+        for mmap in (False, True):
+            with pytest.raises(lf.IntegrityError, match="character"):
+                lake.get(f"f:bad{number}", mmap=mmap)

@@ -138,7 +138,8 @@ def looks(lake: lf.Lake) -> Iterator[Callable[[], object]]:
             yield lambda as_=as_: folio.get_table("x", as_=as_)
         yield lambda: lake.sql('select * from "f:x"').fetchall()
     if entry.kind == "array":
-        yield lambda: np.asarray(folio.get_numpy("x")).sum()
+        yield lambda: folio.get_numpy("x").tolist()
+        yield lambda: repr(folio.get_numpy("x", mmap=True))
     if entry.kind == "sparse":
         yield lambda: lake.get("f:x").toarray()
     if entry.kind == "model":

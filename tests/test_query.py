@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -17,6 +20,7 @@ from thoroughness import examples
 import lakefolio as lf
 from lakefolio import Q, all_of, any_of, not_
 from lakefolio.format.times import period_of
+from lakefolio.process.notice import LakefolioWarning
 from lakefolio.query.compiler import Compiler
 
 # -- the compiler beside a plain filter ------------------------------------------------------------------------
@@ -539,3 +543,39 @@ def test_numbers_in_lists_are_equal_however_they_were_written(tmp_path) -> None:
     for asked, expected in ((1.0, both), (1, both), (-3, both), (2, []), (1e300, ["floats"])):
         found = lake.query(metadata={"sizes": ("contains", asked)})
         assert sorted(one.item for one in found) == expected
+
+
+def test_a_dict_of_metadata_asks_for_each_of_its_values(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    noted = {"name": "x", "v": 2, "tags": ["a", "b"], "deep": {"k": None, "d": 1.5}}
+    lake.folio("f").add("a", 1, metadata={"proc": noted}).add("b", 1, metadata={"proc": {}})
+    for asked in (
+        {"name": "x"},
+        {"v": 2.0, "name": "x"},
+        {"tags": ["a", "b"]},
+        {"deep": {"d": 1.5}},
+        {"deep": {"k": None}},
+        {"v": (">", 1)},
+        noted,
+    ):
+        assert [one.item for one in lake.query(metadata={"proc": asked})] == ["a"], asked
+    assert [one.item for one in lake.query(metadata={"proc": {}})] == ["b"]
+    for asked in ({"name": "y"}, {"tags": ["a"]}, {"deep": {"d": 1}}, {"name": "x", "v": 3}, {"a.b": 1}):
+        assert list(lake.query(metadata={"proc": asked})) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [({"lrr": 1}, "'lr'"), ({"proc": {"nme": "x"}}, "'proc.name'"), ({"prc.name": "x"}, "'proc'")]
+)
+def test_a_key_that_no_item_has_is_told_where_one_is_called_nearly_so(
+    tmp_path: Path, asked: dict[str, Any], meant: str
+) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("a", 1, metadata={"lr": 1, "proc": {"name": "x"}})
+    with pytest.warns(LakefolioWarning, match="no item has metadata") as told:
+        assert list(lake.query(metadata=asked)) == []
+    assert f"did you mean {meant}?" in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(lake.query(metadata={"something else": 1})) == []
+        assert list(lake.query(metadata={"lr": 2})) == []

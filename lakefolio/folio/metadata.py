@@ -113,7 +113,7 @@ class FolioMetadata(dict[str, Any]):
 
     def setdefault(self, key: str, default: object = None) -> Any:
         """Return the value of a key, setting it, in one commit, if it is missing."""
-        if key not in self:
+        if not isinstance(key, str) or key not in self:
             self[key] = default
         return self[key]
 

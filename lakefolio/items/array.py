@@ -101,7 +101,8 @@ class ArrayHandler:
                 path = source.path()
                 with path.open("rb") as file:
                     npy.read_header(file, path.stat().st_size)
-                return np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=npy.MAX_HEADER_BYTES)
+                limit = npy.MAX_HEADER_BYTES
+                return npy.checked(np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=limit))
             array = npy.in_memory(source.read())
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored array can't be read: {exc}", kind="bad-content") from exc

@@ -59,6 +59,7 @@ DAMAGE: Final = (
 MOST_EMPTY: Final = 1 << 20
 """How many values there may be that take no bytes: to show or to compare so many takes time all the same."""
 
+_LAST_CHARACTER: Final = 0x10FFFF
 _ALIGN: Final = 64  # as numpy writes it, so that the data can be mapped
 _IN_MEMORY_BYTES: Final = 1 << 24
 _PIECE_BYTES: Final = 1 << 23
@@ -158,7 +159,7 @@ def in_memory(content: memoryview) -> np.ndarray[Any, Any]:
     file = pa.BufferReader(pa.py_buffer(content))
     dtype, shape, fortran = read_header(file, len(content))
     order: Literal["F", "C"] = "F" if fortran else "C"
-    array = np.ndarray(shape, dtype, content, file.tell(), order=order)
+    array = checked(np.ndarray(shape, dtype, content, file.tell(), order=order))
     return array if array.flags.writeable and array.flags.aligned else array.copy(order="K")
 
 
@@ -173,7 +174,20 @@ def _read(file: BinaryIO, size_bytes: int) -> np.ndarray[Any, Any]:
         if not count:
             raise EOFError("the data ends early")
         done += count
+    checked(array)
     return array.T if fortran else array
+
+
+def checked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array whose texts are texts; ValueError if a character can't be, over which Python would stumble."""
+    dtype = array.dtype
+    if dtype.kind == "U" and array.nbytes:
+        points = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
+        if points.max() > _LAST_CHARACTER:
+            raise ValueError("a text that holds no character")
+    for name in dtype.names or ():
+        checked(array[name])
+    return array
 
 
 def read_npz(file: BinaryIO, size_bytes: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -46,7 +46,8 @@ def query(
     ``not_`` of such. Where a field has no value, every comparison is false. ``{">=": 0.5, "<": 0.9}`` asks for
     both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
     are compared exactly, by their digits, also across types. A text never equals a number: of
-    ``metadata={"fold": "3"}`` that finds nothing where items have the number 3 a warning says so.
+    ``metadata={"fold": "3"}`` that finds nothing where items have the number 3 a warning says so, as one does of a
+    key that no item has where another is called nearly so.
 
     Args:
         *conditions: ``Q(field=…)``, and ``any_of``, ``all_of``, ``not_`` of them.
@@ -59,8 +60,9 @@ def query(
         **fields: ``folio``, ``name``, ``type`` (the kind, or the metadata's ``type``), ``kind``,
             ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
             ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also
-            ``b`` in ``a``), ``author``, ``run``, ``description``, ``version``, ``created_at``, ``size_bytes``,
-            ``row_count``, ``format``, ``media_type``, ``storage``, ``digest``, ``entry_id``, ``archived`` (False
+            ``b`` in ``a``, and a dict within asks for each of its values, whatever else is there), ``author``, ``run``,
+            ``description``, ``version``, ``created_at``, ``size_bytes``, ``row_count``, ``format``, ``media_type``,
+            ``storage``, ``digest``, ``entry_id``, ``archived`` (False
             unless it is given; None for both).
 
     Returns:
@@ -75,7 +77,7 @@ def query(
     from lakefolio.query.compiler import Compiler
     from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
     from lakefolio.query.dataset import PREFIX
-    from lakefolio.query.near_misses import tell_near_misses
+    from lakefolio.query.near_misses import tell_near_misses, tell_unknown_keys
     from lakefolio.query.result import QueryResult
     from lakefolio.views.sql_guard import about_where, check_expression
 
@@ -106,14 +108,21 @@ def query(
         if where is None or exc.kind != "sql":
             raise
         raise about_where(exc, where, "the columns of items, name, type, created_at and metadata") from exc
-    if not rows.num_rows and asked.asked:
+    if not rows.num_rows and asked.keys:
 
         def count(key: str, value: object) -> int:
             like = Compiler()
             like.add(Q(archived=False, metadata={key: value}))
             return len(reader.query(like.sql, like.params).fetchall())
 
+        def known(key: str) -> list[str]:
+            sql = "select distinct key from item_metadata"
+            if key:
+                sql = "select distinct unnest(json_keys(try_cast(value as json))) from item_metadata where key = $key"
+            return [name for (name,) in reader.query(sql, {"key": key} if key else None).fetchall()]
+
         tell_near_misses(asked.asked, count)
+        tell_unknown_keys(asked.keys, known)
     return QueryResult(reader, rows)
 
 

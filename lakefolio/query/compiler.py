@@ -142,6 +142,7 @@ class Compiler:
         self._limit = ""
         self._parts: set[str] = set()
         self.asked: list[tuple[str, Any]] = []  # which values metadata must equal, by their keys
+        self.keys: list[str] = []  # those of metadata that there must be
 
     @property
     def params(self) -> dict[str, Any]:
@@ -341,6 +342,7 @@ class Compiler:
         operator, value = tree.operator, tree.value
         if operator == "exists":
             return f"{some}true)" if value else f"(not {some}true))"
+        self.keys.append(field.removeprefix("metadata."))
         if operator == "in":
             test = self._join("or", [self._noted(field, "=", one) for one in value])
         elif operator == "not in":

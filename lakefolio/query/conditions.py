@@ -58,6 +58,7 @@ _OTHERS: Final = {
 """How others write operators, and how they are written here."""
 _WRITTEN: Final = re.compile(r"\s*(<=|>=|!=|==|=|<|>)\s*$|__(gte|lte|gt|lt|ne|eq|in|contains|startswith|like|exists)$")
 _DEPTH_LIMIT: Final = 100
+_PATH_LIMIT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,10 @@ def parse_value(field: str, value: object, depth: int = 0) -> Condition | Compar
 
 
 def flattened(name: str, value: object, depth: int = 0) -> list[tuple[str, Any]]:
-    """Return a key of metadata with the value it is compared with; for dicts that hold operators, the paths to them.
+    """Return a key of metadata with the value it is compared with; for a dict, the paths to its values.
+
+    All of them must hold, so that a dict finds those that say more, too. One with a key that a path can't say is
+    compared as a whole.
 
     Raises:
         InvalidInputError: kind ``bad-query``: an operator is written into the key.
@@ -188,9 +192,22 @@ def flattened(name: str, value: object, depth: int = 0) -> list[tuple[str, Any]]
             f"write metadata={{{key!r}: {{{operator!r}: …}}}}",
             field=name,
         )
-    if isinstance(value, Mapping) and not any(map(_is_operator, value)) and _holds_operators(value, depth):
-        return [part for key, one in value.items() for part in flattened(f"{name}.{key}", one, depth + 1)]
+    if isinstance(value, Mapping) and not any(map(_is_operator, value)):
+        if _are_paths(value, name.count(".") + 1) or _holds_operators(value, depth):
+            return [part for key, one in value.items() for part in flattened(f"{name}.{key}", one, depth + 1)]
+    elif depth and isinstance(value, list):  # of its own it means one of several; in a dict it is a value
+        return [(name, ("=", value))]
     return [(name, value)]
+
+
+def _are_paths(value: Mapping[Any, Any], depth: int) -> bool:
+    """Say whether a path of names leads to each value in a dict."""
+    if not value or depth > _PATH_LIMIT:
+        return False
+    if not all(isinstance(key, str) and key and "." not in key and key[0] != "$" for key in value):
+        return False
+    inner = [one for one in value.values() if isinstance(one, Mapping) and not any(map(_is_operator, one))]
+    return all(_are_paths(one, depth + 1) for one in inner)
 
 
 def _holds_operators(value: object, depth: int) -> bool:

@@ -1,4 +1,4 @@
-"""Why a query found nothing: a text never equals a number, nor a switch, however alike they look.
+"""Why a query found nothing: a key that no item has; or a text, which never equals a number however alike they look.
 
 A query compares metadata by type, as JSON tells it: ``"3"`` is not ``3`` and ``"true"`` is not
 ``true``. Converting one into the other would find ids of digits under numbers, and lose leading zeros; so nothing is
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, Final
 
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import counted
 
-__all__ = ["alike", "tell_near_misses"]
+__all__ = ["alike", "tell_near_misses", "tell_unknown_keys"]
 
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
 _SWITCHES: Final = {"true": True, "True": True, "false": False, "False": False}
@@ -49,6 +50,25 @@ def tell_near_misses(asked: Iterable[tuple[str, Any]], count: Callable[[str, Any
             message = f"nothing has {value!r} as metadata {key!r}, but {counted(found, 'item')} {_has(found)} {other!r}"
             hint = f"texts, numbers and true are never equal: ask for {other!r}"
             notice(LakefolioWarning(message, kind="types-differ", hint=hint))
+
+
+def tell_unknown_keys(asked: Iterable[str], known: Callable[[str], Iterable[str]]) -> None:
+    """Warn of keys of metadata that no item has, where one is called nearly so.
+
+    Args:
+        asked: Keys; ``a.b`` is ``b`` in ``a``.
+        known: Returns the keys there are in the value of a key, or at all for an empty text.
+    """
+    for key in list(dict.fromkeys(asked))[:_TOLD]:
+        name, _, rest = key.partition(".")
+        names = set(known(""))
+        within = ""
+        if rest and name in names and key not in names:
+            within, (name, _, _) = f"{name}.", rest.partition(".")
+            names = set(known(key.partition(".")[0]))
+        if key not in names and name not in names and (near := get_close_matches(name, names, n=1)):
+            message = f"no item has metadata {within + name!r}"
+            notice(LakefolioWarning(message, kind="key-unknown", hint=f"did you mean {within + near[0]!r}?"))
 
 
 def _has(count: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import InvalidInputError, NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
@@ -150,6 +150,8 @@ class QueryResult(Sequence["Entry"]):
             if not -len(self) <= ref < len(self):
                 raise NotFoundError(f"there is no item {ref}: {counted(len(self), 'item')} were found", item=str(ref))
             return range(len(self))[ref]
+        if not isinstance(ref, str):
+            raise UnsupportedTypeError(f"get() got {ref!r:.60}, expected the name of an item or its number")
         named = [f"{folio}:{item}" for folio, item in zip(self._folios, self._items, strict=True)]
         for names in (self.refs, named, self._items):
             if names.count(ref) == 1:
