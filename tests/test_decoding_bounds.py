@@ -501,3 +501,22 @@ def test_a_character_that_can_not_be_is_damage(tmp_path: Path, order: str) -> No
         for mmap in (False, True):
             with pytest.raises(lf.IntegrityError, match="character"):
                 lake.get(f"f:bad{number}", mmap=mmap)
+
+
+@pytest.mark.parametrize(
+    ("format", "part", "value"),
+    [("csr", "indptr", -(2**31)), ("csc", "indptr", -5), ("csr", "indptr", 2**31 - 1), ("dia", "offsets", -(2**31))],
+)
+def test_indices_that_lead_astray_are_damage(tmp_path: Path, format: str, part: str, value: int) -> None:
+    sink = io.BytesIO()
+    scipy.sparse.save_npz(sink, scipy.sparse.eye(20, format=format), compressed=False)
+    with np.load(sink) as file:
+        parts = dict(file)
+    parts[part] = parts[part].copy()
+    parts[part][-1] = value
+    sink = io.BytesIO()
+    np.savez(sink, **parts)
+    lake = lf.open(tmp_path / "lake")
+    forge(lake, "m", "sparse", "npz", sink.getvalue())
+    with pytest.raises(lf.IntegrityError, match="can't be read"):
+        lake.get("f:m")

@@ -22,7 +22,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SCHEMAS
 from lakefolio.views.engine import default_views
 
-FAST, THOROUGH = 2, 3
+FAST, THOROUGH = 2, 2
 WHAT = ["marker", "log entry", "checkpoint", "row", "ticket", "model entry", "model file", "pointer", "view"]
 SETTINGS: dict[str, Any] = {
     "deadline": None,

@@ -18,7 +18,7 @@ from fuzzing import Healthy
 from lakefolio.cli import cli
 from lakefolio.cli.command_list import EXIT_CODES
 
-FAST, THOROUGH = 1, 8
+FAST, THOROUGH = 1, 3
 WORDS = [
     "", "x", "f", "f:a", "f:t", "f:a@1", "f:a@s", "f:gone", "f:a@99", "r1", "s", "1", "0", "-1", "3", "2026-01-01",
     "size_bytes > 1", "from items", "select", "out", "a/../b", ".", "\x1b[31m", "é" * 300, "\udcff", "[1]", "{}",

@@ -32,7 +32,7 @@ from hostile import forge
 import lakefolio as lf
 from lakefolio.errors import LakefolioError
 
-FAST, THOROUGH = 4, 40
+FAST, THOROUGH = 4, 24
 MEMORY_BYTES = 6 << 30  # of addresses: what libraries reserve counts
 
 Good = dict[str, tuple[str, str, bytes, dict[str, Any]]]

@@ -113,9 +113,15 @@ def from_parts(parts: dict[str, np.ndarray[Any, Any]]) -> Any:
     made = getattr(sparse, f"{kind}_array" if parts.get("_is_array") else f"{kind}_matrix")
     data, shape = parts["data"], tuple(parts["shape"].tolist())
     if kind == "dia":
+        farthest = max(map(abs, parts["offsets"].ravel().tolist()), default=0)
+        if farthest + max(shape, default=0) >= 2**31:  # compiled code adds the two
+            raise ValueError(f"a diagonal {farthest} away")
         return made((data, parts["offsets"]), shape=shape)
     if kind == "coo":
         return made((data, parts["coords"] if "coords" in parts else (parts["row"], parts["col"])), shape=shape)
-    found = made((data, parts["indices"], parts["indptr"]), shape=shape)
+    pointers = parts["indptr"]
+    if pointers.ndim != 1 or (pointers < 0).any() or (pointers[1:] < pointers[:-1]).any():
+        raise ValueError("rows that end before they begin")  # scipy looks only where the last one is above 0
+    found = made((data, parts["indices"], pointers), shape=shape)
     found.check_format(full_check=True)  # compiled code follows the indices without looking
     return found
