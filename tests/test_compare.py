@@ -93,6 +93,9 @@ def test_examples_are_limited_and_counts_are_not(folio):
     ("options", "kind"),
     [
         ({"key": "idd"}, "unknown-column"),
+        ({"key": ""}, "unknown-column"),
+        ({"key": 5}, "unsupported-type"),
+        ({"key": ["id", None]}, "unsupported-type"),
         ({"key": "name"}, "duplicate-key"),
         ({"limit": -1}, "bad-option"),
     ],

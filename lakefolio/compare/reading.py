@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.compare.item_diff import ContentChange, Found, ItemDiff
 from lakefolio.compare.values import compare_arrays, compare_folders, compare_tensors, compare_texts, compare_values
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.views.table_changes import RowChange, TableChanges, table_changes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def diff_item(
     """Return the differences inside an item from ``a`` to ``b``, by default until now; see ``Lake.diff``."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise InvalidInputError(f"limit is {limit!r}, expected a number from 0", kind="bad-option")
-    columns = () if key is None else (key,) if isinstance(key, str) else tuple(key)
+    columns = _key(key)
     old = session.at(a, folio).entry(folio, item)
     new = session.entry(folio, item) if b is None else session.at(b, folio).entry(folio, item)
     if columns and not old.kind == new.kind == "table":
@@ -51,6 +51,16 @@ def diff_item(
     same = old.kind == new.kind and old.digest is not None and old.digest == new.digest
     found = Found({}) if same else _compared(session, old, new, columns, limit)
     return ItemDiff(old.ref, new.ref, kind, found, identical=same)
+
+
+def _key(key: object) -> tuple[str, ...]:
+    """Return the columns of a key, each once."""
+    found = (key,) if isinstance(key, str) else () if key is None else key
+    if isinstance(found, list | tuple | set | frozenset) and all(isinstance(one, str) for one in found):
+        return tuple(dict.fromkeys(found))
+    raise UnsupportedTypeError(
+        f"key is {str(key)[:60]!r}, expected the name of a column or a list of names", hint='write key=["id", "day"]'
+    )
 
 
 def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:

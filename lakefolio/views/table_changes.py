@@ -205,7 +205,7 @@ class _Comparison:
         self._new = new
         self._key = tuple(key)
         for side in (old, new):
-            if lost := next((one for one in self._key if one not in side.types), None):
+            if (lost := next((one for one in self._key if one not in side.types), None)) is not None:
                 raise InvalidInputError(
                     f"the {side.name} table has no column {lost!r}, which the key names",
                     kind="unknown-column",
