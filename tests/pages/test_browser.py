@@ -314,6 +314,8 @@ def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop:
         go(page, path)
         page.get_by_role("heading", name=wanted).first.wait_for()
         assert page.get_by_role("alert").count() == 0, path
+    go(page, "storage")
+    page.get_by_role("link", name="raw shop/eu", exact=True).first.wait_for()  # two words, not one
     go(page, f"compare?runs={ids[0]}%0A{ids[1]}")
     page.get_by_role("img", name="curve of loss for train-2, train-1").wait_for()
     go(page, "lineage?ref=shop/eu:clean&depth=1")

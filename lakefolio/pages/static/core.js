@@ -166,7 +166,7 @@ window.lakefolio = (() => {
   const Time = ({ at }) => html`<time dateTime=${at == null || isNaN(new Date(at)) ? "" : new Date(at).toISOString()} title=${fullTime(at)}>${time(at)}</time>`;
   /** An item: its own name first, the folio small behind it. */
   const ItemLink = ({ folio, item, version }) => html`<a class="item" href=${href("item", {
-    ref: version == null ? `${folio}:${item}` : `${folio}:${item}@${version}` })}><span>${item}</span>
+    ref: version == null ? `${folio}:${item}` : `${folio}:${item}@${version}` })}><span>${item}</span>${" "}
     <small>${folio}${version == null ? "" : ` @${version}`}</small></a>`;
   const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, v]) => v != null && v !== "" && v !== false)
     .map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
