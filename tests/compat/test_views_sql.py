@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -96,3 +97,14 @@ def test_a_lake_carries_its_specification(tmp_path: Path) -> None:
     text = (tmp_path / "lake" / SPECIFICATION).read_text()
     assert text == (Path(lf.__file__).parent / "FORMAT.md").read_text()
     assert (tmp_path / "lake" / VIEWS_FILE).is_file()
+
+
+def test_duckdb_alone_reads_the_rows_of_a_table(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    for count in (10_000, 20_000):
+        rows = pa.table({"n": range(count), "word": [f"{n * 7919 % 9973:x}" * 4 for n in range(count)]})
+        lake.folio("flights").add("features", rows, overwrite=True)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    begin = readme.index("SET VARIABLE key")
+    said = readme[begin : readme.index("-- or the bare journal")].replace("SELECT *", "SELECT count(*), max(n)")
+    assert asked(tmp_path / "lake", [said]) == [[["count_star()", "max(n)"], [["20000", "19999"]]]]
