@@ -15,9 +15,9 @@ from lakefolio.storage.local import LocalStore
 def test_checks_beside_writers_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     counts = checks.run(str(tmp_path / "lake"), dict[str, str](), checks=12, writers=2, seconds=20)
-    assert set(counts) == {"checks", "versions", "writers_that_failed", "not_followed"}
+    assert not [what for what in counts if what == "WRITER FAILED" or what.startswith("PROBLEM")]
     assert counts["checks"] >= 3
-    assert counts["writers_that_failed"] == 0
+    assert counts["add"] > 0
 
 
 def test_a_file_that_is_missing_is_said_beside_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

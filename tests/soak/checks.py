@@ -1,95 +1,153 @@
-"""Checks beside busy writers: ``python -m tests.soak.checks --checks 1000 --writers 8``. No check may find a problem.
+"""Checks beside busy writers, none of which may find a problem.
 
-Each writer adds, overwrites, logs, compacts and runs gc without grace, in a process of its own.
+``python -m tests.soak.checks --checks 1000 --store local|s3``. Each writer adds, overwrites, deletes, logs, snapshots,
+restores, compacts and runs gc without grace, in a process of its own. A new lake is begun after so many checks: a small
+one is checked, merged and collected more often in the same time. Every other check opens the lake anew, one in ten
+reads all data.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import lakefolio as lf
 from lakefolio.errors import ConflictError
+from lakefolio.testing import S3Server
 
 WRITER = """
-import json, random, sys, warnings
+import json, os, random, sys, time, warnings
 import lakefolio as lf
+from lakefolio.errors import ConflictError, NotFoundError
 
 warnings.simplefilter("ignore")
-uri, options, number = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
-rng = random.Random(number)
+uri, options, number, done = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+rng, parent = random.Random(f"{uri} {number}"), os.getppid()
 lake = lf.open(uri, storage_options=options)
 folio = lake.folio(f"f{number}")
-n = 0
-while True:
-    n += 1
-    folio.add_json(f"i{n % 7}", {"n": n, "text": "x" * rng.choice([10, 6000])}, overwrite=True, metadata={"n": n})
-    if n % 10 == 0:
+ledger = open(done, "a", buffering=1)
+
+def act(n):
+    what = "add" if n < 4 else rng.choices(*zip(*ACTS.items()))[0]
+    if what == "add":
+        folio.add_json(f"i{n % 7}", {"n": n, "text": "x" * rng.choice([10, 6000])}, overwrite=True, metadata={"n": n})
+    elif what == "delete":
+        folio.delete(rng.choice(list(folio)))
+    elif what == "run":
         with lake.run("r", run_id=f"r{number}-{n}") as run:
             run.log(loss=float(n))
-            run.log_event("step", metadata={"n": n})
-    if n % 40 == 20:
+            run.log_event("step", metadata={"n": n, "text": "e" * rng.choice([1, 70_000])})
+    elif what == "snapshot":
+        folio.create_snapshot(f"s{n}")
+    elif what == "restore":
+        folio.restore_snapshot(rng.choice(folio.list_snapshots())["name"], confirm=True)
+    elif what == "forget":
+        folio.delete_snapshot(rng.choice(folio.list_snapshots())["name"])
+    elif what == "compact":
         lake.compact()
-    if n % 40 == 0:
+    elif what == "gc":
         lake.gc(dry_run=False, grace=0, keep_last=2)
+    return what
+
+ACTS = {"add": 20, "delete": 3, "run": 3, "snapshot": 2, "restore": 1, "forget": 1, "compact": 2, "gc": 3}
+n = 0
+while os.getppid() == parent:
+    n += 1
+    try:
+        print(act(n), file=ledger)
+    except (ConflictError, NotFoundError, IndexError) as exc:  # nothing to take, or others were faster many times
+        print(f"refused: {type(exc).__name__}", file=ledger)
+    time.sleep(rng.random() * PAUSE)
 """
 
 
-def run(uri: str, options: dict[str, str], *, checks: int, writers: int, seconds: float = 1e9) -> dict[str, int]:
-    """Check again and again while writers are at work; return the counts, the problems by kind among them."""
-    command = [sys.executable, "-c", WRITER, uri, json.dumps(options)]
-    lf.open(uri, storage_options=options)
-    processes = [
-        subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
-        for number in range(writers)
-    ]
-    counts = {"checks": 0, "versions": 0, "writers_that_failed": 0, "not_followed": 0}
-    until = time.monotonic() + seconds
-    try:
+def run(
+    uri: str, options: dict[str, str], *, checks: int, writers: int, seconds: float = 1e9, pause: float = 0.8
+) -> Counter[str]:
+    """Check again and again while writers are at work.
+
+    Args:
+        uri: Where to make the lake.
+        options: For its store.
+        checks: How many.
+        writers: How many processes write.
+        seconds: When to stop at the latest.
+        pause: For how long a writer rests at most after each act.
+
+    Returns:
+        The counts, with those of problems called ``PROBLEM kind``; anything else that is wrong is in capitals, too.
+    """
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="checks-") as folder:
+        command = [sys.executable, "-c", WRITER.replace("PAUSE", str(pause)), uri, json.dumps(options)]
         lake = lf.open(uri, storage_options=options)
-        while counts["checks"] < checks and time.monotonic() < until:
-            checked = lake if counts["checks"] % 2 else lf.open(uri, storage_options=options)
-            try:
-                report = checked.check(read_data=counts["checks"] % 10 == 0)
-            except ConflictError:
-                counts["not_followed"] += 1
-                continue
-            counts["checks"] += 1
-            for problem in report.problems:
-                print(problem, flush=True)
-                counts[problem.kind] = counts.get(problem.kind, 0) + 1
-        counts["versions"] = lake.version
-    finally:
-        for process in processes:
-            if process.poll() is not None:
-                counts["writers_that_failed"] += 1
-                assert process.stderr is not None
-                print(process.stderr.read().decode()[-2000:], flush=True)
-            process.kill()
-            process.communicate()
+        processes = [
+            subprocess.Popen(
+                [*command, str(number), f"{folder}/{number}"], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+            )
+            for number in range(writers)
+        ]
+        until = time.monotonic() + seconds
+        try:
+            while counts["checks"] < checks and time.monotonic() < until:
+                checked = lake if counts["checks"] % 2 else lf.open(uri, storage_options=options)
+                read_data = counts["checks"] % 10 == 0
+                try:
+                    report = checked.check(read_data=read_data)
+                except ConflictError:
+                    counts["checks that could not follow"] += 1
+                    continue
+                counts["checks"] += 1
+                counts["checks that read all data"] += read_data
+                for problem in report.problems:
+                    print(problem, flush=True)
+                    counts[f"PROBLEM {problem.kind}"] += 1
+            counts["versions"] = lake.version
+        finally:
+            for process in processes:
+                if process.poll() is not None:
+                    assert process.stderr is not None
+                    print(process.stderr.read().decode()[-2000:], flush=True)
+                    counts["WRITER FAILED"] += 1
+                process.kill()
+                process.communicate()
+            for path in Path(folder).iterdir():
+                counts.update(path.read_text().splitlines())
     return counts
 
 
 def main() -> None:
-    """Run it on a local lake."""
+    """Check as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--store", choices=["local", "s3"], default="local")
+    parser.add_argument("--checks-of-a-lake", type=int, default=100)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_RUNTIME_DIR"] = folder
-        counts = run(str(Path(folder) / "lake"), {}, checks=arguments.checks, writers=arguments.writers)
-    print(json.dumps(counts))
-    sys.exit(
-        bool(set(counts) - {"checks", "versions", "writers_that_failed", "not_followed"})
-        or counts["writers_that_failed"] > 0
-    )
+    counts: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="checks-"))
+        os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_CACHE_HOME"] = folder
+        server = stack.enter_context(S3Server()) if arguments.store == "s3" else None
+        while counts["checks"] < arguments.checks:
+            counts["lakes"] += 1
+            name = f"lake{counts['lakes']}"
+            uri = f"{folder}/{name}" if server is None else server.uri(f"lakes/{name}")
+            options = {} if server is None else server.storage_options
+            many = min(arguments.checks_of_a_lake, arguments.checks - counts["checks"])
+            counts += run(uri, options, checks=many, writers=arguments.writers)
+            print(json.dumps(counts), flush=True)
+    for what, count in sorted(counts.items()):
+        print(f"{count:>8,}  {what}")
+    sys.exit(any(what.isupper() or what.startswith("PROBLEM") for what in counts))
 
 
 if __name__ == "__main__":
