@@ -114,7 +114,19 @@ class TableObjects:
         )
 
     def parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
-        """Verify and parse the bytes of a log entry; see :meth:`read_entries` for the errors."""
+        """Verify and parse the bytes of a log entry; see :meth:`read_entries` for the errors.
+
+        Wrong bytes are read once more: the answer may have been damaged, and not the object.
+        """
+        try:
+            return self._parsed(version, body, key)
+        except IntegrityError:
+            again = self.store.find(key)
+            if again is None or again == body:
+                raise
+            return self._parsed(version, again, key)
+
+    def _parsed(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
         if body is None:
             raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
         added: list[DataFile] = []
@@ -170,12 +182,22 @@ class TableObjects:
             raise ValueError("the store gave two different answers")
 
     def tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
-        """Return the rows of each file: first of those that are known, then of the others, in the order given."""
+        """Return the rows of each file: first of those that are known, then of the others, in the order given.
+
+        Bytes that are wrong are asked for once more, as in :meth:`parse`.
+        """
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
         tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
-        tables += [self._read_parquet(*each, schema) for each in zip(wanted, keys, bodies, strict=True)]
+        for file, key, body in zip(wanted, keys, bodies, strict=True):
+            try:
+                tables.append(self._read_parquet(file, key, body, schema))
+            except IntegrityError:
+                again = None if body is None else self.store.find(key)
+                if again is None or again == body:
+                    raise
+                tables.append(self._read_parquet(file, key, again, schema))
         return tables
 
     def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
