@@ -29,8 +29,9 @@ import lakefolio as lf
 from lakefolio.errors import ConflictError, NotFoundError
 
 warnings.simplefilter("ignore")
-uri, options, number, done = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-rng, parent = random.Random(f"{uri} {number}"), os.getppid()
+uri, options, number, done, parent = sys.argv[1:6]
+options, number, parent = json.loads(options), int(number), int(parent)
+rng = random.Random(f"{uri} {number}")
 os.nice(5)  # eight of them leave little of two processors for a check
 lake = lf.open(uri, storage_options=options)
 folio = lake.folio(f"f{number}")
@@ -92,7 +93,9 @@ def run(
         lake = lf.open(uri, storage_options=options)
         processes = [
             subprocess.Popen(
-                [*command, str(number), f"{folder}/{number}"], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+                [*command, str(number), f"{folder}/{number}", str(os.getpid())],
+                stderr=subprocess.PIPE,
+                cwd=Path(__file__).parents[2],
             )
             for number in range(writers)
         ]
@@ -130,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--pause", type=float, default=2.0, help="how long a writer rests at most, in seconds")
     parser.add_argument("--store", choices=["local", "s3"], default="local")
     parser.add_argument("--checks-of-a-lake", type=int, default=50)
     arguments = parser.parse_args()
@@ -144,7 +148,7 @@ def main() -> None:
             uri = f"{folder}/{name}" if server is None else server.uri(f"lakes/{name}")
             options = {} if server is None else server.storage_options
             many = min(arguments.checks_of_a_lake, arguments.checks - counts["checks"])
-            counts += run(uri, options, checks=many, writers=arguments.writers)
+            counts += run(uri, options, checks=many, writers=arguments.writers, pause=arguments.pause)
             print(json.dumps(counts), flush=True)
     for what, count in sorted(counts.items()):
         print(f"{count:>8,}  {what}")
