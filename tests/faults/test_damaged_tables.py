@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import deltalake
@@ -19,6 +20,7 @@ from lakefolio.cli import cli
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError
 from lakefolio.format.layout import MARKER, log_key, log_prefix, table_prefix
 from lakefolio.storage import Store, open_store
+from lakefolio.storage.local import LocalStore
 
 TABLES = ("manifests",)
 SAID = ("manifests", "lineage", "metadata")
@@ -397,3 +399,31 @@ def test_a_table_that_somebody_upgraded(lake: lf.Lake, table: str) -> None:
     for _ in range(2):
         refused(FormatError, "table-protocol", lambda: add("x", 1, inputs=["raw"], metadata={"a": 1}), repr(table))
     assert not any(info.key.endswith(f"{9:020d}.json") for info in store.list(log_prefix("manifests")))
+
+
+@pytest.mark.parametrize("wrong", [lambda body: body[: len(body) // 2], lambda body: body[:-9] + b"X" + body[-8:]])
+def test_what_comes_wrong_once_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[bytes], bytes]
+) -> None:
+    """The first answer of each log entry and data file is damaged on its way, the object is not."""
+    fill(str(tmp_path / "lake")).compact()
+    lf.open(tmp_path / "lake").folio("f").add_json("after", "x" * 9000)
+    find, get_many, seen = LocalStore.find, LocalStore.get_many, set[str]()
+
+    def once(key: str, body: bytes | None) -> bytes | None:
+        if body is None or key in seen or not key.startswith("tables/manifests/") or key.endswith("_last_checkpoint"):
+            return body
+        seen.add(key)
+        return wrong(bytes(body))
+
+    monkeypatch.setattr(LocalStore, "find", lambda store, key: once(key, find(store, key)))
+    monkeypatch.setattr(
+        LocalStore,
+        "get_many",
+        lambda store, keys: [once(*each) for each in zip(keys, get_many(store, keys), strict=True)],
+    )
+    lake = lf.open(tmp_path / "lake")
+    assert lake.folio("f").get_json("last") == 3
+    assert lake.check().ok
+    assert lake.gc(dry_run=False, grace=0).deleted_blobs == 0
+    assert len(seen) > 4
