@@ -73,11 +73,12 @@ def capture(
         cache: Return the stored output, and call nothing, when an earlier call of the same code had the same inputs and
             parameters and is ``done``. The code is the function's and that of all functions, classes and modules of
             one's own that it names, decorators and the classes of arguments and objects included; what these read
-            from globals, attributes, closures, defaults, environment variables and items of the lake must be the same
-            too, but for what the call itself changed. What can't be compared (an open file, a listing, a query,
-            another lake) makes the call be made again, which is said once. For plain and async functions whose result
-            depends on nothing else.
-        version: What else the result depends on, for ``cache``: of installed packages and files nothing is seen.
+            from globals, attributes, closures, defaults, environment variables, items of the lake and files that Python
+            opens must be the same too, but for what the call itself changed. What can't be compared (an open file, a
+            listing, a query, another lake) makes the call be made again, which is said once. For plain and async
+            functions whose result depends on nothing else.
+        version: What else the result depends on, for ``cache``: of installed packages nothing is seen, nor of
+            files that a library opens without Python (Arrow, Polars, DuckDB and HDF5 do).
 
     Raises:
         InvalidInputError: At decoration, for options that no run can have.

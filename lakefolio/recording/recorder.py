@@ -22,7 +22,8 @@ from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.starting import RunSpec, start
-from lakefolio.session.read_trace import ReadTrace, content_of, read_known, traced, unwatched
+from lakefolio.session.file_reads import digest_of_file, digests, watch_files
+from lakefolio.session.read_trace import FILE, ReadTrace, content_of, read_known, traced, unwatched
 
 if TYPE_CHECKING:
     from lakefolio.runs.run import Run
@@ -116,10 +117,11 @@ class Recording:
             facts: dict[str, object] = {"returns": form}
             if self._reads is not None and self._before is not None and self._trace is not None:
                 after = self._reads()
+                files = digests(self._trace)
                 unknown = self._trace.unknown or after.unknown
                 if unknown is None:
                     facts["memo_values"] = self._before.unchanged(after)
-                    facts["memo_reads"] = self._trace.found
+                    facts["memo_reads"] = self._trace.found | files
                 else:
                     self._warn("its answer, to be used again,", unknown)
             self._run._finish("done", facts)
@@ -286,6 +288,7 @@ def _prepare_cache(
     memo = f"{memo}:{options.version}" if options.version else memo
     recording.answer = _answer(session, memo, reads.values)
     if recording.answer is MISSING:
+        watch_files()
         recording.prepare(look, reads, ReadTrace(session.place))
     return memo
 
@@ -325,8 +328,12 @@ def _answer(session: Session, memo: str, values: Mapping[str, str]) -> object:
 
 
 def _reads_the_same(session: Session, found: Mapping[str, str | None]) -> bool:
-    """Say whether the items that an earlier call read are unchanged."""
+    """Say whether the items and files that an earlier call read are unchanged."""
     for name, content in found.items():
+        if name.startswith(FILE):
+            if digest_of_file(name.removeprefix(FILE)) != content:
+                return False
+            continue
         folio, colon, item = name.partition(":")
         try:
             if colon:

@@ -6,6 +6,8 @@ sees the reads of the block it is opened for, of blocks inside, and of threads t
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +17,23 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
 
-__all__ = ["ReadTrace", "content_of", "looked_at", "read_entry", "read_known", "read_version", "traced", "unwatched"]
+__all__ = [
+    "FILE",
+    "ReadTrace",
+    "content_of",
+    "looked_at",
+    "read_entry",
+    "read_file",
+    "read_known",
+    "read_version",
+    "status_of",
+    "traced",
+    "unwatched",
+    "watching",
+]
 
 Place = tuple[str, str]
+Status = tuple[int, int, int]
 
 
 class ReadTrace:
@@ -27,13 +43,16 @@ class ReadTrace:
         place: The lake whose items can be looked up again: its id and its address.
         found: ``folio:item`` -> what identifies its content, None where there was no such item; ``folio@name`` -> the
             version that a snapshot's name or a time stood for.
+        files: Local files that were read -> their :func:`status_of` when they were opened.
         unknown: Why the reads can't be compared later; None if they can.
     """
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.found: dict[str, str | None] = {}
+        self.files: dict[str, Status | None] = {}
         self.unknown: str | None = None
+        self._written: set[str] = set()
         self._before = frozenset(threading.enumerate())
 
     def saw(self, place: Place, name: str, content: str | None) -> None:
@@ -43,11 +62,20 @@ class ReadTrace:
         elif self.found.setdefault(name, content) != content:
             self.unknown = f"{name!r} changed while it was read"
 
+    def opened(self, path: str, *, is_written: bool) -> None:
+        """Take note of a local file, unless the block wrote it itself."""
+        if is_written:
+            self._written.add(path)
+        elif path not in self._written and path not in self.files and os.path.isfile(path):
+            self.files[path] = status_of(path)
+
     def began_before(self, thread: threading.Thread) -> bool:
         """Say whether a thread ran before the block did, so that it works for others."""
         return thread in self._before
 
 
+FILE: Final = "file://"
+"""What the name of a local file begins with among the things that an answer depends on."""
 _TRACES: ContextVar[tuple[ReadTrace, ...]] = ContextVar("lakefolio_read_traces", default=())
 _UNWATCHED: Final = ReadTrace(("", ""))
 _open: Final[dict[int, ReadTrace]] = {}
@@ -79,7 +107,8 @@ def unwatched() -> Iterator[None]:
         _TRACES.reset(token)
 
 
-def _watching() -> tuple[ReadTrace, ...]:
+def watching() -> tuple[ReadTrace, ...]:
+    """Return the traces that see what this thread reads now."""
     if not _open:
         return ()
     traces = _TRACES.get()
@@ -96,7 +125,7 @@ def content_of(entry: Entry) -> str | None:
 
 def read_entry(place: Place, folio: str, item: str, entry: Entry | None) -> None:
     """Take note of the newest entry of an item that code looked up; None if there is none."""
-    for trace in _watching():
+    for trace in watching():
         content = None if entry is None else content_of(entry)
         if entry is not None and content is None:
             trace.unknown = f"'{folio}:{item}' lies outside of the lake and may change unseen"
@@ -104,20 +133,38 @@ def read_entry(place: Place, folio: str, item: str, entry: Entry | None) -> None
             trace.saw(place, f"{folio}:{item}", content)
 
 
+def read_file(path: str, *, is_written: bool) -> None:
+    """Take note of a local file that code opens, to read it only or not."""
+    for trace in watching():
+        trace.opened(path, is_written=is_written)
+
+
+def status_of(path: str) -> Status | None:
+    """Return what is another once a file was changed or replaced; None if there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
 def read_version(place: Place, folio: str | None, at: str, version: int) -> None:
     """Take note of the version that a snapshot's name or a time stood for: a snapshot may be taken anew."""
-    for trace in _watching():
+    for trace in watching():
         trace.saw(place, f"{folio or ''}@{at}", str(version))
 
 
 def read_known(place: Place, found: Mapping[str, str | None]) -> None:
     """Record the reads of an earlier call whose answer is used again."""
-    for trace in _watching():
+    for trace in watching():
         for name, content in found.items():
-            trace.saw(place, name, content)
+            if name.startswith(FILE):
+                trace.opened(name.removeprefix(FILE), is_written=False)
+            else:
+                trace.saw(place, name, content)
 
 
 def looked_at(what: str) -> None:
     """Take note that code looked at something that can't be compared later."""
-    for trace in _watching():
+    for trace in watching():
         trace.unknown = f"it reads {what}, which is not compared"

@@ -637,3 +637,67 @@ def test_a_warning_and_a_traceback_lead_to_the_users_code(lake: lf.Lake) -> None
     assert [Path(one.filename).name for one in caught] == [Path(__file__).name]
     lines = str(lake.runs()[0].error).splitlines()
     assert Path(__file__).name in lines[1]
+
+
+FILE_READS = {
+    "open": "float(open(path).read())",
+    "pathlib": "float(path.read_text())",
+    "bytes": "float(path.read_bytes())",
+    "os": "float(os.read(os.open(path, os.O_RDONLY), 9))",
+    "relative": "float(open(os.path.relpath(path)).read())",
+    "numpy": "float(np.loadtxt(path))",
+    "pandas": "float(pd.read_csv(path, header=None).iloc[0, 0])",
+    "a thread": "in_thread(lambda: float(path.read_text()))",
+}
+
+
+@pytest.mark.parametrize("read", FILE_READS)
+def test_a_change_of_a_file_that_is_read_makes_the_call_again(lake: lf.Lake, tmp_path: Path, read: str) -> None:
+    path = tmp_path / "factor.txt"
+    path.write_text("2")
+    cell = notebook(lake, path=path)
+    exec("import os\nfrom concurrent.futures import ThreadPoolExecutor", cell)
+    exec("def in_thread(work):\n with ThreadPoolExecutor(1) as pool: return pool.submit(work).result()", cell)
+    exec(f"def compute(x): return x * ({FILE_READS[read]})", cell)
+    assert cell["f"](5) == 10
+    assert cell["f"](5) == 10
+    assert cell["made"] == [5]
+    path.write_text("3")
+    assert cell["f"](5) == 15
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        cell["f"](5)
+    path.write_text("2")
+    assert cell["f"](5) == 10  # the first answer holds again
+    assert cell["made"] == [5, 5, 5]
+
+
+def test_files_that_the_call_itself_writes_do_not_stand_in_the_way(lake: lf.Lake, tmp_path: Path) -> None:
+    cell = notebook(lake, path=tmp_path / "scratch.txt")
+    exec("def compute(x):\n path.write_text(str(x))\n return float(path.read_text())", cell)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cell["f"](5) == cell["f"](5) == 5
+    assert cell["made"] == [5]
+
+
+def test_a_file_that_changes_while_it_is_read_is_said(lake: lf.Lake, tmp_path: Path) -> None:
+    path = tmp_path / "counter.txt"
+    path.write_text("1")
+    cell = notebook(lake, path=path)
+    exec("def compute(x):\n n = int(path.read_text())\n path.write_text(str(n + 1))\n return n", cell)
+    with pytest.warns(RuntimeWarning, match="counter.txt' changed while it was read"):
+        assert cell["f"](5) == 1
+    assert cell["f"](5) == 2
+
+
+def test_a_file_counts_for_the_answers_that_are_made_of_an_answer(lake: lf.Lake, tmp_path: Path) -> None:
+    path = tmp_path / "factor.txt"
+    path.write_text("2")
+    cell = notebook(lake, path=path)
+    exec("def compute(x): return x * float(path.read_text())", cell)
+    exec("@lf.capture(lake=lake, cache=True)\ndef outer(x): return f(x) + 1", cell)
+    assert cell["f"](5) == 10
+    assert cell["outer"](5) == cell["outer"](5) == 11  # f is answered from its outputs
+    path.write_text("3")
+    assert cell["outer"](5) == 16
