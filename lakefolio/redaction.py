@@ -3,8 +3,8 @@
 A lake keeps what is written for ever, for everyone who may read it, and messages end up in logs. So everything that is
 recorded without having been given as content (command lines, tracebacks, parameters, addresses) and every message
 passes through here. A secret is recognised by its name (``password=``, ``--api-key``, ``"token":``), by its place
-(the user part and the signature of an address, an authorization header) or by its shape (``ghp_…``, ``AKIA…``, PEM
-keys, JSON web tokens). What none of these tell stays: a password without name, place or shape is a word.
+(the user part and the signature of an address, an authorization header, an argument of ``login(…)``) or by its shape
+(``ghp_…``, ``AKIA…``, PEM keys, JSON web tokens). What none of these tell stays: a password without name, place or shape is a word.
 
 All functions are idempotent, and return a text without secrets unchanged. The module is longer than others because its
 patterns stand beside the functions that apply them, and each function builds on those above it.
@@ -183,6 +183,55 @@ _LOGIN: Final = re.compile(r"(?P<call>\w*Auth\()[^)\r\n]+")
 _NO_VALUES: Final = _words("none null true false str bytes int float bool any object self optional [removed]")
 
 
+_SIGN_IN: Final = re.compile(r"""(?x) (?<![\w"'])(?P<name>[A-Za-z_]\w{0,60})\((?P<given>[^()]{3,600})""")
+"""A call and its arguments, up to the first inner one: traceback and code of ``login("user", "…")``."""
+_GIVEN: Final = re.compile(
+    r"""(?x) (?P<before> (?:(?P<key>[A-Za-z_]\w{0,60})\s*=\s*)? [rRbBfFuU]{0,2}) (?P<q>["'])
+    (?P<value> (?: (?!(?P=q))[^\n\\] | \\. )* ) (?P=q)"""
+)
+_LOGINS: Final = _words("login signin authenticate auth authorize authorise")
+_CONNECTIONS: Final = _words("connect connection ftp imap pop")
+_NO_SETTERS: Final = _words(
+    "get read find load fetch has is count check verify list hash make create new generate ask prompt delete remove "
+    "tokenize encode decode print test assert require describe def class"
+)
+
+
+def _sign_in(found: re.Match[str]) -> str:
+    """Mask what a call that signs in, or takes a secret by its name, was given by place."""
+    words = [word.lower() for word in _WORDS.findall(found["name"])]
+    joined = "".join(words[-2:])
+    is_login = bool({*words[-1:], joined} & _LOGINS)
+    is_setter = is_secret_name(found["name"]) and words[0] not in _NO_SETTERS
+    is_connection = bool(words) and words[-1] in _CONNECTIONS
+    if not (is_login or is_setter or is_connection):
+        return found[0]
+    places = list(_GIVEN.finditer(found["given"]))
+    before = {one.start(): _GIVEN.sub("''", found["given"][: one.start()]).split(",") for one in places}
+    plain = [one.start() for one in places if one["key"] is None and not before[one.start()][-1].strip()]
+    least = _LEAST_OF_CONNECTIONS if is_connection else _LEAST
+    secret = {one.start() for one in places if one.start() in plain and _is_like_a_key(one["value"], least)}
+    secret |= {one.start() for one in places if one["key"] == "key" and is_login}
+    if is_connection:  # host, user, password, as drivers of databases take them
+        secret |= {at for at in plain if len(before[at]) == 3 and not before[at][1].strip().isdigit()}
+    elif is_setter or (plain and len(before[plain[-1]]) > 1):
+        secret |= {*plain[-1:]}
+    given = _GIVEN.sub(lambda one: _masked(one) if one.start() in secret else one[0], found["given"])
+    return found[0][: found.start("given") - found.start()] + given
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found['before']}{found['q']}{MASK}{found['q']}" if found["value"] else found[0]
+
+
+_LEAST, _LEAST_OF_CONNECTIONS = 12, 20
+
+
+def _is_like_a_key(value: str, least: int) -> bool:
+    kinds = (any(map(str.isalpha, value)), any(map(str.isdigit, value)))
+    return len(value) >= least and all(kinds) and re.fullmatch(r"[A-Za-z0-9_+=~-]+", value) is not None
+
+
 def scrub(text: str) -> str:
     """Return a text that a program wrote (a message, a traceback, a word of a command line) without secrets."""
     if len(text) < 4:
@@ -192,6 +241,8 @@ def scrub(text: str) -> str:
         text = _HEADER.sub(_header, text)
     if "=" in text or ":" in text:
         text = _without_values(text)
+    if "(" in text and ('"' in text or "'" in text):
+        text = _SIGN_IN.sub(_sign_in, text)
     if "--" in text:
         text = _OPTION.sub(_option, text)
     return _LOGIN.sub(rf"\g<call>{MASK}", text) if "Auth(" in text else text

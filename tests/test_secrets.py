@@ -586,3 +586,48 @@ def test_code_that_is_too_long_is_cut_without_parting_a_secret_from_its_name(mon
     script.write_text('DB_PASSWORD = "hunter2x"\n' + "x = 1\n" * 166_665)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
     assert "hunter2x" not in str(code_so_far())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'connect("postgres://me:hunter2@host/db")',
+        'login("hunter2hunter2")',
+        'hub.login("me", "hunter2")',
+        'smtp.login(user, "hunter2")',
+        'login(\n    "me",\n    "hunter2",\n)',
+        'tracker.login(key="hunter2")',
+        'pymysql.connect("localhost", "root", "hunter2", "db")',
+        "connect(host, user, b'hunter2')",
+        'ftplib.FTP("host", "me", "hunter2")',
+        'SecretStr("hunter2")',
+        'AzureKeyCredential("hunter2")',
+        'keyring.set_password("service", "me", "hunter2")',
+        'client.authenticate(f"{user}", f"hunter2")',
+    ],
+)
+def test_a_secret_given_by_place_is_taken_out_of_code_and_tracebacks(code: str) -> None:
+    for text in (code, f"x = {code}\n", f'  File "t.py", line 3, in <module>\n    {code}\nValueError: no'):
+        for shown in (scrub_code(text), scrub(text)):
+            assert "hunter2" not in shown
+            assert "***" in shown
+            assert scrub_code(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'getpass("Password: ")',
+        'login(os.environ["HF_TOKEN"])',
+        'login("ada")',
+        'get_token("name-of-it-123")',
+        'duckdb.connect("experiment2024")',
+        'sqlite3.connect("data/experiment_2024_run_12.db")',
+        'connect("host", 5432, "db")',
+        'tokenizer("a text of 12 words")',
+        'plot("login", "hunter2")',
+        "def login(user, name='x'): pass",
+    ],
+)
+def test_calls_without_secrets_stay_as_they_are(code: str) -> None:
+    assert scrub_code(code) == scrub(code) == code
