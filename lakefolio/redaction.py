@@ -4,7 +4,8 @@ A lake keeps what is written for ever, for everyone who may read it, and message
 recorded without having been given as content (command lines, tracebacks, parameters, addresses) and every message
 passes through here. A secret is recognised by its name (``password=``, ``--api-key``, ``"token":``), by its place
 (the user part and the signature of an address, an authorization header, an argument of ``login(…)``) or by its shape
-(``ghp_…``, ``AKIA…``, PEM keys, JSON web tokens). What none of these tell stays: a password without name, place or shape is a word.
+(``ghp_…``, ``AKIA…``, PEM keys, JSON web tokens). What none of these tell stays: a password without name, place or
+shape is a word.
 
 All functions are idempotent, and return a text without secrets unchanged. The module is longer than others because its
 patterns stand beside the functions that apply them, and each function builds on those above it.
