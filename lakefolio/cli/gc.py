@@ -30,7 +30,8 @@ def gc(app: App, dry_run: bool, yes: bool, grace: float | None, keep_days: float
 
     By default all history stays, and only what killed writers left goes. The content of live items and of
     snapshots always stays. Safe beside any writers; killed, it is resumed by the next one. With --delete it shows what
-    would go and asks first, unless --yes: what is deleted can't be brought back.
+    would go and asks first, unless --yes: what is deleted can't be brought back. Only content goes: events, metric
+    points, parameters, metadata, descriptions and messages of commits lie in tables and logs, and stay for ever.
     """
     from lakefolio.config.settings import default_author
     from lakefolio.maintenance.gc import collect

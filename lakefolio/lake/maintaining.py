@@ -51,6 +51,10 @@ def gc(
     Safe beside any writers and other gcs, also with ``grace=0``. All history stays unless ``keep_days`` or
     ``keep_last`` say otherwise; the content of the head and of snapshots always does.
 
+    Only content can be given up. What rows themselves say stays for ever, because log entries with copies of them are
+    never deleted: names, metadata, descriptions, parameters, metric points, messages, and events. Personal data belongs
+    into items.
+
     Args:
         dry_run: Only list the content that would be deleted.
         grace: Leave content alone that was stored, and table files that were replaced, within this many seconds;

@@ -398,7 +398,8 @@ def log_event(
         model_name: What it is about.
         stage: At which stage.
         event_type: What happened.
-        metadata: Anything JSON-able, of any size; SQL reaches each key of it: ``metadata ->> '$.loss'``.
+        metadata: Anything JSON-able, of any size; SQL reaches each key of it: ``metadata ->> '$.loss'``. It can't be
+            taken out of the lake again: what may have to be erased one day is stored as an item, see ``gc``.
         run_id: The run it belongs to.
 
     Raises:
