@@ -14,7 +14,7 @@ from lakefolio.storage.local import LocalStore
 
 def test_checks_beside_writers_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    counts = checks.run(str(tmp_path / "lake"), {}, checks=6, writers=2, pause=0.1)
+    counts = checks.run(str(tmp_path), {}, checks=6, writers=2, of_a_lake=4, pause=0.1)
     assert not [what for what in counts if what == "WRITER FAILED" or what.startswith("PROBLEM")]
     assert counts["checks"] == 6
     assert counts["add"] > 0

@@ -29,12 +29,11 @@ import lakefolio as lf
 from lakefolio.errors import ConflictError, NotFoundError
 
 warnings.simplefilter("ignore")
-uri, options, number, done, parent = sys.argv[1:6]
+where, options, number, done, parent = sys.argv[1:6]
 options, number, parent = json.loads(options), int(number), int(parent)
-rng = random.Random(f"{uri} {number}")
+rng = random.Random(f"{where} {number}")
 os.nice(5)  # eight of them leave little of two processors for a check
-lake = lf.open(uri, storage_options=options)
-folio = lake.folio(f"f{number}")
+uri = ""
 ledger = open(done, "a", buffering=1)
 
 def act(n):
@@ -63,6 +62,11 @@ ACTS = {"add": 20, "delete": 3, "run": 3, "snapshot": 2, "restore": 1, "forget":
 n = 0
 while os.getppid() == parent:
     n += 1
+    with open(where) as file:
+        now = file.read()
+    if now != uri:
+        uri, n, lake = now, 0, lf.open(now, storage_options=options)
+        folio = lake.folio(f"f{number}")
     try:
         print(act(n), file=ledger)
     except (ConflictError, NotFoundError, IndexError) as exc:  # nothing to take, or others were faster many times
@@ -72,16 +76,16 @@ while os.getppid() == parent:
 
 
 def run(
-    uri: str, options: dict[str, str], *, checks: int, writers: int, seconds: float = 1e9, pause: float = 2.0
+    root: str, options: dict[str, str], *, checks: int, writers: int, of_a_lake: int = 25, pause: float = 2.0
 ) -> Counter[str]:
     """Check again and again while writers are at work.
 
     Args:
-        uri: Where to make the lake.
-        options: For its store.
+        root: Where to make lakes.
+        options: For their store.
         checks: How many.
         writers: How many processes write.
-        seconds: When to stop at the latest.
+        of_a_lake: After how many checks to go on with another lake.
         pause: For how long a writer rests at most after each act.
 
     Returns:
@@ -89,32 +93,29 @@ def run(
     """
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="checks-") as folder:
-        command = [sys.executable, "-c", WRITER.replace("PAUSE", str(pause)), uri, json.dumps(options)]
-        lake = lf.open(uri, storage_options=options)
-        processes = [
-            subprocess.Popen(
-                [*command, str(number), f"{folder}/{number}", str(os.getpid())],
-                stderr=subprocess.PIPE,
-                cwd=Path(__file__).parents[2],
-            )
-            for number in range(writers)
-        ]
-        until = time.monotonic() + seconds
+        where = Path(folder) / "where"
+        command = [sys.executable, "-c", WRITER.replace("PAUSE", str(pause)), str(where), json.dumps(options)]
+        processes: list[subprocess.Popen[bytes]] = []
         try:
-            while counts["checks"] < checks and time.monotonic() < until:
-                checked = lake if counts["checks"] % 2 else lf.open(uri, storage_options=options)
-                read_data = counts["checks"] % 10 == 0
-                try:
-                    report = checked.check(read_data=read_data)
-                except ConflictError:
-                    counts["checks that could not follow"] += 1
-                    continue
-                counts["checks"] += 1
-                counts["checks that read all data"] += read_data
-                for problem in report.problems:
-                    print(problem, flush=True)
-                    counts[f"PROBLEM {problem.kind}"] += 1
-            counts["versions"] = lake.version
+            while counts["checks"] < checks:
+                uri = f"{root}/lake{counts['lakes']}"
+                lake = lf.open(uri, storage_options=options)
+                (Path(folder) / "next").write_text(uri)
+                (Path(folder) / "next").replace(where)
+                processes = processes or [
+                    subprocess.Popen(
+                        [*command, str(number), f"{folder}/{number}.acts", str(os.getpid())],
+                        stderr=subprocess.PIPE,
+                        cwd=Path(__file__).parents[2],
+                    )
+                    for number in range(writers)
+                ]
+                while not all(Path(f"{folder}/{number}.acts").exists() for number in range(writers)):
+                    time.sleep(0.1)  # they import for a while
+                counts["lakes"] += 1
+                _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]))
+                counts["versions"] += lake.version
+                print(json.dumps(counts), flush=True)
         finally:
             for process in processes:
                 if process.poll() is not None:
@@ -123,9 +124,27 @@ def run(
                     counts["WRITER FAILED"] += 1
                 process.kill()
                 process.communicate()
-            for path in Path(folder).iterdir():
+            for path in Path(folder).glob("*.acts"):
                 counts.update(path.read_text().splitlines())
     return counts
+
+
+def _check(uri: str, options: dict[str, str], lake: lf.Lake, counts: Counter[str], checks: int) -> None:
+    done = 0
+    while done < checks:
+        checked = lake if done % 2 else lf.open(uri, storage_options=options)
+        read_data = counts["checks"] % 10 == 0
+        try:
+            report = checked.check(read_data=read_data)
+        except ConflictError:
+            counts["checks that could not follow"] += 1
+            continue
+        done += 1
+        counts["checks"] += 1
+        counts["checks that read all data"] += read_data
+        for problem in report.problems:
+            print(problem, flush=True)
+            counts[f"PROBLEM {problem.kind}"] += 1
 
 
 def main() -> None:
@@ -135,21 +154,20 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--pause", type=float, default=2.0, help="how long a writer rests at most, in seconds")
     parser.add_argument("--store", choices=["local", "s3"], default="local")
-    parser.add_argument("--checks-of-a-lake", type=int, default=50)
+    parser.add_argument("--checks-of-a-lake", type=int, default=25)
     arguments = parser.parse_args()
-    counts: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="checks-"))
         os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_CACHE_HOME"] = folder
         server = stack.enter_context(S3Server()) if arguments.store == "s3" else None
-        while counts["checks"] < arguments.checks:
-            counts["lakes"] += 1
-            name = f"lake{counts['lakes']}"
-            uri = f"{folder}/{name}" if server is None else server.uri(f"lakes/{name}")
-            options = {} if server is None else server.storage_options
-            many = min(arguments.checks_of_a_lake, arguments.checks - counts["checks"])
-            counts += run(uri, options, checks=many, writers=arguments.writers, pause=arguments.pause)
-            print(json.dumps(counts), flush=True)
+        counts = run(
+            folder if server is None else server.uri("lakes"),
+            {} if server is None else server.storage_options,
+            checks=arguments.checks,
+            writers=arguments.writers,
+            of_a_lake=arguments.checks_of_a_lake,
+            pause=arguments.pause,
+        )
     for what, count in sorted(counts.items()):
         print(f"{count:>8,}  {what}")
     sys.exit(any(what.isupper() or what.startswith("PROBLEM") for what in counts))
