@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import lakefolio as lf
+from lakefolio.content.reference_trust import ReferenceTrust
 from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, UntrustedContentError
 
 
@@ -209,6 +210,9 @@ def test_a_signature_counts_for_its_address_and_lake_alone(lake: lf.Lake, tmp_pa
         forge_reference(lake, name, uri, facts)
         with pytest.raises(UntrustedContentError):
             lake.folio("f").get(name)
+    trust = ReferenceTrust(lake.lake_id, lake.uri, ())
+    assert trust.follows(str(mine), details["registered_by"])
+    assert not trust.follows(str(mine), "\ud800")  # what JSON can say and UTF-8 can't
     other = lf.open(tmp_path / "other")
     forge_reference(other, "mine", str(mine), details)
     with pytest.raises(UntrustedContentError):

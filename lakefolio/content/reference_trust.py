@@ -54,7 +54,9 @@ class ReferenceTrust:
             return False
         if same_bucket(uri, self._lake_uri) or any(_covers(prefix, uri) for prefix in self.prefixes):
             return True
-        return isinstance(signature, str) and hmac.compare_digest(signature.encode(), self.sign(uri).encode())
+        return isinstance(signature, str) and hmac.compare_digest(
+            signature.encode(errors="surrogatepass"), self.sign(uri).encode()
+        )
 
     def sign(self, uri: str) -> str:
         """Return what tells this user, on this host, that it registered an address in this lake."""
