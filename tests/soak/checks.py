@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -113,9 +114,11 @@ def run(
                 while not all(Path(f"{folder}/{number}.acts").exists() for number in range(writers)):
                     time.sleep(0.1)  # they import for a while
                 counts["lakes"] += 1
-                _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]))
-                counts["versions"] += lake.version
-                print(json.dumps(counts), flush=True)
+                try:
+                    _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]))
+                finally:
+                    counts["versions"] += lake.version
+                    print(json.dumps(counts), flush=True)
         finally:
             for process in processes:
                 if process.poll() is not None:
@@ -156,6 +159,7 @@ def main() -> None:
     parser.add_argument("--store", choices=["local", "s3"], default="local")
     parser.add_argument("--checks-of-a-lake", type=int, default=25)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the writers end, and what was counted is said
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="checks-"))
         os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_CACHE_HOME"] = folder
