@@ -67,6 +67,11 @@ class Soak:
             )
         )
 
+    def _has_begun(self, process: subprocess.Popen[bytes]) -> bool:
+        """Say whether a process has imported all and begun to act."""
+        assert isinstance(process.args, list)
+        return (self.folder / f"{process.args[-2]}.ledger").exists()
+
     def live(self, seconds: float) -> None:
         """Let them work, and kill, stop and disturb them."""
         until = time.monotonic() + seconds
@@ -74,8 +79,8 @@ class Soak:
             self.start(role)
         while time.monotonic() < until:
             time.sleep(self.rng.uniform(0.1, 0.8))
-            happens = self.rng.random()
-            role, process = self.rng.choice(self.processes)
+            _, process = self.rng.choice(self.processes)
+            happens = self.rng.random() if self._has_begun(process) else 1.0  # to kill what still imports shows nothing
             if happens < 0.25:
                 self.counts["kill"] += 1
                 process.kill()
