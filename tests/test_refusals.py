@@ -207,13 +207,20 @@ LAKE_WRITES: dict[str, Callable[[lf.Lake], Any]] = {
     "add_run_input": lambda lake: lake.add_run_input("r1", "x", "f:x"),
     "add_run_output": lambda lake: lake.add_run_output("r1", "y", 1),
     "add_run_type": lambda lake: lake.add_run_type("survey"),
+    "register_model": lambda lake: lake.register_model("churn", "f:x"),
     "mark_lost_runs": lambda lake: lake.mark_lost_runs(),
     "log_event": lambda lake: lake.log_event(event_type="x"),
     "create_dataset": lambda lake: lake.create_dataset("d", ["f:x"]),
     "track": lambda lake: lake.track(),
 }
 LAKE_READS = {
+    "search",
     "is_purged",
+    "follow_run",
+    "follow_runs",
+    "model",
+    "models",
+    "status",
     "browse",
     "capture",  # decorates; a call whose run can't be recorded warns and goes on
     "compare",

@@ -281,6 +281,7 @@ class Model:
         return self._move(alias, None, (known[alias],))
 
     def _move(self, alias: str, number: int | None, expected: tuple[int | None] | None) -> AliasChange:
+        self._lake._session.check_writable()
         before = self._registry.aliases(self.name).get(alias)
         try:
             self._registry.set_alias(self.name, alias, number, expected=expected)
@@ -389,6 +390,7 @@ def register_model(
         NotFoundError: There is no such item.
         InvalidInputError: A name or alias that can't be used.
     """
+    lake._session.check_writable()
     check_run_id(name)
     if alias is not None:
         _check_alias(alias)
