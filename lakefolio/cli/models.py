@@ -103,7 +103,10 @@ def show(app: App, name: str) -> None:
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A word to find it by; repeatable.")
 @click.option("--alias", metavar="ALIAS", help="Let this alias name it from now on.")
 def register(app: App, name: str, ref: str, description: str | None, tags: tuple[str, ...], alias: str | None) -> None:
-    """Make an item the next version of a model; copies no content."""
+    """Make an item the next version of a model; copies no content.
+
+    RUN:OUTPUT, with the id or name of a run, means what that run made.
+    """
     lake = app.open(writing=True)
     made = lake.register_model(name, ref, description=description, tags=list(tags) or None, alias=alias)
     named = f", {alias}" if alias else ""

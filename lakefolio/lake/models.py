@@ -381,7 +381,8 @@ def register_model(
 
     Args:
         name: The model: text without ``/``.
-        source: The item: ``folio:item``, also of the past, or an output as ``run.log_model`` returns it.
+        source: The item: ``folio:item``, also of the past; ``run:output`` with the id or name of a run where no folio
+            is called so; or an output as ``run.log_model`` returns it.
         description: One sentence on this version.
         tags: Words to find it by.
         alias: Let this alias name it from now on.
@@ -402,7 +403,7 @@ def register_model(
             kind="bad-ref",
             hint="write 'folio:item', or pass what run.log_model returned",
         )
-    entry = lake.item(text)
+    entry = lake.item(_output_of_run(lake, text))
     lake._session.blobs.source(entry) if entry.storage != "reference" else None
     registry = Registry(lake)
     if registry.model(name) is None:
@@ -420,6 +421,27 @@ def register_model(
     if alias is not None:
         found.promote(number, alias)
     return found.version(number)
+
+
+def _output_of_run(lake: Lake, text: str) -> str:
+    """Return the reference of an output that is given as ``run:output``; any other text as it is."""
+    ref = parse_ref(text)
+    if ref.folio is None or ref.at is not None or ref.folio in lake.folios():
+        return text
+    try:
+        outputs = lake.get_run(ref.folio).outputs
+    except NotFoundError:
+        return text
+    found = [one.ref for one in outputs if one.name == ref.item]
+    if not found:
+        raise NotFoundError(
+            f"run {ref.folio!r} has no output {ref.item!r}",
+            kind="item-not-found",
+            hint=nearest(ref.item, [one.name for one in outputs]) if outputs else "it has none",
+            folio=ref.folio,
+            item=ref.item,
+        )
+    return found[-1]
 
 
 def _check_alias(alias: object) -> None:

@@ -92,6 +92,14 @@ def test_a_version_that_is_deleted_has_no_alias_and_its_number_is_not_given_agai
     assert model.rollback().after == 2
 
 
+def test_what_a_run_made_is_registered_by_the_name_of_the_run(lake):
+    made = lake.register_model("fraud", "train-1:model")
+    assert (made.run_id, lake.get(made.ref)) == (lake.get_run("train-1").run_id, {"weights": 1})
+    assert lake.register_model("fraud", f"{made.run_id[-8:]}:model").number == 2
+    with pytest.raises(lf.NotFoundError, match=r"run 'train-1' has no output 'modl' \(did you mean 'model'"):
+        lake.register_model("fraud", "train-1:modl")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
