@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable
 
-__all__ = ["MemoryFile", "RangeFile"]
+__all__ = ["MemoryFile", "RangeFile", "piece_file"]
 
 
 class MemoryFile(io.RawIOBase):
@@ -92,3 +92,15 @@ class RangeFile(io.RawIOBase):
     def tell(self) -> int:
         """Return the place."""
         return self._place
+
+
+def piece_file(start: int, body: bytes, size_bytes: int) -> RangeFile:
+    """Return a file of which only the bytes from ``start`` are there; reading others is an OSError."""
+
+    def fetch(place: int, length: int) -> bytes:
+        begin = place - start
+        if begin < 0 or begin + length > len(body):
+            raise OSError(f"bytes {place} to {place + length} are not part of this piece")
+        return body[begin : begin + length]
+
+    return RangeFile(size_bytes, fetch)

@@ -13,11 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from lakefolio.delta.actions import SEAL, DataFile, quoted_path
+from lakefolio.delta.seal import Seals
+from lakefolio.format.layout import checkpoint_name
 from lakefolio.format.plain import mapped, number, strings
 
 __all__ = ["to_checkpoint", "to_pointer"]
 
 _NOTE = "lakefolio.models"
+_NOTE_SEAL = "lakefolio.models.seal"
 
 
 _STRINGS = pa.map_(pa.string(), pa.string())
@@ -106,21 +109,31 @@ def to_checkpoint(
     return sink.getvalue()
 
 
-def to_pointer(version: int, checkpoint: bytes, seal: str, files: int, size: int, note: str = "") -> bytes:
+def to_pointer(seals: Seals, version: int, checkpoint: bytes, files: int, size: int, note: str = "") -> bytes:
     """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
 
-    ``note`` is a text for readers, see :func:`note_of`.
+    ``note`` is what else a reader is told, see :func:`note_of`; it has a seal of its own.
     """
+    tags = {SEAL: seals.of_bytes(checkpoint_name(version), checkpoint)}
+    if note:
+        tags |= {_NOTE: note, _NOTE_SEAL: seals.of_bytes(_note_name(version), note.encode())}
     pointer = {"version": version, "size": size, "sizeInBytes": len(checkpoint), "numOfAddFiles": files}
-    return json.dumps(pointer | {"tags": {SEAL: seal} | ({_NOTE: note} if note else {})}).encode()
+    return json.dumps(pointer | {"tags": tags}).encode()
 
 
-def note_of(body: bytes | None) -> str:
-    """Return the note in a ``_last_checkpoint``, empty without one."""
+def note_of(body: bytes | None, seals: Seals) -> str:
+    """Return what a ``_last_checkpoint`` notes beside the checkpoint; empty for nothing, and for what has no seal."""
     try:
-        return strings(mapped(json.loads(body or b"null")).get("tags")).get(_NOTE, "")
-    except (ValueError, RecursionError):
-        return ""
+        value = mapped(json.loads(body or b"null"))
+        version, tags = number(value["version"]), strings(value.get("tags"))
+        note = tags.get(_NOTE, "")
+        return note if seals.of_bytes(_note_name(version), note.encode()) == tags.get(_NOTE_SEAL) else ""
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""  # it saves requests, nothing else
+
+
+def _note_name(version: int) -> str:
+    return f"{version:020d}.models"
 
 
 def parse_pointer(body: bytes | None) -> tuple[int, str] | None:

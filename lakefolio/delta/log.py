@@ -146,7 +146,8 @@ class DeltaLog:
         Args:
             trust_copies: Take the rows of small commits from their log entries, without reading their files. False
                 reads the log from its start and every file, and compares them with the copies.
-            after: Given what ``_last_checkpoint`` notes, the version up to which rows are not wanted.
+            after: Given what ``_last_checkpoint`` notes, the version up to which rows are not wanted; it is called when
+                the checkpoint was read, and nothing behind it.
 
         Raises:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
@@ -192,10 +193,10 @@ class DeltaLog:
 
     def _load_once(self, trust_copies: bool, after: Callable[[str], int]) -> pa.Table:
         pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
-        since = after(note_of(pointer))
         try:
             if (found := parse_pointer(pointer)) is not None:
                 self._load_checkpoint(*found)
+            since = after(note_of(pointer, self.seals))
             if self.version < 0:
                 return self._load(trust_copies=trust_copies, after=since)
             try:
@@ -275,8 +276,8 @@ class DeltaLog:
         raise self._restless()
 
     def note(self) -> str:
-        """Return the note in the newest ``_last_checkpoint``. One request."""
-        return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        """Return what the newest ``_last_checkpoint`` notes beside the checkpoint. One request."""
+        return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"), self.seals)
 
     def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
         """Return the rows after a version, and only up to another if given, in order, of rows that carry a version.

@@ -270,7 +270,7 @@ class DeltaTable(DeltaLog):
         size = 2 + len(files) + len(tombstones)
         prefix, name = log_prefix(self.name), checkpoint_name(version)
         self.store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(version, body, self.seals.of_bytes(name, body), len(files), size, note())
+        pointer = to_pointer(self.seals, version, body, len(files), size, note())
         self.store.put(f"{prefix}/_last_checkpoint", pointer)
         self.checkpoint_version = version
 

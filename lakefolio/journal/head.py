@@ -90,6 +90,8 @@ class JournalHead:
             def after(note: str) -> int:
                 nonlocal catalogue
                 catalogue = Catalogue.from_json(note)
+                if catalogue is None and sum(file.row_count for file in self.table.known_files) > _MANY_ROWS:
+                    catalogue = self._found_models()
                 return -1 if catalogue is None else catalogue.through
 
             rows = self.table.load(after=after)
@@ -99,6 +101,14 @@ class JournalHead:
             base = None if catalogue is None else self.models.folded(catalogue, self.parts)
             self.state = State(base=base).extended(rows, version)
             return self.state
+
+    def _found_models(self) -> Catalogue | None:
+        """Look for read models that no checkpoint notes: without them the whole journal would be held."""
+        try:
+            found = self.models.newest()
+        except IntegrityError:
+            return None
+        return found if found.through >= 0 else None
 
     def poll(self, *, one: bool = False, skip: bool = False) -> bool:
         """Read the new log entries and say whether there were any. The caller holds the lock.

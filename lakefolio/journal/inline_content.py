@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.content.byte_files import RangeFile
+from lakefolio.content.byte_files import RangeFile, piece_file
 from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError, NotFoundError
@@ -31,8 +31,18 @@ __all__ = ["InlineContents", "without_purged"]
 _MOST_BYTES: Final = 16 << 20
 _WHOLE_BYTES: Final = 256 << 10
 """A data file up to this size is read as a whole: one request. Of a larger one its footer and a row group."""
+_SPAN_BYTES: Final = 4 << 20
+"""Place and content of a row group's rows are read in one request, with what lies between, up to this size."""
 _LOOKS: Final = 20
 _SCHEMA: Final = pa.schema([MANIFESTS_SCHEMA.field(name) for name in ("version", "ordinal", "content")])
+
+
+_FOOTERS: Final = 3
+_BEFORE: Final = 128
+_BESIDE: Final = 1_024
+"""So many contents of a row group are kept around the one that was asked for."""
+_PLACE_BYTES: Final = 300
+"""What a content takes beside its bytes, as Python holds it with its place."""
 
 
 class InlineContents:
@@ -42,7 +52,7 @@ class InlineContents:
         self._table = table
         self._read: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes = 0
-        self._opened: dict[str, Any] = {}  # the footer of the file that was read last
+        self._footers: dict[str, Any] = {}  # the footer of the file that was read last
 
     def of(self, entry: Entry, refresh: Callable[[], object]) -> bytes:
         """Return the content of an entry, from its data file if it was not read lately.
@@ -64,8 +74,16 @@ class InlineContents:
         content = self._read[place]
         if sha256_of_bytes(content) != (entry.blob_digest or entry.digest):
             del self._read[place]
-            self._bytes -= len(content)
-            raise _lost(entry, "inline-damaged", "is damaged")
+            self._bytes -= len(content) + _PLACE_BYTES
+            raise IntegrityError(
+                f"inline content of item {entry.ref} ({entry.blob_digest or entry.digest}) is damaged",
+                kind="inline-damaged",
+                hint="bring it back from a copy: lakefolio repair --from URI; or add the item again from its source",
+                folio=entry.folio,
+                item=entry.item,
+                version=entry.version,
+                digest=entry.digest,
+            )
         return content
 
     def into(self, rows: pa.Table, refresh: Callable[[], object]) -> pa.Table:
@@ -96,7 +114,7 @@ class InlineContents:
             self._read.move_to_end(wanted)  # its file may hold more than is kept
         while self._bytes > _MOST_BYTES and len(self._read) > 1:
             _, content = self._read.popitem(last=False)
-            self._bytes -= len(content)
+            self._bytes -= len(content) + _PLACE_BYTES
 
     def _look_again(self, wanted: tuple[int, int], refresh: Callable[[], object]) -> None:
         for look in range(_LOOKS):
@@ -116,32 +134,43 @@ class InlineContents:
     def _look(self, wanted: tuple[int, int], files: list[DataFile]) -> None:
         for file in files:
             large = file.size_bytes > _WHOLE_BYTES
-            rows = self._part(file, wanted[0]) if large else self._table.read([file], _SCHEMA, whole=True)
+            rows = self._part(file, wanted) if large else self._table.read([file], _SCHEMA, whole=True)
             places = _places(rows)
             for place, content in zip(places, rows.column("content").to_pylist(), strict=True):
                 if content is not None and place not in self._read:
                     self._read[place] = content
-                    self._bytes += len(content)
+                    self._bytes += len(content) + _PLACE_BYTES
             if wanted in places:
                 return
 
-    def _part(self, file: DataFile, version: int) -> pa.Table:
-        """Return the rows of the row groups that may hold a version. Only their content is verified, by its digest."""
+    def _part(self, file: DataFile, wanted: tuple[int, int]) -> pa.Table:
+        """Return the row at a place and some beside it, from the row groups that may hold it; no row if none does.
+
+        Only contents are verified, each by its digest. Two requests, one if the footer is known.
+        """
+        import pyarrow.parquet as pq
+
         key = f"{table_prefix(self._table.name)}/{file.path}"
         try:
-            opened = self._opened.get(file.path) or _opened(self._table, key, file.size_bytes)
-            self._opened = {file.path: opened}
-            groups = []
-            for number in range(opened.metadata.num_row_groups):
-                bounds = opened.metadata.row_group(number).column(0).statistics
+            fetch = partial(self._table.store.get_range, key)
+            if file.path not in self._footers:
+                kept = list(self._footers.items())[-_FOOTERS:]
+                self._footers = {**dict(kept), file.path: pq.read_metadata(RangeFile(file.size_bytes, fetch))}
+            footer, rows, version = self._footers[file.path], [_SCHEMA.empty_table()], wanted[0]
+            for number in range(footer.num_row_groups):
+                bounds = footer.row_group(number).column(0).statistics
                 if bounds is None or bounds.min <= version <= bounds.max:
-                    groups.append(number)
-            rows = opened.read_row_groups(groups, columns=_SCHEMA.names, use_threads=False)
-            return fitted(rows, _SCHEMA)
+                    start, length = _span(footer.row_group(number))
+                    near = 0 < length <= _SPAN_BYTES
+                    part = piece_file(start, fetch(start, length), file.size_bytes) if near else None
+                    with pq.ParquetFile(part or RangeFile(file.size_bytes, fetch), metadata=footer) as opened:
+                        read = opened.read_row_group(number, columns=_SCHEMA.names, use_threads=False)
+                    rows.append(_around(fitted(read, _SCHEMA), wanted))
+            return pa.concat_tables(rows)
         except NotFoundError:
             raise self._table.damaged(key, "is missing") from None
         except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as exc:
-            self._opened = {}
+            self._footers = {}
             raise self._table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _rows(self, files: list[DataFile], refresh: Callable[[], object]) -> pa.Table:
@@ -157,23 +186,20 @@ class InlineContents:
         raise AssertionError("the last look returns or raises")
 
 
-def _lost(entry: Entry, kind: str, problem: str) -> IntegrityError:
-    return IntegrityError(
-        f"inline content of item {entry.ref} ({entry.blob_digest or entry.digest}) {problem}",
-        kind=kind,
-        hint="bring it back from a copy: lakefolio repair --from URI; or add the item again from its source",
-        folio=entry.folio,
-        item=entry.item,
-        version=entry.version,
-        digest=entry.digest,
-    )
+def _span(group: Any) -> tuple[int, int]:
+    """Return where the columns wanted of a row group begin, and the length up to where they end."""
+    columns = [group.column(at) for at in range(group.num_columns)]
+    wanted = [one for one in columns if one.path_in_schema in _SCHEMA.names]
+    starts = [min(one.data_page_offset, one.dictionary_page_offset or one.data_page_offset) for one in wanted]
+    ends = [start + one.total_compressed_size for start, one in zip(starts, wanted, strict=True)]
+    return min(starts), max(ends) - min(starts)
 
 
-def _opened(table: DeltaTable, key: str, size_bytes: int) -> Any:
-    """Return a Parquet file of which the footer is read."""
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(RangeFile(size_bytes, partial(table.store.get_range, key)), pre_buffer=True)
+def _around(rows: pa.Table, place: tuple[int, int]) -> pa.Table:
+    """Return the row at a place with its neighbours; no row if it is not there."""
+    there = pc.and_(pc.equal(rows.column("version"), place[0]), pc.equal(rows.column("ordinal"), place[1]))
+    at = pc.index(there, value=True).as_py()
+    return rows.slice(0, 0) if at < 0 else rows.slice(max(0, at - _BEFORE), _BESIDE)
 
 
 def _places(rows: pa.Table) -> list[tuple[int, int]]:

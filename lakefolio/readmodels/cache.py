@@ -11,7 +11,7 @@ from lakefolio.process.fork import at_forks
 
 __all__ = ["CACHE_BYTES", "Cache"]
 
-CACHE_BYTES: Final = 64 << 20
+CACHE_BYTES: Final = 32 << 20
 """How much a handle keeps by default."""
 
 
@@ -59,8 +59,8 @@ class Cache:
             return found[0]
 
     def put(self, key: Hashable, value: Any, size_bytes: int) -> None:
-        """Keep a value, unless it is larger than an eighth of the room: one scan would push out all that is asked."""
-        if size_bytes > self._limit_bytes // 8:
+        """Keep a value, unless it is larger than a quarter of the room: one scan would push out all that is asked."""
+        if size_bytes > self._limit_bytes // 4:
             return
         with self._lock:
             if key in self._kept:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
-from lakefolio.content.byte_files import RangeFile
+from lakefolio.content.byte_files import piece_file
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError
 from lakefolio.format.arrow_rows import check_rows
@@ -250,7 +250,7 @@ def read_group(
     if hashlib.sha256(body).hexdigest() != group.sha256:
         raise damaged(model, file, f"has another row group {number} than was written")
     try:
-        piece = _piece(group.start, body, file.size_bytes)
+        piece = piece_file(group.start, body, file.size_bytes)
         with pq.ParquetFile(piece, metadata=footer.metadata) as opened:
             columns = None if names is None else list(names)
             rows = opened.read_row_group(number, columns=columns, use_threads=False)
@@ -279,15 +279,3 @@ def damaged(model: Model, file: RunFile, problem: str) -> IntegrityError:
         key=key,
         table=model.name,
     )
-
-
-def _piece(start: int, body: bytes, size_bytes: int) -> RangeFile:
-    """Return a file of which only the bytes from ``start`` are there; reading others is an error."""
-
-    def fetch(place: int, length: int) -> bytes:
-        begin = place - start
-        if begin < 0 or begin + length > len(body):
-            raise OSError(f"bytes {place} to {place + length} are not part of this piece")
-        return body[begin : begin + length]
-
-    return RangeFile(size_bytes, fetch)

@@ -11,10 +11,10 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -29,7 +29,7 @@ from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
-from lakefolio.readmodels.table import NOTHING, ModelTable, Published
+from lakefolio.readmodels.table import NOTHING, ModelTable, Published, runs_of, runs_to_plain
 from lakefolio.readmodels.view import Folded, JournalParts
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["NO_MODELS", "Catalogue", "ReadModels", "edges_of"]
 
 _TOGETHER_ROWS: Final = 50_000
+_NOTED_BYTES: Final = 64 << 10
+"""So much of runs is noted beside the checkpoint: each noted model saves a reader a request."""
+
 _NAMES: Final = tuple(model.name for model in MODELS)
 
 
@@ -49,14 +52,31 @@ class Catalogue:
     Attributes:
         through: The journal version that all of them hold; -1 for none.
         versions: The version of each model's table.
+        runs: The runs of models that are known without reading the log entries of these versions.
     """
 
     through: int
     versions: tuple[int, ...]
+    runs: Mapping[str, tuple[Run, ...]] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, published: Mapping[str, Published]) -> Catalogue:
+        """Return that of versions which were read or made."""
+        known = [published[name] for name in _NAMES]
+        runs = {name: published[name].runs for name in _NAMES}
+        return cls(min(one.through for one in known), tuple(one.version for one in known), runs)
 
     def to_json(self) -> str:
-        """Return it as a text."""
-        return json.dumps({"through": self.through, "versions": dict(zip(_NAMES, self.versions, strict=True))})
+        """Return it as a text, with the runs of as many models as there is room for: entries, then the small ones."""
+        runs: dict[str, Any] = {}
+        room = _NOTED_BYTES
+        plain = {name: runs_to_plain(some) for name, some in self.runs.items()}
+        for name in sorted(plain, key=lambda one: (one != ENTRIES.name, len(plain[one]), one)):
+            room -= len(json.dumps(plain[name]))
+            if room >= 0:
+                runs[name] = plain[name]
+        versions = dict(zip(_NAMES, self.versions, strict=True))
+        return json.dumps({"through": self.through, "versions": versions, "runs": runs}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | None) -> Catalogue | None:
@@ -64,10 +84,12 @@ class Catalogue:
         try:
             value = json.loads(text or "null")
             through, versions = value["through"], tuple(value["versions"][name] for name in _NAMES)
+            noted = value.get("runs") or {}
+            runs = {model.name: runs_of(model, noted[model.name]) for model in MODELS if model.name in noted}
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
         numbers = (through, *versions)
-        return cls(through, versions) if all(type(one) is int and one >= 0 for one in numbers) else None
+        return cls(through, versions, runs) if all(type(one) is int and one >= 0 for one in numbers) else None
 
 
 NO_MODELS: Final = Catalogue(-1, tuple(-1 for _ in MODELS))
@@ -100,8 +122,7 @@ class ReadModels:
 
     def newest(self) -> Catalogue:
         """Look for the newest versions: two requests for each model, all at once."""
-        found = self.published().values()
-        return Catalogue(min(one.through for one in found), tuple(one.version for one in found))
+        return Catalogue.of(self.published())
 
     def folded(self, catalogue: Catalogue, journal: JournalParts) -> Folded:
         """Return the state that the models of a catalogue hold. No request; each model is opened when it is asked.
@@ -132,7 +153,11 @@ class ReadModels:
                 kind="object-not-found",
                 key=table_prefix(name),
             )
-        return ModelRuns(self._tables[name].model, published.runs, self, self.cache)
+        return self.of_runs(name, published.runs)
+
+    def of_runs(self, name: str, runs: Sequence[Run]) -> ModelRuns:
+        """Return one model whose runs are known. No request."""
+        return ModelRuns(self._tables[name].model, runs, self, self.cache)
 
     def advance(self, journal: Callable[[int], pa.Table], through: int, *, wait: bool = True) -> Catalogue | None:
         """Fold further rows of the journal into the newest models, and merge runs that are due.
@@ -187,7 +212,7 @@ class ReadModels:
         self._last = dict(zip(_NAMES, known, strict=True)) if len(known) == len(_NAMES) else {}
         if not self._last:
             return None
-        return Catalogue(min(one.through for one in known), tuple(one.version for one in known))
+        return Catalogue.of(self._last)
 
     def published(self) -> dict[str, Published]:
         """Return the newest version of each model: two LISTs, and a GET for each model that there is.
@@ -314,7 +339,7 @@ class _Opened:
         self._through = catalogue.through
         self._versions = dict(zip(_NAMES, catalogue.versions, strict=True))
         self._journal = journal
-        self._known: dict[str, ModelRuns] = {}
+        self._known = {name: models.of_runs(name, runs) for name, runs in catalogue.runs.items()}
         self._replaced: set[str] = set()
 
     def __getitem__(self, name: str) -> ModelRuns:

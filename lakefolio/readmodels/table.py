@@ -34,7 +34,7 @@ from lakefolio.readmodels.runs import Run
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["NOTHING", "ModelTable", "Published"]
+__all__ = ["NOTHING", "ModelTable", "Published", "runs_of", "runs_to_plain"]
 
 _CHECKPOINT_EVERY: Final = 10
 _NOTED: Final = (
@@ -112,12 +112,7 @@ class ModelTable:
             if not self._seals.is_sealed(version, body):
                 raise ValueError("lakefolio did not write it")
             noted = json.loads(body.partition(b"\n")[0])["commitInfo"]["lakefolio"]
-            runs = tuple(
-                Run(tuple(self._file(one, after, through) for one in files)) for after, through, files in noted["runs"]
-            )
-            if not all(run.files for run in runs):
-                raise ValueError("it has a run without files")
-            return Published(version, counts((noted["through"] + 1,))[0] - 1, runs)
+            return Published(version, counts((noted["through"] + 1,))[0] - 1, runs_of(self.model, noted["runs"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             raise IntegrityError(
                 f"log entry {key!r} of read model {self.model.name!r} is truncated or damaged: {brief(exc)}",
@@ -126,18 +121,6 @@ class ModelTable:
                 key=key,
                 version=version,
             ) from exc
-
-    def _file(self, noted: Sequence[Any], after: int, through: int) -> RunFile:
-        values = dict(zip(_NOTED, noted, strict=True))
-        counts(values[name] for name in ("size_bytes", "row_count", "footer_bytes"))
-        counts((after + 1, through))
-        if values["footer_bytes"] > values["size_bytes"]:
-            raise ValueError(f"{values['path']!r} is smaller than its footer")
-        check_key(f"{table_prefix(self.model.name)}/{values['path']}", within=table_prefix(self.model.name))
-        if data_file_version(values["path"]) is None:
-            raise ValueError(f"{values['path']!r} is no data file")
-        first, last = (self.model.key_of(values.pop(name)) for name in ("first", "last"))
-        return RunFile(**values, first=first, last=last, after=after, through=through)
 
     def named(self, version: int, file: RunFile) -> RunFile:
         """Return a file with a path that nobody else uses, for the log entry of a version to name."""
@@ -158,7 +141,7 @@ class ModelTable:
         actions += [{"add": data[path].add(data_change=True)} for path in new if path not in old]
         noted = {
             "through": through,
-            "runs": [[run.after, run.through, [_noted(file) for file in run.files]] for run in after.runs],
+            "runs": runs_to_plain(after.runs),
             "total": Total().with_changes([data[path] for path in new], ()).to_plain(),
         }
         info = {"timestamp": now, "operation": "WRITE", "operationParameters": {}, "engineInfo": "lakefolio"}
@@ -176,7 +159,7 @@ class ModelTable:
         body = to_checkpoint(metadata, files, [])
         prefix, name = log_prefix(self.model.name), checkpoint_name(version)
         self._store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(version, body, self._seals.of_bytes(name, body), len(files), 2 + len(files))
+        pointer = to_pointer(self._seals, version, body, len(files), 2 + len(files))
         self._store.put(f"{prefix}/_last_checkpoint", pointer)
 
     def _table_id(self) -> str:
@@ -188,5 +171,27 @@ class ModelTable:
         return DataFile(file.path, file.size_bytes, file.row_count, stats, now, seal)
 
 
-def _noted(file: RunFile) -> list[Any]:
-    return [getattr(file, name) for name in _NOTED]
+def runs_to_plain(runs: Iterable[Run]) -> list[Any]:
+    """Return runs as a log entry holds them."""
+    return [[run.after, run.through, [[getattr(file, name) for name in _NOTED] for file in run.files]] for run in runs]
+
+
+def runs_of(model: Model, noted: Iterable[Any]) -> tuple[Run, ...]:
+    """Read what :func:`runs_to_plain` wrote; ValueError, KeyError or TypeError for anything else."""
+    runs = tuple(Run(tuple(_file(model, one, after, through) for one in files)) for after, through, files in noted)
+    if not all(run.files for run in runs):
+        raise ValueError("it has a run without files")
+    return runs
+
+
+def _file(model: Model, noted: Sequence[Any], after: int, through: int) -> RunFile:
+    values = dict(zip(_NOTED, noted, strict=True))
+    counts(values[name] for name in ("size_bytes", "row_count", "footer_bytes"))
+    counts((after + 1, through))
+    if values["footer_bytes"] > values["size_bytes"]:
+        raise ValueError(f"{values['path']!r} is smaller than its footer")
+    check_key(f"{table_prefix(model.name)}/{values['path']}", within=table_prefix(model.name))
+    if data_file_version(values["path"]) is None:
+        raise ValueError(f"{values['path']!r} is no data file")
+    first, last = (model.key_of(values.pop(name)) for name in ("first", "last"))
+    return RunFile(**values, first=first, last=last, after=after, through=through)

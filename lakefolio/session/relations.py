@@ -110,7 +110,7 @@ class LakeTables(Mapping[str, Rows]):
 
         beyond = any(file.through > base.version for file in files)
         paths = tuple(str(local.path(one)) for one in some)
-        return FileScan(paths, ENTRIES.nothing, hold, base.version if beyond else None)
+        return FileScan(paths, ENTRIES.nothing, hold, base.version if beyond else None, alike=True)
 
     def _logged(self, name: str) -> Rows:
         journal = self._journal

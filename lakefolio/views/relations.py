@@ -39,6 +39,8 @@ class FileScan:
             none such.
         purged: The content that rows of the files must not show any more: ``blob_digest`` and the highest
             ``generation``; None if that of all rows is hidden.
+        alike: Whether no file lacks a column. Else DuckDB reads and holds the footers of all of them beforehand: 2 MB
+            each where they are as large as those of read models.
     """
 
     paths: tuple[str, ...]
@@ -46,6 +48,7 @@ class FileScan:
     hold: Callable[[], tuple[Sequence[str], object]]
     upto: int | None = None
     purged: pa.Table | None = None
+    alike: bool = False
 
 
 Rows: TypeAlias = "pa.Table | FileScan"
@@ -67,7 +70,7 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
         return
     paths, kept = rows.hold()
     connection.from_arrow(_owning(kept)).create_view(name + _FILES, replace=True)
-    files = _scan_of(paths)
+    files = _scan_of(paths, alike=rows.alike)
     there = {row[0] for row in connection.execute(f"describe select * from {files}").fetchall()}
     columns, joined = [], ""
     for column in rows.rows.schema.names:
@@ -102,12 +105,14 @@ def bind_shallow(connection: duckdb.DuckDBPyConnection, name: str, rows: FileSca
         _is_long(quoted(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
     )
     paths, _ = rows.hold()
-    if paths and connection.execute(f"select count(*) from {_scan_of(paths)} where {long}").fetchone() != (0,):
+    files = _scan_of(paths, alike=rows.alike)
+    if paths and connection.execute(f"select count(*) from {files} where {long}").fetchone() != (0,):
         bind(connection, name, connection.sql(f"from {quoted(name)}").to_arrow_table().cast(rows.rows.schema))
 
 
-def _scan_of(paths: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = true, hive_partitioning = false)"
+def _scan_of(paths: Sequence[str], *, alike: bool) -> str:
+    union = "false" if alike else "true"
+    return f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = {union}, hive_partitioning = false)"
 
 
 def _owning(kept: object) -> pa.Table:

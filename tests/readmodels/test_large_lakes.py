@@ -18,7 +18,7 @@ from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.errors import IntegrityError
 from lakefolio.journal import table_rows
 from lakefolio.journal.table_rows import TableRows
-from lakefolio.testing import S3Server
+from lakefolio.testing import CountingProxy, S3Server
 from lakefolio.views.relations import FileScan
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -97,6 +97,45 @@ def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | 
         rows = of_model.fetchall()
         assert rows == [row[:-1] for row in of_journal.fetchall()]
         assert len(rows) > 5_000
+
+
+@pytest.mark.parametrize("damage", ["through", "seal"])
+def test_a_note_that_is_not_as_it_was_written_is_not_believed(made: Path, tmp_path: Path, damage: str) -> None:
+    """The read models are looked for instead: the journal is too much to hold."""
+    import shutil
+
+    shutil.copytree(made, tmp_path / "lake")
+    pointer = tmp_path / "lake" / "tables/manifests/_delta_log/_last_checkpoint"
+    text = pointer.read_text()
+    damaged = {
+        "through": text.replace('through\\":1200', 'through\\":1100'),
+        "seal": text.replace("models.seal", "models.sealed"),
+    }
+    assert damaged[damage] != text
+    pointer.write_text(damaged[damage])
+    lake = lf.open(tmp_path / "lake", read_only=True)
+    state = lake._session.committed()
+    assert (state.base_version, len(state.rows)) == (1200, 0)
+    assert lake.folio(FOLIO).get_json("item-0007")["n"] == 3007
+
+
+def test_of_a_large_file_the_contents_around_one_are_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(made, read_only=True)
+    contents = lake._session.journal._head._contents
+    store = contents._table.store
+    reads: list[str] = []
+    get_range = type(store).get_range
+
+    def counted(self: Any, key: str, start: int, length: int) -> bytes:
+        reads.extend([key] if "/manifests/" in key else [])
+        return get_range(self, key, start, length)
+
+    folio = lake.folio(FOLIO)
+    names = [name for name in list(folio)[:40] if name != "item-0500"]
+    monkeypatch.setattr(type(store), "get_range", counted)
+    assert len({folio.get_json(name)["n"] for name in names}) == len(names)
+    assert len(reads) <= 4  # footer and row group of the two files they lie in
+    assert len(contents._read) <= 2 * 1_024
 
 
 def test_a_log_reads_the_end_of_the_journal_only(large: lf.Lake, parts: list[int]) -> None:
@@ -200,6 +239,17 @@ def test_every_question_after_more_was_written(place: str, tmp_path: Path, reque
         assert one.sql("select content from items where item = 'made'").fetchall() == [(b"3",)]
         assert one.scan("lineage").collect().height == one.sql("select count(*) from lineage").fetchone()[0]
         assert one.why("folio-000001:item-0500").blobs[0]["heads"] == ["folio-000001:item-0500"]
+
+
+def test_opening_and_one_get_of_a_large_lake(s3_proxy: CountingProxy, s3_uri: str) -> None:
+    """Marker, pointer, checkpoint, its log entry, a LIST; a look; footer and rows of the name, and of its content."""
+    options = s3_proxy.storage_options
+    scale_lake.make(s3_uri, ENTRIES, ENTRIES // 10, options)
+    for name in ("item-0007", "item-0500"):
+        with s3_proxy.count() as count:
+            assert lf.open(s3_uri, storage_options=options).folio(FOLIO).get_json(name)["n"] > 3_000
+        assert count.total <= 10, count.by_operation
+        assert not [one.key for one in count.requests if "/_delta_log/" in one.key and "/manifests/" not in one.key]
 
 
 ITEMS = "select item from items where folio = 'folio-000001'"
