@@ -182,7 +182,7 @@ class Healthy:
     def with_checkpoint(self, version: int, body: bytes) -> dict[str, bytes]:
         """Return the objects of another checkpoint and of the pointer to it."""
         prefix, name = "tables/manifests/_delta_log/", checkpoint_name(version)
-        pointer = to_pointer(version, body, self.seals("manifests").of_bytes(name, body), 1, 3, "")
+        pointer = to_pointer(self.seals("manifests"), version, body, 1, 3)
         return {prefix + name: body, prefix + "_last_checkpoint": pointer}
 
     def model_files(self) -> list[tuple[str, int, list[Any]]]:

@@ -199,7 +199,7 @@ def test_a_checkpoint_that_leaves_files_out_is_found(lakes: tuple[Path, Path], t
     for some in ([], files[:-1], files[1:]):
         body = to_checkpoint(table._table_metadata, some, [])
         table.store.put(f"{log_prefix('manifests')}/{name}", body)
-        pointer = to_pointer(version, body, table.seals.of_bytes(name, body), len(some), len(some) + 2)
+        pointer = to_pointer(table.seals, version, body, len(some), len(some) + 2)
         table.store.put(f"{log_prefix('manifests')}/_last_checkpoint", pointer)
         fresh = lf.open(root)
         assert acknowledged(fresh) == expected
