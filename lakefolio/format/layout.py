@@ -25,6 +25,7 @@ __all__ = [
     "check_digest",
     "check_key",
     "checkpoint_name",
+    "checkpoint_version",
     "data_file_version",
     "log_key",
     "log_name",
@@ -49,6 +50,7 @@ VIEWS = "views"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOG = re.compile(r"(?:.*/)?(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(?:.*/)?(\d{20})\.checkpoint\.parquet")
 _DATA_FILE = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=%-]+")
 
@@ -121,6 +123,12 @@ def checkpoint_name(version: int) -> str:
 def log_version(key: str) -> int | None:
     """Return the version that a log entry's key creates, or None for other files of the log."""
     match = _LOG.fullmatch(key)
+    return int(match.group(1)) if match else None
+
+
+def checkpoint_version(key: str) -> int | None:
+    """Return the version that a checkpoint's key is of, or None for other files of the log."""
+    match = _CHECKPOINT.fullmatch(key)
     return int(match.group(1)) if match else None
 
 

@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from lakefolio.delta.checkpoint import parse_pointer
+from lakefolio.delta.orphans import needless_checkpoints
 from lakefolio.errors import IntegrityError, NotFoundError
-from lakefolio.format.layout import JOURNAL, data_file_version, log_version, table_prefix
+from lakefolio.format.layout import (
+    JOURNAL,
+    checkpoint_version,
+    data_file_version,
+    log_prefix,
+    log_version,
+    table_prefix,
+)
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
@@ -264,7 +273,9 @@ class ReadModels:
                 yield str(exc.objects.get("key") or table_prefix(name)), exc.message
 
     def dead(self) -> Iterator[ObjectInfo]:
-        """Yield the data files that no later version can name; a reader of an older version then takes a newer one.
+        """Yield the data files that no version to come names, and old checkpoints, which readers other than ours take.
+
+        Whoever reads an older version takes a newer one then.
 
         Raises:
             IntegrityError: If a log entry is damaged.
@@ -277,6 +288,9 @@ class ReadModels:
             # keep the files of the newest version: looking for more costs a request
             versions = {path: version for path in paths if (version := data_file_version(path)) is not None}
             old[name] = [paths[path] for path, version in versions.items() if version < newest]
+            if sum(checkpoint_version(path) is not None for path in paths) > 2:  # one is named, one is left beside it
+                named = parse_pointer(self._store.find(f"{log_prefix(name)}/_last_checkpoint"))
+                yield from needless_checkpoints(infos, -1 if named is None else named[0])
         for name, published in self._newest({name: listed[name] for name, infos in old.items() if infos}).items():
             active = {f"{table_prefix(name)}/{file.path}" for file in published.files}
             yield from (info for info in old[name] if info.key not in active)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -248,6 +249,31 @@ def test_gc_takes_replaced_files_away_and_an_older_handle_goes_on(tmp_path: Path
     assert {key: value for key, value in said(older).items() if key != "at"} == {
         key: value for key, value in expected.items() if key != "at"
     }
+
+
+def test_gc_leaves_two_checkpoints_of_each_table(tmp_path: Path) -> None:
+    """The one that is named, and the one before; those of the read models, which other Delta readers take, likewise."""
+    lake = make(tmp_path / "lake")
+    for _ in range(32):
+        lake.folio("f").add_json("more", 1, overwrite=True)
+        lake.compact()
+    tables = tmp_path / "lake" / "tables"
+    before = {
+        name: sorted((tables / name / "_delta_log").glob("*.checkpoint.parquet")) for name in ("manifests", *NAMES)
+    }
+    assert len(before["manifests"]) > 20
+    assert len(before["entries"]) > 2
+    expected = said(lake)
+    named = json.loads((tables / "manifests" / "_delta_log" / "_last_checkpoint").read_text())["version"]
+    assert before["manifests"][-1].name.startswith(f"{named:020d}")
+    assert lake.gc(dry_run=True, grace=60).table_files == 0
+    lake.gc(dry_run=False, grace=0)
+    for name, there in before.items():
+        assert sorted((tables / name / "_delta_log").glob("*.checkpoint.parquet")) == there[-2:], name
+    fresh = lf.open(tmp_path / "lake")
+    assert said(fresh) == expected
+    assert fresh.check().ok
+    assert deltalake.DeltaTable(str(tables / "entries")).to_pyarrow_table().num_rows > 0
 
 
 def test_other_delta_readers_see_a_table(tmp_path: Path) -> None:
