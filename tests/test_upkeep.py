@@ -490,3 +490,14 @@ def test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep(tmp_path
     assert found.pop("log entry of the read models") <= 165
     assert found["data file"] <= 16
     assert found.total() <= 52, found
+
+
+def test_a_checkpoint_leaves_no_small_files_to_be_read(tmp_path: Path) -> None:
+    """Each is a request for everybody who opens the lake: a merge takes all commits since the last one."""
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    for number in range(160):
+        folio.add_json(f"i{number}", number)
+        table = session_of(lake).journal.manifests_table
+        since = table.version - max(table.checkpoint_version, 0)
+        assert len(table.known_files) - since <= 3, number

@@ -43,7 +43,8 @@ __all__ = ["DataFile", "DeltaTable", "LogEntry", "creation", "lake_id_of", "log_
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
 _CHECKPOINT_EVERY = 50
-_COMPACT_FANOUT = 50
+_COMPACT_FANOUT = 48
+"""A merge takes a version for itself, so that 49 commits lie between two of them: all of those are merged."""
 _FULL_LEVEL = 3
 _MOST_ROWS = 250_000
 _MOST_BYTES = 64 << 20

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InlineContents", "without_purged"]
 
-_MOST_BYTES: Final = 16 << 20
+_MOST_BYTES: Final = 8 << 20
 _WHOLE_BYTES: Final = 256 << 10
 """A data file up to this size is read as a whole: one request. Of a larger one its footer and a row group."""
 _SPAN_BYTES: Final = 4 << 20

@@ -11,7 +11,7 @@ from lakefolio.process.fork import at_forks
 
 __all__ = ["CACHE_BYTES", "Cache"]
 
-CACHE_BYTES: Final = 32 << 20
+CACHE_BYTES: Final = 24 << 20
 """How much a handle keeps by default."""
 
 
