@@ -1,4 +1,4 @@
-"""The rows of the view ``runs``, kept and brought from one version of a lake to the next.
+"""The rows of the view ``runs``, kept and brought from one version of a lake to the next; many of them in a file.
 
 They are gathered from many facts, which takes a second for 30,000 runs. What a later version says of a run differs only
 if a row since then is about it, so only those are asked for again: by the same view, over the rows about them alone.
@@ -6,13 +6,16 @@ if a row since then is about it, so only those are asked for again: by the same 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
 from lakefolio.views.shallow import shallow
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["KeptRuns", "gathered", "renewed"]
 
 _KEPT: Final = "runs as they are"
+_AT_ONCE_ROWS: Final = 10_000
+_MOST_BYTES: Final = 16 << 20
+"""So many bytes of rows are held in memory: those of 30,000 runs with ten parameters and metrics."""
 _LARGE_PART: Final = 4
 """If one run in so many is touched, all are gathered anew: that takes no longer."""
 _LAST: Final = "select version, ordinal, commit_id from manifests order by version desc, ordinal desc limit 1"
@@ -80,7 +86,7 @@ def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[V
     if not touched:
         return replace(old, last=last)
     there = pc.is_in(old.rows.column("run_id"), value_set=pa.array(touched, pa.string()))
-    others = old.rows.filter(pc.invert(there))
+    others = _where(old.rows, pc.invert(there))
     about = journal.sql(_ABOUT, params=[touched]).to_arrow_table()
     with open_tables({}, ()) as connection:
         less: Mapping[str, KeyCounts] = {}
@@ -99,6 +105,37 @@ def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[V
     return KeptRuns(last, counts, columns, old.plain_count, rows)
 
 
+def kept(reader: pa.RecordBatchReader) -> pa.Table:
+    """Return rows to be kept: a few in memory, many in a file that is mapped, whose pages the system may take back."""
+    batches: list[pa.RecordBatch] = []
+    size_bytes = 0
+    for batch in reader:
+        batches.append(batch)
+        size_bytes += batch.nbytes
+        if size_bytes > _MOST_BYTES:
+            return _mapped(reader.schema, chain(batches, reader))
+    return pa.Table.from_batches(batches, reader.schema).combine_chunks()
+
+
+def _mapped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    place = private_folder() / uuid.uuid4().hex
+    try:
+        with named_if_full(), pa.ipc.new_file(str(place), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(str(place))).read_all()
+    finally:
+        place.unlink(missing_ok=True)  # its bytes are there as long as they are mapped
+
+
+def _where(rows: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
+    """Return some rows, filtered part by part so that no copy of all lies in memory."""
+    starts = range(0, rows.num_rows, _AT_ONCE_ROWS)
+    parts = (rows.slice(at, _AT_ONCE_ROWS).filter(mask.slice(at, _AT_ONCE_ROWS)) for at in starts)
+    batches = (batch for part in parts for batch in part.to_batches())
+    return kept(pa.RecordBatchReader.from_batches(rows.schema, batches))
+
+
 def _last_of(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, str]:
     found = connection.execute(_LAST).fetchone()
     assert found is not None, "there are runs, so there are rows"
@@ -112,7 +149,8 @@ def _up_to(rows: pa.Table, last: tuple[int, int, str]) -> pa.Table:
 
 
 def _joined(others: pa.Table, rows: pa.Table) -> pa.Table:
-    return pa.concat_tables([others.select(rows.column_names), rows]).combine_chunks()
+    parts = [*others.select(rows.column_names).to_batches(_AT_ONCE_ROWS), *rows.to_batches(_AT_ONCE_ROWS)]
+    return kept(pa.RecordBatchReader.from_batches(rows.schema, parts))
 
 
 def _with_keys(
@@ -121,7 +159,8 @@ def _with_keys(
     """Return the rows of the view of runs, and its columns, with one for each parameter and metric."""
     columns = new_columns(run_columns(counts), {column.lower() for column, _ in describe(connection, name)})
     found = connection.sql(f"select *{', ' * bool(columns)}{columns} from {quoted(name)}")
-    return tuple(zip(found.columns, map(str, found.types), strict=True)), found.to_arrow_table()
+    described = tuple(zip(found.columns, map(str, found.types), strict=True))
+    return described, kept(found.to_arrow_reader(_AT_ONCE_ROWS))
 
 
 def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> View:

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from inside import session_of
 
@@ -80,6 +81,9 @@ def change(lake: lf.Lake, rng: random.Random, going_on: list[lf.Run]) -> None:
 def test_what_is_kept_is_what_gathering_gives(
     lake: lf.Lake, seed: int, gathered: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if seed:  # as if they were many
+        monkeypatch.setattr(runs_cache, "_MOST_BYTES", 0)
+        monkeypatch.setattr(runs_cache, "_AT_ONCE_ROWS", 3)
     rng, going_on = random.Random(seed), []
     for number in range(4):
         lake.create_run(f"r{number}", status="done", params={"lr": number / 10}, metrics={"auc": 0.5})
@@ -89,6 +93,17 @@ def test_what_is_kept_is_what_gathering_gives(
             change(lake, rng, going_on)
         assert repr(answers(lake)) == repr(anew(lake, monkeypatch))  # by repr: NaN equals itself
     assert len(gathered) == 1
+
+
+def test_many_rows_are_kept_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_cache, "_MOST_BYTES", 1_000)
+    rows = pa.table({"number": range(100_000)})
+    before = pa.total_allocated_bytes()
+    kept = runs_cache.kept(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(1_000)))
+    assert pa.total_allocated_bytes() - before < 10_000
+    assert kept.equals(rows)
+    few = pa.table({"number": range(10)})
+    assert runs_cache.kept(few.to_reader()).equals(few)
 
 
 def test_another_lake_and_the_past_are_gathered_for_themselves(
