@@ -19,6 +19,7 @@ import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DeltaTable
+from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import blob_key, log_key
 from lakefolio.maintenance.doctor import doctor, judge_rules
 from lakefolio.maintenance.repair import repair
@@ -501,3 +502,21 @@ def test_a_checkpoint_leaves_no_small_files_to_be_read(tmp_path: Path) -> None:
         table = session_of(lake).journal.manifests_table
         since = table.version - max(table.checkpoint_version, 0)
         assert len(table.known_files) - since <= 3, number
+
+
+@pytest.mark.parametrize("gone", [None, 1, 7, 8, 20])
+def test_the_whole_log_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: int | None) -> None:
+    monkeypatch.setattr("lakefolio.delta.objects._ENTRIES_AT_ONCE", 7)
+    lake = lf.open(tmp_path / "lake")
+    for number in range(22):
+        lake.folio("f").add_json(f"i{number}", number)
+    if gone is not None:
+        (tmp_path / "lake" / log_key("manifests", gone)).unlink()
+    table = session_of(lake).journal.manifests_table
+    if gone is None:
+        table.audit()
+        assert [entry.version for entry in table._objects.each_entry()] == list(range(23))
+    else:
+        with pytest.raises(IntegrityError) as caught:
+            table.audit()
+        assert (caught.value.kind, caught.value.version) == ("log-gap", gone)

@@ -88,7 +88,7 @@ class DeltaLog:
     def active(self) -> list[DataFile]:
         """Return the active data files as the log tells, read from its start; the files are not read."""
         self._forget()
-        for entry in self._objects.read_entries(self._objects.list_versions(None), 0):
+        for entry in self._objects.each_entry():
             self._replay(entry)
         return list(self._files.values())
 
@@ -105,7 +105,7 @@ class DeltaLog:
         if pointer is not None:
             claimed._load_checkpoint(*pointer)
         self._forget()
-        for entry in self._objects.read_entries(self._objects.list_versions(None), 0):
+        for entry in self._objects.each_entry():
             self._replay(entry)
             if entry.total is not None and entry.total != self._total:
                 raise self._differs(log_key(self.name, entry.version), "log-differs", entry.total)

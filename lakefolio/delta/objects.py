@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from lakefolio.storage import Store
 
 __all__ = ["TableObjects", "log_problem"]
+
+_ENTRIES_AT_ONCE = 1_000
 
 
 def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
@@ -86,6 +88,14 @@ class TableObjects:
                 raise self._gap(version)
             entries.append(self.parse(version, body, log_key(self.name, version)))
         return entries
+
+    def each_entry(self) -> Iterator[LogEntry]:
+        """Yield all log entries in order; a thousand are held at once. See :meth:`read_entries` for the errors."""
+        versions, first = self.list_versions(None), 0
+        for start in range(0, len(versions), _ENTRIES_AT_ONCE):
+            some = versions[start : start + _ENTRIES_AT_ONCE]
+            yield from self.read_entries(some, first)
+            first = some[-1] + 1
 
     def _unlisted(self, expected: int, listed: Sequence[int]) -> dict[int, bytes | None]:
         """Return the log entries below the last of ``listed`` that it lacks, up to the first that does not exist.
