@@ -17,7 +17,7 @@ from lakefolio.delta.seal import Seals
 from lakefolio.format.layout import checkpoint_name
 from lakefolio.format.plain import mapped, number, strings
 
-__all__ = ["to_checkpoint", "to_pointer"]
+__all__ = ["parse_pointer", "to_checkpoint", "to_pointer"]
 
 _NOTE = "lakefolio.models"
 _NOTE_SEAL = "lakefolio.models.seal"
