@@ -75,15 +75,7 @@ class InlineContents:
         if sha256_of_bytes(content) != (entry.blob_digest or entry.digest):
             del self._read[place]
             self._bytes -= len(content) + _PLACE_BYTES
-            raise IntegrityError(
-                f"inline content of item {entry.ref} ({entry.blob_digest or entry.digest}) is damaged",
-                kind="inline-damaged",
-                hint="bring it back from a copy: lakefolio repair --from URI; or add the item again from its source",
-                folio=entry.folio,
-                item=entry.item,
-                version=entry.version,
-                digest=entry.digest,
-            )
+            raise _lost(entry, "inline-damaged", "is damaged")
         return content
 
     def into(self, rows: pa.Table, refresh: Callable[[], object]) -> pa.Table:
@@ -184,6 +176,18 @@ class InlineContents:
             refresh()  # some were replaced, and are gone: what replaced them has the same rows
             files = list({file.path: file for version in versions for file in self._active(version)}.values())
         raise AssertionError("the last look returns or raises")
+
+
+def _lost(entry: Entry, kind: str, problem: str) -> IntegrityError:
+    return IntegrityError(
+        f"inline content of item {entry.ref} ({entry.blob_digest or entry.digest}) {problem}",
+        kind=kind,
+        hint="bring it back from a copy: lakefolio repair --from URI; or add the item again from its source",
+        folio=entry.folio,
+        item=entry.item,
+        version=entry.version,
+        digest=entry.digest,
+    )
 
 
 def _span(group: Any) -> tuple[int, int]:
