@@ -33,6 +33,10 @@ LEFT_OUT = {
 }
 
 
+UNTRIED = {"--lake", "--help", "--follow"}
+"""Options that lead elsewhere, ask for nothing, or go on until they are stopped."""
+
+
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command there is, with its words."""
     context = click.Context(group)
@@ -61,7 +65,7 @@ def arguments(chance: Random, command: click.Command) -> list[str]:
     given: list[str] = []
     for one in command.params:
         if isinstance(one, click.Option):
-            if {"--lake", "--help"} & {*one.opts} or chance.random() > (0.9 if one.required else 0.2):
+            if UNTRIED & {*one.opts} or chance.random() > (0.9 if one.required else 0.2):
                 continue
             given.append(chance.choice(one.opts))
             if not (one.is_flag or one.count):
