@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakefolio.delta.parquet_rows import from_parquet, to_parquet
-from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.arrow_rows import VERSIONS_END, rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA, SCHEMAS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=200)
@@ -32,8 +32,10 @@ VALUES = {
 
 
 def a_row(schema: pa.Schema) -> st.SearchStrategy[dict[str, Any]]:
+    """Return rows of any values; a version is one that a lake can have."""
     known = [field for field in schema if field.type in VALUES]
     required = {field.name: VALUES[field.type] for field in known if not field.nullable}
+    required["version"] = st.integers(0, VERSIONS_END - 1)
     optional = {field.name: st.none() | VALUES[field.type] for field in known if field.nullable}
     return st.fixed_dictionaries(required, optional=optional)
 
