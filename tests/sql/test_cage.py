@@ -287,8 +287,14 @@ def test_hard_work_ends_by_its_limit(connection, sql):
         assert "LAKEFOLIO_VIEW_" in error.hint
 
 
-def test_the_clock_does_not_run_while_the_process_starts(connection):
-    assert ask(connection, "select 1 as one", seconds=1.5).table.num_rows == 1
+def test_the_clock_does_not_run_while_the_process_starts(connection, monkeypatch):
+    real = subprocess.Popen
+
+    def slow_to_start(command, **options):
+        return real(["sh", "-c", 'sleep 4; exec "$@"', "sh", *command], **options)
+
+    monkeypatch.setattr(cage.subprocess, "Popen", slow_to_start)
+    assert ask(connection, "select 1 as one", seconds=3).table.num_rows == 1
 
 
 def test_an_answer_that_is_cut_off_is_no_answer(connection):
