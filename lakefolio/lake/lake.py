@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import blamed, place_of
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.format.names import check_folio
 from lakefolio.lake import maintaining, querying, reading, tracking_runs, versions
 from lakefolio.lake import models as registered_models
@@ -105,7 +105,8 @@ class Lake:
 
     def __init__(self, session: Session) -> None:
         if not isinstance(session, Session):
-            raise TypeError(f"a lake is opened, not made: write lakefolio.open({str(session)!r})")
+            message = f"a lake is opened, not made: write lakefolio.open({str(session)!r})"
+            raise UnsupportedTypeError(message, kind="bad-argument")
         self._session = session
 
     def __repr__(self) -> str:

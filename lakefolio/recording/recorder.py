@@ -22,8 +22,8 @@ from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.starting import RunSpec, start
-from lakefolio.session.file_reads import digest_of_file, digests, watch_files
-from lakefolio.session.read_trace import FILE, ReadTrace, content_of, read_known, traced, unwatched
+from lakefolio.session.file_reads import digests, watch_files
+from lakefolio.session.read_trace import FILE, ReadTrace, content_of, digest_of_file, read_known, traced, unwatched
 
 if TYPE_CHECKING:
     from lakefolio.runs.run import Run

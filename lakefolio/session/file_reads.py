@@ -14,10 +14,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from lakefolio.format.digest import sha256_of_file
-from lakefolio.session.read_trace import FILE, ReadTrace, read_file, status_of, watching
+from lakefolio.session.read_trace import (
+    FILE,
+    ReadTrace,
+    changed,
+    digest_of_file,
+    read_file,
+    status_of,
+    watching,
+)
 
-__all__ = ["digest_of_file", "digests", "watch_files"]
+__all__ = ["digests", "watch_files"]
 
 _OWN: Final = str(Path(__file__).parents[1]) + os.sep
 _ENTRANCE: Final = os.path.join(_OWN, "recording", "decorator.py")
@@ -67,15 +74,8 @@ def digests(trace: ReadTrace) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, before in trace.files.items():
         digest = digest_of_file(path)
-        if digest is None or before is None or status_of(path) != before:
-            trace.unknown = f"file {path!r} changed while it was read"
+        if digest is None or status_of(path) != before or trace.recent.get(path, digest) != digest:
+            trace.unknown = changed(path)
         else:
             found[FILE + path] = digest
     return found
-
-
-def digest_of_file(path: str) -> str | None:
-    """Return the digest of a file's bytes, None if it can't be read."""
-    with suppress(OSError):
-        return sha256_of_file(Path(path))
-    return None

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from lakefolio.format.digest import sha256_of_file
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "ReadTrace",
+    "changed",
     "content_of",
+    "digest_of_file",
     "looked_at",
     "read_entry",
     "read_file",
@@ -44,6 +50,8 @@ class ReadTrace:
         found: ``folio:item`` -> what identifies its content, None where there was no such item; ``folio@name`` -> the
             version that a snapshot's name or a time stood for.
         files: Local files that were read -> their :func:`status_of` when they were opened.
+        recent: Those of them that had been written moments before -> their digest then: a second write in the same
+            tick of the file system's clock leaves the same status.
         unknown: Why the reads can't be compared later; None if they can.
     """
 
@@ -51,6 +59,7 @@ class ReadTrace:
         self.place = place
         self.found: dict[str, str | None] = {}
         self.files: dict[str, Status | None] = {}
+        self.recent: dict[str, str | None] = {}
         self.unknown: str | None = None
         self._written: set[str] = set()
         self._before = frozenset(threading.enumerate())
@@ -66,14 +75,20 @@ class ReadTrace:
         """Take note of a local file, unless the block wrote it itself."""
         if is_written:
             self._written.add(path)
+            if path in self.files:
+                self.unknown = changed(path)
         elif path not in self._written and path not in self.files and os.path.isfile(path):
-            self.files[path] = status_of(path)
+            status = self.files[path] = status_of(path)
+            if status is not None and time.time_ns() - status[2] < _MOMENT:
+                self.recent[path] = digest_of_file(path)
 
     def began_before(self, thread: threading.Thread) -> bool:
         """Say whether a thread ran before the block did, so that it works for others."""
         return thread in self._before
 
 
+_MOMENT: Final = 2_000_000_000
+"""Nanoseconds within which two writes of a file may leave the same time, on the coarsest file systems."""
 FILE: Final = "file://"
 """What the name of a local file begins with among the things that an answer depends on."""
 _TRACES: ContextVar[tuple[ReadTrace, ...]] = ContextVar("lakefolio_read_traces", default=())
@@ -146,6 +161,18 @@ def status_of(path: str) -> Status | None:
     except OSError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def changed(path: str) -> str:
+    """Return how it is said that a file is another than was read."""
+    return f"file {path!r} changed while it was read"
+
+
+def digest_of_file(path: str) -> str | None:
+    """Return the digest of a file's bytes, None if it can't be read."""
+    with suppress(OSError):
+        return sha256_of_file(Path(path))
+    return None
 
 
 def read_version(place: Place, folio: str | None, at: str, version: int) -> None:

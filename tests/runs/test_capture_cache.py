@@ -691,6 +691,25 @@ def test_a_file_that_changes_while_it_is_read_is_said(lake: lf.Lake, tmp_path: P
     assert cell["f"](5) == 2
 
 
+def test_another_write_in_the_same_tick_of_the_clock_is_a_change(lake: lf.Lake, tmp_path: Path) -> None:
+    path = tmp_path / "counter.txt"
+    path.write_text("1")
+    found = path.stat()
+
+    def interfere() -> None:  # another program, which leaves the size and the time as they were
+        text = "import os, sys; p, n, m = sys.argv[1], *map(int, sys.argv[2:]); open(p, 'r+').write('2')"
+        text += "; os.utime(p, ns=(n, m))"
+        subprocess.run(
+            [sys.executable, "-c", text, str(path), str(found.st_atime_ns), str(found.st_mtime_ns)], check=True
+        )
+
+    cell = notebook(lake, path=path, interfere=interfere)
+    exec("def compute(x):\n n = int(path.read_text())\n interfere()\n return n", cell)
+    with pytest.warns(RuntimeWarning, match="counter.txt' changed while it was read"):
+        assert cell["f"](5) == 1
+    assert cell["f"](5) == 2
+
+
 def test_a_file_counts_for_the_answers_that_are_made_of_an_answer(lake: lf.Lake, tmp_path: Path) -> None:
     path = tmp_path / "factor.txt"
     path.write_text("2")

@@ -383,8 +383,7 @@ def test_commands_that_list_run_no_view_file(lake, tmp_path, given):
 def test_a_shell_that_completes_runs_no_view_file(lake, tmp_path, typed):
     environment = os.environ | {
         "_LAKEFOLIO_COMPLETE": "bash_complete",
-        "COMP_WORDS": f"lakefolio --lake {tmp_path / 'lake'} runs {typed}",
-        "COMP_CWORD": "4",
+        "COMP_LINE": f"lakefolio --lake {tmp_path / 'lake'} runs {typed}",
     }
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "lakefolio"],
