@@ -510,6 +510,7 @@ def test_a_character_that_can_not_be_is_damage(tmp_path: Path, order: str) -> No
 def test_indices_that_lead_astray_are_damage(tmp_path: Path, format: str, part: str, value: int) -> None:
     sink = io.BytesIO()
     scipy.sparse.save_npz(sink, scipy.sparse.eye(20, format=format), compressed=False)
+    sink.seek(0)
     with np.load(sink) as file:
         parts = dict(file)
     parts[part] = parts[part].copy()

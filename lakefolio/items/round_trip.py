@@ -168,6 +168,8 @@ def _take_apart(obj: object) -> _Apart:
     if isinstance(obj, functools.partial):
         inside = {"func": obj.func, "args": obj.args, "keywords": obj.keywords, **obj.__dict__}
         return None, [(f".{name}", value) for name, value in inside.items()]
+    if isinstance(obj, np.inexact):  # as Python's own floats: their digits, the sign of zero, one NaN
+        return (obj.dtype, repr(obj)), []
     if isinstance(obj, np.generic):
         return _Memory(np.asarray(obj)), []
     if isinstance(obj, (np.random.RandomState, np.random.Generator, np.random.BitGenerator)):

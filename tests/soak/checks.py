@@ -111,8 +111,10 @@ def run(
                     )
                     for number in range(writers)
                 ]
-                while not all(Path(f"{folder}/{number}.acts").exists() for number in range(writers)):
-                    time.sleep(0.1)  # they import for a while
+                while lf.open(uri, storage_options=options).version < writers:  # they import for a while
+                    if any(process.poll() is not None for process in processes):
+                        break
+                    time.sleep(0.1)
                 counts["lakes"] += 1
                 try:
                     _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]))
