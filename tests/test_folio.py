@@ -661,6 +661,28 @@ def test_a_copy_whose_input_changed_since_names_the_old_version(lake, folio):
     assert edge["input_id"] == old.entry_id
 
 
+def test_a_copy_of_what_a_run_made_leads_to_the_run(lake, folio, tmp_path):
+    folio.add_json("raw", 1).add_json("None", 0)
+    with lake.run("fit", run_id="r1"):
+        folio.add_json("clean", folio.get_json("raw") + 1)
+        folio.add_json("alone", 5, inputs=[])
+    with lake.track():
+        folio.add_json("tracked", 6)
+    folio.create_snapshot("s")
+    origin = lake.item("exp/one:clean").ref
+    assert folio.copy("exp/two").get_inputs("clean") == ["raw", "exp/one:clean"]
+    assert folio.export_snapshot("s", "exp/three").get_inputs("alone") == ["exp/one:alone"]
+    assert "r1" in str(lake.lineage("exp/two:clean").to_dict())
+    twin = folio.copy(tmp_path / "twin")
+    exported = folio.export_snapshot("s", tmp_path / "exported")
+    for made in (twin, exported):
+        assert sorted(made.get_inputs("clean")) == sorted(["raw", f"{lake.uri}#{origin}"])
+        assert made.get_json("tracked") == 6
+        assert made.is_valid()
+    outputs = lake.sql("select distinct folio from items where run_id = 'r1'").fetchall()
+    assert outputs == [("exp/one",)]
+
+
 def test_export_within_the_lake(lake, folio):
     folio.metadata["a"] = 1
     folio.add_json("x", 1).create_snapshot("v1", "words", ["t"]).add_json("y", 1)

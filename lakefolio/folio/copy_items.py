@@ -2,7 +2,8 @@
 
 A copy has the description, tags and metadata of its original. Its inputs are the copies of the original's inputs where
 those were copied along unchanged. Other inputs stay as they are: an exact version in the same lake, or an address in
-the other lake.
+the other lake. An output of a run has its original as an input, too: the copy is none of the run's outputs, but its
+lineage leads to the run.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def copy_items(
                 entry_id=new_id(),
                 description=entry.description,
                 tags=entry.tags,
-                inputs=tuple(_input(edge, entry.folio, done, source, same_lake) for edge in edges[entry.item]),
+                inputs=tuple(_input(edge, entry, done, source, same_lake) for edge in edges[entry.item]),
                 metadata=metadata_texts(source.metadata_of(entry)),
             )
         )
@@ -144,15 +145,24 @@ def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping
     return list(ordered.values())
 
 
-def _input(edge: Mapping[str, Any], folio: str, done: Mapping[str, Entry], source: Session, same_lake: bool) -> str:
+def _input(
+    edge: Mapping[str, Any], entry: Entry, done: Mapping[str, Entry], source: Session, same_lake: bool
+) -> str:
+    """Return how the copy of an entry names what the edge leads to."""
+    if edge["input_kind"] == "run":
+        return _address(entry.ref, source, same_lake)
     if edge["input_item"] is None:
         return str(edge["input_uri"])
-    copied = done.get(edge["input_item"]) if edge["input_folio"] == folio else None
+    copied = done.get(edge["input_item"]) if edge["input_folio"] == entry.folio else None
     if copied is not None and (
         copied.entry_id == edge["input_id"] or (copied.digest and copied.digest == edge["input_digest"])
     ):
         return copied.item
     past = source.state().history(edge["input_folio"], edge["input_item"])
-    version = next((entry.version for entry in past if entry.entry_id == edge["input_id"]), None)
+    version = next((one.version for one in past if one.entry_id == edge["input_id"]), None)
     name = f"{edge['input_folio']}:{edge['input_item']}" + ("" if version is None else f"@{version}")
+    return _address(name, source, same_lake)
+
+
+def _address(name: str, source: Session, same_lake: bool) -> str:
     return name if same_lake else f"{source.uri.rstrip('/')}#{name}"
