@@ -98,9 +98,12 @@ class DeltaLog:
         Raises:
             FormatError: If the table is missing.
             IntegrityError: kind ``log-differs``, if a log entry says of the table what does not follow from the log;
-                kind ``checkpoint-differs``, if the checkpoint holds other files than the log.
+                kind ``checkpoint-differs``, if the checkpoint holds other files than the log; kind
+                ``checkpoint-damaged``, if it can't be read. This library reads the log then, other readers fail.
         """
-        pointer = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        place = f"{log_prefix(self.name)}/_last_checkpoint"
+        named = self.store.find(place)
+        pointer = parse_pointer(named)
         claimed = type(self)(self.store, self.seals.lake_id, self.spec)
         if pointer is not None:
             claimed._load_checkpoint(*pointer)
@@ -114,6 +117,16 @@ class DeltaLog:
                 raise self._differs(key, "checkpoint-differs", claimed._total)
         if self.version < 0:
             raise self._missing()
+        if named is not None and claimed.version < 0:
+            key = place if pointer is None else f"{log_prefix(self.name)}/{checkpoint_name(pointer[0])}"
+            raise IntegrityError(
+                f"{key} is missing or damaged: nothing is lost, but other readers of the Delta table "
+                f"{self.name!r} may not open it",
+                kind="checkpoint-damaged",
+                hint="lakefolio compact writes another",
+                key=key,
+                table=self.name,
+            )
 
     def _differs(self, key: str, kind: str, found: Total) -> IntegrityError:
         expected = self._total

@@ -180,20 +180,24 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
     try:
         tables = _tables(session)
     except IntegrityError:
-        if read is not None:
+        if not report.problems:
             raise
-        return report, []  # what is wrong with the journal was said; nothing else can be looked at
-    report.counts["rows"] = sum(tables[name].num_rows for name in (*TABLES, *LOG_TABLES))
-    for audit, named, message in session.audit(tables):
-        report.problems.append(Problem(audit.replace("_", "-"), named, message))
-    entries = _entries(tables["manifests"], report)
+        if read is None:
+            return report, []  # what is wrong with the journal was said; nothing else can be looked at
+        tables = {JOURNAL: read}  # the audits of rows need all tables
+    else:
+        for audit, named, message in session.audit(tables):
+            report.problems.append(Problem(audit.replace("_", "-"), named, message))
+    manifests = tables[JOURNAL]
+    report.counts["rows"] = sum(rows.num_rows for rows in tables.values())
+    entries = _entries(manifests, report)
     report.counts["entries"] = len(entries)
-    _check_names(tables["manifests"], report)
-    _check_batches(tables["manifests"], report)
+    _check_names(manifests, report)
+    _check_batches(manifests, report)
     _check_tickets(session, report)
     _check_blobs(session, entries, report)
     _check_inline(session, entries, read, report)
-    _check_snapshots(session, tables["manifests"], report)
+    _check_snapshots(session, manifests, report)
     if read is not None:
         found = session.journal.models.problems(models, read, session.committed().version)
         report.problems += [Problem("model-differs", key, message) for key, message in found]

@@ -209,9 +209,10 @@ def test_a_damaged_checkpoint_costs_time(checkpointed: lf.Lake, table: str) -> N
         store.put(key, one) if one is not None else store.delete([key])
         fresh = lf.open(checkpointed.uri)
         assert everything(fresh) == before
-    assert fresh.check().ok
+        assert [(found.kind, found.object) for found in fresh.check().problems] == [("checkpoint-damaged", key)]
     fresh.folio("f").add_json("more", 1, inputs=["after"])
     fresh.compact()
+    assert fresh.check().ok
     assert everything(lf.open(checkpointed.uri)) == everything(fresh)
 
 
@@ -239,9 +240,25 @@ def test_a_damaged_pointer_costs_time(checkpointed: lf.Lake, table: str) -> None
         json.dumps(pointer | {"tags": {"lakefolio.seal": "0" * 64}}).encode(),
     ):
         store.put(pointer_of(table), wrong)
-        assert everything(lf.open(checkpointed.uri)) == before, wrong[:50]
+        fresh = lf.open(checkpointed.uri)
+        assert everything(fresh) == before, wrong[:50]
+        assert [found.kind for found in fresh.check().problems] == ["checkpoint-damaged"], wrong[:50]
     store.delete([pointer_of(table)])
     assert everything(lf.open(checkpointed.uri)) == before
+
+
+def test_check_reports_and_goes_on_where_events_are_damaged(checkpointed: lf.Lake) -> None:
+    with checkpointed.run("r") as run:
+        run.log_event("step", metadata={"n": 1})
+    checkpointed.folio("f").add("large", bytes(9000))
+    store = open_store(checkpointed.uri)
+    (key,) = (one.key for one in store.list(table_prefix("event_rows") + "/") if one.key.endswith(".parquet"))
+    blob = next(one.key for one in store.list("blobs/") if one.size_bytes == 9000)
+    store.delete([key, blob])
+    assert {(found.kind, found.object) for found in lf.open(checkpointed.uri).check(read_data=True).problems} >= {
+        ("table-file-missing", key),
+        ("blob-missing", blob),
+    }
 
 
 def test_a_gap_below_the_checkpoint_is_found_by_check(checkpointed: lf.Lake) -> None:
