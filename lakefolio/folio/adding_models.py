@@ -112,7 +112,8 @@ def add_pytorch(
     Args:
         model: The module or state dict.
         hyperparameters: Parameters to note.
-        init_args: The arguments that build the module again; JSON values.
+        init_args: The arguments that build the module again; JSON values. A module is refused if an attribute or a
+            non-persistent buffer of it, or of a module inside, would come back different.
         save_class: Keep the source of the class for people to read. It is never run.
     """
     given = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}

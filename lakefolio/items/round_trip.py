@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["Part", "first_difference", "how_to_rebuild", "parts_of", "walk"]
+__all__ = ["Apart", "Part", "first_difference", "how_to_rebuild", "parts_of", "take_apart", "walk"]
 
 _BY_VALUE: Final = (type(None), bool, int, str, bytes, bytearray)
 _BY_REPR: Final = (float, complex)
@@ -31,7 +31,8 @@ _BY_IDENTITY: Final = (
     np.ufunc,
     type(np.mean),
 )
-_Apart = tuple[Any, list[tuple[str, Any]]]
+Apart = tuple[Any, list[tuple[str, Any]]]
+"""The value of an object apart from its parts, and its parts with their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,24 @@ class Part:
     value: Any
 
 
-def first_difference(before: object, after: object) -> tuple[Part, str] | None:
+def first_difference(
+    before: object, after: object, *, apart: Callable[[Any], Apart] | None = None, sharing: bool = True
+) -> tuple[Part, str] | None:
     """Compare an object with its decoded copy.
+
+    Args:
+        before: The object.
+        after: Its copy.
+        apart: Used instead of :func:`take_apart`.
+        sharing: Whether the same parts must be shared.
 
     Returns:
         The first part of ``before`` that differs and in which way, or None if everything is alike.
     """
+    taking = apart or take_apart
     twins: dict[int, int] = {}
     owners: dict[int, int] = {}
+    seen: set[tuple[int, int]] = set()
     alive: list[Any] = []  # an id means nothing once its object is gone
     waiting: list[tuple[str, Any, Any]] = [("", before, after)]
     while waiting:
@@ -61,7 +72,10 @@ def first_difference(before: object, after: object) -> tuple[Part, str] | None:
                 return Part(path, one), "comes back changed"
             continue
         alive += (one, other)
-        if _is_mutable(one):
+        if not sharing and (id(one), id(other)) in seen:
+            continue
+        seen.add((id(one), id(other)))
+        if sharing and _is_mutable(one):
             twin, owner = twins.get(id(one)), owners.get(id(other))
             if twin is None and owner is None:
                 twins[id(one)], owners[id(other)] = id(other), id(one)
@@ -70,7 +84,7 @@ def first_difference(before: object, after: object) -> tuple[Part, str] | None:
             else:
                 return Part(path, one), "shares an object with another part, which does not come back"
         try:
-            (fact, parts), (fact_after, parts_after) = _take_apart(one), _take_apart(other)
+            (fact, parts), (fact_after, parts_after) = taking(one), taking(other)
             same = bool(fact == fact_after) and [label for label, _ in parts] == [label for label, _ in parts_after]
         except Exception as exc:  # methods of other people's classes may raise anything
             if one is other:
@@ -101,7 +115,7 @@ def walk(obj: object) -> Iterator[Part]:
 def parts_of(part: Part) -> list[Part]:
     """Return the parts directly inside of a part; none of an object that can't be taken apart."""
     try:
-        return [Part(part.path + label, child) for label, child in _take_apart(part.value)[1]]
+        return [Part(part.path + label, child) for label, child in take_apart(part.value)[1]]
     except Exception:  # as above
         return []
 
@@ -155,7 +169,7 @@ def _is_fortran(array: np.ndarray[Any, Any]) -> bool:
     return array.flags.f_contiguous and not array.flags.c_contiguous
 
 
-def _take_apart(obj: object) -> _Apart:
+def take_apart(obj: object) -> Apart:
     """Return the value of an object apart from its parts, to be compared, and its parts with their labels."""
     if isinstance(obj, _BY_IDENTITY):
         return id(obj), []
@@ -216,7 +230,7 @@ def _short(key: object) -> str:
         return f"a {type(key).__qualname__}"
 
 
-def _array(array: np.ndarray[Any, Any]) -> _Apart:
+def _array(array: np.ndarray[Any, Any]) -> Apart:
     if isinstance(array, np.ma.MaskedArray):
         fact = (_Memory(np.asarray(array.fill_value)), bool(array.hardmask))
         return fact, [(".data", np.asarray(array.data)), (".mask", np.asarray(array.mask))]
@@ -234,7 +248,7 @@ def _random_state(obj: Any) -> Any:
     return [bits.state, getattr(bits.seed_seq, "state", None)]
 
 
-def _sparse(matrix: Any) -> _Apart:
+def _sparse(matrix: Any) -> Apart:
     fact = (matrix.format, matrix.shape, matrix.dtype)
     if matrix.format in ("csr", "csc", "bsr"):
         index = {name: getattr(matrix, name) for name in ("indptr", "indices")}
@@ -247,7 +261,7 @@ def _sparse(matrix: Any) -> _Apart:
     return fact, [*((f".{name}", np.asarray(one, np.int64)) for name, one in index.items()), (".data", matrix.data)]
 
 
-def _instance(obj: object) -> _Apart:
+def _instance(obj: object) -> Apart:
     how = how_to_rebuild(obj)
     if how is None:
         return id(obj), []

@@ -24,6 +24,7 @@ from lakefolio.format.json_decode import decode, find_class, trusted_names
 from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.torch_attributes import other_attribute
 
 __all__ = ["TorchHandler"]
 
@@ -69,8 +70,9 @@ class TorchHandler:
 
         Raises:
             InvalidInputError: If a value is no plain tensor, the source of the class can't be found, or the class
-                and ``init_args`` don't give a module that holds these tensors. The class is called to find out,
-                on the meta device where it allows that, so that no memory is taken.
+                and ``init_args`` don't give a module that holds these tensors and has the same attributes. The
+                class is called to find out, on the meta device where it allows that, so that no memory is taken;
+                again with numbers if its attributes or non-persistent buffers seem to differ there.
         """
         torch = need("torch", "storing a torch model")
         need("safetensors.torch", "storing a torch model")
@@ -89,7 +91,6 @@ class TorchHandler:
             if save_class:
                 details["class_source"] = _source(cls)
             state: Mapping[Any, Any] = obj.state_dict()
-            _check_arguments(obj, state, dict(init_args or {}))
         elif isinstance(obj, torch.Tensor):
             details |= {"object": "tensor", "shape": list(obj.shape), "dtype": str(obj.dtype)}
             state = {"tensor": obj}
@@ -103,6 +104,8 @@ class TorchHandler:
             details["hyperparameters"] = encode(dict(hyperparameters))
         for name, value in state.items():
             _check_tensor(name, value)
+        if isinstance(obj, torch.nn.Module):
+            _check_arguments(obj, state, details["init_args"])
         details["tensor_count"] = len(state)
         tensors, tied = _distinct(state)
         header = {"object": details["object"], "order": list(state), "tied": tied}
@@ -180,10 +183,7 @@ class TorchHandler:
             if model_class is None and init_args is None:
                 _check_shapes(made_by, arguments, state)
             module = made_by(**arguments)
-            for name, tensor in module.state_dict(keep_vars=True).items():
-                if name in state and tensor.dtype != state[name].dtype:  # a module that was halved stays halved
-                    tensor.data = tensor.data.to(state[name].dtype)
-            module.load_state_dict(state, strict=strict)
+            _fill(module, state, strict=strict)
         except Exception as exc:  # the user's own constructor may raise anything
             raise InvalidInputError(
                 f"{getattr(made_by, '__qualname__', made_by)} with the arguments {sorted(arguments)} doesn't give "
@@ -194,22 +194,30 @@ class TorchHandler:
         return module.to(device)
 
 
-def _check_arguments(module: object, state: Mapping[str, object], arguments: dict[str, Any]) -> None:
+def _check_arguments(module: object, state: Mapping[str, object], init_args: Any) -> None:
     """Refuse a module that its class and arguments would not give back."""
     cls = type(module)
+    names: list[str] = sorted(init_args)
+    hint = "pass init_args={…} with which the class makes it, or add its state_dict()"
     try:
-        made = _made_like(cls, arguments)
+        made = _made_like(cls, decode(init_args))
         problem = _other_state(made.state_dict(), state)
         if problem is None and repr(made) != repr(module):
             problem = _other_line(repr(made), repr(module))
+        if problem is None and other_attribute(made, module) is not None:
+            problem = other_attribute(_made_whole(cls, decode(init_args), state), module)
+            hint = (
+                "pass init_args={…} with which the class sets it, keep it as a persistent buffer, "
+                "or add the state_dict() of the module"
+            )
     except Exception as exc:  # a constructor may raise anything
         problem = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
     if problem is not None:
-        given = f"the arguments {sorted(arguments)}" if arguments else "no arguments"
+        given = f"the arguments {names}" if names else "no arguments"
         raise InvalidInputError(
             f"{cls.__qualname__} with {given} doesn't give the module that is to be stored: {problem}",
             kind="model-mismatch",
-            hint="pass init_args={…} with which the class makes it, or add its state_dict()",
+            hint=hint,
             type=f"{cls.__module__}.{cls.__qualname__}",
         )
 
@@ -218,6 +226,7 @@ def _made_like(cls: Any, arguments: dict[str, Any]) -> Any:
     import torch
 
     with torch.random.fork_rng(devices=[]):
+        torch.default_generator.seed()  # random numbers must not come out as they did for the given module
         try:
             with torch.device("meta"):
                 return cls(**arguments)
@@ -225,12 +234,39 @@ def _made_like(cls: Any, arguments: dict[str, Any]) -> Any:
             return cls(**arguments)
 
 
+def _made_whole(cls: Any, arguments: dict[str, Any], state: Mapping[str, Any]) -> Any:
+    """Make a module as ``decode`` does."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.seed()
+        made = cls(**arguments)
+    _fill(made, state, strict=True)
+    return made
+
+
+def _fill(module: Any, state: Mapping[str, Any], *, strict: bool) -> None:
+    import torch
+
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, torch.Tensor) or name not in state or _is_extra(name):
+            continue
+        if tensor.dtype != state[name].dtype:  # a module that was halved stays halved
+            tensor.data = tensor.data.to(state[name].dtype)
+    module.load_state_dict(state, strict=strict)
+
+
+def _is_extra(name: str) -> bool:
+    """Say whether an entry is what a module's own ``get_extra_state`` gives, of whatever shape."""
+    return name.rpartition(".")[2] == "_extra_state"
+
+
 def _other_state(made: Mapping[str, Any], state: Mapping[str, Any]) -> str | None:
     if made.keys() != state.keys():
         lacking, more = sorted(state.keys() - made.keys())[:3], sorted(made.keys() - state.keys())[:3]
         return f"it lacks the tensors {lacking} and has {more} instead"
     for name, tensor in state.items():
-        if made[name].shape != tensor.shape:
+        if not _is_extra(name) and made[name].shape != tensor.shape:
             return f"its {name} has the shape {tuple(made[name].shape)}, expected {tuple(tensor.shape)}"
     return None
 
@@ -337,7 +373,8 @@ def _check_shapes(made_by: Any, arguments: Mapping[str, Any], state: Mapping[str
 
     try:
         with torch.device("meta"):
-            shapes = {name: tuple(one.shape) for name, one in made_by(**arguments).state_dict().items()}
+            made = made_by(**arguments).state_dict()
+        shapes = {name: tuple(one.shape) for name, one in made.items() if not _is_extra(name)}
     except Exception:
         return
     for name, shape in shapes.items():

@@ -1,8 +1,12 @@
 """Kind torch: tensors as safetensors, and three ways back to a module."""
 
+import copy
+import functools
 import io
 import pickle
 import sys
+import threading
+import weakref
 from typing import ClassVar
 
 import pytest
@@ -280,3 +284,252 @@ def test_tied_weights_stay_tied() -> None:
     back = handler_of("torch").decode(source, encoded.details)
     assert back.decoder.weight is back.encoder.weight
     assert back.decoder.weight.dtype == torch.float16
+
+
+class Act(nn.Module):
+    def __init__(self, slope: float = 0.1) -> None:
+        super().__init__()
+        self.slope = slope
+        self.l = nn.Linear(2, 2)
+
+
+class Passing(nn.Module):
+    """Has a buffer that no state dict holds."""
+
+    def __init__(self, base: float = 2.0) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.register_buffer("steps", base ** torch.arange(3), persistent=False)
+
+
+class Calling(nn.Module):
+    def __init__(self, slope: float = 0.1) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.lock = threading.Lock()
+        self.act = lambda x: x * slope
+        self.fast = functools.lru_cache(self.width)
+        self.scaled = functools.partial(torch.mul, other=2)
+        self.relu = nn.functional.relu
+        self.me = [self.l, self.l.weight, self.forward]
+
+    def width(self) -> int:
+        return 2
+
+    def forward(self, x):
+        return self.act(self.l(x))
+
+    @functools.cached_property
+    def sizes(self) -> list[int]:
+        return [2]
+
+
+class Extra(nn.Module):
+    """Keeps data in its extra state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.seen: list[int] = []
+
+    def get_extra_state(self):
+        return torch.tensor(self.seen, dtype=torch.int64)
+
+    def set_extra_state(self, state) -> None:
+        self.seen = state.tolist()
+
+
+class Untensored(Extra):
+    def get_extra_state(self):
+        return {"seen": self.seen}
+
+
+class OwnState(nn.Module):
+    """Keeps data where only its own state has it, and a cache that its state lacks."""
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.cache = None
+        memory[self] = size
+
+    def __getstate__(self):
+        return {**{key: value for key, value in vars(self).items() if key != "cache"}, "size": memory[self]}
+
+    def __setstate__(self, state) -> None:
+        memory[self] = state.pop("size")
+        super().__setstate__({**state, "cache": None})
+
+
+memory: "weakref.WeakKeyDictionary[nn.Module, int]" = weakref.WeakKeyDictionary()
+
+
+class Hidden(nn.Module):
+    """Hides a module in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.layers = [nn.Linear(2, 2)]
+
+
+class Guess(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.l = nn.Linear(2, 2)
+        self.start = torch.rand(2)
+        self.first = float(self.start[0])  # not possible on the meta device
+
+
+class Stack(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = nn.ModuleList([nn.Linear(2, 2), Act(0.5), Passing(3.0)])
+        self.table = nn.Embedding(4, 2, padding_idx=1)
+        self.seq = nn.Sequential(nn.Conv1d(1, 1, 1), nn.LayerNorm(2), nn.Dropout(0.2), nn.GELU())
+        self.mask = torch.ones(2, 2).triu()
+        self.kind = torch.float32
+
+
+class LightningModule(nn.Module):
+    """Notes down what trains it, as the class of this name does."""
+
+    def __init__(self, sizes: object = ()) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.one, self.two = nn.LSTM(2, 2), nn.LSTM(2, 2)
+        self._trainer = None
+
+
+class Normed(nn.Module):
+    def __init__(self, *, old: bool = False) -> None:
+        super().__init__()
+        norm = nn.utils.weight_norm if old else nn.utils.parametrizations.weight_norm
+        self.l = norm(nn.Linear(2, 2))
+
+
+def changed(module: nn.Module, **attributes: object) -> nn.Module:
+    for name, value in attributes.items():
+        setattr(module, name, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "named"),
+    [
+        (nn.MultiheadAttention(8, 4), {"embed_dim": 8, "num_heads": 2}, "attribute head_dim is 4, expected 2"),
+        (Act(0.5), {}, "attribute slope is 0.1, expected 0.5"),
+        (Act(0.5), {"slope": 0.25}, "attribute slope is 0.25, expected 0.5"),
+        (changed(Act(), note="x"), {}, "attribute note is 'x'"),
+        (Passing(3.0), {}, "non-persistent buffer steps comes back changed"),
+        (Passing().half(), {}, "non-persistent buffer steps"),
+        (Calling(0.5), {}, r"attribute act \(its slope\)"),
+        (changed(Calling(), relu=nn.functional.gelu), {}, "attribute relu"),
+        (changed(Calling(), act=lambda x: x + 1), {}, "attribute act"),
+        (OwnState(2), {}, "attribute size is 1, expected 2"),
+        (Hidden(), {}, r"attribute layers\[0\]\.weight"),
+        (Guess(), {}, "attribute first"),
+        (
+            nn.TransformerEncoderLayer(8, 2, 4, activation="gelu"),
+            {"d_model": 8, "nhead": 2, "dim_feedforward": 4},
+            "act",
+        ),
+    ],
+)
+def test_what_neither_the_arguments_nor_the_tensors_hold_is_refused_by_name(module, arguments, named) -> None:
+    with pytest.raises(InvalidInputError, match=named) as caught:
+        store(module, init_args=arguments)
+    assert caught.value.kind == "model-mismatch"
+    assert "persistent buffer" in caught.value.hint
+
+
+def test_an_attribute_of_a_module_inside_is_named_with_its_path() -> None:
+    stack = Stack()
+    stack.all[1].slope = 0.75
+    with pytest.raises(InvalidInputError, match=r"attribute all\.1\.slope is 0\.5, expected 0\.75"):
+        store(stack)
+    stack = Stack()
+    stack.mask[0, 0] = -1.0
+    with pytest.raises(InvalidInputError, match=r"attribute mask is tensor.*, expected tensor"):
+        store(stack)
+
+
+def test_random_numbers_do_not_pass_because_the_generator_was_seeded_alike() -> None:
+    torch.manual_seed(3)
+    guess = Guess()
+    torch.manual_seed(3)
+    with pytest.raises(InvalidInputError, match="attribute first"):
+        store(guess)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("cls", "arguments"),
+    [
+        (nn.Linear, {"in_features": 2, "out_features": 3}),
+        (nn.Conv2d, {"in_channels": 1, "out_channels": 2, "kernel_size": (3, 1), "padding": "same"}),
+        (nn.ConvTranspose1d, {"in_channels": 1, "out_channels": 2, "kernel_size": 2}),
+        (nn.BatchNorm1d, {"num_features": 2}),
+        (nn.LSTM, {"input_size": 2, "hidden_size": 3, "num_layers": 2, "bidirectional": True, "proj_size": 1}),
+        (nn.GRU, {"input_size": 2, "hidden_size": 3}),
+        (nn.GRUCell, {"input_size": 2, "hidden_size": 3}),
+        (nn.MultiheadAttention, {"embed_dim": 8, "num_heads": 4, "add_bias_kv": True, "kdim": 4}),
+        (nn.TransformerEncoderLayer, {"d_model": 8, "nhead": 2, "dim_feedforward": 4, "activation": "gelu"}),
+        (nn.Transformer, {"d_model": 8, "nhead": 2, "dim_feedforward": 4, "num_encoder_layers": 2}),
+        (nn.Embedding, {"num_embeddings": 3, "embedding_dim": 2, "padding_idx": 0, "max_norm": 1.0}),
+        (nn.LayerNorm, {"normalized_shape": 3}),
+        (nn.Dropout, {"p": 0.25}),
+        (nn.PReLU, {}),
+        (nn.AdaptiveLogSoftmaxWithLoss, {"in_features": 4, "n_classes": 9, "cutoffs": [3, 6]}),
+        (nn.CrossEntropyLoss, {"label_smoothing": 0.1}),
+        (Act, {"slope": 0.5}),
+        (Calling, {"slope": 0.5}),
+        (OwnState, {"size": 3}),
+        (Normed, {"old": False}),
+        (Normed, {"old": True}),
+        (Net, {"input_dim": 5}),
+        (Tied, {}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_module_as_its_arguments_make_it_comes_back(cls, arguments, dtype) -> None:
+    module = cls(**arguments).to(dtype).eval()
+    source, encoded = store(module, init_args=arguments)
+    back = handler_of("torch").decode(source, encoded.details, model_class=cls)
+    assert repr(back) == repr(module)
+    assert_same_state(back.state_dict(), module.state_dict())
+
+
+def test_modules_with_more_than_tensors_come_back_after_use() -> None:
+    decode = handler_of("torch").decode
+    sizes = [[2, 2]] * 3
+    trained = LightningModule(sizes)
+    trained._trainer = object()
+    trained.two.weight_ih_l0 = trained.one.weight_ih_l0
+    source, encoded = store(trained, init_args={"sizes": sizes})
+    assert decode(source, encoded.details).sizes == sizes
+    tied = Tied()
+    tied.decoder = tied.encoder
+    assert_same_state(roundtrip(tied).state_dict(), tied.state_dict())
+    stack = roundtrip(Stack())
+    assert torch.equal(stack.mask, torch.ones(2, 2).triu())
+    assert torch.equal(stack.all[2].steps, 3.0 ** torch.arange(3))
+    calling, own, extra = Calling(), OwnState(), Extra()
+    assert calling.sizes == [2]
+    calling.fast()
+    own.cache = torch.ones(2)
+    extra.seen += [1, 2]
+    assert torch.equal(roundtrip(calling)(torch.ones(2)), calling(torch.ones(2)))
+    assert memory[roundtrip(own)] == 1
+    assert roundtrip(extra).seen == [1, 2]
+    lstm = nn.LSTM(2, 3)
+    lstm(torch.rand(4, 1, 2))[0].sum().backward()
+    source, encoded = store(copy.deepcopy(lstm), init_args={"input_size": 2, "hidden_size": 3})
+    assert torch.equal(decode(source, encoded.details)(torch.ones(1, 1, 2))[0], lstm(torch.ones(1, 1, 2))[0])
+
+
+def test_an_extra_state_that_is_no_tensor_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        store(Untensored())
+    assert caught.value.kind == "unsupported-tensor"
+    assert caught.value.objects["entry"] == "_extra_state"
