@@ -145,9 +145,7 @@ def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping
     return list(ordered.values())
 
 
-def _input(
-    edge: Mapping[str, Any], entry: Entry, done: Mapping[str, Entry], source: Session, same_lake: bool
-) -> str:
+def _input(edge: Mapping[str, Any], entry: Entry, done: Mapping[str, Entry], source: Session, same_lake: bool) -> str:
     """Return how the copy of an entry names what the edge leads to."""
     if edge["input_kind"] == "run":
         return _address(entry.ref, source, same_lake)

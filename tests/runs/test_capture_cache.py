@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import lakefolio as lf
+from lakefolio.recording import recorder
 from lakefolio.runs.run import current_run
 
 _BEGIN = """
@@ -228,6 +229,12 @@ CHANGES = {
         "def step(x): return x + 2\nsteps = [step]",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said() -> None:
+    """Each test hears what is said once of a function: many of theirs are called the same."""
+    recorder._warned.clear()
 
 
 def notebook(lake: lf.Lake, **more: object) -> dict:
