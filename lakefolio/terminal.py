@@ -8,12 +8,68 @@ another. They are written out as escapes, the same everywhere.
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeGuard
 
-__all__ = ["visible", "visible_json"]
+__all__ = ["digits", "shown_value", "text_of", "visible", "visible_json"]
 
 _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
+_DECIMAL_BITS: Final = 100_000
+_DEPTH: Final = 20
+
+
+def digits(number: int) -> str:
+    """Return the text of an integer, which Python itself refuses to write beyond 4,300 digits.
+
+    One that would take long to write in decimal is written in hexadecimal.
+    """
+    return format(Decimal(int(number)), "f") if number.bit_length() <= _DECIMAL_BITS else hex(number)
+
+
+def text_of(value: object) -> str:
+    """Return ``str(value)``, also of a value with integers that Python refuses to write."""
+    return _written(str, value)
+
+
+def shown_value(value: object) -> str:
+    """Return ``repr(value)`` for a message, also of a value with integers that Python refuses to write."""
+    return f"an int of {value.bit_length()} bits" if _is_long(value) else _written(repr, value)
+
+
+class _Digits(str):
+    """Digits that stand in a container as the number would."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _is_long(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and value.bit_length() > 14_000
+
+
+def _written(write: Callable[[object], str], value: object) -> str:
+    try:
+        return write(value)
+    except ValueError:  # an integer of too many digits
+        pass
+    try:
+        return write(_with_digits(value, _DEPTH))
+    except ValueError:
+        return f"a {type(value).__name__} with an integer of more than 4,300 digits"
+
+
+def _with_digits(value: Any, depth: int) -> Any:
+    if _is_long(value):
+        return _Digits(digits(value))
+    if depth and isinstance(value, Mapping):
+        return {_with_digits(key, depth - 1): _with_digits(one, depth - 1) for key, one in value.items()}
+    if depth and type(value) in (list, tuple, set, frozenset):
+        return type(value)(_with_digits(one, depth - 1) for one in value)
+    return value
 
 
 def _hidden(one: str) -> bool:

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
 from lakefolio.cli.table_width import fitted
 from lakefolio.errors import LakefolioError
 from lakefolio.redaction import scrub
-from lakefolio.terminal import visible, visible_json
+from lakefolio.terminal import text_of, visible, visible_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,6 +32,8 @@ __all__ = ["Output", "Terminal", "plain"]
 
 _LEFT_OUT = ("content",)
 _NAMED = 8
+_PLAIN_BITS: Final = 14_000
+"""Longer integers are text: neither Python nor most readers of JSON take their digits."""
 """Up to so many columns that are left out are named."""
 
 
@@ -212,8 +214,10 @@ class Terminal(BytesIO):
 
 def plain(value: object) -> Any:
     """Return a value as what JSON knows. Binary becomes base64, times ISO 8601, what is unknown its text."""
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _PLAIN_BITS else text_of(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime | date | time):
@@ -224,14 +228,14 @@ def plain(value: object) -> Any:
         if hasattr(value, method) and not isinstance(value, type):
             return plain(getattr(value, method)())
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {text_of(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(one) for one in value]
     if is_dataclass(value) and not isinstance(value, type):
         known = {one.name: getattr(value, one.name) for one in fields(value) if one.name not in _LEFT_OUT}
         ref = getattr(value, "ref", None)
         return plain({"ref": ref, **known} if ref else known)
-    return str(value)
+    return text_of(value)
 
 
 def _fancy(stream: Any) -> bool:

@@ -13,6 +13,7 @@ from lakefolio.cli.first_look import first_look
 from lakefolio.cli.naming import items
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.terminal import text_of
 
 if TYPE_CHECKING:
     from lakefolio.history.log import History
@@ -179,5 +180,5 @@ def _block(title: str, lines: list[str]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = " ".join(str(value).split("\n"))
+    text = " ".join(text_of(value).split("\n"))
     return text if len(text) <= 200 else f"{text[:200]}…"

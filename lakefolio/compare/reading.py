@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.compare.item_diff import ContentChange, Found, ItemDiff
 from lakefolio.compare.values import compare_arrays, compare_folders, compare_tensors, compare_texts, compare_values
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.terminal import shown_value
 from lakefolio.views.table_changes import RowChange, TableChanges, table_changes
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def diff_item(
 ) -> ItemDiff:
     """Return the differences inside an item from ``a`` to ``b``, by default until now; see ``Lake.diff``."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidInputError(f"limit is {limit!r}, expected a number from 0", kind="bad-option")
+        raise InvalidInputError(f"limit is {shown_value(limit)}, expected a number from 0", kind="bad-option")
     columns = _key(key)
     old = session.at(a, folio).entry(folio, item)
     new = session.entry(folio, item) if b is None else session.at(b, folio).entry(folio, item)

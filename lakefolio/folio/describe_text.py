@@ -12,6 +12,7 @@ from typing import Any
 
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.terminal import text_of
 
 __all__ = ["describe_folio", "describe_snapshot", "format_time", "format_value", "snapshot_lines"]
 
@@ -213,12 +214,12 @@ def format_time(iso: str) -> str:
 def format_value(value: object, limit: int = 60) -> str:
     """Return a metadata value on one line, shortened with a note of how much is left out."""
     if isinstance(value, list) and len(value) > 5:
-        return f"{str(value[:5])[:-1]}, ...] ({counted(len(value) - 5, 'more item')})"
+        return f"{text_of(value[:5])[:-1]}, ...] ({counted(len(value) - 5, 'more item')})"
     if isinstance(value, dict) and len(value) > 3:
-        return f"{str(dict(list(value.items())[:3]))[:-1]}, ...}} ({counted(len(value) - 3, 'more field')})"
+        return f"{text_of(dict(list(value.items())[:3]))[:-1]}, ...}} ({counted(len(value) - 3, 'more field')})"
     if isinstance(value, list | dict):
-        return str(value)
-    text = " ".join(str(value).split("\n"))
+        return text_of(value)
+    text = " ".join(text_of(value).split("\n"))
     return text if len(text) <= limit else f"{text[:limit]}... ({counted(len(text) - limit, 'more char')})"
 
 

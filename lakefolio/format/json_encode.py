@@ -23,6 +23,7 @@ import collections
 import dataclasses
 import datetime as dt
 import enum
+import fractions
 import functools
 import json
 from collections.abc import Callable, Iterable
@@ -30,6 +31,7 @@ from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.format.json_scalars import (
+    MAX_FACT_INT,
     MAX_PLAIN_INT,
     SCALARS,
     TYPE,
@@ -82,6 +84,7 @@ def dumps_fact(obj: object) -> bytes:
     A number is found as a number whatever type it came in: NumPy scalars, and arrays and tensors without dimensions,
     become bool, int, float, str, datetime or date; a pandas Timestamp without nanoseconds becomes a datetime. All else,
     a NumPy scalar that Python has no type for among it, is as :func:`dumps` has it, which raises the same.
+    An integer of more than 4,300 digits is refused (kind ``long-integer``): a fact is there to be shown.
     """
     try:
         if _plain(obj, 0):
@@ -130,6 +133,8 @@ class _Encoder:
 
     def value(self, obj: object, path: str, depth: int) -> object:
         """Return the document of ``obj``, which lies at ``path``."""
+        if self._scalars_are_plain:
+            _check_length(obj, path)
         if type(obj) in _ATOMS:
             return atom(obj, path)
         if depth > MAX_DEPTH:
@@ -236,6 +241,24 @@ class _Encoder:
                 ]
             )
         return pairs
+
+
+def _check_length(obj: object, path: str) -> None:
+    """Refuse an integer that Python would not write; those of content are not asked."""
+    numbers: tuple[int, ...] = ()
+    if isinstance(obj, int):
+        numbers = (obj,)
+    elif isinstance(obj, fractions.Fraction):
+        numbers = (obj.numerator, obj.denominator)
+    elif isinstance(obj, range):
+        numbers = (obj.start, obj.stop, obj.step)
+    if any(not -MAX_FACT_INT < number < MAX_FACT_INT for number in numbers):
+        raise InvalidInputError(
+            f"the value at {short_path(path)} has an integer of more than 4,300 digits",
+            kind="long-integer",
+            hint="write it as a text, or add it as an item",
+            path=path,
+        )
 
 
 def _check_attributes(obj: object, path: str, known: set[str]) -> None:

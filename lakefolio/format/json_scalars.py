@@ -19,6 +19,7 @@ from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.process.imports import imported
 
 __all__ = [
+    "MAX_FACT_INT",
     "MAX_PLAIN_INT",
     "SCALARS",
     "TYPE",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 TYPE: Final = "$type"
+MAX_FACT_INT: Final = 10**4300  # Python writes no longer ones, so that no fact could be shown
 MAX_PLAIN_INT: Final = 10**300  # below the 4,300 digits that Python converts, and within the range of a double
 
 

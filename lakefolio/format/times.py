@@ -47,8 +47,13 @@ def parse_time(value: str | date | datetime) -> datetime:
     """
     try:
         found = _period(value, _ISO) if isinstance(value, str | date) and value == value else None  # NaT equals nothing
-    except OverflowError:
-        found = None
+    except OverflowError as exc:
+        raise InvalidInputError(
+            f"time {str(value)!r} lies beyond the calendar in UTC",
+            kind="bad-time",
+            hint="times go from the year 1 to 9999; leave an end open with None",
+            time=value,
+        ) from exc
     if found is None:
         raise InvalidInputError(
             f"time {value!r} is not ISO 8601",

@@ -17,7 +17,7 @@ from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.terminal import visible
+from lakefolio.terminal import shown_value, visible
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -290,7 +290,7 @@ def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None)
         InvalidInputError: If ``limit`` is negative.
     """
     if limit is not None and limit < 0:
-        raise InvalidInputError(f"limit is {limit}, expected 0 or more", kind="bad-limit", limit=limit)
+        raise InvalidInputError(f"limit is {shown_value(limit)}, expected 0 or more", kind="bad-limit", limit=limit)
     if folio is not None:
         manifests = manifests.filter(pc.equal(manifests.column("folio"), folio))
     rows = _tail(in_order(manifests) if limit is None else manifests, limit)

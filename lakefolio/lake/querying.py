@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.runs.settled import settled
+from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
@@ -90,7 +91,7 @@ def query(
         asked.add(condition)
     if between is not None:
         if not isinstance(between, tuple | list) or len(between) != 2:
-            raise bad_query(f"between={between!r} is not two times", "write between=(start, None)")
+            raise bad_query(f"between={shown_value(between)} is not two times", "write between=(start, None)")
         start, end = between
         asked.add(Q(**{} if start is None else {"created_at": (">=", start)}))
         asked.add(Q(**{} if end is None else {"created_at": ("<=", end)}))

@@ -13,6 +13,7 @@ A collector does not hold the journal: it marks out of core (``mark``), and comm
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, P
 from lakefolio.maintenance.reports import GcReport
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 from lakefolio.readmodels.store import ReadModels
+from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
     from lakefolio.storage import ObjectInfo, Store
@@ -45,6 +47,8 @@ __all__ = ["GRACE_S", "collect"]
 GRACE_S: Final = 86_400.0
 """How long an object is left alone by default: new content is likely to be needed soon."""
 
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_S: Final = 1_600_000_000.0
 _TICKET_AGE_S: Final = 3_600.0
 _UNFINISHED_AGE_S: Final = 86_400.0
 _AT_ONCE: Final = 10_000
@@ -132,14 +136,14 @@ def collect(
         InvalidInputError: A negative number.
         ConflictError: Snapshots of old versions were taken again and again while gc looked.
     """
-    grace_s = _checked("grace", GRACE_S if grace is None else grace)
-    _checked("keep_days", keep_days or 0)
+    grace_s = min(_checked("grace", GRACE_S if grace is None else grace), _LONGEST_S)
+    kept_days = _checked("keep_days", keep_days or 0)
     if keep_last is not None and (isinstance(keep_last, bool) or int(keep_last) != keep_last):
-        raise InvalidInputError(f"keep_last is {keep_last!r}, expected a whole number", kind="bad-retention")
+        raise InvalidInputError(f"keep_last is {shown_value(keep_last)}, expected a whole number", kind="bad-retention")
     _checked("keep_last", keep_last or 0)
     now = datetime.now(UTC)
-    keep = Keep(None if keep_days is None else now - timedelta(days=keep_days), keep_last, keep_runs)
-    young = now - timedelta(seconds=grace_s)
+    keep = Keep(None if keep_days is None else _before(now, kept_days * 86_400), keep_last, keep_runs)
+    young = _before(now, grace_s)
     run = _Run(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None), clock)
     for look in range(_LOOKS):
         try:
@@ -155,8 +159,18 @@ def collect(
 
 def _checked(name: str, value: float) -> float:
     if not value >= 0:
-        raise InvalidInputError(f"{name} is {value!r}, expected 0 or more", kind="bad-retention", hint="give a number")
-    return float(value)
+        raise InvalidInputError(
+            f"{name} is {shown_value(value)}, expected 0 or more", kind="bad-retention", hint="give a number"
+        )
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _before(now: datetime, span_s: float) -> datetime:
+    """Return the moment so many seconds ago; the first of the calendar if that lies before it."""
+    return now - timedelta(seconds=min(span_s, (now - _FIRST).total_seconds() - 1))
 
 
 class _Run:

@@ -14,6 +14,7 @@ from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.entries import View
 from lakefolio.model.state import State
+from lakefolio.terminal import shown_value
 
 __all__ = [
     "At",
@@ -97,7 +98,9 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
 def said_twice(ref: str, at: object) -> InvalidInputError:
     """Make the error for a reference with a version where ``at`` is given too."""
     return InvalidInputError(
-        f"reference {ref!r} and at={at!r} both say as of when", kind="bad-ref", hint="give one of them"
+        f"reference {shown_value(ref)} and at={shown_value(at)} both say as of when",
+        kind="bad-ref",
+        hint="give one of them",
     )
 
 
@@ -122,7 +125,7 @@ def _plain(at: object) -> int | str | date:
 
 def _no_time(at: object) -> InvalidInputError:
     return InvalidInputError(
-        f"at={at!r} is neither a version, a time nor a snapshot's name", kind="bad-at", hint=_FORMS, at=at
+        f"at={shown_value(at)} is neither a version, a time nor a snapshot's name", kind="bad-at", hint=_FORMS, at=at
     )
 
 
@@ -132,7 +135,8 @@ def _no_version(given: int | str, state: State, head: int | None = None) -> NotF
         hint = f"the oldest is -{state.versions_up_to(newest)}, the empty lake"
     else:
         hint = f"the versions are 0 to {state.version}"
-    return NotFoundError(f"version {given} does not exist", kind="version-not-found", hint=hint, version=given)
+    shown = given if isinstance(given, str) else shown_value(given)
+    return NotFoundError(f"version {shown} does not exist", kind="version-not-found", hint=hint, version=given)
 
 
 def item_not_found(
@@ -170,7 +174,7 @@ def item_not_found(
             return NotFoundError(
                 f"item {item!r} of folio {folio!r} was deleted at @{gone}",
                 kind="item-not-found",
-                hint=f"read it at={gone - 1}, or restore it: lake.restore({gone - 1}, items={ref!r})",
+                hint=f"read it at={gone - 1}, or restore it: lake.restore({gone - 1}, items={shown_value(ref)})",
                 folio=folio,
                 item=item,
                 version=at,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from lakefolio.render.text import format_bytes
+from lakefolio.terminal import text_of
 
 __all__ = ["as_json", "cell", "column_value", "cut", "data_uri", "plain"]
 
@@ -30,7 +31,7 @@ def plain(value: object, depth: int = _DEPTH) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
-        return value if -_EXACT <= value <= _EXACT else str(value)
+        return value if -_EXACT <= value <= _EXACT else text_of(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
@@ -41,10 +42,10 @@ def plain(value: object, depth: int = _DEPTH) -> Any:
         if depth == 0:
             return "…"
         if isinstance(value, Mapping):
-            return {str(key): plain(one, depth - 1) for key, one in value.items()}
+            return {text_of(key): plain(one, depth - 1) for key, one in value.items()}
         return [plain(one, depth - 1) for one in value]
     to_dict = getattr(value, "to_dict", None)
-    return plain(to_dict(), depth - 1) if callable(to_dict) and depth else str(value)
+    return plain(to_dict(), depth - 1) if callable(to_dict) and depth else text_of(value)
 
 
 def cell(value: object) -> Any:
@@ -62,7 +63,7 @@ def column_value(value: object) -> Any:
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)
     if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(text_of(one) for one in value)
     if isinstance(value, bool):
         return "yes" if value else ""
     return cell(value)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Final
 
+from lakefolio.terminal import shown_value
+
 __all__ = ["misfit"]
 
 _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
@@ -59,10 +61,10 @@ def misfit(function: Callable[..., object], args: tuple[object, ...], kwargs: Ma
             values = value.values()
         for one in values:
             if isinstance(one, str) and _HALF.search(one):
-                return f"{name}={one!r:.60}, which holds half a character: no text of a lake does"
+                return f"{name}={shown_value(one):.60}, which holds half a character: no text of a lake does"
             if not _fits(parameter.annotation, one):
                 said = re.sub(r"\bAt\b", "version, time or snapshot", parameter.annotation.replace(" | ", " or "))
-                return f"{name}={one!r:.60}, expected {said}"
+                return f"{name}={shown_value(one):.60}, expected {said}"
     return None
 
 

@@ -11,6 +11,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.times import parse_time, period_of
 from lakefolio.query.conditions import bad_query
+from lakefolio.terminal import shown_value
 
 __all__ = ["FUNCTIONS", "TEXT_OR_TIME", "Comparisons", "period", "text_value"]
 
@@ -70,7 +71,9 @@ class Comparisons:
             return self._as_time(operator, _ANY_TIME, period(value))
         if operator != "=":
             raise bad_query(
-                f"field {field!r}: {value!r} has no order", "compare with a number, text or time", field=field
+                f"field {field!r}: {shown_value(value)} has no order",
+                "compare with a number, text or time",
+                field=field,
             )
         return f"(notes.value = {self.param(_encoded(field, value))})"
 
@@ -91,10 +94,10 @@ class Comparisons:
         try:
             near = float(value) + 0.0
         except OverflowError:
-            near = math.copysign(math.inf, value)
+            near = math.inf if value > 0 else -math.inf
         given = f"cast({self.param(near)} as double)"
         compared = f"notes.number {operator} {given}"
-        if isinstance(value, Decimal) or abs(value) >= 2**53:
+        if math.isfinite(near) and (isinstance(value, Decimal) or abs(value) >= 2**53):
             exact = self._by_digits(operator, value)
             compared = f"case when notes.number = {given} then {exact} else {compared} end"
         return f"coalesce({compared}, false)"
@@ -144,7 +147,7 @@ def _local(moment: datetime) -> datetime:
 def text_value(value: str) -> str:
     """Return a text that a parameter can have; InvalidInputError for a lone surrogate."""
     if any(0xD800 <= ord(one) <= 0xDFFF for one in value):
-        raise bad_query(f"{value!r} holds a lone surrogate, which no text in a lake does")
+        raise bad_query(f"{shown_value(value)} holds a lone surrogate, which no text in a lake does")
     return value
 
 
@@ -152,4 +155,6 @@ def _encoded(field: str, value: object) -> str:
     try:
         return json_encode.dumps(value).decode()
     except (LakefolioError, UnicodeError) as exc:
-        raise bad_query(f"field {field!r} can't hold {type(value).__name__} {value!r:.60}", field=field) from exc
+        raise bad_query(
+            f"field {field!r} can't hold {type(value).__name__} {shown_value(value):.60}", field=field
+        ) from exc

@@ -28,6 +28,7 @@ from lakefolio.query.conditions import (
     flattened,
     parse_value,
 )
+from lakefolio.terminal import shown_value
 
 __all__ = ["FIELDS", "Compiler"]
 
@@ -131,6 +132,8 @@ _ORDERS: Final = {name: column for name, (_, column) in FIELDS.items()} | {"type
 _BESIDE_FIELDS: Final = ("where", "between", "order_by", "limit", "offset")
 """The arguments of ``Lake.query`` that are not fields."""
 
+_MOST: Final = 2**62
+
 
 class Compiler:
     """Collects conditions; :attr:`sql` and :attr:`params` are then the statement. Grain: one row per live item."""
@@ -198,10 +201,12 @@ class Compiler:
 
     def limit(self, count: object, offset: object = 0) -> None:
         """Limit the number of results, after an offset."""
+        most = []
         for what, value in (("limit", count), ("offset", offset)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise bad_query(f"{what}={value!r} is not a number of items", f"write {what}=10")
-        self._limit = f"\nlimit {self._compare.param(count)} offset {self._compare.param(offset)}"
+                raise bad_query(f"{what}={shown_value(value)} is not a number of items", f"write {what}=10")
+            most.append(self._compare.param(min(value, _MOST)))
+        self._limit = f"\nlimit {most[0]} offset {most[1]}"
 
     # -- trees ---------------------------------------------------------------------------------------------
 
@@ -214,7 +219,9 @@ class Compiler:
             return self._join(word, [self._condition(part, depth + 1) for part in condition.parts])
         if isinstance(condition, Not):
             return f"(not {self._condition(condition.part, depth + 1)})"
-        raise bad_query(f"{condition!r} is not a condition", "write Q(tag='raw'), any_of(Q(…), Q(…)) or not_(Q(…))")
+        raise bad_query(
+            f"{shown_value(condition)} is not a condition", "write Q(tag='raw'), any_of(Q(…), Q(…)) or not_(Q(…))"
+        )
 
     def _join(self, word: str, parts: list[str]) -> str:
         return "(" + (f" {word} ".join(parts) or ("true" if word == "and" else "false")) + ")"
@@ -223,7 +230,9 @@ class Compiler:
         if name == "metadata":
             if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
                 raise bad_query(
-                    f"metadata={value!r} is not a dict of keys", 'write metadata={"score": (">=", 0.9)}', field=name
+                    f"metadata={shown_value(value)} is not a dict of keys",
+                    'write metadata={"score": (">=", 0.9)}',
+                    field=name,
                 )
             asked = [part for key, one in value.items() for part in flattened(key, one)]
             return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in asked])
@@ -283,7 +292,7 @@ class Compiler:
             return f"({made('>=', low)} and {made('<=', high)})"
         if operator in ("like", "startswith", "contains"):
             if kind != _TEXT or not isinstance(value, str):
-                raise bad_query(f"field {field!r} can't be asked with {operator} {value!r}", field=field)
+                raise bad_query(f"field {field!r} can't be asked with {operator} {shown_value(value)}", field=field)
             return self._compare.matched(column, operator, value)
         return f"({made(operator, self._value(field, kind, value))})"
 
@@ -294,10 +303,10 @@ class Compiler:
         if kind == _NUMBER and number and not (isinstance(value, float) and math.isnan(value)):
             if abs(value) < 2**63:
                 return self._compare.param(value)
-            return f"cast({self._compare.param(float(value))} as double)"
+            return f"cast({self._compare.param(_double(value))} as double)"
         if kind == _SWITCH and isinstance(value, bool):
             return self._compare.param(value)
-        raise bad_query(f"field {field!r} is compared with {value!r}, expected a {kind}", field=field)
+        raise bad_query(f"field {field!r} is compared with {shown_value(value)}, expected a {kind}", field=field)
 
     def _timed(self, field: str, column: str, operator: str, value: Any) -> str:
         """Return a comparison of a column of times with a time, which may be a period: a day, a minute."""
@@ -308,7 +317,7 @@ class Compiler:
             ends = zip((">=", "<="), value, strict=True)
             return self._join("and", [self._timed(field, column, sign, end) for sign, end in ends])
         if not isinstance(value, str | date):
-            raise bad_query(f"field {field!r} is compared with {value!r}, expected a time", field=field)
+            raise bad_query(f"field {field!r} is compared with {shown_value(value)}, expected a time", field=field)
         return self._compare.within(column, operator, *period(value))
 
     # -- metadata ------------------------------------------------------------------------------------------
@@ -374,3 +383,11 @@ _TIMED: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "not in", "bet
 _NESTING_LIMIT: Final = 10
 _IS_NUMBER: Final = "regexp_matches(value, '^-?[0-9]')"
 _IS_DECIMAL: Final = """starts_with(value, '{"$type":"decimal"')"""
+
+
+def _double(value: float) -> float:
+    """Return a number as a double; infinity stands for an integer beyond them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.json_scalars import plain_scalar
+from lakefolio.terminal import shown_value
 
 __all__ = [
     "OPERATORS",
@@ -167,7 +168,7 @@ def parse_value(field: str, value: object, depth: int = 0) -> Condition | Compar
     if isinstance(value, Mapping) and value and any(map(_is_operator, value)):
         if not all(map(_is_operator, value)):
             raise bad_query(
-                f"field {field!r} is compared with {value!r}, of which some keys are operators", field=field
+                f"field {field!r} is compared with {shown_value(value)}, of which some keys are operators", field=field
             )
         return AllOf(tuple(_of_tuple(field, (operator, operand)) for operator, operand in value.items()))
     return Comparison("=", _plain(value))
@@ -270,7 +271,7 @@ def check_depth(depth: int) -> None:
 def _of_tuple(field: str, value: tuple[object, ...]) -> Comparison:
     if len(value) != 2 or not isinstance(value[0], str):
         raise bad_query(
-            f"field {field!r} is compared with the tuple {value!r}",
+            f"field {field!r} is compared with the tuple {shown_value(value)}",
             'write a pair such as (">=", 0.9), or a list of values',
             field=field,
         )

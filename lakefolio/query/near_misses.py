@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import counted
+from lakefolio.terminal import text_of
 
 __all__ = ["alike", "tell_near_misses", "tell_unknown_keys"]
 
@@ -28,7 +29,7 @@ def alike(value: object) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | Decimal):
-        return str(value)
+        return text_of(value)
     if isinstance(value, str):
         if value in _SWITCHES:
             return _SWITCHES[value]

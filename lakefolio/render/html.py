@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
-from lakefolio.terminal import visible
+from lakefolio.terminal import text_of, visible
 
 __all__ = ["Markup", "block", "facts", "heading", "lines", "muted", "page", "row_table", "shown"]
 
 _TEXT_LIMIT: Final = 200
 _ROWS_LIMIT: Final = 50
+_GROUPED: Final = 10**300
 _WORD: Final = 24
 _REPORT_LIMIT: Final = 20_000
 _CELL: Final = "padding:.15em .9em .15em 0;text-align:{};vertical-align:top;white-space:{}"
@@ -42,17 +43,17 @@ def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, int):
-        text = f"{value:,}"
+        text = f"{value:,}" if abs(value) < _GROUPED else text_of(value)
     elif isinstance(value, float):
         text = f"{value:.6g}"
     elif isinstance(value, date):
         text = value.isoformat()
     elif isinstance(value, Mapping):
-        text = ", ".join(f"{key}={one}" for key, one in value.items())
+        text = ", ".join(f"{text_of(key)}={text_of(one)}" for key, one in value.items())
     elif isinstance(value, list | tuple | set | frozenset):
-        text = ", ".join(map(str, value))
+        text = ", ".join(map(text_of, value))
     else:
-        text = str(value)
+        text = text_of(value)
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return Markup(html.escape(visible(text), quote=True))

@@ -14,7 +14,7 @@ from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run_names import called, short_id
-from lakefolio.terminal import visible
+from lakefolio.terminal import text_of, visible
 
 if TYPE_CHECKING:
     from lakefolio.runs.record import RunManifest
@@ -155,12 +155,12 @@ def _labels(runs: Sequence[RunManifest]) -> dict[str, str]:
 
 def _marked(row: Sequence[Any]) -> Callable[[Any], Any]:
     """Return how the values of a row are shown: bold where they differ."""
-    unlike = len({repr(one) for one in row}) > 1
+    unlike = len({one if type(one) is int else text_of([one]) for one in row}) > 1
     return lambda one: html.Markup(f"<b>{html.shown(one)}</b>") if unlike and one is not None else one
 
 
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return shown_time(value)
-    text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    text = f"{value:.6g}" if isinstance(value, float) else " ".join(text_of(value).split())
     return text if len(text) <= 40 else text[:39] + "…"

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import InvalidInputError
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.settled import settled
+from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -125,5 +126,7 @@ def _ops(session: Session, run_id: str, after: int) -> set[str]:
 def _check(every_s: float) -> None:
     if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not 0.1 <= every_s <= 3600:
         raise InvalidInputError(
-            f"every_s is {every_s!r}, expected 0.1 to 3,600 seconds", kind="bad-limit", hint="2 is the default"
+            f"every_s is {shown_value(every_s)}, expected 0.1 to 3,600 seconds",
+            kind="bad-limit",
+            hint="2 is the default",
         )

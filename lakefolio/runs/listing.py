@@ -13,7 +13,7 @@ from lakefolio.runs.record import RunManifest, manifests_of
 from lakefolio.runs.run_names import run_id_of, short_id
 from lakefolio.runs.table import MEASURES, measures, run_rows
 from lakefolio.runs.validation import check_status
-from lakefolio.terminal import visible
+from lakefolio.terminal import shown_value, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def listed(
         check_status(wanted["status"])
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise InvalidInputError(
-            f"limit is {limit!r}, expected a whole number", kind="bad-limit", hint="or None for all"
+            f"limit is {shown_value(limit)}, expected a whole number", kind="bad-limit", hint="or None for all"
         )
     still = session.still()  # one look at the store for all of them
     given = {column: str(value) for column, value in wanted.items() if value is not None}
@@ -151,7 +151,7 @@ def listed(
     ordered = where is not None or bool(sort)
     if limit is not None and not ordered:
         sql += "limit $most"
-        values["most"] = limit
+        values["most"] = min(limit, 2**62)
     ids = [str(run_id) for (run_id,) in still.query(sql, values).fetchall()]
     if ordered:
         there = set(ids)

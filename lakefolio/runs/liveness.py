@@ -20,6 +20,7 @@ from lakefolio.process.identity import alive
 from lakefolio.runs.record import logged, time_of
 from lakefolio.runs.validation import final_metrics
 from lakefolio.session.annotations import metadata_texts
+from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +55,9 @@ def mark_lost(session: Session, silent_s: float = SILENT_S) -> list[str]:
     """
     session.check_writable()
     if not silent_s >= 0:
-        raise InvalidInputError(f"silent_s is {silent_s!r}, expected 0 or more", kind="bad-limit", hint="give seconds")
+        raise InvalidInputError(
+            f"silent_s is {shown_value(silent_s)}, expected 0 or more", kind="bad-limit", hint="give seconds"
+        )
     session.journal.refresh()
     found = _dead(session, silent_s)
     if found:

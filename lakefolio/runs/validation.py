@@ -15,6 +15,7 @@ from lakefolio.format import json_encode
 from lakefolio.format.names import check_item
 from lakefolio.redaction import scrub
 from lakefolio.session.annotations import check_word, metadata_texts, without_secrets
+from lakefolio.terminal import shown_value
 
 __all__ = [
     "ENDED",
@@ -74,7 +75,7 @@ def check_type(value: object, known: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in names:
         close = nearest(str(value), names)
         raise InvalidInputError(
-            f"run type {value!r} is not known",
+            f"run type {shown_value(value)} is not known",
             kind="bad-run-type",
             hint=f"{close}; lake.add_run_type(name) adds one",
             run_type=value,
@@ -87,7 +88,7 @@ def check_status(value: object, allowed: Iterable[str] = STATUSES) -> str:
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
         raise InvalidInputError(
-            f"run status {value!r} is not known",
+            f"run status {shown_value(value)} is not known",
             kind="bad-run-status",
             hint=f"use one of {', '.join(names)}",
             status=value,
@@ -118,19 +119,21 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
     texts = {}
     for key, value in params.items():
         if not isinstance(key, str) or not check_word(key, "parameter name"):
-            raise InvalidInputError(f"parameter name {key!r} is not a text", kind="bad-params", hint="use words")
+            raise InvalidInputError(
+                f"parameter name {shown_value(key)} is not a text", kind="bad-params", hint="use words"
+            )
         try:
-            text = json_encode.dumps_fact(without_secrets(f"parameter {key!r}", value, names=True)).decode()
+            text = json_encode.dumps_fact(without_secrets(f"parameter {shown_value(key)}", value, names=True)).decode()
         except LakefolioError as exc:
             raise InvalidInputError(
-                f"parameter {key!r} can't be kept: {exc.message}",
+                f"parameter {shown_value(key)} can't be kept: {exc.message}",
                 kind="bad-params",
                 hint="parameters are plain values; data goes into add_input",
                 name=key,
             ) from exc
         if len(text) > _LONGEST_PARAM_BYTES:
             raise InvalidInputError(
-                f"parameter {key!r} has {len(text):,} bytes, at most {_LONGEST_PARAM_BYTES:,} are kept",
+                f"parameter {shown_value(key)} has {len(text):,} bytes, at most {_LONGEST_PARAM_BYTES:,} are kept",
                 kind="bad-params",
                 hint="data goes into add_input",
                 name=key,
@@ -143,7 +146,10 @@ def check_metric_name(name: object) -> str:
     """Return a metric's name; InvalidInputError (kind ``bad-metric``) if it is none."""
     if not isinstance(name, str) or not check_word(name, "metric name") or len(name.encode()) > 255:
         raise InvalidInputError(
-            f"metric name {name!r} is not a text of 1 to 255 bytes", kind="bad-metric", hint="use a word", name=name
+            f"metric name {shown_value(name)} is not a text of 1 to 255 bytes",
+            kind="bad-metric",
+            hint="use a word",
+            name=name,
         )
     return name
 
@@ -160,7 +166,7 @@ def metric_value(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
     raise InvalidInputError(
-        f"metric {name!r} is {value!r}, expected a number",
+        f"metric {shown_value(name)} is {shown_value(value)}, expected a number",
         kind="bad-metric",
         hint="texts are parameters, larger things outputs",
         name=name,
@@ -177,7 +183,9 @@ def step_of(step: Any) -> int | None:
             return number
     except TypeError:
         pass
-    raise InvalidInputError(f"step {step!r} is not a whole number", kind="bad-metric", hint="count steps from 0")
+    raise InvalidInputError(
+        f"step {shown_value(step)} is not a whole number", kind="bad-metric", hint="count steps from 0"
+    )
 
 
 def metric_text(value: float) -> str:
@@ -190,7 +198,7 @@ def check_facts(facts: Mapping[str, Any]) -> None:
     for key in facts:
         if key in _RESERVED or str(key).startswith(("params.", "metrics.")):
             raise InvalidInputError(
-                f"fact {key!r} of a run is written by the library",
+                f"fact {shown_value(key)} of a run is written by the library",
                 kind="bad-metadata",
                 hint="use another name; parameters are set by set_params, metrics by log",
                 key=key,

@@ -21,6 +21,7 @@ from lakefolio.process.fork import at_forks
 from lakefolio.search.answer import answer
 from lakefolio.search.index import Document, Index
 from lakefolio.search.parse import parse
+from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
     from lakefolio.search.result import SearchResult
@@ -62,7 +63,7 @@ def search_of(
         NotFoundError: kind ``folio-not-found``.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidInputError(f"limit is {limit!r}, expected a number from 0", kind="bad-option")
+        raise InvalidInputError(f"limit is {shown_value(limit)}, expected a number from 0", kind="bad-option")
     node = parse(query)
     if folio is not None and folio not in (known := session.committed().folios()):
         raise NotFoundError(

@@ -12,6 +12,7 @@ from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import MASK, scrub_address, scrub_value
+from lakefolio.terminal import shown_value
 
 __all__ = [
     "Annotations",
@@ -154,7 +155,7 @@ def check_tags(tags: Tags) -> tuple[str, ...]:
     if tags is None:
         return ()
     if isinstance(tags, Mapping):
-        facts = ", ".join(f"{key!r}: {value!r}" for key, value in list(tags.items())[:3])
+        facts = ", ".join(f"{shown_value(key)}: {value!r}" for key, value in list(tags.items())[:3])
         raise InvalidInputError(
             "tags is a mapping, expected a list of words",
             kind="bad-text",
@@ -170,7 +171,7 @@ def check_tags(tags: Tags) -> tuple[str, ...]:
     for tag in [tags] if isinstance(tags, str) else tags:
         text = check_word(tag, "tag")
         if not text:
-            raise InvalidInputError(f"tag {tag!r} is empty", kind="bad-text", hint="use a word")
+            raise InvalidInputError(f"tag {shown_value(tag)} is empty", kind="bad-text", hint="use a word")
         found.append(text)
     return tuple(dict.fromkeys(found))
 
@@ -190,7 +191,7 @@ def check_inputs(inputs: Inputs) -> tuple[str, ...]:
     for text, one in zip(texts, found, strict=True):
         if not isinstance(text, str) or not text:
             raise InvalidInputError(
-                f"input {one!r} is neither a reference, a URI nor an entry",
+                f"input {shown_value(one)} is neither a reference, a URI nor an entry",
                 kind="bad-input",
                 hint="name an item, as in inputs=['raw', 'other/folio:item@3']",
             )
@@ -208,15 +209,15 @@ def metadata_texts(values: Mapping[str, object]) -> dict[str, str]:
     for key in values:
         if not isinstance(key, str) or check_word(key, "metadata key") == "":
             raise InvalidInputError(
-                f"metadata key {key!r} is not a text", kind="bad-metadata", hint="use words as keys", key=key
+                f"metadata key {shown_value(key)} is not a text", kind="bad-metadata", hint="use words as keys", key=key
             )
     return {key: _metadata_text(key, value) for key, value in values.items()}
 
 
 def _metadata_text(key: str, value: object) -> str:
     try:
-        return json_encode.dumps_fact(without_secrets(f"metadata {key!r}", value)).decode()
+        return json_encode.dumps_fact(without_secrets(f"metadata {shown_value(key)}", value)).decode()
     except LakefolioError as exc:
         raise type(exc)(
-            f"metadata {key!r} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
+            f"metadata {shown_value(key)} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
         ) from exc

@@ -207,7 +207,11 @@ class Views:
             recursing = bool(_RECURSING.search(sql))
             binding.require(judged.reads, shallow=recursing)
             binding.require_items(rows, shallow=recursing)
-            relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+            try:
+                relation = cursor.sql(sql) if params is None else cursor.sql(sql, params=params)
+            except ValueError as exc:  # DuckDB takes a long integer for its digits, which Python does not write
+                message = f"SQL {shown(sql)} can't be run with these parameters: an integer is too long"
+                raise InvalidInputError(message, kind="sql", hint="pass it as a text", sql=sql) from exc
             if relation is not None and binding.is_given(judged.reads):
                 relation.execute()  # errors of view files of others are raised here
         if relation is None:  # a statement with nothing to return, which check_select should have refused
