@@ -120,7 +120,8 @@ problems += [f"{name} is {value!r}" for name, value in here.items() if value != 
 problems += sorted(set(acknowledged) - set(folio))[:5]
 with open(sys.argv[7], "w") as file:
     json.dump({"acknowledged": acknowledged, "problems": problems, "interrupts": interrupts, "points": points}, file)
-# CPython ends by SIGINT, though it was caught, if the last text that exec ran was interrupted: an import makes dataclasses
+# CPython would end by SIGINT if a text that exec ran (imports make dataclasses so) was interrupted, even if that was
+# caught; the next exec forgets it.
 exec("pass")
 """
 
