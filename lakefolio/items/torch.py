@@ -11,7 +11,6 @@ makes a reader import anything, and only subclasses of ``torch.nn.Module`` are e
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import sys
@@ -19,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError, UntrustedContentError
-from lakefolio.format.json_decode import decode, find_class, trusted_names
+from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.format.json_decode import decode, trusted_names
 from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.torch_attributes import other_attribute
+from lakefolio.items.torch_classes import class_of, source_of
 
 __all__ = ["TorchHandler"]
 
@@ -89,7 +89,7 @@ class TorchHandler:
                 "parameter_count": sum(one.numel() for one in obj.parameters()),
             }
             if save_class:
-                details["class_source"] = _source(cls)
+                details["class_source"] = source_of(cls)
             state: Mapping[Any, Any] = obj.state_dict()
         elif isinstance(obj, torch.Tensor):
             details |= {"object": "tensor", "shape": list(obj.shape), "dtype": str(obj.dtype)}
@@ -177,7 +177,7 @@ class TorchHandler:
             return state["tensor"]
         if kind != "module" or not reconstruct:
             return state
-        made_by = model_class if model_class is not None else _find(details, names, torch, trust_source=trust_source)
+        made_by = model_class if model_class is not None else class_of(details, names, torch, trust_source=trust_source)
         arguments = dict(init_args) if init_args is not None else decode(details.get("init_args") or {}, trusted=names)
         try:
             if model_class is None and init_args is None:
@@ -337,17 +337,6 @@ def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]
     return tensors, tied
 
 
-def _source(cls: type) -> str:
-    try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError) as exc:
-        raise InvalidInputError(
-            f"the source of the class {cls.__qualname__} can't be found: {exc}",
-            kind="no-source",
-            hint="define it in a file or notebook cell, or leave save_class out",
-        ) from exc
-
-
 def _load(source: Source, device: object) -> tuple[str, dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
@@ -391,37 +380,3 @@ def _check_header(start: bytes, size_bytes: int) -> None:
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > min(_MAX_HEADER_BYTES, size_bytes - 8):
         raise ValueError(f"a header of {length:,} bytes")
-
-
-def _find(details: Mapping[str, object], names: frozenset[str], torch: Any, *, trust_source: bool) -> Any:
-    name = str(details.get("class", ""))
-    found = _from_source(details, torch) if trust_source else find_class(name, names)
-    if found is None:
-        module, _, qualname = name.partition(":")
-        raise UntrustedContentError(
-            f"the model is a {module}.{qualname}, which this process has not imported",
-            hint=f"import it first, or pass model_class=…, trusted=[{module!r}], or reconstruct=False",
-            types=[f"{module}.{qualname}"],
-        )
-    if not issubclass(found, torch.nn.Module):
-        raise UntrustedContentError(
-            f"{name} is no torch.nn.Module, so it is not called",
-            hint="pass model_class=… if you know what it is, or reconstruct=False for the tensors",
-            types=[name],
-        )
-    return found
-
-
-def _from_source(details: Mapping[str, Any], torch: Any) -> type | None:
-    text = details.get("class_source")
-    if not isinstance(text, str):
-        raise InvalidInputError(
-            "the model was stored without the source of its class",
-            kind="no-source",
-            hint="pass model_class=…, or reconstruct=False",
-        )
-    namespace: dict[str, Any] = {"__name__": "lakefolio_trusted_source", "torch": torch, "nn": torch.nn}
-    namespace["F"] = torch.nn.functional
-    exec(inspect.cleandoc(text) if text[:1].isspace() else text, namespace)
-    found = namespace.get(str(details.get("class", "")).rpartition(":")[2].rpartition(".")[2])
-    return found if isinstance(found, type) else None

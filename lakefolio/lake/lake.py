@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.config.settings import blamed, place_of
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.format.names import check_folio
-from lakefolio.lake import maintaining, querying, reading, tracking_runs, versions
-from lakefolio.lake import models as registered_models
+from lakefolio.lake import finding_runs, maintaining, querying, reading, registering, tracking_runs, versions
 from lakefolio.model.resolve import At
 from lakefolio.process.facade import facade
 from lakefolio.process.keywords import explained
@@ -270,27 +269,27 @@ class Lake:
     run_types = tracking_runs.run_types
     add_run_input = tracking_runs.add_run_input
     add_run_output = tracking_runs.add_run_output
-    get_run = tracking_runs.get_run
-    get_run_manifest = tracking_runs.get_run_manifest
-    runs = tracking_runs.runs
-    run_rows = tracking_runs.run_rows
-    follow_run = tracking_runs.follow_run
-    follow_runs = tracking_runs.follow_runs
-    metric_history = tracking_runs.metric_history
-    mark_lost_runs = tracking_runs.mark_lost_runs
-    storage_savings = tracking_runs.storage_savings
+    get_run = finding_runs.get_run
+    get_run_manifest = finding_runs.get_run_manifest
+    runs = finding_runs.runs
+    run_rows = finding_runs.run_rows
+    follow_run = finding_runs.follow_run
+    follow_runs = finding_runs.follow_runs
+    metric_history = finding_runs.metric_history
+    mark_lost_runs = finding_runs.mark_lost_runs
+    storage_savings = finding_runs.storage_savings
     log_event = tracking_runs.log_event
-    get_event = tracking_runs.get_event
-    event_stats = tracking_runs.event_stats
+    get_event = finding_runs.get_event
+    event_stats = finding_runs.event_stats
     flush = tracking_runs.flush
     capture = tracking_runs.capture
     track = tracking_runs.track
 
     # -- registered models -----------------------------------------------------------------------------------
 
-    models = registered_models.models
-    model = registered_models.model
-    register_model = registered_models.register_model
+    models = registering.models
+    model = registering.model
+    register_model = registering.register_model
 
     # -- keeping it well ------------------------------------------------------------------------------------
 

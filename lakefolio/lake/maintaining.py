@@ -11,7 +11,7 @@ from lakefolio.maintenance.reports import CompactReport, DoctorReport, GcReport,
 
 if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
-    from lakefolio.maintenance.check import CheckReport
+    from lakefolio.maintenance.check_report import CheckReport
 
 __all__ = ["check", "compact", "doctor", "gc", "repair", "why"]
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -21,7 +20,6 @@ from lakefolio.errors import (
     InvalidInputError,
     LakefolioError,
     UntrustedContentError,
-    one_line,
 )
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import (
@@ -39,96 +37,22 @@ from lakefolio.format.layout import (
 )
 from lakefolio.format.names import check_folio, check_item, check_snapshot
 from lakefolio.items.table import TableHandler
+from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
-from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["CheckReport", "Problem", "check"]
+__all__ = ["check"]
 
 _TICKET_AGE_S: Final = 3_600
 
 _LOOKS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as it must be.
-
-    Attributes:
-        kind: A stable name of what is wrong, such as ``blob-missing``.
-        object: What it is about: a key, an item reference, a row.
-        message: One line for people.
-    """
-
-    kind: str
-    object: str
-    message: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "object", one_line(self.object, 200))
-        object.__setattr__(self, "message", one_line(self.message, 300))
-
-
-@dataclass(slots=True, repr=False)
-class CheckReport:
-    """What a check found.
-
-    Attributes:
-        version: The lake version that was checked.
-        problems: What is wrong; empty for a healthy lake.
-        counts: What was looked at: rows, entries, blobs, bytes, orphans (objects that no entry refers to; harmless).
-        notices: What could not be looked at, and how it could; one line each.
-    """
-
-    version: int
-    problems: list[Problem] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-able values."""
-        return {"ok": self.ok, **asdict(self)}
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
-
-    def __str__(self) -> str:
-        """Lines for people."""
-        looked = ", ".join(f"{count:,} {_noun(name, count)}" for name, count in self.counts.items())
-        found = "no problems" if self.ok else counted(len(self.problems), "problem")
-        head = f"version {self.version}: {found} ({looked})"
-        lines = [f"  {one.kind}: {one.message}" for one in self.problems]
-        return "\n".join([head, *lines, *(f"  note: {one_line(one, 400)}" for one in self.notices)])
-
-    def __bool__(self) -> bool:
-        """A report is true when the lake is healthy."""
-        return self.ok
-
-
-_SINGULAR: Final = {"entries": "entry", "bytes": "byte"}
-
-
-def _noun(name: str, count: int) -> str:
-    """Return the name of a count, such as ``objects_read``, as words that fit the number."""
-    words = name.split("_")
-    if count == 1:
-        words = [_SINGULAR.get(word, word.removesuffix("s")) for word in words]
-    return " ".join(words)
 
 
 def check(

@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +32,8 @@ from lakefolio.format.layout import (
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, MODELS, fold
+from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
+from lakefolio.readmodels.in_memory import in_memory
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
@@ -42,10 +43,9 @@ from lakefolio.readmodels.table import NOTHING, ModelTable, Published, runs_of, 
 from lakefolio.readmodels.view import Folded, JournalParts
 
 if TYPE_CHECKING:
-    from lakefolio.model.base_state import BaseState
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["NO_MODELS", "Catalogue", "ReadModels", "edges_of"]
+__all__ = ["NO_MODELS", "Catalogue", "ReadModels"]
 
 _TOGETHER_ROWS: Final = 50_000
 _NOTED_BYTES: Final = 64 << 10
@@ -383,44 +383,3 @@ class _Given(dict[str, ModelRuns]):
 
     def instead(self, name: str) -> ModelRuns:
         return self[name]
-
-
-class _Nothing:
-    """The models of an empty journal."""
-
-    def __getitem__(self, name: str) -> ModelRuns:
-        return ModelRuns(next(one for one in MODELS if one.name == name), (), _Bodies(), Cache(0))
-
-    def instead(self, name: str) -> ModelRuns:
-        return self[name]
-
-
-class _Bodies:
-    """The files of a model in memory."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-
-    def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
-        """See Ranges."""
-        return self.bodies[file.path][start : start + length]
-
-
-def edges_of(rows: pa.Table, base: BaseState | None) -> pa.Table:
-    """Return the edges that rows of the journal tell, as rows of ``lineage``, but for those that their base knows."""
-    before = base if isinstance(base, Folded) else Folded(_Nothing(), -1)
-    return fold(rows, before, [LINEAGE.name])[LINEAGE.name]
-
-
-def in_memory(name: str, rows: pa.Table, through: int) -> ModelRuns:
-    """Make a model of all rows of the journal up to a version, in memory."""
-    model = next(one for one in MODELS if one.name == name)
-    nothing = Folded(_Nothing(), -1)
-    bodies = _Bodies()
-    parts = merged([[fold(rows, nothing, [name])[name]]], model, bottom=True)
-    files: list[RunFile] = []
-    for file, body in files_of((part for part in parts if part.num_rows), model, after=-1, through=through):
-        file = replace(file, path=str(len(files)))
-        bodies.bodies[file.path] = body
-        files.append(file)
-    return ModelRuns(model, [Run(tuple(files))] if files else [], bodies, Cache(), stored=False)

@@ -19,7 +19,7 @@ from lakefolio.history.log import CHANGE_COLUMNS, COMMIT_COLUMNS, History, Log, 
 from lakefolio.lineage.graph import Lineage
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.readmodels.fold import LINEAGE
-from lakefolio.readmodels.store import edges_of
+from lakefolio.readmodels.in_memory import edges_of
 from lakefolio.session.batches import pending_view
 
 if TYPE_CHECKING:

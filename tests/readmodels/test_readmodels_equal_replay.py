@@ -15,7 +15,7 @@ from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
 from lakefolio.readmodels.fold import LINEAGE, MODELS
-from lakefolio.readmodels.store import edges_of
+from lakefolio.readmodels.in_memory import edges_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLIOS = ("a", "a/b", "é")
