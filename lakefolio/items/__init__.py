@@ -15,7 +15,6 @@ import importlib
 import sys
 import threading
 import warnings
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest
@@ -141,6 +140,8 @@ def _entry_points() -> list[Handler]:
 
 
 def _load_entry_points() -> list[Handler]:
+    from importlib.metadata import entry_points  # which reads mail: only where a kind is not built in
+
     found: dict[str, Handler] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:

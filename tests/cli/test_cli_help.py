@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -135,6 +136,37 @@ def test_listing_loads_no_frames(run, stocked: str) -> None:
     for args in (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"]):
         found = loaded("--lake", stocked, *args)
         assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]
+
+
+UNNEEDED = ["pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn", "pyarrow.parquet", "pyarrow.dataset"]
+UNNEEDED += ["importlib.metadata", "importlib.resources", "email.message", "asyncio", "http.client", "ssl"]
+LIBRARIES = ("pyarrow", "numpy", "rich", "click", "obstore", "dateutil", "encodings")
+
+
+@pytest.mark.parametrize("typed", [None, "lakefolio get ", "lakefolio get experiments/clf:"])
+def test_what_people_wait_for_imports_little(stocked: str, typed: str | None) -> None:
+    """Listing and completion take as long as their imports: these are counted, since times differ by machine."""
+    code = """
+import sys
+from lakefolio.cli import main
+sys.argv = ["lakefolio", "ls"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+print("imported", *sys.modules)
+"""
+    environment = {**os.environ, "LAKEFOLIO_LAKE": stocked}
+    if typed is not None:
+        environment |= {"_LAKEFOLIO_COMPLETE": "bash_complete", "COMP_LINE": typed}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert "experiments/clf" in printed or "raw" in printed
+    found = printed.rpartition("\nimported ")[2].split()
+    assert not set(UNNEEDED) & set(found)
+    packages = [name.partition(".")[0] for name in found]
+    assert packages.count("lakefolio") <= 175
+    assert len([name for name in packages if name not in ("lakefolio", *LIBRARIES)]) <= 190  # of Python itself
 
 
 def test_help_lists_the_pages_and_prints_each(run) -> None:

@@ -54,7 +54,8 @@ def installed(monkeypatch):
 
     def install(*values: str) -> None:
         found = [importlib.metadata.EntryPoint(value, value, items.ENTRY_POINT_GROUP) for value in values]
-        monkeypatch.setattr(items, "entry_points", lambda group: found if group == items.ENTRY_POINT_GROUP else [])
+        ours = {items.ENTRY_POINT_GROUP: found}
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ours.get(group, []))
         monkeypatch.setattr(items, "_found", None)
         monkeypatch.setattr(items, "_broken", set())
         monkeypatch.setattr(items, "_registered", {})
