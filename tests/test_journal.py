@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import threading
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,22 @@ def test_a_stale_handle_commits_on_the_newest_state(lake_uri: str) -> None:
     assert caught.value.kind == "item-exists"
     assert commit(two, put("c")) == 3
     assert one.refresh().names("f") == ["a", "b", "c"]
+
+
+def test_a_lost_create_writes_its_data_file_under_another_name(tmp_path) -> None:
+    uri = str(tmp_path / "lake")
+    journal, stale = opened(uri), opened(uri)
+    commit(journal, put("x"))
+    commit(stale, put("y"))
+    named = {path.name for path in (tmp_path / "lake" / "tables" / "manifests").glob("*.parquet")}
+    added = {}
+    for path in (tmp_path / "lake" / "tables" / "manifests" / "_delta_log").glob("*.json"):
+        for line in path.read_text().splitlines():
+            if add := json.loads(line).get("add"):
+                added[add["path"]] = int(path.stem)
+    assert {name: int(name.partition("-")[0]) for name in added} == added
+    assert sorted(added.values()) == [1, 2]
+    assert {int(name.partition("-")[0]) for name in named - added.keys()} == {1}, "the file of the lost create"
 
 
 def test_an_objection_on_a_stale_state_is_looked_at_again(lake_uri: str) -> None:

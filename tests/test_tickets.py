@@ -231,6 +231,17 @@ def test_upkeep_looks_for_tickets(tmp_path) -> None:
     assert pending(lake) == []
 
 
+def test_a_collector_commits_no_ticket_of_others(tmp_path) -> None:
+    lake = lf.open(str(tmp_path / "lake"))
+    lake.folio("f").add("orphan", b"x" * 5000)
+    lake.folio("f").delete("orphan", warn_dependents=False)
+    left(lake, Put(folio="f", item="left", stored=INLINE, entry_id=new_id()))
+    lake.gc(dry_run=False, grace=0, keep_last=0)
+    rows = lf.open(str(tmp_path / "lake")).scan("manifests").collect()
+    (purged,) = rows.filter(rows["op"] == "purge")["version"].to_list()
+    assert set(rows.filter(rows["version"] == purged)["op"]) == {"purge"}
+
+
 def test_nobody_pays_for_tickets_who_is_alone(s3_proxy: CountingProxy, s3_uri: str) -> None:
     lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
     lake.folio("f").add_json("first", 1)
