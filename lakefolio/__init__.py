@@ -103,7 +103,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell: object) -> None:
     """``%load_ext lakefolio``: track the lake that is open, and add ``%lake`` and ``%%lake`` (SQL in a cell)."""
     from lakefolio.lake import Lake, open_lake
     from lakefolio.recording.magics import load
@@ -111,7 +111,7 @@ def load_ipython_extension(shell: Any) -> None:
     load(shell, open_lake, Lake)
 
 
-def unload_ipython_extension(shell: Any) -> None:
+def unload_ipython_extension(shell: object) -> None:
     """``%unload_ext lakefolio``."""
     from lakefolio.recording.magics import unload
 

@@ -408,7 +408,7 @@ def _bracketed(found: re.Match[str]) -> str:
 _LEAST_PIN: Final = 1000
 
 
-def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any:
+def scrub_value(value: object, name: str = "", *, shapes_only: bool = False) -> Any:
     """Return a value of plain containers and texts without secrets; what holds none comes back as it is.
 
     Args:
@@ -421,7 +421,7 @@ def scrub_value(value: Any, name: str = "", *, shapes_only: bool = False) -> Any
     return _scrubbed(value, scrub, _secrecy(name))
 
 
-def _secrecy(name: Any) -> str:
+def _secrecy(name: object) -> str:
     """Return what of a value under a name is secret: ``texts``, ``numbers`` too (of passwords), or nothing."""
     if not isinstance(name, str) or not is_secret_name(name):
         return ""

@@ -129,7 +129,7 @@ class Total:
         return {"files": self.files, "rows": self.rows, "digest": f"{self.digest:064x}"}
 
 
-def total_of(value: Any) -> Total:
+def total_of(value: object) -> Total:
     """Read what :meth:`Total.to_plain` wrote; ValueError or KeyError for anything else."""
     value = mapped(value)
     digest = text(value["digest"])
@@ -162,7 +162,7 @@ def _plain(value: object) -> Any:
     return to_micros(value) if isinstance(value, datetime) else value
 
 
-def rows_from_plain(plain: Any, schema: pa.Schema) -> pa.Table:
+def rows_from_plain(plain: object, schema: pa.Schema) -> pa.Table:
     """Read what :func:`rows_to_plain` wrote; ValueError, TypeError or an error of Arrow for anything else."""
     values = [mapped(row) for row in listed(plain)]
     for name in (column.name for column in schema if pa.types.is_binary(column.type)):
@@ -196,7 +196,7 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
 # -- what an action says, of a log entry or a checkpoint: ValueError or KeyError if it is none ---------------------
 
 
-def file_of(add: Any, version: int) -> DataFile:
+def file_of(add: object, version: int) -> DataFile:
     """Read an ``add`` action of a version, or of the checkpoint of one.
 
     Rows of later versions can't be in its file, nor can rows of others in one that only this version added.
@@ -221,19 +221,19 @@ def file_of(add: Any, version: int) -> DataFile:
     )
 
 
-def is_data_change(add: Any) -> bool:
+def is_data_change(add: object) -> bool:
     """Say whether an ``add`` action brings rows, instead of those of other files."""
     return flag(mapped(add).get("dataChange", True))
 
 
-def removed_by(remove: Any) -> tuple[str, int, int]:
+def removed_by(remove: object) -> tuple[str, int, int]:
     """Return the path, size and time (in milliseconds since 1970) of a ``remove`` action."""
     remove = mapped(remove)
     size, when = (optional(number, remove.get(name)) or 0 for name in ("size", "deletionTimestamp"))
     return unquote(text(remove["path"])), size, when
 
 
-def metadata_of(metadata: Any) -> dict[str, Any]:
+def metadata_of(metadata: object) -> dict[str, Any]:
     """Return the fields of a ``metaData`` action that are written into checkpoints."""
     metadata = mapped(metadata)
     found: dict[str, Any] = {
@@ -247,7 +247,7 @@ def metadata_of(metadata: Any) -> dict[str, Any]:
     }
 
 
-def check_protocol(protocol: Any, table: str) -> None:
+def check_protocol(protocol: object, table: str) -> None:
     """Raise FormatError for a protocol that is not known here."""
     protocol = mapped(protocol)
     reader, writer = number(protocol.get("minReaderVersion", 1)), number(protocol.get("minWriterVersion", 2))

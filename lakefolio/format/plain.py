@@ -64,6 +64,6 @@ def strings(value: Any) -> dict[str, str]:
     return {text(key): text(one) for key, one in mapped({} if value is None else value).items() if one is not None}
 
 
-def optional(reader: Callable[[Any], T], value: Any) -> T | None:
+def optional(reader: Callable[[Any], T], value: object) -> T | None:
     """Return what a reader makes of a value, None for null."""
     return None if value is None else reader(value)

@@ -205,7 +205,7 @@ def _plain_value(value: object) -> Any:
 # -- from plain values: one reader for each type that a field of a change has ----------------------------------
 
 
-def _json_object(value: Any) -> dict[str, Any]:
+def _json_object(value: object) -> dict[str, Any]:
     found = mapped(value)
     json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     return found
@@ -234,7 +234,7 @@ def _json_texts_only(value: Any) -> dict[str, str]:
     return found
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: object) -> datetime:
     when = datetime.fromisoformat(text(value))
     need(when.tzinfo is not None, "a time with a zone is expected")
     return when
@@ -248,7 +248,7 @@ def _or_kept(reader: Callable[[object], object]) -> Callable[[Any], Any]:
     return lambda value: KEEP if value == _KEPT else reader(value)
 
 
-def _subject(value: Any) -> str:
+def _subject(value: object) -> str:
     need(value in ("lake", "folio"), "metadata of neither the lake nor a folio")
     return str(value)
 

@@ -58,7 +58,7 @@ class Cache:
             self._kept.move_to_end(key)
             return found[0]
 
-    def put(self, key: Hashable, value: Any, size_bytes: int) -> None:
+    def put(self, key: Hashable, value: object, size_bytes: int) -> None:
         """Keep a value, unless it is larger than a quarter of the room: one scan would push out all that is asked."""
         if size_bytes > self._limit_bytes // 4:
             return

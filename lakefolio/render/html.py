@@ -32,7 +32,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
+def shown(value: object, limit: int = _TEXT_LIMIT) -> Markup:
     """Return a value as escaped HTML; texts are cut to a limit, control characters written out."""
     if isinstance(value, Markup):
         return value
@@ -59,7 +59,7 @@ def shown(value: Any, limit: int = _TEXT_LIMIT) -> Markup:
     return Markup(html.escape(visible(text), quote=True))
 
 
-def heading(what: str, name: Any, more: Any = "") -> Markup:
+def heading(what: str, name: object, more: object = "") -> Markup:
     """Return a heading: what it is, its name, and something about it."""
     return Markup(
         f'<div style="margin:.2em 0"><span style="opacity:.6">{shown(what)}</span> <b>{shown(name)}</b>'
@@ -67,7 +67,7 @@ def heading(what: str, name: Any, more: Any = "") -> Markup:
     )
 
 
-def muted(text: Any) -> Markup:
+def muted(text: object) -> Markup:
     """Return a line that stands back."""
     return Markup(f'<div style="opacity:.6;margin:.2em 0">{shown(text)}</div>')
 
@@ -77,7 +77,7 @@ def lines(text: str) -> str:
     return block(Markup(f'<pre style="font-size:.95em;margin:.2em 0">{shown(text, _REPORT_LIMIT)}</pre>'))
 
 
-def facts(values: Mapping[str, Any]) -> Markup:
+def facts(values: Mapping[str, object]) -> Markup:
     """Return names with their values, one a line."""
     rows = "".join(
         f'<tr><td style="{_CELL.format("left", "nowrap")};opacity:.6">{shown(_worded(name))}</td>'
@@ -154,7 +154,7 @@ def _worded(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _fact(name: str, value: Any) -> Markup:
+def _fact(name: str, value: object) -> Markup:
     if name.endswith("bytes") and isinstance(value, int | float):
         return shown(format_bytes(value))
     return shown(value)

@@ -57,7 +57,7 @@ def add_points(batches: Batches, points: list[Point], columns: list[tuple[str, p
 _POINT_COLUMNS: Final = pa.schema([METRIC_ROWS_SCHEMA.field(name) for name in ("name", "step", "value", "logged_at")])
 
 
-def point_table(names: Any, steps: Any, values: Any, times: Any) -> pa.Table:
+def point_table(names: object, steps: object, values: object, times: object) -> pa.Table:
     """Return points as columns."""
     arrays = [
         pa.array(names, pa.string()),

@@ -153,13 +153,13 @@ def _labels(runs: Sequence[RunManifest]) -> dict[str, str]:
     return {run.run_id: label for run, label in zip(runs, unlike, strict=True)}
 
 
-def _marked(row: Sequence[Any]) -> Callable[[Any], Any]:
+def _marked(row: Sequence[object]) -> Callable[[Any], Any]:
     """Return how the values of a row are shown: bold where they differ."""
     unlike = len({one if type(one) is int else text_of([one]) for one in row}) > 1
     return lambda one: html.Markup(f"<b>{html.shown(one)}</b>") if unlike and one is not None else one
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, datetime):
         return shown_time(value)
     text = f"{value:.6g}" if isinstance(value, float) else " ".join(text_of(value).split())

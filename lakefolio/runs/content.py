@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lakefolio import items
 from lakefolio.content.blobs import digest_of
@@ -25,7 +25,7 @@ INPUTS: Final = "inputs"
 """The folio of data that runs were given and that no item held."""
 
 
-def reference_of(session: Session, name: str, data: Any) -> str:
+def reference_of(session: Session, name: str, data: object) -> str:
     """Return what names an input for ever: ``folio:item@version``, or a URI.
 
     Args:
@@ -62,7 +62,7 @@ def reference_of(session: Session, name: str, data: Any) -> str:
     return entry.ref
 
 
-def digest_of_object(obj: Any) -> str:
+def digest_of_object(obj: object) -> str:
     """Return kind and digest of the content that an object would be stored as; nothing is stored.
 
     Raises:
@@ -78,7 +78,7 @@ def digest_of_object(obj: Any) -> str:
         _remove(scratch)
 
 
-def find_or_put(session: Session, name: str, obj: Any) -> Entry:
+def find_or_put(session: Session, name: str, obj: object) -> Entry:
     """Return an entry that holds an object's content, storing it in folio ``inputs`` if there is none.
 
     One pass over the content when the lake holds it. Atomic; a put is a commit of its own outside of a batch.

@@ -85,7 +85,7 @@ def log_event(
     model_name: str | None = None,
     stage: str | None = None,
     event_type: str | None = None,
-    metadata: Any = None,
+    metadata: object = None,
     run_id: str | None = None,
 ) -> str:
     """Log an event and return its id. It is committed within the second, with all that is logged meanwhile.

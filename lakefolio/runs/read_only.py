@@ -33,7 +33,7 @@ def read_only(value: T, what: str, hint: str) -> T:
     return result
 
 
-def _refuse(self: ReadOnlyDict | ReadOnlyList, *args: Any, **kwargs: Any) -> NoReturn:
+def _refuse(self: ReadOnlyDict | ReadOnlyList, *args: object, **kwargs: object) -> NoReturn:
     raise ReadOnlyError(f"{self.what} can't be changed here", kind="read-only-copy", hint=self.hint)
 
 
@@ -46,7 +46,7 @@ class ReadOnlyDict(dict[Any, Any]):
 
     __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce_ex__(self, protocol: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Be copied and pickled as a plain dict."""
         return dict, (list(self.items()),)
 
@@ -61,6 +61,6 @@ class ReadOnlyList(list[Any]):
     __setitem__ = __delitem__ = append = extend = insert = remove = pop = clear = _refuse
     sort = reverse = __iadd__ = __imul__ = _refuse
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce_ex__(self, protocol: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Be copied and pickled as a plain list."""
         return list, (list(self),)

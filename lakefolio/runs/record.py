@@ -270,7 +270,7 @@ def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest
     )
 
 
-def _status(session: Session, run_id: str, recorded: Any) -> Any:
+def _status(session: Session, run_id: str, recorded: object) -> Any:
     return "lost" if recorded == "running" and run_id in session.lost else recorded
 
 
@@ -351,7 +351,7 @@ def _outputs(rows: Sequence[Mapping[str, Any]]) -> list[RunOutput]:
     return list(found.values())
 
 
-def _environment(session: Session, name: Any, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _environment(session: Session, name: object, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return Python, platform and packages; nothing if the item is gone: a run is more than where it ran."""
     if not isinstance(name, str):
         return {}

@@ -188,7 +188,7 @@ class Run:
 
     # -- what it says of itself ----------------------------------------------------------------------------
 
-    def set_params(self, params: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
+    def set_params(self, params: Mapping[str, Any] | None = None, /, **more: object) -> Self:
         """Set parameters. One commit; all or none.
 
         Args:
@@ -205,7 +205,7 @@ class Run:
         """
         return self._set(metadata_texts({"tags": list(dict.fromkeys([*self.tags, *check_tags(tags)]))}))
 
-    def annotate(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
+    def annotate(self, values: Mapping[str, Any] | None = None, /, **more: object) -> Self:
         """Note facts of it. One commit.
 
         Args:
@@ -259,13 +259,13 @@ class Run:
         """
         return self._end("failed", error_facts(error))
 
-    def _end(self, status: str, facts: Mapping[str, Any]) -> Self:
+    def _end(self, status: str, facts: Mapping[str, object]) -> Self:
         with self._lock:
             self._check_open()
             self._finish(status, facts)
         return self
 
-    def _finish(self, status: str, facts: Mapping[str, Any]) -> None:
+    def _finish(self, status: str, facts: Mapping[str, object]) -> None:
         texts = metadata_texts({"status": status, "ended_at": self._now().isoformat(), **facts})
         if self._session.in_batch:
             self._logger.flush()
@@ -293,7 +293,7 @@ class Run:
         if not self._reads.waiting:  # else the batch that ends it takes them along
             self._session.opened.reads.pop(self.run_id, None)
 
-    def _last(self, texts: Mapping[str, str], pending: Mapping[str, Any]) -> SetRun:
+    def _last(self, texts: Mapping[str, str], pending: Mapping[str, object]) -> SetRun:
         """Return the change that ends it: its state, and the last value of each metric."""
         last = logged(self._session.journal.state, self.run_id) | values_of(pending)
         return SetRun(run_id=self.run_id, values={**texts, **final_metrics(last)}, alive=True)

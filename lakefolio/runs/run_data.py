@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["add_input", "add_output", "input"]
 
 
-def input(run: Run, /, ref: str, name: str | None = None, **options: Any) -> Any:
+def input(run: Run, /, ref: str, name: str | None = None, **options: object) -> Any:
     """Return the object that a reference names, and record that the run uses exactly this entry.
 
     Args:
@@ -41,7 +41,7 @@ def input(run: Run, /, ref: str, name: str | None = None, **options: Any) -> Any
     return obj
 
 
-def add_input(run: Run, /, name: str, data: Any, *, again: bool = False) -> RunInput:
+def add_input(run: Run, /, name: str, data: object, *, again: bool = False) -> RunInput:
     """Record an input. A reference, never a copy: data that the lake holds already is not stored again. One commit.
 
     Args:
@@ -87,7 +87,7 @@ def add_output(
     run: Run,
     /,
     name: str,
-    obj: Any,
+    obj: object,
     *,
     to: str | None = None,
     overwrite: bool = False,
@@ -96,7 +96,7 @@ def add_output(
     tags: str | Iterable[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     inputs: str | Iterable[Any] | None = None,
-    **options: Any,
+    **options: object,
 ) -> RunOutput:
     """Store what the run made. One commit; the entry says which run made it.
 

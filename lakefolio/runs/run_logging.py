@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["log_artifact", "log_figure", "log_metric", "log_model", "log_param", "log_params", "set_tag"]
 
 
-def log_metric(run: Run, /, name: str, value: Any, step: int | None = None) -> None:
+def log_metric(run: Run, /, name: str, value: object, step: int | None = None) -> None:
     """Log one metric; see :meth:`log`.
 
     Args:
@@ -27,7 +27,7 @@ def log_metric(run: Run, /, name: str, value: Any, step: int | None = None) -> N
     run.log_metrics({name: value}, step)
 
 
-def log_param(run: Run, /, name: str, value: Any) -> None:
+def log_param(run: Run, /, name: str, value: object) -> None:
     """Set one parameter. One commit.
 
     Args:
@@ -37,7 +37,7 @@ def log_param(run: Run, /, name: str, value: Any) -> None:
     run.set_params({name: value})
 
 
-def log_params(run: Run, /, params: Mapping[str, Any]) -> None:
+def log_params(run: Run, /, params: Mapping[str, object]) -> None:
     """Set parameters: :meth:`set_params` in the words of other trackers.
 
     Args:
@@ -63,7 +63,7 @@ def log_artifact(
     return run.add_output(name or place.name, place, overwrite=True, description=description)
 
 
-def log_figure(run: Run, /, figure: Any, name: str = "figure", *, description: str | None = None) -> RunOutput:
+def log_figure(run: Run, /, figure: object, name: str = "figure", *, description: str | None = None) -> RunOutput:
     """Store a figure as an output of the run. One commit; another of the name is replaced, and stays in the history.
 
     Args:
@@ -74,7 +74,7 @@ def log_figure(run: Run, /, figure: Any, name: str = "figure", *, description: s
     return run.add_output(name, figure, overwrite=True, description=description)
 
 
-def log_model(run: Run, /, model: Any, name: str = "model", *, description: str | None = None) -> RunOutput:
+def log_model(run: Run, /, model: object, name: str = "model", *, description: str | None = None) -> RunOutput:
     """Store a model as an output of the run. One commit; another of the name is replaced, and stays in the history.
 
     Args:
@@ -85,7 +85,7 @@ def log_model(run: Run, /, model: Any, name: str = "model", *, description: str 
     return run.add_output(name, model, overwrite=True, description=description)
 
 
-def set_tag(run: Run, /, name: str, value: Any = None) -> None:
+def set_tag(run: Run, /, name: str, value: object = None) -> None:
     """Tag the run with a word, or note a fact of it under a name. One commit.
 
     Args:

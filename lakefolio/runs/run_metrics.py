@@ -68,7 +68,7 @@ def log_metrics(run: Run, /, metrics: Mapping[str, Any], step: int | None = None
         run._takes(points)
 
 
-def log_points(run: Run, /, name: str, values: Any, steps: Any = None) -> None:
+def log_points(run: Run, /, name: str, values: object, steps: object = None) -> None:
     """Log many points of one metric at once.
 
     Args:
@@ -106,7 +106,7 @@ def log_event(
     /,
     event_type: str | None = None,
     stage: str | None = None,
-    metadata: Any = None,
+    metadata: object = None,
     *,
     model_name: str | None = None,
 ) -> str:

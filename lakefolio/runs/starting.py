@@ -209,7 +209,7 @@ def _environment(session: Session, changes: list[Change]) -> str:
     return name
 
 
-def _put(session: Session, name: str, found: Mapping[str, Any]) -> Put:
+def _put(session: Session, name: str, found: Mapping[str, object]) -> Put:
     from lakefolio.items import handler_of
 
     encoded = handler_of("json").encode(dict(found), scratch=None)  # type: ignore[arg-type]

@@ -193,7 +193,7 @@ def metric_text(value: float) -> str:
     return repr(value) if math.isfinite(value) else metadata_texts({"value": value})["value"]
 
 
-def check_facts(facts: Mapping[str, Any]) -> None:
+def check_facts(facts: Mapping[str, object]) -> None:
     """Refuse facts under names that the library itself writes."""
     for key in facts:
         if key in _RESERVED or str(key).startswith(("params.", "metrics.")):

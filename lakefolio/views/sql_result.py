@@ -83,7 +83,7 @@ class _Answer:
         if not callable(found):
             return found
 
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(*args: object, **kwargs: object) -> Any:
             with _fetching(self._failed):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
             return as_relation(made, self._failed) if type(made) is type(self._relation) else made
@@ -110,5 +110,5 @@ class _Answer:
             return as_relation(found[name], self._failed)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return value._relation if type(value) is _Answer else value
