@@ -191,7 +191,8 @@ def search(
     >>> lake.search('"delayed flights" airport -draft tag:clean metadata.owner:ada fli*')
 
     Searched are names, folios, descriptions, tags, metadata, authors and column names of items that are neither
-    archived nor purged, the content of small JSON and texts that lies inline, and of runs their names, projects,
+    archived nor purged, the content of small JSON, the text of files (the first 16,000 characters of txt, md, html,
+    source code, cells of notebooks, PDF with the extra ``pdf``; of CSV the header), and of runs their names, projects,
     models, descriptions, tags, parameters and errors. Case, accents, and the s of plurals make no difference. Names
     that are what was asked for, then names that begin so, stand above everything else, which is ranked by BM25. A word
     that stands nowhere is taken for words that begin so, else for those that are spelt alike; ``why`` of a hit says it.

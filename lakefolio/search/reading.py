@@ -1,8 +1,11 @@
 """The documents of a lake at a version, and the index over them that a handle keeps.
 
 Searched are names, folios, kinds, descriptions, tags, metadata, authors and column names of the live items that
-are not archived; their content where it lies inline (small JSON and small texts); and of runs name, project, model,
+are not archived; the text of JSON and of files that have some (see ``texts``); and of runs name, project, model,
 type, status, description, tags, parameters and error. Purged items are left out, of past versions too.
+
+Writers pay nothing for it: files in blobs are read, verified like all content, when a handle indexes them. Of those
+it meets at once it reads the newest ``_BLOBS``.
 
 An entry never changes, so neither does its document. The index of another version is made of one at hand: only entries
 that it lacks are read. The first search of a handle reads all.
@@ -13,14 +16,17 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.model.entries import entry_from_row
 from lakefolio.process.fork import at_forks
 from lakefolio.search.answer import answer
 from lakefolio.search.index import Document, Index
 from lakefolio.search.parse import parse
+from lakefolio.search.texts import is_text_like, text_of
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
@@ -33,6 +39,9 @@ _KEPT: Final = 3
 _FEW: Final = 2_000
 _TEXT_LIMIT: Final = 4_000
 _TEXT_KINDS: Final = ("json", "artifact")
+_BLOB_BYTES: Final = 8 << 20
+_BLOBS: Final = 5_000
+_READ_AT_ONCE: Final = 16
 _HEADS: Final = """
 select entry_id from items where folio is not null and item is not null and not archived
 """
@@ -42,10 +51,15 @@ select
     case when kind = 'table' then details end as details
 from items where folio is not null and item is not null and not archived
 """
+_FILES: Final = f"""
+select entry_id, folio, item, coalesce(details ->> '$.filename', item) as name, media_type from items
+where storage = 'blob' and kind in {_TEXT_KINDS} and stored_bytes <= {_BLOB_BYTES} and not archived
+order by version desc
+"""
 _FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
 _CONTENT: Final = f"""
-select entry_id, content from items
-where storage = 'inline' and kind in {_TEXT_KINDS} and size_bytes <= {_TEXT_LIMIT}
+select entry_id, content, coalesce(details ->> '$.filename', '') as name, media_type from items
+where storage = 'inline' and kind in {_TEXT_KINDS}
 """
 _RUNS: Final = """
 select run_id, name, project, model, type, status, author, description, tags, error_type, error, params, version
@@ -136,7 +150,8 @@ def _items(session: Session, ids: Collection[str]) -> Iterator[Document]:
     facts: dict[str, list[tuple[str, str]]] = {}
     for entry_id, key, value in rows(_FACTS):
         facts.setdefault(entry_id, []).append((key, _plain(value)))
-    contents = {row[0]: row[1] for row in rows(_CONTENT) if row[1]}
+    contents = {entry_id: _inline(*row) for entry_id, *row in rows(_CONTENT)}
+    contents |= _of_files(session, [row for row in session.query(_FILES).fetchall() if row[0] in ids])
     for folio, item, entry_id, version, kind, author, description, tags, digest, generation, details in rows(_ITEMS):
         if entry_id not in ids:
             continue
@@ -147,7 +162,7 @@ def _items(session: Session, ids: Collection[str]) -> Iterator[Document]:
         texts += [("author", author)] if author else []
         texts += [("metadata", f"{key} {value}") for key, value in facts.get(entry_id, ())]
         texts += [("column", column) for column in _columns(details)]
-        if (text := _text(contents.get(entry_id))) is not None:
+        if (text := contents.get(entry_id)) is not None:
             texts.append(("content", text))
         yield Document(
             entry_id,
@@ -211,10 +226,32 @@ def _columns(details: str | None) -> list[str]:
     return [str(one["name"]) for one in found if isinstance(one, dict) and "name" in one]
 
 
-def _text(content: bytes | None) -> str | None:
-    if not content or b"\0" in content:
+def _inline(content: bytes | None, name: str, media_type: str | None) -> str | None:
+    """Return the text of inline content; bytes without a name are text if they look so."""
+    if not content:
         return None
+    if is_text_like(name, media_type):
+        return text_of(content, name, media_type)
     try:
-        return bytes(content).decode()
+        return None if b"\0" in content else bytes(content).decode()
     except UnicodeDecodeError:
         return None
+
+
+def _of_files(session: Session, found: Sequence[tuple[str, str, str, str, str | None]]) -> dict[str, str | None]:
+    """Return the texts of files in blobs, by entry; those that are missing or damaged have none."""
+    named = {(folio, item): (name, media_type) for _, folio, item, name, media_type in found}
+    wanted = [one for one, file in named.items() if is_text_like(*file)][:_BLOBS]
+    texts: dict[str, str | None] = {}
+
+    def read(row: Mapping[str, Any]) -> tuple[str, str | None]:
+        try:
+            entry = entry_from_row(row)
+            return entry.entry_id, text_of(session.blobs.source(entry).read(), *named[entry.folio, entry.item])
+        except (IntegrityError, NotFoundError):  # `check` tells of damage
+            return str(row["entry_id"]), None
+
+    for start in range(0, len(wanted), _READ_AT_ONCE):
+        rows = session.committed().heads_of(wanted[start : start + _READ_AT_ONCE]).to_pylist()
+        texts |= dict(session.store.parallel([partial(read, row) for row in rows]))
+    return texts
