@@ -152,7 +152,7 @@ def test_inline_content_that_was_purged_is_marked(lake: lf.Lake) -> None:
     run("gc", "--keep-last", "1", "--grace", "0", "--delete", "--yes")
     for found in (lake, lf.open(lake.uri)):
         assert [one.purged for one in found.history("f:small")] == [False, True]
-        with pytest.raises(lf.NotFoundError, match="given up by gc"):
+        with pytest.raises(lf.NotFoundError, match="purged by gc"):
             found.get(f"f:small@{found.history('f:small')[1].version}")
     assert run("history", "f:small").stdout.count("(purged)") == 1
 

@@ -37,7 +37,7 @@ def gc(app: App, dry_run: bool, yes: bool, grace: float | None, keep_days: float
     from lakefolio.maintenance.gc import collect
 
     if app.at is not None:
-        app.open().gc()  # refused: the past has nothing to give up
+        app.open().gc()  # refused: the past has nothing to purge
     place = app.place(writing=not dry_run)  # a journal of any length is not held for this
 
     def collected(dry_run: bool) -> GcReport:

@@ -23,7 +23,7 @@ def why(app: App, ref: str) -> None:
     """Show the origin of an item, and what keeps its content alive.
 
     Where from: who made it, when, from which versions of which items, by which run and code. What keeps it: live
-    items, snapshots, history. Exclusive bytes are those that only this item keeps: what giving up all of its history
+    items, snapshots, history. Exclusive bytes are those that only this item keeps: what purging all of its history
     would free.
     """
     lake = app.open()

@@ -1,4 +1,4 @@
-"""Content-addressed storage: blobs, their local copies, and references to content that lies elsewhere."""
+"""Content-addressed storage: blobs, their local copies, and references to external content."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Reading content: size and SHA-256 are checked before a byte is handed on.
 
-Reading costs one pass: each piece is hashed while the processor's cache still holds it, and copied to memory that
-belongs to the reader alone, who gets it writable. A private mapping of the blob's file would save the copy (a sixth of
-the time of hashing), but not keep the promise: until a page is touched it shows later changes of the file, a page that
-the system dropped is read from the disk again, unverified, and a file that is cut short ends the process.
+Reading costs one pass: each piece is hashed while the processor's cache still holds it, and copied to memory that only
+the reader has, and may write. A private mapping of the blob's file would save the copy (a sixth of the time of
+hashing), but not keep the guarantee: until a page is touched it shows later changes of the file, a page that the system
+dropped is read from the disk again, unverified, and a file that is truncated ends the process.
 
 Content from a bucket is kept in the local cache, so that it is fetched once.
 
@@ -47,12 +47,12 @@ class BlobSource:
         entry: Entry,
         *,
         use_cache: bool,
-        given_up: Callable[[Entry, bool], None],
+        refuse_purged: Callable[[Entry, bool], None],
         on_read: Callable[[int, int], None],
     ) -> None:
         self._on_read = on_read
         self._use_cache = use_cache and store.local_path is None and store.scheme != "memory"
-        self._given_up = given_up
+        self._refuse_purged = refuse_purged
         self._store = store
         self._cache = cache
         self._entry = entry
@@ -140,7 +140,7 @@ class BlobSource:
         return done
 
     def _pieces(self, write: Callable[[bytes | memoryview], object] | None = None) -> Iterator[memoryview]:
-        """Yield the content as it lies in the store, and give it to ``write``, if any."""
+        """Yield the content as the store has it, and pass each piece to ``write``, if given."""
         assert self._key is not None
         size_bytes = self.size_bytes if self.size_bytes >= 0 else None
         done = 0
@@ -152,11 +152,11 @@ class BlobSource:
                 done += len(piece)
                 self._on_read(done, self.size_bytes)
         except NotFoundError as exc:
-            self._given_up(self._entry, True)
+            self._refuse_purged(self._entry, True)
             raise self._damage("is missing", "blob-missing") from exc
 
     def _into_memory(self, pieces: Iterable[bytes | memoryview]) -> memoryview:
-        """Return the content, verified, in memory that nobody else holds."""
+        """Return the content, verified, in memory that nothing else refers to."""
         hasher, done = hashlib.sha256(), 0
         target = self._memory()
         for piece in pieces:
@@ -174,7 +174,7 @@ class BlobSource:
             try:
                 found = self._store.head(self._key).size_bytes
             except NotFoundError as exc:
-                self._given_up(self._entry, True)
+                self._refuse_purged(self._entry, True)
                 raise self._damage("is missing", "blob-missing") from exc
             self._check_size(found)
             size_bytes = found

@@ -48,7 +48,7 @@ class Blobs:
         self,
         store: Store,
         cache: FileCache,
-        given_up: Callable[[Entry, bool], None] | None = None,
+        refuse_purged: Callable[[Entry, bool], None] | None = None,
         inline: Callable[[Entry], bytes] | None = None,
         *,
         deduplicate: bool = True,
@@ -58,8 +58,8 @@ class Blobs:
         Args:
             store: The store of the lake.
             cache: Where callers that need a file find one.
-            given_up: Called with an entry before it is read, and again with True if its object is missing; raises if
-                gc gave the content up.
+            refuse_purged: Called with an entry before it is read, and again with True if its object is missing; raises
+                if the content was purged.
             inline: Gives the inline content of an entry that does not have it at hand.
             deduplicate: Whether content that an entry holds already is referred to. If not it is sent again; equal
                 bytes still share one object, since that is called by its digest.
@@ -67,16 +67,16 @@ class Blobs:
         self._deduplicate = deduplicate
         self._store = store
         self._cache = cache
-        self._given_up = given_up or (lambda entry, missing: None)
+        self._refuse_purged = refuse_purged or (lambda entry, missing: None)
         self._inline = inline
         self.on_upload: Callable[[int, int], None] | None = None
         self.on_download: Callable[[int, int], None] | None = None
 
     def put(self, encoded: Encoded, view: View, kept: ReuploadBuffer | None = None) -> Stored:
-        """Make sure content is stored, and say where.
+        """Make sure content is stored, and return where.
 
-        Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already.
-        What it stored becomes reachable only with the commit that refers to it.
+        Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already. The
+        content becomes reachable only with the commit that refers to it.
 
         Args:
             encoded: The content.
@@ -108,7 +108,7 @@ class Blobs:
             discard(payload)
 
     def identity(self, encoded: Encoded) -> Stored:
-        """Say what content is, as :meth:`put` would, and store nothing; no request."""
+        """Return the identity of content, as :meth:`put` would, without storing it; no request."""
         payload = None if encoded.digest else _made(encoded)
         try:
             digest = encoded.digest if payload is None else _digest_of(payload)
@@ -136,9 +136,9 @@ class Blobs:
         return digest, generation
 
     def renew(self, stored: Stored, view: View, kept: ReuploadBuffer | None) -> Stored:
-        """Store content again that was purged before the commit that refers to it, and say where.
+        """Store content again that was purged before the commit that refers to it, and return where.
 
-        From what is kept of it, or from the old object if that is still there. Idempotent.
+        The bytes come from the re-upload buffer, or from the old object if it still exists. Idempotent.
 
         Raises:
             ConflictError: kind ``purged-meanwhile``, if neither is there any more.
@@ -157,12 +157,12 @@ class Blobs:
                 hint="add it again; gc with a grace longer than a batch lasts avoids this",
                 digest=digest,
             )
-        # what lies under the older ones is purged, and nobody will ever refer to it
+        # content of older generations is purged, and no row will refer to it again
         self._store.delete([blob_key(digest, older) for older in range(first, generation)])
         return dataclasses.replace(stored, generation=generation)
 
     def _upload_kept(self, key: str, kept: ReuploadBuffer, digest: str) -> bool:
-        """Store what was kept of a blob, unless it has changed since; say whether it is stored."""
+        """Store the buffered payload of a blob, unless it has changed since; return whether it is stored."""
         try:
             payload = kept.payload(digest)
             if payload is None or _digest_of(payload) != digest:
@@ -179,7 +179,7 @@ class Blobs:
             return False
 
     def _copy(self, source: str, target: str, digest: str) -> bool:
-        """Copy a blob within the lake if it is there and what its name says."""
+        """Copy a blob within the lake if it exists and has the digest in its name."""
         with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
             path = Path(folder) / "content"
             try:
@@ -195,8 +195,8 @@ class Blobs:
     def _known(self, encoded: Encoded, own_digest: str | None, view: View) -> Entry | None:
         """Return an entry that holds the content already, if one does.
 
-        One look whether its object is still there in its size, so that adding again mends a loss. An entry that was
-        edited by hand is no reason to fail, nor to be believed.
+        One request checks that its object still exists in its size, so that adding content again repairs a lost object.
+        An entry that was edited by hand neither fails the call nor is believed.
         """
         try:
             known = view.content(encoded.digest or own_digest or "", encoded.kind)
@@ -212,7 +212,7 @@ class Blobs:
         except (NotFoundError, IntegrityError):
             return None
         except StorageError as exc:
-            if exc.kind == "archived":  # who adds content wants to read it: it is stored again
+            if exc.kind == "archived":  # a user who adds content wants to read it: it is stored again
                 return None
             raise
         return known if found.size_bytes == known.stored_bytes else None
@@ -287,11 +287,11 @@ class Blobs:
             self._store.upload(key, pieces, size_bytes, sent, replace=True)
 
     def verify(self, entry: Entry) -> int:
-        """Read the stored bytes of an entry, raise IntegrityError if they are not what was written, return how many."""
+        """Read the stored bytes of an entry and return their number; raise IntegrityError if they are damaged."""
         return self.source(entry).verify()
 
     def source(self, entry: Entry, *, use_cache: bool = True) -> BlobSource:
-        """Return the content of an entry, to be read.
+        """Return a reader of the content of an entry.
 
         Args:
             entry: The entry.
@@ -300,13 +300,13 @@ class Blobs:
         Raises:
             IntegrityError: If the row says something that can't be (a bad digest, a storage without content), or
                 inline content can't be read.
-            NotFoundError: kind ``content-purged``, if gc gave the content up.
+            NotFoundError: kind ``content-purged``, if gc purged the content.
         """
-        self._given_up(entry, False)
+        self._refuse_purged(entry, False)
         if entry.storage == "inline" and entry.content is None and self._inline is not None:
             entry = dataclasses.replace(entry, content=self._inline(entry))
         return BlobSource(
-            self._store, self._cache, entry, use_cache=use_cache, given_up=self._given_up, on_read=self._read
+            self._store, self._cache, entry, use_cache=use_cache, refuse_purged=self._refuse_purged, on_read=self._read
         )
 
     def _read(self, count: int, size_bytes: int) -> None:
@@ -327,11 +327,11 @@ def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:
 
 
 def _proven(payload: Payload, digest: str, size_bytes: int) -> Iterator[bytes | memoryview]:
-    """Give the bytes to be written, and raise at the end unless exactly these are what was digested.
+    """Yield the bytes to be written, and raise at the end unless they are exactly the digested ones.
 
-    The memory of an object, and a user's file, belong to others, who may write to them at any moment. So each piece is
-    copied, and the copy is both hashed (while the store writes it) and given. What the library made itself lies in
-    immutable bytes or in a private file, and is given as it is.
+    The memory of an object, and a user's file, belong to other code, which may write to them at any moment. So each
+    piece is copied, and the copy is both hashed (while the store writes it) and yielded. Content that the library made
+    lies in immutable bytes or in a private file, and is not copied.
 
     Raises:
         InvalidInputError: kind ``content-changed`` or ``file-changed``.
@@ -378,7 +378,7 @@ def _digest_of(payload: Payload) -> str:
 
 
 def digest_of(encoded: Encoded) -> str:
-    """Return the digest of the bytes of content that has no identity but these; makes them if need be."""
+    """Return the digest of content that is identified by its bytes; encodes it if need be."""
     return _digest_of(_made(encoded))
 
 

@@ -1,4 +1,4 @@
-"""Bytes as a file to read: a block of memory without a copy of the whole, or ranges fetched as they are asked for."""
+"""Bytes as a readable file: a block of memory without a copy of the whole, or ranges fetched on demand."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["MemoryFile", "RangeFile", "piece_file"]
 
 
 class MemoryFile(io.RawIOBase):
-    """A file to read, over memory that belongs to it."""
+    """A readable file over a block of memory that it owns."""
 
     def __init__(self, content: memoryview) -> None:
-        """Stand at the start of ``content``."""
+        """Begin at the start of ``content``."""
         self._content = content
         self._place = 0
 
@@ -26,14 +26,14 @@ class MemoryFile(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return up to so many bytes, all that are left by default."""
+        """Return up to ``size`` bytes, by default all that are left."""
         end = None if size is None or size < 0 else self._place + size
         found = bytes(self._content[self._place : end])
         self._place += len(found)
         return found
 
     def readinto(self, target: memoryview) -> int:  # type: ignore[override]
-        """Fill memory as far as there are bytes, and return how many there were."""
+        """Fill a buffer as far as bytes are left, and return how many were written."""
         room = memoryview(target).cast("B")
         found = self._content[self._place : self._place + len(room)]
         room[: len(found)] = found
@@ -41,7 +41,7 @@ class MemoryFile(io.RawIOBase):
         return len(found)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, which may lie behind the end."""
+        """Move to a position, which may lie behind the end."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._content)}[whence]
         if start + offset < 0:
             raise ValueError(f"a place before the start: {start + offset}")
@@ -49,15 +49,15 @@ class MemoryFile(io.RawIOBase):
         return self._place
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self._place
 
 
 class RangeFile(io.RawIOBase):
-    """A file of which only the ranges that its reader asks for are fetched."""
+    """A readable file of which only the requested ranges are fetched."""
 
     def __init__(self, size_bytes: int, fetch: Callable[[int, int], bytes]) -> None:
-        """Stand at the start.
+        """Begin at the start.
 
         Args:
             size_bytes: The size of the whole file.
@@ -77,7 +77,7 @@ class RangeFile(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return up to ``size`` bytes, all that are left by default."""
+        """Return up to ``size`` bytes, by default all that are left."""
         left = max(0, self._size_bytes - self._place)
         length = left if size is None or size < 0 else min(size, left)
         found = self._fetch(self._place, length) if length else b""
@@ -85,17 +85,17 @@ class RangeFile(io.RawIOBase):
         return found
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, which may lie behind the end."""
+        """Move to a position, which may lie behind the end."""
         self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
         return self._place
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self._place
 
 
 def piece_file(start: int, body: bytes, size_bytes: int) -> RangeFile:
-    """Return a file of which only the bytes from ``start`` are there; reading others is an OSError."""
+    """Return a file that holds only the bytes from ``start`` on; reading others raises OSError."""
 
     def fetch(place: int, length: int) -> bytes:
         begin = place - start

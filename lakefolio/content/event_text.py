@@ -27,11 +27,11 @@ _COLUMNS: Final = tuple(name for name in MANIFESTS_SCHEMA.names if name != "cont
 _FOUND: Final = ("entry_id", "version")
 _MOST_BYTES: Final = 64 << 20
 _MOST_TOGETHER_BYTES: Final = 1 << 30
-"""What compresses well takes little room in a lake and much in memory, so texts have a size, alone and together."""
+"""A text that compresses well is small in a lake and large in memory, so texts have a limit, alone and together."""
 
 
 def compressed(text: bytes) -> bytes:
-    """Return a text as it lies in a blob.
+    """Return a text as its blob holds it.
 
     Raises:
         InvalidInputError: kind ``bad-event``, if it is longer than 64 MiB.
@@ -47,7 +47,7 @@ def compressed(text: bytes) -> bytes:
 
 
 def short(document: object) -> str:
-    """Return the members of a large document that are short, as JSON text: what readers of the table alone see."""
+    """Return the short members of a large document as JSON text, for readers that see the table alone."""
     kept: dict[str, Any] = {}
     room = INLINE_EVENT_BYTES // 4
     if isinstance(document, dict):
@@ -101,7 +101,7 @@ def text_of(entry: Entry, blobs: Blobs) -> bytes:
 
 
 def whole(rows: pa.Table, journal: JournalParts, blobs: Blobs) -> pa.Table:
-    """Return ``event_rows`` with the whole text in ``metadata``, also of those that lie in blobs.
+    """Return ``event_rows`` with the whole text in ``metadata``, read from blobs where it lies there.
 
     Raises:
         InvalidInputError: kind ``too-many-events``, if these take more than 1 GiB together.
@@ -135,7 +135,7 @@ class JournalParts(Protocol):
 
 
 def blob_entries(journal: JournalParts, event_ids: Collection[str]) -> dict[str, Entry]:
-    """Return what the journal says of the blobs of events: event id -> entry. Reads as far back as it must."""
+    """Return the journal's entries for the blobs of events: event id -> entry. Reads only as far back as needed."""
     versions: dict[str, int] = {}
     for rows in journal(("op", "entry_id"), newest_first=True):
         chosen = _of_events(rows, event_ids)

@@ -1,8 +1,8 @@
 """Items whose content lies elsewhere: registered by address, checked when read, never copied (FORMAT.md, "References").
 
 ``get`` compares with the size, ETag, version id and (for local files) SHA-256 noted at registration. So a reference
-gives the content that was registered or an error, never other content in silence. An address that the reader does not
-follow (``reference_trust``) gets no request.
+gives the registered content or an error, never other content silently. An address that the reader does not follow
+(``reference_trust``) gets no request.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class References:
     """The references of one lake, as one reader follows them. Immutable; safe to share between threads."""
 
     def __init__(self, store: Store, lake_id: str, prefixes: tuple[str, ...]) -> None:
-        """Follow what lies below ``prefixes``, in the lake's own bucket, and what this user registered on this host."""
+        """Follow addresses below ``prefixes``, in the lake's own bucket, and those registered by this user here."""
         self._options: Mapping[str, Any] = store.options
         self._trust = ReferenceTrust(lake_id, store.uri, prefixes)
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """The prefixes that are trusted."""
+        """The trusted prefixes."""
         return self._trust.prefixes
 
     def register(self, uri: str | Path, *, kind: str | None = None, format: str | None = None) -> Stored:
@@ -112,7 +112,7 @@ class References:
         )
 
     def taken_over(self, stored: Stored, source: References) -> Stored:
-        """Return a reference of another lake as one of this lake; it is followed here if ``source`` follows it."""
+        """Return a reference of another lake as a reference of this lake; followed here if ``source`` follows it."""
         text = _absolute(stored.uri or "")
         details = {name: value for name, value in stored.details.items() if name != SIGNATURE}
         if source._trust.follows(text, stored.details.get(SIGNATURE)):
@@ -120,14 +120,14 @@ class References:
         return dataclasses.replace(stored, details=details)
 
     def follows(self, entry: Entry) -> bool:
-        """Say whether a reference is followed; nothing is asked of its address."""
+        """Say whether a reference is followed; no request."""
         try:
             return self._trust.follows(_absolute(entry.uri or ""), entry.details.get(SIGNATURE))
         except (InvalidInputError, OSError, ValueError):
             return False
 
     def load(self, entry: Entry, **options: Any) -> Any:
-        """Return what a reference names, checked: a table for tables, a local path for anything else.
+        """Return the content of a reference, checked: a table for tables, a local path for anything else.
 
         Raises:
             UntrustedContentError: kind ``untrusted-reference``, if it is not followed.
@@ -168,7 +168,7 @@ class References:
         return folder
 
     def check(self, entry: Entry) -> None:
-        """Compare what a reference names with what was noted when it was registered. Raises like :meth:`load`."""
+        """Compare the content of a reference with the facts noted at registration. Raises like :meth:`load`."""
         if not self.follows(entry):
             raise _not_followed(entry)
         text = _absolute(entry.uri or "")
@@ -201,7 +201,7 @@ class References:
             )
 
     def _observe(self, text: str, *, content: bool) -> dict[str, Any]:
-        """Look at what lies at an address; with ``content`` also at the bytes of local files."""
+        """Return the facts of the object at an address; with ``content`` also the SHA-256 of local files."""
         if text.startswith("/"):
             return _observe_local(Path(text), text, content=content)
         store, key = resolve_uri(text, self._options)
@@ -235,7 +235,7 @@ def _prefix_of(uri: str) -> str:
 
 
 def _format(text: str, format: str | None, kind: str | None) -> str:
-    """Return the format of what lies at an address: as the user says, else by the file's ending."""
+    """Return the format of the object at an address: the user's choice, else by the file's ending."""
     name = PurePosixPath(text.split("?", 1)[0]).name
     found = format or format_of(name)
     if found in _MEDIA_TYPES:
@@ -298,7 +298,7 @@ def _observe_local(path: Path, text: str, *, content: bool) -> dict[str, Any]:
 
 
 def _stamp(found: os.stat_result) -> str:
-    """Return what tells, as long as it stays, that nobody wrote to a local file."""
+    """Return a stamp of a local file that stays the same for as long as nothing writes to the file."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 
@@ -317,7 +317,7 @@ def _local_folder(root: Path, text: str, *, content: bool) -> dict[str, Any]:
 
 
 def _files_in(root: Path) -> Iterator[Path]:
-    """Give the regular files below a folder in the order of their names, those behind links to folders too."""
+    """Yield the regular files below a folder in the order of their names, including those behind links to folders."""
     found, seen = [], set()
     for folder, folders, names in os.walk(root, followlinks=True):
         status = os.stat(folder)
@@ -362,7 +362,7 @@ def _inside(name: str, entry: Entry) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a file name without what could lead elsewhere."""
+    """Return a file name without parts that could lead to another folder."""
     return "".join(one if one.isalnum() or one in "._- ()" else "_" for one in name).strip(". ")[-120:]
 
 

@@ -1,8 +1,8 @@
-"""Local copies of blobs, for callers that need a file, and so that a bucket is asked once (FORMAT.md, "Reading").
+"""Local copies of blobs, for callers that need a file, and so that a bucket is read once (FORMAT.md, "Reading").
 
 Keyed by digest, therefore never stale, and bounded. A copy is verified each time it is read or handed out, because it
-lies where anyone can write. A file that a living process was given stays: each process notes it in a lease, a file that
-it keeps locked for as long as it lives.
+lies where other programs can write. A file that a living process was given stays: each process notes it in a lease, a
+file that the process keeps locked while it lives.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class FileCache:
         at_forks(self)
 
     def before_fork(self) -> None:
-        """Nothing has to come to an end: files appear whole."""
+        """Nothing to wait for: files appear whole."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Give a child a lock that no other thread holds; it shares the lease of its parent."""
+        """Give the child a new lock; it shares the lease of its parent."""
         if child:
             self._lock = threading.Lock()
 
@@ -74,7 +74,7 @@ class FileCache:
         fetch: Callable[[Path], None],
         digest_of: Callable[[Path], str] = sha256_of_file,
     ) -> Path:
-        """Return a read-only file of the content with this digest. It stays for as long as this process lives.
+        """Return a read-only file of the content with this digest. It stays while this process lives.
 
         Args:
             digest: ``sha256:<hex>`` of the content, or what ``digest_of`` gives for it.
@@ -89,7 +89,7 @@ class FileCache:
             return self._file(digest, name, fetch, digest_of)
 
     def place(self, digest: str, name: str) -> Path:
-        """Return where :meth:`file` puts content."""
+        """Return the path at which :meth:`file` puts content."""
         return self._path(digest, name)
 
     def _file(self, digest: str, name: str, fetch: Callable[[Path], None], digest_of: Callable[[Path], str]) -> Path:
@@ -116,9 +116,9 @@ class FileCache:
 
     @contextlib.contextmanager
     def keeping(self, digest: str, name: str) -> Iterator[Callable[[bytes | memoryview], object]]:
-        """Give a function that takes content in pieces; if the block ends well, they are a copy from then on.
+        """Yield a function that takes content in pieces; if the block succeeds, they are a copy from then on.
 
-        Where the disk refuses there is no copy, and no error.
+        If the disk refuses the writes, there is no copy and no error.
         """
         path = self._path(digest, name)
         try:
@@ -177,7 +177,7 @@ class FileCache:
             self._given.add(digest)
 
     def _end_lease(self) -> None:
-        """Give the lease back at the end of this process; a child that shares it keeps it."""
+        """Remove the lease at the end of this process; a child that shares it keeps it."""
         with self._lock:
             lease, self._lease = self._lease, None
             if lease is not None:
@@ -185,7 +185,7 @@ class FileCache:
                 _remove_if_dead(Path(lease.name))
 
     def _held(self) -> set[str]:
-        """Return the digests that living processes were given, and remove the leases of dead ones."""
+        """Return the digests that living processes hold, and remove the leases of dead ones."""
         held = set(self._given)
         for path in (self._root / _LEASES).glob("*") if fcntl is not None else ():
             held.update(_remove_if_dead(path).decode("ascii", "replace").split())
@@ -202,7 +202,7 @@ class FileCache:
             yield
 
     def _trim(self, added_bytes: int) -> None:
-        """Remove what was used least recently if there is too much: after one addition in so many, to save the look."""
+        """Remove the least recently used files above the limit; only after some additions, to save listings."""
         limit_bytes = self._limit_bytes or _configured_limit()
         if random.random() * limit_bytes > _LOOKS * added_bytes:
             return
@@ -240,7 +240,7 @@ def file_cache() -> FileCache:
 
 
 def _remove_if_dead(path: Path) -> bytes:
-    """Remove a lease that no process holds; return what one says that is held."""
+    """Remove a lease that no process holds; return the content of one that a process holds."""
     with contextlib.suppress(OSError), path.open("rb") as lease:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 """Immutable objects as local files, for readers that take a path: verified before the first use, then by their status.
 
-An object of a local lake is read where it lies; one of a bucket is copied to the file cache. Either is hashed once in a
-process, and again if its file is another since: its inode, size or time of change tells. So nothing is handed to a
-reader of paths (DuckDB) that was not checked. What reads later than it asks holds its files open: gc may remove them.
+An object of a local lake is read where it lies; an object of a bucket is copied to the file cache. Either is hashed
+once in a process, and again if the inode, size or time of change of its file differs. So no unchecked file is handed to
+a reader of paths (DuckDB). A reader that reads later than it asks holds its files open: gc may remove them.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class LocalFiles:
         at_forks(self)
 
     def before_fork(self) -> None:
-        """Nothing has to come to an end."""
+        """Nothing to wait for."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Give a child a lock that no other thread holds."""
+        """Give the child a new lock."""
         if child:
             self._lock = threading.Lock()
 
@@ -77,7 +77,7 @@ class LocalFiles:
         return self._cache.place(one.proof, _name(one)) if root is None else root / one.key
 
     def ready(self, some: Sequence[Immutable]) -> None:
-        """Let objects lie at their paths, verified; those that are not local are fetched, several at once.
+        """Verify objects at their paths; objects of a bucket are fetched first, several at once.
 
         Raises:
             Exception: That of :attr:`Immutable.damaged`, for an object that is missing or is not what was written.
@@ -90,10 +90,10 @@ class LocalFiles:
             self._store.parallel([partial(self._fetch, one) for one in missing])
 
     def held(self, some: Sequence[Immutable]) -> tuple[list[str], object]:
-        """Let objects be :meth:`ready` and stay so, whoever removes them: return their paths, and what keeps them.
+        """Make objects :meth:`ready` and keep them readable; return their paths, and the object that holds them.
 
-        The paths hold for as long as the second value lives. Beyond so many files (see ``held_files``) they are where
-        the objects lie, and hold until somebody removes those.
+        The paths stay valid while the second value lives, also if the objects are removed. Beyond a number of files
+        (see ``held_files``) the path is that of the object itself, and stays valid until the object is removed.
 
         Raises:
             Exception: As of :meth:`ready`.

@@ -35,7 +35,7 @@ _KEY_BYTES: Final = 32
 
 
 class ReferenceTrust:
-    """What one reader of one lake follows. Immutable."""
+    """The rules by which one reader of one lake follows references. Immutable."""
 
     def __init__(self, lake_id: str, lake_uri: str, prefixes: tuple[str, ...]) -> None:
         """Trust addresses below ``prefixes``, absolute paths and URIs."""
@@ -59,15 +59,15 @@ class ReferenceTrust:
         )
 
     def sign(self, uri: str) -> str:
-        """Return what tells this user, on this host, that it registered an address in this lake."""
+        """Return a signature by which this user, on this host, recognises an address registered in this lake."""
         content = json.dumps([self._lake_id, uri]).encode(errors="surrogatepass")
         return hmac.new(_key(), content, hashlib.sha256).hexdigest()
 
 
 def trusted_prefixes(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return the prefixes that a reader trusts: as given, else those of the environment and the user's own file.
+    """Return the prefixes that a reader trusts: the given ones, else those of the environment and the user's own file.
 
-    Never those of a file that was found by searching folders: somebody else may have filled them.
+    A file found by searching folders is never asked: somebody else may have written it.
 
     Raises:
         InvalidInputError: kind ``bad-option``: they are no list of absolute paths and URIs.
@@ -103,7 +103,7 @@ def _covers(prefix: str, uri: str) -> bool:
 
 
 def _key() -> bytes:
-    """Return this user's key; one that lives as long as the process where the user has no folder for it."""
+    """Return this user's key; for a user without a folder for it, one that lives as long as the process."""
     folder = user_folder("XDG_CONFIG_HOME", ".config")
     if folder is None:
         return _process_key()
@@ -131,7 +131,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _create(path: Path) -> None:
-    """Create the file whole, or not if another process does."""
+    """Create the file whole, unless another process has."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -22,14 +22,14 @@ class ReuploadBuffer:
     """Payloads by the digest of their bytes; closed when the commit has landed or failed. Belongs to one thread."""
 
     def __init__(self, *, whole: bool) -> None:
-        """Keep everything (``whole``), or what fits 64 MiB of memory and 1 GiB of temporary files."""
+        """Hold everything (``whole``), or up to 64 MiB in memory and 1 GiB in temporary files."""
         self._memory_bytes = float("inf") if whole else _BATCH_MEMORY_BYTES
         self._file_bytes = float("inf") if whole else _BATCH_FILE_BYTES
         self._held: dict[str, Payload | Callable[[], Payload]] = {}
         self._folders: list[Path] = []
 
     def hold(self, digest: str, source: Payload | Callable[[], Payload], size_bytes: int) -> Payload | None:
-        """Keep a payload, or a function that makes it, if there is room; return what the caller has to discard."""
+        """Hold a payload, or a function that makes it, if there is room; return the payload if it is not held."""
         left_over = None if callable(source) else source
         if digest in self._held:
             return left_over
@@ -48,7 +48,7 @@ class ReuploadBuffer:
         return None
 
     def payload(self, digest: str) -> Payload | None:
-        """Return what was kept of a blob, made if need be, or None. Its bytes may have changed since: verify them."""
+        """Return the payload held for a blob, or None. Its bytes may have changed since: verify them."""
         found = self._held.get(digest)
         if callable(found):
             found = self._held[digest] = found()
@@ -61,7 +61,7 @@ class ReuploadBuffer:
         self._folders.append(folder)
 
     def close(self) -> None:
-        """Let everything go. Idempotent."""
+        """Release all payloads. Idempotent."""
         for payload in self._held.values():
             if not callable(payload):
                 discard(payload)

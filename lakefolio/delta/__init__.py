@@ -1,4 +1,7 @@
-"""The Delta protocol in its plainest form: log entries, checkpoints, data files (FORMAT.md, "Journal protocol")."""
+"""The part of the Delta protocol that a lake uses: log entries, checkpoints, data files.
+
+FORMAT.md, "Journal protocol".
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The actions of the Delta protocol, and the log entries that hold them (pure: no I/O).
 
-Only the actions that the plainest form of the protocol needs (reader version 1, writer version 2); see
-https://github.com/delta-io/delta/blob/master/PROTOCOL.md and FORMAT.md, "Journal protocol".
+Only the actions of reader version 1 and writer version 2; see https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+and FORMAT.md, "Journal protocol".
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class DataFile:
 
     @property
     def level(self) -> int:
-        """The size class for compaction: 0 for the files of single small commits, 3 for those that are left alone."""
+        """The size class for compaction: 0 for the files of single small commits, 3 for files never merged again."""
         return len(_LEVELS) if self.size_bytes >= _FULL_BYTES else sum(self.row_count >= bound for bound in _LEVELS)
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
@@ -88,11 +88,11 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A log entry that was read: the version it creates, the commits it carries, the files it adds and removes.
+    """A parsed log entry: the version it creates, the commits it carries, the files it adds and removes.
 
-    ``removed`` are the paths of files with when they were replaced, in milliseconds since 1970, ``refused`` the commits
-    of tickets that it decided not to carry, ``total`` is the total of the table from then on, ``metadata`` that of the
-    table if the entry sets it.
+    ``removed`` maps the paths of removed files to the time of their replacement, in milliseconds since 1970;
+    ``refused`` are the commits of tickets that the entry refuses; ``total`` is the total of the table from then on;
+    ``metadata`` is that of the table if the entry sets it.
     """
 
     version: int
@@ -107,7 +107,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """All files of a table at one version: how many they and their rows are, and one digest over all of them.
+    """All files of a table at one version: their number, the number of their rows, and one digest over all of them.
 
     Every log entry holds it, so that a checkpoint is compared with one log entry instead of all of them.
     """
@@ -117,7 +117,7 @@ class Total:
     digest: int = 0
 
     def with_changes(self, added: Iterable[DataFile], removed: Iterable[DataFile]) -> Total:
-        """Return the total after some files came and others went."""
+        """Return the total after files were added and removed."""
         files, rows, digest = self.files, self.rows, self.digest
         for sign, some in ((1, added), (-1, removed)):
             for file in some:
@@ -130,7 +130,7 @@ class Total:
 
 
 def total_of(value: object) -> Total:
-    """Read what :meth:`Total.to_plain` wrote; ValueError or KeyError for anything else."""
+    """Parse the value of :meth:`Total.to_plain`; ValueError or KeyError for anything else."""
     value = mapped(value)
     digest = text(value["digest"])
     need(len(digest) == 64, "its total is none")
@@ -138,7 +138,7 @@ def total_of(value: object) -> Total:
 
 
 def quoted_path(path: str) -> str:
-    """Return a path as actions say it. Ours need no quoting, which a checkpoint would spend half of its time on."""
+    """Return a path as actions write it; the library's own paths need no quoting, and get none, to save time."""
     return path if _PLAIN_PATH.fullmatch(path) else quote(path, safe="/=-_.~")
 
 
@@ -163,7 +163,7 @@ def _plain(value: object) -> Any:
 
 
 def rows_from_plain(plain: object, schema: pa.Schema) -> pa.Table:
-    """Read what :func:`rows_to_plain` wrote; ValueError, TypeError or an error of Arrow for anything else."""
+    """Parse the value of :func:`rows_to_plain`; ValueError, TypeError or an error of Arrow for anything else."""
     values = [mapped(row) for row in listed(plain)]
     for name in (column.name for column in schema if pa.types.is_binary(column.type)):
         for row in values:
@@ -176,7 +176,7 @@ def rows_from_plain(plain: object, schema: pa.Schema) -> pa.Table:
 
 
 def stats_of(rows: pa.Table) -> str:
-    """Return what other readers are told of a file's rows: how many there are, nothing else.
+    """Return the statistics of a file for other readers: the number of rows alone.
 
     With bounds of some columns and none of others deltalake's dataset finds nothing under any filter on the others.
     """
@@ -197,9 +197,9 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
 
 
 def file_of(add: object, version: int) -> DataFile:
-    """Read an ``add`` action of a version, or of the checkpoint of one.
+    """Parse an ``add`` action of a version, or of the checkpoint of a version.
 
-    Rows of later versions can't be in its file, nor can rows of others in one that only this version added.
+    Its file can't have rows of later versions, nor can a file that only this version added have rows of other versions.
     """
     add = mapped(add)
     stats = optional(text, add.get("stats")) or ""
@@ -222,7 +222,7 @@ def file_of(add: object, version: int) -> DataFile:
 
 
 def is_data_change(add: object) -> bool:
-    """Say whether an ``add`` action brings rows, instead of those of other files."""
+    """Say whether an ``add`` action brings new rows, and not rows of other files."""
     return flag(mapped(add).get("dataChange", True))
 
 
@@ -234,7 +234,7 @@ def removed_by(remove: object) -> tuple[str, int, int]:
 
 
 def metadata_of(metadata: object) -> dict[str, Any]:
-    """Return the fields of a ``metaData`` action that are written into checkpoints."""
+    """Return the fields of a ``metaData`` action that checkpoints repeat."""
     metadata = mapped(metadata)
     found: dict[str, Any] = {
         name: optional(text, metadata.get(name)) for name in ("id", "name", "description", "schemaString")
@@ -248,7 +248,7 @@ def metadata_of(metadata: object) -> dict[str, Any]:
 
 
 def check_protocol(protocol: object, table: str) -> None:
-    """Raise FormatError for a protocol that is not known here."""
+    """Raise FormatError for an unknown protocol version."""
     protocol = mapped(protocol)
     reader, writer = number(protocol.get("minReaderVersion", 1)), number(protocol.get("minWriterVersion", 2))
     if reader > 1 or writer > 2:
@@ -261,10 +261,10 @@ def check_protocol(protocol: object, table: str) -> None:
 
 
 def brief(exc: Exception) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of an error's message."""
     return (str(exc).splitlines() or [type(exc).__name__])[0][:120]
 
 
 def now_ms() -> int:
-    """Return the time as actions say it."""
+    """Return the current time in milliseconds since 1970, the unit of actions."""
     return int(time.time() * 1000)

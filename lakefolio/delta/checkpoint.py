@@ -76,7 +76,7 @@ _CHECKPOINT_SCHEMA = pa.schema(
 def to_checkpoint(
     metadata: Mapping[str, Any], files: Sequence[DataFile], tombstones: Sequence[tuple[DataFile, int]]
 ) -> bytes:
-    """Return a checkpoint: the table's metadata, its files, and files that were replaced, with when that was."""
+    """Return a checkpoint: the table's metadata, its files, and replaced files with the time of their replacement."""
     import pyarrow.parquet as pq
 
     described = dict(metadata)
@@ -112,7 +112,7 @@ def to_checkpoint(
 def to_pointer(seals: Seals, version: int, checkpoint: bytes, files: int, size: int, note: str = "") -> bytes:
     """Return the content of ``_last_checkpoint``; the seal in it tells the checkpoint from another and from damage.
 
-    ``note`` is what else a reader is told, see :func:`note_of`; it has a seal of its own.
+    ``note`` is added for readers of this library, see :func:`note_of`; it has a seal of its own.
     """
     tags = {SEAL: seals.of_bytes(checkpoint_name(version), checkpoint)}
     if note:
@@ -122,7 +122,7 @@ def to_pointer(seals: Seals, version: int, checkpoint: bytes, files: int, size: 
 
 
 def note_of(body: bytes | None, seals: Seals) -> str:
-    """Return what a ``_last_checkpoint`` notes beside the checkpoint; empty for nothing, and for what has no seal."""
+    """Return the note beside the checkpoint in a ``_last_checkpoint``; empty without one that has a valid seal."""
     try:
         value = mapped(json.loads(body or b"null"))
         version, tags = number(value["version"]), strings(value.get("tags"))
@@ -137,7 +137,7 @@ def _note_name(version: int) -> str:
 
 
 def parse_pointer(body: bytes | None) -> tuple[int, str] | None:
-    """Return the version of the checkpoint and its seal ("" if not noted); None if there is none to be used."""
+    """Return the version of the checkpoint and its seal ("" if not noted); None if there is no usable pointer."""
     try:
         value = mapped(json.loads(body or b"null"))
         version, seal = number(value["version"], 0), strings(value.get("tags")).get(SEAL, "")

@@ -46,7 +46,7 @@ _MANY_ENTRIES = 100
 _LOOKS = 20
 """How often files may be replaced and deleted while they are read: each time it takes a merge and a gc."""
 _ENTRY_BYTES = 4 << 10
-"""What reading a log entry by itself is worth in bytes of merged files: a request, and a replay of its own."""
+"""The cost of reading one log entry, in bytes of merged files: a request and a replay."""
 _KEPT_TOMBSTONES = 500
 """A checkpoint with all of them would be as large as the history is long."""
 
@@ -82,18 +82,18 @@ class DeltaLog:
 
     @property
     def replaced(self) -> dict[str, int]:
-        """The paths of files that were replaced not long ago, with when, in milliseconds since 1970."""
+        """The paths of recently replaced files with the time of their replacement, in milliseconds since 1970."""
         return {path: at for path, (_, at) in self._tombstones.items()}
 
     def active(self) -> list[DataFile]:
-        """Return the active data files as the log tells, read from its start; the files are not read."""
+        """Return the active data files by the log, read from its start; the files are not read."""
         self._forget()
         for entry in self._objects.each_entry():
             self._replay(entry)
         return list(self._files.values())
 
     def audit(self) -> None:
-        """Read the log from its start and compare all that is said of it elsewhere; the data files are not read.
+        """Read the log from its start and compare its checkpoint and totals with it; the data files are not read.
 
         Raises:
             FormatError: If the table is missing.
@@ -143,9 +143,9 @@ class DeltaLog:
         )
 
     def with_version(self, version: int) -> list[DataFile]:
-        """Return the data files that may hold rows of a version, those that hold no others first.
+        """Return the data files that may hold rows of a version, first those that hold no others.
 
-        Files that were replaced not long ago are among them: they are smaller than what replaced them.
+        Recently replaced files are among them: they are smaller than their replacements.
         """
         known = [*(file for file, _ in self._tombstones.values() if file.versions), *self._files.values()]
         found = [file for file in known if file.versions is None or file.versions[0] <= version <= file.versions[1]]
@@ -176,9 +176,9 @@ class DeltaLog:
         raise self._restless()
 
     def outdated(self, error: IntegrityError) -> bool:
-        """Say whether an error is about a data file that is needed no more: replaced by a merge, then deleted by gc.
+        """Say whether an error is about a data file that is no longer needed: replaced by a merge, then deleted by gc.
 
-        A caller that chose files from an older version then chooses anew.
+        A caller that chose files from an older version then chooses again.
         """
         return self._ahead_of(error) is not None
 
@@ -190,7 +190,7 @@ class DeltaLog:
         return None if str(error.key).rpartition("/")[2] in ahead._files else ahead
 
     def _newest(self) -> DeltaLog:
-        """Return another handle whose log has been read up to the newest version, and no data file."""
+        """Return a new handle that has read the log to the newest version, and no data file."""
         ahead = DeltaLog(self.store, self.seals.lake_id, self.spec)
         ahead.follow()
         return ahead
@@ -289,14 +289,14 @@ class DeltaLog:
         raise self._restless()
 
     def note(self) -> str:
-        """Return what the newest ``_last_checkpoint`` notes beside the checkpoint. One request."""
+        """Return the note beside the checkpoint in the newest ``_last_checkpoint``. One request."""
         return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"), self.seals)
 
     def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
-        """Return the rows after a version, and only up to another if given, in order, of rows that carry a version.
+        """Return the rows after a version, and only up to another if given, in order; rows must carry a version.
 
-        Only data files that may hold some are read. Those that were replaced and deleted since this handle read the
-        log are looked for in what replaced them: the same rows, as of this handle's version or ``upto``.
+        Only data files that may hold such rows are read. A file that was replaced and deleted since this handle read
+        the log is read from its replacement, which has the same rows, as of this handle's version or ``upto``.
 
         Raises:
             IntegrityError: If a data file that the newest log names is missing or damaged.
@@ -377,7 +377,7 @@ class DeltaLog:
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
 
         Args:
-            one: Read the next entry only, for who expects no other: one GET.
+            one: Read the next entry only, for a caller that expects no other: one GET.
             skip: Take the rows of many entries from the files that they were merged into, if that is less to read.
                 Only where rows carry their version. The first of the entries returned is then not the next one.
         """
@@ -422,7 +422,7 @@ class DeltaLog:
         return entries
 
     def _rows_now(self, entries: Sequence[LogEntry]) -> pa.Table:
-        """Return the rows that log entries added from the files that hold them now; those they named may be gone.
+        """Return the rows that log entries added, from the files that hold them now; the files they named may be gone.
 
         Raises:
             IntegrityError: If rows carry no version to tell them by, or none of the files was replaced since.
@@ -434,7 +434,7 @@ class DeltaLog:
         return self._rows_between(self.version, entries[-1].version, ahead)
 
     def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
-        """Catch up by way of the newest checkpoint; None if that is not worth it. Changes nothing in that case."""
+        """Catch up through the newest checkpoint; None, with nothing changed, if that reads more than the log."""
         found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
         ahead = DeltaLog(self.store, self.seals.lake_id, self.spec)
         if found is not None:
@@ -496,7 +496,7 @@ class DeltaLog:
         return self._nothing if schema is self.schema else schema.empty_table()
 
     def damaged(self, key: str, problem: str) -> IntegrityError:
-        """Return the error that says so of a data file."""
+        """Return the error for a data file with damaged bytes."""
         return self._objects.damaged(key, problem)
 
     def _ordered(self, rows: pa.Table) -> pa.Table:

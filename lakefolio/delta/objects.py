@@ -1,6 +1,6 @@
 """Reading the objects of a Delta table: log entries and data files, each verified before use.
 
-``log`` decides which objects to read, and what they say together.
+``log`` decides which objects to read, and combines their contents.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
 
 @dataclass(frozen=True)
 class TableObjects:
-    """The objects of one table of a lake. Reads only, remembers nothing; safe to share between threads."""
+    """The objects of one table of a lake. Reads only and keeps no state; safe to share between threads."""
 
     store: Store
     seals: Seals
@@ -67,7 +67,7 @@ class TableObjects:
         return self.spec.name
 
     def list_versions(self, after: str | None) -> list[int]:
-        """List the versions that the log has an entry of, in order; ``after``: the key to begin behind."""
+        """List the versions that have a log entry, in order, behind the key ``after`` if given."""
         listed = self.store.list(log_prefix(self.name) + "/", after=after)
         versions = [log_version(info.key) for info in listed]
         return sorted(version for version in versions if version is not None)
@@ -98,10 +98,10 @@ class TableObjects:
             first = some[-1] + 1
 
     def _unlisted(self, expected: int, listed: Sequence[int]) -> dict[int, bytes | None]:
-        """Return the log entries below the last of ``listed`` that it lacks, up to the first that does not exist.
+        """Return the log entries that a listing lacks below its last, up to the first that does not exist.
 
-        What is created while a folder is listed may be listed without what was created just before it. They are asked
-        for one after the other: an object may lie there under the name of any version, however far.
+        An object created during a listing may be listed without an object created just before it. Missing entries are
+        read one after the other: an object may lie there under the name of any version, however far.
         """
         found: dict[int, bytes | None] = {}
         for version in listed:
@@ -192,9 +192,9 @@ class TableObjects:
             raise ValueError("the store gave two different answers")
 
     def tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
-        """Return the rows of each file: first of those that are known, then of the others, in the order given.
+        """Return the rows of each file: first of the files whose rows are known, then of the others, in order.
 
-        Bytes that are wrong are asked for once more, as in :meth:`parse`.
+        Damaged bytes are read once more, as in :meth:`parse`.
         """
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
@@ -231,7 +231,7 @@ class TableObjects:
         raise self.damaged(key, problem)
 
     def damaged(self, key: str, problem: str) -> IntegrityError:
-        """Return the error that says so of a data file."""
+        """Return the error for a data file with damaged bytes."""
         return IntegrityError(
             f"data file {key!r} of table {self.name!r} {problem}",
             kind="table-file-damaged",

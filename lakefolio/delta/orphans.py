@@ -20,7 +20,7 @@ __all__ = ["needless_checkpoints", "needless_files"]
 
 
 def needless_files(table: DeltaTable, listed: Iterable[ObjectInfo], before_ms: int) -> Iterator[ObjectInfo]:
-    """Yield those of some objects below a table that are data files, or checkpoints, which no version needs.
+    """Yield the listed data files and checkpoints of a table that no version needs.
 
     Args:
         table: The table; its log has been read, and what its checkpoint says was compared with the log.
@@ -44,7 +44,7 @@ def needless_files(table: DeltaTable, listed: Iterable[ObjectInfo], before_ms: i
 
 
 def needless_checkpoints(listed: Iterable[ObjectInfo], named: int) -> list[ObjectInfo]:
-    """Return those of some objects of one table that are checkpoints older than the one before ``named``.
+    """Return the listed checkpoints of one table that are older than the one before ``named``.
 
     Args:
         listed: What was listed in the table.

@@ -40,7 +40,7 @@ def to_parquet(rows: pa.Table) -> bytes:
 
 
 def from_parquet(body: bytes | memoryview, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet file of a table; columns that it lacks are null.
+    """Read a Parquet file of a table; columns that the file lacks are null.
 
     Raises:
         pa.ArrowException: If it is damaged, or of other types than the table.

@@ -25,9 +25,9 @@ _PART_ROWS = 200_000
 
 
 def scan(table: DeltaTable, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield some columns of all rows of a table at its handle's version, in no order; memory is that of a part.
+    """Yield some columns of all rows of a table at its handle's version, in no order; memory holds one part.
 
-    Files are verified like those that are read whole. A large one goes through a temporary file.
+    Files are verified like files that are read whole. A large file goes through a temporary file.
 
     Raises:
         IntegrityError: If a data file is missing or damaged.

@@ -1,6 +1,6 @@
 """Seals: the digest of an object of a table with its lake, its table and its name (FORMAT.md, "Seals"; pure: no I/O).
 
-A seal is no signature: it detects damage, and another object in place of this one. The name of a log entry, a
+A seal is not a signature: it detects damage, and another object in place of this one. The name of a log entry, a
 checkpoint or a data file begins with its version.
 """
 
@@ -39,7 +39,7 @@ class Seals:
         return hashlib.sha256(f"lakefolio 2\n{self.lake_id}\n{self.table}\n{name}\n{sha256}\n".encode()).hexdigest()
 
     def of_bytes(self, name: str, body: bytes | memoryview) -> str:
-        """Return the seal of an object that is at hand."""
+        """Return the seal of an object whose bytes are in memory."""
         return self.of(name, hashlib.sha256(body).hexdigest())
 
     def entry(
@@ -64,7 +64,7 @@ class Seals:
         return b"".join((body[: len(_START)], seal.encode(), body[_END:]))
 
     def is_sealed(self, version: int, body: bytes) -> bool:
-        """Say whether a log entry is sealed; False if it is one that another tool wrote.
+        """Say whether a log entry is sealed; False for an entry that another tool wrote.
 
         Raises:
             ValueError: If it is damaged, of another lake, table or version, or no log entry.

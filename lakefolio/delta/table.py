@@ -1,10 +1,10 @@
 """The Delta tables of a lake: their log entries, checkpoints and data files (FORMAT.md, "Journal protocol").
 
-The one place that knows the Delta protocol. Tables stay on its plainest form (reader version 1, writer version 2, no
-features), so that every Delta reader of today and yesterday reads a lake. Committing is two requests, PUT of a Parquet
-file and create-if-absent of the next log entry, where deltalake's own append needs six; checkpoints and compactions
-are written here too, because a handle already holds what deltalake would first have to read (measured: see
-DESIGN.md). Everything written here is read back in tests by deltalake, by DuckDB's ``delta_scan`` and by Polars.
+Tables stay at reader version 1 and writer version 2 without features, so that every Delta reader reads a lake.
+Committing is two requests, PUT of a Parquet file and create-if-absent of the next log entry, where deltalake's own
+append needs six; checkpoints and compactions are written here too, because a handle already holds the state that
+deltalake would first have to read (measured: see DESIGN.md). In tests deltalake, DuckDB's ``delta_scan`` and Polars
+read everything written here.
 
 Log entries are never deleted: a writer that slept could otherwise create an entry below the newest one.
 """
@@ -58,12 +58,12 @@ _CONFIGURATION = {
 
 
 class DeltaTable(DeltaLog):
-    """A Delta table that can be written, too. Not thread-safe: its owner holds a lock."""
+    """A Delta table for reading and writing. Not thread-safe: its owner holds a lock."""
 
     # -- creation ------------------------------------------------------------------------------------------
 
     def create(self) -> bool:
-        """Create the table as version 0, and say whether it was. Idempotent: one that exists is left as it is."""
+        """Create the table as version 0; return whether this call did. Idempotent: an existing table stays."""
         info = {"timestamp": now_ms(), "operation": "CREATE TABLE", "engineInfo": "lakefolio"}
         actions = creation(self.name, self.schema, str(uuid.uuid4()))
         try:
@@ -139,9 +139,9 @@ class DeltaTable(DeltaLog):
     # -- maintenance ---------------------------------------------------------------------------------------
 
     def due(self) -> bool:
-        """Say whether this handle is to :meth:`maintain` the table: it created a version that is a multiple of 50.
+        """Say whether this handle shall :meth:`maintain` the table: it created a version that is a multiple of 50.
 
-        So one writer does it, however many there are; if it dies, the creator of the next multiple makes up for it.
+        So one writer does it, however many there are; if it dies, the creator of the next multiple does its work too.
         """
         return self._due
 
@@ -213,7 +213,7 @@ class DeltaTable(DeltaLog):
             return self._replace_by(merged, body, files)
 
     def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
-        """Return lists of files to be merged, of neighbouring versions; only the first if a writer waits for it."""
+        """Return lists of files of neighbouring versions to be merged; only the first list if a writer waits."""
         files = sorted(self._files.values(), key=lambda file: file.path)
         if everything:
             return _portions([file for file in files if file.level < _FULL_LEVEL])
@@ -224,7 +224,7 @@ class DeltaTable(DeltaLog):
         return []
 
     def _replace_by(self, merged: DataFile, body: bytes, files: Sequence[DataFile]) -> bool:
-        """Create the version at which one file stands for others that have the same rows; say whether it was."""
+        """Create the version at which one file replaces others with the same rows; return whether this call did."""
         if any(file.path not in self._files for file in files):
             return False  # another writer has merged them meanwhile
         version = self.version + 1
@@ -297,7 +297,7 @@ def creation(name: str, schema: pa.Schema, table_id: str) -> list[dict[str, Any]
 
 
 def removal(file: DataFile, now: int) -> dict[str, Any]:
-    """Return the action that takes a file away whose rows are in others."""
+    """Return the ``remove`` action for a file whose rows are in other files."""
     return {
         "remove": {
             "path": quoted_path(file.path),
@@ -311,7 +311,7 @@ def removal(file: DataFile, now: int) -> dict[str, Any]:
 
 
 def lake_id_of(store: Store) -> str:
-    """Return the id of a lake from the first entry of its journal, which holds it before the marker does.
+    """Return the id of a lake from the first entry of its journal, which is written before the marker.
 
     Raises:
         IntegrityError: If that is not what lakefolio wrote.
@@ -332,14 +332,15 @@ def lake_id_of(store: Store) -> str:
 
 
 def _new_path(version: int) -> str:
-    """Return a path that nobody else uses, for a data file that the log entry of a version is to name."""
+    """Return an unused path for a data file of the log entry of a version."""
     return f"{version:020d}-{uuid.uuid4().hex}.parquet"
 
 
 def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:
-    """Cut files that are not large into lists that may be merged at once; one is never left alone with nothing to do.
+    """Cut the files that are not large into lists that are each merged at once; no list has a single file.
 
-    A large file has half of the limit of a portion, so that the merge of a whole portion is large, and left alone.
+    A large file has half of the limit of a portion, so that the merge of a whole portion is large, and never merged
+    again.
     """
     portions: list[list[DataFile]] = [[]]
     row_count = size_bytes = 0

@@ -25,7 +25,7 @@ _LAST_MICROS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:
-    """Return the time so many microseconds after 1970 began."""
+    """Return the time ``micros`` microseconds after 1970 began."""
     return _EPOCH + timedelta(microseconds=micros)
 
 
@@ -35,7 +35,7 @@ def to_micros(when: datetime) -> int:
 
 
 def check_rows(rows: pa.Table) -> pa.Table:
-    """Return rows that can be of a lake.
+    """Return rows if they are valid rows of a lake.
 
     Raises:
         ValueError: A required value is missing, a version can't be, or a time lies outside of the years 1 to 9999,
@@ -63,7 +63,7 @@ def _struct(schema: pa.Schema) -> pa.StructType:
 
 
 def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Return dicts of Python values as Arrow rows; what a dict lacks is null.
+    """Return dicts of Python values as Arrow rows; a key that a dict lacks is null.
 
     All columns in one conversion: measured on one row of 35 columns, 69 microseconds instead of 167 one by one.
     """
@@ -73,7 +73,8 @@ def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, object]]) -> pa.Table
 class RowLog:
     """Rows in the order they were appended; row numbers never change. Immutable: appending makes another RowLog.
 
-    What two of them have in common they share, so that one costs a few short tuples more than its predecessor.
+    Two RowLogs share the segments that they have in common, so that a RowLog costs a few short tuples more than its
+    predecessor.
     """
 
     __slots__ = ("_count", "_levels", "_segments", "_starts", "schema")

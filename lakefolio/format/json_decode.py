@@ -147,7 +147,7 @@ class _Decoder:
         return compound(document)
 
     def _list(self, document: Any) -> list[Any]:
-        """Return the members of a container: written out, not something of a few bytes that gives a billion."""
+        """Return the members of a container, which are written out: no short text stands for a billion members."""
         members = document["value"]
         if type(members) is not list:
             raise TypeError(f"the members of a {document[TYPE]} are no list")

@@ -81,10 +81,10 @@ def dumps(obj: object) -> bytes:
 def dumps_fact(obj: object) -> bytes:
     """Return a fact (metadata, a parameter, an event) as JSON text, scalars of other libraries as plain values.
 
-    A number is found as a number whatever type it came in: NumPy scalars, and arrays and tensors without dimensions,
-    become bool, int, float, str, datetime or date; a pandas Timestamp without nanoseconds becomes a datetime. All else,
-    a NumPy scalar that Python has no type for among it, is as :func:`dumps` has it, which raises the same.
-    An integer of more than 4,300 digits is refused (kind ``long-integer``): a fact is there to be shown.
+    A query finds a number as a number, of any type: NumPy scalars, and arrays and tensors without dimensions, become
+    bool, int, float, str, datetime or date; a pandas Timestamp without nanoseconds becomes a datetime. All else,
+    including a NumPy scalar that Python has no type for, is encoded as by :func:`dumps`, which raises the same errors.
+    An integer of more than 4,300 digits is refused (kind ``long-integer``), because Python could not print it.
     """
     try:
         if _plain(obj, 0):
@@ -244,7 +244,7 @@ class _Encoder:
 
 
 def _check_length(obj: object, path: str) -> None:
-    """Refuse an integer that Python would not write; those of content are not asked."""
+    """Refuse an integer in a fact that Python could not print; content may hold any integer."""
     numbers: tuple[int, ...] = ()
     if isinstance(obj, int):
         numbers = (obj,)
@@ -262,7 +262,7 @@ def _check_length(obj: object, path: str) -> None:
 
 
 def _check_attributes(obj: object, path: str, known: set[str]) -> None:
-    """Refuse an object with attributes, or with content of a container, that would not come back."""
+    """Refuse an object with attributes, or with content of a container, that decoding would lose."""
     kind = type(obj)
     inside = getattr(obj, "__dict__", None)
     more = [

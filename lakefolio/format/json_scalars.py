@@ -1,4 +1,4 @@
-"""Scalars as documents of plain JSON values: those of Python, numpy and pandas (FORMAT.md, "Kind json").
+"""Scalars of Python, numpy and pandas as documents of plain JSON values (FORMAT.md, "Kind json").
 
 ``json_encode`` walks the containers around them.
 """
@@ -68,7 +68,7 @@ def atom(obj: Any, path: str) -> object:
 
 
 def name_of_zone(zone: dt.tzinfo, at: dt.datetime | None) -> str | float:
-    """Return what names a time zone: its key, or its offset from UTC in seconds."""
+    """Return the name of a time zone: its key, or its offset from UTC in seconds."""
     key = getattr(zone, "key", None) or getattr(zone, "zone", None)
     if isinstance(key, str):
         return key
@@ -120,7 +120,7 @@ SCALARS: Final[dict[type, Callable[[Any], dict[str, object]]]] = {
 
 
 def plain_scalar(obj: Any) -> Any:
-    """Return the Python value that a scalar of another library is, or None if there is none that is the same.
+    """Return the Python value equal to a scalar of another library, or None if no Python value is.
 
     A float longer than a double is rounded to one, as facts are compared as doubles; None if it lies beyond them.
     """
@@ -151,7 +151,7 @@ def library_scalar(obj: object, path: str) -> dict[str, object] | None:
 
 
 def _numpy_value(obj: object, path: str) -> dict[str, object] | None:
-    """Return the document of a numpy scalar; refuse arrays and frames, which are items of their own."""
+    """Return the document of a numpy scalar; refuse arrays and frames, which have kinds of their own."""
     library = type(obj).__module__.partition(".")[0]
     if library in ("numpy", "pandas", "polars", "pyarrow", "torch", "scipy") and hasattr(obj, "shape"):
         numpy = imported("numpy")

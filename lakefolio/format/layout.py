@@ -1,7 +1,7 @@
-"""Every key of a lake, relative to its prefix, and what makes a key safe to use (FORMAT.md, "Layout").
+"""Every key of a lake, relative to its prefix, and the check that makes a key safe to use (FORMAT.md, "Layout").
 
-Pure: no I/O. A key read from the bucket is never used before :func:`check_key` has passed it, so that a
-hand-edited table can't point a reader outside its lake.
+Pure: no I/O. A key read from the bucket is never used before :func:`check_key` has passed it, so that a hand-edited
+table can't point a reader outside its lake.
 """
 
 from __future__ import annotations
@@ -111,12 +111,12 @@ def log_key(table: str, version: int) -> str:
 
 
 def log_name(version: int) -> str:
-    """Return what the log entry that creates ``version`` is called in its folder."""
+    """Return the file name of the log entry that creates ``version``."""
     return f"{version:020d}.json"
 
 
 def checkpoint_name(version: int) -> str:
-    """Return what the checkpoint of ``version`` is called in the folder of log entries."""
+    """Return the file name of the checkpoint of ``version``."""
     return f"{version:020d}.checkpoint.parquet"
 
 
@@ -133,7 +133,7 @@ def checkpoint_version(key: str) -> int | None:
 
 
 def data_file_version(path: str) -> int | None:
-    """Return the version that a data file of a table was written for, or None if its name does not say so."""
+    """Return the version that a data file of a table was written for, or None for other file names."""
     match = _DATA_FILE.fullmatch(path)
     return int(match.group(1)) if match else None
 

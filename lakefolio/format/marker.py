@@ -1,4 +1,4 @@
-"""The files that say what a lake is: its format marker and the texts for whoever finds it.
+"""The files that describe a lake: its format marker, and texts for people and programs without lakefolio.
 
 See FORMAT.md, "Marker" and "Versions".
 """
@@ -24,7 +24,7 @@ _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What ``lakefolio.json`` says.
+    """The content of ``lakefolio.json``.
 
     Attributes:
         lake_id: 32 hex digits, chosen at creation; a copy of the lake keeps it.
@@ -112,7 +112,7 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
 
 
 def read_marker(body: bytes | memoryview | None, uri: str, *, writing: bool) -> Marker:
-    """Read a marker that must be there, see :func:`parse_marker`.
+    """Read the marker of a lake that exists; raises like :func:`parse_marker`.
 
     Raises:
         LakeNotFoundError: If there is none.
@@ -127,7 +127,7 @@ def read_marker(body: bytes | memoryview | None, uri: str, *, writing: bool) -> 
 
 
 def note_unsafe(body: bytes, why: str | None) -> bytes:
-    """Return a marker with the note that the place must not be written to, or without; a damaged one as it is."""
+    """Return a marker with, or without, the note that writers must refuse the place; a damaged one as it is."""
     try:
         found: dict[str, Any] = json.loads(body)
     except (ValueError, RecursionError):

@@ -38,7 +38,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
 
 
 def is_own_folio(name: str) -> bool:
-    """Say whether the library keeps a folio for itself, so that listings leave it out unless it is asked for."""
+    """Say whether the library keeps a folio for itself; listings leave it out unless the user asks for it."""
     return re.fullmatch(OWN_FOLIOS, name, re.DOTALL) is not None
 
 
@@ -115,7 +115,7 @@ def check_run_id(name: object) -> str:
 
 
 def check_snapshot(name: object) -> str:
-    """Return ``name`` if a snapshot may be called so: as an item, and not to be taken for a version or a time."""
+    """Return ``name`` if a snapshot may be called so: as an item, but neither like a version nor like a time."""
     checked = _check(name, "snapshot", NAME_LIMIT_BYTES)
     if re.fullmatch(r"-?\d+", checked) or is_time(checked):
         raise InvalidInputError(

@@ -1,7 +1,7 @@
-"""Values of JSON that anybody may have written, taken for what they must be (pure: no I/O).
+"""JSON values of unknown writers, checked for their types (pure: no I/O).
 
-``json.loads`` gives any value at any place. Each reader here returns a value of its one type, or raises ValueError
-that says what was expected; whoever reads an object of a lake turns that into the error that names the object.
+``json.loads`` gives any value at any place. Each function here returns a value of its one type, or raises a ValueError
+that names the expected type; the reader of an object of a lake turns that into an error that names the object.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 def need(holds: bool, otherwise: str) -> None:
-    """Raise ValueError that says so unless something holds."""
+    """Raise ValueError with a message unless a condition holds."""
     if not holds:
         raise ValueError(otherwise)
 
 
 def text(value: Any) -> str:
-    """Return a text that can be stored: a lone surrogate can't."""
+    """Return a text that can be stored: one without lone surrogates."""
     need(type(value) is str, "a text is expected")
     value.encode()
     return str(value)
@@ -57,7 +57,7 @@ def mapped(value: Any) -> dict[str, Any]:
 
 
 def strings(value: Any) -> dict[str, str]:
-    """Return a map of texts, which Parquet gives as a list of pairs; none for null, and without those that are null."""
+    """Return a map of texts, which Parquet gives as a list of pairs; empty for null, and without null values."""
     if type(value) is list:
         need(all(type(pair) is tuple and len(pair) == 2 for pair in value), "pairs are expected")
         value = dict(value)
@@ -65,5 +65,5 @@ def strings(value: Any) -> dict[str, str]:
 
 
 def optional(reader: Callable[[Any], T], value: object) -> T | None:
-    """Return what a reader makes of a value, None for null."""
+    """Return ``reader(value)``, or None for null."""
     return None if value is None else reader(value)

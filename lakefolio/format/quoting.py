@@ -15,7 +15,7 @@ _LONGEST_BYTES: Final = 200
 
 
 def quoted(name: str) -> str:
-    """Return a name as one part of an item's name: characters that it can't have become ``%40``, a long one is cut."""
+    """Return a name as one part of an item's name: a forbidden character becomes ``%40``, a long name is cut."""
     if unicodedata.normalize("NFC", name) != name:
         text = quote(name, safe=" ", errors="surrogatepass").replace("~", "%7E")
     else:

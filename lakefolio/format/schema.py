@@ -1,7 +1,7 @@
-"""The columns of the tables and the words allowed in them (FORMAT.md, "Tables").
+"""The columns of the tables, and the values allowed in some of them (FORMAT.md, "Tables").
 
-Pure: no I/O. Wide from the start, because a schema change on a Delta table makes every writer in flight fail;
-what no column foresees goes into the JSON columns ``details`` and ``extra``.
+Pure: no I/O. The tables are wide from the start, because a schema change on a Delta table makes every writer in flight
+fail; values without a column go into the JSON columns ``details`` and ``extra``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OPS: Final = (
     "heartbeat",
     "purge",
 )
-"""What a row of the journal does. A reader lets other ones be (FORMAT.md, "Versions")."""
+"""Operations of journal rows. A reader ignores rows of others (FORMAT.md, "Versions")."""
 BATCH_OPS: Final = ("metrics", "events")
 """Ops whose ``entry_id`` names a batch of rows that counts from then on."""
 STORAGES: Final = ("inline", "blob", "chunked", "packed", "reference")
@@ -193,7 +193,7 @@ SCHEMAS: Final = {"manifests": MANIFESTS_SCHEMA, **LOG_SCHEMAS}
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """What a Delta table of a lake is like.
+    """The definition of a Delta table of a lake.
 
     Attributes:
         name: Its name, which is also its folder below ``tables/``.

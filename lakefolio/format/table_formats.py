@@ -1,4 +1,4 @@
-"""The formats of table files, and the file endings that mean them."""
+"""The formats of table files, and the file endings that name them."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def period_of(value: str | date | datetime) -> tuple[datetime, datetime] | None:
 
 
 def last_instant(value: str | date | datetime) -> datetime | None:
-    """Return the last instant that a time means, in UTC: of ``21:27`` the end of the minute, say. None if it is none.
+    """Return the last instant that a time means, in UTC (of ``21:27`` the end of the minute); None for other texts.
 
     A time beyond either end of the calendar is that end.
 
@@ -95,7 +95,7 @@ def is_time(text: str) -> bool:
 
 
 def shown_time(moment: datetime) -> str:
-    """Return a time for people: in the local zone, with its offset and to the microsecond. ``parse_time`` reads it."""
+    """Return a time as text in the local zone, with its offset and to the microsecond; :func:`parse_time` reads it."""
     try:
         local = moment.astimezone()
         offset = local.utcoffset() or timedelta()
@@ -163,7 +163,7 @@ def _ago(now: datetime, count: str, unit: str) -> datetime | None:
 
 
 def _clock(text: str) -> tuple[time, timedelta]:
-    """Return a clock time, and how long a period it names."""
+    """Return a clock time, and the length of the period it names."""
     text = text.replace(",", ".")
     digits, _, fraction = text.partition(".")
     digits = digits.replace(":", "").zfill(6 if digits.count(":") == 2 else 4 if ":" in digits else len(digits))
@@ -175,7 +175,7 @@ def _clock(text: str) -> tuple[time, timedelta]:
 
 
 def _zone(text: str | None) -> tzinfo | None:
-    """Return the zone of that name; None, which Python takes for the local one, of none."""
+    """Return the zone of a name; without a name None, which Python takes for the local zone."""
     if not text:
         return None
     if text.upper() in ("Z", "UTC", "GMT"):

@@ -37,7 +37,7 @@ _KNOWN_APPENDS = 1000
 
 
 class LogTable:
-    """One of the two tables, through one handle. Safe to share between threads; rows are kept by the cache alone."""
+    """``metric_rows`` or ``event_rows`` through one handle. Safe to share between threads."""
 
     def __init__(self, store: Store, lake_id: str, name: str, local: LocalFiles, cache: Cache) -> None:
         self._store = store
@@ -88,7 +88,7 @@ class LogTable:
                 self._busy.release()
 
     def rows(self, version: int, batch_ids: Callable[[], pa.Array], where: tuple[str, str] | None = None) -> pa.Table:
-        """Return the rows that count, in no order.
+        """Return the rows whose batch counts at a version, in no order.
 
         Args:
             version: The lake version that is asked for; no request if it was asked for before.
@@ -102,11 +102,11 @@ class LogTable:
         return known.filter(pc.is_valid(at))
 
     def scan(self, version: int) -> Scan:
-        """Return all rows as they lie, those among them that do not count; see :meth:`rows`."""
+        """Return all rows as they lie, including rows whose batch does not count; see :meth:`rows`."""
         return self._of_files(version, self._rows.scan)
 
     def _of_files(self, version: int, read: Callable[[Sequence[DataFile]], T]) -> T:
-        """Read the data files at a lake version or later; if a merge replaced some meanwhile, choose anew."""
+        """Read the data files at a lake version or later; choose the files again if a merge replaced some meanwhile."""
         while True:
             with self._lock:
                 if version > self._seen or self._seen < 0:
@@ -138,7 +138,7 @@ class LogTable:
             return self._table.maintain(self._lock, everything=True)
 
     def anew(self) -> DeltaTable:
-        """Return the table as another handle, to be read from its log."""
+        """Return a second handle on the table, which has not read the log yet."""
         return DeltaTable(self._store, self._table.seals.lake_id, self._table.spec)
 
     def _open(self, *, create: bool) -> None:
@@ -177,5 +177,5 @@ class LogTables:
         return self._tables[name]
 
     def __contains__(self, name: str) -> bool:
-        """Say whether it is one of them."""
+        """Say whether a name is that of one of the two tables."""
         return name in self._tables

@@ -1,8 +1,8 @@
-"""The time of a commit: rising from commit to commit, and close to the store's clock whatever this machine's says.
+"""The time of a commit: rising from commit to commit, and close to the store's clock if this machine's is wrong.
 
-The first commit of a handle is checked. If the newest commit of the lake is recent, it vouches for the clock; else the
-modification time of the data file just stored does, which costs one request. A wrong clock would date all later
-commits of every writer, because times must not fall.
+The first commit of a handle is checked. If the newest commit of the lake is recent, its time vouches for this machine's
+clock; else the modification time of the data file just stored does, which costs one request. A wrong clock would date
+all later commits of every writer, because times must not fall.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _after(last: datetime | None, at: datetime) -> datetime:
 
 
 def _shown(seconds: float) -> str:
-    """Return a duration of at least five minutes for people."""
+    """Return a duration of at least five minutes in words."""
     for size, unit in ((86_400 * 365.25, "years"), (86_400, "days"), (3_600, "hours")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

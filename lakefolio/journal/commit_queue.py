@@ -69,7 +69,7 @@ class CommitQueue:
         return led
 
     def commit_many(self, commits: Sequence[PendingCommit]) -> None:
-        """Return when these commits are decided, and the commits of other threads that wait."""
+        """Return when these commits, and the waiting commits of other threads, are decided."""
         try:
             self._queue.update(dict.fromkeys(commits))
             with self._leading:

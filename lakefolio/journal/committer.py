@@ -33,12 +33,12 @@ __all__ = ["Committer"]
 
 _PATIENCE_S: Final = 60.0
 _CONTENDED_S: Final = 1.0
-"""For so long after a lost race a writer goes by ticket at once."""
+"""Time after a lost race in which a writer goes by ticket at once."""
 _SHORTEST_LOOK_S: Final = 0.002
 _LONGEST_LOOK_S: Final = 0.25
 _SLOW_COMBINER_S: Final = 0.5
 _SLOW_COMBINER_LOOKS: Final = 30
-"""After so long without a log entry, or so many looks if that is longer, a writer takes the one before it for dead."""
+"""Time without a log entry, or number of looks if they take longer, after which the writer ahead counts as dead."""
 _COMBINED_BYTES: Final = 8 << 20
 _LEADER_TRIES: Final = 4
 """How often the leader of a host races directly before its commits go by ticket."""
@@ -65,9 +65,9 @@ class Committer:
         self._look_s = _SHORTEST_LOOK_S / 2  # how long a look at the log takes
 
     def run(self, batch: list[PendingCommit]) -> None:
-        """End commits; a commit that is refused gets its error on the newest state there is.
+        """Resolve commits; a refused commit gets its error on the newest state.
 
-        Commits of other processes of this host that are still undecided are left as they are.
+        Commits of other processes of this host that are still undecided stay so.
 
         Raises:
             ConflictError: If other writers won for a minute on end.
@@ -95,15 +95,15 @@ class Committer:
             batch = self._by_ticket(batch, deadline)
 
     def leave_to_leader(self) -> bool:
-        """Let the thread that commits for this host make the waiting commits; say whether it will. Needs no lock."""
+        """Let this host's leader thread make the waiting commits; return whether it will. Needs no lock."""
         return self.neighbours is not None and self.neighbours.nudge()
 
     def contend(self, seconds: float = _CONTENDED_S) -> None:
-        """Go by ticket at once for so long: other writers are at work."""
+        """Go by ticket at once for ``seconds`` seconds: other writers are active."""
         self._contended_until = self._clock.monotonic() + seconds
 
     def be_beaten(self, seconds: float = _CONTENDED_S) -> None:
-        """As the leader of a host, do not race other hosts for so long."""
+        """As the leader of a host, do not race other hosts for ``seconds`` seconds."""
         self._beaten_until = self._clock.monotonic() + seconds
 
     def contention(self) -> tuple[bool, bool]:
@@ -218,7 +218,7 @@ class Committer:
             raise
 
     def _log_moves(self, rank: int) -> bool:
-        """Wait for the next log entry; return False when the ``rank`` writers ahead must be taken for dead."""
+        """Wait for the next log entry; return False if none comes and the ``rank`` writers ahead must count as dead."""
         until = self._clock.monotonic() + max(_SLOW_COMBINER_S, _SLOW_COMBINER_LOOKS * self._look_s) * rank
         pause_s = max(_SHORTEST_LOOK_S, 2 * self._look_s)
         while self._clock.monotonic() < until:

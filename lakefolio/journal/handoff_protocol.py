@@ -1,4 +1,4 @@
-"""Messages between the processes of one host: a ticket goes out, its outcomes come back (DESIGN.md, "On one host").
+"""Messages between the processes of one host: a ticket is asked, its outcomes are answered (DESIGN.md, "On one host").
 
 Messages are trusted no more than the objects in a bucket: tickets are parsed like those under ``pending/``.
 """
@@ -35,7 +35,7 @@ class Answer:
 
 
 def message_of(ticket: Ticket) -> bytes:
-    """Return a ticket as it is handed over: its id and its bytes."""
+    """Return a ticket as a message: its id and its bytes."""
     return ticket.ticket_id.encode() + ticket_bytes(ticket)
 
 
@@ -56,7 +56,7 @@ def answer_bytes(answer: Answer) -> bytes:
 
 
 def read_answer(body: bytes, count: int) -> Answer | None:
-    """Read what :func:`answer_bytes` wrote of so many commits; None if it is something else."""
+    """Parse the bytes of :func:`answer_bytes` for ``count`` commits; None if they are not an answer."""
     try:
         value = mapped(json.loads(body))
         outcomes = tuple(optional(_outcome, one) for one in listed(value["outcomes"]))

@@ -36,10 +36,10 @@ __all__ = ["JournalHead"]
 
 _FOLDED_ROWS: Final = 1_000
 _FOLDED_VERSIONS: Final = 200
-"""Read models are advanced from so many new rows or versions on: a fold costs at least 25 ms of a processor."""
+"""Number of new rows or versions from which read models are advanced: a fold costs at least 25 ms of a processor."""
 
 _MANY_ROWS: Final = 4_000
-"""Above so many rows in memory a handle looks for newer read models that other handles have published."""
+"""Number of rows in memory above which a handle looks for newer read models of other handles."""
 
 
 class JournalHead:

@@ -48,9 +48,9 @@ _everyone: weakref.WeakSet[Neighbours] = weakref.WeakSet()
 
 
 class Neighbours:
-    """The other processes of this host that write to the same lake, from the view of one handle.
+    """The other processes of this host that write to the same lake, as one handle sees them.
 
-    Its owner calls it from one thread at a time; ``serve`` is called from a thread of its own.
+    Its owner calls it from one thread at a time; the leader's thread calls ``serve``.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Neighbours:
         after: Callable[[], None] = lambda: None,
         waiting: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Note who is a neighbour; no file is opened before it is needed.
+        """Note the identity of the lake; no file is opened before it is needed.
 
         Args:
             identity: The common identity of neighbours: the lake, its place, and the rights to write there.
@@ -82,7 +82,7 @@ class Neighbours:
         return self._server is not None and self._server.alive
 
     def nudge(self) -> bool:
-        """Let the answering thread make the commits that wait here; say whether it runs and others ask it.
+        """Let the leader's thread make the commits that wait here; return whether it runs and other processes ask it.
 
         Safe to call from any thread.
         """
@@ -97,7 +97,7 @@ class Neighbours:
     def ask_or_lead(self, message: bytes) -> bytes | None:
         """Send a message to the leader and return the answer; become the leader if there is none.
 
-        None: this process leads now, or no answer came; the outcome of the message is open then.
+        None means that this process leads now, or that no answer came; then the outcome of the message is open.
         """
         until = time.monotonic() + _TAKEOVER_S
         while self.path is not None and len(message) <= _MOST_BYTES and time.monotonic() >= self._avoid_until:
@@ -130,7 +130,7 @@ class Neighbours:
         return None
 
     def lead(self) -> bool:
-        """Answer the others from now on, if no other process does; say whether this process does."""
+        """Answer other processes from now on, unless another process does; return whether this process does."""
         global _registered
         if not self.leading and self.path is not None:
             if not _registered:
@@ -170,7 +170,7 @@ class _Duties:
 
 
 class _Server:
-    """Answers messages until nobody has asked for a while. Its lock lasts as long as its files are open."""
+    """Answers messages until none has come for a while. Holds its lock as long as its files are open."""
 
     def __init__(self, path: str, duties: _Duties) -> None:
         """Take the lock and listen; :meth:`start` begins to answer.
@@ -262,9 +262,9 @@ class _Server:
             self.close()
 
     def _gathered(self, ready: list[Any]) -> list[tuple[socket.socket, bytes]]:
-        """Read the messages there are, and those of the next moment: processes just answered are about to ask again.
+        """Read the messages that have come, and those of the next moment: processes just answered soon ask again.
 
-        As in any group commit, waiting a small part of a commit's time saves most of them the next commit.
+        As in any group commit, waiting a small part of a commit's time saves most processes a second commit.
         """
         until = time.monotonic() + min(_GATHERED * self._took_s, _LONGEST_GATHERED_S)
         asked = [one for key, _ in ready for one in self._read(key.fileobj)]
@@ -355,7 +355,7 @@ def _received(link: socket.socket) -> bytes:
 
 
 def _socket_path(identity: str) -> str | None:
-    """Return the path of the socket; None where there are no such sockets, or no folder that is this user's alone."""
+    """Return the path of the socket; None if the system lacks such sockets, or a folder for this user alone."""
     if fcntl is None or not hasattr(socket, "AF_UNIX"):
         return None
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"lakefolio-{os.getuid()}"

@@ -32,7 +32,7 @@ _MOST_BYTES: Final = 8 << 20
 _WHOLE_BYTES: Final = 256 << 10
 """A data file up to this size is read as a whole: one request. Of a larger one its footer and a row group."""
 _SPAN_BYTES: Final = 4 << 20
-"""Place and content of a row group's rows are read in one request, with what lies between, up to this size."""
+"""Largest range that is read in one request for the place and content columns of a row group, gaps included."""
 _LOOKS: Final = 20
 _SCHEMA: Final = pa.schema([MANIFESTS_SCHEMA.field(name) for name in ("version", "ordinal", "content")])
 
@@ -40,9 +40,9 @@ _SCHEMA: Final = pa.schema([MANIFESTS_SCHEMA.field(name) for name in ("version",
 _FOOTERS: Final = 3
 _BEFORE: Final = 128
 _BESIDE: Final = 1_024
-"""So many contents of a row group are kept around the one that was asked for."""
+"""Number of contents of a row group that are cached around the one that was asked for."""
 _PLACE_BYTES: Final = 300
-"""What a content takes beside its bytes, as Python holds it with its place."""
+"""Memory of one cached content beyond its bytes: the Python objects for it and its place."""
 
 
 class InlineContents:
@@ -79,7 +79,7 @@ class InlineContents:
         return content
 
     def into(self, rows: pa.Table, refresh: Callable[[], object]) -> pa.Table:
-        """Return rows of ``manifests`` with the inline content that they lack and a data file has."""
+        """Return rows of ``manifests`` with the inline content that a data file has and the rows lack."""
         lacking = pc.and_(pc.equal(rows.column("storage"), "inline"), pc.is_null(rows.column("content")))
         lacking = pc.and_(lacking, pc.equal(rows.column("op"), "put"))
         found = rows.filter(lacking)
@@ -100,7 +100,7 @@ class InlineContents:
     def _fetch(self, wanted: tuple[int, int], refresh: Callable[[], object]) -> None:
         try:
             self._look(wanted, self._table.with_version(wanted[0]))
-        except IntegrityError:  # a file that was replaced may be gone: what replaced it has the same rows
+        except IntegrityError:  # a replaced file may be gone: its replacement has the same rows
             self._look_again(wanted, refresh)
         if wanted in self._read:
             self._read.move_to_end(wanted)  # its file may hold more than is kept
@@ -136,9 +136,9 @@ class InlineContents:
                 return
 
     def _part(self, file: DataFile, wanted: tuple[int, int]) -> pa.Table:
-        """Return the row at a place and some beside it, from the row groups that may hold it; no row if none does.
+        """Return the row at a place and rows near it, from the row groups that may hold it; no row if none does.
 
-        Only contents are verified, each by its digest. Two requests, one if the footer is known.
+        Only contents are verified, each by its digest. Two requests, one if the footer has been read.
         """
         import pyarrow.parquet as pq
 
@@ -173,7 +173,7 @@ class InlineContents:
             except IntegrityError as exc:
                 if look == _LOOKS - 1 or not self._table.outdated(exc):
                     raise
-            refresh()  # some were replaced, and are gone: what replaced them has the same rows
+            refresh()  # some were replaced, and are gone: the replacements have the same rows
             files = list({file.path: file for version in versions for file in self._active(version)}.values())
         raise AssertionError("the last look returns or raises")
 
@@ -191,7 +191,7 @@ def _lost(entry: Entry, kind: str, problem: str) -> IntegrityError:
 
 
 def _span(group: Any) -> tuple[int, int]:
-    """Return where the columns wanted of a row group begin, and the length up to where they end."""
+    """Return the first byte of the wanted columns of a row group, and the length up to their last."""
     columns = [group.column(at) for at in range(group.num_columns)]
     wanted = [one for one in columns if one.path_in_schema in _SCHEMA.names]
     starts = [min(one.data_page_offset, one.dictionary_page_offset or one.data_page_offset) for one in wanted]
@@ -200,7 +200,7 @@ def _span(group: Any) -> tuple[int, int]:
 
 
 def _around(rows: pa.Table, place: tuple[int, int]) -> pa.Table:
-    """Return the row at a place with its neighbours; no row if it is not there."""
+    """Return the row at a place with the rows around it; no row if the place is not in the table."""
     there = pc.and_(pc.equal(rows.column("version"), place[0]), pc.equal(rows.column("ordinal"), place[1]))
     at = pc.index(there, value=True).as_py()
     return rows.slice(0, 0) if at < 0 else rows.slice(max(0, at - _BEFORE), _BESIDE)

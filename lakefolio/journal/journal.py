@@ -313,7 +313,7 @@ class Journal:
                     pending.end()
 
     def has_neighbours(self, neighbours: Callable[..., Neighbours] = Neighbours) -> None:
-        """Let the processes of this host that write to this lake commit for one another from now on.
+        """From now on let the processes of this host that write to this lake commit for one another.
 
         Args:
             neighbours: Makes the object that finds and asks them.
@@ -349,7 +349,7 @@ class Journal:
 
 
 def _own(error: Exception) -> Exception:
-    """Return a copy for one of several threads to raise: a traceback belongs to one raise only."""
+    """Return a copy of an exception for one thread to raise: a traceback belongs to one raise only."""
     try:
         copied = copy.copy(error)
     except Exception:  # of a foreign class that can't be copied

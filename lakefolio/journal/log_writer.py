@@ -52,7 +52,7 @@ class Draft:
     rows: pa.Table = field(default_factory=MANIFESTS_SCHEMA.empty_table)
 
     def encode(self) -> None:
-        """Make the rows of the plans."""
+        """Build the rows of the plans."""
         self.values = [row for _, plan in self.plans for row in plan.manifests]
         self.rows = rows_of(MANIFESTS_SCHEMA, self.values)
 
@@ -72,9 +72,9 @@ class LogWriter:
         self.clock = CommitClock(head.store)
 
     def plan(self, batch: Sequence[PendingCommit]) -> Draft:
-        """Draft a log entry, and end the commits that are refused or change nothing.
+        """Draft a log entry, and resolve the commits that are refused or change nothing.
 
-        A commit is refused only on the newest state there is: the log is read on before.
+        A commit is refused only on the newest state: the writer reads the log to its end before.
         """
         draft = self.draft(batch)
         if draft.refused and self._head.poll():
@@ -86,7 +86,7 @@ class LogWriter:
         return draft
 
     def draft(self, batch: Iterable[PendingCommit]) -> Draft:
-        """Draft a log entry; refusals are collected, and end no commit.
+        """Draft a log entry; collect refusals without resolving their commits.
 
         A commit that can't be planned or stored does not keep the others from being planned.
         """
@@ -110,7 +110,7 @@ class LogWriter:
         seen = set()
         for pending in batch:
             if pending.commit.commit_id in seen:
-                continue  # handed over again by a process that had given up waiting; it finds the first in the log
+                continue  # handed over again: its process stopped waiting, and finds the first one in the log
             seen.add(pending.commit.commit_id)
             try:
                 plan = plan_commit(
@@ -135,7 +135,7 @@ class LogWriter:
         return draft
 
     def undecided(self, batch: Iterable[PendingCommit]) -> list[PendingCommit]:
-        """End the commits that are decided in the log; return the others.
+        """Resolve commits already in the log; return the undecided.
 
         A commit of this process that the log refuses gets a new id, and is returned to be tried again. A commit of
         another process ends in both cases: its own process makes the new commit.
@@ -156,7 +156,7 @@ class LogWriter:
         return left
 
     def write(self, draft: Draft, refused: Sequence[str] = ()) -> None:
-        """Store the data file and create the log entry. When this returns, its outcomes are noted, won or lost.
+        """Store the data file and create the log entry. On return the outcomes are noted, won or lost.
 
         Args:
             draft: The log entry.
@@ -210,7 +210,7 @@ def _unstorable(plan: Plan) -> Exception | None:
 
 
 def _refusal(error: Exception) -> Exception:
-    """Return the error that the user of a commit sees: a value that can't be stored is no bug of the library."""
+    """Return the error for the user of a refused commit: a value that can't be stored is not a bug of the library."""
     if isinstance(error, LakefolioError) or not isinstance(error, (ValueError, TypeError, OverflowError)):
         return error
     refusal = InvalidInputError(

@@ -64,7 +64,7 @@ class Outcomes:
                 self._known.setdefault(commit_id, Outcome(entry.version, False))
 
     def complete_from(self, base: int) -> bool:
-        """Read the log entries that are missing to know all outcomes above ``base``.
+        """Read the log entries needed to know all outcomes above ``base``.
 
         Returns:
             False if ``base`` lies above the newest version read; nothing is read then.

@@ -42,7 +42,7 @@ class TableMaintenance:
     def run_if_due(self) -> None:
         """Settle tickets, merge small files and write a checkpoint once enough commits have gathered.
 
-        A failure is suppressed: the next time it is due makes up for it.
+        A failure is suppressed: the next maintenance repeats the work.
         """
         table = self._head.table
         if not table.due() or not self._busy.acquire(blocking=False):
@@ -66,7 +66,7 @@ class TableMaintenance:
                 self.run_if_due()
 
     def compact(self, logs: LogTables, progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
-        """Merge the small files of all tables, whether due or not. The caller has read the journal up to now.
+        """Merge the small files of all tables, whether due or not. The caller has read the journal to its end.
 
         Returns:
             For each table: ``files_before``, ``files_after``, ``checkpoint_version``.
@@ -94,7 +94,8 @@ class TableMaintenance:
     def _models(self, *, everything: bool) -> str:
         """Advance the read models and return the note of them for the checkpoint.
 
-        Unless ``everything``, a long merge goes on after the writer has its answer; the next checkpoint notes it.
+        Unless ``everything``, a long merge continues after the writer has its answer; the next checkpoint notes its
+        result.
         """
         if everything:
             self._advance(everything=True)

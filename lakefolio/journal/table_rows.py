@@ -85,7 +85,7 @@ class TableRows:
                     yield found
 
     def matching(self, files: Sequence[DataFile], where: tuple[str, str] | None = None) -> pa.Table:
-        """Return the rows of files that have a text in a column, or all, in no order.
+        """Return the rows of files that have a text in a column, or all rows, in no order.
 
         Of a large file only the row groups whose bounds admit the text are read.
 
@@ -137,7 +137,7 @@ class TableRows:
             raise self._table.damaged(one.key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _small(self, files: Sequence[DataFile]) -> list[pa.Table]:
-        """Return the rows of each of some files, those that are not kept in one go."""
+        """Return the rows of each file; files that are not in the cache are read in one go."""
         found = {file.path: self._kept(file) for file in files}
         missing = [replace(file, rows=None) for file in files if found[file.path] is None]
         rows = self._table.read(missing) if missing else None
@@ -161,7 +161,7 @@ class TableRows:
 
 
 def _bounds(opened: Any, group: int, column: str) -> tuple[Any, Any] | None:
-    """Return the least and the greatest value of a column in a row group, if its file says so."""
+    """Return the least and the greatest value of a column in a row group, or None without statistics."""
     leaves = opened.metadata.schema  # columns in lists have several
     at = next((at for at in range(opened.metadata.num_columns) if leaves.column(at).path == column), -1)
     found = opened.metadata.row_group(group).column(at).statistics if at >= 0 else None
@@ -178,7 +178,7 @@ def _meet(versions: tuple[int, int], after: int, upto: int | None) -> bool:
 
 
 def _apart(files: Sequence[DataFile]) -> list[list[DataFile]]:
-    """Return files in order of their versions; those whose versions overlap stand together."""
+    """Group files by overlapping version ranges, in order of their versions."""
     found: list[list[DataFile]] = []
     last = -1
     for file in sorted(files, key=lambda one: one.versions or (-1, -1)):

@@ -73,7 +73,7 @@ class Ticket:
     """The commits that a writer asks others to make.
 
     Attributes:
-        base: A version up to which none of the commits has been decided; their fate is in the log entries above it.
+        base: A version up to which none of the commits has been decided; the log entries above it hold the outcome.
         commits: In the order they are to be planned. All are decided by one log entry.
     """
 
@@ -87,7 +87,7 @@ class Ticket:
 
 
 class Tickets:
-    """The tickets that lie in a lake. Every method costs one request, those for many tickets one for each."""
+    """The tickets of a lake. Every method costs one request; methods on many tickets cost one for each."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -102,11 +102,11 @@ class Tickets:
         return dict(sorted(found.items()))
 
     def create(self, ticket: Ticket) -> None:
-        """Leave a ticket. Idempotent: one that lies there under its id is the same."""
+        """Leave a ticket. Idempotent: an object that exists under the ticket's id is the same ticket."""
         self.store.create_if_absent(pending_key(ticket.ticket_id), ticket_bytes(ticket))
 
     def read(self, ticket_ids: Sequence[str], beside: Callable[[], object]) -> dict[str, Ticket | None]:
-        """Read tickets; None stands for one that no writer wrote so. Those taken away meanwhile are missing.
+        """Read tickets; None stands for an object that is not a valid ticket. Tickets removed meanwhile are missing.
 
         Args:
             ticket_ids: Which.
@@ -124,10 +124,10 @@ class Tickets:
         return found
 
     def remove(self, ticket_ids: Sequence[str]) -> None:
-        """Take tickets away. Idempotent.
+        """Remove tickets. Idempotent.
 
-        One request for each, all at once: the combiner waits for it, and some stores take a second for a request
-        that deletes many (SeaweedFS beside 32 writers: 1 to 2 s for 20, 14 ms one by one).
+        One request for each, all at once: the combiner waits for it, and some stores take a second for a request that
+        deletes many (SeaweedFS beside 32 writers: 1 to 2 s for 20, 14 ms one by one).
         """
         self.store.parallel([partial(self.store.delete, [pending_key(ticket_id)]) for ticket_id in ticket_ids])
 
@@ -150,10 +150,10 @@ def ticket_bytes(ticket: Ticket) -> bytes:
 
 
 def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
-    """Read what :func:`ticket_bytes` wrote.
+    """Parse the bytes of :func:`ticket_bytes`.
 
     Raises:
-        IntegrityError: kind ``ticket-damaged``, if it is not exactly of the form that a writer gives.
+        IntegrityError: kind ``ticket-damaged``, if they do not have exactly the form that a writer gives.
     """
     try:
         digest, _, said = body.partition(b"\n")

@@ -51,7 +51,7 @@ def gc(
     Safe beside any writers and other gcs, also with ``grace=0``. All history stays unless ``keep_days`` or
     ``keep_last`` say otherwise; the content of the head and of snapshots always does.
 
-    Only content can be given up. What rows themselves say stays for ever, because log entries with copies of them are
+    Only content can be purged. The rows themselves stay for ever, because log entries with copies of them are
     never deleted: names, metadata, descriptions, parameters, metric points, messages, and events. Personal data belongs
     into items.
 

@@ -64,12 +64,13 @@ def check(
 ) -> CheckReport:
     """Verify a lake at its newest version. Changes nothing; safe beside any writer.
 
-    A problem is looked for again before it is said: what one look alone meets is the work of a writer or gc meanwhile.
+    A problem is looked for again before it is reported: a problem of one look alone is the work of a writer or gc
+    meanwhile.
 
     Args:
         session: The lake.
         read_data: Also read and verify every stored byte, and every reference.
-        sample: Read and verify so many objects, chosen at random each time, instead of all.
+        sample: Number of objects to read and verify instead of all, chosen at random each time.
         progress: Called with (entries read, entries in all) while data is read.
 
     Raises:
@@ -88,7 +89,7 @@ def check(
 
 
 def _tables(session: Session) -> dict[str, pa.Table]:
-    """Return all rows at a session's version; those of events as they lie in the table."""
+    """Return all rows at a session's version; events without the texts in their blobs."""
     state = session.committed()
     return {JOURNAL: state.rows_since(-1)} | {
         name: session.journal.log_rows(name, state.version) for name in LOG_TABLES
@@ -96,7 +97,7 @@ def _tables(session: Session) -> dict[str, pa.Table]:
 
 
 def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
-    """Look once at everything but the stored bytes, as of one version."""
+    """Check everything but the stored bytes once, as of one version."""
     session = session.still()
     report = CheckReport(session.committed().version)
     models = _models(session, report)
@@ -107,7 +108,7 @@ def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
         if not report.problems:
             raise
         if read is None:
-            return report, []  # what is wrong with the journal was said; nothing else can be looked at
+            return report, []  # the problem of the journal is reported; nothing else can be checked
         tables = {JOURNAL: read}  # the audits of rows need all tables
     else:
         for audit, named, message in session.audit(tables):
@@ -152,7 +153,7 @@ def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
 
 
 def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
-    """Read all tables anew, from their logs and files, and return the rows of the journal; None if they can't be."""
+    """Read all tables from their logs and files, and return the rows of the journal; None if they can't be read."""
     manifests = None
     for key in (MARKER, README):
         if session.store.find(key) is None:
@@ -201,7 +202,7 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
             continue
         if (entry.generation or 0) >= state.generation(entry.blob_digest or ""):
             expected.setdefault(key, entry)
-    if any(key not in found for key in expected):  # a gc beside this check may have given them up since
+    if any(key not in found for key in expected):  # a gc beside this check may have purged them since
         newest = session.journal.refresh()
         expected = {
             key: entry
@@ -223,7 +224,7 @@ def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport
 
 
 def _check_names(manifests: pa.Table, report: CheckReport) -> None:
-    """Name what can't be called so (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
+    """Report invalid names (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
     import pyarrow.compute as pc
 
     rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["put", "snapshot"])))
@@ -236,7 +237,7 @@ def _check_names(manifests: pa.Table, report: CheckReport) -> None:
 
 
 def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
-    """A batch of points or events counts once; two rows that name it say that a writer stored it again."""
+    """Report batches of points or events that two rows name: a batch counts once."""
     import pyarrow.compute as pc
 
     rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["metrics", "events"])))
@@ -249,7 +250,7 @@ def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
 
 
 def _check_tickets(session: Session, report: CheckReport) -> None:
-    """Say which pending commits lie there though no writer waits so long (S1: a should, not a must)."""
+    """Report pending commits that no writer waits for (S1: a should, not a must)."""
     before = datetime.now(UTC) - timedelta(seconds=_TICKET_AGE_S)
     old = [one.key for one in session.store.list(f"{PENDING}/") if one.modified_at < before]
     if old:
@@ -260,7 +261,7 @@ def _check_tickets(session: Session, report: CheckReport) -> None:
 
 
 def _check_inline(session: Session, entries: Iterable[Entry], read: pa.Table | None, report: CheckReport) -> None:
-    """Compare inline content, as the data files hold it, with its digests; what was purged may be there or not."""
+    """Compare inline content, as the data files hold it, with its digests; purged content may be there or not."""
     if read is None:
         return
     state = session.committed()
@@ -279,7 +280,7 @@ def _check_inline(session: Session, entries: Iterable[Entry], read: pa.Table | N
 
 
 def _stored_once(session: Session, entries: list[Entry], sample: int | None) -> list[Entry]:
-    """Return an entry for each object and reference that is to be read."""
+    """Return one entry for each object and reference to be read."""
     state = session.committed()
     found = {
         (entry.uri, entry.digest, entry.blob_digest, entry.generation): entry
@@ -318,7 +319,7 @@ def _check_data(
 
 
 def _verified(session: Session, entry: Entry) -> int:
-    """Verify the stored bytes of an entry, and of a table that they are what its digest says; return how many."""
+    """Verify the stored bytes of an entry, and for a table its logical digest; return the number of bytes."""
     if entry.kind != "table" or entry.format != "parquet":
         return session.blobs.verify(entry)
     source = session.blobs.source(entry, use_cache=False)
@@ -334,7 +335,7 @@ def _verified(session: Session, entry: Entry) -> int:
 
 
 def _check_dates(session: Session, report: CheckReport) -> None:
-    """A commit that is dated ahead of the store's clock dates all later ones."""
+    """Report commits dated ahead of the store's clock: such a commit dates all later ones."""
     state = session.committed()
     if state.committed_at is None or (version := state.version_at(state.committed_at)) is None:
         return
@@ -342,13 +343,13 @@ def _check_dates(session: Session, report: CheckReport) -> None:
     try:
         ahead = ahead_of(state.committed_at, session.store.head(key).modified_at)
     except LakefolioError:
-        return  # that it is missing is said already
+        return  # reported as missing already
     if ahead is not None:
         report.problems.append(Problem("dated-ahead", key, f"version {version} is dated {ahead}: {HINT_DATES}"))
 
 
 def _check_snapshots(session: Session, manifests: pa.Table, report: CheckReport) -> None:
-    """A snapshot's content is never given up (that of heads is for an audit)."""
+    """Report purged content of snapshots (an audit in SQL reports that of heads)."""
     state = session.committed()
     if not state.purged:
         return
@@ -357,5 +358,5 @@ def _check_snapshots(session: Session, manifests: pa.Table, report: CheckReport)
         if (row["generation"] or 0) < state.generation(row["blob_digest"]):
             ref = f"{row['folio']}:{row['item']}@{row['version']}"
             report.problems.append(
-                Problem("protected-purged", ref, f"{ref} is protected, but gc gave up {row['blob_digest']}")
+                Problem("protected-purged", ref, f"{ref} is protected, but gc purged {row['blob_digest']}")
             )

@@ -1,4 +1,4 @@
-"""Why a blob is kept, and how much space giving up an item would free."""
+"""Why a blob is kept, and how much space purging an item would free."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class _Found:
         self.largest = sorted([*self.largest, (info.size_bytes, info.key, reason)], reverse=True)[:_SHOWN]
 
     def anew(self) -> None:
-        """Begin another look; blobs purged and deleted so far stay counted."""
+        """Reset the counts for another look; blobs purged and deleted so far stay counted."""
         self.stored, self.needed, self.grace, self.missed = _Tally(), _Tally(), _Tally(), _Tally()
         self.foreign = self.ahead = 0
 
@@ -114,7 +114,7 @@ def collect(
     progress: Progress | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> GcReport:
-    """Delete what nothing needs. Idempotent and resumable: run it again after any failure.
+    """Purge and delete unreachable content. Idempotent and resumable: run it again after any failure.
 
     Memory is bounded (measured: 10 million entries in under 1 GiB), whatever the lake holds.
 
@@ -123,12 +123,12 @@ def collect(
         lake_id: What its marker says.
         author: Who is noted for the ``purge`` rows.
         dry_run: Only say what would be deleted.
-        grace: Leave objects alone that were stored within so many seconds; default a day. An economy, not a safety
-            argument: 0 is safe, a writer at work then may have to store something twice.
-        keep_days: Give up superseded entries that were not live within so many days.
-        keep_last: Give up all but the newest so many entries of each item. With ``keep_days`` an entry stays if either
+        grace: Age in seconds below which objects are left alone; default a day. An economy, not a safety argument: 0 is
+            safe, an active writer then may have to store something twice.
+        keep_days: Purge superseded entries that were not live within this number of days.
+        keep_last: Purge all but this number of newest entries of each item. With ``keep_days`` an entry stays if either
             keeps it; with neither all history stays.
-        keep_runs: Never give up what runs used and made. False lets retention decide about it as about the rest.
+        keep_runs: Never purge the inputs and outputs of runs. False lets retention decide about them, too.
         progress: See :data:`Progress`.
         clock: Waits after a lost race.
 
@@ -169,12 +169,12 @@ def _checked(name: str, value: float) -> float:
 
 
 def _before(now: datetime, span_s: float) -> datetime:
-    """Return the moment so many seconds ago; the first of the calendar if that lies before it."""
+    """Return the time ``seconds`` ago; the first of the calendar if that lies before it."""
     return now - timedelta(seconds=min(span_s, (now - _FIRST).total_seconds() - 1))
 
 
 class _Run:
-    """One gc: look over all objects, purge those that nothing needs, delete the purged ones."""
+    """One gc: look over all objects, purge the unreachable ones, delete the purged ones."""
 
     def __init__(
         self,
@@ -290,7 +290,7 @@ class _Run:
         self._progress("deleted", self.found.deleted.blobs)
 
     def _purge(self, purger: Purger, some: list[tuple[ObjectInfo, PurgedBlob]]) -> None:
-        """Commit the purge rows; the blobs they name are dead for good, whichever gc deletes them."""
+        """Commit the purge rows; the blobs they name are purged for good, whichever gc deletes them."""
         agreed: set[tuple[str, int]] = {blob.identity for _, blob in some}
         others: set[tuple[str, int]] = set()
         self._progress("purging", len(some))
@@ -308,7 +308,7 @@ class _Run:
 
 
 def _table(store: Store, lake_id: str, name: str) -> DeltaTable:
-    """Return a table whose log has been read, and nothing else."""
+    """Return a table whose log has been read, but no data file."""
     table = DeltaTable(store, lake_id, SPECS[name])
     table.follow()
     return table
@@ -335,7 +335,7 @@ def shards(store: Store, *, many: bool) -> Iterator[tuple[str, list[ObjectInfo]]
 
 
 def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
-    """Remove what killed writers and merges leave: tickets, unfinished writes, data files that no version needs."""
+    """Remove leftovers of killed writers and merges: tickets, unfinished writes, data files that no version needs."""
 
     def older(infos: Iterator[ObjectInfo], age_s: float) -> Iterator[ObjectInfo]:
         return (info for info in infos if info.modified_at <= now - timedelta(seconds=age_s))

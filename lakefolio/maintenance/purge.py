@@ -34,7 +34,7 @@ _PAUSE_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class PurgedBlob:
-    """Content that a collector found nothing to need: ``reason`` is ``orphan`` or ``history``."""
+    """Content that a collector found unreachable: ``reason`` is ``orphan`` or ``history``."""
 
     digest: str
     generation: int
@@ -49,7 +49,7 @@ class PurgedBlob:
 
 
 class Purger:
-    """Gives up blobs that nothing needed at the version that ``table`` is at."""
+    """Purges blobs that were unreachable at the version of ``table``."""
 
     def __init__(
         self, table: DeltaTable, committed_at: datetime | None, author: str | None, clock: Clock = SYSTEM_CLOCK
@@ -63,12 +63,12 @@ class Purger:
         self._size = _AT_ONCE
 
     def purge(self, blobs: Sequence[PurgedBlob]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-        """Commit the rows that give blobs up, in as many commits as it takes.
+        """Commit the rows that purge blobs, in as many commits as it takes.
 
-        Each commit is atomic and exact: at its very version nothing needs what it names.
+        Each commit is atomic and exact: at its very version no row needs the content that it names.
 
         Returns:
-            The (digest, generation) pairs that are given up now by this, and those that others gave up since.
+            The (digest, generation) pairs that this call purged, and those that others purged since.
 
         Raises:
             ConflictError: kind ``gc-outdated``, if a snapshot of an older version was taken since; kind
@@ -78,9 +78,9 @@ class Purger:
         start, patient_until = 0, self._clock.monotonic() + _PATIENCE_S
         while start < len(blobs):
             some = blobs[start : start + self._size]
-            given_up = self._attempt(some)
-            if given_up is not None:
-                agreed |= given_up
+            purged = self._attempt(some)
+            if purged is not None:
+                agreed |= purged
                 start += len(some)
                 self._size = min(2 * self._size, _AT_ONCE)
                 patient_until = self._clock.monotonic() + _PATIENCE_S
@@ -90,7 +90,7 @@ class Purger:
                 raise ConflictError(
                     f"gc lost to other writers for {_PATIENCE_S:.0f} s",
                     kind="contention",
-                    hint="run it again when fewer writers are at work; what it gave up so far stays given up",
+                    hint="run it again when fewer writers are active; blobs purged so far stay purged",
                     version=self._since.version,
                 )
             self._clock.sleep(random.uniform(0, _PAUSE_S))
@@ -147,7 +147,7 @@ class Purger:
         return self._since.version
 
     def _agreed(self, some: Sequence[PurgedBlob]) -> list[PurgedBlob]:
-        """Leave out blobs that came to be needed, or were purged, since the collector looked."""
+        """Leave out blobs that became reachable, or were purged, since the collector looked."""
         if any(blob.reason == "history" for blob in some):
             for snapshot in self._since.snapshots():
                 if snapshot.target_version < self._seen:

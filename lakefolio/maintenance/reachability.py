@@ -34,9 +34,9 @@ __all__ = [
 ORPHAN: Final = 0
 """No row refers to the object: a writer was killed before its commit, or is still at work."""
 HISTORY: Final = 1
-"""Only entries that retention gives up refer to the object."""
+"""Only entries that retention purges refer to the object."""
 PURGED: Final = 2
-"""The object was given up before and not deleted yet."""
+"""The object was purged before and is not deleted yet."""
 NEEDED: Final = 3
 """The head, a snapshot or kept history refers to the object."""
 AHEAD: Final = 4
@@ -265,15 +265,15 @@ def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations
         digests: ``sha256:<hex>`` of the objects.
         generations: Their generations, as a NumPy array.
     """
-    given_up = _given_up(purges, digests)
+    purged_up_to = _purged_up_to(purges, digests)
     referred = _identities(references.column("digest"), references.column("generation"))
     objects = _identities(pa.chunked_array([digests]), pa.chunked_array([pa.array(generations, pa.int32())]))
     verdicts = np.full(len(digests), ORPHAN, np.int8)
     verdicts[_mask(pc.is_in(objects, value_set=referred.combine_chunks()))] = HISTORY
     needed = referred.filter(references.column("needed"))
     verdicts[_mask(pc.is_in(objects, value_set=needed.combine_chunks()))] = NEEDED
-    verdicts[(verdicts != NEEDED) & (generations > given_up + 1)] = AHEAD
-    verdicts[generations <= given_up] = PURGED
+    verdicts[(verdicts != NEEDED) & (generations > purged_up_to + 1)] = AHEAD
+    verdicts[generations <= purged_up_to] = PURGED
     return verdicts
 
 
@@ -293,11 +293,11 @@ def inline_history(references: pa.Table, purges: pa.Table) -> pa.Table:
     found = found.rename_columns(["digest", "generation", "needed", "inline_bytes", "since"])
     found = found.filter(pc.and_(pc.is_valid(found.column("inline_bytes")), pc.invert(found.column("needed"))))
     digests = found.column("digest").combine_chunks()
-    alive = _ints(found.column("generation")) > _given_up(purges, digests)
+    alive = _ints(found.column("generation")) > _purged_up_to(purges, digests)
     return found.filter(pa.array(alive)).drop(["needed"])
 
 
-def _given_up(purges: pa.Table, digests: pa.Array) -> Any:
+def _purged_up_to(purges: pa.Table, digests: pa.Array) -> Any:
     """Return the highest generation of each digest that was purged, -1 for none."""
     if not purges.num_rows:
         return np.full(len(digests), -1, np.int64)

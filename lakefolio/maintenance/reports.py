@@ -24,7 +24,7 @@ class GcReport(Report):
     """What gc found and did (or, as a dry run, would do), in blobs and bytes; see ``Lake.gc``.
 
     ``stored_…`` is all objects; ``found_…`` those that nothing needs; of these ``kept_by_grace_…`` are young,
-    ``purged_…`` were given up now, ``deleted_…`` are gone (those given up before included); ``needed_meanwhile_…``
+    ``purged_…`` were purged now, ``deleted_…`` are gone (including those purged before); ``needed_meanwhile_…``
     were saved by somebody who came between. ``purged_inline`` contents lay inline, ``purged_inline_bytes`` in all;
     ``rewritten_files`` table files held them. ``reasons`` says why, ``largest`` names the largest.
     """
@@ -67,7 +67,7 @@ def _lasting(seconds: float) -> str:
 _WHY = {
     "orphan": "no entry refers to it",
     "history": "only superseded entries refer to it",
-    "purged-before": "given up by an earlier gc",
+    "purged-before": "purged by an earlier gc",
 }
 _LEFT = {
     "purged_inline": "contents that lay inline",
@@ -86,7 +86,7 @@ class WhyReport(Report):
         """Lines for people."""
         lines = []
         for blob in self["blobs"]:
-            lines.append(f"{blob['key']}  {format_bytes(blob['stored_bytes'])}{'  given up' if blob['purged'] else ''}")
+            lines.append(f"{blob['key']}  {format_bytes(blob['stored_bytes'])}{'  purged' if blob['purged'] else ''}")
             for name in ("heads", "snapshots", "runs", "events", "history"):
                 some = blob[name][:10]
                 more = len(blob[name]) - len(some)

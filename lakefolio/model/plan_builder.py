@@ -132,7 +132,7 @@ class PlanRows:
     def _check_not_purged(self, entry: Entry, what: str) -> None:
         if self.overlay.is_purged(entry):
             raise NotFoundError(
-                f"content of {entry.ref} was given up by gc and can't be {what}",
+                f"content of {entry.ref} was purged by gc and can't be {what}",
                 kind="content-purged",
                 hint="choose a later version, or items whose content is still kept",
                 item=entry.item,

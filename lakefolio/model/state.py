@@ -298,7 +298,7 @@ class State:
         return pa.table(columns, names=["blob_digest", "generation"])
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
-        """Return the version that gave a blob up, and why, or None."""
+        """Return the version that purged a blob, and the reason, or None."""
         import pyarrow.compute as pc
 
         if self._base is not None and (found := self._base.purge_of(blob_digest, generation)) is not None:

@@ -1,7 +1,7 @@
-"""Which argument of a call is of no type that its parameter takes, by the annotations (pure).
+"""Find the argument that has no type its parameter's annotation accepts (pure).
 
-Asked once a call has failed with an error that is none of this library: then the argument is what the caller must hear
-of, not what some code made of it. Calls that succeed pay nothing, and take all they ever took.
+The library looks after a call has failed with an exception that is not its own: the error then names the wrong
+argument, and not a consequence of it. A call that succeeds costs nothing and is not checked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _INSIDE: Final = re.compile(r"\[[^\[\]]*\]")
 
 
 def misfit(function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> str | None:
-    """Return which argument does not fit, for people; None if all do, or it can't be told."""
+    """Return which argument has a wrong type, in words; None if all fit, or if that can't be told."""
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments

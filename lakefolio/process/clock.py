@@ -1,4 +1,4 @@
-"""Clocks that nobody sets: the time between two moments of one process, and waiting for some of it to pass."""
+"""Monotonic clocks: elapsed time within one process, and sleeping."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["SYSTEM_CLOCK", "Clock", "elapsing_s"]
 
 
 class Clock(Protocol):
-    """What a protocol that waits for others knows of time. Tests that decide who runs when give one of their own."""
+    """The clock of a protocol that waits for other writers. A test passes its own, to choose the order of events."""
 
     def monotonic(self) -> float:
-        """Return seconds since some moment in the past; never less than before."""
+        """Return seconds since some moment in the past; the value never falls."""
 
     def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Return after ``seconds`` seconds."""
 
 
 class _SystemClock:
@@ -30,6 +30,6 @@ SYSTEM_CLOCK: Final[Clock] = _SystemClock()
 
 
 def elapsing_s() -> float:
-    """Return seconds since some moment in the past, with those that the computer slept if the system counts them."""
+    """Return seconds since some moment in the past, including suspended time if the system counts it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

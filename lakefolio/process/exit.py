@@ -10,9 +10,9 @@ __all__ = ["at_exit"]
 
 
 def at_exit(call: Callable[[], None]) -> None:
-    """Call at the end of this process, while threads can still be started; what was registered last comes first.
+    """Register a LIFO shutdown hook that runs while threads can still start.
 
-    Also in children of ``multiprocessing``, which end without the functions of ``atexit``.
+    Children of ``multiprocessing`` run it too, although they end without the functions of ``atexit``.
     """
     register = getattr(threading, "_register_atexit", None)
     try:

@@ -1,6 +1,7 @@
-"""Classes whose methods are functions of other modules: their help is whole, and a keyword misspelt is explained.
+"""Facade classes, whose methods are functions of other modules: whole docstrings, errors that name the right keyword.
 
-What many methods of a class say of an argument is written once, for the class; a docstring says what is its own.
+The text for an argument that many methods share is written once, for the class. A method's docstring describes only the
+arguments that are its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Forked processes: a child begins with the locks as other threads of its parent held them, and without these threads.
+"""Hooks at forks: a child inherits the locks that other threads of its parent hold, but not these threads.
 
-Whoever has such locks has a say before and after each fork: to let the others come to an end first, and to give the
-child locks of its own. Remote stores refuse to work in a child anyway (see ``storage.remote``).
+An object with such locks registers two hooks: before the fork it waits until its other threads are idle, after the fork
+it makes new locks for the child. Remote stores refuse to work in a child anyway (see ``storage.remote``).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["Forked", "at_forks"]
 
 
 class Forked(Protocol):
-    """What has a say at forks."""
+    """An object with hooks that run before and after each fork."""
 
     def before_fork(self) -> None:
-        """Get ready; called in the parent, by the thread that forks."""
+        """Prepare for the fork. The thread that forks calls it, in the parent."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Go on; called by the same thread, in both processes."""
+        """Resume after the fork. The same thread calls it, in both processes."""
 
 
 _IMPORTS_S = 10.0
@@ -33,7 +33,7 @@ _ready: list[Forked] = []
 
 
 def at_forks(member: Forked) -> None:
-    """Give a say to something, for as long as it exists."""
+    """Register an object's fork hooks for as long as the object exists."""
     with _lock:
         _members.add(member)
 

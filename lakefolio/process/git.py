@@ -1,9 +1,9 @@
-"""The state of a git work tree, asked of git with everything switched off that a repository could make it run.
+"""The state of a git work tree, read by git with every feature disabled that could run a command of the repository.
 
 A repository may come from anywhere, and its configuration names commands: ``core.fsmonitor``, filters, hooks, external
-diffs, transports of a partial clone, and whatever its submodules configure. Overrides given in the environment win over
-all files; filters, whose names a repository chooses, are listed first and overridden one by one. So content that only a
-filter would make equal (Git LFS) counts as changed until git itself has looked at it.
+diffs, transports of a partial clone, and all that its submodules configure. Overrides in the environment win over all
+files; filters, whose names a repository chooses, are listed first and overridden one by one. So content that only a
+filter would make equal (Git LFS) counts as changed until git itself has read it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Local files that stay readable by a path whoever removes them: held open, and called by their descriptor.
+"""Local files that stay readable by a path after they are removed: held open, and named by their descriptor.
 
-Linux only: elsewhere the path of a descriptor is not the file, and files are read where they lie. So are the files
-beyond a quarter of those that the process may have open.
+Linux only: elsewhere the path of a descriptor is not the file, and files are read where they lie. Files beyond a
+quarter of the process's limit of open files are read where they lie, too.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class HeldFile:
         self.status = os.fstat(self._descriptor)
 
     def __del__(self) -> None:
-        """Let it go."""
+        """Close the file."""
         if hasattr(self, "_descriptor"):
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
 
 
 def most_held() -> int:
-    """Return how many files may be held at once: so many that the process has enough for its own."""
+    """Return how many files may be held at once; the process keeps enough descriptors for its own files."""
     if DESCRIPTORS is None:
         return 0
     import resource

@@ -1,4 +1,4 @@
-"""Which process this is, told apart from every other of its host, and whether another still lives."""
+"""Which process this is, distinct from every other process of its host, and whether another process still lives."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["alive", "process"]
 
 
 def process() -> dict[str, Any]:
-    """Return what tells this process from every other, for whoever looks from the same host."""
+    """Return facts that tell this process from every other process of its host."""
     pid = os.getpid()
     return {"pid": pid, "started": _started(pid), "boot": _boot(), "namespace": _namespace()}
 
 
 def alive(host: str | None, noted: object) -> bool | None:
-    """Say whether a process still lives; None if that can't be seen from here.
+    """Say whether a process still lives; None if this host can't tell.
 
     Args:
         host: Where it ran.

@@ -1,8 +1,8 @@
-"""Modules that other threads may be importing at this moment: nobody is given half of one.
+"""Modules that another thread may be importing: no caller sees a module that is half initialised.
 
-A module is in ``sys.modules`` from the beginning of its import on. Who looks there meets modules without most of their
-names while another thread imports them; and a process that forks then leaves the lock of that import held for ever in
-its child.
+A module is in ``sys.modules`` from the beginning of its import. A thread that looks there while another thread imports
+the module finds most of its names missing. A process that forks meanwhile leaves the lock of that import held for ever
+in its child.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def imported(name: str) -> Any:
 
 
 def wait_for_imports(seconds: float) -> bool:
-    """Wait until no other thread is importing a module, so long at most; say whether that is so."""
+    """Wait until no other thread is importing a module, up to a limit; return whether none is."""
     until = time.monotonic() + seconds
     while _others_import():
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""Keywords that a call does not take: a TypeError that names the nearest one, where Python names none before 3.13."""
+"""Unknown keywords of a call: a TypeError that names the nearest known one, as Python does from 3.13 on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, Run
 
 @functools.cache
 def keywords_of(function: Callable[..., object]) -> frozenset[str] | None:
-    """Return the names that may be given as keywords, or None if any may."""
+    """Return the names that a function accepts as keywords, or None if it accepts any."""
     named = inspect.signature(function).parameters.values()
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in named):
         return None
@@ -47,14 +47,14 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the hint for a keyword that is not known: the nearest one, or all."""
+    """Return the hint for an unknown keyword: the nearest known one, or all."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one][:1]
     return f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
 
 
 def explained(function: F, shown: str | None = None) -> F:
-    """Return a function that says which keyword was meant, and which argument is of a wrong type."""
+    """Return a function that raises errors which name the keyword that was meant, or the argument of a wrong type."""
     any_keyword = keywords_of(function) is None
     known = (keywords_of(function) or frozenset()) - {"self", "cls"}
     name = f"{shown or function.__name__}()"

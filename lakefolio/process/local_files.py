@@ -1,4 +1,4 @@
-"""Local files and folders that are made for users: whole or not at all, and never over something else unasked."""
+"""Write local files and folders for users: complete or not at all, and never over an existing file unless asked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def is_stream(target: Path) -> bool:
 
 
 def _pour(target: Path, write: Callable[[Path], object]) -> None:
-    """Write into something that has a place of its own: complete content, made elsewhere before."""
+    """Write into a device or FIFO: the content was made elsewhere and is complete."""
     with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
         made = Path(folder) / "content"
         write(made)

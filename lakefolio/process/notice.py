@@ -1,4 +1,4 @@
-"""Words to people: warnings that point at the line of the user's code, and lines that are said where people type."""
+"""Messages to people: warnings that point at the line of the user's code, and lines printed in interactive sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIMIT: Final = 290
 
 
 class LakefolioWarning(UserWarning):
-    """Something was done that may not be what was meant.
+    """The library did something that the user may not have intended.
 
     Attributes:
         kind: A stable, append-only machine name, such as ``"words-dropped"``.
@@ -41,7 +41,7 @@ def _rebuild_warning(message: str, kind: str, hint: str) -> LakefolioWarning:
 
 
 def notice(message: str | Warning) -> None:
-    """Warn the code that called the library: the nearest frame outside of it is the one that is named."""
+    """Warn the code that called the library: the warning names the nearest frame outside of it."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
@@ -49,7 +49,7 @@ def notice(message: str | Warning) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something that is no warning: printed where people type (notebook, prompt), and logged everywhere.
+    """Tell a person something that is not a warning: printed in notebooks and prompts, logged everywhere.
 
     The logger is ``lakefolio``, the level INFO.
     """

@@ -1,4 +1,4 @@
-"""Folders of this process and its user: where it works, and where settings and copies of its user may lie."""
+"""Folders of this process and its user: the working directory, and the folders for settings and caches."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is recorded of the code that runs here: host, user, command line, git state, Python and its packages.
+"""Provenance of the running code: host, user, command line, git state, Python and its packages.
 
 Runs and snapshots record the same facts. Nothing is read from environment variables, where credentials live, and all
-texts are scrubbed: what is recorded is there for ever, for everyone who may read the lake.
+texts are scrubbed: a recorded fact stays for ever, and everyone who may read the lake sees it.
 """
 
 from __future__ import annotations

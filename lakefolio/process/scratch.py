@@ -86,14 +86,14 @@ def _private_folder(pid: int) -> Path:
 
 
 def spill_options() -> dict[str, Any]:
-    """Return options for DuckDB where the working directory was deleted: it asks for it, to spill there, and ends."""
+    """Return options for DuckDB, which asks for the working directory in order to spill, where that was deleted."""
     return {} if working_directory() is not None else {"temp_directory": str(private_folder())}
 
 
 def bounded_options(memory_bytes: int) -> dict[str, Any]:
-    """Return options for DuckDB to hold no more than so much memory, and to spill to a folder of this process.
+    """Return options that bound DuckDB's memory and let it spill to a folder of this process.
 
-    Where no temporary files can be made, it spills nothing.
+    If no temporary files can be made, DuckDB spills nothing.
     """
     bound = {"memory_limit": f"{memory_bytes >> 20}MiB", "enable_external_file_cache": "false"}
     try:

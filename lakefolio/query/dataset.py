@@ -232,7 +232,7 @@ def _entry(session: Session, one: object) -> Entry:
             hint="objects are stored under names: give a mapping",
         )
     if found.storage != "reference":
-        session.blobs.source(found)  # says so if gc gave it up
+        session.blobs.source(found)  # raises if gc purged it
     return found
 
 

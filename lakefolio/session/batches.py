@@ -135,7 +135,7 @@ def moved(session: Session) -> bool:
 
 
 def renewed(session: Session, changes: Sequence[Change], kept: ReuploadBuffer | None) -> list[Change]:
-    """Return the changes with each blob that gc gave up since stored again, under its next generation."""
+    """Return the changes with each blob that gc purged since stored again, under its next generation."""
     state = session.journal.state
     return [
         replace(change, stored=session.blobs.renew(change.stored, state, kept))

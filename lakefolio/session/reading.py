@@ -255,14 +255,14 @@ def metadata_of(session: Session, /, entry: Entry) -> dict[str, Any]:
 
 
 def content_purged(journal: Journal, entry: Entry, missing: bool) -> None:
-    """Raise NotFoundError (kind ``content-purged``) if gc gave up an entry's content; ``missing``: look anew."""
+    """Raise NotFoundError (kind ``content-purged``) if gc purged the content; reads the log if ``missing``."""
     state = journal.refresh() if missing else journal.state
     if not state.is_purged(entry):
         return
     digest = entry.blob_digest or ""
     when = state.purge_of(digest, entry.generation or 0)
     raise NotFoundError(
-        f"content of {entry.ref} was given up by gc"
+        f"content of {entry.ref} was purged by gc"
         + ("" if when is None else f" at version {when[0]} (reason: {when[1]})"),
         kind="content-purged",
         hint="gc keeps the head, snapshots, and what keep_days and keep_last name; a copy of the lake may have it",

@@ -1,4 +1,4 @@
-"""Credentials and settings as AWS users keep them: profiles, SSO, processes, roles. The only module that knows boto3.
+"""Credentials and settings of AWS users: profiles, SSO, processes, roles. The only module that imports boto3.
 
 boto3 is imported when it is first needed: never for a lake whose keys lie in the environment or in the options.
 """
@@ -49,7 +49,7 @@ _LIFETIME = timedelta(minutes=4)
 
 @dataclass(frozen=True, slots=True)
 class ProfileSettings:
-    """What a profile of ``~/.aws/config`` says about S3; None where it is silent."""
+    """The S3 settings of a profile of ``~/.aws/config``; None for a setting that the profile lacks."""
 
     region: str | None = None
     endpoint: str | None = None
@@ -57,7 +57,7 @@ class ProfileSettings:
 
 
 def has_config_file() -> bool:
-    """Say whether there is an AWS configuration to look into."""
+    """Say whether an AWS configuration file exists."""
     places = (
         os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config",
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
@@ -213,13 +213,13 @@ def objects_of(bucket: str, prefix: str, options: Mapping[str, str]) -> Iterator
 
 
 def bucket_versioning(bucket: str, options: Mapping[str, str]) -> bool:
-    """Say whether a bucket keeps old versions of objects (StorageError of kind ``aws-refused`` if it won't say)."""
+    """Say whether a bucket keeps old versions of objects (StorageError of kind ``aws-refused`` if AWS won't tell)."""
     with _asked(f"ask for the versioning of bucket {bucket!r}"):
         return bool(client("s3", options).get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
 
 
 def lifecycle_rules(bucket: str, options: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the lifecycle rules of a bucket that are on (StorageError of kind ``aws-refused`` if it won't say)."""
+    """Return the enabled lifecycle rules of a bucket (StorageError of kind ``aws-refused`` if AWS won't tell)."""
     with _asked(f"ask for the lifecycle rules of bucket {bucket!r}", silent="NoSuchLifecycleConfiguration"):
         rules = client("s3", options).get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
         return [rule for rule in rules if rule.get("Status") == "Enabled"]
@@ -241,7 +241,7 @@ def _asked(what: str, *, silent: str = "") -> Iterator[None]:
 
 
 def client(service: str, options: Mapping[str, str], *, attempts: int = 3) -> Any:
-    """Return a boto3 client of an AWS service, for what object stores have no common words for.
+    """Return a boto3 client of an AWS service, for operations that object stores do not have in common.
 
     Args:
         service: ``s3`` (buckets, versioning, lifecycle), ``sts``, …

@@ -1,4 +1,4 @@
-"""A test of the promise that everything rests on: of many creates of one key in a store exactly one wins."""
+"""A test of the guarantee that all commits rest on: of many creates of one key exactly one wins."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FEW = 2
 
 
 def race(store: Store, racers: int) -> int:
-    """Let so many create one key at the same moment, and one more afterwards; return how many were told that they won.
+    """Create one key from ``racers`` threads at the same moment, and once more afterwards; return how many won.
 
-    More than one may lose commits. What is stored other than what the winner wrote counts as a second one. Leaves
-    nothing behind.
+    More than one winner means that commits can be lost. A stored object that differs from the winner's counts as a
+    second winner. Leaves nothing behind.
     """
     key = f"doctor/race-{uuid.uuid4().hex}"
     start = threading.Barrier(racers)

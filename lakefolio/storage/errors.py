@@ -1,7 +1,7 @@
 """Vendor errors become errors of this library here, and nowhere else.
 
 obstore's messages run over many lines and may hold signed URLs, so they are never shown: a message is built from
-what is known to be harmless, and the cause kept for debugging is scrubbed first.
+harmless parts only, and the cause kept for debugging is scrubbed first.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 
 
 def is_panic(exc: BaseException) -> bool:
-    """Say whether a Rust library panicked: such an exception is no Exception, and each library has a class of its own.
+    """Say whether a Rust library panicked: such an exception is not an Exception, and each library has its own class.
 
     Source: PyO3, ``pyo3::panic::PanicException``.
     """
@@ -168,7 +168,7 @@ def is_panic(exc: BaseException) -> bool:
 
 
 def is_vendor_error(exc: BaseException) -> bool:
-    """Say whether an exception comes from a call of obstore; anything else is not to be caught."""
+    """Say whether an exception comes from a call of obstore; callers let any other exception pass."""
     return isinstance(exc, VENDOR_ERRORS) or is_panic(exc)
 
 
@@ -179,14 +179,14 @@ def status_of(exc: BaseException) -> int | None:
 
 
 def is_missing(exc: BaseException) -> bool:
-    """Say whether all that is wrong is that there is no such object; asked for each look that finds nothing new."""
+    """Say whether an error means only that the object does not exist; called for each poll that finds nothing new."""
     if not isinstance(exc, vendor.NotFoundError | FileNotFoundError):
         return False
     return _kind_of(exc)[0] == "object-not-found"
 
 
 def is_broken(exc: BaseException, kind: str) -> bool:
-    """Say whether a request got through to a server but no answer came back, so that it may have had its effect."""
+    """Say whether a request reached a server but no answer came back, so that it may have had its effect."""
     text = str(exc)
     return kind in ("connection", "timeout") and not any(
         sign in text for sign in ("kind: Connect", "Connection refused", "ConnectionRefused", "dns error", "BadScheme")
@@ -194,7 +194,7 @@ def is_broken(exc: BaseException, kind: str) -> bool:
 
 
 def cause(exc: BaseException) -> BaseException:
-    """Return ``exc``, or a copy of it without the secrets its text holds, to be kept as the cause."""
+    """Return ``exc``, or a copy of it without the secrets in its text, to be kept as the cause."""
     text = str(exc)
     clean = scrub(text)
     if is_panic(exc):
@@ -243,7 +243,7 @@ def _kind_of(exc: BaseException) -> tuple[str, str]:
 
 
 def translate(exc: BaseException, action: str, key: str, store: Store) -> LakefolioError:
-    """Return the error of this library that says what ``exc`` says; raise it ``from cause(exc)``.
+    """Return the library's error for a vendor error; raise it ``from cause(exc)``.
 
     Args:
         exc: What the store, or the operating system, raised.

@@ -32,7 +32,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC",
 
 
 class LocalStore(Store):
-    """A local folder. It is made with the first write; reading a folder that does not exist finds nothing."""
+    """A local folder. The first write creates it; reading a folder that does not exist finds nothing."""
 
     scheme = "file"
 
@@ -65,9 +65,9 @@ class LocalStore(Store):
     # -- names below the root ------------------------------------------------------------------------------
 
     def _at(self, key: str, *, make: bool = False) -> tuple[int | None, str]:
-        """Return where a key lies: an open folder, which the caller closes, and the name in it. Follows no link.
+        """Return the open folder of a key, which the caller closes, and the name in it. Follows no link.
 
-        Without a folder the name is a path: where links are followed, or the system can't open by folder.
+        Without a folder the name is a path: where links are followed, or the system can't open relative to a folder.
 
         Raises:
             OSError: If a folder on the way is missing (and not to be made), a link, or no folder.

@@ -1,8 +1,8 @@
 """Finishing a multipart upload that was killed or failed: parts that S3 has already are not sent again.
 
-Only large content is worth the look (one LIST). A part counts as sent if S3 knows it under the MD5 of the very bytes;
-who reads the object verifies the SHA-256 of the whole anyway. Where uploads can't be listed, or ETags are no MD5 (some
-kinds of encryption), everything is sent.
+Only large content is worth the extra LIST. A part counts as sent if S3 knows it under the MD5 of exactly its bytes;
+readers of the object verify the SHA-256 of the whole in any case. Where uploads can't be listed, or ETags are not MD5s
+(some kinds of encryption), everything is sent.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def resume(
 
 
 def _send(s3: Any, named: dict[str, str], known: dict[int, Any], parts: Iterator[bytes]) -> list[dict[str, Any]]:
-    """Send what is not there, a few parts at once, and return what completes the upload."""
+    """Send the missing parts, a few at once, and return the list that completes the upload."""
     done: list[dict[str, Any]] = []
     waiting: list[tuple[int, Future[Any]]] = []
 
@@ -105,7 +105,7 @@ def _send(s3: Any, named: dict[str, str], known: dict[int, Any], parts: Iterator
 
 
 def _parts(content: Iterable[bytes | bytearray | memoryview], part_bytes: int) -> Iterator[bytes]:
-    """Cut content into parts of exactly one size, but for the last."""
+    """Cut content into parts of exactly one size; the last may be smaller."""
     held = bytearray()
     for piece in content:
         held += piece

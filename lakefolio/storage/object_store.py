@@ -41,11 +41,11 @@ _NO_SUCH_RANGE = 416
 _CREATE_TRIES = 5
 _RANGE_TRIES = 4
 _BROKEN_S = 10.0
-"""A create whose connection broke is tried again until then; obstore has tried for longer where nobody listens."""
+"""Time for which a create whose connection broke is tried again; obstore has tried for longer where nothing listens."""
 
 
 class RemoteStore(Store):
-    """Any store that obstore knows."""
+    """Any store that obstore supports."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class RemoteStore(Store):
                 yield whole[start : start + chunk_bytes]
 
     def _range(self, key: str, start: int, length: int) -> memoryview:
-        """Return some bytes of an object, none behind its end; tried again by itself if the connection breaks."""
+        """Return some bytes of an object, up to its end; tried again by itself if the connection breaks."""
         path, attempt = self._path(key), 0
         while True:
             try:
@@ -315,9 +315,9 @@ class RemoteStore(Store):
     def _upload_long(
         self, key: str, parts: Parts, size_bytes: int, part_bytes: int, on_progress: Callable[[int], None] | None
     ) -> None:
-        """Upload what is worth to be gone on with: whatever ends it, the parts that are there stay for the next try.
+        """Upload content in parts; after any failure the parts that were sent stay, so that the next try can resume.
 
-        (obstore's own upload takes them away after an error, its writer does not; gc does, after a day.)
+        (obstore's own upload removes them after an error, its writer does not; gc does, after a day.)
         """
         import obstore
 
@@ -384,7 +384,7 @@ def _parts_at_once(part_bytes: int) -> int:
 
 
 class _Remembering(Iterator[Buffer]):
-    """Passes an iterator on and keeps what it raises, so that it is not taken for an error of the store."""
+    """Passes an iterator on and keeps the exception it raises, so that it is not mistaken for an error of the store."""
 
     def __init__(self, inner: Iterator[Buffer]) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""Options of stores as users write them, under one name each (pure: no I/O).
+"""Options of stores as users write them, each normalised to one name (pure: no I/O).
 
 Options are named as deltalake, object_store and AWS users know them, in any case: ``AWS_ENDPOINT_URL``,
 ``aws_access_key_id``, ``region``, ``google_service_account``, ``azure_storage_account_name``.
@@ -211,7 +211,7 @@ def truthy(value: str | None) -> bool:
 
 
 def refuse_unsafe(options: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    """Refuse settings of old tutorials that let two writers overwrite each other's commits.
+    """Refuse settings, known from old tutorials, that let two writers overwrite each other's commits.
 
     Raises:
         InvalidInputError: kind ``unsafe-option``.
@@ -233,7 +233,7 @@ def refuse_unsafe(options: Mapping[str, str], environment: Mapping[str, str]) ->
 
 
 def refuse_odd(options: Mapping[str, str], environment: Mapping[str, str], scheme: str) -> None:
-    """Refuse values that no request can carry, as a key read from a file with its final line break.
+    """Refuse values that no request can carry, such as a key read from a file with its final line break.
 
     Raises:
         InvalidInputError: kind ``bad-option``, naming the option or the environment variable, never its value.

@@ -1,6 +1,6 @@
-"""A large object fetched by ranges at once, because one connection to a bucket is slow, and given in order.
+"""A large object fetched in parallel ranges, because one connection to a bucket is slow, and yielded in order.
 
-Memory is bounded by the ranges in flight, and a range that fails is fetched again by itself, not the whole object.
+Memory is bounded by the ranges in flight. A range that fails is fetched again by itself, not the whole object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From an address and options to an open store."""
+"""Open the store of an address and its options."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def open_store(uri: str | Path, storage_options: Mapping[str, object] | None = N
 
 
 def resolve_uri(uri: str | Path, storage_options: Mapping[str, object] | None = None) -> tuple[Store, str]:
-    """Return the store and the key of an object anywhere, to read it: s3, gs, az, http(s), memory or a local path.
+    """Return the store and the key of any readable object: s3, gs, az, http(s), memory or a local path.
 
     Stores are kept for the life of the process, one for each bucket, host and set of options. A final slash of the
     address is kept in the key, which then is a prefix to list.

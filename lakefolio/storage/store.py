@@ -1,4 +1,4 @@
-"""The interface of every store, with its guarantees; the stores themselves only say how they keep them."""
+"""The interface of every store, with its guarantees; each store documents only how it keeps them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store knows of an object without reading it.
+    """Facts about an object that a store tells without reading it.
 
     Attributes:
         key: Relative to the store's root.
@@ -76,7 +76,7 @@ class Store(ABC):
         return f"{self.uri.rstrip('/')}/{key}" if key else self.uri
 
     def identity(self) -> str | None:
-        """Return what two processes have in common if one may write here for the other: place, rights, durability.
+        """Return the identity that two processes share if one may write here for the other: place, rights, durability.
 
         It may hold credentials: never show it. None if no process may.
         """
@@ -103,7 +103,7 @@ class Store(ABC):
         """
 
     def find(self, key: str) -> bytes | None:
-        """Return the whole object, or None if there is none. One request."""
+        """Return the whole object, or None if it does not exist. One request."""
         try:
             found = self.get(key)
         except NotFoundError as missing:
@@ -133,7 +133,7 @@ class Store(ABC):
 
     @abstractmethod
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return some bytes of an object, in one request; fewer, where it ends before.
+        """Return a range of bytes of an object, in one request; fewer bytes if the object ends before.
 
         Args:
             key: The object.
@@ -179,7 +179,7 @@ class Store(ABC):
         """
 
     def list_archives(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield what :meth:`list` does, and say of each object whether it must be restored before it is read."""
+        """Yield the same objects as :meth:`list`, each with the archive class that it must be restored from, if any."""
         return self.list(prefix)
 
     def fetch_to(self, key: str, path: Path, *, on_chunk: Callable[[memoryview], None] | None = None) -> int:
@@ -215,17 +215,17 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, key: str, data: Buffer) -> None:
-        """Store an object if there is none under the key: atomic, exactly one of all concurrent writers wins.
+        """Store an object if the key has none: atomic, exactly one of all concurrent writers wins.
 
-        One request. If its answer is lost the object may be there all the same, and "it exists" may then mean one's
-        own: look for it before concluding.
+        One request. If its answer is lost the object may exist all the same, and a later ``object-exists`` may mean the
+        caller's own object: read it before concluding.
 
         Raises:
             AlreadyExistsError: kind ``object-exists``, if there is one; it is untouched.
         """
 
     def create_if_absent(self, key: str, data: Buffer) -> bool:
-        """Store an object unless there is one, and say whether this call did. Atomic and idempotent. One request."""
+        """Store an object unless the key has one; return whether this call stored it. Idempotent. One request."""
         try:
             self.create(key, data)
         except AlreadyExistsError:
@@ -233,16 +233,16 @@ class Store(ABC):
         return True
 
     def create_own(self, key: str, data: Buffer) -> bool:
-        """Store an object that nobody else can have made unless there is one, and say whether what lies there is it.
+        """Store an object under a key that no other writer uses; return whether the object there is the caller's.
 
-        An answer may be lost and the client try again by itself: "it exists" then means one's own object. One request,
-        a second one where there is an object.
+        An answer may be lost and the client try again by itself: then the existing object is the caller's own. One
+        request, a second one if the object exists.
         """
         return self.create_if_absent(key, data) or self.find(key) == bytes(data)
 
     @abstractmethod
     def put(self, key: str, data: Buffer) -> None:
-        """Store an object, replacing what is there. Atomic: readers see the old or the new, whole."""
+        """Store an object, replacing an existing one. Atomic: readers see the old or the new object, whole."""
 
     @abstractmethod
     def upload(
@@ -277,10 +277,10 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects. Idempotent: a missing one is fine, and after an error all may be deleted again."""
+        """Delete objects. Idempotent: a missing object is not an error, and after an error all may be deleted again."""
 
     def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
-        """Remove what writers that were killed left of objects that never appeared, and say how many there were.
+        """Remove the unfinished uploads of killed writers, and return how many there were.
 
         Args:
             before: Only what was begun before this time: the rest may belong to a writer at work.
@@ -338,7 +338,7 @@ class Store(ABC):
 
 
 def check_plain(key: str) -> str:
-    """Return a key that stays below the root.
+    """Return a key if it stays below the root.
 
     Raises:
         InvalidInputError: kind ``bad-key``, if it is empty, absolute, or climbs.
@@ -359,7 +359,7 @@ def flat(data: Buffer) -> Buffer:
 
 
 def pieces_of(parts: Parts, size_bytes: int, key: str, on_progress: Callable[[int], None] | None) -> Iterator[Buffer]:
-    """Yield the parts in pieces of at most :data:`CHUNK_BYTES`, and insist on their total.
+    """Yield the parts in pieces of at most :data:`CHUNK_BYTES`, and check their total size.
 
     Raises:
         IntegrityError: As soon as they are too many, or at the end if they were too few.

@@ -1,4 +1,4 @@
-"""The threads that keep many requests to object stores in flight; one pool for a process, of no use to its children."""
+"""The thread pool that keeps many requests to object stores in flight; one per process, unusable in forked children."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _process: int | None = None
 
 
 def in_pool() -> bool:
-    """Say whether this is one of the pool's threads: waiting there for another one of them could hang."""
+    """Say whether this thread belongs to the pool: if it waits for another one of the pool, it may deadlock."""
     return getattr(_here, "in_pool", False)
 
 

@@ -1,5 +1,5 @@
 -- description: Which entry, and which event, keeps which stored object. is_live says that the head of the item, or the
---   event, needs it; purged that gc gave the object up. Of an event folio and item are null and entry_id is its id.
+--   event, needs it; purged that gc purged the object. Of an event folio and item are null and entry_id is its id.
 --   Inline content and references have no object.
 -- grain: one row per (folio, item, entry_id, blob_digest, generation)
 -- source: stg_manifests
@@ -28,7 +28,7 @@ heads as (
     group by folio, item
 ),
 
--- a purge gives up its generation and all before
+-- a purge covers its generation and all before
 purges as (
     select blob_digest, max(coalesce(generation, 0)) as generation
     from stg_manifests

@@ -1,6 +1,6 @@
 -- description: What deduplication and compression save, over the whole history that is kept.
 --   logical_bytes: what one plain copy per entry, and per further run that uses one, would take (an entry put again
---   counts once, and the first run that uses it is no copy; references hold nothing here; content that gc gave up is
+--   counts once, and the first run that uses it is no copy; references hold nothing here; content that gc purged is
 --   not counted).
 --   stored_bytes: the bytes of the objects, each counted once in the whole lake, in the folio whose entry used it
 --   first, so that the folios add up to the lake; plus the inline content of each entry.

@@ -1,4 +1,4 @@
--- description: Live items whose stored object was given up by gc.
+-- description: Live items whose stored object was purged by gc.
 -- grain: one row per problem (object, message); none on a healthy lake
 -- source: blob_refs
 select
