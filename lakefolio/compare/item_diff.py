@@ -1,12 +1,11 @@
-"""The differences inside an item between two versions: as text, as HTML, as a frame (pure: no I/O)."""
+"""The differences inside an item between two versions: as a value, as frames, as text and as HTML (pure: no I/O)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from lakefolio.render import html
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -14,11 +13,15 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["ContentChange", "Found", "ItemDiff"]
+    from lakefolio.views.table_changes import RowChange
 
-_SIGNS: Final = {"added": "+", "removed": "-", "changed": "~", "": " "}
-_SHOWN: Final = 60
-_WIDE: Final = 200
+__all__ = ["ContentChange", "Found", "HeatMap", "ItemDiff"]
+
+_WIDTH: Final = 130
+_COLUMN_TEXTS: Final = ("name", "change", "renamed_from", "old_type", "new_type")
+_COLUMN_COUNTS: Final = ("changed_count", "old_nulls", "new_nulls")
+_COLUMN_BOUNDS: Final = ("old_min", "new_min", "old_max", "new_max")
+_COLUMN_MEANS: Final = ("old_mean", "new_mean")
 
 
 class ContentChange(NamedTuple):
@@ -26,10 +29,12 @@ class ContentChange(NamedTuple):
 
     Attributes:
         change: ``added``, ``removed`` or ``changed``; empty for lines around a change.
-        where: A row by its key or number, a JSON path, a cell, a parameter, a file, a line.
+        where: A row by its key or number, a JSON path, a cell, a parameter, a file.
         column: The column of a table.
         old: The old value as text, None where there is none.
         new: The new value as text.
+        line: Of a line of text its number, in the old text if it was removed, else in the new one; 0 of the heading
+            of some lines, as ``diff -u`` writes it.
     """
 
     change: str
@@ -37,6 +42,36 @@ class ContentChange(NamedTuple):
     column: str | None
     old: str | None
     new: str | None
+    line: int | None = None
+
+
+class HeatMap(NamedTuple):
+    """Where an array differs, and how much.
+
+    Attributes:
+        cells: Rows of cells, each the largest absolute difference of a block of the array (infinite where a value came
+            or went), or the share of its cells that differ, of an array that holds no numbers.
+        of: What the cells stand for, in words.
+    """
+
+    cells: tuple[tuple[float, ...], ...]
+    of: str
+
+    @property
+    def levels(self) -> list[list[int]]:
+        """Each cell as a level from 0 (no difference) to 4 (at least half of the largest finite one)."""
+        finite = [one for row in self.cells for one in row if one < float("inf")]
+        most = max(finite, default=0.0)
+        return [[_level(one, most) for one in row] for row in self.cells]
+
+
+def _level(value: float, most: float) -> int:
+    if not value:
+        return 0
+    if not value < most:
+        return 4
+    share = value / most
+    return 1 + (share > 1 / 64) + (share > 1 / 8) + (share > 1 / 2)
 
 
 @dataclass(frozen=True)
@@ -47,13 +82,17 @@ class Found:
         summary: Name -> number or text, told first.
         changes: The places that differ; of a table or an array examples.
         columns: The columns of a table, see ``ItemDiff.columns``.
-        is_text: Whether the changes are the lines of a unified diff.
+        key: The columns by which the rows of a table were matched; none for their position.
+        rows: The rows of a table among the changes, whole.
+        heat_map: Where an array differs.
     """
 
     summary: Mapping[str, Any]
     changes: Sequence[ContentChange] = ()
     columns: Sequence[Mapping[str, Any]] = field(default=())
-    is_text: bool = False
+    key: tuple[str, ...] = ()
+    rows: Sequence[RowChange] = ()
+    heat_map: HeatMap | None = None
 
 
 class ItemDiff:
@@ -65,8 +104,11 @@ class ItemDiff:
         kind: Its kind: ``table``, ``json``, …; two kinds with an arrow if it became another.
         identical: Whether the content is the same.
         summary: Name -> number or text: rows added, cells changed, norms, …
-        changes: The places that differ: ``change``, ``where``, ``column``, ``old``, ``new``. Of a table or an array the
-            first ``limit`` of each change; ``summary`` counts all.
+        changes: The places that differ: ``change``, ``where``, ``column``, ``old``, ``new``, ``line``. Of a table or an
+            array the first ``limit`` of each change; ``summary`` counts all.
+        key: The columns by which the rows of a table were matched; none for their position.
+        rows: The rows of a table among the changes, each with ``change``, ``where``, ``old`` and ``new`` by column.
+        heat_map: Where an array differs and how much, in at most 24 × 64 cells; None of everything else.
     """
 
     def __init__(self, old: str, new: str, kind: str, found: Found, *, identical: bool) -> None:
@@ -76,8 +118,10 @@ class ItemDiff:
         self.identical = identical
         self.summary = dict(found.summary)
         self.changes = tuple(found.changes)
+        self.key = found.key
+        self.rows = tuple(found.rows)
+        self.heat_map = found.heat_map
         self._columns = [dict(one) for one in found.columns]
-        self._is_text = found.is_text
 
     def __iter__(self) -> Iterator[ContentChange]:
         return iter(self.changes)
@@ -93,29 +137,26 @@ class ItemDiff:
     def columns(self) -> pa.Table:
         """The columns of a table and their statistics: a pyarrow table.
 
-        Columns: name, change (``added``, ``removed``, ``changed`` or empty), old_type, new_type (string),
-        changed_count (int64), old_nulls, new_nulls (int64), old_min, new_min, old_max, new_max (string), old_mean,
-        new_mean (double); statistics are of columns that differ. Grain: one row per column of either table.
+        Columns: name, change (``added``, ``removed``, ``renamed``, ``changed`` or empty), renamed_from, old_type,
+        new_type (string), changed_count, old_nulls, new_nulls (int64), old_min, new_min, old_max, new_max (string),
+        old_mean, new_mean (double); statistics are of columns that differ. Grain: one row per column of either table.
         """
         import pyarrow as pa
 
-        texts = ("name", "change", "old_type", "new_type", "old_min", "new_min", "old_max", "new_max")
-        counts, means = ("changed_count", "old_nulls", "new_nulls"), ("old_mean", "new_mean")
-        kinds = (
-            dict.fromkeys(texts, pa.string()),
-            dict.fromkeys(counts, pa.int64()),
-            dict.fromkeys(means, pa.float64()),
-        )
-        schema = pa.schema([pair for one in kinds for pair in one.items()])
-        order = [*texts[:4], *counts, *texts[4:], *means]
-        return pa.Table.from_pylist(self._columns, schema=schema).select(order)
+        kinds = [(name, pa.string()) for name in _COLUMN_TEXTS]
+        kinds += [(name, pa.int64()) for name in _COLUMN_COUNTS]
+        kinds += [(name, pa.string()) for name in _COLUMN_BOUNDS] + [(name, pa.float64()) for name in _COLUMN_MEANS]
+        return pa.Table.from_pylist(self._columns, schema=pa.schema(kinds))
 
     def to_arrow(self) -> pa.Table:
-        """Return the changes as a pyarrow table: change, where, column, old, new (string); one row per change."""
+        """Return the changes as a pyarrow table: one row per change.
+
+        Columns: change, where, column, old, new (string), line (int64); see ``changes``.
+        """
         import pyarrow as pa
 
-        schema = pa.schema([(name, pa.string()) for name in ContentChange._fields])
-        return pa.Table.from_pylist([one._asdict() for one in self.changes], schema=schema)
+        kinds = {name: pa.int64() if name == "line" else pa.string() for name in ContentChange._fields}
+        return pa.Table.from_pylist([one._asdict() for one in self.changes], schema=pa.schema(kinds.items()))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the changes as a pandas frame; see :meth:`to_arrow`."""
@@ -135,77 +176,39 @@ class ItemDiff:
             "kind": self.kind,
             "identical": self.identical,
             "summary": self.summary,
+            "key": list(self.key),
             "columns": self._columns,
             "changes": [one._asdict() for one in self.changes],
+            "rows": [asdict(one) for one in self.rows],
+            "heat_map": None if self.heat_map is None else self.heat_map._asdict(),
         }
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many places were ``added``, ``removed`` and ``changed``: rows, cells, values, lines, parts or files."""
+        found = dict.fromkeys(("added", "removed", "changed"), 0)
+        for name, value in self.summary.items():
+            what = name.rpartition("_")[2]
+            if what in found and isinstance(value, int):
+                found[what] += value
+        return found
+
     def __str__(self) -> str:
-        lines = [f"--- {self.old}", f"+++ {self.new}", self._title()]
-        if self._is_text:
-            lines += [_line(one) for one in self.changes]
-        else:
-            lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in self.summary.items()]
-            lines += [_column_line(one) for one in self._columns if one["change"]]
-            lines += [line for one in self.changes[:_SHOWN] for line in _lines(one)]
-            if len(self.changes) > _SHOWN:
-                lines.append(f"… and {len(self.changes) - _SHOWN:,} more; to_arrow() has them all")
+        from lakefolio.compare.shown import shown_lines
+
+        lines = ("".join(text for text, _ in line).rstrip() for line in shown_lines(self, _WIDTH))
         return visible("\n".join(lines))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        parts = [html.heading(self.kind, f"{self.old} → {self.new}", "same content" if self.identical else "")]
-        if self.summary:
-            parts.append(html.facts(self.summary))
-        if differing := [one for one in self._columns if one["change"]]:
-            names = ("name", "change", "old_type", "new_type", "changed_count", "old_mean", "new_mean")
-            parts.append(html.row_table(names, [[one.get(name) for name in names] for one in differing]))
-        if self.changes:
-            rows = [(_SIGNS[one.change], *one[1:]) for one in self.changes]
-            parts.append(html.row_table(("", *ContentChange._fields[1:]), rows))
-        return html.block(*parts)
+        from lakefolio.compare.shown_html import shown_html
 
-    def _title(self) -> str:
-        return f"{self.kind}: {'the content is the same' if self.identical else 'the content differs'}"
+        return shown_html(self)
 
+    def to_html(self) -> str:
+        """Return a standalone page of the differences; it loads nothing and runs nothing."""
+        from lakefolio.compare.shown_html import page_of
 
-def _lines(change: ContentChange) -> list[str]:
-    name = change.where if change.column is None else f"{change.where}  {change.column}"
-    if change.change == "changed":
-        return [f"~ {name}: {_cut(change.old)} → {_cut(change.new)}"]
-    value = change.new if change.change == "added" else change.old
-    return [f"{_SIGNS[change.change]} {name}" + ("" if value is None else f": {_cut(value)}")]
-
-
-def _line(change: ContentChange) -> str:
-    sign = _SIGNS[change.change]
-    text = (change.old if change.change == "removed" else change.new) or ""
-    return text if change.where == "@@" else f"{sign}{text}"
-
-
-def _column_line(column: Mapping[str, Any]) -> str:
-    name, old, new = column["name"], column["old_type"], column["new_type"]
-    if column["change"] != "changed":
-        return f"{_SIGNS[column['change']]} column {name} {new if old is None else old}"
-    told = [f"{old} → {new}"] if old != new else []
-    if column["changed_count"]:
-        told.append(f"{column['changed_count']:,} changed")
-    for what in ("nulls", "min", "max", "mean"):
-        before, after = column.get(f"old_{what}"), column.get(f"new_{what}")
-        if before != after:
-            told.append(f"{what} {_shown(before)} → {_shown(after)}")
-    return f"~ column {name}: {', '.join(told)}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _cut(str(value))
-
-
-def _cut(text: str | None) -> str:
-    if text is None:
-        return "null"
-    line = " ".join(text.split("\n"))
-    return line if len(line) <= _WIDE else line[: _WIDE - 1] + "…"
+        return page_of(self)

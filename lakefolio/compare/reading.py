@@ -6,15 +6,23 @@ is run or trusted for it. Tables are compared where they lie, in bounded memory;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import importlib.util
+import tarfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from lakefolio.compare.arrays import compare_arrays, compare_pictures, compare_sparse
 from lakefolio.compare.item_diff import ContentChange, Found, ItemDiff
-from lakefolio.compare.values import compare_arrays, compare_folders, compare_tensors, compare_texts, compare_values
-from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.compare.models import compare_estimators, compare_tensors
+from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
+from lakefolio.compare.values import compare_values
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.items.sklearn_reading import plain_model
 from lakefolio.terminal import shown_value
-from lakefolio.views.table_changes import RowChange, TableChanges, table_changes
+from lakefolio.views.table_changes import RowChange, table_changes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
 __all__ = ["diff_item"]
-
-_TEXT_BYTES: Final = 8 << 20
 
 
 def diff_item(
@@ -65,29 +71,57 @@ def _key(key: object) -> tuple[str, ...]:
 
 
 def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:
-    is_table = old.kind == new.kind == "table"
-    if not is_table and (old.kind != new.kind or "reference" in (old.storage, new.storage)):
+    if old.kind == new.kind == "table":
+        return _tables(session, old, new, key, limit)
+    if old.kind != new.kind or "reference" in (old.storage, new.storage):
         return _as_bytes(old, new)
-    if is_table:
-        return _tables(table_changes(_rows(session, old), _rows(session, new), key, limit))
-    if new.kind == "array":
+    try:
+        found = _by_kind(session, old, new, limit)
+    except LakefolioError:
+        raise
+    except (tarfile.TarError, OSError) as exc:
+        raise IntegrityError(f"{old.ref} or {new.ref} can't be read: {exc}", kind="bad-content") from exc
+    return _as_bytes(old, new) if found is None else found
+
+
+def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Found | None:
+    """Return the differences of two entries of one kind; None if nothing can look into it."""
+    kind, notes = new.kind, (old.details, new.details)
+    if kind == "array":
         return compare_arrays(session.load(old, mmap=True), session.load(new, mmap=True), limit)
-    if new.kind in ("json", "timestamp"):
-        return compare_values(*(session.load(one) for one in (old, new)))
-    if new.kind == "directory":
+    if kind == "sparse":
+        return compare_sparse(session.load(old), session.load(new), limit)
+    if kind in ("json", "timestamp"):
+        found = compare_values(*(session.load(one) for one in (old, new)))
+        note = {"note": "every value is equal; the order of names differs, or how a value is written"}
+        return found if found.changes else Found({**found.summary, **note})
+    if kind == "directory":
         return compare_folders(*(session.local_path(one) for one in (old, new)))
-    if new.kind in ("model", "torch"):
-        told = compare_values(old.details, new.details, "model")
-        if new.kind == "torch" and all(one.details.get("object") != "tensor" for one in (old, new)):
-            before, after = (session.load(one, reconstruct=False) for one in (old, new))
-            return compare_tensors(before, after, told.changes)
-        note = {} if told.changes else {"learned": "its parameters are the same; what it learned differs"}
-        return Found({**told.summary, **note}, told.changes)
-    if new.kind == "artifact" and max(old.size_bytes or 0, new.size_bytes or 0) <= _TEXT_BYTES:
-        texts = [_text(session.local_path(one)) for one in (old, new)]
+    if kind == "model":
+        before, after = (plain_model(session.local_path(one)) for one in (old, new))
+        return compare_estimators(before, after, notes)
+    if kind == "torch":
+        before, after = (_state(session.load(one, reconstruct=False)) for one in (old, new))
+        return compare_tensors(before, after, notes)
+    if kind == "figure" and {old.media_type, new.media_type} == {"image/png"}:
+        if importlib.util.find_spec("PIL") is None:
+            return None
+        pictures = [session.load(one, as_="pil") for one in (old, new)]
+        modes = {one.mode for one in pictures}
+        if len(modes) > 1 or "P" in modes:
+            pictures = [one.convert("RGBA") for one in pictures]
+        return compare_pictures(np.asarray(pictures[0]), np.asarray(pictures[1]), limit)
+    if kind == "figure" and all("json" in (one.media_type or "") for one in (old, new)):
+        return compare_values(*(session.load(one, as_="spec") for one in (old, new)))
+    if kind in ("artifact", "figure"):
+        texts = [text_of_file(session.local_path(one)) for one in (old, new)]
         if texts[0] is not None and texts[1] is not None:
             return compare_texts(texts[0], texts[1])
-    return _as_bytes(old, new)
+    return None
+
+
+def _state(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {"tensor": found}
 
 
 def _rows(session: Session, entry: Entry) -> Path | pa.Table:
@@ -99,16 +133,6 @@ def _rows(session: Session, entry: Entry) -> Path | pa.Table:
     return Path(files[0]) if files else content
 
 
-def _text(path: Path) -> str | None:
-    data = path.read_bytes()
-    if b"\0" in data:
-        return None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-
-
 def _as_bytes(old: Entry, new: Entry) -> Found:
     facts: dict[str, Any] = {}
     for name in ("kind", "size_bytes", "digest", "uri"):
@@ -118,19 +142,36 @@ def _as_bytes(old: Entry, new: Entry) -> Found:
     return Found(facts)
 
 
-def _tables(found: TableChanges) -> Found:
+def _tables(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:
+    rows = _rows(session, old), _rows(session, new)
+    index = () if key else _index(*rows)
+    try:
+        found = table_changes(*rows, key or index, limit)
+    except InvalidInputError as exc:
+        if not index or exc.kind not in ("duplicate-key", "unknown-column"):
+            raise
+        found = table_changes(*rows, (), limit)  # an index may have duplicates
     compared = f"by key ({', '.join(found.key)})" if found.key else "by position; key names the columns of a row's key"
-    summary = {
+    summary: dict[str, Any] = {
         "rows": f"{found.old_rows:,} → {found.new_rows:,}",
         "rows_added": found.added,
         "rows_removed": found.removed,
         "rows_changed": found.changed,
         "compared": compared,
     }
+    if found.shared:
+        summary["rows_shared"] = found.shared
+    if found.moved and not (found.added or found.removed):
+        summary["rows_moved"] = found.moved
+    if not (found.added or found.removed or found.changed or any(one.change for one in found.columns)):
+        summary["note"] = (
+            "every value is equal; the order of rows or columns, the sign of a zero or what is noted differs"
+        )
     columns = [
         {
             "name": one.name,
             "change": one.change,
+            "renamed_from": one.renamed_from,
             "old_type": one.old_type,
             "new_type": one.new_type,
             "changed_count": one.changed_count,
@@ -138,7 +179,22 @@ def _tables(found: TableChanges) -> Found:
         }
         for one in found.columns
     ]
-    return Found(summary, [change for one in found.examples for change in _cells(one)], columns)
+    changes = [change for one in found.examples for change in _cells(one)]
+    return Found(summary, changes, columns, found.key, found.examples)
+
+
+def _index(old: Path | pa.Table, new: Path | pa.Table) -> tuple[str, ...]:
+    """Return the columns that hold the index of both frames of pandas; none if they have no such, or another."""
+    import pyarrow.parquet as pq
+
+    try:
+        noted = [(pq.read_schema(one) if isinstance(one, Path) else one.schema).pandas_metadata for one in (old, new)]
+    except ValueError:  # others wrote it
+        return ()
+    found, other = (one.get("index_columns") if isinstance(one, dict) else None for one in noted)
+    if isinstance(found, list) and found == other and all(isinstance(one, str) for one in found):
+        return tuple(found)
+    return ()
 
 
 def _cells(row: RowChange) -> list[ContentChange]:

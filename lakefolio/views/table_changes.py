@@ -1,28 +1,33 @@
 """Differences between two tables, by DuckDB over their files: by key, or by position.
 
-By key, rows are matched on the columns of the key (null is a value like others), and a row that is in both tables is
-changed if the hash of its other columns is another: only the key, a hash of 64 bits and the number of a row are held,
-so that the tables may be much larger than memory. That two rows differ and have one hash is as likely as one in 2^64
-for each row that changed; no answer about content that somebody made to deceive should rest on it: compare digests. Of
-the rows that changed, columns are compared value by value. By position, everything is.
+Row groups whose bytes are equal in both files are not read (see ``shared_rows``), and where the bytes of the key are
+equal, rows match by position and only columns that differ are read. What is left is joined: by key, rows are matched on
+the columns of the key (null is a value like others), and a row that is in both tables is changed if the hash of its
+other columns is another: only the key, a hash of 64 bits and the number of a row are held, so that the tables may be
+much larger than memory. That two rows differ and have one hash is as likely as one in 2^64 for each row that changed;
+no answer about content that somebody made to deceive should rest on it: compare digests. Of the rows that changed,
+columns are compared value by value. By position, everything is.
 
 A key that several rows of a table have is refused if the other table has it too; else they are all added or removed.
+The keys of row groups that match as bytes are not looked at again.
 
-NaN equals NaN, null equals null. Columns are matched by name. Of a column whose type is another, numbers are compared
-as numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
+NaN equals NaN, null equals null, -0.0 equals 0.0. Columns are matched by name; a column that is gone and a new one of
+its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared as
+numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.views.binding import open_tables
-from lakefolio.views.relations import literal
+from lakefolio.views.shared_rows import NOTHING_SHARED, SharedRows, shared_rows
 from lakefolio.views.sql_guard import first_line
+from lakefolio.views.table_side import FLOATS, TableSide, is_number
 from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
@@ -34,19 +39,12 @@ __all__ = ["ColumnChange", "RowChange", "TableChanges", "table_changes"]
 MEMORY_BYTES: Final = 600 << 20
 _NARROW: Final = 1_000_000
 """Up to so many changed rows are looked up by their numbers; of more the tables are joined once more."""
-_FLOATS: Final = ("FLOAT", "DOUBLE", "DECIMAL")
-_NUMBERS: Final = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-)
-_NO_ORDER: Final = ("[", "(", "BLOB", "MAP", "STRUCT", "UNION")
+_AT_ONCE: Final = 256
+"""Columns that are compared in one query: DuckDB plans a query of thousands for minutes."""
+_SAMPLE: Final = 100_000
+_MOST_PAIRS: Final = 200
+_LIKE: Final = 0.95
+_SOME: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +52,14 @@ class ColumnChange:
     """How a column differs.
 
     Attributes:
-        change: ``added``, ``removed``, ``changed`` (its values, maybe its type too), or nothing.
-        old_type: DuckDB's name of the type; None of an added column.
+        change: ``added``, ``removed``, ``renamed`` (its values maybe changed too), ``changed`` (its values, maybe its
+            type too), or nothing.
+        old_type: Arrow's name of the type; None of an added column.
         new_type: The same of the new table; None of a removed one.
         changed_count: Rows that are in both tables and whose values differ.
         statistics: Of a column that differs: ``old_nulls``, ``new_nulls`` (counts), ``old_min``, ``new_min``,
             ``old_max``, ``new_max`` (texts), ``old_mean``, ``new_mean`` (of numbers), as far as they exist.
+        renamed_from: The name it had.
     """
 
     name: str
@@ -68,6 +68,7 @@ class ColumnChange:
     new_type: str | None
     changed_count: int = 0
     statistics: dict[str, Any] = field(default_factory=dict)
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class TableChanges:
 
     Attributes:
         key: The columns that rows were matched by; none for their position.
+        shared: Rows that are not decoded because their bytes are equal in both files.
+        moved: Rows that both tables have, at another position; of a comparison by key.
         columns: All columns of both tables, in the order of the new one, then the removed ones.
         examples: The first rows that were added, removed and changed, as many of each as asked for.
     """
@@ -103,6 +106,8 @@ class TableChanges:
     added: int
     removed: int
     changed: int
+    shared: int
+    moved: int
     columns: tuple[ColumnChange, ...]
     examples: tuple[RowChange, ...]
 
@@ -125,7 +130,8 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
 
     connection = open_tables({}, (), memory_bytes=MEMORY_BYTES)
     try:
-        return _Comparison(connection, _Side(connection, "old", old), _Side(connection, "new", new), key).run(limit)
+        sides = TableSide(connection, "old", old), TableSide(connection, "new", new)
+        return _Comparison(connection, *sides, key).run(limit)
     except duckdb.Error as exc:
         raise InvalidInputError(
             f"the tables can't be compared: {first_line(exc)}",
@@ -136,70 +142,29 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
         connection.close()
 
 
-class _Side:
-    """One of both tables, as a view with the number of each row as its last column."""
+@dataclass(slots=True)
+class _Rows:
+    """What was found so far: counts, and the numbers of the first rows of each change."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, rows: Path | pa.Table) -> None:
-        self.name = name
-        self._connection = connection
-        if isinstance(rows, Path):
-            source = f"read_parquet({literal(str(rows))}, hive_partitioning = false"
-        else:
-            connection.from_arrow(rows).create_view(f"{name} rows")
-            source = quoted(f"{name} rows")
-        end = ")" if isinstance(rows, Path) else ""
-        self.types = {row[0]: row[1] for row in self.all(f"describe select * from {source}{end}")}
-        self.number = "number"
-        while self.number.lower() in {one.lower() for one in self.types}:
-            self.number += "_"
-        number = quoted(self.number)
-        if isinstance(rows, Path) and "file_row_number" not in {one.lower() for one in self.types}:
-            selected = (
-                f"* exclude (file_row_number), file_row_number as {number} from {source}, file_row_number = true)"
-            )
-        else:
-            selected = f"*, row_number() over () - 1 as {number} from {source}{end}"
-        connection.execute(f"create view {name} as select {selected}")
-        self.count: int = self.all(f"select count(*) from {source}{end}")[0][0]
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    moved: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    first_added: list[int] = field(default_factory=list)
+    first_removed: list[int] = field(default_factory=list)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
 
-    def all(self, sql: str) -> list[Any]:
-        return self._connection.execute(sql).fetchall()
-
-    def texts(self, numbers: Sequence[int], columns: Sequence[str]) -> dict[int, dict[str, str | None]]:
-        """Return number -> column -> text of some rows."""
-        if not numbers:
-            return {}
-        values = "".join(f", cast({quoted(one)} as varchar)" for one in columns)
-        number = quoted(self.number)
-        listed = ", ".join(map(str, numbers))
-        rows = self.all(f"select {number}{values} from {self.name} where {number} in ({listed})")
-        return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
-
-    def statistics(self, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return column -> nulls, min, max and mean of some columns, in one scan."""
-        own = [one for one in columns if one in self.types]
-        if not own:
-            return {}
-        asked, names = [], []
-        for one in own:
-            kind, column = self.types[one], quoted(one)
-            asked.append(f"count(*) - count({column})")
-            names.append((one, "nulls"))
-            if kind.startswith("DECIMAL") or not any(sign in kind for sign in _NO_ORDER):
-                asked += [f"cast(min({column}) as varchar)", f"cast(max({column}) as varchar)"]
-                names += [(one, "min"), (one, "max")]
-            if _is_number(kind):
-                asked.append(f"avg(cast({column} as double))")
-                names.append((one, "mean"))
-        (row,) = self.all(f"select {', '.join(asked)} from {self.name}")
-        found: dict[str, dict[str, Any]] = {one: {} for one in own}
-        for (one, what), value in zip(names, row, strict=True):
-            found[one][f"{self.name}_{what}"] = value
-        return found
+    def count(self, columns: Sequence[str], counts: Sequence[int]) -> None:
+        """Add rows that differ in each of some columns."""
+        for column, count in zip(columns, counts, strict=True):
+            self.counts[column] = self.counts.get(column, 0) + count
 
 
 class _Comparison:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, old: _Side, new: _Side, key: Sequence[str]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, old: TableSide, new: TableSide, key: Sequence[str]
+    ) -> None:
         self._connection = connection
         self._old = old
         self._new = new
@@ -212,77 +177,163 @@ class _Comparison:
                     hint=nearest(lost, side.types),
                     column=lost,
                 )
+        self._renamed = self._find_renamed()
+        if self._renamed:
+            old.rename(self._renamed)
         self._common = [one for one in new.types if one in old.types and one not in self._key]
 
     def run(self, limit: int) -> TableChanges:
         old, new = self._old, self._new
+        shared, found = NOTHING_SHARED, _Rows(counts=dict.fromkeys(self._common, 0))
+        if old.path is not None and new.path is not None:
+            names = {one: self._renamed.get(one, one) for one in (*self._key, *self._common)}
+            shared = shared_rows(old.path, new.path, self._key, names)
         if self._key:
-            added, removed, changed, counts, examples = self._by_key(limit)
+            self._beside(found, shared, limit)
+            self._by_key(found, shared, limit)
         else:
-            added, removed = max(new.count - old.count, 0), max(old.count - new.count, 0)
-            changed, counts, examples = self._by_position(limit)
-        columns = self._columns(counts)
+            self._by_position(found, shared, limit)
+        columns = self._columns(found.counts)
         differing = [one.name for one in columns if one.changed_count]
         return TableChanges(
-            self._key, old.count, new.count, added, removed, changed, columns, self._examples(*examples, differing)
-        )
+            self._key, old.count, new.count, found.added, found.removed, found.changed, shared.row_count, found.moved,
+            columns, self._examples(found, limit, differing),
+        )  # fmt: skip
 
-    def _by_position(
-        self, limit: int
-    ) -> tuple[int, dict[str, int], tuple[list[int], list[int], list[tuple[int, int]]]]:
-        number_of_old, number_of_new = (f"{side.name}.{quoted(side.number)}" for side in (self._old, self._new))
-        both = f"{number_of_old} is not null and {number_of_new} is not null"
-        differs = list(map(self._differs, self._common))
-        each = "".join(f", count(*) filter (where {both} and {one})" for one in differs)
-        some = f"{both} and ({' or '.join(differs) or 'false'})"
-        first = f"min({number_of_old}, {max(limit, 1)}) filter (where {some})"
-        row = self._old.all(f"select count(*) filter (where {some}), {first}{each} from old positional join new")[0]
-        pairs = [(one, one) for one in (row[1] or [])[:limit]]
+    # -- columns ---------------------------------------------------------------------------------------------
+
+    def _find_renamed(self) -> dict[str, str]:
+        """Return new name -> old name of columns that were renamed: of one type, with the values of another.
+
+        A sample of the rows tells: all must be equal, or most where the column has many different values.
+        """
+        old, new = self._old, self._new
+        gone = [one for one in old.types if one not in new.types]
+        come = [one for one in new.types if one not in old.types]
+        pairs = [(one, other) for one in gone for other in come if old.types[one] == new.types[other]]
+        if not pairs or len(pairs) > _MOST_PAIRS:
+            return {}
+        asked = ["count(*)"]
+        for one, other in pairs:
+            before, after = f"o.{quoted(one)}", f"n.{quoted(other)}"
+            asked.append(f"count(*) filter (where {before} is not distinct from {after})")
+            asked.append(f"approx_count_distinct({before})")
+        number = (quoted(old.number), quoted(new.number))
+        sample = f"(select * from old where {number[0]} < {_SAMPLE})"
+        matched = self._matched("o", "n") if self._key else f"o.{number[0]} = n.{number[1]}"
+        ((rows, *told),) = old.all(f"select {', '.join(asked)} from {sample} o join new n on {matched}")
+        found: dict[str, str] = {}
+        for (one, other), equal, different in zip(pairs, told[::2], told[1::2], strict=True):
+            is_like = equal == rows if different <= _SOME else equal >= _LIKE * rows
+            if rows and different and is_like and other not in found and one not in found.values():
+                found[other] = one
+        return found
+
+    def _columns(self, counts: Mapping[str, int]) -> tuple[ColumnChange, ...]:
+        old, new = self._old.shown_types, self._new.shown_types
+        differing = [one for one in (*new, *old) if counts.get(one) or old.get(one) != new.get(one)]
+        differing = list(dict.fromkeys(differing))
+        of_old, of_new = self._old.statistics(differing), self._new.statistics(differing)
+        found = []
+        for one in (*new, *(name for name in old if name not in new)):
+            change = "added" if one not in old else "removed" if one not in new else ""
+            if not change and one in differing:
+                change = "changed"
+            statistics = {**of_old.get(one, {}), **of_new.get(one, {})}
+            found.append(
+                ColumnChange(
+                    one, "renamed" if one in self._renamed else change, old.get(one), new.get(one), counts.get(one, 0),
+                    statistics, self._renamed.get(one),
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    # -- rows ------------------------------------------------------------------------------------------------
+
+    def _by_position(self, found: _Rows, shared: SharedRows, limit: int) -> None:
         shorter, longer = sorted((self._old.count, self._new.count))
+        left = [(start, min(stop, shorter)) for start, stop in shared.left(longer) if start < shorter]
+        columns = self._common if left else [one for one in self._common if one in shared.columns]
+        self._matched_by_number(found, sorted([*left, *shared.beside]), columns, limit)
+        found.added, found.removed = max(self._new.count - shorter, 0), max(self._old.count - shorter, 0)
         further = list(range(shorter, min(longer, shorter + limit)))
-        added, removed = (further, []) if self._new.count > self._old.count else ([], further)
-        return row[0], dict(zip(self._common, row[2:], strict=True)), (added, removed, pairs)
+        found.first_added, found.first_removed = (further, []) if found.added else ([], further)
 
-    def _by_key(
-        self, limit: int
-    ) -> tuple[int, int, int, dict[str, int], tuple[list[int], list[int], list[tuple[int, int]]]]:
+    def _beside(self, found: _Rows, shared: SharedRows, limit: int) -> None:
+        """Compare the rows whose keys are equal at their position."""
+        columns = [one for one in self._common if one in shared.columns]
+        self._matched_by_number(found, shared.beside, columns, limit)
+
+    def _matched_by_number(
+        self, found: _Rows, ranges: Sequence[tuple[int, int]], columns: Sequence[str], limit: int
+    ) -> None:
+        """Compare rows that have one number in both tables, in some columns."""
+        if not ranges or not columns:
+            return
+        numbers = [f"{side.name}.{quoted(side.number)}" for side in (self._old, self._new)]
+        if sum(stop - start for start, stop in ranges) == min(self._old.count, self._new.count):
+            source, both = "old positional join new", f"{numbers[0]} is not null and {numbers[1]} is not null"
+        else:
+            sides = (f"{side.only(ranges)} as {side.name}" for side in (self._old, self._new))
+            source, both = f"{' join '.join(sides)} on {numbers[0]} = {numbers[1]}", "true"
+        some = " or ".join(map(self._differs, columns))
+        if len(columns) > _AT_ONCE:  # DuckDB does not plan it
+            hashes = (f"hash({', '.join(self._value(one, side) for one in columns)})" for side in ("old.", "new."))
+            some = " <> ".join(hashes)
+        first = f"min({numbers[0]}, {max(limit, 1)}) filter (where {both} and ({some}))"
+        ((changed, firsts),) = self._old.all(
+            f"select count(*) filter (where {both} and ({some})), {first} from {source}"
+        )
+        found.changed += changed
+        found.pairs += [(one, one) for one in (firsts or [])[:limit]]
+        for part in _parts(columns) if changed else ():
+            each = ", ".join(f"count(*) filter (where {both} and {self._differs(one)})" for one in part)
+            found.count(part, self._old.all(f"select {each} from {source}")[0])
+
+    def _by_key(self, found: _Rows, shared: SharedRows, limit: int) -> None:
+        sides = (self._old, self._new)
+        left = [shared.left(side.count) for side in sides]
+        if not any(left):
+            return
         hashed = ", ".join(map(self._value, self._common))
         keys = ", ".join(map(quoted, self._key))
-        sides = [
-            f"(select {keys}, {quoted(side.number)} as n, {f'hash({hashed})' if hashed else '0'} as h from {side.name})"
-            for side in (self._old, self._new)
+        parts = [
+            f"(select {keys}, {quoted(side.number)} as n, {f'hash({hashed})' if hashed else '0'} as h"
+            f" from {side.only(ranges)})"
+            for side, ranges in zip(sides, left, strict=True)
         ]
         count = max(limit, 1)
         self._connection.execute(
             f"create temp table found as select count(*) filter (where o.n is null) as added,"
             f" count(*) filter (where n.n is null) as removed, count(*) filter (where o.h <> n.h) as changed,"
-            f" count(o.n) as old_rows, count(n.n) as new_rows,"
+            f" count(o.n) as old_rows, count(n.n) as new_rows, count(*) filter (where o.n <> n.n) as moved,"
             f" min(n.n, {count}) filter (where o.n is null) as first_added,"
             f" min(o.n, {count}) filter (where n.n is null) as first_removed,"
             f" list(struct_pack(o := o.n, n := n.n)) filter (where o.h <> n.h) as pairs"
-            f" from {sides[0]} as o full outer join {sides[1]} as n on {self._matched('o', 'n')}"
+            f" from {parts[0]} as o full outer join {parts[1]} as n on {self._matched('o', 'n')}"
         )
-        added, removed, changed, old_rows, new_rows, first_added, first_removed = self._old.all(
+        added, removed, changed, old_rows, new_rows, moved, first_added, first_removed = self._old.all(
             "select * exclude (pairs) from found"
         )[0]
-        for side, seen in ((self._old, old_rows), (self._new, new_rows)):
-            if seen != side.count:
+        for ranges, seen in zip(left, (old_rows, new_rows), strict=True):
+            if seen != sum(stop - start for start, stop in ranges):
                 self._refuse_duplicates()
-        counts = dict.fromkeys(self._common, 0)
-        pairs: list[tuple[int, int]] = []
+        found.added, found.removed, found.moved = added, removed, moved
+        found.first_added, found.first_removed = (first_added or [])[:limit], (first_removed or [])[:limit]
         if changed:
             self._connection.execute("create temp table pairs as select unnest(pairs, recursive := true) from found")
-            pairs = self._old.all(f"select o, n from pairs order by o limit {limit}")
-            each = ", ".join(f"count(*) filter (where {self._differs(one)})" for one in self._common)
-            by_number = [f"{side.name}.{quoted(side.number)}" for side in (self._old, self._new)]
+            by_number = [f"{side.name}.{quoted(side.number)}" for side in sides]
+            parts = [f"{side.only(ranges)} as {side.name}" for side, ranges in zip(sides, left, strict=True)]
             joined = (
-                f"pairs join old on pairs.o = {by_number[0]} join new on pairs.n = {by_number[1]}"
+                f"pairs join {parts[0]} on pairs.o = {by_number[0]} join {parts[1]} on pairs.n = {by_number[1]}"
                 if changed <= _NARROW
-                else f"old join new on {self._matched('old', 'new')}"
+                else f"{parts[0]} join {parts[1]} on {self._matched('old', 'new')}"
             )
-            counts = dict(zip(self._common, self._old.all(f"select {each} from {joined}")[0], strict=True))
-        first = (first_added or [])[:limit], (first_removed or [])[:limit], pairs
-        return added, removed, changed, counts, first
+            for columns in _parts(self._common):
+                each = ", ".join(f"count(*) filter (where {self._differs(one)})" for one in columns)
+                found.count(columns, self._old.all(f"select {each} from {joined}")[0])
+            found.changed += changed
+            found.pairs += self._old.all(f"select o, n from pairs order by o limit {limit}")
 
     def _refuse_duplicates(self) -> None:
         keys = ", ".join(map(quoted, self._key))
@@ -302,23 +353,8 @@ class _Comparison:
                     key=self._key,
                 )
 
-    def _columns(self, counts: dict[str, int]) -> tuple[ColumnChange, ...]:
-        old, new = self._old.types, self._new.types
-        differing = [one for one in (*new, *old) if counts.get(one) or old.get(one) != new.get(one)]
-        differing = list(dict.fromkeys(differing))
-        of_old, of_new = self._old.statistics(differing), self._new.statistics(differing)
-        found = []
-        for one in (*new, *(name for name in old if name not in new)):
-            change = "added" if one not in old else "removed" if one not in new else ""
-            if not change and one in differing:
-                change = "changed"
-            statistics = {**of_old.get(one, {}), **of_new.get(one, {})}
-            found.append(ColumnChange(one, change, old.get(one), new.get(one), counts.get(one, 0), statistics))
-        return tuple(found)
-
-    def _examples(
-        self, added: list[int], removed: list[int], pairs: list[tuple[int, int]], differing: list[str]
-    ) -> tuple[RowChange, ...]:
+    def _examples(self, found: _Rows, limit: int, differing: Sequence[str]) -> tuple[RowChange, ...]:
+        added, removed, pairs = found.first_added, found.first_removed, sorted(found.pairs)[:limit]
         of_old = self._old.texts([*removed, *(one for one, _ in pairs)], list(self._old.types))
         of_new = self._new.texts([*added, *(one for _, one in pairs)], list(self._new.types))
 
@@ -328,23 +364,25 @@ class _Comparison:
         def rest(row: dict[str, str | None]) -> dict[str, str | None]:
             return {one: value for one, value in row.items() if one not in self._key}
 
-        found = [RowChange("removed", where(one, of_old[one]), rest(of_old[one]), {}) for one in removed]
-        found += [RowChange("added", where(one, of_new[one]), {}, rest(of_new[one])) for one in added]
+        changes = [RowChange("removed", where(one, of_old[one]), rest(of_old[one]), {}) for one in removed]
+        changes += [RowChange("added", where(one, of_new[one]), {}, rest(of_new[one])) for one in added]
         for one, other in pairs:
             before, after = of_old[one], of_new[other]
             names = [name for name in differing if before[name] != after[name]]
             cells = ({name: row[name] for name in names} for row in (before, after))
-            found.append(RowChange("changed", where(other, after), *cells))
-        return tuple(found)
+            changes.append(RowChange("changed", where(other, after), *cells))
+        return tuple(changes)
+
+    # -- SQL -------------------------------------------------------------------------------------------------
 
     def _value(self, column: str, table: str = "") -> str:
         """Return a column in the type that both tables' values are compared in."""
         kinds, name = (self._old.types[column], self._new.types[column]), f"{table}{quoted(column)}"
         if kinds[0] == kinds[1]:
             return name
-        if not all(map(_is_number, kinds)):
+        if not all(map(is_number, kinds)):
             return f"cast({name} as varchar)"
-        return f"cast({name} as {'double' if any(one.startswith(_FLOATS) for one in kinds) else 'hugeint'})"
+        return f"cast({name} as {'double' if any(one.startswith(FLOATS) for one in kinds) else 'hugeint'})"
 
     def _differs(self, column: str) -> str:
         return f"{self._value(column, 'old.')} is distinct from {self._value(column, 'new.')}"
@@ -354,5 +392,7 @@ class _Comparison:
         return " and ".join(f"{one} is not distinct from {other}" for one, other in pairs)
 
 
-def _is_number(kind: str) -> bool:
-    return kind in _NUMBERS or (kind.startswith(_FLOATS) and "[" not in kind)
+def _parts(columns: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut columns into as many as DuckDB can plan at once."""
+    for start in range(0, len(columns), _AT_ONCE):
+        yield columns[start : start + _AT_ONCE]

@@ -1,0 +1,210 @@
+"""The differences inside an item as lines for people, as git and daff show them (pure: no I/O).
+
+A line is pieces of text, each with the name of a style, so that a terminal can colour what a text leaves plain. Rows of
+a table stand in a grid, as daff lays them out: the key, then the columns that differ; where it does not fit, every cell
+that differs has a line of its own.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from lakefolio.compare.item_diff import ContentChange, HeatMap, ItemDiff
+from lakefolio.terminal import visible
+
+__all__ = ["SIGNS", "STYLES", "Line", "shown_lines", "stat_lines"]
+
+Line = list[tuple[str, str]]
+"""Pieces of text, each with its style."""
+
+SIGNS: Final = {"added": "+", "removed": "-", "changed": "~", "renamed": "~", "": " "}
+STYLES: Final = {"added": "new", "removed": "old", "changed": "changed", "renamed": "changed", "": ""}
+_SHOWN: Final = 60
+_MOST_COLUMNS: Final = 40
+_CELL: Final = 28
+_SHADES: Final = " ░▒▓█"
+_BAR: Final = 24
+
+
+def shown_lines(diff: ItemDiff, width: int) -> Iterator[Line]:
+    """Return the lines of a difference.
+
+    Args:
+        diff: The difference.
+        width: How many characters a line may take, where it can be made to fit; lines of a text are never cut.
+    """
+    yield [(f"--- {diff.old}", "head")]
+    yield [(f"+++ {diff.new}", "head")]
+    yield [(f"{diff.kind}: the content {'is the same' if diff.identical else 'differs'}", "head")]
+    if not any(one.line is not None for one in diff.changes) or any(one.line is None for one in diff.changes):
+        for name, value in diff.summary.items():
+            yield [(f"  {name.replace('_', ' ')}: {_shown(value)}", "")]
+    if diff.heat_map is not None:
+        yield from _heat_map(diff.heat_map)
+    differing = [one for one in diff.columns.to_pylist() if one["change"]]
+    for one in differing[:_MOST_COLUMNS]:
+        yield [(_cut(_column(one), width), STYLES[one["change"]])]
+    if len(differing) > _MOST_COLUMNS:
+        yield [(f"… and {len(differing) - _MOST_COLUMNS:,} more columns; columns has them all", "dim")]
+    grid = _grid(diff, width) if diff.rows else None
+    if grid is not None:
+        yield from grid
+        return
+    shown = 0
+    for change in diff.changes:
+        if change.line is None:
+            if shown == _SHOWN:
+                continue
+            shown += 1
+        yield _line(change, width)
+    if (more := sum(one.line is None for one in diff.changes) - shown) > 0:
+        yield [(f"… and {more:,} more; to_arrow() has them all", "dim")]
+
+
+def stat_lines(counts: Sequence[tuple[str, str, Mapping[str, int], str]], width: int) -> Iterator[Line]:
+    """Return one line per item, as ``git diff --stat`` does: its name, its kind, how much changed, and a bar.
+
+    Args:
+        counts: Name, kind, places added, removed and changed, and something to say instead of them (or nothing).
+        width: How many characters a line may take.
+    """
+    if not counts:
+        return
+    most = max((sum(one.values()) for _, _, one, _ in counts), default=0)
+    kinds = max(len(kind) for _, kind, _, _ in counts)
+    figures = [" ".join(f"{SIGNS[what]}{count:,}" for what, count in one.items() if count) for _, _, one, _ in counts]
+    told = [said or figure or "no value" for figure, (_, _, _, said) in zip(figures, counts, strict=True)]
+    room = max(min(max(_wide(name) for name, *_ in counts), width - kinds - max(map(len, told)) - _BAR - 8), 16)
+    for (name, kind, one, said), figure in zip(counts, told, strict=True):
+        total = sum(one.values())
+        line: Line = [(f" {_padded(_cut(name, room), room)} | {kind:<{kinds}} | {figure}", "")]
+        if total and not said:
+            blocks = max(round(_BAR * total / most), 1)
+            line.append((" ", ""))
+            for what, count in one.items():
+                share = round(blocks * count / total) or (1 if count else 0)
+                line.append((SIGNS[what] * share, STYLES[what]))
+        yield line
+
+
+def _line(change: ContentChange, width: int) -> Line:
+    style, sign = STYLES[change.change], SIGNS[change.change]
+    if change.line is not None:
+        text = (change.old if change.change == "removed" else change.new) or ""
+        return [(text, "hunk")] if change.line == 0 else [(f"{sign}{text}", style)]
+    name = change.where if change.column is None else f"{change.where}  {change.column}"
+    name = _cut(name, max(width // 2, 20))
+    if change.change == "changed":
+        room = max(width - _wide(name) - 7, 24)
+        new = _cut(change.new, max(room // 2, room - _wide(_cut(change.old, room))))
+        return [(f"~ {name}: ", style), (_cut(change.old, room - _wide(new)), "old"), (" → ", ""), (new, "new")]
+    value = change.new if change.change == "added" else change.old
+    return [(f"{sign} {name}" + ("" if value is None else f": {_cut(value, max(width - _wide(name) - 4, 12))}"), style)]
+
+
+def _column(column: Mapping[str, Any]) -> str:
+    name, old, new = column["name"], column["old_type"], column["new_type"]
+    sign = SIGNS[column["change"]]
+    if column["change"] in ("added", "removed"):
+        return f"{sign} column {name} {new if old is None else old}"
+    told = [f"{old} → {new}"] if old != new else []
+    if column["changed_count"]:
+        told.append(f"{column['changed_count']:,} changed")
+    for what in ("nulls", "min", "max", "mean"):
+        before, after = column.get(f"old_{what}"), column.get(f"new_{what}")
+        if before != after and (what == "nulls" or None not in (before, after)):
+            told.append(f"{what} {_shown(before)} → {_shown(after)}")
+    renamed = f"{column['renamed_from']} → " if column["change"] == "renamed" else ""
+    return f"{sign} column {renamed}{name}" + (f": {', '.join(told)}" if told else "")
+
+
+def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
+    """Return the rows as a grid, or None if not all columns that differ fit."""
+    differing = dict.fromkeys(name for row in diff.rows if row.change == "changed" for name in row.new)
+    others = dict.fromkeys(name for row in diff.rows if row.change != "changed" for name in (*row.new, *row.old))
+    heads = list(diff.key) or ["row"]
+    rows = [
+        (
+            row.change,
+            [_text(row.where.get(head)) for head in heads],
+            {one: _cell(row, one) for one in (*row.new, *row.old)},
+        )
+        for row in diff.rows
+    ]
+    used = 2 + sum(
+        2 + max(_wide(name), *(_wide(keys[place]) for _, keys, _ in rows)) for place, name in enumerate(heads)
+    )
+    names: list[str] = []
+    widths = {}
+    for name in [*differing, *(one for one in others if one not in differing)]:
+        needs = max(_wide(name), *(_wide(cells.get(name, "")) for _, _, cells in rows))
+        if used + 2 + needs > width:
+            if name in differing:
+                return None
+            continue
+        used, widths[name] = used + 2 + needs, needs
+        names.append(name)
+    lines = [[" ", *heads, *names]]
+    lines += [[SIGNS[change], *keys, *(cells.get(name, "") for name in names)] for change, keys, cells in rows]
+    sizes = [max(map(_wide, column)) for column in zip(*lines, strict=True)]
+    texts = ["  ".join(map(_padded, line, sizes)).rstrip() for line in lines]
+    found: list[Line] = [[(texts[0], "head")]]
+    found += [[(text, STYLES[change])] for text, (change, _, _) in zip(texts[1:], rows, strict=True)]
+    left = len(differing.keys() | others.keys()) - len(names)
+    return [*found, [(f"… and {left:,} more columns of these rows; rows has them", "dim")]] if left else found
+
+
+def _cell(row: Any, name: str) -> str:
+    if row.change == "changed":
+        return f"{_text(row.old[name])} → {_text(row.new[name])}"
+    return _text((row.new if row.change == "added" else row.old)[name])
+
+
+def _text(value: str | None) -> str:
+    return _cut(value, _CELL)
+
+
+def _heat_map(of: HeatMap) -> Iterator[Line]:
+    most = max((one for row in of.cells for one in row if one < float("inf")), default=0.0)
+    scale = f"█ from {most / 2:.3g} to {most:.3g}" if most else "█ where a value came or went"
+    yield [(f"  {of.of}, {scale}", "dim")]
+    across = len(of.cells[0])
+    yield [("  ┌" + "─" * across + "┐", "dim")]
+    for row in of.levels:
+        yield [("  │", "dim"), ("".join(_SHADES[level] for level in row), "changed"), ("│", "dim")]
+    yield [("  └" + "─" * across + "┘", "dim")]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _cut(str(value), 200)
+
+
+def _cut(text: str | None, room: int) -> str:
+    """Return a text as one line of at most so many characters, as it will be shown."""
+    if text is None:
+        return "null"
+    line = visible(" ".join(text[: 4 * room].split("\n")))
+    return line if _wide(line) <= room and len(text) <= 4 * room else f"{_narrow(line, room - 1)}…"
+
+
+def _narrow(line: str, room: int) -> str:
+    while _wide(line) > room:
+        line = line[: max(room, 1) if len(line) > room else len(line) - 1]
+    return line
+
+
+def _wide(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+    )
+
+
+def _padded(text: str, size: int) -> str:
+    return text + " " * (size - _wide(text))
