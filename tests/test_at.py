@@ -190,6 +190,32 @@ def test_counting_back_begins_where_the_lake_is_opened(lake: lf.Lake) -> None:
     assert "-3" in error.hint
 
 
+def test_counting_back_an_item_counts_its_own_changes(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits of others come between, also those by which a run notes a notebook's code."""
+    folio = lake.folio("f")
+    folio.add_json("y", 1)
+    for number in range(3):
+        lake.folio("others").add_json("z", number, overwrite=True)
+    assert lake.at(-1).version == 8
+    assert folio.get("x", at=-1) == folio.get("x", at="-1") == folio.get("x@-1") == lake.get("f:x@-1") == 4
+    assert lake.get("f:x", at="@-2") == lake.at(8).get("f:x", at=-2) == 3
+    assert folio.get_many(["x"], at=-1) == {"x": 4}
+    assert str(lake.diff(-1, item="f:x")) == str(lake.diff(4, item="f:x"))
+    folio.add_json("sum", 5, inputs=["x@-1"])
+    assert lake.item("f:sum").inputs[0]["input_id"] == lake.item("f:x@4").entry_id
+    monkeypatch.setenv("LAKEFOLIO_LAKE", lake.uri)
+    for args in (["--at", "-1", "get", "f:x"], ["get", "f:x", "--at", "@-1"], ["get", "f:x@-1"]):
+        assert CliRunner().invoke(cli, args).stdout.strip() == "4", args
+    folio.delete("x", warn_dependents=False)
+    lake.folio("others").add_json("z", 7, overwrite=True)
+    lake.restore(-1, items=["f:x", "others:z"])
+    assert folio.get("x") == 5
+    assert lake.get("others:z") == 2
+    error = refused(NotFoundError, "version-not-found", lambda: folio.get("y", at=-2))
+    assert "1 time" in str(error)
+    refused(NotFoundError, "item-not-found", lambda: folio.get("y", at=-1), "came at @6")
+
+
 def test_a_name_of_a_pinned_lake_that_lies_later(lake: lf.Lake) -> None:
     refused(NotFoundError, "version-not-found", lambda: lake.at(2).at(4), "4")
 
@@ -274,5 +300,5 @@ def test_a_time_in_an_input_is_fixed_when_it_is_given(lake: lf.Lake) -> None:
     folio = lake.folio("f")
     folio.add_json("y", 1, inputs=["x@-1"])
     folio.update_item("y", inputs=["x@-3", "f:x@now"])
-    assert {node.ref for node in lake.lineage("f:y").upstream(1)} - {"f:y@7"} == {"f:x@3", "f:x@5"}
+    assert {node.ref for node in lake.lineage("f:y").upstream(1)} - {"f:y@7"} == {"f:x@2", "f:x@5"}
     refused(NotFoundError, "input-not-found", lambda: folio.add_json("z", 1, inputs=["x@yesterday"]), "x@yesterday")

@@ -61,6 +61,17 @@ class App:
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
 
+    def open_for(self, ref: str) -> tuple[Lake, str]:
+        """Open the lake to read what ``ref`` names; of an item, an ``--at`` that counts back counts its own changes.
+
+        Returns:
+            The lake, and the reference to read in it: ``folio:item@-1`` and ``folio:item --at -1`` mean the same.
+        """
+        if self.at is None or ":" not in ref or "@" in ref or not _BACK.fullmatch(self.at.removeprefix("@")):
+            return self.open(), ref
+        ref, self.at = f"{ref}@{self.at.removeprefix('@')}", None
+        return self.open(), ref
+
     def spare_imports(self) -> None:
         """Let no import be made that only the content of items needs."""
         if self.own_process:

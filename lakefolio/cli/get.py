@@ -49,7 +49,7 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     .json .ndjson .feather .arrow, text also compressed (.csv.gz); arrays as .npy, models in their stored format, files
     as they are, folders with their tree. All content is verified before the first byte appears.
     """
-    lake = app.open()
+    lake, ref = app.open_for(ref)
     entry = lake.item(ref)
     doing = f"getting {entry.ref}"
     with app.output.working(doing) as say:

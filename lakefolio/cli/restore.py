@@ -27,8 +27,9 @@ __all__ = ["restore"]
 def restore(app: App, when: str, folio: str | None, items: tuple[str, ...], dry_run: bool, yes: bool) -> None:
     """Restore a lake, a folio or some items to a past state.
 
-    WHEN is a version (-1 is the one before the newest), a time or a snapshot, as for --at. It is a new commit:
-    nothing of the history is lost, and it can be undone the same way. Asks first, unless --yes.
+    WHEN is a version (-1 is the state before the newest commit, of --item the one before its own newest change), a time
+    or a snapshot, as for --at. It is a new commit: nothing of the history is lost, and it can be undone the same way.
+    Asks first, unless --yes.
     """
     lake = app.open(writing=True)
     chosen = items or None

@@ -64,7 +64,7 @@ def show(app: App, ref: str | None, every_folio: bool) -> None:
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
     """
-    lake = app.open()
+    lake, ref = (app.open(), None) if ref is None else app.open_for(ref)
     if ref is None:
         info = lake.info(every_folio=every_folio)
         del info["read_only"]  # so is every lake that is only shown

@@ -96,7 +96,7 @@ class OpenFolio:
             if ref.at is not None and at is not None:
                 raise said_twice(name, at)
             folio, name, at = ref.folio or folio, ref.item, at if ref.at is None else ref.at
-        reader = self.reading if at is None else self.reading.at(at, folio)
+        reader = self.reading if at is None else self.reading.at(at, folio, name if isinstance(name, str) else None)
         view = reader.unwatched_state()
         entry = view.entry(folio, name) if isinstance(name, str) else None
         reader.looked_up(folio, str(name), entry)

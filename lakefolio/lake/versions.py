@@ -168,7 +168,8 @@ def restore(
     """Restore the lake, a folio or some items to a past state: one new commit; no history is lost.
 
     Args:
-        at: The version, time or snapshot to go back to.
+        at: The version, time or snapshot to go back to; ``-1`` is the state before the newest commit, of each of
+            ``items`` the one before its newest change.
         folio: Only this folio.
         items: Only these items: names in ``folio``, or references ``folio:name``.
         dry_run: Only return the changes that would be made.
@@ -178,16 +179,17 @@ def restore(
     """
     lake._session.check_writable()
     version = lake._session.resolve(at, folio)
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[tuple[int, str], list[str]] = {}
     for text in [items] if isinstance(items, str) else items or ():
         ref = parse_ref(text, folio=folio)
         if ref.folio is None:
             raise InvalidInputError(
                 f"item {text!r} names no folio", kind="bad-ref", hint="write folio:name, or pass folio="
             )
-        wanted.setdefault(ref.folio, []).append(ref.item)
+        version = lake._session.resolve(at, ref.folio, ref.item)
+        wanted.setdefault((version, ref.folio), []).append(ref.item)
     if items is not None:
-        changes = [Restore(version, name, tuple(names)) for name, names in wanted.items()]
+        changes = [Restore(then, name, tuple(names)) for (then, name), names in wanted.items()]
     else:
         _check_restorable(lake, folio, version)
         changes = [Restore(version, folio)]

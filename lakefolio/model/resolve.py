@@ -14,6 +14,7 @@ from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.entries import View
 from lakefolio.model.state import State
+from lakefolio.render.text import counted
 from lakefolio.terminal import shown_value
 
 __all__ = [
@@ -40,18 +41,22 @@ _DAYS = ("yesterday", "today", "now")
 _FORMS = "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', '2 days ago') or a snapshot's name ('paper-v1')"
 
 
-def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int | None = None) -> int:
+def resolve_at(
+    view: View, state: State, at: At, folio: str | None, *, item: str | None = None, head: int | None = None
+) -> int:
     """Return the version that a version number, a time or a snapshot's name means.
 
     A text is looked up as a snapshot's name first, among the folio's and then the lake's; then it is read as a version
-    (``17``, ``@17``, ``v17``; ``-1`` is the state before the newest commit), then as a time, which means the end of
-    the period that it names (``lakefolio.format.times``).
+    (``17``, ``@17``, ``v17``; ``-1`` is the state before the newest commit, of an item the one before its own newest
+    change, whatever else was committed since), then as a time, which means the end of the period that it names
+    (``lakefolio.format.times``).
 
     Args:
         view: The state to look snapshots up in, pending changes included.
         state: The committed state whose versions and times count.
         at: The value that the user gave; integers and times of numpy and pandas are taken too.
         folio: The folio whose snapshots come first.
+        item: The item of that folio that is asked for, if it is one.
         head: The version that ``-1`` counts back from; by default that of ``state``.
 
     Raises:
@@ -72,7 +77,9 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
         else:
             found = name
     if isinstance(found, int):
-        version = found if found >= 0 else state.back(state.version if head is None else head, -found)
+        newest = state.version if head is None else head
+        own = None if found >= 0 or folio is None or item is None else _back(state, folio, item, newest, -found)
+        version = found if found >= 0 else own if own is not None else state.back(newest, -found)
         if version is None or version > state.version:
             raise _no_version(found, state, head)
         return version
@@ -93,6 +100,19 @@ def resolve_at(view: View, state: State, at: At, folio: str | None, *, head: int
             at=at,
         )
     return before
+
+
+def _back(state: State, folio: str, item: str, newest: int, count: int) -> int | None:
+    """Return the version before the ``count``-th newest change of an item; None if it has none."""
+    changes = [version for version, _ in state.changes_of(folio, item) if version <= newest]
+    if len(changes) < count and changes:
+        raise NotFoundError(
+            f"{folio}:{item} was changed {counted(len(changes), 'time')}, so that there is no -{count}",
+            kind="version-not-found",
+            hint=f"it came at @{changes[-1]}",
+            version=-count,
+        )
+    return changes[count - 1] - 1 if changes else None
 
 
 def said_twice(ref: str, at: object) -> InvalidInputError:

@@ -108,7 +108,7 @@ def _exact(session: Session, text: str, folio: str) -> str:
     if ref is None or not is_relative(ref.at):
         return text
     try:
-        return f"{ref.folio}:{ref.item}@{session.resolve(ref.at, ref.folio)}"
+        return f"{ref.folio}:{ref.item}@{session.resolve(ref.at, ref.folio, ref.item)}"
     except NotFoundError:  # the planner refuses it, as an input
         return text
 

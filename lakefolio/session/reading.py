@@ -84,10 +84,10 @@ def unwatched_committed(session: Session, /) -> State:
     return session._then
 
 
-def resolve(session: Session, /, at: At, folio: str | None = None) -> int:
-    """Return the version that a number, a time or a snapshot's name means (NotFoundError otherwise)."""
+def resolve(session: Session, /, at: At, folio: str | None = None, item: str | None = None) -> int:
+    """Return the version that a number, a time or a snapshot's name means, also of an item (NotFoundError otherwise)."""
     newest = session.journal.refresh()
-    version = resolve_at(newest, newest, at, folio, head=session.pinned)
+    version = resolve_at(newest, newest, at, folio, item=item, head=session.pinned)
     if isinstance(at, str):
         read_version(session.place, folio, at, version)
     if session.pinned is not None and version > session.pinned:
@@ -100,9 +100,9 @@ def resolve(session: Session, /, at: At, folio: str | None = None) -> int:
     return version
 
 
-def at(session: Session, /, at: At, folio: str | None = None) -> Session:
-    """Return a read-only session fixed to a version, a time or a snapshot (a folio's first)."""
-    return session.fixed(session.resolve(at, folio))
+def at(session: Session, /, at: At, folio: str | None = None, item: str | None = None) -> Session:
+    """Return a read-only session fixed to a version, a time or a snapshot (a folio's first), also of an item."""
+    return session.fixed(session.resolve(at, folio, item))
 
 
 def fixed(session: Session, /, version: int, *, newest: bool = False) -> Session:
@@ -149,7 +149,7 @@ def entry(session: Session, /, folio: str, item: str, at: At | None = None) -> E
         NotFoundError: If there is none; the hint names the nearest.
     """
     if at is not None:
-        return session.at(at, folio).entry(folio, item)
+        return session.at(at, check_folio(folio), check_item(item)).entry(folio, item)
     view = session.unwatched_state()
     entry = view.entry(check_folio(folio), check_item(item))
     session.looked_up(folio, item, entry)
