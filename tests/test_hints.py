@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from bad_input_support import refused
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.errors import NotFoundError
+from lakefolio.errors import InvalidInputError, NotFoundError
 
 
 @pytest.fixture
@@ -127,3 +128,30 @@ def test_names_as_long_as_they_may_be(tmp_path: Path) -> None:
     error = refused(NotFoundError, "item-not-found", lambda: folio.get("i" * 250))
     assert "…" not in error.hint
     assert "at=1" in error.hint
+
+
+def test_what_newcomers_write_first(tmp_path: Path) -> None:
+    lake = lf.open(str(tmp_path / "lake"))
+    folio = lake.folio("survey")
+    folio.add("answers", pd.DataFrame({"age": [31, 47]}))
+    with pytest.raises(TypeError, match=r"got 'yesterday', one argument too many without a name: write at="):
+        folio.get("answers", "yesterday")  # type: ignore[misc]
+    with pytest.raises(NotFoundError) as missing:
+        folio.diff("answers")
+    assert "diff(-1, item='answers')" in str(missing.value)
+    for sql in ("select * from answers", "select * from ANSWERS", "select * from survey.answers"):
+        with pytest.raises(InvalidInputError) as refused:
+            folio.sql(sql)
+        assert '"folio:item"' in str(refused.value)
+    with pytest.raises(InvalidInputError) as refused:
+        folio.sql("select * from anwers")
+    assert '"folio:item"' not in str(refused.value)
+    assert "answers" in folio.items()._repr_html_()  # type: ignore[attr-defined]
+    assert str(lake.snapshot("v").committed_at.year) in repr(lake.snapshots())
+    lake.annotate(note="nothing but records")
+    with lake.run("train"):
+        pass
+    with pytest.raises(NotFoundError) as missing:
+        lake.get("surveys:answers")
+    assert "survey" in str(missing.value)
+    assert "environments" not in str(missing.value)

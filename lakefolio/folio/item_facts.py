@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.folio.info import MODEL_TYPES, SECTIONS, TABLE_TYPES, section_of
 from lakefolio.folio.open_folio import At
+from lakefolio.model.entries import ENTRY_COLUMNS
+from lakefolio.render.listing import Listing
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
@@ -115,7 +117,7 @@ def list_contents(folio: Folio, /, include_archived: bool = False) -> dict[str, 
 
 def items(folio: Folio, /) -> list[Entry]:
     """Return the entry of each item, which holds its facts but not its content, in the order of first addition."""
-    return folio._core.reading.state().entries(folio.name)
+    return Listing(folio._core.reading.state().entries(folio.name), "item", ENTRY_COLUMNS[1:])
 
 
 def names_of(folio: Folio, *sections: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, overload
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format.names import check_item
 
 if TYPE_CHECKING:
@@ -66,7 +66,12 @@ def diff(
 
         if key is not None:
             raise InvalidInputError("key= is for the rows of an item, and none is named", kind="bad-option")
-        return diff_of(reading, start, b, folio.name)
+        try:
+            return diff_of(reading, start, b, folio.name)
+        except NotFoundError as exc:
+            if exc.kind == "snapshot-not-found" and a in folio:
+                exc.hint = f"of the item {a!r}: diff(-1, item={a!r}), which is what its newest change did"
+            raise
     from lakefolio.compare.reading import diff_item
 
     return diff_item(reading, folio.name, check_item(item), start, b, key=key, limit=limit)

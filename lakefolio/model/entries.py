@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
+from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
@@ -133,7 +134,8 @@ class Snapshot:
     def __repr__(self) -> str:
         scope = "the lake" if self.folio is None else f"folio {self.folio}"
         words = f": {self.message}" if self.message else ""
-        return visible(f"<Snapshot {self.name} of {scope}, version {self.target_version}{words}>", keep="")
+        when = f"version {self.target_version}, {shown_time(self.committed_at)}"
+        return visible(f"<Snapshot {self.name} of {scope}, {when}{words}>", keep="")
 
     def _repr_html_(self) -> str:
         said = {name: getattr(self, name) or None for name in SNAPSHOT_COLUMNS[1:]}

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import TypeGuard
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import is_own_folio
 from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.entries import View
@@ -209,7 +210,7 @@ def item_not_found(
             folio=folio,
             item=item,
         )
-    hint = nearest(folio, view.folios())
+    hint = nearest(folio, [name for name in view.folios() if not is_own_folio(name)])
     return NotFoundError(
         f"item {item!r} not found: folio {folio!r} does not exist or is empty",
         kind="item-not-found",

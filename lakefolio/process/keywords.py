@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.process.arguments import misfit
+from lakefolio.terminal import shown_value
 
 __all__ = ["check_keywords", "explained", "keywords_of", "nearest"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 """What code raises that was given something it does not expect."""
+_NAMED = 5
 
 
 @functools.cache
@@ -53,6 +55,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
 
 
+def _too_many(function: Callable[..., object], args: tuple[object, ...]) -> str | None:
+    """Return which argument has to be named; None if no more are given by their position than the function takes."""
+    named = list(inspect.signature(function).parameters.values())
+    if any(one.kind is one.VAR_POSITIONAL for one in named):
+        return None
+    taken = [one for one in named if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    others = [one.name for one in named if one.kind is one.KEYWORD_ONLY]
+    if len(args) <= len(taken) or not others:
+        return None
+    written = " or ".join(f"{one}=" for one in others[:_NAMED]) + " or …" * (len(others) > _NAMED)
+    return f"{shown_value(args[len(taken)])}, one argument too many without a name: write {written}"
+
+
 def explained(function: F, shown: str | None = None) -> F:
     """Return a function that raises errors which name the keyword that was meant, or the argument of a wrong type."""
     any_keyword = keywords_of(function) is None
@@ -68,7 +83,7 @@ def explained(function: F, shown: str | None = None) -> F:
         except LakefolioError:
             raise
         except _RAW as exc:
-            wrong = misfit(function, args, kwargs)
+            wrong = misfit(function, args, kwargs) or _too_many(function, args)
             if wrong is None:
                 raise
             raise UnsupportedTypeError(f"{name} got {wrong}", kind="bad-argument") from exc

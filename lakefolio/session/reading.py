@@ -85,7 +85,7 @@ def unwatched_committed(session: Session, /) -> State:
 
 
 def resolve(session: Session, /, at: At, folio: str | None = None, item: str | None = None) -> int:
-    """Return the version that a number, a time or a snapshot's name means, also of an item (NotFoundError otherwise)."""
+    """Return the version that a number, a time or a snapshot's name means, of an item too; else NotFoundError."""
     newest = session.journal.refresh()
     version = resolve_at(newest, newest, at, folio, item=item, head=session.pinned)
     if isinstance(at, str):

@@ -86,12 +86,20 @@ def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
             raise
         own = session.own_views()
         if not any(view.name.lower() in sql.lower() for view in own.views):
+            exc.hint = _meant_item(session, str(exc.objects["unknown"])) or exc.hint
             raise
         views, named = own.all(), named or own.ask_for_content
         relation = views.query(session.tables(content=named), sql, params, lost=session.lost, items=items)
     if named or "content" not in relation.columns:
         return relation
     return views.query(session.tables(content=True), sql, params, lost=session.lost, items=items)
+
+
+def _meant_item(session: Session, name: str) -> str | None:
+    """Return how the table of an item is written, if that is what an unknown name means."""
+    sql = "select folio, item from items where kind = 'table' and lower(item) = lower($1) and folio is not null limit 1"
+    found = _views().query(session.tables(), sql, [name], lost=session.lost).fetchone()
+    return None if found is None else f'the table of an item is written "folio:item": "{found[0]}:{found[1]}"'
 
 
 def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:

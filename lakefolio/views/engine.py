@@ -268,6 +268,8 @@ class Views:
             hint = nearest(unknown[1], [*self.names(), *SCHEMAS])
         elif candidates:
             hint = candidates[1].strip()
+        elif "'pandas' is required" in text:
+            hint = "pip install pandas, or ask for .pl(), .arrow() or .fetchall()"
         elif "disabled by configuration" in text:
             hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
         message = f"SQL {shown(sql)} can't be run: {first_line(exc)}"

@@ -178,7 +178,7 @@ class _Found:
         if of_connection and not self.foreign:
             self.catalogue = True
         elif catalog or schema not in ("", "main"):
-            raise _RefusedError(f"it reads {name!r} of a schema")
+            raise _RefusedError(f'it reads {name!r} of a schema; the table of an item is written "folio:item"')
         else:
             self.reads.add(name)
             if ":" in name and "://" not in name and "\\" not in name:
