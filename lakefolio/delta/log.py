@@ -26,6 +26,7 @@ from lakefolio.delta.checkpoint import note_of, parse_pointer
 from lakefolio.delta.objects import TableObjects
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import (
     checkpoint_name,
     data_file_version,
@@ -70,7 +71,6 @@ class DeltaLog:
         self.version = -1
         self.checkpoint_version = -1
         self._due = False
-        self._nothing = spec.schema.empty_table()  # made once: it takes as long as 40 looks at the log
         self._total = Total()
         self._files: dict[str, DataFile] = {}
         self._tombstones: dict[str, tuple[DataFile, int]] = {}
@@ -285,7 +285,7 @@ class DeltaLog:
                 continue
             for file, rows in zip(files, tables, strict=True):
                 self._compare(file, rows)
-            return self._ordered(pa.concat_tables([self._nothing, *tables]))
+            return self._ordered(pa.concat_tables([no_rows(self.schema), *tables]))
         raise self._restless()
 
     def note(self) -> str:
@@ -322,7 +322,7 @@ class DeltaLog:
                     raise
                 table = ahead
                 continue
-            if version < 0 and bound is None:
+            if not rows.num_rows or (version < 0 and bound is None):  # a comparison imports pandas, too
                 return rows
             import pyarrow.compute as pc
 
@@ -385,7 +385,7 @@ class DeltaLog:
         key = log_key(self.name, self.version + 1)
         found = self.store.find(key)
         if found is None:
-            return [], self._nothing
+            return [], no_rows(self.schema)
         entries.append(self._objects.parse(self.version + 1, found, key))
         key = log_key(self.name, self.version + 2)
         found = None if one else self.store.find(key)
@@ -493,7 +493,7 @@ class DeltaLog:
         )
         if tables:
             return pa.concat_tables(tables)
-        return self._nothing if schema is self.schema else schema.empty_table()
+        return no_rows(schema)
 
     def damaged(self, key: str, problem: str) -> IntegrityError:
         """Return the error for a data file with damaged bytes."""

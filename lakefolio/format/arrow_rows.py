@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["VERSIONS_END", "RowLog", "check_rows", "from_micros", "rows_of", "to_micros"]
+__all__ = ["VERSIONS_END", "RowLog", "check_rows", "from_micros", "no_rows", "rows_of", "to_micros"]
 
 VERSIONS_END = 2**31
 _FANOUT = 64
@@ -32,6 +32,11 @@ def from_micros(micros: int) -> datetime:
 def to_micros(when: datetime) -> int:
     """Return the whole microseconds from the beginning of 1970 until a time with a zone."""
     return (when - _EPOCH) // _MICROSECOND
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """Return a table without rows. PyArrow's own imports pandas for one, which takes as long as opening a lake."""
+    return pa.Table.from_batches([], schema)
 
 
 def check_rows(rows: pa.Table) -> pa.Table:
@@ -126,6 +131,6 @@ class RowLog:
     def table(self, first_count: int | None = None) -> pa.Table:
         """Return the rows as one table, without copying; only the first ``first_count`` of them if given."""
         if not self._segments:
-            return self.schema.empty_table()
+            return no_rows(self.schema)
         whole = pa.concat_tables(self._segments)
         return whole if first_count is None else whole.slice(0, first_count)

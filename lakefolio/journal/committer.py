@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, LakefolioError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.handoff_protocol import message_of, read_answer
 from lakefolio.journal.log_writer import LogWriter
@@ -244,7 +245,7 @@ class Committer:
         except AlreadyExistsError:
             head.poll()
             return
-        head.extend(MANIFESTS_SCHEMA.empty_table(), version)
+        head.extend(no_rows(MANIFESTS_SCHEMA), version)
 
     def _combine(self, own: list[PendingCommit], listed: Mapping[str, int], own_ticket: str = "") -> None:
         """Race once with one log entry of the own commits and those of all tickets, oldest first."""

@@ -19,6 +19,7 @@ from lakefolio.content.file_cache import file_cache
 from lakefolio.content.local_files import LocalFiles
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import IntegrityError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import MANIFESTS_SCHEMA, SPECS
 from lakefolio.journal.inline_content import InlineContents, without_purged
@@ -142,7 +143,7 @@ class JournalHead:
         """Follow the table to a version that has no rows, such as a merge of files. The caller holds the lock."""
         version = self.table.version
         if version > self.state.version:
-            self.extend(MANIFESTS_SCHEMA.empty_table(), version)
+            self.extend(no_rows(MANIFESTS_SCHEMA), version)
 
     # -- the read models that the state stands on ----------------------------------------------------------
 

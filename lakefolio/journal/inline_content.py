@@ -18,6 +18,7 @@ from lakefolio.content.byte_files import RangeFile, piece_file
 from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -148,7 +149,7 @@ class InlineContents:
             if file.path not in self._footers:
                 kept = list(self._footers.items())[-_FOOTERS:]
                 self._footers = {**dict(kept), file.path: pq.read_metadata(RangeFile(file.size_bytes, fetch))}
-            footer, rows, version = self._footers[file.path], [_SCHEMA.empty_table()], wanted[0]
+            footer, rows, version = self._footers[file.path], [no_rows(_SCHEMA)], wanted[0]
             for number in range(footer.num_row_groups):
                 bounds = footer.row_group(number).column(0).statistics
                 if bounds is None or bounds.min <= version <= bounds.max:

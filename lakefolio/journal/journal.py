@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from lakefolio.delta.table import DataFile, DeltaTable
 from lakefolio.errors import FormatError, IntegrityError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.schema import BATCH_OPS, SPECS
 from lakefolio.journal.batch_tables import LogTables
 from lakefolio.journal.commit_queue import CommitQueue
@@ -230,7 +231,7 @@ class Journal:
             return table.load(trust_copies=False)
         except FormatError as exc:
             if name in self.logs and exc.kind == "table-missing":
-                return table.schema.empty_table()  # nothing was logged yet
+                return no_rows(table.schema)  # nothing was logged yet
             raise
 
     def audit_log(self, name: str) -> None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class TableRows:
         """Return the rows of files as they lie; of the large ones nothing is read."""
         large = tuple(self._immutable(file) for file in files if _is_large(file))
         small = self._small([file for file in files if not _is_large(file)])
-        return Scan(large, pa.concat_tables([self._table.schema.empty_table(), *small]))
+        return Scan(large, pa.concat_tables([no_rows(self._table.schema), *small]))
 
     def parts(
         self, files: Sequence[DataFile], columns: Sequence[str], after: int, upto: int, *, newest_first: bool = False
@@ -92,7 +93,7 @@ class TableRows:
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
-        parts = [self._table.schema.empty_table(), *self._small([file for file in files if not _is_large(file)])]
+        parts = [no_rows(self._table.schema), *self._small([file for file in files if not _is_large(file)])]
         for file in files:
             if _is_large(file):
                 parts += self._of_large(file, self._table.schema.names, -1, None, where=where)

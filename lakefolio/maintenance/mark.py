@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.delta.scan import scan
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.reachability import Keep, Reach, inline_history, judge, live_snapshots
 from lakefolio.process.scratch import scratch_folder
@@ -199,9 +200,9 @@ class _Shards:
         """Return the rows of a shard and forget them."""
         if self._folder is None:
             parts = self._held.pop(shard, [])
-            return pa.concat_tables(parts).combine_chunks() if parts else self._schema.empty_table()
+            return pa.concat_tables(parts).combine_chunks() if parts else no_rows(self._schema)
         if shard not in self._writers:
-            return self._schema.empty_table()
+            return no_rows(self._schema)
         self._end(shard)
         with pa.OSFile(str(self._path(shard)), "rb") as source:
             rows = pa.ipc.open_stream(source).read_all().combine_chunks()

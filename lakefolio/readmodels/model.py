@@ -13,6 +13,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from lakefolio.format.arrow_rows import no_rows
+
 __all__ = ["POSITION", "REMOVED", "REPLACES", "SUPERSEDED_AT", "SUPERSEDED_BY", "Model", "succession"]
 
 POSITION = ("version", "ordinal")
@@ -81,7 +83,7 @@ class Model:
     @cached_property
     def nothing(self) -> pa.Table:
         """No rows of it."""
-        return self.schema.empty_table()
+        return no_rows(self.schema)
 
     @cached_property
     def replaces(self) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class ModelRuns:
     def whole(self) -> pa.Table:
         """Return all rows as one run, as if everything had been merged. Every file is read and verified."""
         parts = list(merged([self.parts(run) for run in self.runs], self.model, bottom=True))
-        return pa.concat_tables([self.model.schema.empty_table(), *parts]).combine_chunks()
+        return pa.concat_tables([self.model.nothing, *parts]).combine_chunks()
 
     def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
         """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""

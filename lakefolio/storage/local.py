@@ -197,11 +197,15 @@ class LocalStore(Store):
 
     def _walk_folder(self, folder: int | str, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
         follow = not self._by_folder
+        bound = "" if after is None else after.removeprefix(prefix)
         with os.scandir(folder) as entries:
+            # A log has a hundred thousand names, of which those behind the last checkpoint are asked for. A folder may
+            # be asked for though its name comes before, if the name is how the bound begins.
+            wanted = [one for one in entries if one.name >= bound or bound.startswith(one.name)]
             # A folder sorts as its name with a slash: that is where its keys lie in the order of all keys.
             names = sorted(
                 (f"{entry.name}/", entry) if entry.is_dir(follow_symlinks=follow) else (entry.name, entry)
-                for entry in entries
+                for entry in wanted
                 if not entry.name.startswith(_TEMPORARY)
             )
             for name, entry in names:

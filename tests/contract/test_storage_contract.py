@@ -33,6 +33,15 @@ class TestLocal(StorageContract):
     def residue(self, store):
         return lambda: [str(path) for path in store.local_path.rglob("*") if path.is_file()]
 
+    def test_folders_are_listed_after_a_key_that_begins_with_their_name(self, store):
+        """The names of a folder are not looked at if they come before the key; a folder's comes with a slash."""
+        keys = ["log/a-b", "log/a-b.json", "log/a.b/0", "log/a/00", "log/a/1/2", "log/a0", "log/b/0"]
+        for key in keys:
+            store.put(key, b"")
+        for after in (*keys, "log/a", "log/a-", "log/a/", "log/a/1", "log/a/1/0", "log/a-b/c", "log/A"):
+            expected = [key for key in keys if key > after]
+            assert [info.key for info in store.list("log", after=after)] == expected, after
+
 
 class TestLocalWithFsync(TestLocal):
     @pytest.fixture

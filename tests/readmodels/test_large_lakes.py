@@ -99,6 +99,12 @@ def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | 
         assert len(rows) > 5_000
 
 
+def test_opening_a_lake_imports_no_pandas(made: Path) -> None:
+    code = f"import sys, lakefolio as lf; lf.open({str(made)!r}, read_only=True); print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize("damage", ["through", "seal"])
 def test_a_note_that_is_not_as_it_was_written_is_not_believed(made: Path, tmp_path: Path, damage: str) -> None:
     """The read models are looked for instead: the journal is too much to hold."""
