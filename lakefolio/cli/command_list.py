@@ -63,7 +63,7 @@ COMMANDS: Final = {name: line for group in GROUPS.values() for name, line in gro
 
 EXIT_CODES: Final = {
     0: "done",
-    1: "a bug or an unknown failure, with its traceback",
+    1: "a bug, with its traceback; a difference, of diff --exit-code",
     2: "wrong usage or input that can't be accepted",
     3: "not found: lake, folio, item, version or snapshot",
     4: "already exists",

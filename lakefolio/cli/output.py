@@ -9,9 +9,10 @@ import codecs
 import json
 import math
 import os
+import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
@@ -35,6 +36,16 @@ _NAMED = 8
 _PLAIN_BITS: Final = 14_000
 """Longer integers are text: neither Python nor most readers of JSON take their digits."""
 """Up to so many columns that are left out are named."""
+
+
+_COLOURS: Final[dict[str, dict[str, Any]]] = {
+    "old": {"fg": "red"},
+    "new": {"fg": "green"},
+    "changed": {"fg": "yellow"},
+    "hunk": {"fg": "cyan"},
+    "head": {"bold": True},
+    "dim": {"dim": True},
+}
 
 
 class Output:
@@ -95,6 +106,27 @@ class Output:
                 self.note(f"{len(headings) - len(left_out)} of {len(headings)} columns shown{few}; {whole}")
         else:
             self._print(_plain_table(headings, cells, right))
+
+    @property
+    def width(self) -> int | None:
+        """How many characters a line of the terminal has; None if nobody reads results on one."""
+        return shutil.get_terminal_size().columns if _fancy(sys.stdout) else None
+
+    def styled(self, data: object, lines: Iterable[Sequence[tuple[str, str]]]) -> None:
+        """Print a result whose lines are pieces of text, each with a style that a terminal shows by its colour.
+
+        Args:
+            data: What programs get.
+            lines: What people get; the styles are those of ``_COLOURS``, any other is plain.
+        """
+        if self.as_json:
+            self._print(self.json(data))
+            return
+        is_fancy = _fancy(sys.stdout)
+        for line in lines:
+            pieces = [(" ".join(visible(text).split("\n")), _COLOURS.get(style)) for text, style in line]
+            shown = (click.style(text, **how) if how and is_fancy else text for text, how in pieces)
+            self._print("".join(shown) if is_fancy else "".join(shown).rstrip())
 
     def line(self, data: object) -> None:
         """Print a result that others follow, for programs: one JSON document on one line."""

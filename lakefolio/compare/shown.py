@@ -76,12 +76,12 @@ def stat_lines(counts: Sequence[tuple[str, str, Mapping[str, int], str]], width:
     kinds = max(len(kind) for _, kind, _, _ in counts)
     figures = [" ".join(f"{SIGNS[what]}{count:,}" for what, count in one.items() if count) for _, _, one, _ in counts]
     told = [said or figure or "no value" for figure, (_, _, _, said) in zip(figures, counts, strict=True)]
-    room = max(min(max(_wide(name) for name, *_ in counts), width - kinds - max(map(len, told)) - _BAR - 8), 16)
+    room = max(min(max(_wide(name) for name, *_ in counts), width - kinds - max(map(len, told)) - _BAR - 10), 16)
     for (name, kind, one, said), figure in zip(counts, told, strict=True):
         total = sum(one.values())
         line: Line = [(f" {_padded(_cut(name, room), room)} | {kind:<{kinds}} | {figure}", "")]
         if total and not said:
-            blocks = max(round(_BAR * total / most), 1)
+            blocks = max(round(total * min(_BAR / most, 1)), 1)
             line.append((" ", ""))
             for what, count in one.items():
                 share = round(blocks * count / total) or (1 if count else 0)
