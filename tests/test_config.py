@@ -9,9 +9,15 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.config.settings import KEYS, default_author, default_lake_uri, found, place_of, setting
+from lakefolio.config.settings import KEYS, default_author, found, place_of, setting
 from lakefolio.config.trust import trust
 from lakefolio.errors import InvalidInputError
+
+
+def lake_uri(start=None):
+    """Return the address of the default lake, and the variable or file that names it."""
+    lake = found("lake", start=start)
+    return lake.value, re.sub(r", line \d+$", "", lake.source)
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +27,14 @@ def _no_environment(monkeypatch):
 
 
 def test_without_anything_it_is_the_folder_lake(tmp_path):
-    assert default_lake_uri(tmp_path) == ("./lake", "default")
+    assert lake_uri(tmp_path) == ("./lake", "default")
 
 
 def test_the_environment_wins(tmp_path, monkeypatch):
     (tmp_path / "lakefolio.toml").write_text('lake = "s3://file/lake"\nauthor = "file"\n')
     monkeypatch.setenv("LAKEFOLIO_LAKE", "s3://env/lake")
     monkeypatch.setenv("LAKEFOLIO_AUTHOR", "env")
-    assert default_lake_uri(tmp_path) == ("s3://env/lake", "LAKEFOLIO_LAKE")
+    assert lake_uri(tmp_path) == ("s3://env/lake", "LAKEFOLIO_LAKE")
     assert default_author(tmp_path) == "env"
 
 
@@ -36,23 +42,23 @@ def test_a_relative_path_is_relative_to_its_file(tmp_path):
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     (tmp_path / "lakefolio.toml").write_text('lake = "data/lake"\n')
-    assert default_lake_uri(below) == (str(tmp_path / "data" / "lake"), str(tmp_path / "lakefolio.toml"))
+    assert lake_uri(below) == (str(tmp_path / "data" / "lake"), str(tmp_path / "lakefolio.toml"))
 
 
 @pytest.mark.parametrize("value", ["s3://bucket/prefix", "/data/lake", "~/lake"])
 def test_absolute_places_stay_as_written(tmp_path, value):
     (tmp_path / "lakefolio.toml").write_text(f'lake = "{value}"\n')
-    assert default_lake_uri(tmp_path)[0] == value
+    assert lake_uri(tmp_path)[0] == value
 
 
 def test_pyproject_is_read_and_wins_over_lakefolio_toml_beside_it(tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "x"\n[tool.lakefolio]\nlake = "gs://b/p"\nauthor = "ada"\n'
     )
-    assert default_lake_uri(tmp_path) == ("gs://b/p", str(tmp_path / "pyproject.toml"))
+    assert lake_uri(tmp_path) == ("gs://b/p", str(tmp_path / "pyproject.toml"))
     assert default_author(tmp_path) == "ada"
     (tmp_path / "lakefolio.toml").write_text('lake = "gs://b/q"\ndefault_run_type = "analysis"\n')
-    assert default_lake_uri(tmp_path)[0] == "gs://b/p"
+    assert lake_uri(tmp_path)[0] == "gs://b/p"
     assert setting("default_run_type", start=tmp_path) == "analysis"  # said in one file only
 
 
@@ -61,15 +67,15 @@ def test_the_nearest_file_wins_and_silent_ones_are_passed(tmp_path):
     below.mkdir()
     (tmp_path / "lakefolio.toml").write_text('lake = "s3://b/far"\n')
     (below / "pyproject.toml").write_text('[project]\nname = "x"\n')
-    assert default_lake_uri(below)[0] == "s3://b/far"
+    assert lake_uri(below)[0] == "s3://b/far"
     (below / "lakefolio.toml").write_text('lake = "s3://b/near"\n')
-    assert default_lake_uri(below)[0] == "s3://b/near"
+    assert lake_uri(below)[0] == "s3://b/near"
 
 
 def test_the_current_folder_is_where_it_starts(tmp_path, monkeypatch):
     (tmp_path / "lakefolio.toml").write_text('lake = "here"\n')
     monkeypatch.chdir(tmp_path)
-    assert default_lake_uri()[0] == os.path.join(os.getcwd(), "here")
+    assert lake_uri()[0] == os.path.join(os.getcwd(), "here")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_a_bad_file_is_named_with_line_and_key(tmp_path, text, key, line):
     path = tmp_path / "lakefolio.toml"
     path.write_text(text)
     with pytest.raises(InvalidInputError) as caught:
-        default_lake_uri(tmp_path)
+        lake_uri(tmp_path)
     error = caught.value
     assert (error.kind, error.path, error.key) == ("bad-config", str(path), key)
     assert str(path) in str(error)
@@ -98,25 +104,25 @@ def test_a_bad_file_is_named_with_line_and_key(tmp_path, text, key, line):
 def test_an_unknown_key_names_the_nearest(tmp_path):
     (tmp_path / "lakefolio.toml").write_text('lakes = "x"\n')
     with pytest.raises(InvalidInputError) as caught:
-        default_lake_uri(tmp_path)
+        lake_uri(tmp_path)
     assert "'lake'" in caught.value.hint
 
 
 def test_bytes_that_are_no_text_and_a_table_of_the_wrong_kind(tmp_path):
     (tmp_path / "lakefolio.toml").write_bytes(b"lake = \xff")
     with pytest.raises(InvalidInputError) as caught:
-        default_lake_uri(tmp_path)
+        lake_uri(tmp_path)
     assert (caught.value.kind, caught.value.objects["line"]) == ("bad-config", 1)
     (tmp_path / "lakefolio.toml").unlink()
     (tmp_path / "pyproject.toml").write_text('[tool]\nlakefolio = "s3://b/p"\n')
     with pytest.raises(InvalidInputError) as caught:
-        default_lake_uri(tmp_path)
+        lake_uri(tmp_path)
     assert caught.value.kind == "bad-config"
 
 
 def test_a_damaged_foreign_pyproject_does_no_harm(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project\n")
-    assert default_lake_uri(tmp_path)[0] == "./lake"
+    assert lake_uri(tmp_path)[0] == "./lake"
 
 
 def test_the_author_is_user_and_host_by_default(tmp_path, monkeypatch):

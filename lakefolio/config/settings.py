@@ -8,7 +8,6 @@ may hold such a file, so what could direct credentials elsewhere has no effect b
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import socket
 from collections.abc import Mapping
@@ -29,7 +28,6 @@ __all__ = [
     "blamed",
     "default_author",
     "default_fsync",
-    "default_lake_uri",
     "found",
     "place_of",
     "setting",
@@ -166,16 +164,6 @@ def found(name: str, argument: object = None, *, said: str = "", start: Path | N
             return Setting(name, value, place, str(file.path.parent), trusted, None if trusted else wary)
     computed = {"author": _user, "views": _views_folder}.get(name)
     return Setting(name, key.default if computed is None else computed(), _DEFAULT)
-
-
-def default_lake_uri(start: Path | None = None) -> tuple[str, str]:
-    """Return the address of the default lake and where it was said (the variable, the file, or ``default``).
-
-    Raises:
-        InvalidInputError: As :func:`found`.
-    """
-    lake = found("lake", start=start)
-    return lake.value, re.sub(r", line \d+$", "", lake.source)
 
 
 def place_of(

@@ -45,7 +45,7 @@ from lakefolio.readmodels.view import Folded, JournalParts
 if TYPE_CHECKING:
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["NO_MODELS", "Catalogue", "ReadModels"]
+__all__ = ["Catalogue", "ReadModels"]
 
 _TOGETHER_ROWS: Final = 50_000
 _NOTED_BYTES: Final = 64 << 10
@@ -99,10 +99,6 @@ class Catalogue:
             return None
         numbers = (through, *versions)
         return cls(through, versions, runs) if all(type(one) is int and one >= 0 for one in numbers) else None
-
-
-NO_MODELS: Final = Catalogue(-1, tuple(-1 for _ in MODELS))
-"""That of a lake whose read models were not made yet."""
 
 
 class ReadModels:

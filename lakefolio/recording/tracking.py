@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lakefolio.runs.run import Run
     from lakefolio.session.session import Session
 
-__all__ = ["CODE_FOLIO", "Tracking", "current_tracking", "track"]
+__all__ = ["CODE_FOLIO", "Tracking", "track"]
 
 CODE_FOLIO: Final = "code"
 _current: Final[dict[tuple[str, str], Tracking]] = {}
@@ -171,11 +171,6 @@ def track(session: Session, spec: RunSpec, path: str | os.PathLike[str] | None =
         tracking._note_code()
     say(f"tracking: items read and added from here on belong to run {tracking.run.run_id}; stop() ends it")
     return tracking
-
-
-def current_tracking() -> Tracking | None:
-    """Return the tracking that began last in this process and is not over, or None."""
-    return next(reversed(list(_current.values())), None)
 
 
 def code_changes(session: Session) -> tuple[list[Change], str | None]:

@@ -18,7 +18,6 @@ from lakefolio.session.annotations import check_word, metadata_texts, without_se
 from lakefolio.terminal import shown_value
 
 __all__ = [
-    "ENDED",
     "RUN_TYPES",
     "STATUSES",
     "RunType",
@@ -59,7 +58,6 @@ class StorageMode(StrEnum):
 
 RUN_TYPES: Final = tuple(str(one) for one in RunType)
 STATUSES: Final = ("running", "done", "failed", "lost")
-ENDED: Final = ("done", "failed", "lost")
 _INSIDE: Final = str(Path(__file__).parents[1])
 _LONGEST_ERROR: Final = 16_384
 _RESERVED: Final = (
