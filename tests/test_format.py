@@ -17,8 +17,8 @@ import lakefolio as lf
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError
 from lakefolio.format import json_decode
-from lakefolio.format.digest import table_digest
 from lakefolio.format.schema import FACT_TYPE, FORMAT_VERSION, INPUT_TYPE, OPS
+from lakefolio.format.table_digest import table_digest
 from lakefolio.journal import tickets
 from lakefolio.storage import open_store
 

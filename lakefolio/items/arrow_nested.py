@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.format.digest import map_as_list
+from lakefolio.format.column_digest import map_as_list
 
 __all__ = ["children", "leaves", "rebuilt"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.digest import TableDigest
+from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import arrow_ipc
 from lakefolio.items.arrow_nested import leaves
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.digest import grow_dictionary
+from lakefolio.format.column_digest import grow_dictionary
 from lakefolio.items.arrow_nested import children, rebuilt
 
 __all__ = ["check_schema", "from_stored", "is_composite", "memory_bytes", "storage_type", "to_stored"]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
-from lakefolio.format.digest import table_digest
+from lakefolio.format.table_digest import table_digest
 from lakefolio.items import pandas_frame, parquet
 from lakefolio.items.conversions import from_polars, polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed

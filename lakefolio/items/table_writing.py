@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from lakefolio.format.digest import TableDigest
+from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import parquet
 from lakefolio.items.parquet_types import is_composite, memory_bytes
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from thoroughness import examples
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.digest import TableDigest, sha256_of_bytes, sha256_of_file, sha256_of_parts, table_digest
+from lakefolio.format.digest import sha256_of_bytes, sha256_of_file, sha256_of_parts
+from lakefolio.format.table_digest import TableDigest, table_digest
 from lakefolio.testing.need import need
 
 EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()

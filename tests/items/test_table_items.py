@@ -20,7 +20,7 @@ from polars.testing.parametric import dataframes
 from thoroughness import examples
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.format.digest import table_digest
+from lakefolio.format.table_digest import table_digest
 from lakefolio.items import handler_for, handler_of
 from lakefolio.items.handler import FilePayload
 from lakefolio.testing.need import need
