@@ -1,16 +1,7 @@
-"""The way from a user's handle to the parts below it, for tests of these parts: the one place that knows it."""
+"""The way from a handle of a user to the parts below it, for tests of these parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lakefolio.session.session import Session
+from lakefolio.session.session import session_of
 
 __all__ = ["session_of"]
-
-
-def session_of(handle: Any) -> Session:
-    """Return the session of a lake, a folio or a run."""
-    found: Session = handle._session
-    return found

@@ -28,6 +28,7 @@ import pytest
 import scipy.sparse
 from fuzzing import ODD, places
 from hostile import forge
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import LakefolioError
@@ -70,7 +71,7 @@ def good_items(folder: Path) -> Good:
     folio.add_file(folder / "tree", "tree")
     found = {}
     for entry in lake.items():
-        path = lake._session.local_path(entry)
+        path = session_of(lake).local_path(entry)
         if path.is_dir():  # it was unpacked
             name = str(entry.blob_digest).removeprefix("sha256:")
             path = folder / "good" / "blobs" / "sha256" / name[:2] / name

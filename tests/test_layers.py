@@ -54,6 +54,21 @@ HOMES = {
 FLAT = {"terminal", "redaction", "errors", "demo", "__main__"}
 """The modules that lie in no package."""
 
+FOREIGN = {
+    *("_asdict", "_fields", "_replace"),  # of named tuples: public, as Python documents them
+    *("_exit", "_getframe"),  # of os and sys, likewise
+    *("_bit_generator", "_compute_n_features_outs", "_impl", "_raw_predict_init"),  # of a scikit-learn model
+    *(
+        "_buffers",
+        "_forward_pre_hooks",
+        "_modules",
+        "_non_persistent_buffers_set",
+        "_parameters",
+    ),  # of a PyTorch module
+    "_tags",  # MLflow's tags as a list
+}
+"""Private names of other libraries that nothing public stands for."""
+
 
 @cache
 def modules() -> dict[str, ast.Module]:
@@ -135,6 +150,28 @@ def test_packages_import_public_names_of_others(module: str) -> None:
     for imported, name in own_imports(module):
         if name is not None and package(imported) != package(module):
             assert name in exported(imported), f"{module} imports {name}, which __all__ of {imported} does not show"
+
+
+@cache
+def named_within(own: str) -> frozenset[str]:
+    """Return the names that the modules of a package define or set: functions, classes, variables, attributes."""
+    found = set()
+    for module, tree in modules().items():
+        for node in ast.walk(tree) if package(module) == own else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_private_attributes_are_those_of_the_own_package(module: str) -> None:
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+            known = own or node.attr in named_within(package(module)) or node.attr in FOREIGN
+            assert known, f"{module}, line {node.lineno}: {ast.unparse(node)}"
 
 
 @pytest.mark.parametrize("module", sorted(modules()))

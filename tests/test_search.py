@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside import session_of
 from sql.lake_tables import Rows
 
 import lakefolio as lf
@@ -281,7 +282,7 @@ def test_threads_share_one_index(lake):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: names(lake.search("delays")), range(16)))
     assert found == [["delays", "delays_by_day", "grid"]] * 16
-    assert len(lake._session.opened.part(_Indexes, _Indexes)._known) == 1
+    assert len(session_of(lake).opened.part(_Indexes, _Indexes)._known) == 1
 
 
 def test_the_command_line_says_the_same(lake):

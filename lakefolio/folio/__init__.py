@@ -6,6 +6,6 @@ deletes them, ``folio_snapshots`` and ``copy_folio`` keep and copy the whole fol
 ``open_folio.OpenFolio``.
 """
 
-from lakefolio.folio.folio import Folio
+from lakefolio.folio.folio import Folio, folio_in
 
-__all__ = ["Folio"]
+__all__ = ["Folio", "folio_in"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.folio.copy_items import copy_items, with_their_inputs
-from lakefolio.folio.folio_snapshots import session_of
+from lakefolio.folio.folio_snapshots import session_at
 from lakefolio.folio.open_folio import SelfT
 from lakefolio.folio.places import is_location, with_suffix
 from lakefolio.format.names import check_folio
@@ -34,7 +34,7 @@ def export_snapshot(
         AlreadyExistsError: Something is there already (also a ValueError).
     """
     info = folio.get_snapshot_info(snapshot)
-    then = session_of(folio, snapshot)
+    then = session_at(folio, snapshot)
     target = _place_for_copy(folio, target_path, random_suffix=False)
     if target._core.exists():
         raise AlreadyExistsError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lakefolio.folio.describe_text import describe_folio, describe_snapshot, snapshot_lines
-from lakefolio.folio.folio_snapshots import session_of
+from lakefolio.folio.folio_snapshots import session_at
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ def _infos(folio: Folio, entries: Iterable[Entry], include_archived: bool) -> li
 
 def _description_of(folio: Folio, snapshot: str) -> str:
     info = folio.get_snapshot_info(snapshot)
-    then = session_of(folio, snapshot)
+    then = session_at(folio, snapshot)
     items = [folio._core.info(then, entry, snapshots=False) for entry in then.state().entries(folio.name)]
     return describe_snapshot(info, items)

@@ -39,7 +39,7 @@ from lakefolio.process.facade import facade
 from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
 
-__all__ = ["Folio"]
+__all__ = ["Folio", "folio_in"]
 
 
 _ARGUMENTS: Final = {
@@ -403,3 +403,8 @@ class Folio:
     clear_cache = datafolio.clear_cache
     invalidate_cache = datafolio.invalidate_cache
     refresh_cache = datafolio.refresh_cache
+
+
+def folio_in(session: Session, name: str) -> Folio:
+    """Return the folio of a name over an open session; it exists from its first item on."""
+    return Folio._of(session, name)

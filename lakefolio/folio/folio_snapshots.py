@@ -33,7 +33,7 @@ __all__ = [
     "list_snapshots",
     "reproduce_instructions",
     "restore_snapshot",
-    "session_of",
+    "session_at",
     "snapshot_named",
 ]
 
@@ -110,7 +110,7 @@ def _count_in(folio: Folio, snapshot: Snapshot) -> int:
     """Return how many items a snapshot holds. A version never changes, so it is counted once."""
     count = folio._core.counts.get(snapshot.target_version)
     if count is None:
-        count = len(_session_of(folio, snapshot).state().names(folio.name))
+        count = len(_session_at(folio, snapshot).state().names(folio.name))
         if not _is_pending(folio, snapshot):
             folio._core.counts[snapshot.target_version] = count
     return count
@@ -130,7 +130,7 @@ def get_snapshot_info(folio: Folio, /, snapshot: str) -> dict[str, Any]:
         "timestamp": found.committed_at.isoformat(),
         "tags": list(found.tags),
         "version": found.target_version,
-        "item_versions": _contents(folio, _session_of(folio, found)),
+        "item_versions": _contents(folio, _session_at(folio, found)),
         "metadata_snapshot": _metadata_at(folio, found),
     }
     for key, value in (("description", found.message), ("author", found.author)):
@@ -190,8 +190,8 @@ def compare_snapshots(folio: Folio, /, snapshot1: str, snapshot2: str) -> dict[s
     """
     first, second = snapshot_named(folio, snapshot1), snapshot_named(folio, snapshot2)
     return _difference(
-        _contents(folio, _session_of(folio, first)),
-        _contents(folio, _session_of(folio, second)),
+        _contents(folio, _session_at(folio, first)),
+        _contents(folio, _session_at(folio, second)),
         _metadata_at(folio, first),
         _metadata_at(folio, second),
         same="shared_items",
@@ -209,7 +209,7 @@ def diff_from_snapshot(folio: Folio, /, snapshot: str | None = None) -> dict[str
     """
     found = _newest(folio) if snapshot is None else snapshot_named(folio, snapshot)
     return {"snapshot_name": found.name} | _difference(
-        _contents(folio, _session_of(folio, found)),
+        _contents(folio, _session_at(folio, found)),
         _contents(folio, folio._core.reading),
         _metadata_at(folio, found),
         folio._core.reading.metadata("folio", folio.name),
@@ -260,15 +260,15 @@ def get_snapshot(folio: SelfT, /, snapshot: str) -> SelfT:
     Raises:
         NotFoundError: There is no such snapshot.
     """
-    return type(folio)._of(session_of(folio, snapshot), folio.name, snapshot)
+    return type(folio)._of(session_at(folio, snapshot), folio.name, snapshot)
 
 
-def session_of(folio: Folio, snapshot: str) -> Session:
+def session_at(folio: Folio, snapshot: str) -> Session:
     """Return a session fixed to a snapshot; NotFoundError if there is none of that name."""
-    return _session_of(folio, snapshot_named(folio, snapshot))
+    return _session_at(folio, snapshot_named(folio, snapshot))
 
 
-def _session_of(folio: Folio, snapshot: Snapshot) -> Session:
+def _session_at(folio: Folio, snapshot: Snapshot) -> Session:
     """Return a session fixed to a snapshot; for one that the open batch takes, the batch's own."""
     reader = folio._core.reading
     return reader if _is_pending(folio, snapshot) else reader.fixed(snapshot.target_version)
@@ -281,7 +281,7 @@ def _contents(folio: Folio, reader: Session) -> dict[str, str]:
 
 
 def _metadata_at(folio: Folio, snapshot: Snapshot) -> dict[str, object]:
-    return _session_of(folio, snapshot).metadata("folio", folio.name)
+    return _session_at(folio, snapshot).metadata("folio", folio.name)
 
 
 def _difference(

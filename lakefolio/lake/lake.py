@@ -177,9 +177,9 @@ class Lake:
 
     def folio(self, name: str) -> Folio:
         """Return the folio of that name; it exists from its first item on."""
-        from lakefolio.folio import Folio
+        from lakefolio.folio import folio_in
 
-        return Folio._of(self._session, check_folio(name))
+        return folio_in(self._session, check_folio(name))
 
     def at(self, at: At) -> Lake:
         """Return a read-only lake at a version, a time or a snapshot.

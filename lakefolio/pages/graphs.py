@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.session.session import session_of
 from lakefolio.status.reading import stale_among
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
     live = _live(lake, found)
     names = _names(lake, [node.id for node in nodes.values() if node.type == "run"])
     stale = stale_among(
-        lake._session.still(), {(node.folio or "", node.item or "") for node in nodes.values() if node.key in live}
+        session_of(lake).still(), {(node.folio or "", node.item or "") for node in nodes.values() if node.key in live}
     )
     return {
         "nodes": [

@@ -18,7 +18,7 @@ from lakefolio.runs.run import current_run
 from lakefolio.runs.starting import RunSpec
 from lakefolio.runs.validation import check_modes, param_texts
 from lakefolio.session.annotations import check_tags, check_text, metadata_texts
-from lakefolio.session.session import Session
+from lakefolio.session.session import Session, session_of
 
 if TYPE_CHECKING:
     from lakefolio.session.session import HasSession
@@ -124,10 +124,10 @@ def capture(
 def _session(given: HasSession | str | Path | None) -> Session:
     """Return the session to record in; lakes that are named by their address are opened once."""
     if given is not None and not isinstance(given, str | Path):
-        return given._session
+        return session_of(given)
     around = current_run()
     if given is None and around is not None:
-        return around._session
+        return session_of(around)
     uri, options = place_of(given)
     key = (uri, *sorted((options or {}).items()))
     with _sessions_lock:

@@ -13,6 +13,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.recording.tracking import track
 from lakefolio.runs.starting import RunSpec
 from lakefolio.session.input_tracking import active_run
+from lakefolio.session.session import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,9 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
         return lakes[-1] if lakes else None
 
     def begin(lake: Any) -> None:
-        if not lake.read_only and active_run(lake._session.place) is None:
-            track(lake._session, RunSpec())
+        session = session_of(lake)
+        if not lake.read_only and active_run(session.place) is None:
+            track(session, RunSpec())
 
     def magic(line: str, cell: str | None = None) -> Any:
         word = line.strip()

@@ -21,6 +21,7 @@ from lakefolio.recording.fingerprint import Reads, reads_of
 from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.record import manifest_of
+from lakefolio.runs.run import finish_with, leave_block
 from lakefolio.runs.starting import RunSpec, start
 from lakefolio.session.file_reads import digests, watch_files
 from lakefolio.session.read_trace import FILE, ReadTrace, content_of, digest_of_file, read_known, traced, unwatched
@@ -78,7 +79,7 @@ class Recording:
         if self._run is not None and self._entered:
             self._entered = False
             self._traced.close()
-            self._run._leave()
+            leave_block(self._run)
 
     def yielded(self, value: object) -> None:
         """Take a value that a generator yields: data is stored at once, the rest at the end."""
@@ -124,7 +125,7 @@ class Recording:
                     facts["memo_reads"] = self._trace.found | files
                 else:
                     self._warn("its answer, to be used again,", unknown)
-            self._run._finish("done", facts)
+            finish_with(self._run, facts)
 
     def failed(self, error: BaseException) -> None:
         """End the run as failed."""

@@ -25,8 +25,9 @@ from lakefolio.model.changes import Change, Put, SetRun
 from lakefolio.process.exit import at_exit
 from lakefolio.process.notice import LakefolioWarning, notice, say
 from lakefolio.recording.source_code import code_so_far, here, shell
+from lakefolio.runs.run import as_active, has_unrecorded_reads
 from lakefolio.runs.starting import RunSpec, start
-from lakefolio.session.input_tracking import ActiveRun, set_process_run
+from lakefolio.session.input_tracking import set_process_run
 
 if TYPE_CHECKING:
     from lakefolio.runs.run import Run
@@ -99,7 +100,7 @@ class Tracking:
 
     def _begin(self) -> None:
         place = self._session.place
-        set_process_run(place, ActiveRun(self.run.run_id, self.run._reads))
+        set_process_run(place, as_active(self.run))
         _current[place] = self
         at_exit(self._at_exit)
         if self._shell is not None:
@@ -127,7 +128,7 @@ class Tracking:
         self._error = getattr(result, "error_before_exec", None) or getattr(result, "error_in_exec", None)
         if self._over or self.run.ended:
             return
-        if self._session.journal.state.version != self._version or self.run._reads.waiting:
+        if self._session.journal.state.version != self._version or has_unrecorded_reads(self.run):
             try:
                 self._note_code()
             except LakefolioError as exc:

@@ -34,7 +34,7 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["Run", "current_run"]
+__all__ = ["Run", "as_active", "current_run", "finish_with", "has_unrecorded_reads", "leave_block"]
 
 _FURTHEST: Final = 2**63
 
@@ -45,6 +45,26 @@ _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
 def current_run() -> Run | None:
     """Return the innermost run in whose block this thread or task is, or None."""
     return _CURRENT.get()
+
+
+def as_active(run: Run) -> ActiveRun:
+    """Return a run as the session knows it: its id, and the inputs that it has read."""
+    return ActiveRun(run.run_id, run._reads)
+
+
+def has_unrecorded_reads(run: Run) -> bool:
+    """Say whether a run has read inputs that its next commit records."""
+    return run._reads.waiting
+
+
+def finish_with(run: Run, facts: Mapping[str, object]) -> None:
+    """End a run as ``done``, with further facts, in one commit; one that ended already gets the facts."""
+    run._finish("done", facts)
+
+
+def leave_block(run: Run) -> None:
+    """Leave the ``with`` block of a run without ending it."""
+    run._leave()
 
 
 @facade({})
@@ -300,8 +320,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self._check_open()
-        active = ActiveRun(self.run_id, self._reads)
-        self._tokens.append((_CURRENT.set(self), enter(self._session.place, active)))
+        self._tokens.append((_CURRENT.set(self), enter(self._session.place, as_active(self))))
         return self
 
     def _leave(self) -> None:

@@ -26,13 +26,18 @@ from lakefolio.session.input_tracking import active_run
 from lakefolio.session.open_lake import OpenLake
 from lakefolio.storage import open_store
 
-__all__ = ["HasSession", "Session"]
+__all__ = ["HasSession", "Session", "session_of"]
 
 
 class HasSession(Protocol):
     """A handle on an open lake, such as ``Lake``."""
 
     _session: Session
+
+
+def session_of(handle: HasSession) -> Session:
+    """Return the session of a lake, a folio or a run, for other packages of the library."""
+    return handle._session
 
 
 class Session:

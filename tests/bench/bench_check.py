@@ -10,6 +10,8 @@ import hashlib
 import sys
 import time
 
+from inside import session_of
+
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
 from lakefolio.format.names import new_id
@@ -21,7 +23,7 @@ AT_ONCE = 2_000
 
 
 def fill(lake: lf.Lake, count: int) -> None:
-    store = lake._session.store
+    store = session_of(lake).store
     for start in range(0, count, AT_ONCE):
         bodies = [b"%d" % number for number in range(start, min(start + AT_ONCE, count))]
         digests = ["sha256:" + hashlib.sha256(body).hexdigest() for body in bodies]
@@ -48,7 +50,7 @@ def fill(lake: lf.Lake, count: int) -> None:
             )
             for number, (digest, body) in enumerate(zip(digests, bodies, strict=True))
         ]
-        lake._session.apply(*puts)
+        session_of(lake).apply(*puts)
 
 
 def main(count: int) -> None:

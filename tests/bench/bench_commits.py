@@ -28,6 +28,7 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.storage import open_store
@@ -171,7 +172,7 @@ def compare(place: str, root: str, options: Options, sizes: list[int], seconds: 
     for writers in sizes:
         uri, other = f"{root}/{place}-ours-{writers}", f"{root}/{place}-theirs-{writers}"
         lake = lf.open(uri, storage_options=options)
-        safe = lake._session.store.options_for_delta()
+        safe = session_of(lake).store.options_for_delta()
         empty = pa.table({"writer": [0], "n": [0], "value": [0.0]}).slice(0, 0)
         deltalake.DeltaTable.create(other, deltalake.Schema.from_arrow(empty.schema), storage_options=safe)
         found: dict[Any, list[Rate]] = {ours: [], theirs: [], bare: []}

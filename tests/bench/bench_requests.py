@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.delta.table import DeltaTable
@@ -61,9 +62,9 @@ def main() -> None:
         for number in range(48):
             lake.folio("f").add_json(f"i{number}", number)
         show("open before it: rows copied into the log entries", lambda: lf.open(uri, storage_options=options))
-        without = DeltaTable(lake._session.store, lake.lake_id, SPECS["manifests"])
+        without = DeltaTable(session_of(lake).store, lake.lake_id, SPECS["manifests"])
         show("  reading the data files instead (all versions, both)", lambda: without.load(trust_copies=False))
-        table = lake._session.journal.manifests_table
+        table = session_of(lake).journal.manifests_table
         show("our compaction and checkpoint", lambda: table.maintain(everything=True))
         other = server.uri("lakes/upkeep-deltalake")
         lake = lf.open(other, storage_options=options)

@@ -14,6 +14,7 @@ import lakefolio as lf
 PROGRAM = """
 import os, signal, sys, threading, time, warnings
 import lakefolio as lf
+from lakefolio.session.session import session_of
 
 warnings.simplefilter("ignore")  # of Python 3.12 on: that processes with threads should not be forked
 lake = lf.open(sys.argv[1])
@@ -34,11 +35,11 @@ def busy(handle, number):
 
 handles = [lake] * 3
 if sys.argv[2] == "leads":
-    neighbours = lake._session.journal.committer.neighbours
+    neighbours = session_of(lake).journal.committer.neighbours
     assert neighbours.lead()
     handles = [lf.open(sys.argv[1]) for _ in range(3)]
     for handle in handles:
-        handle._session.journal.committer.contend(float("inf"))
+        session_of(handle).journal.committer.contend(float("inf"))
 threads = [threading.Thread(target=busy, args=(handle, n)) for n, handle in enumerate(handles)]
 for thread in threads:
     thread.start()

@@ -17,6 +17,7 @@ from lakefolio.testing import S3Server
 PROGRAM = """
 import faulthandler, json, os, random, signal, sys, threading, time, traceback, warnings
 import lakefolio as lf
+from lakefolio.session.session import session_of
 
 faulthandler.dump_traceback_later(float(sys.argv[4]), exit=True)
 uri, options, wanted, how = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[5]
@@ -29,11 +30,11 @@ run = lake.run("r") if how == "runs" else None
 other = lf.open(uri, storage_options=options) if how in ("leads", "asks") else lake
 if how in ("leads", "asks"):
     leads, asks = (lake, other) if how == "leads" else (other, lake)
-    neighbours = leads._session.journal.committer.neighbours
+    neighbours = session_of(leads).journal.committer.neighbours
     assert neighbours.lead()
-    asks._session.journal.committer.contend(float("inf"))
+    session_of(asks).journal.committer.contend(float("inf"))
 elif how == "tickets":
-    lake._session.journal.committer.neighbours = None
+    session_of(lake).journal.committer.neighbours = None
 rng = random.Random(int(sys.argv[6]))
 over = threading.Event()
 acknowledged, unknown, problems = [], [], []
@@ -53,7 +54,7 @@ def worker(number):
             problems.append(f"worker {number}: {exc!r} {traceback.format_exc()}")
         n += 1
         if how == "tickets":
-            lake._session.journal.committer.contend()
+            session_of(lake).journal.committer.contend()
 
 
 threads = [threading.Thread(target=worker, args=(n,)) for n in range(2)]
@@ -93,7 +94,7 @@ def interrupt():
                 interrupts += 1
         if how == "tickets":
             try:
-                lake._session.journal.committer.contend()
+                session_of(lake).journal.committer.contend()
             except KeyboardInterrupt:
                 interrupts += 1
 

@@ -120,14 +120,14 @@ def test_a_note_that_is_not_as_it_was_written_is_not_believed(made: Path, tmp_pa
     assert damaged[damage] != text
     pointer.write_text(damaged[damage])
     lake = lf.open(tmp_path / "lake", read_only=True)
-    state = lake._session.committed()
+    state = session_of(lake).committed()
     assert (state.base_version, len(state.rows)) == (1200, 0)
     assert lake.folio(FOLIO).get_json("item-0007")["n"] == 3007
 
 
 def test_of_a_large_file_the_contents_around_one_are_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = lf.open(made, read_only=True)
-    contents = lake._session.journal._head._contents
+    contents = session_of(lake).journal._head._contents
     store = contents._table.store
     reads: list[str] = []
     get_range = type(store).get_range
@@ -363,6 +363,7 @@ CODE = """
 import functools, sys
 import lakefolio as lf
 from lakefolio.readmodels import store
+from lakefolio.session.session import session_of
 from scale_lake import names_of
 
 store.Cache = functools.partial(store.Cache, 8 << 20)  # what is kept of row groups: 64 MiB otherwise
@@ -385,7 +386,7 @@ lake.sql("select folio, max(committed_at) from entries group by folio").fetchall
 lake.sql("select count(distinct commit_id) from manifests").fetchall()
 lake.log(20), lake.diff(-5), lake.history("{}:{}".format(*names_of(77)))
 lake.lineage("added:i3"), lake.why("added:i3")
-assert len(lake._session.committed().rows) < 1000
+assert len(session_of(lake).committed().rows) < 1000
 print(before, peak())
 """
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -36,7 +37,7 @@ def test_what_comes_of_a_run_is_told_once_until_it_ends(tmp_path):
         ]
     )
     watcher = lf.open(tmp_path / "lake", read_only=True)
-    told = list(follow_run(watcher._session, "train", 2.0, sleep=lambda seconds: next(doing)()))
+    told = list(follow_run(session_of(watcher), "train", 2.0, sleep=lambda seconds: next(doing)()))
     assert [one.status for one in told] == ["running"] * 3 + ["done"]
     assert [steps(one) for one in told] == [
         [("loss", 0, 3.0)],
@@ -71,13 +72,13 @@ def test_a_look_at_which_nothing_came_is_one_request(s3_proxy, s3_uri):
     run.flush()
     sleeps = iter([None] * 4)
     watcher = lf.open(s3_uri, storage_options=s3_proxy.storage_options, read_only=True)
-    looks = follow_run(watcher._session, "train", 2.0, sleep=lambda seconds: next(sleeps))
+    looks = follow_run(session_of(watcher), "train", 2.0, sleep=lambda seconds: next(sleeps))
     assert steps(next(looks)) == [("loss", 0, 1.0)]
     with s3_proxy.count() as count, pytest.raises(RuntimeError, match="StopIteration"):
         next(looks)
     assert count.total == 4, str(count)
     sleeps = iter([None])
-    looks = follow_run(watcher._session, "train", 2.0, sleep=lambda seconds: next(sleeps))
+    looks = follow_run(session_of(watcher), "train", 2.0, sleep=lambda seconds: next(sleeps))
     next(looks)
     run.log({"loss": 0.5}, 1)
     run.flush()
