@@ -66,6 +66,11 @@ ENTRIES: Final = Model(
     filtered=2,
     succeeding=True,
     searched=("entry_id", "digest"),
+    scanned=(
+        *("folio", "item", "version", "ordinal", "committed_at", "reason", "author", "run_id", "archived"),
+        *("kind", "format", "media_type", "storage", "codec", "generation", "size_bytes", "stored_bytes", "row_count"),
+        *(field.name for field in succession(POSITION)),
+    ),
 )
 """One row per entry that ever was the head of a name."""
 

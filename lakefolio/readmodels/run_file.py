@@ -138,7 +138,7 @@ def encode(
     with pq.ParquetWriter(
         sink,
         rows.schema,
-        compression="zstd",
+        compression={path: "snappy" if path in model.scanned else "zstd" for path in _leaves(list(rows.schema))},
         store_schema=False,
         write_statistics=[field.name for field in rows.schema if not pa.types.is_nested(field.type)],
         bloom_filter_options=searched or None,
@@ -168,6 +168,17 @@ def encode(
         through=through,
     )
     return file, body
+
+
+def _leaves(fields: Sequence[pa.Field], above: str = "") -> Iterator[str]:
+    """Give the paths of the columns of a file, as Parquet names them."""
+    for field in fields:
+        if pa.types.is_list(field.type):
+            yield from _leaves([field.type.value_field.with_name("element")], f"{above}{field.name}.list.")
+        elif pa.types.is_struct(field.type):
+            yield from _leaves(list(field.type), f"{above}{field.name}.")
+        else:
+            yield above + field.name
 
 
 def _filter_of(rows: pa.Table, model: Model) -> bytes:

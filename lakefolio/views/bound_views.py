@@ -61,6 +61,7 @@ class BoundViews:
         self._bound: set[str] = set()
         self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
         self.connection = open_tables({}, (), memory_bytes=_MEMORY_BYTES)
+        self.connection.execute("set parquet_metadata_cache = true")  # of files that are held open: none takes a place
         if lost:
             name_lost(self.connection, lost)
         lock(
