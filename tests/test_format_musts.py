@@ -44,6 +44,17 @@ MUSTS: dict[str, list[str]] = {
     "a reader must take `@name` for a snapshot": [
         "model/test_resolve.py::test_a_snapshot_goes_before_the_version_or_time_of_its_name",
     ],
+    "a writer must refuse one that is not above all that the item has": [
+        "test_item_versions.py::test_a_bad_label_is_refused_and_nothing_is_stored",
+        "test_item_versions.py::test_a_commit_that_lost_the_race_is_labelled_anew",
+    ],
+    "archive or restore must carry `extra` over": [
+        "test_item_versions.py::test_a_label_goes_with_its_entry",
+        "test_item_versions.py::test_a_label_is_read_everywhere",
+    ],
+    "a writer must refuse a version that is not": [
+        "test_item_versions.py::test_an_incompatible_version_is_refused",
+    ],
     "a reader must take those of others for text": [
         "test_hostile_facts.py::test_odd_names_that_are_text_are_columns",
         "test_query.py::test_values_never_become_sql",

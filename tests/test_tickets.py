@@ -74,6 +74,9 @@ EVERY: list[Change] = [
     Restore(3, "f", ("a", "b")),
     Restore(0),
     CopyItem(source=ENTRY, folio="f", item="j", entry_id=new_id()),
+    Put(folio="f", item="v", stored=INLINE, entry_id=new_id(), version="1.2.0-rc.1"),
+    Put(folio="f", item="b", stored=INLINE, entry_id=new_id(), bump="auto"),
+    Update("f", "v", version="1.2.0"),
 ]
 
 
@@ -109,6 +112,8 @@ def changed(**values: Any) -> Any:
         (EVERY[0], changed(entry_id="x")),
         (EVERY[0], changed(overwrite=1)),
         (EVERY[0], changed(op="purge")),
+        (EVERY[0], changed(version="1.2")),
+        (EVERY[0], changed(bump="huge")),
         (EVERY[0], changed(unknown=1)),
         (EVERY[0], changed(metadata={"k": "not json"})),
         (EVERY[0], changed(metadata={"k": None})),

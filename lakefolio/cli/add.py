@@ -19,6 +19,8 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import files, items, named, tags
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, format_of
+from lakefolio.model.item_versions import label_of
+from lakefolio.model.version_policy import BUMPS
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.session.path_like_text import looks_like_path
@@ -79,6 +81,10 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     metavar="KEY=VALUE",
     help="A fact to note; VALUE is JSON, or else text. Repeatable.",
 )
+@click.option("--version", metavar="LABEL", help="The label of the new version, such as 1.2.0; above all it has.")
+@click.option(
+    "--bump", type=click.Choice(BUMPS), help="Take the next label instead; auto is by what changed. The first is 1.0.0."
+)
 @click.option("-m", "--message", metavar="TEXT", help="Why, for the log.")
 @click.option("--overwrite", is_flag=True, help="Replace an item of that name; its old entry stays in the history.")
 @click.option("--keep", is_flag=True, help="Carry its description, tags and metadata over, where none are given here.")
@@ -96,6 +102,8 @@ def add(
     tags: tuple[str, ...],
     inputs: tuple[str, ...],
     facts: tuple[str, ...],
+    version: str | None,
+    bump: str | None,
     message: str | None,
     overwrite: bool,
     keep: bool,
@@ -114,6 +122,8 @@ def add(
         "metadata": _facts(facts) or None,
         "overwrite": overwrite,
         "keep": keep,
+        "version": version,
+        "bump": bump,
     }
     csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter}
     lake = app.open(writing=True)
@@ -138,9 +148,10 @@ def add(
     entry = lake.item(ref)
     size = "" if entry.size_bytes is None else f", {counted(entry.size_bytes, 'byte')}"
     rows = "" if entry.row_count is None else f", {counted(entry.row_count, 'row')}"
-    app.output.emit(
-        entry, f"{'added' if entry.version > before else 'unchanged:'} {entry.ref} ({entry.kind}{rows}{size})"
-    )
+    label = label_of(entry.extra)
+    called = "" if label is None else f" version {label}"
+    done = "added" if entry.version > before else "unchanged:"
+    app.output.emit(entry, f"{done} {entry.ref}{called} ({entry.kind}{rows}{size})")
 
 
 def _facts(given: tuple[str, ...]) -> dict[str, Any]:

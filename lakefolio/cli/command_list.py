@@ -32,6 +32,9 @@ GROUPS: Final = {
         "diff": "Show what changed between two versions.",
         "snapshot": "Take, list and drop snapshots: protected names for versions.",
         "restore": "Restore a lake, a folio or some items to a past state.",
+        "alias": "Let a word name a version of an item, or list its aliases.",
+        "compat": "Say whether what reads one version of an item can read another.",
+        "policy": "Show or set the rules for new versions of items.",
         "lineage": "Show the inputs and the dependents of an item.",
     },
     "Questions": {

@@ -43,12 +43,18 @@ def _versions(lake: Any, folio: str, item: str) -> list[CompletionItem]:
         events = lake.history(ref)
     except LakefolioError:
         return []
+    called = {
+        f"{ref}@{name}": CompletionItem(f"{ref}@{name}", help=f"#{one.number} of @{one.version}")
+        for one in reversed(events)
+        for name in (*one.aliases, *([one.label] if one.label else []))
+    }
     taken = [one for one in lake.snapshots() if one.folio in (None, folio)]
     return [
         *(
             CompletionItem(f"{ref}@{one.version}", help=f"{one.reason or one.op} {shown_time(one.committed_at)}")
             for one in events
         ),
+        *called.values(),
         *(CompletionItem(f"{ref}@{one.name}", help=_described(one)) for one in taken),
     ]
 

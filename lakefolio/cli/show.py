@@ -93,8 +93,12 @@ def _known(lake: Lake, ref: str) -> dict[str, Any]:
     entry = lake.item(ref)
     lineage = lake.lineage(ref)
     events = lake.history(f"{entry.folio}:{entry.item}")
+    made = next((one for one in events if one.version == entry.version and one.op == "put"), events[0])
     return {
         "ref": entry.ref,
+        "number": made.number,
+        "label": made.label,
+        "aliases": list(made.aliases),
         "folio": entry.folio,
         "latest_version": events[0].version,
         "change_count": len(events),
@@ -125,6 +129,7 @@ def _text(found: Mapping[str, Any]) -> str:
     version = str(info["lake_version"])
     if found["latest_version"] != info["lake_version"]:
         version += f" (changed again at {found['latest_version']})"
+    named = [f"#{found['number']}", found["label"] or "", *found["aliases"]]
     stored = found["storage"]
     if stored == "blob":
         stored = f"blob, {format_bytes(info.get('stored_bytes') or 0)}"
@@ -137,6 +142,7 @@ def _text(found: Mapping[str, Any]) -> str:
             "version",
             f"{version}, {_moment(info['created_at'])} by {info.get('author') or 'unknown'}",
         ),
+        ("of the item", ", ".join(one for one in named if one)),
         ("size", _size(info)),
         *((name.replace("_", " "), _shown(value)) for name, value in info.items() if name not in _OWN_LINES),
         ("digest", info.get("checksum")),

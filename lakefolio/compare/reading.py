@@ -48,8 +48,7 @@ def diff_item(
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise InvalidInputError(f"limit is {shown_value(limit)}, expected a number from 0", kind="bad-option")
     columns = _key(key)
-    old = session.at(a, folio, item).entry(folio, item)
-    new = session.entry(folio, item) if b is None else session.at(b, folio, item).entry(folio, item)
+    old, new = session.entry(folio, item, a), session.entry(folio, item, b)
     if columns and not old.kind == new.kind == "table":
         raise InvalidInputError(
             f"{new.ref} is of kind {new.kind!r}, and only tables have a key", kind="bad-option", hint="leave out key"

@@ -15,6 +15,7 @@ from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.folio.info import WORDS
 from lakefolio.folio.open_folio import SelfT
 from lakefolio.items.artifact import existing_path
+from lakefolio.model.version_policy import check_label
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations, Inputs, Tags
 from lakefolio.session.inferred_inputs import with_inferred_inputs
@@ -54,6 +55,8 @@ def add_data(
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     keep: bool = False,
+    version: int | str | None = None,
+    bump: str | None = None,
     **options: Any,
 ) -> SelfT:
     """Add any object as :meth:`add` does, or refer to a table as DataFolio's method of this name does.
@@ -61,6 +64,7 @@ def add_data(
     Args:
         data: The object. None is a value like any other.
         reference: Instead of an object, where a table lies that is not to be copied.
+        version: The label of the version of the item; of a reference, a number is its own version.
     """
     given = data is not _MISSING
     if reference is not None:
@@ -77,6 +81,8 @@ def add_data(
             metadata=metadata,
             overwrite=overwrite,
             keep=keep,
+            version=version,
+            bump=bump,
             **options,
         )
     if not given:
@@ -89,7 +95,17 @@ def add_data(
     facts: dict[str, object] = {word: options.pop(word) for word in WORDS if word in options}
     for ignored in _IGNORED:
         options.pop(ignored, None)
-    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description,
+        inputs,
+        tags,
+        metadata,
+        facts,
+        overwrite=overwrite,
+        keep=keep,
+        version=check_label(version),
+        bump=bump,
+    )
     return put(folio, name, data, said, options=options)
 
 
@@ -105,6 +121,8 @@ def add(
     metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
     **options: object,
 ) -> SelfT:
     """Add any object; its type decides how it is stored. One commit, atomic, durable when this returns.
@@ -134,6 +152,8 @@ def add(
         metadata=metadata,
         overwrite=overwrite,
         keep=keep,
+        version=version,
+        bump=bump,
         **options,
     )
 
@@ -151,6 +171,8 @@ def add_numpy(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a numpy array of any dtype but object, or a scipy sparse one; dtype, shape and order come back.
 
@@ -159,7 +181,9 @@ def add_numpy(
     """
     sparse = imported("scipy.sparse")
     kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
-    said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, array, said, kind=kind)
 
 
@@ -176,13 +200,17 @@ def add_json(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a plain Python value: dict, list, text, number, None, datetime, Decimal, Enum, dataclass.
 
     Args:
         data: The value. NaN and infinities come back.
     """
-    said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, data, said, kind="json")
 
 
@@ -199,13 +227,17 @@ def add_timestamp(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add an instant: a datetime with a time zone, or seconds since 1970 in UTC. It comes back in UTC.
 
     Args:
         timestamp: The instant.
     """
-    said = Annotations.of(description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, timestamp, said, kind="timestamp")
 
 
@@ -223,6 +255,8 @@ def add_artifact(
     metadata: Mapping[str, object] | None = None,
     code: str | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a file as it is, or a folder with its tree.
 
@@ -238,7 +272,9 @@ def add_artifact(
     if not isinstance(path, bytes | bytearray | memoryview) and existing_path(path).is_dir():
         kind = "directory"
     facts = {"category": category, "code": code}
-    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, path, said, kind=kind)
 
 
@@ -256,6 +292,8 @@ def add_file(
     metadata: Mapping[str, object] | None = None,
     code: str | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a file under its own name (without extension) or another: ``add_artifact``, the file first.
 
@@ -274,6 +312,8 @@ def add_file(
         metadata=metadata,
         code=code,
         keep=keep,
+        version=version,
+        bump=bump,
     )
 
 
@@ -290,6 +330,8 @@ def add_reference(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Register a table, file or folder that lies elsewhere; nothing is copied.
 
@@ -299,7 +341,9 @@ def add_reference(
         uri: A path or URI.
         kind: ``table`` or ``artifact``; by default the extension decides.
     """
-    said = Annotations.of(description, inputs, tags, metadata, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put_reference(folio, name, uri, said, kind=kind)
 
 

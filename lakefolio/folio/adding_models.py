@@ -29,6 +29,8 @@ def add_sklearn(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a scikit-learn estimator or pipeline, in the skops format, which runs no code on loading.
 
@@ -38,7 +40,9 @@ def add_sklearn(
         custom: Accepted for DataFolio, where it asks for skops.
     """
     facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
-    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, model, said, kind="model")
 
 
@@ -59,6 +63,8 @@ def add_model(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a model, of torch or scikit-learn; which one is found out.
 
@@ -76,6 +82,8 @@ def add_model(
         "tags": tags,
         "metadata": metadata,
         "keep": keep,
+        "version": version,
+        "bump": bump,
     }
     if handler_of("torch").accepts(model):
         return folio.add_pytorch(
@@ -106,6 +114,8 @@ def add_pytorch(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a torch module or a state dict: its tensors as safetensors, and how to build it again.
 
@@ -119,5 +129,7 @@ def add_pytorch(
     given = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}
     options = {key: value for key, value in given.items() if value is not None}
     facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
-    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, model, said, kind="torch", options=options)

@@ -40,6 +40,8 @@ def add_table(
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
     preserve_index: bool | None = None,
 ) -> SelfT:
     """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
@@ -52,7 +54,9 @@ def add_table(
     used = [models] if isinstance(models, str) else list(models or ())
     every = [*as_list(inputs), *used]
     facts = {"models": used or None, "code": code}
-    said = Annotations.of(description, every, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    said = Annotations.of(
+        description, every, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
+    )
     return put(folio, name, data, said, kind="table")
 
 
@@ -69,6 +73,8 @@ def import_table(
     metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
     block_size: int | None = None,
     types: Types = None,
     encoding: str | None = None,
@@ -106,7 +112,9 @@ def import_table(
         source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter
     ) as reader:
         facts = {"imported_from": source.name}
-        said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+        said = Annotations.of(
+            description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
+        )
         return put(folio, stem_of(source.name) if name is None else name, reader, said, kind="table", used_up=True)
 
 
@@ -117,7 +125,7 @@ def reference_table(
     path: str | Path | None = None,
     table_format: str | None = None,
     num_rows: int | None = None,
-    version: int | None = None,
+    version: int | str | None = None,
     description: str | None = None,
     inputs: Inputs = None,
     code: str | None = None,
@@ -127,6 +135,7 @@ def reference_table(
     metadata: Mapping[str, object] | None = None,
     overwrite: bool = False,
     keep: bool = False,
+    bump: str | None = None,
 ) -> SelfT:
     """Add a table that lies elsewhere. Nothing is copied.
 
@@ -137,7 +146,7 @@ def reference_table(
         table_format: ``parquet``, ``csv``, ``tsv``, ``arrow``, ``feather`` or ``delta``; by default what
             the extension says, and ``parquet`` for a folder or a name without extension.
         num_rows: How many rows it has, if you know.
-        version: Its version, for formats that have some.
+        version: Its own version, a number, for formats that have some; or a text, the label of the version of the item.
         reference: Another word for ``path``.
 
     Raises:
@@ -152,7 +161,9 @@ def reference_table(
             kind="bad-format",
             format=table_format,
         )
-    facts = {"code": code, "num_rows": num_rows, "version": version}
-    said = Annotations.of(description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep)
+    label = version if isinstance(version, str) else None
+    facts = {"code": code, "num_rows": num_rows, "version": version if label is None else None}
+    words = {"overwrite": overwrite, "keep": keep}
+    said = Annotations.of(description, inputs, tags, metadata, facts, **words, version=label, bump=bump)
     options = {} if table_format is None else {"format": _FORMATS[table_format]}
     return put_reference(folio, name, where, said, kind="table", options=options)

@@ -16,6 +16,7 @@ from lakefolio.folio.open_folio import SelfT
 from lakefolio.format.names import check_folio, check_item, new_id, parse_ref
 from lakefolio.model.changes import KEEP, CopyItem, Delete, SetArchived, Update
 from lakefolio.model.resolve import item_not_found
+from lakefolio.model.version_policy import check_label
 from lakefolio.session.annotations import Inputs, Tags, check_inputs, check_tags, check_text, metadata_texts
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def update_item(
     *,
     tags: Tags = None,
     metadata: Mapping[str, object] | None = None,
+    version: str | None = None,
 ) -> SelfT:
     """Change description, inputs, code, tags or metadata of an item, in one commit; its content stays.
 
@@ -46,6 +48,7 @@ def update_item(
         code: New code; ``""`` removes it, None leaves it.
         tags: New tags; ``[]`` removes them, None leaves them.
         metadata: Facts to add or replace; a value None removes a fact.
+        version: A label for the present version, if it has none; None leaves it.
 
     Raises:
         NotFoundError: There is no such item, or no such input.
@@ -62,6 +65,7 @@ def update_item(
             tags=KEEP if tags is None else check_tags(tags),
             metadata=texts | {key: None for key, value in facts.items() if value is None} if facts else KEEP,
             inputs=KEEP if inputs is None else check_inputs(inputs),
+            version=check_label(version),
         )
     )
     return folio

@@ -26,6 +26,7 @@ from lakefolio.folio import (
     item_facts,
     item_history,
     item_lineage,
+    item_versions,
     origin,
     reading,
 )
@@ -54,9 +55,15 @@ _ARGUMENTS: Final = {
     "description, tags and metadata the old entry has and the new one lacks.",
     "keep": "With ``overwrite``, carry description, tags and metadata over where none are given here. Metadata are "
     "merged; inputs belong to the old content and are never carried over.",
+    "version": "The label of the new version, a semantic version such as ``1.2.0``, above all that the item has. It is "
+    "for ever.",
+    "bump": "Take the next label instead: ``major``, ``minor`` or ``patch`` of the last one (the first is 1.0.0), or "
+    "``auto``: major if what reads the last version can't read this one, minor if columns are new, else patch. Of two "
+    "writers that do so at once each gets a label of its own.",
     "code": "The code that made it, for people to read.",
     "snapshot": "The name of the snapshot.",
-    "at": "As of when: a lake version, a time or the name of a snapshot; by default now.",
+    "at": "As of when: a lake version, a time or the name of a snapshot; or a version of the item: its number ``#3``, "
+    "its label ``1.2.0``, the greatest label of a range ``^1.2``, ``latest`` or an alias. By default now.",
     "options": "Further options of the method for an item of that kind. An unknown one is a TypeError that names the "
     "nearest.",
     "message": "The message of the commit.",
@@ -371,6 +378,12 @@ class Folio:
     history = item_history.history
     log = item_history.log
     diff = item_history.diff
+    alias = item_versions.alias
+    aliases = item_versions.aliases
+    drop_alias = item_versions.drop_alias
+    compatibility = item_versions.compatibility
+    set_version_policy = item_versions.set_version_policy
+    version_policy = item_versions.version_policy
 
     get_inputs = item_lineage.get_inputs
     get_dependents = item_lineage.get_dependents

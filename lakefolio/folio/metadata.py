@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakefolio.errors import NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.model.changes import Annotate
-from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 
 if TYPE_CHECKING:
     from lakefolio.folio.open_folio import OpenFolio
@@ -49,6 +49,7 @@ class FolioMetadata(dict[str, Any]):
     def _commit(self, values: Mapping[str, object], remove: Iterable[str], clear: bool) -> None:
         texts: dict[str, str | None] = dict(metadata_texts(values))
         texts |= dict.fromkeys(remove)
+        refuse_own_facts(texts)
         if texts or clear:
             self._folio.apply(Annotate("folio", self._folio.name, texts, clear=clear))
         else:

@@ -32,7 +32,7 @@ SelfT = TypeVar("SelfT", bound="Folio")
 """The class of the folio that a method was called on, which it returns for chaining."""
 
 At = When | None
-"""A lake version, a time, or the name of a snapshot; None is now."""
+"""A lake version, a time, the name of a snapshot, or a version of the item (``#3``, ``1.2.0``, ``^1.2``, an alias)."""
 
 
 _PINNED: ContextVar[Mapping[int, Session]] = ContextVar("lakefolio_pinned", default=MappingProxyType({}))
@@ -63,7 +63,8 @@ class OpenFolio:
     def exists(self) -> bool:
         """Say whether it has an item, a snapshot or metadata."""
         view = self.session.state()
-        return bool(view.names(self.name) or view.snapshots(self.name) or self.session.metadata("folio", self.name))
+        facts = self.session.metadata_texts("folio", self.name)
+        return bool(view.names(self.name) or view.snapshots(self.name) or facts)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -96,6 +97,11 @@ class OpenFolio:
             if ref.at is not None and at is not None:
                 raise said_twice(name, at)
             folio, name, at = ref.folio or folio, ref.item, at if ref.at is None else ref.at
+        if at is not None and isinstance(name, str):
+            called = self.reading.entry_called(folio, name, at)
+            if called is not None:
+                committed = called.version <= self.reading.journal.state.version
+                return self.reading.fixed(called.version) if committed else self.reading, called
         reader = self.reading if at is None else self.reading.at(at, folio, name if isinstance(name, str) else None)
         view = reader.unwatched_state()
         entry = view.entry(folio, name) if isinstance(name, str) else None

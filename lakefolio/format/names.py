@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, StorageError
+from lakefolio.format.semver import is_range, is_semver
 from lakefolio.format.times import is_time
 
 __all__ = [
@@ -115,8 +116,18 @@ def check_run_id(name: object) -> str:
 
 
 def check_snapshot(name: object) -> str:
-    """Return ``name`` if a snapshot may be called so: as an item, but neither like a version nor like a time."""
+    """Return ``name`` if a snapshot may be called so: as an item, and not to be taken for a version or a time.
+
+    Nor for a version of an item: its number ``#3``, its label ``1.2.0``, a range such as ``^1.2``, or ``latest``.
+    """
     checked = _check(name, "snapshot", NAME_LIMIT_BYTES)
+    if is_semver(checked) or is_range(checked) or re.fullmatch(r"#\d+|latest", checked):
+        raise InvalidInputError(
+            f"snapshot name {checked!r} could be taken for a version of an item",
+            kind="bad-name",
+            hint=f"put a word before it, such as 'release {checked.lstrip('#^~<>=')}'",
+            name=checked,
+        )
     if re.fullmatch(r"-?\d+", checked) or is_time(checked):
         raise InvalidInputError(
             f"snapshot name {checked!r} could be taken for a version or a time",

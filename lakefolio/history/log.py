@@ -5,9 +5,10 @@ Both are read off the ``manifests`` rows in their total order, so compaction and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
+from lakefolio.model.item_versions import label_of, numbers
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.terminal import shown_value, visible
@@ -74,6 +76,10 @@ class Event:
             ``copy``.
         entry_id: The entry put; an archive or a restore puts an old one again.
         purged: Whether gc purged its content since: it can't be read or restored any more.
+        number: The number of the version of the item that was put, from 1; an update makes none. None of a delete.
+        label: The label of that version, a semantic version.
+        aliases: The aliases that name that version now.
+        quality: The quality that is noted of it, where the folio's version policy says which fact that is.
     """
 
     version: int
@@ -92,10 +98,21 @@ class Event:
     run_id: str | None
     commit_id: str
     purged: bool = False
+    number: int | None = None
+    label: str | None = None
+    aliases: tuple[str, ...] = ()
+    quality: float | None = None
+
+    @property
+    def called(self) -> str:
+        """The version as people read it: ``#3 1.2.0 (golden)``; empty for a delete."""
+        words = ["" if self.number is None else f"#{self.number}", self.label or ""]
+        words.append(f"({', '.join(self.aliases)})" if self.aliases else "")
+        return " ".join(one for one in words if one)
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes as JSON-able values."""
-        return _plain(self)
+        return _plain(self) | {"aliases": list(self.aliases)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +181,13 @@ class History(_Lines[Event]):
         rows = [
             (
                 f"@{one.version}",
+                one.called,
                 shown_time(one.committed_at),
                 (one.reason or one.op) + (" (purged)" if one.purged else ""),
                 _line(one.author),
                 "" if one.size_bytes is None else f"{one.size_bytes:,} B",
                 (one.digest or "").removeprefix("sha256:")[:10],
+                *([] if all(each.quality is None for each in self) else [_quality(one.quality)]),
                 _line(one.message),
             )
             for one in self
@@ -190,6 +209,10 @@ class Log(_Lines[CommitLine]):
         return "\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows)))
 
 
+def _quality(value: float | None) -> str:
+    return "" if value is None else f"quality {value:g}"
+
+
 def _line(text: str | None) -> str:
     """Return a message as one line: a second line could be taken for another commit."""
     return " ".join((text or "").splitlines())
@@ -200,8 +223,11 @@ def _named(one: CommitLine) -> str:
     return ", ".join(one.changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
+_DERIVED: Final = ("purged", "number", "label", "aliases", "quality")
 CHANGE_COLUMNS = (
-    *(name for name in Event.__dataclass_fields__ if name != "purged"),
+    *(name for name in Event.__dataclass_fields__ if name not in _DERIVED),
+    "facts",
+    "extra",
     "storage",
     "blob_digest",
     "generation",
@@ -224,13 +250,23 @@ COMMIT_COLUMNS = (
 """The columns that :func:`log` reads."""
 
 
-def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[str], int] | None = None) -> History:
+def history(
+    manifests: pa.Table,
+    folio: str,
+    item: str,
+    generation: Callable[[str], int] | None = None,
+    *,
+    aliases: Mapping[str, int] | None = None,
+    quality: str | None = None,
+) -> History:
     """Return every change of an item, newest first, also of one that was deleted.
 
     Args:
         manifests: Rows of ``manifests``, those of the item among them.
         folio: Its folio.
         item: Its name.
+        aliases: The aliases of the item, each with the number of its version.
+        quality: The key of the facts that hold the quality of an entry.
         generation: Gives the lowest generation of a blob that was not purged; by default the rows tell.
 
     Raises:
@@ -238,7 +274,7 @@ def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[st
     """
     ours = pc.and_kleene(pc.equal(manifests.column("folio"), folio), pc.equal(manifests.column("item"), item))
     wanted = pc.and_kleene(ours, pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])))
-    names = [name for name in Event.__dataclass_fields__ if name != "purged"]
+    names = [name for name in Event.__dataclass_fields__ if name not in (*_DERIVED, "archived")]
     rows = in_order(manifests.select([*CHANGE_COLUMNS, "ordinal"]).filter(wanted)).to_pylist()
     if not rows:
         near = manifests.filter(pc.equal(manifests.column("folio"), folio)).column("item").drop_null()
@@ -255,9 +291,23 @@ def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[st
         def generation(digest: str) -> int:
             return purged.get(digest, -1) + 1
 
+    puts = [row for row in rows if row["op"] == "put"]
+    made = numbers((row["entry_id"], row["reason"]) for row in puts)
+    number_of = {(row["version"], row["ordinal"]): number for row, number in zip(puts, made, strict=True)}
+    labels: dict[int | None, str] = {}
+    for row, one in zip(puts, made, strict=True):
+        if label := label_of(_object(row["extra"])):
+            labels.setdefault(one, label)
+    named: dict[int | None, list[str]] = {}
+    for alias, one in (aliases or {}).items():
+        named.setdefault(one, []).append(alias)
     events = [
         Event(
-            **{name: row[name] for name in names if name != "archived"},
+            number=(number := number_of.get((row["version"], row["ordinal"]))),
+            label=labels.get(number),
+            aliases=tuple(named.get(number, ())),
+            quality=_number(row["facts"], quality),
+            **{name: row[name] for name in names},
             archived=bool(row["archived"]),
             purged=row["storage"] in PURGEABLE
             and row["blob_digest"] is not None
@@ -266,6 +316,20 @@ def history(manifests: pa.Table, folio: str, item: str, generation: Callable[[st
         for row in reversed(rows)
     ]
     return History(events, folio, item)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """Return a JSON object, an empty one for none and for what can't be read."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(facts: Sequence[Mapping[str, Any]] | None, key: str | None) -> float | None:
+    found = [fact.get("value_number") for fact in facts or () if key is not None and fact.get("key") == key]
+    return found[-1] if found else None
 
 
 def _purged(manifests: pa.Table) -> dict[str | None, int]:

@@ -23,6 +23,7 @@ from lakefolio.format.layout import PENDING, check_digest, pending_key
 from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot
 from lakefolio.format.plain import flag, listed, mapped, need, number, optional, text, texts
 from lakefolio.format.schema import INLINE_LIMIT_BYTES, INPUT_TYPE, STORAGES
+from lakefolio.format.semver import is_semver
 from lakefolio.model.changes import (
     KEEP,
     Annotate,
@@ -41,6 +42,7 @@ from lakefolio.model.changes import (
     Update,
 )
 from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.version_policy import BUMPS
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -320,7 +322,10 @@ def _change(value: Any) -> Change:
         need(change.subject_kind == "folio" or change.subject_id == "", "the lake has no name")
     for item in (change.items or ()) if isinstance(change, Restore) else ():
         check_item(item)
+    if isinstance(change, Put | Update):
+        need(change.version is None or is_semver(change.version), "its version is not one")
     if isinstance(change, Put):
+        need(change.bump in (None, *BUMPS), "it bumps what there is not")
         need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
     if isinstance(change, Put | CopyItem):
         need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")

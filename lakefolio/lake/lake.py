@@ -243,6 +243,8 @@ class Lake:
     log = versions.log
     history = versions.history
     diff = versions.diff
+    set_version_policy = versions.set_version_policy
+    version_policy = versions.version_policy
     snapshot = versions.snapshot
     snapshots = versions.snapshots
     drop_snapshot = versions.drop_snapshot

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import check_folio, check_snapshot, parse_ref
 from lakefolio.lake.reading import item_named
 from lakefolio.lake.reports import RestoreReport
-from lakefolio.model.changes import DropSnapshot, Restore, TakeSnapshot
+from lakefolio.model.changes import Annotate, DropSnapshot, Restore, TakeSnapshot
 from lakefolio.model.entries import SNAPSHOT_COLUMNS, Snapshot
 from lakefolio.model.resolve import At, said_twice
+from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 from lakefolio.render.listing import Listing
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
 
@@ -19,8 +20,19 @@ if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
     from lakefolio.history.diff import Diff, History, Log
     from lakefolio.lake.lake import Lake
+    from lakefolio.model.compatibility import Level
 
-__all__ = ["diff", "drop_snapshot", "history", "log", "restore", "snapshot", "snapshots"]
+__all__ = [
+    "diff",
+    "drop_snapshot",
+    "history",
+    "log",
+    "restore",
+    "set_version_policy",
+    "snapshot",
+    "snapshots",
+    "version_policy",
+]
 
 
 def log(lake: Lake, /, limit: int | None = 20, *, folio: str | None = None) -> Log:
@@ -104,6 +116,38 @@ def diff(
     return diff_item(lake._session.still(), *item_named(item), a, b, key=key, limit=limit)
 
 
+def set_version_policy(
+    lake: Lake,
+    /,
+    bump: Literal["auto", "major", "minor", "patch"] | None = None,
+    compatibility: Level | None = None,
+    quality: str | None = None,
+    jump: float | None = None,
+) -> Lake:
+    """Set the rules for new versions of all items whose folios say nothing else; see ``Folio.set_version_policy``.
+
+    One commit. They don't hold for the folios that the library keeps for itself.
+
+    Args:
+        bump: Give every new version a label: ``auto``, or always this part of the last label.
+        compatibility: Refuse a version that is not ``backward``, ``forward`` or ``full`` compatible.
+        quality: The key of the items' metadata that holds a number for their quality.
+        jump: How large a difference of quality makes a major version; by default 0.1.
+
+    Raises:
+        InvalidInputError: kind ``bad-policy``.
+    """
+    given = {"bump": bump, "compatibility": compatibility, "quality": quality, "jump": jump}
+    change = Annotate("lake", "", {POLICY: policy_text(given, "the lake")})
+    lake._session.apply(change, message="version policy")
+    return lake
+
+
+def version_policy(lake: Lake, /) -> dict[str, object]:
+    """Return the rules for new versions that hold where a folio says nothing else; see ``set_version_policy``."""
+    return policy_of(lake._session.state()).to_dict()
+
+
 def snapshot(
     lake: Lake,
     /,
@@ -169,7 +213,7 @@ def restore(
 
     Args:
         at: The version, time or snapshot to go back to; ``-1`` is the state before the newest commit, of each of
-            ``items`` the one before its newest change.
+            ``items`` the one before its newest change. Of items also one of their own: ``#3``, ``1.2.0``, an alias.
         folio: Only this folio.
         items: Only these items: names in ``folio``, or references ``folio:name``.
         dry_run: Only return the changes that would be made.
@@ -178,15 +222,17 @@ def restore(
         NotFoundError: If there is no such version, folio or item, neither then nor now.
     """
     lake._session.check_writable()
-    version = lake._session.resolve(at, folio)
+    texts = [items] if isinstance(items, str) else list(items or ())
+    version = 0 if texts else lake._session.resolve(at, folio)
     wanted: dict[tuple[int, str], list[str]] = {}
-    for text in [items] if isinstance(items, str) else items or ():
+    for text in texts:
         ref = parse_ref(text, folio=folio)
         if ref.folio is None:
             raise InvalidInputError(
                 f"item {text!r} names no folio", kind="bad-ref", hint="write folio:name, or pass folio="
             )
-        version = lake._session.resolve(at, ref.folio, ref.item)
+        called = lake._session.entry_called(ref.folio, ref.item, at)
+        version = lake._session.resolve(at, ref.folio, ref.item) if called is None else called.version
         wanted.setdefault((version, ref.folio), []).append(ref.item)
     if items is not None:
         changes = [Restore(then, name, tuple(names)) for (then, name), names in wanted.items()]

@@ -58,6 +58,8 @@ class Put:
     ``inputs`` are references or URIs, resolved at commit; ``metadata`` maps keys to JSON texts; ``run_id`` is the run
     that made it, which becomes an input of it. ``keep`` names the parts carried over from the entry it replaces:
     ``description`` and ``tags`` as they are, ``metadata`` under that of the change, without ``content_facts``.
+    ``version`` is its label, a semantic version; ``bump`` (``auto`` or a part) takes the next label instead, on the
+    state that it is committed on.
     """
 
     folio: str
@@ -71,6 +73,8 @@ class Put:
     overwrite: bool = False
     run_id: str | None = None
     keep: tuple[str, ...] = ()
+    version: str | None = None
+    bump: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ class Update:
     """Make a new entry of the same content with other words about it. Refused if the item does not exist.
 
     ``metadata`` is merged into the existing metadata: a key with the value None is removed. Refused (kind
-    ``facts-changed``) unless the facts that ``only_if`` names are still these (None: missing).
+    ``facts-changed``) unless the facts that ``only_if`` names are still these (None: missing). ``version`` labels the
+    version that the item is at.
     """
 
     folio: str
@@ -88,6 +93,7 @@ class Update:
     metadata: Mapping[str, str | None] | Keep = KEEP
     inputs: tuple[str, ...] | Keep = KEEP
     only_if: Mapping[str, str | None] = field(default_factory=dict)
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,10 @@ class SetArchived:
 
 @dataclass(frozen=True, slots=True)
 class Annotate:
-    """Set metadata of the lake (``subject_id`` is empty) or of a folio; a value None removes the key."""
+    """Set metadata of the lake (``subject_id`` is empty) or of a folio; a value None removes the key.
+
+    ``clear`` removes all other keys too, but for those that the library keeps there itself.
+    """
 
     subject_kind: Literal["lake", "folio"]
     subject_id: str

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from lakefolio.model.changes import Put
 from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.item_versions import label_of
 from lakefolio.process.places import printable
 from lakefolio.render.text import counted
 
@@ -31,7 +32,8 @@ def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, object]]) -
         edges: The inputs of the change, as they would be recorded.
 
     Returns:
-        Some of ``content``, ``details``, ``description``, ``tags``, ``metadata``, ``inputs`` and ``archived``.
+        Some of ``content``, ``details``, ``description``, ``tags``, ``metadata``, ``version``, ``inputs`` and
+        ``archived``.
     """
     found: dict[str, str] = {}
     stored = put.stored
@@ -52,6 +54,9 @@ def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, object]]) -
     if facts != dict(put.metadata):
         keys = [key for key in sorted(facts.keys() | put.metadata.keys()) if facts.get(key) != put.metadata.get(key)]
         found["metadata"] = _listed(keys)
+    label = label_of(entry.extra)
+    if put.version is not None and put.version != label:
+        found["version"] = f"{label or 'none'}, given {put.version}"
     before, after = _inputs(entry.inputs), _inputs(edges)
     if before.keys() != after.keys():
         old = [before[key] for key in before if key not in after]

@@ -54,7 +54,7 @@ class Overlay:
         self.version = version
         self._heads: dict[str, dict[str, _Pending | None]] = {}
         self._deleted: set[tuple[str, str]] = set()  # also if added again: their place in the folio is another
-        self._entries: list[_Pending] = []
+        self._entries: dict[tuple[str, str], list[_Pending]] = {}
         self._contents: dict[tuple[str, str], _Pending] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
@@ -72,7 +72,7 @@ class Overlay:
 
     def _pend(self, pending: _Pending, folio: str, item: str, kind: str, digest: str | None) -> None:
         self._set_head(folio, item, pending)
-        self._entries.append(pending)
+        self._entries.setdefault((folio, item), []).append(pending)
         if digest:
             self._contents[kind, digest] = pending
 
@@ -107,7 +107,8 @@ class Overlay:
             for item, pending in items.items():
                 if pending is not None:
                     self._set_head(folio, item, pending)
-        self._entries += other._entries
+        for name, entries in other._entries.items():
+            self._entries.setdefault(name, []).extend(entries)
         self._contents |= other._contents
         self._snapshots |= other._snapshots
         self._metadata |= other._metadata
@@ -167,8 +168,7 @@ class Overlay:
 
     def history(self, folio: str, item: str) -> list[Entry]:
         """See View."""
-        pending = [one for one in self._entries if (one.row["folio"], one.row["item"]) == (folio, item)]
-        return [*self.base.history(folio, item), *(one.entry for one in pending)]
+        return [*self.base.history(folio, item), *(one.entry for one in self._entries.get((folio, item), ()))]
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """See View."""
@@ -203,7 +203,8 @@ class Overlay:
             {"op": "run", "run_id": run_id, "inputs": edges, "version": self.version, "commit_id": ""}
             for run_id, edges in self._run_inputs.items()
         ]
-        return [*({**one.row, "version": self.version, "commit_id": ""} for one in self._entries), *runs]
+        entries = (one for pending in self._entries.values() for one in pending)
+        return [*({**one.row, "version": self.version, "commit_id": ""} for one in entries), *runs]
 
 
 _BELOW: Any = object()

@@ -15,6 +15,7 @@ from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputErro
 from lakefolio.format.names import is_uri, parse_ref
 from lakefolio.model.changes import Commit
 from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.item_versions import find_version
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import item_not_found, resolve_at
 from lakefolio.model.state import State
@@ -145,12 +146,16 @@ class PlanRows:
     def _entry_of(self, text: str) -> Entry:
         """Return the entry that a reference means; one that does not exist was refused before."""
         ref = parse_ref(text, folio="")
-        if ref.at is None:
-            return self._head(ref.folio or "", ref.item)
-        version = resolve_at(self.overlay, self.state, ref.at, ref.folio)
-        entry = self.overlay.entry_at(ref.folio or "", ref.item, version)
+        return self._found(ref.folio or "", ref.item, ref.at)
+
+    def _found(self, folio: str, item: str, at: int | str | None) -> Entry:
+        version: int | None = None
+        entry = self.overlay.entry(folio, item) if at is None else find_version(self.overlay, folio, item, at)
+        if entry is None and at is not None:
+            version = resolve_at(self.overlay, self.state, at, folio, item=item)
+            entry = self.overlay.entry_at(folio, item, version)
         if entry is None:
-            raise item_not_found(self.overlay, ref.folio or "", ref.item, self.state, version)
+            raise item_not_found(self.overlay, folio, item, self.state, version)
         return entry
 
     def _resolve(self, text: str, folio: str) -> dict[str, Any]:
@@ -159,14 +164,7 @@ class PlanRows:
         ref = parse_ref(text, folio=folio)
         where = ref.folio or folio
         try:
-            version: int | None = None
-            if ref.at is None:
-                entry = self.overlay.entry(where, ref.item)
-            else:
-                version = resolve_at(self.overlay, self.state, ref.at, where)
-                entry = self.overlay.entry_at(where, ref.item, version)
-            if entry is None:
-                raise item_not_found(self.overlay, where, ref.item, self.state, version)
+            entry = self._found(where, ref.item, ref.at)
         except NotFoundError as exc:
             raise NotFoundError(
                 f"input {text!r}: {exc.message}",

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, NotFoundError
-from lakefolio.format.names import new_id
+from lakefolio.format.names import is_own_folio, new_id
+from lakefolio.format.semver import SemVer
 from lakefolio.model.changes import (
     KEEP,
     Annotate,
@@ -34,10 +35,12 @@ from lakefolio.model.changes import (
 )
 from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.equality import differences
+from lakefolio.model.item_versions import OWN_FACTS, label_of, versions_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
 from lakefolio.model.resolve import check_run, item_not_found, snapshot_not_found
 from lakefolio.model.state import State
+from lakefolio.model.version_policy import VersionPolicy, check_new_label, label_for, policy_of
 
 __all__ = ["Plan", "plan_commit"]
 
@@ -68,6 +71,7 @@ class Plan(PlanRows):
             committed_at=committed_at,
             first_ordinal=first_ordinal,
         )
+        self._policies: dict[str, VersionPolicy] = {}
         for change in commit.changes:
             self._add(change)
 
@@ -117,6 +121,7 @@ class Plan(PlanRows):
             change = self._carried(change)
         stored = change.stored
         self._check_not_purged_meanwhile(stored)
+        label = self._label(change)
         run_id = change.run_id or self.commit.run_id
         edges = [self._resolve(text, change.folio) for text in change.inputs]
         if change.run_id is not None:
@@ -132,7 +137,19 @@ class Plan(PlanRows):
             inputs=edges or None,
             facts=facts_of(change.metadata),
             run_id=run_id,
+            extra=None if label is None else json_text({"version": label}),
         )
+
+    def _label(self, change: Put) -> str | None:
+        """Return the label that a new version gets; looks at nothing but the policy where nobody asks for one."""
+        policy = VersionPolicy()
+        if not is_own_folio(change.folio):
+            if change.folio not in self._policies:
+                self._policies[change.folio] = policy_of(self.overlay, change.folio)
+            policy = self._policies[change.folio]
+        if change.version is None and change.bump is None and policy.bump is None and policy.compatibility is None:
+            return None
+        return label_for(self.overlay, change, policy)
 
     def _is_unchanged(self, change: Put) -> bool:
         """Check that an item already equals the result of the change; AlreadyExistsError if it differs."""
@@ -171,6 +188,7 @@ class Plan(PlanRows):
             archived=archived or None,
             inputs=list(entry.inputs) or None,
             facts=facts_of(entry.facts),
+            extra=json_text(entry.extra),
         )
 
     def _successor(
@@ -186,6 +204,7 @@ class Plan(PlanRows):
         metadata: Mapping[str, str],
         edges: Sequence[Mapping[str, object]],
         archived: bool,
+        extra: Mapping[str, object],
     ) -> None:
         self._put_row(
             folio,
@@ -198,6 +217,7 @@ class Plan(PlanRows):
             archived=archived or None,
             inputs=list(edges) or None,
             facts=facts_of(metadata),
+            extra=json_text(extra),
         )
 
     def _update(self, change: Update) -> None:
@@ -229,7 +249,30 @@ class Plan(PlanRows):
             metadata=metadata,
             edges=edges,
             archived=entry.archived,
+            extra=entry.extra
+            if change.version is None
+            else {**entry.extra, "version": self._relabelled(change, entry)},
         )
+
+    def _relabelled(self, change: Update, entry: Entry) -> str:
+        """Return the label that the present version of an item gets; one that it has stays for ever."""
+        label = SemVer.parse(change.version)
+        known = versions_of(self.overlay.history(change.folio, change.item))
+        own = next((one for one in known if one.entry.entry_id == entry.entry_id), known[-1])
+        if own.label == str(label):
+            return own.label
+        if own.label is not None:
+            raise AlreadyExistsError(
+                f"{change.folio}:{change.item} is version {own.label} already, and can't be {label}",
+                kind="version-exists",
+                hint="a label is for ever; an alias can be moved",
+                folio=change.folio,
+                item=change.item,
+                version=entry.version,
+            )
+        labels = [SemVer.parse(one.label) for one in known if one.label is not None]
+        check_new_label(self.overlay, change.folio, change.item, label, labels)
+        return str(label)
 
     def _copy(self, change: CopyItem) -> None:
         self._free(change.folio, change.item, overwrite=change.overwrite)
@@ -245,17 +288,27 @@ class Plan(PlanRows):
             metadata=change.source.facts,
             edges=change.source.inputs,
             archived=False,
+            extra=self._copied(change),
         )
+
+    def _copied(self, change: CopyItem) -> Mapping[str, object]:
+        """Return the label of an entry that is copied, if the new name never had one."""
+        label = label_of(change.source.extra)
+        if label is None or any(label_of(one.extra) for one in self.overlay.history(change.folio, change.item)):
+            return {}
+        return {"version": label}
 
     def _annotate(self, change: Annotate) -> None:
         before = self.overlay.metadata(change.subject_kind, change.subject_id)
-        values = {key: None for key in before if change.clear and key not in change.values} | dict(change.values)
+        gone = [key for key in before if change.clear and not key.startswith(OWN_FACTS)]
+        values = {**dict.fromkeys(gone), **change.values}
         changed = {key: value for key, value in values.items() if before.get(key) != value}
         if not changed:
             return
         folio = change.subject_id if change.subject_kind == "folio" else None
         merged = {key: value for key, value in (before | changed).items() if value is not None}
         self.overlay.set_metadata(change.subject_kind, change.subject_id, merged)
+        self._policies.clear()
         self._row("annotate", "metadata", folio=folio, facts=facts_of(changed))
 
     def _snapshot(self, change: TakeSnapshot) -> None:
@@ -327,8 +380,8 @@ class Plan(PlanRows):
         if folio is None:
             subjects.append(("lake", ""))
         for kind, subject_id in subjects:
-            then = self.overlay.metadata(kind, subject_id, version)
-            self._annotate(Annotate(kind, subject_id, then, clear=True))
+            now, then = (self.overlay.metadata(kind, subject_id, when) for when in (None, version))
+            self._annotate(Annotate(kind, subject_id, {**dict.fromkeys(now), **then}))
 
     # -- runs and their logs -------------------------------------------------------------------------------
 

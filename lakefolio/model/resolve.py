@@ -14,6 +14,7 @@ from lakefolio.format.names import is_own_folio
 from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.model.entries import View
+from lakefolio.model.item_versions import aliases_of, is_item_version
 from lakefolio.model.state import State
 from lakefolio.render.text import counted
 from lakefolio.terminal import shown_value
@@ -74,7 +75,9 @@ def resolve_at(
         if match is not None:
             found = int(match[1] or match[2])
         elif not is_time(name):
-            raise _no_time(at) if _LIKE_A_TIME.fullmatch(name) else snapshot_not_found(view, folio, name, _DAYS)
+            if _LIKE_A_TIME.fullmatch(name):
+                raise _no_time(at)
+            raise snapshot_not_found(view, folio, name, _DAYS, item)
         else:
             found = name
     if isinstance(found, int):
@@ -243,13 +246,34 @@ def check_run(change: SetRun, before: Mapping[str, str]) -> None:
         )
 
 
-def snapshot_not_found(view: View, folio: str | None, name: str, words: Sequence[str] = ()) -> NotFoundError:
-    """Make the error for a snapshot that does not exist, naming the nearest that do, or the nearest of other words."""
+def snapshot_not_found(
+    view: View, folio: str | None, name: str, words: Sequence[str] = (), item: str | None = None
+) -> NotFoundError:
+    """Make the error for a snapshot that does not exist, naming the nearest that do, or the nearest of other words.
+
+    Args:
+        view: The state that was looked at.
+        folio: The folio whose snapshots were looked up before the lake's, or None.
+        name: The name.
+        words: Further words that it may be a misspelling of.
+        item: The item whose aliases were looked up too, or None.
+    """
     known = [one.name for one in view.snapshots() if one.folio in (None, folio)]
+    if item is not None and folio is not None:
+        known += aliases_of(view.metadata("folio", folio), item)
+    elif is_item_version(name):
+        return NotFoundError(
+            f"{name!r} names a version of one item, not of a lake or a folio",
+            kind="snapshot-not-found",
+            hint=f"name the item, as in folio:item@{name}",
+            snapshot=name,
+            folio=folio,
+        )
     meant = get_close_matches(str(name), words, n=1)
     hint = f"did you mean {meant[0]!r}?" if meant else nearest(str(name), known)
     return NotFoundError(
-        f"snapshot {name!r} not found" + (f" in folio {folio!r}" if folio is not None else ""),
+        f"{'snapshot or alias' if item is not None else 'snapshot'} {name!r} not found"
+        + (f" in folio {folio!r}" if folio is not None else ""),
         kind="snapshot-not-found",
         hint=hint or "no snapshot has been taken yet",
         snapshot=name,

@@ -10,6 +10,8 @@ from typing import Any
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.names import is_uri
+from lakefolio.model.item_versions import OWN_FACTS
+from lakefolio.model.version_policy import check_bump, check_label
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import MASK, scrub_address, scrub_value
 from lakefolio.terminal import shown_value
@@ -24,6 +26,7 @@ __all__ = [
     "check_text",
     "check_word",
     "metadata_texts",
+    "refuse_own_facts",
     "without_secrets",
 ]
 
@@ -45,6 +48,8 @@ class Annotations:
         unsaid: Which of ``description``, ``tags`` and ``metadata`` were not given; an empty one is given.
         keep: Which of them the entry that is replaced hands on; see ``Put``.
         inputs_given: Whether inputs were given, even an empty list; else the reads of the run's code are the inputs.
+        version: The label of the version, or None.
+        bump: The part of the last label that goes up instead, or None.
     """
 
     description: str | None
@@ -55,6 +60,8 @@ class Annotations:
     unsaid: tuple[str, ...]
     keep: tuple[str, ...]
     inputs_given: bool = True
+    version: str | None = None
+    bump: str | None = None
 
     @classmethod
     def of(
@@ -67,6 +74,8 @@ class Annotations:
         *,
         overwrite: bool = False,
         keep: bool = False,
+        version: str | None = None,
+        bump: str | None = None,
     ) -> Annotations:
         """Check annotations.
 
@@ -78,10 +87,18 @@ class Annotations:
             facts: Metadata that the library notes of the content; those that are None or empty texts are not given.
             overwrite: Whether an item of that name may be replaced.
             keep: Whether description, tags and metadata that are not given are those of the entry that is replaced.
+            version: The label of the version.
+            bump: The part of the last label that goes up instead.
 
         Raises:
             InvalidInputError: Something that can't be stored.
         """
+        if version is not None and bump is not None:
+            raise InvalidInputError(
+                f"both version={shown_value(version)} and bump={shown_value(bump)} are given",
+                kind="bad-version",
+                hint="give one of them",
+            )
         noted = {name: value for name, value in (facts or {}).items() if value not in (None, "")}
         given = {"description": description, "tags": tags, "metadata": metadata}
         unsaid = tuple(name for name, value in given.items() if value is None)
@@ -94,6 +111,8 @@ class Annotations:
             unsaid=unsaid,
             keep=tuple(dict.fromkeys((*unsaid, "metadata"))) if keep else (),
             inputs_given=inputs is not None,
+            version=check_label(version),
+            bump=check_bump(bump),
         )
 
     def or_described(self, description: str | None) -> Annotations:
@@ -212,6 +231,18 @@ def metadata_texts(values: Mapping[str, object]) -> dict[str, str]:
                 f"metadata key {shown_value(key)} is not a text", kind="bad-metadata", hint="use words as keys", key=key
             )
     return {key: _metadata_text(key, value) for key, value in values.items()}
+
+
+def refuse_own_facts(keys: Iterable[str]) -> None:
+    """Raise InvalidInputError (kind ``bad-metadata``) for a key of a folio or the lake that is the library's own."""
+    for key in keys:
+        if key.startswith(OWN_FACTS):
+            raise InvalidInputError(
+                f"metadata key {shown_value(key)} is one that lakefolio keeps itself",
+                kind="bad-metadata",
+                hint="set_version_policy, alias and set_naming set what it holds",
+                key=key,
+            )
 
 
 def _metadata_text(key: str, value: object) -> str:

@@ -15,6 +15,7 @@ from lakefolio.model.changes import Change, Commit, LogBlob, Put
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
 from lakefolio.model.state import State
+from lakefolio.model.version_policy import VersionPolicy, policy_of
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -79,7 +80,9 @@ class Batch:
     def _is_plain(self, change: Put) -> bool:
         """Say whether all that can be objected to in a change is that its name is taken, and it is not."""
         told = change.inputs or change.metadata or change.stored.storage != "inline"
-        return not told and not self.overlay.live(change.folio, change.item)
+        if told or change.version or change.bump or self.overlay.live(change.folio, change.item):
+            return False
+        return policy_of(self.overlay, change.folio) == VersionPolicy()
 
 
 def open_batch(session: Session) -> Batch | None:

@@ -17,7 +17,7 @@ from lakefolio.journal.journal import Committed
 from lakefolio.model.changes import KEEP, Annotate, Change, Commit, Put, Update
 from lakefolio.model.entries import Entry
 from lakefolio.model.resolve import is_relative
-from lakefolio.session.annotations import metadata_texts
+from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 from lakefolio.session.batches import BATCHES, PURGED_MEANWHILE, Batch, open_batch, planned, renewed, view
 from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
 
@@ -70,6 +70,7 @@ def annotate(
     """Set metadata of the lake or a folio, and remove the keys in ``remove``. One commit."""
     texts: dict[str, str | None] = dict(metadata_texts(values))
     texts |= dict.fromkeys(remove)
+    refuse_own_facts(texts)
     session.apply(Annotate(kind, subject_id, texts))
 
 

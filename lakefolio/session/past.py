@@ -12,12 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.errors import InvalidInputError
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.history.diff import COMPARED, Diff, diff
 from lakefolio.history.log import CHANGE_COLUMNS, COMMIT_COLUMNS, History, Log, history, log
 from lakefolio.lineage.graph import Lineage
+from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
+from lakefolio.model.version_policy import policy_of
 from lakefolio.readmodels.fold import LINEAGE
 from lakefolio.readmodels.in_memory import edges_of
 from lakefolio.session.batches import pending_view
@@ -63,7 +66,12 @@ def history_of(session: Session, folio: str, item: str) -> History:
         raise item_not_found(state, folio, item, session.journal.state)
     deletes = [version for version, op in changes if op == "delete"]
     rows = [state.puts_of([(folio, item)]), *(_about(rows, folio, item) for rows in _of_versions(state, deletes))]
-    return history(_joined(rows), folio, item, state.generation)
+    try:
+        quality = policy_of(state, folio).quality
+    except InvalidInputError:  # it is told where it would rule something
+        quality = None
+    aliases = aliases_of(state.metadata("folio", folio), item)
+    return history(_joined(rows), folio, item, state.generation, aliases=aliases, quality=quality)
 
 
 def _about(rows: pa.Table, folio: str, item: str) -> pa.Table:

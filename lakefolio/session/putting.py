@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 __all__ = ["put", "put_encoded", "put_reference"]
 
 _NOWHERE = Path()
-_ADDING = {"description", "inputs", "tags", "metadata", "overwrite", "keep", "code", "models", "category"}
+_ADDING = {
+    "description",
+    "inputs",
+    "tags",
+    "metadata",
+    "overwrite",
+    "keep",
+    "code",
+    "models",
+    "category",
+    "version",
+    "bump",
+}
 """The arguments that are not the handler's options; an error about a misspelt one names them."""
 
 
@@ -212,6 +224,8 @@ def _change(session: Session, folio: str, item: str, stored: Stored, said: Annot
         overwrite=said.overwrite,
         run_id=session.run_id,
         keep=said.keep,
+        version=said.version,
+        bump=said.bump,
     )
 
 

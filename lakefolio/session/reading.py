@@ -14,6 +14,7 @@ from lakefolio.errors import LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.names import check_folio, check_item
 from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.item_versions import OWN_FACTS, find_version, names_one_version
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
@@ -34,6 +35,7 @@ __all__ = [
     "committed",
     "content_purged",
     "entry",
+    "entry_called",
     "fixed",
     "load",
     "local_path",
@@ -149,13 +151,26 @@ def entry(session: Session, /, folio: str, item: str, at: At | None = None) -> E
         NotFoundError: If there is none; the hint names the nearest.
     """
     if at is not None:
-        return session.at(at, check_folio(folio), check_item(item)).entry(folio, item)
+        found = session.entry_called(folio, item, at)
+        return session.at(at, folio, item).entry(folio, item) if found is None else found
     view = session.unwatched_state()
     entry = view.entry(check_folio(folio), check_item(item))
     session.looked_up(folio, item, entry)
     if entry is None:
         raise item_not_found(view, folio, item, session.journal.state)
     return entry
+
+
+def entry_called(session: Session, /, folio: str, item: str, at: At) -> Entry | None:
+    """Return the entry of the version of an item that ``at`` names by number, label, range or alias; None if none so.
+
+    Raises:
+        NotFoundError: kind ``version-not-found``: the item has no such version.
+    """
+    found = find_version(session.unwatched_state(), check_folio(folio), check_item(item), at)
+    if found is not None and session.moves and not names_one_version(str(at)):
+        looked_at(f"{folio}:{item}@{at}")
+    return found
 
 
 def looked_up(session: Session, /, folio: str, item: str, entry: Entry | None) -> None:
@@ -216,7 +231,10 @@ def stored(session: Session, /, entry: Entry) -> Stored:
 
 
 def metadata(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
-    """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of."""
+    """Return the metadata of the lake (``"lake", ""``) or a folio; for those of an entry, see metadata_of.
+
+    The facts that the library keeps there itself (policies, aliases) are left out.
+    """
     if session.moves and kind != "run":
         looked_at("metadata")
     pending = pending_view(session)
@@ -226,7 +244,7 @@ def metadata(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
         if session.pinned is None:
             session.journal.refresh()
         texts = session.journal.metadata(kind, subject_id, session.pinned)
-    return {key: json_decode.loads(text.encode()) for key, text in texts.items()}
+    return {key: json_decode.loads(text.encode()) for key, text in texts.items() if not key.startswith(OWN_FACTS)}
 
 
 def metadata_known(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:

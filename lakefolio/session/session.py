@@ -159,6 +159,7 @@ class Session:
     still = reading.still
     calling_lost = reading.calling_lost
     entry = reading.entry
+    entry_called = reading.entry_called
     looked_up = reading.looked_up
     load = reading.load
     check_options = reading.check_options

@@ -1,0 +1,226 @@
+"""The versions of one item: their numbers, labels and aliases, and what names one of them (pure: no I/O).
+
+Number n of an item is the n-th content that was given to its name (FORMAT.md, "Versions of items"): it follows from the
+journal, so that it costs writers nothing, exists for every lake, and never means another content. A label is a
+semantic version that the entries of a version carry. An alias is a fact of the folio and can be moved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import check_snapshot
+from lakefolio.format.semver import Range, SemVer, is_range, is_semver
+from lakefolio.format.times import is_time
+from lakefolio.model.entries import Entry, View
+
+__all__ = [
+    "ALIAS",
+    "LATEST",
+    "OWN_FACTS",
+    "ItemVersion",
+    "alias_key",
+    "aliases_of",
+    "check_alias",
+    "find_version",
+    "is_item_version",
+    "label_of",
+    "names_one_version",
+    "number_of",
+    "numbers",
+    "versions_of",
+]
+
+OWN_FACTS: Final = "lakefolio."
+"""What the keys of facts begin with that the library keeps of a folio or the lake."""
+ALIAS: Final = f"{OWN_FACTS}alias:"
+LATEST: Final = "latest"
+_NUMBER: Final = re.compile(r"#([0-9]{1,18})")
+_LAKE_VERSION: Final = re.compile(r"[vV]?\d+|-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVersion:
+    """One version of an item.
+
+    Attributes:
+        number: 1 for the first content of that name.
+        label: Its semantic version, or None.
+        entry: The newest of its entries: an update makes another one of the same content.
+    """
+
+    number: int
+    label: str | None
+    entry: Entry
+
+
+def label_of(extra: Mapping[str, object]) -> str | None:
+    """Return the label that the ``extra`` of an entry holds, or None; one that is none is not believed."""
+    found = extra.get("version")
+    return found if isinstance(found, str) and is_semver(found) else None
+
+
+def numbers(puts: Iterable[tuple[str | None, str | None]]) -> list[int]:
+    """Return the number of the version that each put of an item makes or puts again.
+
+    Args:
+        puts: ``entry_id`` and ``reason`` of all puts of the item, oldest first.
+    """
+    known: dict[str | None, int] = {}
+    found: list[int] = []
+    count = 0
+    for entry_id, reason in puts:
+        if entry_id not in known and reason == "update" and found:
+            known[entry_id] = found[-1]
+        elif entry_id not in known:
+            count += 1
+            known[entry_id] = count
+        found.append(known[entry_id])
+    return found
+
+
+def versions_of(history: Sequence[Entry]) -> list[ItemVersion]:
+    """Return the versions of an item, by number, from all entries that were put, oldest first."""
+    found: dict[int, ItemVersion] = {}
+    for number, entry in zip(numbers((one.entry_id, one.reason) for one in history), history, strict=True):
+        before = found.get(number)
+        label = label_of(entry.extra) or (None if before is None else before.label)
+        found[number] = ItemVersion(number, label, entry)
+    return list(found.values())
+
+
+def number_of(history: Sequence[Entry], entry: Entry) -> int:
+    """Return the number of the version of an item that one of its entries belongs to."""
+    found = zip(history, numbers((one.entry_id, one.reason) for one in history), strict=True)
+    return next(number for one, number in found if one.entry_id == entry.entry_id)
+
+
+# -- aliases ---------------------------------------------------------------------------------------------------
+
+
+def alias_key(item: str, alias: str) -> str:
+    """Return the key of the folio's fact that holds the number of the version that an alias names."""
+    return f"{ALIAS}{item}@{alias}"
+
+
+def aliases_of(facts: Mapping[str, str], item: str) -> dict[str, int]:
+    """Return the aliases of an item, each with the number of its version, from the facts of its folio."""
+    prefix = alias_key(item, "")
+    return {
+        key.removeprefix(prefix): number
+        for key, text in facts.items()
+        if key.startswith(prefix) and (number := _count(text)) is not None
+    }
+
+
+def check_alias(alias: object) -> str:
+    """Return ``alias`` if a version may be called so: as a snapshot, so that ``@alias`` is never ambiguous."""
+    try:
+        found = check_snapshot(alias)
+    except InvalidInputError as exc:
+        message = exc.message.replace("snapshot name", "alias", 1)
+        raise InvalidInputError(message, kind=exc.kind, hint=exc.hint, name=alias) from None
+    if "/" in found or re.fullmatch(r"[vV]\d+", found):
+        raise InvalidInputError(
+            f"alias {found!r} {'holds a slash' if '/' in found else 'could be taken for a version of the lake'}",
+            kind="bad-name",
+            hint="use one word, such as golden",
+            name=found,
+        )
+    return found
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def is_item_version(name: str) -> bool:
+    """Say whether a text can only name a version of one item: ``#3``, ``1.2.0``, a range, ``latest``."""
+    return name == LATEST or is_semver(name) or is_range(name) or _NUMBER.fullmatch(name) is not None
+
+
+def names_one_version(name: str) -> bool:
+    """Say whether a text names the same version for ever: a number or a label."""
+    name = name.strip().removeprefix("@")
+    return is_semver(name) or _NUMBER.fullmatch(name) is not None
+
+
+# -- finding one -----------------------------------------------------------------------------------------------
+
+
+def find_version(view: View, folio: str, item: str, at: object) -> Entry | None:
+    """Return the entry of the version of an item that ``at`` names, or None if it is no name of that kind.
+
+    Looked up as one, in this order, are: ``#3`` (a number), ``1.2.0`` (a label), ``^1.2`` and other ranges (the
+    greatest label in it), ``latest`` (the live entry), an alias. A snapshot of that name comes before all of these, and
+    versions of the lake and times are none of these.
+
+    Raises:
+        NotFoundError: kind ``version-not-found``: the item has no such number or label, or none in the range.
+        InvalidInputError: kind ``bad-version``: a range that is none.
+    """
+    if not isinstance(at, str):
+        return None
+    name = at.strip().removeprefix("@")
+    if view.snapshot(folio, name) is not None or view.snapshot(None, name) is not None:
+        return None
+    counted = _NUMBER.fullmatch(name)
+    if name == LATEST:
+        return view.entry(folio, item)
+    if not is_item_version(name):
+        if _LAKE_VERSION.fullmatch(name) or is_time(name):
+            return None
+        text = view.metadata("folio", folio).get(alias_key(item, name))
+        if text is None:
+            return None
+        number = _count(text)
+        if number is None:
+            raise IntegrityError(
+                f"alias {name!r} of {folio}:{item} names no version: {text:.40}",
+                kind="bad-alias",
+                hint="set it anew: folio.alias",
+                folio=folio,
+                item=item,
+            )
+    else:
+        number = None if counted is None else int(counted[1])
+    known = versions_of(view.history(folio, item))
+    if not known:
+        return None  # there never was such an item: said where versions of the lake are looked up
+    if number is not None:
+        for one in known:
+            if one.number == number:
+                return one.entry
+        raise _not_found(folio, item, f"number {number}", f"its numbers are 1 to {known[-1].number}")
+    labelled = {one.label: one for one in known if one.label is not None}
+    if is_range(name):
+        wanted = Range.parse(name)
+        fitting = [version for version in map(SemVer.parse, labelled) if version in wanted]
+        if fitting:
+            return labelled[str(max(fitting, key=lambda one: one.key))].entry
+        raise _not_found(folio, item, f"version in {name}", _labels(list(labelled)))
+    if name in labelled:
+        return labelled[name].entry
+    hint = nearest(name, labelled) or _labels([])
+    raise _not_found(folio, item, f"version {name}", hint)
+
+
+def _labels(labels: Sequence[str]) -> str:
+    if not labels:
+        return "none of its versions has a label; add(…, version='1.0.0') gives one"
+    newest = sorted(map(SemVer.parse, labels), key=lambda one: one.key)[-5:]
+    return f"its versions are {'…, ' if len(labels) > 5 else ''}{', '.join(map(str, newest))}"
+
+
+def _not_found(folio: str, item: str, what: str, hint: str) -> NotFoundError:
+    return NotFoundError(
+        f"item {item!r} of folio {folio!r} has no {what}",
+        kind="version-not-found",
+        hint=hint,
+        folio=folio,
+        item=item,
+    )
