@@ -87,7 +87,7 @@ def _with_holes(kept: Collection[int], count: int) -> list[int | None]:
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text of at most so many cells."""
+    """Return a text cut to a number of cells."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + ELLIPSIS

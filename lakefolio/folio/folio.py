@@ -44,13 +44,14 @@ __all__ = ["Folio", "folio_in"]
 
 
 _ARGUMENTS: Final = {
-    "name": "The item; ``/`` may group names. Where items are read, also ``[folio:]name[@version-or-snapshot]``.",
-    "item_name": "The item.",
+    "name": "The name of the item; ``/`` may group names. Methods that read also take "
+    "``[folio:]name[@version-or-snapshot]``.",
+    "item_name": "The name of the item.",
     "description": "One sentence that describes it.",
-    "inputs": "The items it was made from: names, references ``[folio:]name[@version]``, or URIs of things outside. "
+    "inputs": "The items it was made from: names, references ``[folio:]name[@version]``, or URIs of external data. "
     "Each is resolved to the exact version it has now.",
-    "tags": "Words to find it by.",
-    "metadata": "Facts to note of it; JSON values.",
+    "tags": "Words by which it can be found.",
+    "metadata": "Facts about it; JSON values.",
     "overwrite": "Replace an item of that name; its old entry stays in the history. A warning says which of "
     "description, tags and metadata the old entry has and the new one lacks.",
     "keep": "With ``overwrite``, carry description, tags and metadata over where none are given here. Metadata are "
@@ -62,8 +63,8 @@ _ARGUMENTS: Final = {
     "writers that do so at once each gets a label of its own.",
     "code": "The code that made it, for people to read.",
     "snapshot": "The name of the snapshot.",
-    "at": "As of when: a lake version, a time or the name of a snapshot; or a version of the item: its number ``#3``, "
-    "its label ``1.2.0``, the greatest label of a range ``^1.2``, ``latest`` or an alias. By default now.",
+    "at": "The state to read: a lake version, a time or the name of a snapshot; or a version of the item: its number "
+    "``#3``, its label ``1.2.0``, the greatest label of a range ``^1.2``, ``latest`` or an alias. By default the newest.",
     "options": "Further options of the method for an item of that kind. An unknown one is a TypeError that names the "
     "nearest.",
     "message": "The message of the commit.",

@@ -18,7 +18,15 @@ __all__ = ["diff", "history", "log"]
 
 
 def history(folio: Folio, /, name: str) -> History:
-    """Return every change of an item, newest first, also of one that was deleted; see ``Lake.history``."""
+    """Return every change of an item, newest first; also of a deleted item.
+
+    Returns:
+        A sequence with one event per change: ``version``, ``committed_at`` (UTC), ``op``, ``reason``, ``author``,
+        ``digest`` and more. ``to_dicts()`` gives plain values.
+
+    Raises:
+        NotFoundError: There never was such an item.
+    """
     from lakefolio.session.past import history_of
 
     return history_of(folio._core.reading, folio.name, check_item(name))

@@ -59,7 +59,20 @@ def get_data(folio: Folio, /, name: str, *, at: At = None, **options: object) ->
 
 
 def get(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
-    """Return an item of any type: ``get_data`` under its shorter name."""
+    """Return the object of an item of any type, as it was added; for a file or folder, the path of a local copy.
+
+    The bytes are verified by their SHA-256 before they are decoded. A frame comes back in the library that it was added
+    from, an array with its shape and dtype, a model as its class. ``get_data`` is the same method.
+
+    Args:
+        **options: Options of the item's kind: ``as_``, ``columns`` and ``filters`` of tables, ``mmap`` of arrays,
+            ``trusted`` of models. An unknown one is a TypeError that names the nearest.
+
+    Raises:
+        NotFoundError: No such item or version, or its content was purged; the hint names the nearest item.
+        IntegrityError: Stored bytes are missing or damaged.
+        UntrustedContentError: The item needs classes, or an address, that the reader does not trust.
+    """
     return folio.get_data(name, at=at, **options)
 
 
@@ -108,7 +121,16 @@ def get_table(
 
 
 def scan_table(folio: Folio, /, name: str, *, at: At = None, **options: Any) -> Any:
-    """Return a table as a polars LazyFrame, which reads only the columns and rows that a query needs."""
+    """Return a table as a polars LazyFrame, which reads only the columns and rows that a query needs.
+
+    Args:
+        **options: As for ``get_table``.
+
+    Raises:
+        NotFoundError: No such item; the hint names the nearest.
+        InvalidInputError: The item is not a table.
+        IntegrityError: Stored bytes are missing or damaged.
+    """
     return folio.get_table(name, at=at, as_="lazy", **options)
 
 
@@ -118,7 +140,7 @@ def get_numpy(folio: Folio, /, name: str, *, at: At = None, **options: object) -
 
 
 def get_json(folio: Folio, /, name: str, *, at: At = None, **options: object) -> Any:
-    """Return a plain Python value."""
+    """Return a plain Python value: types that JSON lacks (tuples, sets, datetimes, …) come back, too."""
     return _load(*folio._core.find_kind(name, ("json_data",), "JSON data", at), options)
 
 

@@ -24,7 +24,7 @@ MAX_PIXELS: Final = 178_956_970
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MOST_PACKED: Final = 1032
-"""DEFLATE makes at most so many bytes of one."""
+"""Maximum number of bytes that DEFLATE makes of one byte."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def runs(
     sort: str | Iterable[str] = (),
     limit: int | None = None,
 ) -> RunList:
-    """Return the runs of which all that is given is said, newest first.
+    """Return the runs that match all given conditions, newest first.
 
     A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame with a column for each parameter, and for each metric its
     last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …).
@@ -80,7 +80,7 @@ def runs(
         parent: The run around it: its id, short id or name.
         tag: A tag it has.
         where: One SQL expression over the columns of the view ``runs``, as for :meth:`run_rows`.
-        sort: Columns, a ``-`` before those that fall: ``-auc.max``; newest first by default.
+        sort: Columns; prefix ``-`` for descending order (``-auc.max``); newest first by default.
         limit: Maximum number of results; all by default.
     """
     from lakefolio.runs.listing import listed
@@ -107,10 +107,10 @@ def run_rows(
     Args:
         where: One SQL expression over the columns: ``val/loss.min < 0.3 and status = 'done'``. Names that are no words
             of SQL need no quotes, unless they could mean a formula of other columns.
-        sort: Columns, a ``-`` before those that fall (``-auc.max``); newest first by default.
+        sort: Columns; prefix ``-`` for descending order (``-auc.max``); newest first by default.
         columns: Which to show, parameters and metrics by their names; by default what identifies a run, what ``where``
             and ``sort`` ask for, and metrics.
-        limit: At most so many; all by default.
+        limit: Maximum number of results; all by default.
 
     Raises:
         InvalidInputError: kind ``bad-query`` for a column there is not; ``sql`` for a ``where`` that is none.
@@ -155,7 +155,16 @@ def follow_runs(lake: Lake, /, *, every_s: float = 2.0) -> Iterator[Lake]:
 def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Table:
     """Return the points of a run, or of one of its metrics, in the order they were logged.
 
-    Columns: ``name``, ``step`` (null if none was given), ``value``, ``logged_at``.
+    Args:
+        run_id: The id, short id or name of the run.
+        name: The metric; by default all of them.
+
+    Returns:
+        One row per point: ``name`` (string), ``step`` (int64, null if none was given), ``value`` (double, NaN and
+        infinities included), ``logged_at`` (timestamp[us, UTC], by the writer's clock).
+
+    Raises:
+        NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     run_id = lake.get_run(run_id).run_id  # what this process logged is committed by that
     only = "" if name is None else f" and name = {literal(name)}"

@@ -76,21 +76,21 @@ def open_lake(
 
 _ARGUMENTS: Final = {
     "ref": "The item: ``folio:name``, or one of its versions: ``folio:name@version-or-snapshot``.",
-    "at": "As of when: a version, a time or the name of a snapshot, see :meth:`at`; by default now.",
+    "at": "The state to read: a version, a time or the name of a snapshot, see :meth:`at`; by default the newest.",
     "name": "The name.",
     "folio": "Only this folio; by default the whole lake.",
     "message": "The message of the commit.",
     "description": "One sentence that describes it.",
-    "tags": "Words to find it by.",
-    "metadata": "Facts to note of it; JSON values.",
+    "tags": "Words by which it can be found.",
+    "metadata": "Facts about it; JSON values.",
     "run": "The run: its id, its manifest (of :meth:`get_run`), or a handle.",
     "run_id": "The id of the run.",
     "run_type": "A RunType, or a type of the lake's own (:meth:`add_run_type`); by default ``experiment``.",
     "project": "The project it belongs to.",
     "model": "The model it makes or uses.",
-    "params": "Its parameters; plain values.",
-    "parent": "The run around it; by default the one in whose block this is called.",
-    "storage_modes": "By which views it wants to be found; nothing is stored differently.",
+    "params": "Its parameters; JSON values.",
+    "parent": "The run that encloses it; by default the run in whose block this is called.",
+    "storage_modes": "The views that list the run (a ``StorageMode`` each); they change no storage.",
 }
 """The descriptions of arguments in the docstrings of a lake's methods that don't describe them."""
 

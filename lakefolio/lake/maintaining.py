@@ -23,7 +23,9 @@ def check(
     sample: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Verify the lake's invariants; never changes anything.
+    """Verify the lake's invariants (FORMAT.md, "Invariants") at its newest version.
+
+    Changes nothing; safe beside any writer.
 
     Args:
         read_data: Also read and verify every stored byte, not only that each object is there in its size.

@@ -55,9 +55,9 @@ def query(
         where: One SQL expression over the columns of the view ``items``, ``name``, ``type``, ``created_at`` and
             ``metadata`` (JSON: ``(metadata ->> 'key')::double > 1``). It can only read.
         between: From when to when the entries were committed, both included; None leaves an end open.
-        order_by: Fields, ``metadata.<key>`` among them, a ``-`` before those that fall; then by folio and name.
-        limit: At most so many.
-        offset: Leave out so many first.
+        order_by: Fields, including ``metadata.<key>``; prefix ``-`` for descending order. Ties go by folio and name.
+        limit: Maximum number of results.
+        offset: Number of results to skip.
         **fields: ``folio``, ``name``, ``type`` (the kind, or the metadata's ``type``), ``kind``,
             ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
             ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also

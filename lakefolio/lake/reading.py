@@ -37,12 +37,16 @@ __all__ = [
 
 
 def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> Any:
-    """Return the object that ``folio:name[@version-or-snapshot]`` names, verified.
+    """Return the object of an item: ``folio:name[@version-or-snapshot]``; its bytes are verified first.
 
     Args:
         ref: The item.
         at: As of when, if the reference does not say it: a version, a time or a snapshot, see :meth:`at`.
         **options: Further options of the handler of the item's kind (``as_``, ``columns``, ``trusted``, …).
+
+    Raises:
+        NotFoundError: No such item or version, or its content was purged; the hint names the nearest item.
+        IntegrityError: Stored bytes are missing or damaged.
     """
     entry = _entry(lake, ref, at)
     found = lake._session.load(entry, **options)
@@ -51,12 +55,16 @@ def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> 
 
 
 def item(lake: Lake, /, ref: str, *, at: At | None = None) -> Entry:
-    """Return the entry that ``folio:name[@version-or-snapshot]`` names: its facts, not its content."""
+    """Return the entry of an item, ``folio:name[@version-or-snapshot]``: its facts, not its content.
+
+    Raises:
+        NotFoundError: No such item or version; the hint names the nearest item.
+    """
     return _entry(lake, ref, at)
 
 
 def is_purged(lake: Lake, /, entry: Entry) -> bool:
-    """Say whether gc purged the content of an entry of the past, as far as is known without asking the store.
+    """Say whether gc purged the content of an entry, by the newest state that this handle knows.
 
     Args:
         entry: An entry, as ``item`` or ``items`` returns it.
@@ -83,7 +91,10 @@ def folios(lake: Lake, /) -> list[str]:
 
 
 def lineage(lake: Lake, /, ref: str) -> Lineage:
-    """Return the lineage of an item's entry: ``.upstream()``, ``.downstream()``, and ways to draw it.
+    """Return the lineage of an item's entry, a graph of exact versions.
+
+    ``.upstream()`` and ``.downstream()`` walk it, nearest nodes first; ``.to_mermaid()``, ``.to_html()`` and
+    ``.to_openlineage()`` draw and export it.
 
     Raises:
         NotFoundError: If there is no such item.
@@ -96,32 +107,32 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
 def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
 
-    Items that are tables are relations called by their references, ``from "folio:name@v3"``, and are read as far as
-    the query needs, from verified files.
+    A table item is a relation named by its reference, ``from "folio:name@v3"``. DuckDB reads only the columns and row
+    groups that the query needs, from verified files, in at most 512 MiB; beyond that it spills to disk.
 
-    The relation is of the version it was asked at, whenever it is fetched: files that a merge or gc removes meanwhile
-    stay open for it. Where they can't (beyond a quarter of the files that the process may open, and on other systems
-    than Linux), fetching raises DuckDB's ``IOException``, and the query has to be asked again.
+    The relation shows the version at which it was asked, whenever it is fetched: files that a merge or gc removes
+    meanwhile stay open for it. If they can't stay open (beyond a quarter of the process's limit of open files, or on
+    systems other than Linux), fetching raises DuckDB's ``IOException``; ask the query again.
 
-    A text of the lake that is nested more than 1,000 deep, which lakefolio writes none of, is null: DuckDB's JSON
-    functions could end the process. A warning says how many.
+    A JSON text nested more than 1,000 deep, which lakefolio never writes, reads as null with a warning: DuckDB's JSON
+    functions could end the process.
 
     Args:
-        query: One SELECT.
+        query: One SELECT, in DuckDB's dialect.
         params: Values for its ``?``, ``$1`` or ``$name``.
 
     Raises:
-        InvalidInputError: If it is no valid query, or one that would change or reach out for something. What the
-            rows can't be computed for (a cast of a text that is no number) raises it when they are fetched.
+        InvalidInputError: kind ``sql``: the query is not valid, or would change data, read files or use the network. A
+            row that can't be computed (a cast of a text that is not a number) raises it at the fetch.
     """
     return settled(lake._session).query(query, params)
 
 
 def connect(lake: Lake, /, at: At | None = None) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB connection of one's own with all views of lakefolio bound at one version.
+    """Return a private DuckDB connection with all views of lakefolio bound at one version.
 
-    View files of the lake or of the user are left out: a connection of one's own may reach files and networks,
-    which what lies in a bucket must not; ``sql`` asks them.
+    View files of the lake or of the user are left out, because this connection may read files and the network, which
+    SQL from a bucket must not; ``sql`` runs them in a sandbox.
     """
     return (settled(lake._session) if at is None else lake._session.at(at)).connect()
 
@@ -129,10 +140,13 @@ def connect(lake: Lake, /, at: At | None = None) -> duckdb.DuckDBPyConnection:
 def scan(
     lake: Lake, /, table: Literal["manifests", "lineage", "metadata", "metric_rows", "event_rows"] = "manifests"
 ) -> pl.LazyFrame:
-    """Return the rows of a table as a Polars LazyFrame: those that count at this version.
+    """Return the rows of a table as a Polars LazyFrame, as of this version.
+
+    Filters, columns and limits are pushed into the scan, which reads in bounded memory.
 
     Args:
-        table: Its name in FORMAT.md.
+        table: Its name in FORMAT.md, which lists the columns and their types. Of ``metric_rows`` and ``event_rows``
+            only the rows of committed batches are returned.
     """
     from lakefolio.session.scans import scan_of
 

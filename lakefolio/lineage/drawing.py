@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["html_page", "mermaid", "picture", "svg"]
 
 DRAWN_NODES: Final = 500
-"""A picture shows at most so many nodes, the nearest; more could not be read."""
+"""Maximum number of nodes in a picture, the nearest; more could not be read."""
 
 _SWEEPS = 4
 _BOX_WIDTH, _BOX_HEIGHT = 230, 46

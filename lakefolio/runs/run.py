@@ -1,4 +1,4 @@
-"""A run that goes on: what its code holds to say what it uses, makes and measures."""
+"""A run in progress: the handle on which code records its inputs, outputs and metrics."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def leave_block(run: Run) -> None:
 
 @facade({})
 class Run:
-    """A run. In a ``with`` block it ends with it: ``done``, or ``failed`` with the traceback; else by :meth:`finish`.
+    """A run. Its ``with`` block ends it: ``done``, or ``failed`` with the traceback; without one :meth:`finish` does.
 
-    What is put into folios of the same lake in its block belongs to it. Safe to share between threads, and between
-    processes that resume it. After its end every method that records something raises InvalidInputError (kind
-    ``run-ended``).
+    Items that are put into folios of the same lake in the block are outputs of the run. Safe to share between threads,
+    and between processes that resume it. After its end every method that records something raises InvalidInputError
+    (kind ``run-ended``).
 
     Attributes:
         run_id: Its id; ``lake.resume_run(run_id)`` goes on with it, from any process.
-        folio: Where outputs go that are not named otherwise.
+        folio: The folio of outputs for which no other is named.
     """
 
     def __init__(self, session: Session, run_id: str, folio: str, *, watched: bool = True) -> None:
@@ -258,21 +258,21 @@ class Run:
     # -- how it ends ---------------------------------------------------------------------------------------
 
     def finish(self, status: str = "done", *, ended_at: Any = None) -> Self:
-        """End it, with all that was logged, in one commit.
+        """End the run, with all that was logged, in one commit.
 
         Args:
             status: ``done`` or ``failed``.
             ended_at: When it ended, if that was earlier; by default now.
 
         Raises:
-            InvalidInputError: kind ``run-ended``, if it has ended; ``bad-run-status``, ``bad-time``.
-            StorageError: The store failed; call it again.
+            InvalidInputError: kind ``run-ended``: the run has ended already; ``bad-run-status``, ``bad-time``.
+            StorageError: The store failed; call it again: a run ends once.
         """
         said = {} if ended_at is None else {"ended_at": parse_time(ended_at).isoformat()}
         return self._end(check_status(status, RUN_OVER), said)
 
     def fail(self, error: BaseException | str) -> Self:
-        """End it as ``failed``, in one commit.
+        """End the run as ``failed``, in one commit.
 
         Args:
             error: An exception, whose traceback is recorded without secrets, or a text.
@@ -295,11 +295,11 @@ class Run:
         self._close()
 
     def began(self, at: datetime) -> None:
-        """Let it last from now on, whatever becomes of the clock that said it is ``at``."""
+        """Measure the duration from now on by a monotonic clock; ``at`` is the wall-clock time of now."""
         self._began = (at, elapsing_s())
 
     def _now(self) -> datetime:
-        """Return when it ends if it does now: never before it began, also where somebody set the clock back."""
+        """Return the end time of a run that ends now: never before its start, even if the clock was set back."""
         if self._began is not None:
             at, since = self._began
             return at + timedelta(seconds=elapsing_s() - since)
@@ -307,7 +307,7 @@ class Run:
         return now if started is None else max(now, started)
 
     def _close(self) -> None:
-        """Take it for ended: it is recorded as over."""
+        """Mark this handle as ended: the end of the run is recorded."""
         self._over = True
         self._logger.over(self.run_id)
         if not self._reads.waiting:  # else the batch that ends it takes them along

@@ -23,12 +23,16 @@ __all__ = ["add_input", "add_output", "input"]
 
 
 def input(run: Run, /, ref: str, name: str | None = None, **options: object) -> Any:
-    """Return the object that a reference names, and record that the run uses exactly this entry.
+    """Return the object of an item, and record that the run uses exactly this entry. One commit.
 
     Args:
         ref: ``folio:item``, ``folio:item@version`` or ``folio:item@snapshot``.
-        name: What the run calls it; by default the item's name.
-        **options: What the ``get`` of that kind takes (``as_="polars"``, …).
+        name: The name of the input in the run; by default the item's name.
+        **options: Options of the ``get`` for that kind (``as_="polars"``, …).
+
+    Raises:
+        NotFoundError: No such item or version; the hint names the nearest item.
+        InvalidInputError: kind ``bad-ref``: the reference names no folio; ``run-ended``.
     """
     run._check_open()
     parsed = parse_ref(ref)
@@ -42,12 +46,14 @@ def input(run: Run, /, ref: str, name: str | None = None, **options: object) -> 
 
 
 def add_input(run: Run, /, name: str, data: object, *, again: bool = False) -> RunInput:
-    """Record an input. A reference, never a copy: data that the lake holds already is not stored again. One commit.
+    """Record an input of the run. One commit.
+
+    Data that the lake holds already is referred to by its exact version; other data is stored in the folio ``inputs``.
 
     Args:
-        name: What the run calls it.
-        data: An object, a reference ``folio:item[@version]``, an entry, or the URI of something outside.
-        again: Return what is recorded, instead of refusing, if this very input is.
+        name: The name of the input in the run.
+        data: An object, a reference ``folio:item[@version]``, an entry, or the URI of external data.
+        again: Whether to accept an input that is recorded already under this name, if it is the same.
 
     Raises:
         AlreadyExistsError: kind ``input-exists``: the run has another input of that name.
@@ -98,19 +104,19 @@ def add_output(
     inputs: str | Iterable[Any] | None = None,
     **options: object,
 ) -> RunOutput:
-    """Store what the run made. One commit; the entry says which run made it.
+    """Store an output of the run. One commit, atomic; the entry names the run.
 
     Args:
         name: The item's name.
         obj: Any object that a folio stores.
         to: The folio, or ``folio:item``; by default the run's own.
         overwrite: Whether to replace an item of that name; its old entry stays in the history.
-        keep: Whether description, tags and metadata that are not given are carried over from it.
-        description: One sentence on what it is.
+        keep: Whether description, tags and metadata that are not given are carried over from the old entry.
+        description: One sentence that describes it.
         tags: Words to find it by.
-        metadata: Facts to note of it.
-        inputs: What it was made from, besides the run's inputs.
-        **options: What the handler of that kind takes.
+        metadata: Facts about it; JSON values.
+        inputs: Items it was made from, besides the run's inputs.
+        **options: Options of the handler of that kind.
 
     Raises:
         AlreadyExistsError: kind ``item-exists``: the name is taken.

@@ -35,9 +35,9 @@ def run_rows(
     Args:
         session: The lake.
         where: One SQL expression over the columns. A name such as ``val/loss`` or ``auc.min`` needs no quotes.
-        sort: Columns, a ``-`` before those that fall; newest first by default.
+        sort: Columns; prefix ``-`` for descending order; newest first by default.
         columns: Which to show; by default what identifies a run, what ``where`` and ``sort`` ask for, and all metrics.
-        limit: At most so many.
+        limit: Maximum number of rows.
 
     Raises:
         InvalidInputError: kind ``sql`` or ``bad-query``.

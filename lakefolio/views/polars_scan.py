@@ -22,7 +22,7 @@ def scan(
     """Return a Polars LazyFrame that reads only the columns and rows it is asked for, piece by piece.
 
     Args:
-        batches: Gives some columns, at most so many rows or all, in pieces of so many rows.
+        batches: Yields some columns, up to a number of rows or all, in pieces of a number of rows.
         schema: All columns.
     """
     import polars as pl

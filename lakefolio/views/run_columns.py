@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 RUN_COLUMNS_LIMIT: Final = 256
-"""At most so many parameters and metrics become columns; all are in ``params`` and ``metrics``."""
+"""Maximum number of parameters and metrics that become columns; all are in ``params`` and ``metrics``."""
 KEY_VIEWS: Final = frozenset({"stg_manifests", "stg_metadata", "current_metadata"})
 """The relations that ``KEYS_OF_RUNS`` reads."""
 KEYS_OF_RUNS: Final = r"""
