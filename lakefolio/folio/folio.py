@@ -64,7 +64,8 @@ _ARGUMENTS: Final = {
     "code": "The code that made it, for people to read.",
     "snapshot": "The name of the snapshot.",
     "at": "The state to read: a lake version, a time or the name of a snapshot; or a version of the item: its number "
-    "``#3``, its label ``1.2.0``, the greatest label of a range ``^1.2``, ``latest`` or an alias. By default the newest.",
+    "``#3``, its label ``1.2.0``, the greatest label of a range ``^1.2``, ``latest`` or an alias. By default the "
+    "newest.",
     "options": "Further options of the method for an item of that kind. An unknown one is a TypeError that names the "
     "nearest.",
     "message": "The message of the commit.",
