@@ -26,9 +26,9 @@ def folio(lake_uri):
 
 
 def changed(folio, old, new, **options):
-    folio.add("x", old)
+    folio.add("x", old, overwrite=True)
     folio.add("x", new, overwrite=True)
-    return folio.diff(1, item="x", **options)
+    return folio.diff(-1, item="x", **options)
 
 
 def triples(diff):
@@ -119,6 +119,10 @@ def test_frames_with_an_index_and_nested_values(folio):
 def test_names_that_sql_could_take_for_its_own(folio):
     name = "o.\"x' n."
     old = pl.DataFrame({"file_row_number": [1, 2], name: [1, 2], "number": [1, 2]})
+    for key in ("n", "h", "o", "Number", "hash", "old", "new", "pairs"):
+        rows = pl.DataFrame({key: [7, 8, 9], "hash_": [1, 2, 3]})
+        diff = changed(folio, rows, rows.slice(1).with_columns(hash_=pl.Series([5, 3])), key=key)
+        assert [one[:2] for one in triples(diff)] == [("removed", f"{key}=7"), ("changed", f"{key}=8")]
     diff = changed(folio, old, old.with_columns(pl.Series(name, [1, 3])), key="file_row_number")
     assert triples(diff) == [("changed", "file_row_number=2", name, "2", "3")]
 

@@ -56,7 +56,7 @@ _RUN_COLUMNS: Final = {
     "version": "number",
 }
 _NAMES: Final = "select run_id, name from runs where name is not null and run_id in (select unnest($ids))"
-_AT_ONCE: Final = ("head", "lake", "items", "item", "preview")
+_AT_ONCE: Final = ("head", "lake", "items", "item", "preview", "inside")
 """Questions that are answered without SQL (``items`` if it can be), and so while another is."""
 
 
@@ -304,6 +304,31 @@ class Answers:
         counts = {f"{name}_count": len(said[name]) for name in ("added", "removed", "changed")}
         return plain({**said, **{name: said[name][:CHANGES] for name in ("added", "removed", "changed")}, **counts})
 
+    def inside(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+        """Return what changed inside the item ``ref`` between the versions ``a`` and ``b``; see ``Lake.diff``.
+
+        ``key`` names the columns of a table's key, with commas between them.
+        """
+        key = [one.strip() for one in asked.get("key", "").split(",") if one.strip()]
+        found = lake.diff(_given(asked, "a"), _given(asked, "b"), item=_given(asked, "ref"), key=key or None, limit=50)
+        said = found.to_dict()
+        if found.heat_map is not None:
+            said["heat_map"]["levels"] = found.heat_map.levels
+        columns = sorted(said["columns"], key=lambda one: not one["change"])
+        return plain(
+            {
+                **said,
+                "changes": [_cut_values(one._asdict()) for one in found.changes[:CHANGES]],
+                "change_count": len(found),
+                "rows": [
+                    {**one, **{side: _cut_values(one[side]) for side in ("where", "old", "new")}}
+                    for one in said["rows"]
+                ],
+                "columns": columns[:CHANGES],
+                "column_count": len(columns),
+            }
+        )
+
     def search(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return items and runs by words, best first; see ``Lake.search``."""
         found = []
@@ -335,6 +360,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
         Answers.lineage,
         Answers.log,
         Answers.diff,
+        Answers.inside,
         Answers.search,
     )
 }
@@ -364,6 +390,11 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         pass
     raise InvalidInputError(f"{name}={text!r} is not a number", kind="bad-question", hint="write it with digits")
+
+
+def _cut_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first cells of a row, each of bounded length."""
+    return {name: cut(one) if isinstance(one, str) else one for name, one in list(values.items())[:KEYS]}
 
 
 def _keyed(group: str, rows: list[Any]) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ _SCRIPTS: Final = (
         "items.js",
         "lineage.js",
         "history.js",
+        "inside.js",
         "models.js",
         "app.js",
     ),

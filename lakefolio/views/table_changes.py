@@ -297,19 +297,21 @@ class _Comparison:
             return
         hashed = ", ".join(map(self._value, self._common))
         keys = ", ".join(map(quoted, self._key))
+        place, values = (quoted(self._unused(name)) for name in ("number", "hash"))
         parts = [
-            f"(select {keys}, {quoted(side.number)} as n, {f'hash({hashed})' if hashed else '0'} as h"
+            f"(select {keys}, {quoted(side.number)} as {place}, {f'hash({hashed})' if hashed else '0'} as {values}"
             f" from {side.only(ranges)})"
             for side, ranges in zip(sides, left, strict=True)
         ]
         count = max(limit, 1)
+        o, n, differs = f"o.{place}", f"n.{place}", f"o.{values} <> n.{values}"
         self._connection.execute(
-            f"create temp table found as select count(*) filter (where o.n is null) as added,"
-            f" count(*) filter (where n.n is null) as removed, count(*) filter (where o.h <> n.h) as changed,"
-            f" count(o.n) as old_rows, count(n.n) as new_rows, count(*) filter (where o.n <> n.n) as moved,"
-            f" min(n.n, {count}) filter (where o.n is null) as first_added,"
-            f" min(o.n, {count}) filter (where n.n is null) as first_removed,"
-            f" list(struct_pack(o := o.n, n := n.n)) filter (where o.h <> n.h) as pairs"
+            f"create temp table found as select count(*) filter (where {o} is null) as added,"
+            f" count(*) filter (where {n} is null) as removed, count(*) filter (where {differs}) as changed,"
+            f" count({o}) as old_rows, count({n}) as new_rows, count(*) filter (where {o} <> {n}) as moved,"
+            f" min({n}, {count}) filter (where {o} is null) as first_added,"
+            f" min({o}, {count}) filter (where {n} is null) as first_removed,"
+            f" list(struct_pack(o := {o}, n := {n})) filter (where {differs}) as pairs"
             f" from {parts[0]} as o full outer join {parts[1]} as n on {self._matched('o', 'n')}"
         )
         added, removed, changed, old_rows, new_rows, moved, first_added, first_removed = self._old.all(
@@ -372,6 +374,13 @@ class _Comparison:
             cells = ({name: row[name] for name in names} for row in (before, after))
             changes.append(RowChange("changed", where(other, after), *cells))
         return tuple(changes)
+
+    def _unused(self, name: str) -> str:
+        """Return a name that no column of the tables has."""
+        taken = {one.lower() for side in (self._old, self._new) for one in (*side.types, side.number)}
+        while name in taken:
+            name += "_"
+        return name
 
     # -- SQL -------------------------------------------------------------------------------------------------
 

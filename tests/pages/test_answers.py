@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import lakefolio as lf
@@ -180,6 +181,35 @@ def test_log_and_diff(answers: Answers) -> None:
     assert diff["unchanged_count"] == 8
 
 
+def test_what_changed_inside_an_item(answers: Answers) -> None:
+    raw = [one["version"] for one in asked(answers, "around", ref="shop/eu:raw")["history"]]
+    data = asked(answers, "inside", ref="shop/eu:raw", a=str(raw[1]), b=str(raw[0]))
+    assert (data["kind"], data["summary"]["rows_removed"], data["column_count"]) == ("table", 1, 3)
+    assert [(one["change"], one["old"]["sales"]) for one in data["rows"]] == [("removed", "3.0")]
+    by_key = asked(answers, "inside", ref="shop/eu:raw", a=str(raw[1]), b=str(raw[0]), key="city, n")
+    assert by_key["key"] == ["city", "n"]
+    assert asked(answers, "inside", ref="shop/eu:raw", a=str(raw[0]), b=str(raw[0]))["identical"]
+    with pytest.raises(lf.InvalidInputError, match="no column"):
+        asked(answers, "inside", ref="shop/eu:raw", a=str(raw[1]), b=str(raw[0]), key="nosuch")
+
+
+def test_what_changed_inside_is_bounded(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("a")
+    for value in ("x", "y"):
+        folio.add("json", {f"name {place}": value * 5_000 for place in range(800)}, overwrite=True)
+        folio.add("wide", pl.DataFrame({f"c{place}": [value * 5_000] for place in range(600)}), overwrite=True)
+        folio.add("grid", np.full((2_000, 300), ord(value)), overwrite=True)
+    said = Answers(lake)
+    json_data = asked(said, "inside", ref="a:json", a="1", b="4")
+    assert (len(json_data["changes"]), json_data["change_count"]) == (500, 800)
+    assert max(len(one["new"]) for one in json_data["changes"]) <= 300
+    wide = asked(said, "inside", ref="a:wide", a="2", b="5")
+    assert (len(wide["columns"]), wide["column_count"], len(wide["rows"][0]["new"])) == (500, 600, 200)
+    grid = asked(said, "inside", ref="a:grid", a="3", b="6")["heat_map"]
+    assert (len(grid["levels"]), len(grid["levels"][0]), grid["levels"][0][0]) == (24, 64, 4)
+
+
 def test_search_finds_items_and_runs_by_their_words_best_first(answers: Answers) -> None:
     assert [one["name"] for one in asked(answers, "search", q='"BY CITY"')] == ["shop/eu:raw"]
     assert next(one["name"] for one in asked(answers, "search", q="sales by")) == "shop/eu:raw"
@@ -245,7 +275,7 @@ def test_only_questions_are_answered(answers: Answers, question: str) -> None:
 
 
 def test_a_question_that_lacks_something_says_so(answers: Answers) -> None:
-    for question in ("run", "item", "preview", "lineage", "diff", "search", "curves"):
+    for question in ("run", "item", "preview", "lineage", "diff", "inside", "search", "curves"):
         with pytest.raises(lf.InvalidInputError, match="lacks"):
             answers.answer(question, {})
     with pytest.raises(lf.InvalidInputError, match="not a number"):

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import polars as pl
 import pytest
 from pages_support import HOSTILE
 
@@ -208,6 +210,57 @@ def test_history_leads_to_what_changed(page: Page) -> None:
     page.get_by_text("saved by storing equal content once").wait_for()
 
 
+def test_two_versions_of_an_item_are_compared_by_keys(page: Page) -> None:
+    go(page, "item?ref=shop/eu:raw")
+    link = page.get_by_role("link", name=re.compile("what changed inside from version"))
+    link.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What changed inside raw table").wait_for()
+    page.get_by_role("region", name="rows that differ").get_by_role("row", name="removed 2").wait_for()
+    box = page.get_by_role("textbox", name="columns of the key")
+    box.fill("n")
+    box.press("Enter")
+    page.get_by_text("by key (n)").wait_for()
+    assert page.get_by_role("combobox").count() >= 2
+    page.get_by_role("button", name="Swap").click()
+    page.get_by_role("row", name=re.compile("^added")).wait_for()
+    box.fill("nosuch")
+    box.press("Enter")
+    page.get_by_role("alert").filter(has_text="no column").wait_for()
+
+
+def test_what_differs_is_shown_by_kind_and_never_run(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("a")
+    for number, text in enumerate(("one", HOSTILE)):
+        folio.add("grid", np.full((50, 90), float(number)), overwrite=True)
+        folio.add("notes", f"same\n{text}\n".encode(), overwrite=True)
+        folio.add("config", {"text": text, HOSTILE: number}, overwrite=True)
+        folio.add("table", pl.DataFrame({"k": [1], HOSTILE: [text]}), overwrite=True)
+    folio.add("single", 1)
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        context = browser.new_context(viewport={"width": 400, "height": 800})
+        page = context.new_page()
+        said = _listen(page)
+        page.goto(server.url)
+        go(page, "inside?ref=a:grid")
+        page.get_by_role("img", name="where the array differs").wait_for()
+        assert page.locator(".heat rect").count() == 24 * 64
+        for item in ("notes", "config", "table"):
+            go(page, f"inside?ref=a:{item}")
+            page.get_by_role("region").get_by_text("onerror").first.wait_for()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 400, item
+        go(page, "inside?ref=a:single")
+        page.get_by_role("heading", name="There is one version only").wait_for()
+        go(page, "inside?ref=a:nosuch")
+        page.get_by_role("alert").first.wait_for()
+        assert page.title() != "pwned"
+        assert [one for one in said if "404" not in one] == []
+        context.close()
+        server.shutdown()
+
+
 def test_search_is_reached_by_a_key_and_opens_what_it_finds(page: Page) -> None:
     names(page)
     page.keyboard.press("/")
@@ -264,7 +317,13 @@ def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServ
     context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     page.goto(server.url)
-    for path in (*PAGES, "item?ref=shop/eu:raw", "lineage?ref=shop/eu:clean", "run?id=" + run_ids(page)[0]):
+    for path in (
+        *PAGES,
+        "inside?ref=shop/eu:raw",
+        "item?ref=shop/eu:raw",
+        "lineage?ref=shop/eu:clean",
+        "run?id=" + run_ids(page)[0],
+    ):
         go(page, path)
         page.locator("main *").first.wait_for()
         page.locator("#app:not(:has(.waiting))").wait_for()
@@ -280,6 +339,7 @@ def test_every_control_has_a_name(page: Page) -> None:
         "item?ref=shop/eu:raw",
         "lineage?ref=shop/eu:clean",
         "diff?a=1",
+        "inside?ref=shop/eu:raw",
     ):
         go(page, path)
         page.locator("#app:not(:has(.waiting))").wait_for()

@@ -3,7 +3,7 @@
 {
   const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown } = lakefolio;
   const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["models", "Models", "Models"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
-  const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"] };
+  const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"], inside: ["Inside", "items"] };
   const POLL_MS = 4000;
 
   function Search() {

@@ -127,13 +127,14 @@
 
   function Around({ reference, name, folio, version }) {
     const answer = useAnswer("around", { ref: reference });
+    const before = i => answer.data.history.slice(i + 1).find(one => one.op === "put" && !one.purged);
     return html`<${Shown} of=${answer}>${data => html`<div class="around">
         ${data.run && html`<${Origin} run=${data.run} code=${data.code}/>`}
         <div class="columns"><${Neighbours} title="Made of" of=${data.inputs} none="no inputs are noted"/><${Neighbours} title="Used by" of=${data.dependents} none="nothing yet"/></div>
         ${(data.inputs.length > 0 || data.dependents.length > 0) && html`<p><a class="button" href=${href("lineage", { ref: reference })}>Lineage as a graph</a></p>`}
         <section><h2>History <small>${counted(data.history_count, "change")}</small></h2><div class="scroll"><table class="rows"><thead><tr><th scope="col" class="number">version</th><th scope="col">when</th><th scope="col">change</th><th scope="col">author</th><th scope="col" class="number">size</th><th scope="col" class="number">rows</th><th scope="col">message</th></tr></thead>
           <tbody>${data.history.map((one, i) => html`<tr class=${one.version === version ? "chosen" : ""}><td class="number">${one.op === "put" ? html`<a href=${href("item", { ref: `${name}@${one.version}` })}>${one.version}</a>` : one.version}</td><td><${Time} at=${one.committed_at}/></td>
-            <td>${one.reason || one.op}${one.purged ? " (purged)" : ""}${i + 1 < data.history.length ? html` <a class="muted" href=${href("diff", { a: one.version - 1, b: one.version, folio })}>diff</a>` : ""}</td><td>${one.author}</td><td class="number">${bytes(one.size_bytes)}</td><td class="number">${number(one.row_count)}</td><td>${one.message}</td></tr>`)}</tbody></table></div></section>
+            <td>${one.reason || one.op}${one.purged ? " (purged)" : ""}${i + 1 < data.history.length ? html` <a class="muted" href=${href("diff", { a: one.version - 1, b: one.version, folio })}>diff</a>` : ""}${!lakefolio.frozen && one.op === "put" && before(i) ? html` <a class="muted" href=${href("inside", { ref: name, a: before(i).version, b: one.version })} aria-label=${`what changed inside from version ${before(i).version} to ${one.version}`}>inside</a>` : ""}</td><td>${one.author}</td><td class="number">${bytes(one.size_bytes)}</td><td class="number">${number(one.row_count)}</td><td>${one.message}</td></tr>`)}</tbody></table></div></section>
       </div>`}</${Shown}>`;
   }
 
