@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-__all__ = ["digits", "shown_value", "text_of", "visible", "visible_json"]
+__all__ = ["digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
 
 _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
@@ -60,6 +60,36 @@ def _written(write: Callable[[object], str], value: object) -> str:
         return write(_with_digits(value, _DEPTH))
     except ValueError:
         return f"a {type(value).__name__} with an integer of more than 4,300 digits"
+
+
+class _LongInt(int):
+    """An integer of more digits than Python writes: it writes them itself, so that what holds it can be printed."""
+
+    def __repr__(self) -> str:
+        return digits(self)
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _LongInt, (int(self),)
+
+
+def printable_numbers(value: Any) -> Any:
+    """Return plain values as equal ones that Python can print, whatever integers are in them.
+
+    A ``Fraction`` or a ``range`` of such integers is a text.
+    """
+    if isinstance(value, dict):
+        return {printable_numbers(key): printable_numbers(one) for key, one in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(printable_numbers, value))
+    if _is_long(value):
+        return _LongInt(value)
+    try:
+        str(value)
+    except ValueError:  # an integer of too many digits
+        return text_of(value)
+    return value
 
 
 def _with_digits(value: Any, depth: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.format.names import hidden_character
 
 BAD = {
     "empty": "",
@@ -34,6 +34,12 @@ BAD = {
     "escape": "\x1b[31mred",
     "delete": "a\x7fb",
     "line separator": "a\u2028b",
+    "zero-width space": "\u200b",
+    "byte order mark": "\ufeffid",
+    "direction override": "a\u202efdp.exe",
+    "direction mark": "a\u200e",
+    "isolate": "\u2066a\u2069",
+    "joiner alone": "\u200d",
     "lone surrogate": "a\udc80b",
     "leading space": " a",
     "trailing space": "a ",
@@ -250,6 +256,8 @@ def test_a_snapshot_is_not_called_like_a_version_or_a_time(lake: lf.Lake, name: 
         "%2e%2e",
         "-x",
         "🦆",
+        "می\u200cخواهم",
+        "👩\u200d🔬",
     ],
 )
 def test_good_names_are_kept_as_they_are(kept: lf.Lake, tmp_path: Path, name: str) -> None:
@@ -275,12 +283,58 @@ def test_words_may_hold_what_names_may_not(tmp_path: Path, name: str) -> None:
             assert caught.value.hint
         return
     word = name
-    if any(unicodedata.category(one) == "Cc" for one in name):
+    if hidden_character(name):
         word = "word"
         for words in ({"tags": [name]}, {"metadata": {name: 1}}):
-            with pytest.raises(InvalidInputError, match="control character"):
+            with pytest.raises(InvalidInputError, match=r"control character|invisible character"):
                 folio.add_json("x", 1, **words)
     folio.add_json("x", 1, description=name, tags=[word], metadata={word: name})
     info = lf.open(tmp_path / "lake").folio("f").item_info("x")
     assert (info["description"], info["tags"]) == (name, [word])
     assert info["metadata"][word] == name if "metadata" in info else info[word] == name
+
+
+WORDS: dict[str, Callable[[lf.Lake, str], object]] = {
+    "tag": lambda lake, word: lake.folio("f").add("t", 1, tags=["ok", word]),
+    "key of metadata": lambda lake, word: lake.folio("f").add("t", 1, metadata={word: 1}),
+    "key of a folio": lambda lake, word: lake.folio("f").metadata.update({word: 1}),
+    "key of the lake": lambda lake, word: lake.annotate({word: 1}),
+    "tag of the lake": lambda lake, word: lake.annotate(tags=[word]),
+    "tag of a snapshot": lambda lake, word: lake.snapshot("s", tags=[word]),
+    "name of a run": lambda lake, word: lake.run(word),
+    "project": lambda lake, word: lake.run(project=word),
+    "model": lambda lake, word: lake.run(model=word),
+    "tag of a run": lambda lake, word: lake.run(tags=[word]),
+    "parameter": lambda lake, word: lake.run(params={word: 1}),
+    "fact of a run": lambda lake, word: lake.run(metadata={word: 1}),
+    "metric": lambda lake, word: lake.create_run(status="done", metrics={word: 1.0}),
+    "event type": lambda lake, word: lake.log_event(event_type=word),
+    "stage": lambda lake, word: lake.log_event(stage=word),
+    "model of an event": lambda lake, word: lake.log_event(model_name=word),
+    "captured name": lambda lake, word: lake.capture(name=word)(len),
+    "run type": lambda lake, word: lake.add_run_type(word),
+    "dataset": lambda lake, word: lake.create_dataset(word, ["f:kept"]),
+    "registered model": lambda lake, word: lake.register_model(word, "f:kept"),
+}
+
+
+@pytest.mark.parametrize("way", WORDS)
+def test_a_word_that_nobody_sees_is_refused(tmp_path: Path, way: str) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("kept", 1)
+    before = lake.version
+    blank = ("", " ", "\t", "\u00a0", "\u200b", "\u200d")
+    for word in (*blank, "a\nb", "a\0", "\x1b[2J", "a\u2028", "prod\u200b", "\u202eab"):
+        with pytest.raises(InvalidInputError) as caught:
+            WORDS[way](lake, word)
+        assert caught.value.hint, word
+        assert str(caught.value).isprintable()
+    assert lake.version == before
+
+
+def test_words_of_other_scripts_are_kept(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    for number, word in enumerate(("می\u200cخواهم", "👩\u200d🔬", "café au lait", "λ=0.1", "a/b:c@d")):
+        lake.folio("f").add(f"x{number}", 1, tags=[word], metadata={word: word})
+        entry = lake.item(f"f:x{number}")
+        assert (entry.tags, lake.folio("f").item_info(f"x{number}")["metadata"]) == ((word,), {word: word})

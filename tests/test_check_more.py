@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,4 +56,18 @@ def test_pending_commits_of_dead_writers_are_noted(lake: lf.Lake) -> None:
 
 def test_doctor_leaves_nothing_behind(tmp_path: Path, lake: lf.Lake) -> None:
     assert lake.doctor().ok
-    assert not (Path(lake.uri) / "doctor").exists()
+    assert not list(Path(lake.uri).glob("doctor*"))
+
+
+def test_a_new_lake_holds_no_folder_of_its_probes(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:  # each probes, in one place
+        lakes = list(pool.map(lambda _: lf.open(tmp_path / "lake"), range(8)))
+    assert len({one.lake_id for one in lakes}) == 1
+    names = {one.name for one in (tmp_path / "lake").iterdir()}
+    assert names == {"FORMAT.md", "README.txt", "lakefolio.json", "tables", "views.sql"}
+
+
+def test_probes_of_another_process_do_not_make_a_place_taken(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / f"doctor-{'0' * 32}").write_bytes(b"0")
+    assert lf.open(tmp_path / "lake").version == 0

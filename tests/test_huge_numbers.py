@@ -3,6 +3,7 @@
 import datetime as dt
 import fractions
 import json
+import pickle
 import warnings
 
 import pytest
@@ -170,3 +171,26 @@ def test_a_time_beyond_the_calendar_says_so(lake, moment) -> None:
         with pytest.raises(InvalidInputError, match="beyond the calendar") as caught:
             lake.query(between=asked)
         assert caught.value.kind == "bad-time"
+
+
+def test_what_a_lake_holds_of_them_is_printed_and_equal(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(json_encode, "MAX_FACT_INT", 10**10_000)
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    facts = {"a": HUGE, "b": [-HUGE, {"c": (HUGE,)}], "d": fractions.Fraction(HUGE, 3), "e": "short"}
+    folio.add("x", 1, metadata=facts)
+    folio.metadata.update(facts)
+    lake.annotate(facts)
+    with lake.run("r", params=facts, metadata=facts) as run:
+        event = run.log_event("e", metadata=facts)
+    manifest = lake.get_run(run.run_id)
+    shown = (
+        run.params, manifest.params, manifest.metadata, manifest, manifest.to_dict(), lake.metadata, folio.metadata,
+        folio.item_info("x"), lake.runs().rows(), lake.runs().df(), lake.get_event(event).metadata,
+    )  # fmt: skip
+    for one in shown:
+        assert "short" in repr(one) + str(one) or one is manifest
+    for found in (run.params, manifest.metadata, dict(folio.metadata), lake.get_event(event).metadata):
+        assert (found["a"], found["b"], found["e"]) == (HUGE, [-HUGE, {"c": (HUGE,)}], "short")
+        assert str(found["a"]) == "1" + "0" * 5000
+        assert pickle.loads(pickle.dumps(found["a"])) == HUGE

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import lakefolio as lf
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 
 
 @pytest.fixture
@@ -118,3 +119,36 @@ def test_each_method_of_named_keywords_says_which_there_are(owner: type) -> None
                 method(None, **{f"{longest}x": 1})
             checked += 1
     assert checked > 5
+
+
+NOT_MADE = {
+    "Entry": "history",
+    "Lake": "lakefolio.open",
+    "Run": "lake.run",
+    "RunManifest": "lake.get_run",
+    "Snapshot": "lake.snapshot",
+}
+"""Public classes whose objects the library makes -> what their error names."""
+
+
+@pytest.mark.parametrize("name", NOT_MADE)
+def test_a_class_that_is_not_called_says_how_to_get_an_object(name: str) -> None:
+    for given in ((), ("x",), (1, 2), (None, "x", "y")):
+        with pytest.raises(UnsupportedTypeError) as caught:
+            getattr(lf, name)(*given)
+        assert NOT_MADE[name] in str(caught.value)
+
+
+def test_every_public_class_is_made_or_says_how() -> None:
+    """Errors, conditions and the enumerations are made by calling them; a folio by its name."""
+    called = {"DataFolio", "Folio", "Q", "RunType", "StorageMode"}
+    classes = {name for name in lf.__all__ if isinstance(getattr(lf, name), type)}
+    assert {one for one in classes if not issubclass(getattr(lf, one), Exception)} == called | NOT_MADE.keys()
+
+
+def test_an_enumeration_names_the_nearest() -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'experiment'"):
+        lf.RunType("experimnt")
+    with pytest.raises(InvalidInputError, match="did you mean 'by_date'"):
+        lf.StorageMode("by_dat")
+    assert lf.RunType("analysis") is lf.RunType.ANALYSIS

@@ -365,3 +365,43 @@ def test_the_lakes_own_bucket_is_followed_and_others_are_not(
     fresh = lf.open(lake.uri)
     assert fresh.folio("f").get("t").shape == (1, 1)
     assert fresh.check(read_data=True).ok
+
+
+READS = """
+import json, os, sys
+import lakefolio as lf
+
+uri, address, gone = sys.argv[1:]
+folio = lf.open(uri, trust_references=[address]).folio("f")
+print(folio.get("t").shape, folio.get_data_path("t"))
+if os.fork() == 0:
+    folio.get("t")
+    sys.exit()
+os.wait()
+print(os.listdir(os.environ["TMPDIR"]))
+os.remove(gone)
+for name in ("t", "t"):
+    try:
+        folio.get(name)
+    except lf.LakefolioError as exc:
+        print(type(exc).__name__)
+raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_downloads_of_references_are_gone_with_their_process(
+    lake: lf.Lake, tmp_path: Path, web: tuple[str, list[str]]
+) -> None:
+    address, _ = web
+    (tmp_path / "scratch").mkdir()
+    lake.folio("f").reference_table("t", f"{address}/t.csv")
+    ran = subprocess.run(
+        [sys.executable, "-c", READS, lake.uri, address, str(tmp_path / "web" / "t.csv")],
+        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp_path / "scratch")},
+    )  # fmt: skip
+    assert ran.stderr.rstrip().endswith("KeyboardInterrupt"), ran.stderr
+    assert "(1, 1)" in ran.stdout
+    assert "lakefolio-ref-" in ran.stdout
+    assert ran.stdout.count("ReferenceNotFoundError") == 2
+    assert list((tmp_path / "scratch").glob("lakefolio-*")) == []

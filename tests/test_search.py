@@ -291,3 +291,35 @@ def test_the_command_line_says_the_same(lake):
     assert [one["name"] for one in found["hits"]] == ["delays", "delays_by_day", "grid"]
     done = CliRunner().invoke(cli, ["--lake", lake.uri, "search", "tags:x"])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "named"),
+    [
+        ("kind:tabel", "unknown-kind", "'table'"),
+        ("+late kind:tabel", "unknown-kind", "'table'"),
+        ("-kind:jsn", "unknown-kind", "'json'"),
+        ("(kind:table OR kind:aray)", "unknown-kind", "'array'"),
+        ('kind:"tabel"', "unknown-kind", "'table'"),
+        ("kind:experimnt", "unknown-kind", "'experiment'"),
+        ("status:donne", "unknown-status", "'done'"),
+        ("NOT status:lots", "unknown-status", "'lost'"),
+    ],
+)
+def test_a_kind_or_status_that_nothing_can_have_is_refused(tmp_path, query, kind, named) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("late", {"a": 1})
+    with pytest.raises(lf.InvalidInputError) as caught:
+        lake.search(query)
+    assert caught.value.kind == kind
+    assert f"did you mean {named}" in str(caught.value.hint)
+
+
+def test_a_kind_that_nothing_has_yet_finds_nothing(tmp_path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.add_run_type("nightly")
+    lake.folio("f").add("late", {"a": 1})
+    for query in ("kind:table", "kind:run", "kind:nightly", "status:lost", "kind:tab*"):
+        assert lake.search(query).total == 0
+    assert lake.search("", kind="table").total == 0
+    assert lake.search("kind:JSON").total == 1

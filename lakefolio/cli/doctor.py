@@ -16,7 +16,7 @@ def doctor(app: App, no_write: bool) -> None:
     """Examine whether a place can hold a lake safely.
 
     Races concurrent creates, tries each permission, compares clocks, and reads the settings of the bucket
-    or the kind of file system. What it creates lies under doctor/ and is removed. Exits with 7 if the
+    or the kind of file system. The names of what it creates begin with doctor-, and it is removed. Exits with 7 if the
     place must not be written to.
     """
     from lakefolio.config.settings import place_of

@@ -31,8 +31,9 @@ from lakefolio.errors import FormatError, IntegrityError, InvalidInputError
 from lakefolio.format.json_encode import FACTORIES
 from lakefolio.format.json_scalars import TYPE
 from lakefolio.process.imports import imported
+from lakefolio.terminal import printable_numbers
 
-__all__ = ["decode", "find_class", "is_trusted", "loads", "trusted_names", "zone_of"]
+__all__ = ["decode", "find_class", "is_trusted", "loads", "loads_fact", "trusted_names", "zone_of"]
 
 
 def loads(text: bytes | memoryview, *, trusted: Iterable[object] = ()) -> Any:
@@ -48,10 +49,20 @@ def loads(text: bytes | memoryview, *, trusted: Iterable[object] = ()) -> Any:
     """
     data = bytes(text)
     try:
-        document = json.loads(data, parse_constant=_refuse_constant)
+        document = _PLAIN.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     except (ValueError, RecursionError) as exc:
         raise IntegrityError(f"the stored JSON can't be read: {exc}", kind="bad-content") from exc
     return decode(document, trusted=trusted) if b'"$type"' in data else document
+
+
+def loads_fact(text: str | bytes) -> Any:
+    """Return the value of a fact; integers that only old lakes hold in facts, of more than 4,300 digits, print too.
+
+    Raises:
+        IntegrityError, FormatError: See :func:`loads`.
+    """
+    found = loads(text.encode() if isinstance(text, str) else text)
+    return found if len(text) < _LONG_CHARACTERS else printable_numbers(found)
 
 
 def decode(document: object, *, trusted: Iterable[object] = ()) -> Any:
@@ -113,8 +124,15 @@ def is_trusted(name: str, trusted: frozenset[str]) -> bool:
     return any(".".join(parts[:count]) in trusted for count in range(1, len(parts) + 1))
 
 
+_LONG_CHARACTERS: Final = 2_000  # an integer that Python does not write takes more of them
+
+
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_PLAIN: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+"""One for all texts: to make it takes longer than to decode a number."""
 
 
 _PADDED_BYTES: Final = 1 << 16

@@ -18,12 +18,14 @@ from lakefolio.format.semver import is_range, is_semver
 from lakefolio.format.times import is_time
 
 __all__ = [
+    "JOINERS",
     "OWN_FOLIOS",
     "ItemRef",
     "check_folio",
     "check_item",
     "check_run_id",
     "check_snapshot",
+    "hidden_character",
     "is_own_folio",
     "is_uri",
     "new_id",
@@ -35,12 +37,27 @@ FOLIO_LIMIT_BYTES = 512
 OWN_FOLIOS: Final = r"(?:runs|mlflow)/.*|inputs|environments|code|imports|registry"
 """The folios that the library keeps for itself, as a pattern of a whole name that Python and DuckDB read alike."""
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")
+JOINERS: Final = "\u200c\u200d"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
 
 
 def is_own_folio(name: str) -> bool:
     """Say whether the library keeps a folio for itself; listings leave it out unless the user asks for it."""
     return re.fullmatch(OWN_FOLIOS, name, re.DOTALL) is not None
+
+
+def hidden_character(name: str) -> str | None:
+    """Return in words which character of a name nobody sees (a control, a line separator, a direction), or None.
+
+    Two names that look alike would be two names. The joiners that words of some scripts need are no such characters,
+    beside others that are seen.
+    """
+    kinds = [unicodedata.category(one) for one in name if one not in JOINERS]
+    if any(one in ("Cc", "Zl", "Zp") for one in kinds):
+        return "a control character"
+    if "Cf" in kinds or any(part and not part.strip(JOINERS) for part in name.split("/")):
+        return "an invisible character"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +85,8 @@ def _check(name: object, what: str, limit: int) -> str:
         problem = "is empty"
     elif any(0xD800 <= ord(one) <= 0xDFFF for one in name):
         problem = "holds a lone surrogate, which no UTF-8 text can"
-    elif any(unicodedata.category(one) in ("Cc", "Zl", "Zp") for one in name):
-        problem = "holds a control character"
+    elif hidden := hidden_character(name):
+        problem = f"holds {hidden}"
     elif unicodedata.normalize("NFC", name) != name:
         problem = "is not in Unicode normal form NFC"
     elif len(name.encode()) > limit:

@@ -8,6 +8,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote, unquote
 
+from lakefolio.format.names import JOINERS
+
 __all__ = ["quoted", "quoted_path", "unquoted"]
 
 _ODD: Final = re.compile(r'[:@\\"<>|?*%~\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]')
@@ -20,7 +22,9 @@ def quoted(name: str) -> str:
         text = quote(name, safe=" ", errors="surrogatepass").replace("~", "%7E")
     else:
         text = _ODD.sub(lambda found: _escaped(found[0]), name)
-    text = re.sub(r"^[\s.]+$|^\s+|\s+$", lambda found: _escaped(found[0]), text)
+        hidden = {one for one in text if unicodedata.category(one) == "Cf"} - set(JOINERS)
+        text = "".join(_escaped(one) if one in hidden else one for one in text)
+    text = re.sub(rf"^[\s.{JOINERS}]+$|^\s+|\s+$", lambda found: _escaped(found[0]), text)
     if len(text.encode()) > _LONGEST_BYTES:
         head = text.encode()[: _LONGEST_BYTES - 24].decode(errors="ignore").rstrip("% .")
         text = f"{head}+{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"

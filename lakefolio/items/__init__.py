@@ -22,7 +22,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedT
 if TYPE_CHECKING:
     from lakefolio.items.handler import Handler
 
-__all__ = ["ENTRY_POINT_GROUP", "handler_for", "handler_of", "handlers", "register"]
+__all__ = ["ENTRY_POINT_GROUP", "handler_for", "handler_of", "handlers", "kinds", "register"]
 
 ENTRY_POINT_GROUP: Final = "lakefolio.items"
 
@@ -96,13 +96,18 @@ def handler_of(kind: str) -> Handler:
     if kind in others:
         return others[kind]
     hint = f"install the package that registers it under the entry point group {ENTRY_POINT_GROUP!r}"
-    close = nearest(kind, [*_BUILT_IN, *others])
+    close = nearest(kind, kinds())
     raise UnsupportedTypeError(
         f"there is no handler for items of kind {kind!r}",
         kind="unknown-kind",
         hint=f"{hint}; {close}" if close and close.startswith("did you mean") else hint,
         item_kind=kind,
     )
+
+
+def kinds() -> list[str]:
+    """Return every kind of item that can be read here."""
+    return [*_BUILT_IN, *(one.kind for one in (*_registered.values(), *_entry_points()))]
 
 
 def register(handler: Handler) -> None:

@@ -74,4 +74,4 @@ class Documents:
 
 def fields_of(entry: Entry) -> Fields:
     """Return the fields of the record that an entry is."""
-    return {key: json_decode.loads(text.encode()) for key, text in entry.facts.items()}
+    return {key: json_decode.loads_fact(text) for key, text in entry.facts.items()}

@@ -15,9 +15,9 @@ from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.format.names import check_folio
 from lakefolio.lake import finding_runs, maintaining, querying, reading, registering, tracking_runs, versions
 from lakefolio.model.resolve import At
-from lakefolio.process.facade import facade
+from lakefolio.process.facade import facade, obtained
 from lakefolio.process.keywords import explained
-from lakefolio.session.annotations import check_text
+from lakefolio.session.annotations import check_tags, check_text
 from lakefolio.session.session import Session
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ _ARGUMENTS: Final = {
 """The descriptions of arguments in the docstrings of a lake's methods that don't describe them."""
 
 
+@obtained("lakefolio.open(address) opens one")
 @facade(_ARGUMENTS)
 class Lake:
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.
@@ -172,7 +173,10 @@ class Lake:
             remove: Names of facts to remove.
             **more: Facts whose names are Python words.
         """
-        self._session.annotate("lake", "", {**(values or {}), **more}, remove=remove)
+        facts: dict[str, Any] = {**(values or {}), **more}
+        if facts.get("tags") is not None:
+            facts["tags"] = list(check_tags(facts["tags"]))
+        self._session.annotate("lake", "", facts, remove=remove)
         return self
 
     def folio(self, name: str) -> Folio:

@@ -1,6 +1,7 @@
 """Whether a place can keep the promises of a lake: each finding comes with its remedy.
 
-The store is tested by use: doctor creates, races, lists and deletes objects under ``doctor/``, and removes them.
+The store is tested by use: doctor creates, races, lists and deletes objects whose keys begin with ``doctor-``, and
+removes them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lakefolio.format.marker import note_unsafe, parse_marker
 from lakefolio.maintenance.dates import HINT_DATES, dated_ahead
 from lakefolio.maintenance.reports import DoctorReport
 from lakefolio.storage import aws, open_store
-from lakefolio.storage.conformance import race
+from lakefolio.storage.conformance import PROBES, race
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -116,11 +117,11 @@ def _dates(store: Store, found: _Findings) -> None:
 
 def _permissions(store: Store, found: _Findings) -> None:
     """Do each thing a writer does once, and compare the store's clock with ours on the way."""
-    key = f"doctor/{uuid.uuid4().hex}"
+    key = f"{PROBES}{uuid.uuid4().hex}"
     steps: list[tuple[str, Callable[[], object]]] = [
         ("create", lambda: store.create(key, b"lakefolio doctor")),
         ("get", lambda: store.get(key)),
-        ("list", lambda: list(store.list("doctor/"))),
+        ("list", lambda: list(store.list(f"{key}/"))),
         ("put", lambda: store.put(key, b"lakefolio doctor, again")),
         ("delete", lambda: store.delete([key])),
     ]
@@ -185,7 +186,7 @@ def _refuse(store: Store, why: str | None) -> None:
 
 def _listing(store: Store, found: _Findings) -> None:
     """What was written is listed at once, in order, and what was deleted is not."""
-    folder = f"doctor/list-{uuid.uuid4().hex}"
+    folder = f"{PROBES}{uuid.uuid4().hex}"
     keys = [f"{folder}/{number:020d}.json" for number in range(5)]
     try:
         for key in reversed(keys):
@@ -202,7 +203,9 @@ def _listing(store: Store, found: _Findings) -> None:
             pass
     finally:
         store.delete(keys)
-        _remove_folders(store, folder)
+        if store.local_path is not None:
+            with suppress(OSError):  # it was never made
+                (store.local_path / folder).rmdir()
     if good:
         found.add("listing", "ok", "listings are ordered and up to date")
     else:
@@ -212,14 +215,6 @@ def _listing(store: Store, found: _Findings) -> None:
             "a listing missed what was just written, showed what was deleted, or was out of order",
             "don't write a lake here; the store needs consistent, ordered listings",
         )
-
-
-def _remove_folders(store: Store, folder: str) -> None:
-    """Remove the folders that a local store made for objects that are gone; a bucket has none."""
-    if store.local_path is not None:
-        for one in (store.local_path / folder, store.local_path / "doctor"):
-            with suppress(OSError):  # it was never made, or somebody else's doctor works in it
-                one.rmdir()
 
 
 def _bucket(store: Store, found: _Findings) -> None:

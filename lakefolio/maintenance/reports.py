@@ -49,6 +49,8 @@ class GcReport(Report):
         for name in _LEFT:
             if self[name]:
                 lines.append(f"{_LEFT[name]}: {self[name]:,}")
+        if "history" in self["reasons"] or self["purged_inline"]:
+            lines.append("names, metadata, metric points, events and messages stay: only content can be deleted")
         if self["dry_run"] and any(self[name] for name in ("deleted_blobs", "purged_inline", "tickets", "table_files")):
             lines.append("this was a dry run: nothing is deleted without --delete (in Python: dry_run=False)")
         return "\n".join(lines)

@@ -118,6 +118,10 @@ class BaseState(Protocol):
         """See View."""
         ...
 
+    def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """See State."""
+        ...
+
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """See View."""
         ...

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.format.times import shown_time
+from lakefolio.process.facade import maker, obtained
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
@@ -50,6 +51,7 @@ class Stored:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@obtained("folio.history(name) gives those of an item, lake.item(ref) one")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One version of an item: a ``put`` row of ``manifests``. The attributes are its columns.
@@ -109,6 +111,7 @@ class Entry:
         return html.block(html.heading("item", self.ref), html.facts(known))
 
 
+@obtained("lake.snapshot(name) makes one, lake.snapshots() lists them")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A protected name for a version, of the whole lake (``folio`` is None) or of one folio.
@@ -170,6 +173,9 @@ def facts_from_row(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     return [(fact["key"], fact.get("value")) for fact in row.get("facts") or () if fact.get("key") is not None]
 
 
+_entry = maker(Entry)
+
+
 def entry_from_row(row: Mapping[str, Any]) -> Entry:
     """Make an Entry of a ``put`` row given as a dict of Python values.
 
@@ -189,7 +195,7 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
             values["inputs"] = edges_from_row(row)
         if "facts" in values:
             values["facts"] = {key: value for key, value in facts_from_row(row) if value is not None}
-        return Entry(**values)
+        return _entry(**values)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as exc:
         ref = f"{row.get('folio')}:{row.get('item')}@{row.get('version')}"
         raise IntegrityError(

@@ -341,6 +341,16 @@ class State:
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """See View. Keys are in the order in which they were first set."""
         values = {} if self._base is None else self._base.metadata(kind, subject_id, version)
+        return self._noted_since(values, kind, subject_id, version)
+
+    def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the metadata of runs, by their ids: in one read what ``metadata`` tells of each."""
+        before = {} if self._base is None else self._base.metadata_of_runs(run_ids)
+        return {run_id: self._noted_since(before.get(run_id, {}), "run", run_id) for run_id in run_ids}
+
+    def _noted_since(
+        self, values: dict[str, str], kind: str, subject_id: str, version: int | None = None
+    ) -> dict[str, str]:
         for number in reversed(list(_numbers_of(self._notes.get((kind, subject_id))))):
             if version is not None and self.rows.value(number, "version") > version:
                 break

@@ -6,17 +6,20 @@ arguments that are its own.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.process.keywords import explained
 
-__all__ = ["facade", "with_arguments"]
+__all__ = ["facade", "maker", "obtained", "with_arguments"]
 
 C = TypeVar("C", bound=type[Any])
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ENTRY: Final = re.compile(r"    \*{0,2}(\w+): ")
@@ -44,6 +47,45 @@ def facade(arguments: Mapping[str, str]) -> Callable[[C], C]:
         return owner
 
     return made
+
+
+def obtained(how: str) -> Callable[[C], C]:
+    """Decorate a class whose objects the library makes: who calls it is told how to get one (UnsupportedTypeError).
+
+    Args:
+        how: The hint, such as ``lake.run(name) starts one``.
+    """
+
+    def made(owner: C) -> C:
+        init = owner.__init__
+
+        @functools.wraps(init)
+        def call(self: object, *args: object, **kwargs: object) -> None:
+            try:
+                init(self, *args, **kwargs)
+            except LakefolioError:
+                raise
+            except (TypeError, AttributeError) as exc:
+                message = f"{owner.__name__} can't be made by calling its class"
+                raise UnsupportedTypeError(message, kind="bad-argument", hint=how) from exc
+
+        setattr(owner, "__init__", call)  # noqa: B010 - mypy: a method
+        return owner
+
+    return made
+
+
+def maker(owner: Callable[..., T]) -> Callable[..., T]:
+    """Return the constructor of a class with :func:`obtained` for the library itself: errors are as they are."""
+    cls = cast("Any", owner)
+    init = cls.__init__.__wrapped__
+
+    def make(**values: object) -> T:
+        one: T = cls.__new__(cls)
+        init(one, **values)
+        return one
+
+    return make
 
 
 def _method(function: F, shown: str, arguments: Mapping[str, str]) -> F:

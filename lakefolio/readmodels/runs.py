@@ -136,16 +136,17 @@ class ModelRuns:
         """Return the rows of many keys, sorted and settled; each row group that may hold some is read once.
 
         Args:
-            keys: Values of the whole key, all text.
+            keys: Values of the whole key or, all as long, of its first columns; all text.
             upto: See :meth:`rows`.
         """
         wanted = sorted(set(keys))
+        names = self.model.key[: len(wanted[0])] if wanted else ()
         parts = []
         for run in self.runs:
             if upto is None or run.after < upto:
                 for file in run.files:
                     for number in self._groups_with(file, wanted):
-                        if (found := _with_keys(self.group(file, number), self.model.key, wanted)).num_rows:
+                        if (found := _with_keys(self.group(file, number), names, wanted)).num_rows:
                             parts.append(found)
         if not parts:
             return self.model.nothing
@@ -156,7 +157,7 @@ class ModelRuns:
 
     def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> list[int]:
         """Return the numbers of the row groups of a file that may hold some of sorted keys."""
-        width = len(self.model.key)
+        width = len(keys[0]) if keys else 0
         some = keys[bisect_left(keys, file.first[:width]) : bisect_right(keys, file.last[:width])]
         if not some:
             return []
@@ -262,7 +263,7 @@ def _with_keys(rows: pa.Table, names: Sequence[str], keys: Sequence[Key]) -> pa.
     """Return the rows whose key is one of some."""
     for at, name in enumerate(names):
         rows = rows.filter(pc.is_in(rows.column(name), value_set=pa.array({key[at] for key in keys}, pa.string())))
-    if len(names) == 1 or not rows.num_rows:
+    if sum(len({key[at] for key in keys}) > 1 for at in range(len(names))) <= 1 or not rows.num_rows:
         return rows
     known = set(keys)  # each column has the value of one of them, but maybe of several
     cells = zip(*(rows.column(name).to_pylist() for name in names), strict=True)

@@ -234,6 +234,17 @@ class Folded:
         found = self._lives(METADATA, self._rows(METADATA, (kind, subject_id)))
         return dict(zip(found.column("key").to_pylist(), found.column("value").to_pylist(), strict=True))
 
+    def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """See State."""
+        keys = [("run", run_id) for run_id in run_ids]
+        found = self._lives(METADATA, self._ask(METADATA, lambda runs: runs.rows_of(keys, self._bound(runs))))
+        values: dict[str, dict[str, str]] = {}
+        for run_id, key, value in zip(
+            *(found.column(name).to_pylist() for name in ("subject_id", "key", "value")), strict=True
+        ):
+            values.setdefault(run_id, {})[key] = value
+        return values
+
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """See View."""
         rows = self._rows(LINEAGE, ("run", run_id))

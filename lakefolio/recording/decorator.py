@@ -17,7 +17,7 @@ from lakefolio.recording.recorder import MISSING, Options, Recording, begin
 from lakefolio.runs.run import current_run
 from lakefolio.runs.starting import RunSpec
 from lakefolio.runs.validation import check_modes, param_texts
-from lakefolio.session.annotations import check_tags, check_text, metadata_texts
+from lakefolio.session.annotations import check_tags, check_word, metadata_texts
 from lakefolio.session.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def capture(
     Raises:
         InvalidInputError: At decoration, for options that no run can have.
     """
-    check_text(name, "name")
+    check_word(name, "name")
     check_tags(tags)
     check_modes(storage_modes)
     param_texts(params)

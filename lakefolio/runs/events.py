@@ -162,7 +162,7 @@ def get_event(session: Session, event_id: str) -> Event:
         model_name=row["model_name"],
         stage=row["stage"],
         event_type=row["event_type"],
-        metadata=json_decode.loads(text),
+        metadata=json_decode.loads_fact(text),
         run_id=row["run_id"],
         logged_at=row["logged_at"].astimezone(UTC),
         digest=row["digest"],

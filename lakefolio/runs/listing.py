@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
@@ -71,6 +72,10 @@ class RunList(list[RunManifest]):
         """Take runs, and what gives the measures of their metrics, which is asked when a frame is made."""
         super().__init__(runs)
         self._measured = measured
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled and copied with the measures, which only a lake can tell."""
+        return RunList, (list(self), partial(dict, self._measured()))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one dict a run: what identifies it, then parameters and metrics; all points are read for that."""

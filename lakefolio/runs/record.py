@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import LakefolioError, NotFoundError, nearest
 from lakefolio.format import json_decode
+from lakefolio.process.facade import obtained
 from lakefolio.render.text import counted
 from lakefolio.runs.read_only import read_only
 from lakefolio.runs.run_names import called, known_names, run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
+    from lakefolio.model.entries import Entry
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
@@ -99,6 +101,7 @@ class RunOutput:
     kind: str | None = None
 
 
+@obtained("lake.get_run(run_id) gives one, lake.runs() all")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifest:
     """What is recorded of a run at one version of the lake. Light: references to data, never data.
@@ -197,12 +200,16 @@ class _Gathered:
         state: The state that is committed.
         rows: The rows of the journal that each run has, in their order.
         children: The runs in each run.
+        texts: The facts of each run as JSON texts.
+        histories: The entries of the items that are inputs, by their ids, as far as they were asked for.
         environments: What environments hold, by name, as far as they were asked for.
     """
 
     state: State
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     children: Mapping[str, list[str]]
+    texts: Mapping[str, Mapping[str, str]]
+    histories: dict[tuple[str, str], dict[str, Entry]] = field(default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -210,9 +217,10 @@ def manifests_of(session: Session, ids: Sequence[str]) -> list[RunManifest]:
     """Return the manifests of runs that there are, in their order; the journal is gone through once for all."""
     state = session.committed()
     children: dict[str, list[str]] = {}
-    for run_id in state.runs_noting("parent"):
-        children.setdefault(_value(state.metadata("run", run_id).get("parent", "null")), []).append(run_id)
-    gathered = _Gathered(state, _rows_of_runs(state, ids), children)
+    for run_id, facts in state.metadata_of_runs(state.runs_noting("parent")).items():
+        children.setdefault(_value(facts.get("parent", "null")), []).append(run_id)
+    in_batch = {run_id: session.metadata_texts("run", run_id) for run_id in ids if session.in_batch}
+    gathered = _Gathered(state, _rows_of_runs(state, ids), children, in_batch or state.metadata_of_runs(ids))
     return [_manifest(session, run_id, gathered) for run_id in ids]
 
 
@@ -228,12 +236,13 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     state = session.committed()
     run_id = run_id_of(state, run_id) if isinstance(run_id, str) else run_id
     children = {run_id: state.runs_noting("parent", json.dumps(run_id))}
-    return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children))
+    texts = {run_id: session.metadata_texts("run", run_id)}
+    return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children, texts))
 
 
 def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest:
     state = gathered.state
-    texts = session.metadata_texts("run", run_id)
+    texts = gathered.texts.get(run_id)
     if not texts:
         raise NotFoundError(
             f"run {run_id!r} not found",
@@ -260,7 +269,7 @@ def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest
         storage_modes=own.pop("organisation", []),
         params={key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")},
         metrics=metrics | last_logged(rows),
-        inputs=_inputs(session, state, run_id),
+        inputs=_inputs(session, run_id, gathered),
         outputs=_outputs(rows),
         children=gathered.children.get(run_id, []),
         metadata=others,
@@ -320,16 +329,19 @@ def _rows_of_runs(state: State, ids: Sequence[str]) -> dict[str, list[dict[str, 
     return found
 
 
-def _inputs(session: Session, state: State, run_id: str) -> list[RunInput]:
+def _inputs(session: Session, run_id: str, gathered: _Gathered) -> list[RunInput]:
     found = []
     for edge in session.run_inputs(run_id):
         if edge["input_kind"] != "entry":
             found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))
             continue
-        entry = next(
-            (one for one in state.history(edge["input_folio"], edge["input_item"]) if one.entry_id == edge["input_id"]),
-            None,
-        )
+        item = (edge["input_folio"], edge["input_item"])
+        if item not in gathered.histories:
+            first: dict[str, Entry] = {}
+            for one in gathered.state.history(*item):
+                first.setdefault(one.entry_id, one)
+            gathered.histories[item] = first
+        entry = gathered.histories[item].get(edge["input_id"])
         ref = f"{edge['input_folio']}:{edge['input_item']}"
         if entry is None:
             found.append(RunInput(edge["role"] or "", ref, edge["input_digest"], None, edge["input_id"]))
@@ -368,7 +380,7 @@ def _environment(session: Session, name: object, seen: dict[str, dict[str, Any]]
 
 def _value(text: str) -> Any:
     try:
-        return json_decode.loads(text.encode())
+        return json_decode.loads_fact(text)
     except LakefolioError:
         return text  # edited by hand: shown as it is, as the views do
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format import json_encode
@@ -45,6 +45,11 @@ class RunType(StrEnum):
     DEVELOPMENT = "development"
     ANALYSIS = "analysis"
 
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        check_type(value, ())
+        raise AssertionError(f"{value!r} is among the types")
+
 
 class StorageMode(StrEnum):
     """By what people look for a run. A view each: nothing is stored differently."""
@@ -54,6 +59,11 @@ class StorageMode(StrEnum):
     BY_TYPE = "by_type"
     BY_MODEL = "by_model"
     FLAT = "flat"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        close = nearest(str(value), [str(one) for one in cls])
+        raise InvalidInputError(f"storage mode {shown_value(value)} is not known", kind="bad-storage-mode", hint=close)
 
 
 RUN_TYPES: Final = tuple(str(one) for one in RunType)

@@ -16,13 +16,14 @@ of the plain words. A query that can't be read so is one error, which says why.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.search.words import tokens
 
-__all__ = ["FIELDS", "All", "AnyOf", "Bag", "Node", "Not", "Term", "parse"]
+__all__ = ["FIELDS", "All", "AnyOf", "Bag", "Node", "Not", "Term", "parse", "terms"]
 
 FIELDS: Final = (
     "name",
@@ -117,6 +118,18 @@ def parse(query: object) -> Node | None:
     if parser.place < len(parser.pieces):
         raise _bad(query, "a closing parenthesis has none that opens it", "quote a text with a parenthesis in it")
     return found
+
+
+def terms(node: Node | None) -> Iterator[Term]:
+    """Give the terms of a tree, those that must not match too."""
+    match node:
+        case Term():
+            yield node
+        case Not():
+            yield from terms(node.node)
+        case All() | AnyOf() | Bag():
+            for one in node.nodes:
+                yield from terms(one)
 
 
 def _bad(query: str, why: str, hint: str | None = None) -> InvalidInputError:

@@ -20,13 +20,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio import items
 from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
 from lakefolio.model.entries import entry_from_row
 from lakefolio.process.fork import at_forks
+from lakefolio.runs.starting import types_of
+from lakefolio.runs.validation import RUN_TYPES, STATUSES
 from lakefolio.search.answer import answer
 from lakefolio.search.index import Document, Index
-from lakefolio.search.parse import parse
+from lakefolio.search.parse import Node, parse, terms
 from lakefolio.search.texts import is_text_like, text_of
+from lakefolio.search.words import tokens
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
@@ -73,7 +77,8 @@ def search_of(
     """Return the items and runs that match a query, at the version of a session that is fixed to one.
 
     Raises:
-        InvalidInputError: kind ``bad-search``, ``unknown-field``, ``bad-option``, ``unknown-kind``.
+        InvalidInputError: kind ``bad-search``, ``unknown-field``, ``bad-option``, ``unknown-kind``,
+            ``unknown-status``.
         NotFoundError: kind ``folio-not-found``.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
@@ -88,11 +93,24 @@ def search_of(
     only = {name: value for name, value in (("folio", folio), ("kind", kind)) if value is not None}
     if folio is not None:
         only["type"] = "item"
-    kinds = {value for segment, _ in index.parts for value in segment.facets["kind"][0]}
-    if kind is not None and kind not in kinds:
-        raise InvalidInputError(f"nothing is of kind {kind!r}", kind="unknown-kind", hint=nearest(kind, kinds))
+    _check_closed(session, index, node, kind)
     purged = dict(zip(*(one.to_pylist() for one in session.journal.state.purges().columns), strict=True))
     return answer(index, node, query, version=session.committed().version, limit=limit, only=only, purged=purged)
+
+
+def _check_closed(session: Session, index: Index, node: Node | None, kind: str | None) -> None:
+    """Refuse a kind and a status that nothing can have: they are few, and one that is misspelt would find nothing."""
+    in_lake = {value for segment, _ in index.parts for value in segment.facets["kind"][0]}
+    items_and_runs = in_lake | {*items.kinds(), "run"}
+    known = {"kind": items_and_runs | {*RUN_TYPES, *types_of(session)}, "status": set(STATUSES)}
+    asked = [("kind", kind, items_and_runs)] if kind is not None else []
+    asked += [(one.field, one.text, known[one.field]) for one in terms(node) if one.field in known and not one.prefix]
+    for field, text, among in asked:
+        words = {token for one in among for token in tokens(one)}
+        if text not in among if text is kind else not words.issuperset(tokens(text)):
+            raise InvalidInputError(
+                f"no {field} is called {text!r}", kind=f"unknown-{field}", hint=nearest(text, among), field=field
+            )
 
 
 class _Indexes:

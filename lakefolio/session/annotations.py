@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_encode
-from lakefolio.format.names import is_uri
+from lakefolio.format.names import hidden_character, is_uri
 from lakefolio.model.item_versions import OWN_FACTS
 from lakefolio.model.version_policy import check_bump, check_label
 from lakefolio.process.notice import LakefolioWarning, notice
@@ -158,11 +157,16 @@ def without_secrets(what: str, value: object, *, names: bool = False) -> Any:
 
 
 def check_word(word: object, what: str) -> str | None:
-    """Return a text that names something, or None: as :func:`check_text`, and without control characters."""
+    """Return a text that names something, or None: as :func:`check_text`, not blank, without hidden characters."""
     text = check_text(word, what)
-    if text is not None and any(unicodedata.category(one) == "Cc" for one in text):
+    if text is None:
+        return None
+    problem = "is empty" if not text else "is blank" if text.isspace() else None
+    if hidden := hidden_character(text):
+        problem = f"holds {hidden}"
+    if problem is not None:
         raise InvalidInputError(
-            f"{what} {text!r} holds a control character",
+            f"{what} {ascii(text) if hidden else repr(text)} {problem}",
             kind="bad-text",
             hint="names are one line of printable text; longer texts go into description or metadata",
         )
@@ -189,8 +193,8 @@ def check_tags(tags: Tags) -> tuple[str, ...]:
     found = []
     for tag in [tags] if isinstance(tags, str) else tags:
         text = check_word(tag, "tag")
-        if not text:
-            raise InvalidInputError(f"tag {shown_value(tag)} is empty", kind="bad-text", hint="use a word")
+        if text is None:
+            raise InvalidInputError("tag None is not a text", kind="bad-text", hint="use a word")
         found.append(text)
     return tuple(dict.fromkeys(found))
 
@@ -226,7 +230,7 @@ def metadata_texts(values: Mapping[str, object]) -> dict[str, str]:
             hint="write metadata={'source': 'survey 3'}",
         )
     for key in values:
-        if not isinstance(key, str) or check_word(key, "metadata key") == "":
+        if not isinstance(key, str) or check_word(key, "metadata key") is None:
             raise InvalidInputError(
                 f"metadata key {shown_value(key)} is not a text", kind="bad-metadata", hint="use words as keys", key=key
             )

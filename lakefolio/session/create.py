@@ -22,7 +22,7 @@ from lakefolio.format.layout import (
 )
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
-from lakefolio.storage.conformance import check_creates
+from lakefolio.storage.conformance import PROBES, check_creates
 from lakefolio.views.outside import views_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_place", "create_lake", "find_marker"]
 
-_OWN: Final = {MARKER, README, SPECIFICATION, VIEWS_FILE, PENDING, VIEWS, "tables", "blobs", "doctor", "lakefolio.toml"}
+_OWN: Final = {MARKER, README, SPECIFICATION, VIEWS_FILE, PENDING, VIEWS, "tables", "blobs", "lakefolio.toml"}
 _HARMLESS: Final = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """Files that operating systems leave in folders that look empty."""
 _HOMES: Final = ("/home", "/Users", "/root")
@@ -88,7 +88,7 @@ def check_place(folder: Path) -> None:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         names = []
-    others = [one for one in names if one not in _OWN | _HARMLESS and not one.startswith(".tmp-")]
+    others = [one for one in names if one not in _OWN | _HARMLESS and not one.startswith((".tmp-", PROBES))]
     home = Path(os.path.expanduser("~"))
     if folder == Path(folder.anchor):
         what = "is the root of the file system"

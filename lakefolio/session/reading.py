@@ -244,12 +244,12 @@ def metadata(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
         if session.pinned is None:
             session.journal.refresh()
         texts = session.journal.metadata(kind, subject_id, session.pinned)
-    return {key: json_decode.loads(text.encode()) for key, text in texts.items() if not key.startswith(OWN_FACTS)}
+    return {key: json_decode.loads_fact(text) for key, text in texts.items() if not key.startswith(OWN_FACTS)}
 
 
 def metadata_known(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
     """Return the metadata of a subject as of the state in memory, without a look at the store."""
-    return {key: json_decode.loads(text.encode()) for key, text in session.metadata_texts(kind, subject_id).items()}
+    return {key: json_decode.loads_fact(text) for key, text in session.metadata_texts(kind, subject_id).items()}
 
 
 def metadata_texts(session: Session, /, kind: str, subject_id: str) -> dict[str, str]:
@@ -269,7 +269,7 @@ def run_inputs(session: Session, /, run_id: str) -> list[dict[str, Any]]:
 
 def metadata_of(session: Session, /, entry: Entry) -> dict[str, Any]:
     """Return the metadata of an entry."""
-    return {key: json_decode.loads(text.encode()) for key, text in entry.facts.items()}
+    return {key: json_decode.loads_fact(text) for key, text in entry.facts.items()}
 
 
 def content_purged(journal: Journal, entry: Entry, missing: bool) -> None:

@@ -12,7 +12,10 @@ from lakefolio.errors import StorageError
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["check_creates", "race"]
+__all__ = ["PROBES", "check_creates", "race"]
+
+PROBES = "doctor-"
+"""With this begin the keys of objects that are stored to try a store, and deleted."""
 
 _FEW = 2
 
@@ -23,7 +26,7 @@ def race(store: Store, racers: int) -> int:
     More than one winner means that commits can be lost. A stored object that differs from the winner's counts as a
     second winner. Leaves nothing behind.
     """
-    key = f"doctor/race-{uuid.uuid4().hex}"
+    key = f"{PROBES}{uuid.uuid4().hex}"  # in no folder: a local store would keep it
     start = threading.Barrier(racers)
 
     def attempt(number: int) -> int | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import pyarrow as pa
 
-from lakefolio.errors import ConflictError, InvalidInputError
+from lakefolio.errors import ConflictError, InvalidInputError, UnsupportedTypeError
 from lakefolio.views.sql_guard import first_line
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ class _Answer:
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         return type(self._relation)
+
+    def __copy__(self) -> Self:
+        return self  # a relation never changes
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise UnsupportedTypeError(
+            "an answer of SQL can't be pickled: its rows are computed when they are fetched, by this process",
+            kind="not-picklable",
+            hint="pickle its rows: .df(), .pl() or .arrow()",
+        )
 
     def __getattr__(self, name: str) -> Any:
         with _fetching(self._failed):

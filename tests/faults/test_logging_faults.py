@@ -57,7 +57,9 @@ def test_a_failed_create_stores_nothing_twice(
     assert lake.check(read_data=True).problems == []
 
 
-def test_a_lost_answer_of_every_create_is_recognised(s3_server: S3Server, s3_uri: str) -> None:
+@pytest.mark.parametrize("lost_at", [1, 2])
+def test_a_lost_answer_of_every_create_is_recognised(s3_server: S3Server, s3_uri: str, lost_at: int) -> None:
+    """At the first try, and at the second one after the first was refused."""
     with CountingProxy(s3_server) as proxy:
         options = proxy.storage_options
         lake = lf.open(s3_uri, storage_options=options)
@@ -67,7 +69,9 @@ def test_a_lost_answer_of_every_create_is_recognised(s3_server: S3Server, s3_uri
             if request.operation != "PUT":
                 return None
             seen[request.key] = seen.get(request.key, 0) + 1
-            return Fault("drop_response") if seen[request.key] == 1 else None
+            if seen[request.key] < lost_at:
+                return Fault("status", status=503)
+            return Fault("drop_response") if seen[request.key] == lost_at else None
 
         with proxy.faulty(lose):
             lake.folio("f").add_json("small", 1, inputs=["s3://b/x"], metadata={"k": 1})

@@ -11,6 +11,8 @@ from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.journal import head
+from lakefolio.readmodels.view import Folded
 from lakefolio.runs.table import nested
 
 
@@ -128,3 +130,36 @@ def test_a_tree_has_every_run_once_and_families_together(parents):
                 chain.append(above)
                 above = parents[above]
             assert above in chain
+
+
+def test_runs_are_listed_by_one_read_however_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(head, "_FOLDED_VERSIONS", 20)  # so that read models answer for most of them
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("x", {"a": 1})
+    asked, ask = [], Folded._ask
+
+    def counted(self, model, question):
+        asked.append(model.name)
+        return ask(self, model, question)
+
+    monkeypatch.setattr(Folded, "_ask", counted)
+    counts = []
+    for count in (3, 30):
+        outer = lake.create_run(name="outer", project=f"p{count}")
+        for n in range(count):
+            with lake.run(f"r{n}", project=f"p{count}", params={"n": n}, parent=outer.run_id) as run:
+                run.input("f:x")
+                run.log(loss=float(n))
+                run.set_tag("late", n)
+        outer.finish()
+        lake.compact()
+        assert lake._session.journal.state.base_version > 0
+        for handle in (lake, lf.open(lake.uri)):
+            asked.clear()
+            runs = handle.runs(project=f"p{count}")
+            counts.append(asked.count("metadata"))
+            assert [one.params.get("n") for one in runs] == [*reversed(range(count)), None]
+            assert runs == [handle.get_run(one.run_id) for one in runs]
+            assert runs[-1].children == [one.run_id for one in reversed(runs[:-1])]
+            assert {one.inputs[0].ref for one in runs[:-1]} == {"f:x@1"}
+    assert max(counts) <= min(counts) + 1

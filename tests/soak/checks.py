@@ -1,8 +1,8 @@
 """Checks beside busy writers, none of which may find a problem.
 
 ``python -m tests.soak.checks --checks 1000 --store local|s3``. Each writer adds, overwrites, deletes, logs, snapshots,
-restores, compacts and runs gc without grace, in a process of its own. A new lake is begun after some checks: a small
-one is checked, merged and collected more often in the same time. Every other check opens the lake anew, one in ten
+restores, compacts and runs gc without grace, in a process of its own. A new lake is begun after some checks or
+versions: a small one is checked, merged and collected more often in the same time. Every other check opens the lake anew, one in ten
 reads all data.
 """
 
@@ -77,7 +77,14 @@ while os.getppid() == parent:
 
 
 def run(
-    root: str, options: dict[str, str], *, checks: int, writers: int, of_a_lake: int = 25, pause: float = 2.0
+    root: str,
+    options: dict[str, str],
+    *,
+    checks: int,
+    writers: int,
+    of_a_lake: int = 25,
+    versions: int = 400,
+    pause: float = 2.0,
 ) -> Counter[str]:
     """Check again and again while writers are at work.
 
@@ -87,6 +94,7 @@ def run(
         checks: How many.
         writers: How many processes write.
         of_a_lake: After how many checks to go on with another lake.
+        versions: From which version on to go on with another lake.
         pause: For how long a writer rests at most after each act.
 
     Returns:
@@ -117,7 +125,7 @@ def run(
                     time.sleep(0.1)
                 counts["lakes"] += 1
                 try:
-                    _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]))
+                    _check(uri, options, lake, counts, min(of_a_lake, checks - counts["checks"]), versions)
                 finally:
                     counts["versions"] += lake.version
                     print(json.dumps(counts), flush=True)
@@ -134,9 +142,11 @@ def run(
     return counts
 
 
-def _check(uri: str, options: dict[str, str], lake: lf.Lake, counts: Counter[str], checks: int) -> None:
+def _check(
+    uri: str, options: dict[str, str], lake: lf.Lake, counts: Counter[str], checks: int, versions: int
+) -> None:
     done = 0
-    while done < checks:
+    while done < checks and (not done or lake.version < versions):
         checked = lake if done % 2 else lf.open(uri, storage_options=options)
         read_data = counts["checks"] % 10 == 0
         try:

@@ -60,7 +60,7 @@ def one_line(text: str | None) -> str | None:
 def value_of(text: str) -> Any:
     """Return the value of a stored fact; a text that is no JSON as it is."""
     try:
-        return json_decode.loads(text.encode())
+        return json_decode.loads_fact(text)
     except LakefolioError:
         return text  # edited by hand
 

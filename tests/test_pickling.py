@@ -1,0 +1,63 @@
+"""Answers that are pickled or copied come back whole, or say what to do instead."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import UnsupportedTypeError
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> lf.Lake:
+    lake = lf.open(tmp_path_factory.mktemp("pickled") / "lake")
+    lake.folio("f").add("x", {"a": 1})
+    with lake.run("r", project="p", params={"lr": 0.1}) as run:
+        for value in (3.0, 1.0, 2.0):
+            run.log(loss=value)
+    lake.snapshot("s")
+    return lake
+
+
+def test_an_answer_of_sql_says_what_to_pickle(lake: lf.Lake) -> None:
+    for answer in (lake.sql("select 7 as n"), lake.sql("select 7 as n").filter("n > 1")):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(UnsupportedTypeError, match=r"pickle its rows: \.df\(\), \.pl\(\) or \.arrow\(\)"):
+                pickle.dumps(answer, protocol)
+        for same in (copy.copy(answer), copy.deepcopy(answer), copy.deepcopy({"a": [answer]})["a"][0]):
+            assert same.fetchall() == [(7,)]
+
+
+def test_runs_come_back_with_their_measures(lake: lf.Lake) -> None:
+    runs = lake.runs()
+    for same in (pickle.loads(pickle.dumps(runs)), copy.copy(runs), copy.deepcopy(runs)):
+        assert type(same) is type(runs)
+        assert same == runs
+        assert same.rows() == runs.rows()
+        assert same.rows()[0]["metrics.loss.min"] == 1.0
+        assert repr(same) == repr(runs)
+
+
+REPORTS = ["info", "log", "snapshots", "stats", "check", "gc", "status", "history", "item", "search", "lineage"]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_come_back_equal(lake: lf.Lake, name: str) -> None:
+    given = {"history": ("f:x",), "item": ("f:x",), "search": ("x",), "lineage": ("f:x",)}.get(name, ())
+    found = getattr(lake, name)(*given)
+    for same in (pickle.loads(pickle.dumps(found)), copy.copy(found), copy.deepcopy(found)):
+        assert type(same) is type(found)
+        assert str(same) == str(found)
+
+
+def test_handles_say_what_to_pass_instead(lake: lf.Lake, tmp_path: Path) -> None:
+    folio = lake.folio("f")
+    run = lake.create_run("open")
+    for handle in (lake, folio, folio.data, folio.data.x, run, lake.query(folio="f"), lake.query(folio="f").content):
+        with pytest.raises(TypeError, match=r"can't be pickled: pass its address and names"):
+            pickle.dumps(handle)
+    run.finish()
