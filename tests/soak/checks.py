@@ -2,8 +2,8 @@
 
 ``python -m tests.soak.checks --checks 1000 --store local|s3``. Each writer adds, overwrites, deletes, logs, snapshots,
 restores, compacts and runs gc without grace, in a process of its own. A new lake is begun after some checks or
-versions: a small one is checked, merged and collected more often in the same time. Every other check opens the lake anew, one in ten
-reads all data.
+versions: a small one is checked, merged and collected more often in the same time. Every other check opens the lake
+anew, one in ten reads all data.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def run(
     checks: int,
     writers: int,
     of_a_lake: int = 25,
-    versions: int = 400,
+    versions: int = 300,
     pause: float = 2.0,
 ) -> Counter[str]:
     """Check again and again while writers are at work.
@@ -142,9 +142,7 @@ def run(
     return counts
 
 
-def _check(
-    uri: str, options: dict[str, str], lake: lf.Lake, counts: Counter[str], checks: int, versions: int
-) -> None:
+def _check(uri: str, options: dict[str, str], lake: lf.Lake, counts: Counter[str], checks: int, versions: int) -> None:
     done = 0
     while done < checks and (not done or lake.version < versions):
         checked = lake if done % 2 else lf.open(uri, storage_options=options)
