@@ -111,7 +111,7 @@ def _back(state: State, folio: str, item: str, newest: int, count: int) -> int |
     changes = [version for version, _ in state.changes_of(folio, item) if version <= newest]
     if len(changes) < count and changes:
         raise NotFoundError(
-            f"{folio}:{item} was changed {counted(len(changes), 'time')}, so that there is no -{count}",
+            f"{folio}:{item} was changed {counted(len(changes), 'time')}, so that there is no {shown_value(-count)}",
             kind="version-not-found",
             hint=f"it came at @{changes[-1]}",
             version=-count,
