@@ -68,6 +68,13 @@ def from_polars(frame: Any) -> pa.Table:
                 hint="cast the column first",
                 column=name,
             )
+    if nul := next((name for name in frame.columns if "\0" in name), None):
+        raise InvalidInputError(
+            f"the name of column {nul!r} holds a NUL, which polars can't hand to Arrow",
+            kind="unsupported-column",
+            hint="rename it",
+            column=nul,
+        )
     try:
         return frame.to_arrow()
     except BaseException as exc:

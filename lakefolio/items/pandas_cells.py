@@ -327,7 +327,10 @@ def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     if kind == "arrow":
         return pd.arrays.ArrowExtensionArray(column)
     if kind in ("masked", "extension"):
-        return pd.api.types.pandas_dtype(plan["dtype"]).__from_arrow__(column)
+        found = pd.api.types.pandas_dtype(plan["dtype"]).__from_arrow__(column)
+        if plan["dtype"] in ("Float32", "Float64"):  # pandas 3 makes every NaN a missing value there
+            return type(found)(column.fill_null(1.0).to_numpy().copy(), column.is_null().to_numpy().copy())
+        return found
     return _objects(column, plan)
 
 

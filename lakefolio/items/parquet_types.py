@@ -69,6 +69,8 @@ def _unsupported(kind: pa.DataType) -> str | None:
         return "a struct without fields"
     if types.is_fixed_size_list(kind) and not kind.list_size:
         return "a fixed-size list of size 0"
+    if types.is_fixed_size_binary(kind) and not kind.byte_width:
+        return "binary of 0 bytes"
     if types.is_decimal(kind) and not 0 <= kind.scale <= kind.precision:
         return f"a decimal with the scale {kind.scale}"
     if types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields:

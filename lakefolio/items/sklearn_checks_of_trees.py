@@ -82,7 +82,9 @@ def check_owner(obj: object) -> None:
             _require(counts <= {width}, "a tree of other features than its forest")
         else:
             return
-    for member in np.ravel(members).tolist() if isinstance(members, (list, np.ndarray)) else ():
+    if isinstance(members, np.ndarray):
+        members = members.ravel().tolist()
+    for member in members if isinstance(members, list) else ():  # numpy would look into members that are sequences
         tree = getattr(member, "__dict__", {}).get("tree_")
         if tree is not None and hasattr(tree, "n_features"):
             _require(isinstance(width, int) and width >= tree.n_features, "a tree of more features than its forest")

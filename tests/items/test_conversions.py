@@ -101,6 +101,8 @@ def test_the_same_values_or_an_error_that_names_the_column(name: str, library: s
 
 REFUSED_AT_ADD = {
     "a decimal with a negative scale": pa.array([D("100")], pa.decimal128(5, -2)),
+    "binary of size 0": pa.array([b"", None], pa.binary(0)),
+    "binary of size 0 in a list": pa.array([[b""]], pa.list_(pa.binary(0))),
     "a list of size 0": pa.array([[]], pa.list_(pa.int64(), 0)),
     "a list of size 0 in a struct": pa.array([{"a": []}], pa.struct([("a", pa.list_(pa.int64(), 0))])),
     "month intervals": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
@@ -156,3 +158,9 @@ def test_no_panic_leaves_the_library() -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["refused", "refused"]
+
+
+def test_a_nul_in_the_name_of_a_polars_column_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="holds a NUL") as caught:
+        store(pl.DataFrame({"a": [1], "b\0": [2]}))
+    assert caught.value.column == "b\0"

@@ -31,7 +31,7 @@ pd = need("pandas", "pandas")
 
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -232,6 +232,31 @@ def test_a_memmap_comes_back_as_an_array(tmp_path: pathlib.Path) -> None:
     mapped[:] = [1, 2, 3]
     back = roundtrip(Holder(mapped), trusted=[HERE, "numpy"])
     assert np.array_equal(back.value, mapped)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        VotingClassifier(
+            [("a", LogisticRegression()), ("b", RandomForestClassifier(3, random_state=0))], voting="soft"
+        ),
+        StackingClassifier([("a", LogisticRegression()), ("b", RandomForestClassifier(3, random_state=0))], cv=2),
+        BaggingClassifier(RandomForestClassifier(2, random_state=0), n_estimators=2, random_state=0),
+        VotingClassifier(
+            [
+                ("a", make_pipeline(StandardScaler(), LogisticRegression())),
+                ("b", BaggingClassifier(n_estimators=2, random_state=0)),
+            ],
+            voting="soft",
+        ),
+    ],
+    ids=["voting", "stacking", "bagging", "sequences"],
+)
+def test_an_ensemble_of_members_that_are_sequences_comes_back(owner: BaseEstimator) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    model = clone(owner).fit(x, x[:, 0] > 0)
+    back = roundtrip(model, trusted=["sklearn.utils._bunch.Bunch"])
+    assert np.array_equal(back.predict_proba(x), model.predict_proba(x))
 
 
 def test_a_refused_model_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:

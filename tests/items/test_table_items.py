@@ -491,3 +491,14 @@ def test_damaged_files_are_integrity_errors() -> None:
     for content in (source.content[:-10], source.content[:100], b"", b"PAR1"):
         with pytest.raises(IntegrityError):
             handler_of("table").decode(MemorySource(content), encoded.details)
+
+
+@pytest.mark.parametrize("dtype", ["Float32", "Float64"])
+def test_a_nan_beside_missing_values_stays_one(dtype: str) -> None:
+    values = np.array([1.0, np.nan, 0.0, -0.0], dtype.lower())
+    array = pd.arrays.FloatingArray(values, np.array([False, False, True, False]))
+    back = roundtrip(pd.DataFrame({"x": array}))["x"]
+    assert str(back.dtype) == dtype
+    assert back.array._mask.tolist() == [False, False, True, False]
+    assert back.array._data[[0, 1, 3]].tobytes() == values[[0, 1, 3]].tobytes()
+    back.iloc[0] = 5.0  # its memory is its own
