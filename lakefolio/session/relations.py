@@ -98,7 +98,7 @@ class LakeTables(Mapping[str, Rows]):
         files = base.files(ENTRIES) if isinstance(base, Folded) else None
         if files is None or not isinstance(base, Folded):
             return None
-        local = self._journal.local
+        local, width = self._journal.local, len(ENTRIES.key)
         some = [_immutable(file) for file in files]
 
         def hold() -> tuple[Sequence[str], object]:
@@ -109,8 +109,14 @@ class LakeTables(Mapping[str, Rows]):
                 raise
 
         beyond = any(file.through > base.version for file in files)
-        paths = tuple(str(local.path(one)) for one in some)
-        return FileScan(paths, ENTRIES.nothing, hold, base.version if beyond else None, alike=True)
+        return FileScan(
+            paths=tuple(str(local.path(one)) for one in some),
+            rows=ENTRIES.nothing,
+            hold=hold,
+            upto=base.version if beyond else None,
+            bounds=tuple((file.first[:width], file.last[:width]) for file in files),
+            alike=True,
+        )
 
     def _logged(self, name: str) -> Rows:
         journal = self._journal

@@ -28,11 +28,16 @@ __all__ = ["CORE", "BoundViews", "run_changes"]
 CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _MEMORY_BYTES = 512 << 20
 """The memory limit of a lake's SQL; larger intermediate results are spilled to a temporary folder."""
+_PARTS = ("entries_replaced", "entries_unreplaced")
+"""The model's rows in two: those of files in which some may have been replaced, and the others, which need no join."""
+_MANY_NAMES = 50_000
+"""So many replaced names lie in nearly all files."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _REPLACED = "replaced_heads"
 """The view of a model whose rows are computed once: they are few, and read by every query."""
-_MODELS = ("entries_model", "manifests_since")
+_ENTRIES = "entries_model"
+_MODELS = (_ENTRIES, "manifests_since")
 """The relations of a read model, beside the journal: its rows, and those of the journal that it does not hold yet."""
 
 
@@ -107,6 +112,7 @@ class BoundViews:
             for view in missing:
                 if view.name == _REPLACED:
                     self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
+                    self._part()
                 elif view.name == "runs" and self.runs is not None:
                     self.runs.make(self.connection, view, lost=self._is_any_lost)
                 else:
@@ -126,6 +132,19 @@ class BoundViews:
         if shallow and isinstance(rows, FileScan) and name not in self._shallow:
             bind_shallow(self.connection, name, rows)
             self._shallow.add(name)
+            if name == _ENTRIES and _REPLACED in self._made:
+                self._part()
+
+    def _part(self) -> None:
+        """Tell the files of the model that need a join from the others."""
+        rows = self._relations[_ENTRIES]
+        names = self.connection.sql(load_model_views()["replaced_names"].sql).limit(_MANY_NAMES).fetchall()
+        if isinstance(rows, FileScan) and _ENTRIES not in self._shallow and len(names) < _MANY_NAMES:
+            for name, some in zip(_PARTS, rows.parted(names), strict=True):
+                bind(self.connection, name, some)
+        else:
+            for name, limit in zip(_PARTS, ("", " limit 0"), strict=True):
+                self.connection.execute(f"create or replace view {name} as from {_ENTRIES}{limit}")
 
     def _require_given(self, name: str) -> None:
         """Let a view file run, once, and bind its rows."""

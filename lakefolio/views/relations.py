@@ -8,8 +8,10 @@ long as a relation lives that scans them: its rows may be fetched after a merge 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal"]
 
+Key = tuple[object, ...]
 _IN_MEMORY = " in memory"
 _FILES = " files"
 
@@ -39,6 +42,7 @@ class FileScan:
             none such.
         purged: The content that rows of the files must not show any more: ``blob_digest`` and the highest
             ``generation``; None if that of all rows is hidden.
+        bounds: Of each file, the first and the last key of its rows; empty if they are in no order.
         alike: Whether no file lacks a column. Else DuckDB reads and holds the footers of all of them beforehand: 2 MB
             each where they are as large as those of read models.
     """
@@ -48,7 +52,22 @@ class FileScan:
     hold: Callable[[], tuple[Sequence[str], object]]
     upto: int | None = None
     purged: pa.Table | None = None
+    bounds: tuple[tuple[Key, Key], ...] = ()
     alike: bool = False
+
+    def parted(self, keys: Collection[Key]) -> tuple[FileScan, FileScan]:
+        """Return a scan of the files that may hold rows of some keys, and one of the others and the rows in memory."""
+        known = sorted(keys)
+        may = [bisect_left(known, first) < bisect_right(known, last) for first, last in self.bounds]
+        return self._of(may, self.rows.slice(0, 0)), self._of([not one for one in may], self.rows)
+
+    def _of(self, chosen: Sequence[bool], rows: pa.Table) -> FileScan:
+        def hold() -> tuple[Sequence[str], object]:
+            paths, kept = self.hold()
+            return list(compress(paths, chosen)), kept
+
+        paths = tuple(compress(self.paths, chosen))
+        return replace(self, paths=paths, rows=rows, hold=hold, bounds=tuple(compress(self.bounds, chosen)))
 
 
 Rows: TypeAlias = "pa.Table | FileScan"

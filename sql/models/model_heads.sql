@@ -2,7 +2,13 @@
 -- grain: one row per (folio, item)
 -- source: entries_model, replaced_heads, manifests_since
 select * exclude (superseded_at, superseded_by, removed, replaces_version, replaces_ordinal)
-from entries_model as held
+from entries_unreplaced
+where superseded_at is null and not removed
+
+union all by name
+
+select * exclude (superseded_at, superseded_by, removed, replaces_version, replaces_ordinal)
+from entries_replaced as held
 anti join replaced_heads on held.version = replaced_heads.version and held.ordinal = replaced_heads.ordinal
 where superseded_at is null and not removed
 

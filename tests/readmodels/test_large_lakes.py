@@ -19,6 +19,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.journal import table_rows
 from lakefolio.journal.table_rows import TableRows
 from lakefolio.testing import CountingProxy, S3Server
+from lakefolio.views import bound_views
 from lakefolio.views.relations import FileScan
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -97,6 +98,47 @@ def test_views_over_read_models_say_what_the_journal_says(made: Path, at: int | 
         rows = of_model.fetchall()
         assert rows == [row[:-1] for row in of_journal.fetchall()]
         assert len(rows) > 5_000
+
+
+def test_rows_are_joined_of_files_alone_in_which_some_were_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was overwritten and deleted since, in a run or after all runs, views of a model leave out what went."""
+    monkeypatch.setattr(scale_lake, "FILE_ROWS", 500)
+    monkeypatch.setattr(scale_lake, "_NEWEST_RUNS", (400, 100))
+    scale_lake.make(str(tmp_path / "lake"), 12_000, 1_200, rows_at_once=2_000)
+    lake = lf.open(tmp_path / "lake")
+    joined: list[tuple[int, int]] = []
+    parted = FileScan.parted
+
+    def counted(self: FileScan, keys: Any) -> tuple[FileScan, FileScan]:
+        found = parted(self, keys)
+        joined.append((len(found[0].paths), len(found[1].paths)))
+        return found
+
+    def agrees() -> int:
+        of_model = lake.sql(f"select {COLUMNS} from items order by folio, item").fetchall()
+        of_journal = lake.sql(f"select {COLUMNS}, content from items order by folio, item").fetchall()
+        assert of_model == [row[:-1] for row in of_journal]
+        return len(of_model)
+
+    monkeypatch.setattr(FileScan, "parted", counted)
+    count = agrees()
+    assert joined
+    few, others = joined[-1]
+    assert 0 < few < others
+    folio = lake.folio("folio-000001")
+    folio.add_json("item-0250", 1, overwrite=True)
+    folio.delete("item-0251")
+    folio.add_json("new", 2)
+    assert agrees() == count
+    deep = "select count(*) from items where json_contains(coalesce(details, '{}'), '1') is not null"
+    assert lake.sql(deep).fetchall() == [(count,)]  # reads relations that have no text which is nested too deep
+    assert joined[-1] == (few + 2, others - 2)  # those of the two items, and of the end of their folio
+    monkeypatch.setattr(bound_views, "_MANY_NAMES", 2)
+    folio.delete("item-0252")
+    assert agrees() == count - 1
+    assert len(joined) == 2
 
 
 def test_what_scans_read_is_cheap_to_decompress(made: Path) -> None:
