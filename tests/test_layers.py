@@ -19,7 +19,7 @@ ORDER = [
     *("terminal", "redaction", "errors", "_version"),
     *("process", "config", "format", "render"),
     *("storage", "model", "items", "history", "lineage"),
-    *("delta", "content", "readmodels", "views"),
+    *("delta", "content", "readmodels", "records", "views"),
     *("journal", "session"),
     *("runs", "query", "search", "status", "compare", "maintenance", "folio"),
     *("recording", "lake", "interop", "demo"),

@@ -33,6 +33,7 @@ __all__ = [
     "add_numpy",
     "add_reference",
     "add_timestamp",
+    "check_name",
     "put",
     "put_reference",
 ]
@@ -358,7 +359,7 @@ def put(
     used_up: bool = False,
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
-    _check_name(folio, name)
+    check_name(folio, name)
     session = folio._core.session
     said = with_inferred_inputs(session, folio.name, name, said)
     session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
@@ -376,13 +377,14 @@ def put_reference(
     options: Mapping[str, object] | None = None,
 ) -> SelfT:
     """Register content that lies elsewhere: the one way in which all methods do."""
-    _check_name(folio, name)
+    check_name(folio, name)
     folio._core.session.put_reference(folio.name, name, uri, said, kind=kind, options=options)
     folio._core.move_pin()
     return folio
 
 
-def _check_name(folio: Folio, name: object) -> None:
+def check_name(folio: Folio, name: object) -> None:
+    """Refuse early a folio that can't be changed, and a name that is no text."""
     folio._core.check_writable()
     if not isinstance(name, str):
         raise UnsupportedTypeError(

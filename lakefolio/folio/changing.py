@@ -18,6 +18,7 @@ from lakefolio.model.changes import KEEP, CopyItem, Delete, SetArchived, Update
 from lakefolio.model.resolve import item_not_found
 from lakefolio.model.version_policy import check_label
 from lakefolio.session.annotations import Inputs, Tags, check_inputs, check_tags, check_text, metadata_texts
+from lakefolio.session.record_tables import RECORDS, marked
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
@@ -83,6 +84,14 @@ def rename(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False
         AlreadyExistsError: The new name is taken.
     """
     entry = _copyable(folio, name)
+    if entry.kind == RECORDS:
+        raise InvalidInputError(
+            f"{entry.folio}:{entry.item} is a record table and keeps its name",
+            kind="wrong-kind",
+            hint="copy_item() makes a copy of its present rows under another name",
+            item=entry.item,
+            folio=entry.folio,
+        )
     to_folio, item = _target(folio, new_name)
     if (to_folio, item) != (folio.name, name):
         copied = CopyItem(source=entry, folio=to_folio, item=item, entry_id=new_id(), overwrite=overwrite)
@@ -94,6 +103,8 @@ def rename(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False
 def copy_item(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False) -> SelfT:
     """Put an item under another name too, in one commit; no content is copied.
 
+    The copy of a record table has its present rows, and can't be written to.
+
     Args:
         name: The item, or a reference to one of its versions, ``name@version``.
         new_name: A name in this folio, or ``folio:name``.
@@ -104,6 +115,8 @@ def copy_item(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = Fa
         AlreadyExistsError: The new name is taken.
     """
     entry = _copyable(folio, name)
+    if "@" not in name:
+        entry = marked(folio._core.session, entry)
     to_folio, item = _target(folio, new_name)
     folio._core.apply(CopyItem(source=entry, folio=to_folio, item=item, entry_id=new_id(), overwrite=overwrite))
     return folio

@@ -1,13 +1,14 @@
 """Copying items from folio to folio: within a lake as rows alone, between lakes with their content.
 
-A copy has the description, tags and metadata of its original. Its inputs are the copies of the original's inputs where
-those were copied along unchanged. Other inputs stay as they are: an exact version in the same lake, or an address in
-the other lake. An output of a run has its original as an input, too: the copy is none of the run's outputs, but its
-lineage leads to the run.
+A copy has the description, tags and metadata of its original; that of a record table is a table of its present rows.
+Its inputs are the copies of the original's inputs where those were copied along unchanged. Other inputs stay as they
+are: an exact version in the same lake, or an address in the other lake. An output of a run has its original as an
+input, too: the copy is none of the run's outputs, but its lineage leads to the run.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,10 @@ from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.items.table import TableHandler
 from lakefolio.model.changes import Change, Put, SetArchived
 from lakefolio.model.entries import Stored
+from lakefolio.process.scratch import scratch_folder
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
+from lakefolio.session.record_tables import RECORDS
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -104,6 +107,8 @@ def copy_items(
 def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
     """Return the stored content of an entry's copy; facts that the other lake records are verified, not believed."""
     check_item(entry.item)
+    if entry.kind == RECORDS:
+        return _rows_of_records(entry, source, target)
     if same_lake:
         return source.stored(entry)
     if entry.storage == "reference":
@@ -124,6 +129,16 @@ def _content(entry: Entry, source: Session, target: Session, same_lake: bool) ->
         row_count=entry.row_count,
     )
     return target.blobs.put(encoded, target.committed())
+
+
+def _rows_of_records(entry: Entry, source: Session, target: Session) -> Stored:
+    """Return the rows that a record table has, as a table: its copy is one of its own."""
+    folder = scratch_folder()
+    try:
+        encoded = TableHandler().encode(source.load(entry, as_="arrow"), scratch=folder)
+        return target.blobs.put(encoded, target.committed())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Entry]:

@@ -29,6 +29,7 @@ from lakefolio.folio import (
     item_versions,
     origin,
     reading,
+    record_table,
 )
 from lakefolio.folio.accessors import DataAccessor
 from lakefolio.folio.metadata import FolioMetadata
@@ -326,6 +327,9 @@ class Folio:
     add_table = adding_tables.add_table
     import_table = adding_tables.import_table
     reference_table = adding_tables.reference_table
+
+    create_table = record_table.create_table
+    table = record_table.table
 
     add_sklearn = adding_models.add_sklearn
     add_model = adding_models.add_model

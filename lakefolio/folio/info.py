@@ -31,7 +31,7 @@ SECTIONS: Final = (
 )
 """The keys of ``list_contents``, in order."""
 
-TABLE_TYPES: Final = ("included_table", "referenced_table")
+TABLE_TYPES: Final = ("included_table", "referenced_table", "record_table")
 MODEL_TYPES: Final = ("model", "pytorch_model")
 """The item types that the methods for tables and for models read."""
 
@@ -40,6 +40,7 @@ WORDS: Final = ("code", "models", "hyperparameters", "category", "imported_from"
 
 _TYPES = {
     "table": "included_table",
+    "records": "record_table",
     "array": "numpy_array",
     "sparse": "numpy_array",
     "json": "json_data",
@@ -52,6 +53,7 @@ _TYPES = {
 _SECTION_OF_TYPE = {
     "referenced_table": "referenced_tables",
     "included_table": "included_tables",
+    "record_table": "included_tables",
     "numpy_array": "numpy_arrays",
     "json_data": "json_data",
     "timestamp": "timestamps",
@@ -166,6 +168,10 @@ def _kind_fields(entry: Entry) -> dict[str, object]:
             if entry.row_count is not None:
                 fields["num_rows"] = entry.row_count
             fields |= {"table_format": entry.format, "is_directory": False}
+        case "records":
+            columns = [one for one in fields.get("columns") or () if isinstance(one, dict)]
+            fields |= {"columns": [one.get("name") for one in columns], "num_cols": len(columns)}
+            fields |= {"dtypes": {str(one.get("name")): one.get("type") for one in columns}, "table_format": "delta"}
         case "json":
             fields["data_type"] = fields.pop("type", "unknown")
         case "model" | "torch":

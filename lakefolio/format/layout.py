@@ -17,6 +17,7 @@ __all__ = [
     "MARKER",
     "PENDING",
     "README",
+    "RECORDS",
     "SPECIFICATION",
     "TABLES",
     "VIEWS",
@@ -32,6 +33,7 @@ __all__ = [
     "log_prefix",
     "log_version",
     "pending_key",
+    "record_prefix",
     "table_prefix",
 ]
 
@@ -47,6 +49,7 @@ LOG_TABLES = ("metric_rows", "event_rows")
 BLOBS = "blobs/sha256"
 PENDING = "pending"
 VIEWS = "views"
+RECORDS = "records"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOG = re.compile(r"(?:.*/)?(\d{20})\.json")
@@ -136,6 +139,11 @@ def data_file_version(path: str) -> int | None:
     """Return the version that a data file of a table was written for, or None for other file names."""
     match = _DATA_FILE.fullmatch(path)
     return int(match.group(1)) if match else None
+
+
+def record_prefix(table_id: str) -> str:
+    """Return the root of a record table, a Delta table of its own."""
+    return f"{RECORDS}/{table_id}"
 
 
 def pending_key(commit_id: str) -> str:

@@ -34,6 +34,7 @@ from lakefolio.model.changes import (
     DropSnapshot,
     LogBatch,
     LogBlob,
+    Mark,
     Put,
     Restore,
     SetArchived,
@@ -54,6 +55,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _CHANGES = {
     "put": Put,
     "update": Update,
+    "mark": Mark,
     "delete": Delete,
     "archive": SetArchived,
     "annotate": Annotate,
@@ -327,7 +329,7 @@ def _change(value: Any) -> Change:
     if isinstance(change, Put):
         need(change.bump in (None, *BUMPS), "it bumps what there is not")
         need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
-    if isinstance(change, Put | CopyItem):
+    if isinstance(change, Put | CopyItem | Mark):
         need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
     if isinstance(change, SetRun):
         need(len(change.input_names) == len(change.input_refs), "inputs lack names")

@@ -12,6 +12,7 @@ from lakefolio.model.entries import ENTRY_COLUMNS, Entry
 from lakefolio.model.resolve import At, said_twice
 from lakefolio.render.listing import Listing
 from lakefolio.runs.settled import settled
+from lakefolio.session.record_tables import RECORDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,7 +50,9 @@ def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> 
         IntegrityError: Stored bytes are missing or damaged.
     """
     entry = _entry(lake, ref, at)
-    found = lake._session.load(entry, **options)
+    at = parse_ref(ref).at if at is None else at
+    reader = lake._session if at is None or entry.kind != RECORDS else lake._session.at(at, entry.folio)
+    found = reader.load(entry, **options)
     lake._session.was_read(entry)
     return found
 

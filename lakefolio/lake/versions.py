@@ -15,6 +15,7 @@ from lakefolio.model.resolve import At, said_twice
 from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 from lakefolio.render.listing import Listing
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
+from lakefolio.session.record_tables import before_commit, behind
 
 if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
@@ -211,6 +212,8 @@ def restore(
 ) -> RestoreReport:
     """Restore the lake, a folio or some items to a past state: one new commit; no history is lost.
 
+    Rows of record tables are brought back first, each table in a commit of its own.
+
     Args:
         at: The version, time or snapshot to go back to; ``-1`` is the state before the newest commit, of each of
             ``items`` the one before its newest change. Of items also one of their own: ``#3``, ``1.2.0``, an alias.
@@ -240,8 +243,13 @@ def restore(
         _check_restorable(lake, folio, version)
         changes = [Restore(version, folio)]
     rows = lake._session.plan(*changes) if changes else []
+    tables = [(entry.folio, entry.item) for entry, _ in behind(lake._session, changes)]
+    if not rows and not dry_run:
+        before_commit(lake._session, changes)
     if rows and not dry_run:
         lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_told(at, version)}")
+    told = {(row["folio"], row["item"]) for row in rows}
+    rows += [{"op": "put", "folio": folio, "item": item} for folio, item in tables if (folio, item) not in told]
     return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
 
 

@@ -40,6 +40,7 @@ from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
 from lakefolio.maintenance.reachability import Keep, Reach
+from lakefolio.maintenance.record_tables import check_record_tables
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
@@ -83,6 +84,7 @@ def check(
         before = report.problems
         report, entries = _look(session)
         report.problems = [problem for problem in report.problems if problem in before]
+    check_record_tables(session, entries, report, read_data=read_data)
     if read_data or sample is not None:
         _check_data(session, _stored_once(session, entries, sample), report, progress)
     return report

@@ -34,6 +34,7 @@ from lakefolio.maintenance.erase import erase
 from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
 from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, PURGED, Keep
+from lakefolio.maintenance.record_tables import needless_record_files
 from lakefolio.maintenance.reports import GcReport
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 from lakefolio.readmodels.store import ReadModels
@@ -125,7 +126,8 @@ def collect(
         dry_run: Only say what would be deleted.
         grace: Age in seconds below which objects are left alone; default a day. An economy, not a safety argument: 0 is
             safe, an active writer then may have to store something twice.
-        keep_days: Purge superseded entries that were not live within this number of days.
+        keep_days: Purge superseded entries that were not live within this number of days, and of
+            record tables data files that were replaced before then and that no entry marks.
         keep_last: Purge all but this number of newest entries of each item. With ``keep_days`` an entry stays if either
             keeps it; with neither all history stays.
         keep_runs: Never purge the inputs and outputs of runs. False lets retention decide about them, too.
@@ -153,7 +155,8 @@ def collect(
             if exc.kind != "gc-outdated" or look == _LOOKS - 1:
                 raise
             run.found.anew()
-    rest = _sweep_rest(store, lake_id, datetime.now(UTC), grace_s, dry_run=dry_run)
+    replaced_before = None if keep_days is None else _before(now, kept_days * 86_400)
+    rest = _sweep_rest(store, lake_id, datetime.now(UTC), grace_s, replaced_before, dry_run=dry_run)
     return _report(run.found, rest, version, dry_run=dry_run, grace_s=grace_s)
 
 
@@ -334,7 +337,9 @@ def shards(store: Store, *, many: bool) -> Iterator[tuple[str, list[ObjectInfo]]
         yield from zip(some, listed, strict=True)
 
 
-def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dry_run: bool) -> dict[str, Any]:
+def _sweep_rest(
+    store: Store, lake_id: str, now: datetime, grace_s: float, replaced_before: datetime | None, *, dry_run: bool
+) -> dict[str, Any]:
     """Remove leftovers of killed writers and merges: tickets, unfinished writes, data files that no version needs."""
 
     def older(infos: Iterator[ObjectInfo], age_s: float) -> Iterator[ObjectInfo]:
@@ -351,6 +356,8 @@ def _sweep_rest(store: Store, lake_id: str, now: datetime, grace_s: float, *, dr
             continue  # nothing was logged yet
         listed = older(store.list(table_prefix(table) + "/"), grace_s)
         files += needless_files(read, listed, int((now.timestamp() - grace_s) * 1000))
+    journal, young = _table(store, lake_id, JOURNAL), now - timedelta(seconds=grace_s)
+    files += needless_record_files(store, journal, young, replaced_before, now)
     with contextlib.suppress(IntegrityError):  # `check` says so
         files += older(ReadModels(store, lake_id).dead(), grace_s)
     if not dry_run:

@@ -24,6 +24,7 @@ __all__ = [
     "DropSnapshot",
     "LogBatch",
     "LogBlob",
+    "Mark",
     "Put",
     "Restore",
     "SetArchived",
@@ -94,6 +95,20 @@ class Update:
     inputs: tuple[str, ...] | Keep = KEEP
     only_if: Mapping[str, str | None] = field(default_factory=dict)
     version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Note which version a record table has: a new entry with the same words about it.
+
+    Refused (kind ``item-moved``) unless the entry ``replaces`` is still the item's.
+    """
+
+    folio: str
+    item: str
+    stored: Stored
+    entry_id: str
+    replaces: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +226,7 @@ class LogBlob:
 Change = (
     Put
     | Update
+    | Mark
     | Delete
     | SetArchived
     | Annotate

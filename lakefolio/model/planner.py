@@ -25,6 +25,7 @@ from lakefolio.model.changes import (
     DropSnapshot,
     LogBatch,
     LogBlob,
+    Mark,
     Put,
     Restore,
     SetArchived,
@@ -81,6 +82,8 @@ class Plan(PlanRows):
                 self._put(change)
             case Update():
                 self._update(change)
+            case Mark():
+                self._mark(change)
             case Delete():
                 self._head(change.folio, change.item)
                 self._delete(change.folio, change.item, "delete")
@@ -273,6 +276,30 @@ class Plan(PlanRows):
         labels = [SemVer.parse(one.label) for one in known if one.label is not None]
         check_new_label(self.overlay, change.folio, change.item, label, labels)
         return str(label)
+
+    def _mark(self, change: Mark) -> None:
+        entry = self._head(change.folio, change.item)
+        if entry.entry_id != change.replaces:
+            raise ConflictError(
+                f"{change.folio}:{change.item} was changed meanwhile",
+                kind="item-moved",
+                hint="look at it again, and decide anew",
+                folio=change.folio,
+                item=change.item,
+            )
+        self._check_not_purged_meanwhile(change.stored)
+        self._put_row(
+            change.folio,
+            change.item,
+            "mark",
+            {name: getattr(change.stored, name) for name in STORED},
+            entry_id=change.entry_id,
+            description=entry.description,
+            tags=entry.tags,
+            archived=entry.archived or None,
+            inputs=list(entry.inputs) or None,
+            facts=facts_of(entry.facts),
+        )
 
     def _copy(self, change: CopyItem) -> None:
         self._free(change.folio, change.item, overwrite=change.overwrite)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import LakefolioError
-from lakefolio.model.changes import Change, Commit, LogBlob, Put
+from lakefolio.model.changes import Change, Commit, LogBlob, Mark, Put
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
 from lakefolio.model.state import State
@@ -142,7 +142,7 @@ def renewed(session: Session, changes: Sequence[Change], kept: ReuploadBuffer | 
     state = session.journal.state
     return [
         replace(change, stored=session.blobs.renew(change.stored, state, kept))
-        if isinstance(change, Put | LogBlob) and state.is_purged(change.stored)
+        if isinstance(change, Put | LogBlob | Mark) and state.is_purged(change.stored)
         else change
         for change in changes
     ]

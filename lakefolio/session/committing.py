@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.content.reupload_buffer import ReuploadBuffer
-from lakefolio.errors import ConflictError, NotFoundError, ReadOnlyError
+from lakefolio.errors import ConflictError, LakefolioError, NotFoundError, ReadOnlyError
 from lakefolio.format.names import is_uri, new_id, parse_ref
 from lakefolio.journal.journal import Committed
 from lakefolio.model.changes import KEEP, Annotate, Change, Commit, Put, Update
@@ -20,6 +20,7 @@ from lakefolio.model.resolve import is_relative
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 from lakefolio.session.batches import BATCHES, PURGED_MEANWHILE, Batch, open_batch, planned, renewed, view
 from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
+from lakefolio.session.record_tables import before_commit
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -117,8 +118,15 @@ def _exact(session: Session, text: str, folio: str) -> str:
 def _commit(
     session: Session, changes: Sequence[Change], message: str | None, kept: ReuploadBuffer | None = None
 ) -> Committed:
-    reads = reads_of(session.place, session.opened.reads, changes)
-    return commit_with(reads, changes, lambda all_of_them: _tried(session, all_of_them, message, kept))
+    for again in reversed(range(_RENEWALS)):
+        ready = before_commit(session, changes)
+        reads = reads_of(session.place, session.opened.reads, ready)
+        try:
+            return commit_with(reads, ready, lambda all_of_them: _tried(session, all_of_them, message, kept))
+        except LakefolioError as exc:  # a table that it marks was marked or removed meanwhile
+            if not again or len(ready) == len(changes) or exc.kind not in ("item-moved", "item-not-found"):
+                raise
+    raise AssertionError
 
 
 def _tried(session: Session, changes: Sequence[Change], message: str | None, kept: ReuploadBuffer | None) -> Committed:

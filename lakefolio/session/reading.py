@@ -21,6 +21,7 @@ from lakefolio.model.state import State
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.session.batches import pending_view
 from lakefolio.session.read_trace import looked_at, read_entry, read_version
+from lakefolio.session.record_tables import RECORDS, load_records
 
 if TYPE_CHECKING:
     from lakefolio.journal.journal import Journal
@@ -186,6 +187,8 @@ def load(session: Session, /, entry: Entry, **options: object) -> Any:
         IntegrityError: If the stored bytes are missing or damaged.
         UntrustedContentError: If it would run code that ``trusted=`` does not name.
     """
+    if entry.kind == RECORDS and entry.storage != "reference":
+        return load_records(session, entry, **options)
     session.check_options(entry, options)
     try:
         if entry.storage == "reference":
@@ -209,7 +212,7 @@ def check_options(session: Session, /, entry: Entry, options: Iterable[str], als
         options: Their names.
         also: Further arguments of the caller, which an error about a misspelt one names.
     """
-    if options and entry.storage != "reference":
+    if options and entry.storage != "reference" and entry.kind != RECORDS:
         known = keywords_of(items.handler_of(entry.kind).decode)
         if known is not None:
             check_keywords(f"getting {entry.ref}", options, (known - {"source", "details"}).union(also))

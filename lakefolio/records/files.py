@@ -1,0 +1,286 @@
+"""The data files of a record table: written with statistics, read verified, with filters pushed down to them.
+
+A file's name begins with the version of the table that its writer knew: only the next thousand log entries may name it
+first. So one that none of them names is garbage, whatever clocks say.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.content.file_cache import file_cache
+from lakefolio.delta.actions import now_ms
+from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.digest import sha256_of_file
+from lakefolio.records.log import RecordFile
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+    from lakefolio.storage import Store
+
+__all__ = ["REACH", "DataFiles", "base_version", "encode"]
+
+REACH: Final = 1_000
+"""How many versions after the one in its name may name a file first."""
+_NAME = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
+_LONGEST_BOUND: Final = 64
+_IN_MEMORY: Final = 8 << 20
+_SMALL: Final = 64 << 10
+_RECENT: Final = 64
+"""The rows of the last small files that this process wrote, which it merges soon."""
+
+
+def base_version(path: str) -> int | None:
+    """Return the version in a data file's name, or None for files of other engines."""
+    found = _NAME.fullmatch(path)
+    return int(found[1]) if found else None
+
+
+def encode(rows: pa.Table, base: int) -> tuple[RecordFile, bytes]:
+    """Return a data file of rows and its bytes."""
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    plain = rows.cast(pa.schema([one.remove_metadata() for one in rows.schema])) if _noted(rows.schema) else rows
+    pq.write_table(plain.replace_schema_metadata(None), sink, compression="zstd", row_group_size=131_072)
+    body = sink.getvalue()
+    path = f"{base:020d}-{uuid.uuid4().hex}.parquet"
+    stats = json.dumps(_stats(rows), separators=(",", ":"))
+    return RecordFile(path, len(body), rows.num_rows, stats, now_ms(), hashlib.sha256(body).hexdigest()), body
+
+
+def _noted(schema: pa.Schema) -> bool:
+    return any(one.metadata for one in schema)
+
+
+def _stats(rows: pa.Table) -> dict[str, Any]:
+    least: dict[str, Any] = {}
+    most: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for one in rows.schema:
+        column = rows.column(one.name)
+        if pa.types.is_nested(one.type):
+            continue
+        nulls[one.name] = column.null_count
+        if not _bounded(one.type) or column.null_count == len(column):
+            continue
+        found = pc.min_max(column).as_py()
+        low, high = _said(found["min"]), _said(found["max"])
+        if low is not None and high is not None:
+            least[one.name], most[one.name] = low, high
+    return {"numRecords": rows.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls}
+
+
+def _bounded(kind: pa.DataType) -> bool:
+    """Say whether bounds of a type are written and believed: floats have NaN, decimals digits that JSON loses."""
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    )
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_BOUND else None
+    if isinstance(value, dt.datetime):
+        text = value.replace(tzinfo=None).isoformat(timespec="microseconds")
+        return text + "Z" if value.tzinfo else text
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+@lru_cache(4096)
+def _parsed(stats: str) -> Mapping[str, Any]:
+    found = json.loads(stats) if stats else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _guarantee(file: RecordFile, schema: pa.Schema) -> pc.Expression | None:
+    """Return what the statistics of a file say of all of its rows; None for nothing."""
+    stats = _parsed(file.stats)
+    least, most, nulls = (stats.get(name) for name in ("minValues", "maxValues", "nullCount"))
+    if not isinstance(least, dict) or not isinstance(most, dict):
+        return None
+    whole = None
+    for one in schema:
+        if not _bounded(one.type) or one.name not in least or one.name not in most:
+            continue
+        try:
+            low, high = _bound(least[one.name], one.type), _bound(most[one.name], one.type, up=True)
+        except (ValueError, TypeError, OverflowError, pa.ArrowException):
+            continue
+        column = pc.field(one.name)
+        part = (column >= low) & (column <= high)
+        if not isinstance(nulls, dict) or nulls.get(one.name) != 0:
+            part = part | pc.is_null(column)
+        whole = part if whole is None else whole & part
+    return whole
+
+
+def _bound(value: Any, kind: pa.DataType, *, up: bool = False) -> pa.Scalar:
+    if pa.types.is_date(kind):
+        return pa.scalar(dt.date.fromisoformat(value), kind)
+    if pa.types.is_timestamp(kind):
+        moment = dt.datetime.fromisoformat(value)
+        # other engines cut bounds to milliseconds
+        moment = moment + dt.timedelta(milliseconds=1) if up else moment
+        moment = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC if kind.tz else None)
+        return pa.scalar(moment if kind.tz else moment.replace(tzinfo=None), kind)
+    if type(value) is not (str if pa.types.is_string(kind) else int):
+        raise TypeError
+    return pa.scalar(value, kind)
+
+
+def _read(source: Any, wanted: pa.Schema, *, threads: bool) -> pa.Table:
+    """Return columns of a Parquet file; those that it lacks are null, those of narrower types are widened."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source) as opened:
+        there = [one.name for one in wanted if one.name in opened.schema_arrow.names]
+        count = opened.metadata.num_rows
+        rows = opened.read(columns=there, use_threads=threads)
+    columns = []
+    for one in wanted:
+        column = rows.column(one.name) if one.name in there else pa.chunked_array([pa.nulls(count, one.type)])
+        columns.append(column if column.type == one.type else column.cast(one.type))
+    return pa.Table.from_arrays(columns, schema=wanted)
+
+
+class DataFiles:
+    """Reads and writes the data files of one table. Safe to share between threads."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        """Name the table by the folder that it lies in."""
+        self.store = store
+        self.prefix = prefix
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._recent: dict[str, pa.Table] = {}
+
+    def key(self, path: str) -> str:
+        """Return the key of a data file."""
+        return f"{self.prefix}/{path}"
+
+    def read(self, file: RecordFile, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of a file in the columns of a schema, or some of them; those that it lacks are null."""
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        known = self._recent.get(file.path)
+        if known is not None and known.schema.equals(schema):
+            return known if columns is None else known.select(list(columns))
+        try:
+            rows = _read(self._opened(file), wanted, threads=file.size_bytes > _IN_MEMORY)
+        except (pa.ArrowException, OSError, ValueError, KeyError) as exc:
+            raise self._damaged(file, (str(exc).splitlines() or ["?"])[0][:100]) from exc
+        if file.row_count is not None and rows.num_rows != file.row_count:
+            raise self._damaged(file, f"has {rows.num_rows} rows, expected {file.row_count}")
+        return rows
+
+    def dataset(self, files: Iterable[RecordFile], schema: pa.Schema) -> ds.Dataset:
+        """Return the rows of files as a dataset of Arrow, which reads what a query needs of them.
+
+        Raises:
+            IntegrityError: A file is missing, or is not what was written.
+        """
+        import pyarrow.dataset as ds
+
+        form = ds.ParquetFileFormat()
+        fragments = []
+        for file in files:
+            guarantee = _guarantee(file, schema)
+            source = self._opened(file)
+            if guarantee is None:
+                fragments.append(form.make_fragment(source))
+            else:
+                fragments.append(form.make_fragment(source, partition_expression=guarantee))
+        plain = pa.schema([one.remove_metadata() for one in schema])
+        return ds.FileSystemDataset(fragments, plain, form)
+
+    def matching(
+        self, files: Iterable[RecordFile], schema: pa.Schema, wanted: pc.Expression
+    ) -> list[tuple[RecordFile, ds.Dataset]]:
+        """Return the files that may have rows of a condition, by their statistics, each as a dataset."""
+        found = []
+        for file in files:
+            one = self.dataset([file], schema)
+            if list(one.get_fragments(filter=wanted)):
+                found.append((file, one))
+        return found
+
+    def _opened(self, file: RecordFile) -> Any:
+        """Return what Arrow reads a verified file from: its bytes if it is small, else a local file."""
+        key = self.key(file.path)
+        try:
+            if file.size_bytes <= _IN_MEMORY and not hasattr(self.store, "local_path"):
+                return pa.BufferReader(pa.py_buffer(self._bytes(file, key)))
+            if hasattr(self.store, "local_path"):
+                return self._local(file, key)
+            if not file.sha256:
+                name = hashlib.sha256(f"{self.store.uri}/{key}".encode()).hexdigest()
+                return str(
+                    file_cache().file(
+                        f"sha256:{name}",
+                        "rows.parquet",
+                        lambda path: self._fetch(file, key, path),
+                        lambda _: f"sha256:{name}",
+                    )
+                )
+            digest = f"sha256:{file.sha256}"
+            return str(file_cache().file(digest, "rows.parquet", lambda path: self._fetch(file, key, path)))
+        except NotFoundError as exc:
+            raise self._damaged(file, "is missing") from exc
+
+    def _bytes(self, file: RecordFile, key: str) -> memoryview:
+        body = self.store.get(key)
+        if len(body) != file.size_bytes or (file.sha256 and hashlib.sha256(body).hexdigest() != file.sha256):
+            raise self._damaged(file, "is not what was written")
+        return body
+
+    def _local(self, file: RecordFile, key: str) -> Any:
+        if file.size_bytes <= _IN_MEMORY:
+            return pa.BufferReader(pa.py_buffer(self._bytes(file, key)))
+        path = Path(str(self.store.uri)) / key
+        self.store.head(key)  # a regular file below the lake
+        found = os.stat(path)
+        now = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._seen.get(file.path) != now:
+            right = not file.sha256 or sha256_of_file(path) == f"sha256:{file.sha256}"
+            if found.st_size != file.size_bytes or not right:
+                raise self._damaged(file, "is not what was written")
+            self._seen[file.path] = now
+        return str(path)
+
+    def _fetch(self, file: RecordFile, key: str, path: Path) -> None:
+        hasher = hashlib.sha256()
+        size = self.store.fetch_to(key, path, on_chunk=hasher.update)
+        if size != file.size_bytes or (file.sha256 and hasher.hexdigest() != file.sha256):
+            raise self._damaged(file, "is not what was written")
+
+    def write(self, rows: pa.Table, base: int) -> RecordFile:
+        """Store rows as a data file that no log entry names yet."""
+        file, body = encode(rows, base)
+        # nobody else uses this key: one that is there is this very file
+        self.store.create_if_absent(self.key(file.path), body)
+        if file.size_bytes <= _SMALL:
+            self._recent[file.path] = rows
+            for old in list(self._recent)[:-_RECENT]:
+                self._recent.pop(old, None)
+        return file
+
+    def _damaged(self, file: RecordFile, problem: str) -> IntegrityError:
+        return IntegrityError(
+            f"data file {file.path} of {self.prefix} {problem}",
+            kind="damaged-object",
+            hint="vacuum or another tool removed or changed it; older and newer versions may be whole",
+            key=self.key(file.path),
+        )
