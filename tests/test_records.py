@@ -726,3 +726,12 @@ def test_errors_name_what_is_no_table(folio: lf.Folio, scores: Any) -> None:
     assert "the scores" in str(folio.item_info("scores")["description"])
     assert "3 rows" not in repr(scores)
     assert "id int64" in repr(scores)
+
+
+def test_diff_says_what_changed_by_key(folio: lf.Folio, scores: Any) -> None:
+    scores.append([{"id": 1, "score": 0.5}, {"id": 2}])
+    folio.create_snapshot("s")
+    scores.upsert([{"id": 1, "score": 0.75}, {"id": 3}])
+    told = folio.diff("s", item="scores")
+    assert told.summary["rows"] == "2 → 3"
+    assert (told.summary["rows_added"], told.summary["rows_changed"]) == (1, 1)

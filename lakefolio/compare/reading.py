@@ -21,6 +21,7 @@ from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
 from lakefolio.compare.values import compare_values
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.items.sklearn_reading import plain_model
+from lakefolio.session.record_tables import RECORDS, reader_of
 from lakefolio.terminal import shown_value
 from lakefolio.views.table_changes import RowChange, table_changes
 
@@ -49,6 +50,12 @@ def diff_item(
         raise InvalidInputError(f"limit is {shown_value(limit)}, expected a number from 0", kind="bad-option")
     columns = _key(key)
     old, new = session.entry(folio, item, a), session.entry(folio, item, b)
+    if old.kind == new.kind == RECORDS:
+        columns = columns or _key(new.details.get("key"))
+        before, after = (_rows(reader_of(session, one, when), one) for one, when in ((old, a), (new, b)))
+        rows = _tables(before, after, columns, limit)
+        same = not rows.changes and "rows_moved" not in rows.summary
+        return ItemDiff(old.ref, new.ref, RECORDS, rows, identical=same)
     if columns and not old.kind == new.kind == "table":
         raise InvalidInputError(
             f"{new.ref} is of kind {new.kind!r}, and only tables have a key", kind="bad-option", hint="leave out key"
@@ -71,7 +78,7 @@ def _key(key: object) -> tuple[str, ...]:
 
 def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:
     if old.kind == new.kind == "table":
-        return _tables(session, old, new, key, limit)
+        return _tables(_rows(session, old), _rows(session, new), key, limit)
     if old.kind != new.kind or "reference" in (old.storage, new.storage):
         return _as_bytes(old, new)
     try:
@@ -124,7 +131,7 @@ def _state(found: Any) -> Mapping[str, Any]:
 
 
 def _rows(session: Session, entry: Entry) -> Path | pa.Table:
-    if entry.storage == "reference":
+    if entry.storage == "reference" or entry.kind == RECORDS:
         found: pa.Table = session.load(entry, as_="arrow")
         return found
     content = session.load(entry, as_="dataset")
@@ -141,8 +148,8 @@ def _as_bytes(old: Entry, new: Entry) -> Found:
     return Found(facts)
 
 
-def _tables(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:
-    rows = _rows(session, old), _rows(session, new)
+def _tables(old: Path | pa.Table, new: Path | pa.Table, key: tuple[str, ...], limit: int) -> Found:
+    rows = old, new
     index = () if key else _index(*rows)
     try:
         found = table_changes(*rows, key or index, limit)

@@ -12,7 +12,7 @@ from lakefolio.model.entries import ENTRY_COLUMNS, Entry
 from lakefolio.model.resolve import At, said_twice
 from lakefolio.render.listing import Listing
 from lakefolio.runs.settled import settled
-from lakefolio.session.record_tables import RECORDS
+from lakefolio.session.record_tables import reader_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,8 +51,7 @@ def get(lake: Lake, /, ref: str, *, at: At | None = None, **options: object) -> 
     """
     entry = _entry(lake, ref, at)
     at = parse_ref(ref).at if at is None else at
-    reader = lake._session if at is None or entry.kind != RECORDS else lake._session.at(at, entry.folio)
-    found = reader.load(entry, **options)
+    found = reader_of(lake._session, entry, at).load(entry, **options)
     lake._session.was_read(entry)
     return found
 

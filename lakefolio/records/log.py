@@ -12,11 +12,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import now_ms, quoted_path
+from lakefolio.delta.actions import now_ms
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
 from lakefolio.format.plain import mapped, number, optional, strings, text, texts
@@ -110,7 +110,7 @@ class RecordFile:
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""
         return {
-            "path": quoted_path(self.path),
+            "path": quote(self.path, safe="/=-_.~"),
             "partitionValues": {},
             "size": self.size_bytes,
             "modificationTime": self.modified_ms,
@@ -121,7 +121,7 @@ class RecordFile:
     def remove(self, at_ms: int, *, data_change: bool) -> dict[str, Any]:
         """Return the ``remove`` action."""
         return {
-            "path": quoted_path(self.path),
+            "path": quote(self.path, safe="/=-_.~"),
             "deletionTimestamp": at_ms,
             "dataChange": data_change,
             "extendedFileMetadata": True,

@@ -15,7 +15,7 @@ from lakefolio.session.annotations import Annotations
 from lakefolio.session.input_tracking import ActiveRun
 from lakefolio.session.path_like_text import warn_of_path
 from lakefolio.session.read_trace import unwatched
-from lakefolio.session.record_tables import marked
+from lakefolio.session.record_tables import marked, reader_of
 
 if TYPE_CHECKING:
     from lakefolio.runs.run import Run
@@ -40,7 +40,7 @@ def input(run: Run, /, ref: str, name: str | None = None, **options: object) -> 
     if parsed.folio is None:
         raise InvalidInputError(f"input {ref!r} names no folio", kind="bad-ref", hint="write folio:name", ref=ref)
     entry = run._session.entry(parsed.folio, parsed.item, parsed.at)
-    reader = run._session if parsed.at is None else run._session.at(parsed.at, parsed.folio)
+    reader = reader_of(run._session, entry, parsed.at)
     if parsed.at is None and (exact := marked(run._session, entry)) is not entry:
         entry, reader = exact, run._session.fixed(exact.version)
     obj = reader.load(entry, **options)

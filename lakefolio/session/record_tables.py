@@ -30,6 +30,7 @@ from lakefolio.model.changes import Change, Mark, Restore, TakeSnapshot
 from lakefolio.model.entries import Entry
 
 if TYPE_CHECKING:
+    from lakefolio.model.resolve import At
     from lakefolio.records.log import TableState
     from lakefolio.records.schema import TableSchema
     from lakefolio.records.table import Origin, RecordTable
@@ -48,6 +49,7 @@ __all__ = [
     "mark_of",
     "marked",
     "origin_of",
+    "reader_of",
     "state_of",
     "table_of",
 ]
@@ -215,6 +217,15 @@ def origin_of(session: Session, message: str | None = None) -> Origin:
     state = session.journal.state
     seen = 0 if state.committed_at is None else to_micros(state.committed_at)
     return Origin(session.author, message, state.version, seen)
+
+
+def reader_of(session: Session, entry: Entry, at: At | None) -> Session:
+    """Return the session that reads an entry as it was asked for: other kinds never change, a record table does."""
+    if at is None or entry.kind != RECORDS:
+        return session
+    if session.entry_called(entry.folio, entry.item, at) is not None:
+        return session.fixed(entry.version)
+    return session.at(at, entry.folio, entry.item)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

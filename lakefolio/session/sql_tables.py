@@ -12,7 +12,7 @@ from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.names import parse_ref
 from lakefolio.model.derived import DERIVED, derive
-from lakefolio.session.record_tables import RECORDS, dataset_of, state_of
+from lakefolio.session.record_tables import RECORDS, dataset_of, reader_of, state_of
 from lakefolio.session.relations import LakeTables
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:
     entry = session.entry(ref.folio or "", ref.item, ref.at)
     if entry.kind == RECORDS:
         session.was_read(entry)
-        shown = session.at(ref.at, ref.folio) if ref.at is not None else session
+        shown = reader_of(session, entry, ref.at)
         now = state_of(shown, entry)
         return f"{entry.entry_id}@{now.version}", lambda: dataset_of(shown, entry, now)
     if entry.kind != "table":
