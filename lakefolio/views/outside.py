@@ -25,12 +25,18 @@ _HEAD: Final = """\
 -- The relations of this lake for DuckDB: no other program is needed. In DuckDB's shell:
 --
 --   INSTALL delta; LOAD delta;
+--   -- without internet: pip install duckdb-extensions duckdb-extension-delta, then in Python
+--   -- duckdb_extensions.import_extension("delta") in the place of INSTALL
 --   SET VARIABLE lake = 's3://bucket/lake';   -- or the folder: where this file lies
 --   SET TimeZone = 'UTC';
 --   .read views.sql
 --   SELECT * FROM items;
 --   FROM history_of('my-folio', 'my-item');
 --   SELECT name, params ->> 'lr', metrics ->> 'auc' FROM runs;   -- also metrics, run_inputs, run_outputs
+--
+-- The rows of a table: FROM read_parquet(getvariable('lake') || '/' || key), the key from blob_refs; small ones:
+--   COPY (SELECT content FROM items WHERE folio = 'my-folio' AND item = 'my-item') TO 'my.parquet' (FORMAT blob);
+--   FROM 'my.parquet';
 --
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:
 --   FROM entries WHERE version <= 17 AND (superseded_version IS NULL OR superseded_version > 17)

@@ -105,6 +105,16 @@ def test_duckdb_alone_reads_the_rows_of_a_table(tmp_path: Path) -> None:
         rows = pa.table({"n": range(count), "word": [f"{n * 7919 % 9973:x}" * 4 for n in range(count)]})
         lake.folio("flights").add("features", rows, overwrite=True)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    begin = readme.index("SET VARIABLE key")
-    said = readme[begin : readme.index("-- or the bare journal")].replace("SELECT *", "SELECT count(*), max(n)")
+    begin, end = readme.index("SET VARIABLE key"), readme.index("-- … but up to 4 KiB")
+    said = readme[begin:end].replace("SELECT *", "SELECT count(*), max(n)")
     assert asked(tmp_path / "lake", [said]) == [[["count_star()", "max(n)"], [["20000", "19999"]]]]
+
+
+def test_duckdb_alone_reads_the_rows_of_a_table_that_lies_in_the_journal(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("survey").add("answers", pa.table({"age": [31, 47]}))
+    assert lake.item("survey:answers").storage == "inline"
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    said = readme[readme.index("COPY (SELECT") : readme.index("-- or the bare journal")]
+    said = said.replace("answers.parquet", str(tmp_path / "answers.parquet"))
+    assert asked(tmp_path / "lake", [said]) == [[["age"], [["31"], ["47"]]]]
