@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folders
+from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def runs(
 def _organised(lake: Lake, path: str) -> str:
     """Return the path of a folder, below the default organisation if it names none."""
     from lakefolio.config.settings import blamed, setting
-    from lakefolio.errors import InvalidInputError, nearest
+    from lakefolio.errors import nearest
 
     if path.split("/")[0] in (known := lake.browse().folders):
         return path
@@ -126,12 +127,18 @@ def _tabled(lake: Lake, asked: _Asked, most: int | None) -> _Table:
     from lakefolio.runs.table import nested
 
     more = [one for one in ("run_id", "parent") if asked.columns and one not in asked.columns]
-    names, rows = lake.run_rows(
-        where=asked.where,
-        sort=asked.sort,
-        columns=[*asked.columns, *more] or None,
-        limit=None if most is None else most + 1,
-    )
+    try:
+        names, rows = lake.run_rows(
+            where=asked.where,
+            sort=asked.sort,
+            columns=[*asked.columns, *more] or None,
+            limit=None if most is None else most + 1,
+        )
+    except InvalidInputError:
+        named = replace(asked, sort=_by_title(asked.sort), columns=_by_title(asked.columns))
+        if named == asked:
+            raise
+        return _tabled(lake, named, most)
     cut, rows = len(rows) > (most or len(rows)), rows[:most]
     every = [dict(zip(names, row, strict=True)) for row in rows]
     shown = [name for name in names if name not in more and (asked.columns or name != "parent")]
@@ -195,6 +202,12 @@ def _followed(app: App, lake: Lake, asked: _Asked, every: float) -> None:
                 }
                 said = [text if name in _PLAIN else f"{name} {text}" for name, text in texts.items()]
                 app.output.print("  ".join([clock(datetime.now(UTC)), *said]))
+
+
+def _by_title(columns: list[str]) -> list[str]:
+    """Return columns by their names, where some are called as the headings are: ``run`` is ``run_id``."""
+    names = {title: name for name, title in _TITLES.items()}
+    return ["-" * one.startswith("-") + names.get(one.lstrip("-"), one.lstrip("-")) for one in columns]
 
 
 def _split(text: str | None) -> list[str]:

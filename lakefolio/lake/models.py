@@ -85,9 +85,16 @@ class Model:
         self._registry = Registry(lake)
         self.name = name
 
+    def _still(self) -> Registry:
+        """Return the registry as it is now, for many questions that ask the store once."""
+        session = self._lake._session
+        return self._registry if session.in_batch else Registry(type(self._lake)(session.still()))
+
     def __repr__(self) -> str:
-        aliases = ", ".join(f"{alias} is v{number}" for alias, number in self.aliases.items())
-        said = counted(len(self.versions()), "version") + (f", {aliases}" if aliases else "")
+        versions = self.versions()
+        named = sorted((alias, one.number) for one in versions for alias in one.aliases)
+        aliases = ", ".join(f"{alias} is v{number}" for alias, number in named)
+        said = counted(len(versions), "version") + (f", {aliases}" if aliases else "")
         return visible(f"<Model {self.name}: {said}>", keep="")
 
     def _repr_html_(self) -> str:
@@ -128,13 +135,15 @@ class Model:
     @property
     def aliases(self) -> dict[str, int]:
         """Its aliases, each with the number of the version that it names."""
-        there = self._registry.versions(self.name)
-        return {alias: one for alias, one in self._registry.aliases(self.name).items() if one in there}
+        registry = self._still()
+        there = registry.versions(self.name)
+        return {alias: one for alias, one in registry.aliases(self.name).items() if one in there}
 
     def versions(self) -> list[ModelVersion]:
         """Return its versions, oldest first."""
-        aliases = self._registry.aliases(self.name)
-        return [self._version(number, one, aliases) for number, one in self._registry.versions(self.name).items()]
+        registry = self._still()
+        aliases = registry.aliases(self.name)
+        return [self._version(registry, *one, aliases) for one in registry.versions(self.name).items()]
 
     def version(self, which: int | str = "latest") -> ModelVersion:
         """Return one version.
@@ -145,8 +154,8 @@ class Model:
         Raises:
             NotFoundError: kind ``model-version-not-found``; the hint names the nearest.
         """
-        fields = self._fields()
-        versions, aliases = self._registry.versions(self.name), self._registry.aliases(self.name)
+        fields, registry = self._fields(), self._still()
+        versions, aliases = registry.versions(self.name), registry.aliases(self.name)
         number = self._number(which, versions, aliases)
         if number not in versions:
             words = [*aliases, *(f"v{one}" for one in versions)]
@@ -157,7 +166,7 @@ class Model:
                 hint=nearest(str(which), words) if words else "it has no versions yet",
                 model=self.name,
             )
-        return self._version(number, versions[number], aliases)
+        return self._version(registry, number, versions[number], aliases)
 
     @staticmethod
     def _number(which: int | str, versions: Mapping[int, Fields], aliases: Mapping[str, int]) -> int:
@@ -170,8 +179,8 @@ class Model:
         found = _NUMBER.fullmatch(which) if isinstance(which, str) else None
         return int(found[1]) if found else 0
 
-    def _version(self, number: int, fields: Fields, aliases: Mapping[str, int]) -> ModelVersion:
-        entry = self._registry.entry(self.name, number)
+    def _version(self, registry: Registry, number: int, fields: Fields, aliases: Mapping[str, int]) -> ModelVersion:
+        entry = registry.entry(self.name, number)
         created = fields.get("creation_timestamp")
         stage = fields.get("current_stage")
         return ModelVersion(

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import AlreadyExistsError
@@ -22,7 +23,7 @@ from lakefolio.session.annotations import metadata_texts
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from lakefolio.lake.lake import Lake
@@ -102,11 +103,12 @@ class Registry:
     def rename(self, name: str, new_name: str) -> bool:
         """Rename a model with its versions; say whether that was done, or the name is taken. One commit."""
         fields, now = self.model(name) or {}, {"name": new_name, "last_updated_timestamp": now_ms()}
+        was: Fields = {"renamed_from": name}
         folio = self._lake.folio(REGISTRY)
         if self.model(new_name) is not None:
             return False
         with self._lake.batch(f"rename model {name} to {new_name}"):
-            if not self._known.create(quoted(new_name), fields | now):
+            if not self._known.create(quoted(new_name), fields | now | was):
                 return False
             for number in self.versions(name, deleted=True):
                 item = _item(new_name, number)
@@ -220,10 +222,10 @@ class Registry:
         self._lake._session.apply(update, message=what)
 
     def alias_history(self, name: str) -> list[AliasChange]:
-        """Return every move of an alias of a model, oldest first."""
+        """Return every move of an alias of a model, oldest first, also under the names it had before."""
         found: list[AliasChange] = []
         before: dict[str, int] = {}
-        for entry in self._lake._session.state().history(REGISTRY, quoted(name)):
+        for entry in self._entries(name):
             after = _aliases(fields_of(entry))
             for alias in sorted({*before, *after}):
                 old, new = before.get(alias), after.get(alias)
@@ -232,6 +234,25 @@ class Registry:
                     found.append(AliasChange(alias, old, new, *said))
             before = after
         return found
+
+    def _entries(self, name: str) -> list[Entry]:
+        """Return the entries of a model's record, oldest first; those under the names it had before come first."""
+        state = self._lake._session.state()
+        found: list[Entry] = []
+        called: str | None = name
+        while called is not None:
+            entries = state.history(REGISTRY, quoted(called))
+            older = [one for one in entries if not found or one.version < found[-1].version]
+            newest: tuple[tuple[str | None, object], Iterable[Entry]] = ((None, None), ())
+            (called, _), own = next(groupby(reversed(older), _life), newest)
+            found += own
+        return found[::-1]
+
+
+def _life(entry: Entry) -> tuple[str | None, object]:
+    """Return what is equal for the entries of one model under one name; another may have had the name before."""
+    fields = fields_of(entry)
+    return fields.get("renamed_from"), fields.get("creation_timestamp")
 
 
 def _aliases(fields: Fields) -> dict[str, int]:

@@ -63,7 +63,7 @@ def run(
         if run_id is None:
             raise InvalidInputError("resume=True needs a run_id", kind="bad-arguments", hint="pass run_id=")
         if lake._session.metadata("run", run_id):
-            run = starting.resume(lake._session, run_id)
+            run = starting.resume(lake._session, run_id, lake.register_model)
             if params:
                 run.set_params(params)
             return run.add_tags(*([tags] if isinstance(tags, str) else tags)) if tags else run
@@ -81,7 +81,7 @@ def run(
         storage_modes=storage_modes,
         metadata=metadata,
     )
-    return starting.start(lake._session, spec)
+    return starting.start(lake._session, spec, lake.register_model)
 
 
 def create_run(
@@ -143,7 +143,7 @@ def create_run(
         started_at=started_at,
         ended_at=ended_at,
     )
-    return starting.start(lake._session, spec)
+    return starting.start(lake._session, spec, lake.register_model)
 
 
 def resume_run(lake: Lake, /, run_id: str) -> Run:
@@ -154,7 +154,7 @@ def resume_run(lake: Lake, /, run_id: str) -> Run:
     """
     from lakefolio.runs import starting
 
-    return starting.resume(lake._session, run_id)
+    return starting.resume(lake._session, run_id, lake.register_model)
 
 
 def add_run_type(lake: Lake, /, name: str) -> list[str]:

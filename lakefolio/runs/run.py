@@ -34,11 +34,13 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["Run", "as_active", "current_run", "finish_with", "has_unrecorded_reads", "leave_block"]
+__all__ = ["Registrar", "Run", "as_active", "current_run", "finish_with", "has_unrecorded_reads", "leave_block"]
 
 _FURTHEST: Final = 2**63
 
 _Raised = type[BaseException] | None
+Registrar = Callable[[str, RunOutput], object]
+"""Makes an output the next version of the registered model of a name."""
 _CURRENT: ContextVar[Run | None] = ContextVar("lakefolio_run", default=None)
 
 
@@ -81,8 +83,17 @@ class Run:
         folio: The folio of outputs for which no other is named.
     """
 
-    def __init__(self, session: Session, run_id: str, folio: str, *, watched: bool = True) -> None:
+    def __init__(
+        self,
+        session: Session,
+        run_id: str,
+        folio: str,
+        *,
+        watched: bool = True,
+        registrar: Registrar | None = None,
+    ) -> None:
         self._session = session
+        self._registrar = registrar
         self.run_id = run_id
         self.folio = folio
         self._over = False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import check_run_id
 
 if TYPE_CHECKING:
     from lakefolio.runs.record import RunOutput
@@ -74,15 +75,39 @@ def log_figure(run: Run, /, figure: object, name: str = "figure", *, description
     return run.add_output(name, figure, overwrite=True, description=description)
 
 
-def log_model(run: Run, /, model: object, name: str = "model", *, description: str | None = None) -> RunOutput:
+def log_model(
+    run: Run,
+    /,
+    model: object,
+    name: str = "model",
+    *,
+    description: str | None = None,
+    registered_model_name: str | None = None,
+) -> RunOutput:
     """Store a model as an output of the run. One commit; another of the name is replaced, and stays in the history.
 
     Args:
         model: An estimator of scikit-learn, or a module of torch.
         name: The item's name.
         description: One sentence on what it is.
+        registered_model_name: Make it the next version of this registered model too, as ``Lake.register_model`` does
+            in commits of its own, once the output is stored.
+
+    Raises:
+        InvalidInputError: A name that can't be used; nothing is stored.
     """
-    return run.add_output(name, model, overwrite=True, description=description)
+    if registered_model_name is not None:
+        check_run_id(registered_model_name)
+        if run._registrar is None:
+            raise InvalidInputError(
+                "a run of @capture or track() registers no model itself",
+                kind="bad-option",
+                hint=f"lake.register_model({registered_model_name!r}, run.log_model(model))",
+            )
+    made = run.add_output(name, model, overwrite=True, description=description)
+    if registered_model_name is not None and run._registrar is not None:
+        run._registrar(registered_model_name, made)
+    return made
 
 
 def set_tag(run: Run, /, name: str, value: object = None) -> None:

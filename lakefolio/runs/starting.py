@@ -21,7 +21,7 @@ from lakefolio.process.provenance import packages, run_facts
 from lakefolio.runs.content import reference_of
 from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import RunManifest, manifest_of
-from lakefolio.runs.run import Run
+from lakefolio.runs.run import Registrar, Run
 from lakefolio.runs.run_names import known_names, run_id_of
 from lakefolio.runs.validation import check_facts, check_modes, check_status, check_type, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, check_text, check_word, metadata_texts, without_secrets
@@ -64,7 +64,7 @@ class RunSpec:
     memo: str | None = None
 
 
-def start(session: Session, spec: RunSpec) -> Run:
+def start(session: Session, spec: RunSpec, registrar: Registrar | None = None) -> Run:
     """Record a new run. One commit, and all or nothing: whatever is wrong with it, nothing is recorded."""
     session.check_writable()
     own_id = new_id() if spec.run_id is None else check_run_id(spec.run_id)
@@ -119,7 +119,7 @@ def start(session: Session, spec: RunSpec) -> Run:
             session.apply(*changes, change)
     else:
         session.apply(*changes, SetRun(run_id=own_id, values=texts, new=True))
-    run = Run(session, own_id, own_folio)
+    run = Run(session, own_id, own_folio, registrar=registrar)
     if spec.started_at is None:
         run.began(now)
     for one, ref in zip(names, refs, strict=True):
@@ -131,7 +131,7 @@ def start(session: Session, spec: RunSpec) -> Run:
     return run
 
 
-def resume(session: Session, run_id: str) -> Run:
+def resume(session: Session, run_id: str, registrar: Registrar | None = None) -> Run:
     """Go on with a run, whatever became of it. One commit; its status is ``running`` again.
 
     Raises:
@@ -143,7 +143,7 @@ def resume(session: Session, run_id: str) -> Run:
     texts: dict[str, str | None] = dict(metadata_texts({"status": "running", **run_facts(), "process": process()}))
     texts |= {"ended_at": None, "error": None, "error_type": None}
     session.apply(SetRun(run_id=run_id, values=texts))
-    run = Run(session, run_id, known.folio or f"runs/{run_id}")
+    run = Run(session, run_id, known.folio or f"runs/{run_id}", registrar=registrar)
     for one in known.inputs:
         run._reads.know(one.name, one.ref)
     return run

@@ -46,6 +46,54 @@ def test_a_version_is_the_item_it_was_registered_from_and_leads_to_its_run(lake)
     assert lake.check(read_data=True).ok
 
 
+def test_a_run_registers_the_model_that_it_logs(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("train") as run:
+        made = run.log_model({"weights": 1}, registered_model_name="churn")
+        with pytest.raises(lf.InvalidInputError):
+            run.log_model({"weights": 2}, "other", registered_model_name="a/b\n")
+    assert "other" not in [one.name for one in run.manifest().outputs]
+    assert made.ref == lake.model("churn").version().source
+    with lake.resume_run(run.run_id) as again:
+        again.log_model({"weights": 3}, registered_model_name="churn")
+    assert [(one.number, one.run_id) for one in lake.model("churn").versions()] == [(1, run.run_id), (2, run.run_id)]
+    tracking = lake.track("notes")
+    with pytest.raises(lf.InvalidInputError, match="registers no model"):
+        tracking.run.log_model({}, registered_model_name="churn")
+    tracking.stop()
+
+
+def test_the_versions_of_a_model_are_one_look_at_the_store(s3_proxy, s3_uri):
+    lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
+    for number in range(5):
+        lake.folio("f").add("model", {"weights": number}, overwrite=True)
+        lake.register_model("churn", "f:model", alias="staging")
+    model = lake.model("churn")
+    model.versions()
+    with s3_proxy.count() as requests:
+        assert len(model.versions()) == 5
+        assert "5 versions" in repr(model)
+    assert requests.total <= 2
+
+
+def test_a_renamed_model_keeps_the_history_of_its_aliases(lake):
+    registry = Registry(lake)
+    lake.model("churn").promote(1)
+    lake.model("churn").promote(2)
+    assert registry.rename("churn", "leaving")
+    lake.model("leaving").promote(3)
+    lake.register_model("churn", "registry:leaving/v1", alias="production")  # another one that takes the old name
+    moves = [(one.before, one.after) for one in lake.model("leaving").history()]
+    assert moves == [(2, 3), (1, 2), (None, 1)]
+    assert [(one.before, one.after) for one in lake.model("churn").history()] == [(None, 1)]
+    assert lake.model("leaving").rollback().after == 2
+    assert registry.rename("churn", "third")
+    assert registry.rename("leaving", "churn")
+    assert [one.after for one in lake.model("churn").history()] == [2, 3, 2, 1]
+    assert [one.after for one in lake.model("third").history()] == [1]
+    assert lake.check().ok
+
+
 def test_an_alias_is_promoted_and_rolled_back_with_its_history(lake):
     model = lake.model("churn")
     for which in (1, "v3", 2):

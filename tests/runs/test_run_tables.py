@@ -163,3 +163,10 @@ def test_runs_are_listed_by_one_read_however_many(tmp_path, monkeypatch):
             assert runs[-1].children == [one.run_id for one in reversed(runs[:-1])]
             assert {one.inputs[0].ref for one in runs[:-1]} == {"f:x@1"}
     assert max(counts) <= min(counts) + 1
+
+
+def test_columns_are_named_by_their_headings_too(lake):
+    by_name, _ = lakefolio(lake, "runs", "--columns", "run_id,started_at,name", "--sort", "-started_at")
+    by_title, _ = lakefolio(lake, "runs", "--columns", "run,started,name", "--sort", "-started")
+    assert by_title == by_name
+    assert by_name.split("\n")[0].split() == ["run", "started", "name"]
