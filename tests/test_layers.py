@@ -51,7 +51,7 @@ HOMES = {
 }
 """Third-party library -> the packages that import it when they run; types may be named anywhere."""
 
-FLAT = {"terminal", "redaction", "errors", "demo", "__main__"}
+FLAT = {"terminal", "errors", "demo", "__main__"}
 """The modules that lie in no package."""
 
 FOREIGN = {

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal
 from lakefolio.config.files import ConfigFile, config_files
 from lakefolio.config.trust import LIMITS, is_trusted, needs_trust
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.process.identity import user_name
 from lakefolio.process.places import printable, user_folder
-from lakefolio.process.provenance import user_name
 from lakefolio.redaction import scrub_value
 
 __all__ = [

@@ -1,20 +1,31 @@
-"""Which process this is, distinct from every other process of its host, and whether another process still lives."""
+"""Which process this is, and of which user; and whether another process of the host still lives."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["alive", "process"]
+from lakefolio.process.places import printable
+
+__all__ = ["alive", "process", "user_name"]
 
 
 def process() -> dict[str, Any]:
     """Return facts that tell this process from every other process of its host."""
     pid = os.getpid()
     return {"pid": pid, "started": _started(pid), "boot": _boot(), "namespace": _namespace()}
+
+
+def user_name() -> str:
+    """Return the name of the account, ``unknown`` for one without a name, as in some containers."""
+    try:
+        return printable(getpass.getuser()) or "unknown"
+    except (KeyError, OSError, ImportError):
+        return "unknown"
 
 
 def alive(host: str | None, noted: object) -> bool | None:

@@ -6,7 +6,6 @@ texts are scrubbed: a recorded fact stays for ever, and everyone who may read th
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import platform
 import socket
@@ -19,10 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.process.git import GitState, git_state
+from lakefolio.process.identity import user_name
 from lakefolio.process.places import printable, working_directory
 from lakefolio.redaction import scrub, scrub_command
 
-__all__ = ["packages", "run_facts", "snapshot_environment", "snapshot_execution", "snapshot_git", "user_name"]
+__all__ = ["packages", "run_facts", "snapshot_environment", "snapshot_execution", "snapshot_git"]
 
 _GIT_KEPT_S: Final = 5.0
 _LONGEST_COMMAND: Final = 2_000
@@ -105,14 +105,6 @@ def snapshot_execution() -> dict[str, Any]:
     if sys.argv:
         found["entry_point"] = printable(scrub_command(sys.argv))[:_LONGEST_COMMAND]
     return found
-
-
-def user_name() -> str:
-    """Return the name of the account, ``unknown`` for one without a name, as in some containers."""
-    try:
-        return printable(getpass.getuser()) or "unknown"
-    except (KeyError, OSError, ImportError):
-        return "unknown"
 
 
 def _command() -> str:
