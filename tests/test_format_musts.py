@@ -52,6 +52,9 @@ MUSTS: dict[str, list[str]] = {
         "test_item_versions.py::test_a_label_goes_with_its_entry",
         "test_item_versions.py::test_a_label_is_read_everywhere",
     ],
+    "a writer must refuse a new name that does not fit": [
+        "test_naming.py::test_a_name_that_does_not_fit_is_refused_whoever_gives_it",
+    ],
     "a writer must refuse a version that is not": [
         "test_item_versions.py::test_an_incompatible_version_is_refused",
     ],

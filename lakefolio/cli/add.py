@@ -18,6 +18,7 @@ import click
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import files, items, named, tags
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.format.names import check_folio
 from lakefolio.format.table_formats import READABLE, format_of
 from lakefolio.model.item_versions import label_of
 from lakefolio.model.version_policy import BUMPS
@@ -111,10 +112,11 @@ def add(
 ) -> None:
     """Add a file, a folder or stdin as an item.
 
-    REF is FOLIO:NAME; the folio exists from its first item on. PATH is a file or a folder; - is stdin, which
+    REF is FOLIO:NAME; the folio exists from its first item on. FOLIO: alone lets the pattern of the folio's names fill
+    the name from --meta. PATH is a file or a folder; - is stdin, which
     is kept as it is unless --as gives its kind.
     """
-    folio_name, name = named(ref)
+    folio_name, name = (check_folio(ref[:-1]), "") if ref.endswith(":") else named(ref)
     words: dict[str, Any] = {
         "description": description,
         "inputs": list(inputs) or None,
@@ -128,6 +130,8 @@ def add(
     csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter}
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
+    if not name:
+        name = named(ref)[1] if folio.naming() is None else folio.name_of(words["metadata"])
     before = lake.version
     doing = f"adding {path}"
     with app.output.working(doing) as say, nullcontext() if message is None else lake.batch(message):
@@ -145,7 +149,7 @@ def add(
                     )
                 else:
                     _store(folio, name, source, chosen, words, stdin=path == "-")
-    entry = lake.item(ref)
+    entry = lake.item(f"{folio_name}:{name}")
     size = "" if entry.size_bytes is None else f", {counted(entry.size_bytes, 'byte')}"
     rows = "" if entry.row_count is None else f", {counted(entry.row_count, 'row')}"
     label = label_of(entry.extra)

@@ -34,7 +34,7 @@ GROUPS: Final = {
         "restore": "Restore a lake, a folio or some items to a past state.",
         "alias": "Let a word name a version of an item, or list its aliases.",
         "compat": "Say whether what reads one version of an item can read another.",
-        "policy": "Show or set the rules for new versions of items.",
+        "policy": "Show or set the rules for new items: versions and names.",
         "lineage": "Show the inputs and the dependents of an item.",
     },
     "Questions": {

@@ -38,6 +38,13 @@ _FACT: Final = re.compile(r"([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*)", re.DOTALL)
     metavar="CONDITION",
     help="KEY, or KEY=VALUE with one of = != < <= > >=; VALUE is JSON, or else text. Repeatable, all must hold.",
 )
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Of the name, by the pattern of its folio; as --metadata, VALUE is text. Repeatable, all must hold.",
+)
 @click.option("--where", metavar="SQL", help="An SQL expression over the columns of the view items, and metadata.")
 @click.option(
     "--order-by", "order_by", multiple=True, metavar="FIELD", help="Repeatable; prefix - for descending order."
@@ -51,6 +58,7 @@ def query(
     tags: tuple[str, ...],
     source: str | None,
     facts: tuple[str, ...],
+    fields: tuple[str, ...],
     where: str | None,
     order_by: tuple[str, ...],
     limit: int | None,
@@ -65,6 +73,7 @@ def query(
     conditions = [Q(**{field: value}) for field, value in asked.items() if value is not None]
     conditions += [Q(tag=tag) for tag in tags]
     conditions += [Q(metadata=_fact(fact)) for fact in facts]
+    conditions += [Q(fields=_fact(field, "--field")) for field in fields]
     found = app.open().query(*conditions, where=where, order_by=order_by, limit=limit)
     found_items(app, found, "no item is like that")
 
@@ -92,15 +101,15 @@ def found_items(app: App, found: Any, empty: str) -> None:
     )
 
 
-def _fact(text: str) -> dict[str, object]:
+def _fact(text: str, option: str = "--metadata") -> dict[str, object]:
     match = _FACT.fullmatch(text.strip())
     if match is None:
         if not text.strip() or re.search(r"[<>=!]", text):
-            raise click.BadParameter(f"{text!r} is neither KEY nor KEY=VALUE", param_hint="--metadata")
+            raise click.BadParameter(f"{text!r} is neither KEY nor KEY=VALUE", param_hint=option)
         return {text.strip(): ("exists", True)}
     key, operator, value = match.groups()
     try:
-        found = json.loads(value)
+        found = value if option == "--field" else json.loads(value)
     except ValueError:
         found = value
     return {key: (operator, found)}

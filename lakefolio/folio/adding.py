@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.folio.info import WORDS
+from lakefolio.folio.item_names import filled_name
 from lakefolio.folio.open_folio import SelfT
 from lakefolio.items.artifact import existing_path
 from lakefolio.model.version_policy import check_label
@@ -46,7 +47,7 @@ _IGNORED = ("custom", "preserve_index")
 def add_data(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     data: Any = _MISSING,
     reference: str | Path | None = None,
     description: str | None = None,
@@ -113,7 +114,7 @@ def add_data(
 def add(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     obj: object,
     description: str | None = None,
     *,
@@ -162,7 +163,7 @@ def add(
 def add_numpy(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     array: object,
     description: str | None = None,
     overwrite: bool = False,
@@ -191,7 +192,7 @@ def add_numpy(
 def add_json(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     data: object,
     description: str | None = None,
     overwrite: bool = False,
@@ -218,7 +219,7 @@ def add_json(
 def add_timestamp(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     timestamp: datetime | float,
     description: str | None = None,
     overwrite: bool = False,
@@ -245,7 +246,7 @@ def add_timestamp(
 def add_artifact(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     path: str | Path | bytes,
     category: str | None = None,
     description: str | None = None,
@@ -321,7 +322,7 @@ def add_file(
 def add_reference(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     uri: str | Path,
     kind: str | None = None,
     description: str | None = None,
@@ -350,7 +351,7 @@ def add_reference(
 
 def put(
     folio: SelfT,
-    name: str,
+    name: str | None,
     obj: object,
     said: Annotations,
     *,
@@ -359,7 +360,7 @@ def put(
     used_up: bool = False,
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
-    check_name(folio, name)
+    name = _named(folio, name, said)
     session = folio._core.session
     said = with_inferred_inputs(session, folio.name, name, said)
     session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
@@ -369,7 +370,7 @@ def put(
 
 def put_reference(
     folio: SelfT,
-    name: str,
+    name: str | None,
     uri: str | Path,
     said: Annotations,
     *,
@@ -377,10 +378,19 @@ def put_reference(
     options: Mapping[str, object] | None = None,
 ) -> SelfT:
     """Register content that lies elsewhere: the one way in which all methods do."""
-    check_name(folio, name)
+    name = _named(folio, name, said)
     folio._core.session.put_reference(folio.name, name, uri, said, kind=kind, options=options)
     folio._core.move_pin()
     return folio
+
+
+def _named(folio: Folio, name: str | None, said: Annotations) -> str:
+    """Return the name of a new item: the one that is given, else the one that the pattern makes of the metadata."""
+    if name is not None:
+        check_name(folio, name)
+        return name
+    folio._core.check_writable()
+    return filled_name(folio, said.metadata)
 
 
 def check_name(folio: Folio, name: object) -> None:

@@ -17,7 +17,7 @@ __all__ = ["add_model", "add_pytorch", "add_sklearn"]
 def add_sklearn(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     model: object,
     description: str | None = None,
     overwrite: bool = False,
@@ -49,7 +49,7 @@ def add_sklearn(
 def add_model(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     model: object,
     description: str | None = None,
     overwrite: bool = False,
@@ -101,7 +101,7 @@ def add_model(
 def add_pytorch(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     model: object,
     description: str | None = None,
     overwrite: bool = False,

@@ -29,7 +29,7 @@ _FORMATS = {
 def add_table(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     data: object,
     description: str | None = None,
     overwrite: bool = False,
@@ -87,7 +87,8 @@ def import_table(
     numbers are therefore not int64 or float64. An empty cell is missing.
 
     Args:
-        name: The name; None takes the file's, without extension.
+        name: The name; None takes the file's, without extension, unless the folio has a pattern of names, which then
+            fills it from ``metadata``.
         path: The file.
         table_format: ``parquet``, ``csv``, ``tsv``, ``feather`` or ``arrow``; by default what the extension says
             (``.csv.gz`` is a compressed CSV).
@@ -115,13 +116,15 @@ def import_table(
         said = Annotations.of(
             description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
         )
-        return put(folio, stem_of(source.name) if name is None else name, reader, said, kind="table", used_up=True)
+        if name is None and folio.naming() is None:
+            name = stem_of(source.name)
+        return put(folio, name, reader, said, kind="table", used_up=True)
 
 
 def reference_table(
     folio: SelfT,
     /,
-    name: str,
+    name: str | None,
     path: str | Path | None = None,
     table_format: str | None = None,
     num_rows: int | None = None,

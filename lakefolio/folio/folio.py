@@ -26,6 +26,7 @@ from lakefolio.folio import (
     item_facts,
     item_history,
     item_lineage,
+    item_names,
     item_versions,
     origin,
     reading,
@@ -45,7 +46,8 @@ __all__ = ["Folio", "folio_in"]
 
 
 _ARGUMENTS: Final = {
-    "name": "The name of the item; ``/`` may group names. Methods that read also take "
+    "name": "The name of the item; ``/`` may group names. Methods that add take None where the folio has a pattern of "
+    "names, which fills it from ``metadata`` (:meth:`set_naming`). Methods that read also take "
     "``[folio:]name[@version-or-snapshot]``.",
     "item_name": "The name of the item.",
     "description": "One sentence that describes it.",
@@ -388,6 +390,10 @@ class Folio:
     aliases = item_versions.aliases
     drop_alias = item_versions.drop_alias
     compatibility = item_versions.compatibility
+    set_naming = item_names.set_naming
+    naming = item_names.naming
+    name_of = item_names.name_of
+    fields_of = item_names.fields_of
     set_version_policy = item_versions.set_version_policy
     version_policy = item_versions.version_policy
 

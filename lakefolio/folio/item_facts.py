@@ -6,9 +6,11 @@ NotFoundError, naming the nearest item, if there is none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.folio.info import MODEL_TYPES, SECTIONS, TABLE_TYPES, section_of
+from lakefolio.folio.item_names import some_items
 from lakefolio.folio.open_folio import At
 from lakefolio.model.entries import ENTRY_COLUMNS
 from lakefolio.render.listing import Listing
@@ -115,9 +117,18 @@ def list_contents(folio: Folio, /, include_archived: bool = False) -> dict[str, 
     return contents
 
 
-def items(folio: Folio, /) -> list[Entry]:
-    """Return the entry of each item, which holds its facts but not its content, in the order of first addition."""
-    return Listing(folio._core.reading.state().entries(folio.name), "item", ENTRY_COLUMNS[1:])
+def items(folio: Folio, /, where: Mapping[str, object] | None = None) -> list[Entry]:
+    """Return the entry of each item, which holds its facts but not its content, in the order of first addition.
+
+    Args:
+        where: Only those whose names have these fields by the pattern of the folio (``set_naming``): field -> its
+            value, or a list of values.
+
+    Raises:
+        InvalidInputError: kind ``bad-naming``: there is no pattern, or it has no such field.
+    """
+    found = folio._core.reading.state().entries(folio.name) if where is None else some_items(folio, where)
+    return Listing(found, "item", ENTRY_COLUMNS[1:])
 
 
 def names_of(folio: Folio, *sections: str) -> list[str]:

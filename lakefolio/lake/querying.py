@@ -62,9 +62,10 @@ def query(
             ``tag``, ``source`` (metadata ``source`` or ``source_id``, a reference's address, or an input:
             ``folio:name``, ``folio:name@version`` or a URI), ``metadata`` (a dict of such values; ``a.b`` is also
             ``b`` in ``a``, and a dict within asks for each of its values, whatever else is there), ``author``, ``run``,
-            ``description``, ``version``, ``created_at``, ``size_bytes``, ``row_count``, ``format``, ``media_type``,
-            ``storage``, ``digest``, ``entry_id``, ``archived`` (False
-            unless it is given; None for both).
+            ``fields`` (a dict likewise: the fields of names by the pattern of their folio, ``Folio.set_naming``, as
+            they stand in the name), ``description``, ``version``, ``created_at``, ``size_bytes``, ``row_count``,
+            ``format``, ``media_type``, ``storage``, ``digest``, ``entry_id``, ``archived`` (False unless it is given;
+            None for both).
 
     Returns:
         The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``.

@@ -37,6 +37,7 @@ from lakefolio.model.changes import (
 from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.equality import differences
 from lakefolio.model.item_versions import OWN_FACTS, label_of, versions_of
+from lakefolio.model.naming import NamePattern, naming_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
 from lakefolio.model.resolve import check_run, item_not_found, snapshot_not_found
@@ -73,6 +74,7 @@ class Plan(PlanRows):
             first_ordinal=first_ordinal,
         )
         self._policies: dict[str, VersionPolicy] = {}
+        self._patterns: dict[str, NamePattern | None] = {}
         for change in commit.changes:
             self._add(change)
 
@@ -120,6 +122,7 @@ class Plan(PlanRows):
         if not change.overwrite and self.overlay.live(change.folio, change.item) and self._is_unchanged(change):
             return
         reason = self._free(change.folio, change.item, overwrite=change.overwrite)
+        self._check_name(change.folio, change.item)
         if change.keep and reason == "overwrite":
             change = self._carried(change)
         stored = change.stored
@@ -142,6 +145,16 @@ class Plan(PlanRows):
             run_id=run_id,
             extra=None if label is None else json_text({"version": label}),
         )
+
+    def _check_name(self, folio: str, item: str) -> None:
+        """Refuse a name that the pattern of the folio refuses; an item that is there may be replaced."""
+        if is_own_folio(folio) or self.overlay.live(folio, item):
+            return
+        if folio not in self._patterns:
+            self._patterns[folio] = naming_of(self.overlay, folio)
+        pattern = self._patterns[folio]
+        if pattern is not None:
+            pattern.check(item)
 
     def _label(self, change: Put) -> str | None:
         """Return the label that a new version gets; looks at nothing but the policy where nobody asks for one."""
@@ -303,6 +316,7 @@ class Plan(PlanRows):
 
     def _copy(self, change: CopyItem) -> None:
         self._free(change.folio, change.item, overwrite=change.overwrite)
+        self._check_name(change.folio, change.item)
         self._check_not_purged(change.source, "copied")
         self._successor(
             change.source,
@@ -336,6 +350,7 @@ class Plan(PlanRows):
         merged = {key: value for key, value in (before | changed).items() if value is not None}
         self.overlay.set_metadata(change.subject_kind, change.subject_id, merged)
         self._policies.clear()
+        self._patterns.clear()
         self._row("annotate", "metadata", folio=folio, facts=facts_of(changed))
 
     def _snapshot(self, change: TakeSnapshot) -> None:

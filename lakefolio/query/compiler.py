@@ -64,7 +64,8 @@ _SETS: Final = {
 }
 """The fields that may hold several texts, of which one must do."""
 
-_WORDS: Final = (*FIELDS, *_SETS, "metadata")
+_NAMED: Final = "fields."
+_WORDS: Final = (*FIELDS, *_SETS, "metadata", "fields")
 _PARTS: Final = {
     "notes": """
 notes as (
@@ -236,6 +237,11 @@ class Compiler:
                 )
             asked = [part for key, one in value.items() for part in flattened(key, one)]
             return self._join("and", [self._tree(f"metadata.{key}", one) for key, one in asked])
+        if name == "fields":
+            if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+                hint = 'write fields={"subject": "s01"}'
+                raise bad_query(f"fields={shown_value(value)} is not a dict of fields of names", hint, field=name)
+            return self._join("and", [self._tree(f"{_NAMED}{key}", one) for key, one in value.items()])
         if name not in _WORDS:
             raise UnsupportedTypeError(
                 f"there is no field {name!r} to query",
@@ -258,7 +264,7 @@ class Compiler:
         assert isinstance(tree, Comparison)
         if field.startswith("metadata."):
             return self._of_metadata(field, tree)
-        if field in _SETS:
+        if field in _SETS or field.startswith(_NAMED):
             return self._of_set(field, tree)
         kind, column = FIELDS[field]
         if kind == _TIME and tree.value is not None and tree.operator in _TIMED:
@@ -271,9 +277,15 @@ class Compiler:
         return f"coalesce({compared}, false)"
 
     def _of_set(self, field: str, tree: Comparison) -> str:
-        if field != "tag":
-            self._need("notes", "types" if field == "type" else "sources")
-        some = f"exists (select 1 from ({_SETS[field]}) where one is not null and "
+        if field.startswith(_NAMED):
+            key = self._compare.param(text_value(field.removeprefix(_NAMED)))
+            found = f"select value as one from item_fields as named where named.field = {key}"
+            found += " and named.folio = found.folio and named.item = found.item"
+        else:
+            if field != "tag":
+                self._need("notes", "types" if field == "type" else "sources")
+            found = _SETS[field]
+        some = f"exists (select 1 from ({found}) where one is not null and "
         if tree.operator == "exists":
             return f"{some}true)" if tree.value else f"(not {some}true))"
         if tree.operator == "=" and tree.value is None:

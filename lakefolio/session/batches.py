@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Change, Commit, LogBlob, Mark, Put
+from lakefolio.model.naming import naming_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
 from lakefolio.model.state import State
@@ -50,6 +51,7 @@ class Batch:
         self._overlay = new_overlay(session)
         self.kept = ReuploadBuffer(whole=False)
         self._session = session
+        self._free: dict[str, bool] = {}
 
     @property
     def overlay(self) -> Overlay:
@@ -64,6 +66,7 @@ class Batch:
             self._overlay.put_later(change, lambda: row_of(self._session, change))
             self.changes += changes
             return
+        self._free.clear()
         try:
             plan = planned(self._session, changes, self.overlay)
         except LakefolioError as exc:
@@ -82,7 +85,15 @@ class Batch:
         told = change.inputs or change.metadata or change.stored.storage != "inline"
         if told or change.version or change.bump or self.overlay.live(change.folio, change.item):
             return False
-        return policy_of(self.overlay, change.folio) == VersionPolicy()
+        return self._is_free(change.folio)
+
+    def _is_free(self, folio: str) -> bool:
+        """Say whether a folio has no rules for its items, neither here nor as it is committed."""
+        if folio not in self._free:
+            views = (self.overlay, self._session.journal.state)
+            free = all(policy_of(one, folio) == VersionPolicy() and naming_of(one, folio) is None for one in views)
+            self._free[folio] = free
+        return self._free[folio]
 
 
 def open_batch(session: Session) -> Batch | None:

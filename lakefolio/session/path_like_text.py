@@ -22,7 +22,7 @@ _FILE_NAME: Final = re.compile(
 """Texts that end as files do which people add."""
 
 
-def warn_of_path(name: str, data: object) -> None:
+def warn_of_path(name: str | None, data: object) -> None:
     """Warn of a text that is an existing path, or looks like a file name: it is stored as the text that it is."""
     if not isinstance(data, str) or not looks_like_path(data):
         return
