@@ -248,7 +248,7 @@ def restore(
         before_commit(lake._session, changes)
     if rows and not dry_run:
         lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_told(at, version)}")
-    told = {(row["folio"], row["item"]) for row in rows}
+    told = {(row["folio"], row.get("item")) for row in rows}
     rows += [{"op": "put", "folio": folio, "item": item} for folio, item in tables if (folio, item) not in told]
     return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
 
