@@ -223,6 +223,38 @@ def test_spans_say_where_tokens_stand(text):
     assert all(text[start:end] for start, end, _ in spans(text))
 
 
+def test_other_forms_of_a_word_are_found_and_count_less():
+    texts = ["delayed trains", "delay of trains", "trains delaying us", "a relay", "OpenDocument files of SQLAlchemy"]
+    index = Index.of(
+        [Document(str(at), "item", f"f:i{at}@1", f"i{at}", (("description", text),)) for at, text in enumerate(texts)]
+    )
+
+    def found(query):
+        return answer(index, parse(query), query, version=1, limit=9, only={}, purged={})
+
+    assert sorted(found("delay").refs) == ["f:i0@1", "f:i1@1", "f:i2@1"]
+    assert found("delay").refs[0] == "f:i1@1"
+    assert found("delays").refs[0] == "f:i1@1"
+    assert found('"delay"').refs == ["f:i1@1"]
+    assert found("delay")[1].why == "delayed in description"
+    (one,) = found("opendocument")
+    assert one.highlights[0].marked() == "[OpenDocument] files of SQLAlchemy"
+    assert found("document sqlalchemy")[0].highlights[0].marked() == "Open[Document] files of [SQLAlchemy]"
+
+
+def test_misspelt_words_among_many():
+    rng = random.Random(7)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randrange(4, 12))) for _ in range(3_000)]
+    index = Index.of(
+        [Document(str(at), "item", f"f:{at}", "x", (("description", one),)) for at, one in enumerate(words)]
+    )
+    for word in (one for one in words[:150] if not one.endswith("s")):
+        place = rng.randrange(len(word) - 1)
+        typo = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+        if typo != word and typo[-1] != "s" and not index.frequency(typo):
+            assert word in dict(index.alike(typo))
+
+
 def test_words_are_taken_apart():
     assert list(tokens("FlightDelays_2013 naïve categories bus HTTPServer")) == [
         "flight", "delay", "2013", "naive", "category", "bus", "http", "server"

@@ -41,6 +41,7 @@ GROUPS: Final = {
         "sql": "Answer a SQL query over the lake's views.",
         "query": "Find items by what is known about them; all conditions must hold.",
         "search": "Find items and runs by words in their names, texts and metadata.",
+        "similar": "Find what means most alike an item.",
         "status": "Show which items are stale, and in which order to make them again.",
         "datasets": "Make, list and show datasets: collections of items under one name.",
         "runs": "List runs, newest first, or walk them like folders.",

@@ -15,7 +15,10 @@ __all__ = ["search"]
 @click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only the items of this folio.")
 @click.option("--kind", metavar="KIND", help="Only what is of this kind: table, array, json, run, …")
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="Hits at most.")
-def search(app: App, words: tuple[str, ...], folio: str | None, kind: str | None, limit: int) -> None:
+@click.option("--meaning/--no-meaning", default=None, help="Search by meaning too; by default from three words on.")
+def search(
+    app: App, words: tuple[str, ...], folio: str | None, kind: str | None, limit: int, meaning: bool | None
+) -> None:
     """Find items and runs by words in their names, texts and metadata.
 
     WORDS may hold "phrases", +must, -must-not, AND, OR, parentheses, prefixes (fli*) and field:word. Fields are name,
@@ -23,5 +26,5 @@ def search(app: App, words: tuple[str, ...], folio: str | None, kind: str | None
     status.
     A word that stands nowhere is taken for those that are spelt alike. After -- words may begin with a minus.
     """
-    found = app.open().search(" ".join(words), folio=folio, kind=kind, limit=limit)
+    found = app.open().search(" ".join(words), folio=folio, kind=kind, limit=limit, meaning=meaning)
     app.output.emit(found)

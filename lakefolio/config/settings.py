@@ -55,6 +55,8 @@ KEYS: Final[Mapping[str, _Key]] = {
     "fsync": _Key("switch", False, "whether writes to local folders wait for the disk"),
     "combine": _Key("switch", True, "whether processes of one computer that write at once commit through one of them"),
     "capture": _Key("switch", True, "whether captured functions record runs, and runs what they read"),
+    "encoder": _Key("text", None, "a function that gives texts their meaning in search, as module:function"),
+    "search_log": _Key("switch", False, "whether searches and what was chosen of their hits are recorded in the lake"),
     "views": _Key("place", None, "a folder with view files of one's own; by default ~/.config/lakefolio/views"),
     "view_seconds": _Key(
         "number",
@@ -118,7 +120,7 @@ def setting(name: str, argument: object = None, *, start: Path | None = None) ->
     one = found(name, argument, start=start)
     if one.needs_trust is not None:
         raise InvalidInputError(
-            f"{one.source} sets {name} ({one.needs_trust}), which could send your credentials elsewhere or run SQL of "
+            f"{one.source} sets {name} ({one.needs_trust}), which could send your credentials elsewhere or run code of "
             "others, and you have not trusted its folder",
             kind="untrusted-config",
             hint=f"look at it, then: lakefolio config trust {shlex.quote(printable(one.folder))}",

@@ -49,6 +49,8 @@ def needs_trust(name: str, value: object) -> str | None:
     """Return what of a setting in a file has no effect without trust, in words; None if nothing."""
     if name == "views":
         return "a folder of view files"
+    if name == "encoder":
+        return "a function that is run"
     if name in LIMITS:
         return "a higher limit" if isinstance(value, int | float) and value > LIMITS[name] else None
     if name != "storage_options" or not isinstance(value, Mapping):

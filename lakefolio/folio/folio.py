@@ -368,6 +368,7 @@ class Folio:
     list_contents = item_facts.list_contents
     items = item_facts.items
     why = origin.why
+    similar = reading.similar
     validate = reading.validate
     is_valid = reading.is_valid
 

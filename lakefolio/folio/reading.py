@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lakefolio.folio.folio import Folio
     from lakefolio.model.entries import Entry
+    from lakefolio.search.result import SearchResult
     from lakefolio.session.session import Session
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "is_valid",
     "pinned",
     "scan_table",
+    "similar",
     "sql",
     "validate",
 ]
@@ -248,6 +250,14 @@ def sql(folio: Folio, /, query: str, params: object = None) -> duckdb.DuckDBPyRe
 
 
 # -- integrity -----------------------------------------------------------------------------------------
+
+
+def similar(folio: Folio, /, name: str, *, at: At = None, kind: str | None = None, limit: int = 10) -> SearchResult:
+    """Find the items and runs of the lake that mean most alike an item, nearest first; see ``Lake.similar``."""
+    from lakefolio.search.reading import similar_of
+
+    reader, entry = folio._core.find(name, at)
+    return similar_of(reader.still(), entry.ref, kind=kind, limit=limit)
 
 
 def validate(folio: Folio, /) -> dict[str, bool]:

@@ -259,6 +259,7 @@ class Lake:
     query = querying.query
     browse = querying.browse
     search = querying.search
+    similar = querying.similar
     status = querying.status
     views = querying.views
     compare = querying.compare

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from lakefolio.search.result import SearchResult
     from lakefolio.status.report import Status
 
-__all__ = ["browse", "compare", "create_dataset", "datasets", "get_dataset", "query", "search", "status", "views"]
+__all__ = [
+    "browse",
+    "compare",
+    "create_dataset",
+    "datasets",
+    "get_dataset",
+    "query",
+    "search",
+    "similar",
+    "status",
+    "views",
+]
 
 Time = str | date | datetime | None
 
@@ -186,6 +197,7 @@ def search(
     kind: str | None = None,
     at: At | None = None,
     limit: int = 20,
+    meaning: bool | None = None,
 ) -> SearchResult:
     """Find items and runs by words, best first: exact as of any version, a commit of this moment included.
 
@@ -198,6 +210,9 @@ def search(
     that are what was asked for, then names that begin so, stand above everything else, which is ranked by BM25. A word
     that stands nowhere is taken for words that begin so, else for those that are spelt alike; ``why`` of a hit says it.
 
+    A question of three or more plain words is searched by meaning too: up to 50 items and runs that mean most alike
+    are ranked beside those that have its words, and the two rankings are fused. Nothing is downloaded for it.
+
     The first search of a handle reads all entries; later ones only what is new.
 
     Args:
@@ -205,19 +220,54 @@ def search(
             ``NOT``, parentheses, prefixes ``fli*``, and ``field:word`` or ``field:"a phrase"``. Empty for everything.
         kind: Only items of this kind; ``run`` for runs.
         limit: How many hits to give at most; ``total`` and ``facets`` count all.
+        meaning: Whether the meaning counts too: True for shorter queries and those with operators as well, False for
+            words alone.
 
     Returns:
         The hits, each with ``ref``, ``score``, ``why`` and ``highlights``; ``facets`` counts all hits by type, kind,
         folio, tag and author.
 
     Raises:
-        InvalidInputError: kind ``bad-search``, ``unknown-field`` (the hint names the nearest), ``unknown-kind``.
+        InvalidInputError: kind ``bad-search``, ``unknown-field`` (the hint names the nearest), ``unknown-kind``,
+            ``bad-encoder`` (the user's own encoder fails).
         NotFoundError: kind ``folio-not-found``, or there is no such version.
     """
     from lakefolio.search.reading import search_of
 
     reader = settled(lake._session).still() if at is None else lake._session.at(at)
-    return search_of(reader, query, folio=folio, kind=kind, limit=limit)
+    return search_of(reader, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
+
+
+def similar(
+    lake: Lake,
+    /,
+    ref: str,
+    *,
+    folio: str | None = None,
+    kind: str | None = None,
+    at: At | None = None,
+    limit: int = 10,
+) -> SearchResult:
+    """Find the items and runs that mean most alike an item, nearest first: by its name, texts, tags and columns.
+
+    Args:
+        ref: ``folio:name``.
+        folio: Only items of this folio.
+        kind: Only items of this kind; ``run`` for runs.
+        at: As of when; everything is compared as it was then.
+        limit: How many hits to give at most.
+
+    Returns:
+        The hits; ``score`` is the cosine of the angle between the meanings, 0.3 to 1.
+
+    Raises:
+        InvalidInputError: kind ``unknown-kind``, ``not-searched`` (an archived item), ``bad-encoder``.
+        NotFoundError: There is no such item, folio or version.
+    """
+    from lakefolio.search.reading import similar_of
+
+    reader = settled(lake._session).still() if at is None else lake._session.at(at)
+    return similar_of(reader, ref, folio=folio, kind=kind, limit=limit)
 
 
 def status(lake: Lake, /, folio: str | None = None, *, archived: bool = False, at: At | None = None) -> Status:

@@ -1,8 +1,11 @@
 """The answer of an index to a query: which documents match, in which order, why, and how they fall into facets (pure).
 
 Names come first: an item of exactly the name that was asked for stands above all others, then those whose name begins
-so, then everything by BM25. A word that stands nowhere is taken for the words that begin so, else for those that are
-spelt most alike; the reason of a hit says so.
+so, then everything by BM25. Other forms of a word (delayed, delaying) count less than the word. One that stands nowhere
+is taken for the words that begin so, else for those that are spelt most alike; the reason of a hit says so.
+
+Where the meaning counts too, the documents that mean most alike are ranked beside those that have the words, and the
+two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
@@ -19,24 +22,30 @@ import numpy as np
 from lakefolio.search.index import BITS, Document, Index, Segment, plain_name
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
 from lakefolio.search.result import Highlight, Hit, SearchResult
-from lakefolio.search.words import spans, tokens
+from lakefolio.search.words import compounds, spans, tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from lakefolio.search.meaning import Encoder
+
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["answer"]
+__all__ = ["answer", "similar"]
 
 _K1: Final = 1.2
 _B: Final = 0.5
 _PREFIXES: Final = 50
 _VALUES: Final = 100
-_ALIKE: Final = 3
-_ALIKE_FROM: Final = 0.7
+_FORM: Final = 0.7
 _EXACT: Final = 2_000_000.0
 _BEGINS: Final = 1_000_000.0
 _SNIPPET: Final = 160
+_FACETS: Final = ("type", "kind", "folio", "tag", "author")
+_NEAREST: Final = 50
+_LEAST: Final = 0.3
+_RANKED: Final = 200
+_RANK: Final = 10
 
 
 def answer(
@@ -48,6 +57,7 @@ def answer(
     limit: int,
     only: Mapping[str, str],
     purged: Mapping[str, int],
+    encoder: Encoder | None = None,
 ) -> SearchResult:
     """Return the best documents for a query.
 
@@ -59,39 +69,114 @@ def answer(
         limit: How many hits to give at most.
         only: Facet -> the value that hits must have.
         purged: Blob -> the highest generation of it that was purged.
+        encoder: Gives the meaning of texts, if that counts too.
     """
     asked = _Asked(index, node)
-    best: list[tuple[float, str, int, int]] = []
-    facets: dict[str, Counter[str]] = {name: Counter() for name in ("type", "kind", "folio", "tag", "author")}
+    allowed = [_allowed(segment, live, only, purged) for segment, live in index.parts]
+    near = [] if encoder is None else _nearest(index, allowed, encoder, encoder.of_texts([query])[0], _NEAREST)
+    best: list[_Ranked] = []
+    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
     total = 0
     name = plain_name(query)
-    for place, (segment, live) in enumerate(index.parts):
-        mask = live & asked.matches(segment, node)
-        for facet, value in only.items():
-            mask &= segment.having(facet, value)
-        for number in np.flatnonzero(mask).tolist() if purged else ():
-            blob = segment.documents[number].digest
-            mask[number] = blob is None or blob[1] > purged.get(blob[0], -1)
+    least = max(limit, _RANKED) if near else limit
+    for place, (segment, _) in enumerate(index.parts):
+        mask = allowed[place] & asked.matches(segment, node)
         chosen = np.flatnonzero(mask)
-        if not len(chosen):
-            continue
-        total += len(chosen)
+        if len(chosen) and least:
+            scores = asked.scores(segment)
+            for number, tier in _named(segment, name):
+                scores[number] += tier
+            ranked = scores[chosen]
+            kept = chosen if len(chosen) <= least else chosen[ranked >= np.partition(ranked, -least)[-least]]
+            best += [(-float(scores[one]), segment.documents[one].ref, place, int(one)) for one in kept]
+        mask[[one for _, _, at, one in near if at == place]] = True
+        total += int(mask.sum())
         _count(facets, segment, mask)
-        scores = asked.scores(segment)
-        for number, tier in _named(segment, name):
-            scores[number] += tier
-        ranked = scores[chosen]
-        kept = (
-            chosen if len(chosen) <= limit else chosen[ranked >= np.partition(ranked, -limit)[-limit]] if limit else []
-        )
-        best += [(-float(scores[one]), segment.documents[one].ref, place, int(one)) for one in kept]
     best.sort()
-    hits = [asked.hit(index.parts[place][0].documents[one], -score) for score, _, place, one in best[:limit]]
-    counts = {
+    alike = {(place, number): -score for score, _, place, number in near}
+    hits = [
+        asked.hit(index.parts[place][0].documents[number], -score, alike.get((place, number)))
+        for score, _, place, number in (_fused(best, near, asked.shares(best)) if near else best)[:limit]
+    ]
+    return SearchResult(query, version, total, hits, _largest(facets))
+
+
+def similar(
+    index: Index,
+    document: str,
+    *,
+    version: int,
+    limit: int,
+    only: Mapping[str, str],
+    purged: Mapping[str, int],
+    encoder: Encoder,
+) -> SearchResult:
+    """Return the documents that mean most alike the one of an id, without it.
+
+    Raises:
+        KeyError: The index has no such document.
+    """
+    place, number = index.places[document]
+    segment = index.parts[place][0]
+    allowed = [_allowed(*part, only, purged) for part in index.parts]
+    allowed[place][number] = False
+    near = _nearest(index, allowed, encoder, segment.vectors(encoder).row(number), limit)
+    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
+    hits = []
+    for score, _, at, one in near:
+        mask = np.zeros(len(allowed[at]), np.bool_)
+        mask[one] = True
+        _count(facets, index.parts[at][0], mask)
+        hits.append(Hit(index.parts[at][0].documents[one], round(-score, 6), f"means alike: {-score:.2f}", ()))
+    return SearchResult(segment.documents[number].ref, version, len(hits), hits, _largest(facets))
+
+
+_Ranked = tuple[float, str, int, int]
+"""The score, negative; the reference, which decides between equal scores; segment and number of a document."""
+
+
+def _allowed(segment: Segment, live: Mask, only: Mapping[str, str], purged: Mapping[str, int]) -> Mask:
+    """Return which documents of a segment may be found at all."""
+    mask = live.copy()
+    for facet, value in only.items():
+        mask &= segment.having(facet, value)
+    for number in np.flatnonzero(mask).tolist() if purged else ():
+        blob = segment.documents[number].digest
+        mask[number] = blob is None or blob[1] > purged.get(blob[0], -1)
+    return mask
+
+
+def _nearest(
+    index: Index, allowed: Sequence[Mask], encoder: Encoder, vector: npt.NDArray[np.float32], limit: int
+) -> list[_Ranked]:
+    """Return the documents whose meaning is nearest to a vector."""
+    found = []
+    for place, (segment, _) in enumerate(index.parts):
+        near = segment.vectors(encoder).nearest(vector, allowed[place], limit, _LEAST) if allowed[place].any() else ()
+        found += [(-alike, segment.documents[one].ref, place, one) for alike, one in near]
+    return sorted(found)[:limit]
+
+
+def _fused(by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: Sequence[float]) -> list[_Ranked]:
+    """Fuse two rankings by reciprocal rank; hits by name stay above.
+
+    A document counts by its words as much as it has of the query's, squared: one that has but a common word of a long
+    question is no better than none.
+    """
+    scores: dict[tuple[str, int, int], float] = {}
+    for rank, ((score, ref, place, number), share) in enumerate(zip(by_words, shares, strict=True)):
+        tier = -score // _BEGINS * _BEGINS if -score >= _BEGINS else 0.0
+        scores[ref, place, number] = tier + share * share / (_RANK + rank)
+    for rank, (_, ref, place, number) in enumerate(by_meaning):
+        scores[ref, place, number] = scores.get((ref, place, number), 0.0) + 1 / (_RANK + rank)
+    return sorted((-score, *one) for one, score in scores.items())
+
+
+def _largest(facets: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {
         what: dict(nsmallest(_VALUES, found.items(), key=lambda one: (-one[1], one[0])))
         for what, found in facets.items()
     }
-    return SearchResult(query, version, total, hits, counts)
 
 
 def _count(facets: dict[str, Counter[str]], segment: Segment, mask: Mask) -> None:
@@ -137,30 +222,17 @@ class _Asked:
         if key in self._taken:
             return self._taken[key]
         found = {token: 1.0} if self._index.frequency(token) else {}
+        if not prefix and not exact:
+            found |= {word: _FORM for word in self._index.forms(token) if word != token}
         if prefix:
             found |= {word: 0.8 for word in self._index.beginning(token, _PREFIXES) if word != token}
         elif not found and not exact:
             found = dict.fromkeys(self._index.beginning(token, _PREFIXES), 0.8) if len(token) > 1 else {}
             if not found:
-                found = self._alike(token)
+                found = {word: 0.5 * score for word, score in self._index.alike(token)}
                 self.notes.update(dict.fromkeys(found, token))
         self._taken[key] = found
         return found
-
-    def _alike(self, token: str) -> dict[str, float]:
-        from rapidfuzz import process
-        from rapidfuzz.distance import OSA
-
-        if len(token) < 3:
-            return {}
-        found = process.extract(
-            token,
-            self._index.vocabulary,
-            scorer=OSA.normalized_similarity,
-            limit=_ALIKE,
-            score_cutoff=min(_ALIKE_FROM, 1 - 1 / len(token)),
-        )
-        return {word: 0.5 * score for word, score, _ in found if self._index.frequency(word)}
 
     def matches(self, segment: Segment, node: Node | None) -> Mask:
         """Return which documents of a segment match."""
@@ -221,18 +293,40 @@ class _Asked:
             if (postings := segment.postings(word)) is None:
                 continue
             numbers, weights, _ = postings
-            frequency = index.frequency(word)
-            rare = math.log(1 + (index.count - frequency + 0.5) / (frequency + 0.5))
+            rare = self._rare(index.frequency(word))
             norm = _K1 * (1 - _B + _B * segment.lengths[numbers] / index.mean_length)
             found[numbers] += factor * rare * weights * (_K1 + 1) / (weights + norm)
         return found
 
-    def hit(self, document: Document, score: float) -> Hit:
-        """Return a document with why it was found, and where."""
+    def shares(self, ranked: Sequence[_Ranked]) -> list[float]:
+        """Return which share of the query's words each document has, each by how rare it is."""
+        numbers = np.array([number for *_, number in ranked], np.int64)
+        places = np.array([place for _, _, place, _ in ranked], np.int64)
+        shares, whole = np.zeros(len(ranked)), 0.0
+        for taken in self._taken.values():
+            weight = self._rare(sum(map(self._index.frequency, taken)))
+            whole += weight
+            having = np.zeros(len(ranked), np.bool_)
+            for place, (segment, _) in enumerate(self._index.parts):
+                here = numbers[places == place]
+                for word in taken:
+                    if (found := segment.postings(word)) is not None:
+                        at = np.minimum(np.searchsorted(found[0], here), len(found[0]) - 1)
+                        having[places == place] |= found[0][at] == here
+            shares += weight * having
+        given: list[float] = (shares / max(whole, 1e-9)).tolist()
+        return given
+
+    def _rare(self, frequency: int) -> float:
+        frequency = min(frequency, self._index.count)
+        return math.log(1 + (self._index.count - frequency + 0.5) / (frequency + 0.5))
+
+    def hit(self, document: Document, score: float, alike: float | None = None) -> Hit:
+        """Return a document with why it was found, and where; ``alike`` says how near its meaning is."""
         highlights = []
         fields: dict[str, list[str]] = {}
         for field, text in document.texts:
-            marks = [(start, end) for start, end, token in spans(text) if token in self.wanted]
+            marks = _apart(one[:2] for one in (*compounds(text), *spans(text)) if one[2] in self.wanted)
             if marks:
                 fields.setdefault(field, [])
                 fields[field] += [text[start:end] for start, end in marks]
@@ -244,10 +338,24 @@ class _Asked:
             why.append("its name begins so")
         why += [f"{', '.join(dict.fromkeys(words))} in {field}" for field, words in fields.items()]
         for word, token in self.notes.items():
-            if any(word in tokens(one) for words in fields.values() for one in words):
+            if any(word in _said(one) for words in fields.values() for one in words):
                 why.append(f"{token!r} taken for {word!r}")
+        why += [] if alike is None else [f"means alike: {alike:.2f}"]
         plain = score % _BEGINS if score >= _BEGINS else score
         return Hit(document, round(plain, 6), "; ".join(why) or "nothing speaks against it", tuple(highlights))
+
+
+def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return marks in order, without those that lie in another."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(marks, key=lambda one: (one[0], -one[1])):
+        if not found or start >= found[-1][1]:
+            found.append((start, end))
+    return found
+
+
+def _said(text: str) -> set[str]:
+    return {*tokens(text), *(token for _, _, token in compounds(text))}
 
 
 def _highlight(field: str, text: str, marks: list[tuple[int, int]]) -> Highlight:

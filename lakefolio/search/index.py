@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from lakefolio.search.meaning import Encoder, StaticEncoder, scaled
 from lakefolio.search.parse import FIELDS
-from lakefolio.search.words import tokens
+from lakefolio.search.vectors import Vectors
+from lakefolio.search.words import compounds, stem, tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +31,16 @@ __all__ = ["BITS", "Document", "Index", "Segment", "plain_name"]
 
 BITS: Final = {field: 1 << number for number, field in enumerate(FIELDS)}
 _WEIGHTS: Final[Mapping[str, float]] = {"name": 4.0, "tag": 2.5, "folio": 2.0, "description": 2.0, "column": 1.5}
+_MEANT: Final = ("name", "description", "tag", "column", "content", "error")
+"""The fields whose words give a document its meaning."""
+
+_MEANT_BITS: Final = sum(BITS[field] for field in _MEANT)
+_AT_ONCE: Final = 100_000
 _MERGE: Final = 10
+_FORMS: Final = 200
+_ALIKE: Final = 3
+_ALIKE_FROM: Final = 0.7
+_BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +89,12 @@ class Segment:
         texts: list[tuple[int, int, float, int]] = []  # document, tokens, weight, field
         for place, document in enumerate(self.documents):
             for field, text in document.texts:
-                found = tokens(text)
+                found = [*tokens(text), *(token for _, _, token in compounds(text))]
                 said.extend(map(number, found))
                 texts.append((place, len(found), _WEIGHTS.get(field, 1.0), BITS[field]))
         vocabulary.default_factory = None
         self._numbers: dict[str, int] = vocabulary
+        self._vectors: dict[Encoder, Vectors] = {}
         self._gather(np.array(said, np.int64), np.array(texts, np.float64).reshape(-1, 4))
         self.names: dict[str, list[int]] = {}
         for place, document in enumerate(self.documents):
@@ -148,6 +160,33 @@ class Segment:
         mask: npt.NDArray[np.bool_] = codes == wanted
         return mask
 
+    def vectors(self, encoder: Encoder) -> Vectors:
+        """Return the vectors of the documents; made when they are first asked for."""
+        found = self._vectors.get(encoder)
+        if found is None:
+            made = self._summed(encoder) if isinstance(encoder, StaticEncoder) else self._encoded(encoder)
+            found = self._vectors[encoder] = Vectors(made)
+        return found
+
+    def _encoded(self, encoder: Encoder) -> npt.NDArray[np.float32]:
+        texts = [" ".join(text for field, text in one.texts if field in _MEANT) for one in self.documents]
+        return encoder.of_texts(texts) if texts else np.zeros((0, 1), np.float32)
+
+    def _summed(self, encoder: StaticEncoder) -> npt.NDArray[np.float32]:
+        """Sum the vectors of the tokens of each document: the postings have them."""
+        of_token = encoder.of_tokens(list(self._numbers))
+        chosen = (self._fields & _MEANT_BITS) != 0
+        documents = self._documents[chosen]
+        order = np.argsort(documents, kind="stable")
+        documents, said = documents[order], np.repeat(np.arange(len(of_token)), np.diff(self._ends))[chosen][order]
+        sums = np.zeros((len(self.documents), encoder.size), np.float32)
+        starts = np.flatnonzero(np.diff(documents, prepend=-1))
+        for first in range(0, len(starts), _AT_ONCE):
+            some = starts[first : first + _AT_ONCE]
+            end = starts[first + _AT_ONCE] if first + _AT_ONCE < len(starts) else len(documents)
+            sums[documents[some]] = np.add.reduceat(of_token[said[some[0] : end]], some - some[0])
+        return scaled(sums)
+
     @cached_property
     def sorted_names(self) -> list[str]:
         """The names in order, for those that begin alike."""
@@ -200,6 +239,39 @@ class Index:
     def vocabulary(self) -> list[str]:
         """All tokens, sorted."""
         return sorted(set().union(*(segment.words for segment, _ in self.parts)))
+
+    @cached_property
+    def _letters(self) -> npt.NDArray[np.uint32]:
+        """Which letters each word of the vocabulary has, as bits."""
+        words = [word.encode() for word in self.vocabulary]
+        starts = np.cumsum([0, *map(len, words[:-1])])
+        bits = np.uint32(1) << (np.frombuffer(b"".join(words), np.uint8) & 31).astype(np.uint32)
+        return np.bitwise_or.reduceat(bits, starts) if words else bits
+
+    def forms(self, token: str) -> list[str]:
+        """Return the words that have a token's stem."""
+        root = stem(token)
+        return [word for word in self.beginning(root, _FORMS) if stem(word) == root and self.frequency(word)]
+
+    def alike(self, token: str) -> list[tuple[str, float]]:
+        """Return the words that are spelt most like a token, the three most alike first, each with how much (to 1).
+
+        An edit changes two letters at most, so words with many other letters are left out before any is compared.
+        """
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
+        if len(token) < 3 or not self.vocabulary:
+            return []
+        least = min(_ALIKE_FROM, 1 - 1 / len(token))
+        edits = int((1 - least) * (len(token) / least + 1)) + 1
+        own = np.bitwise_or.reduce(np.uint32(1) << (np.frombuffer(token.encode(), np.uint8) & 31).astype(np.uint32))
+        other = self._letters ^ own
+        near = np.flatnonzero(_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits)
+        words = [self.vocabulary[one] for one in near.tolist()]
+        scorer = OSA.normalized_similarity
+        found = process.extract(token, words, scorer=scorer, limit=_ALIKE, score_cutoff=least)
+        return [(word, score) for word, score, _ in found if self.frequency(word)]
 
     def beginning(self, prefix: str, limit: int) -> list[str]:
         """Return tokens that begin so, in order."""

@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
 from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import parse_ref
 from lakefolio.model.entries import entry_from_row
 from lakefolio.process.fork import at_forks
 from lakefolio.runs.starting import types_of
 from lakefolio.runs.validation import RUN_TYPES, STATUSES
-from lakefolio.search.answer import answer
+from lakefolio.search.answer import answer, similar
 from lakefolio.search.index import Document, Index
-from lakefolio.search.parse import Node, parse, terms
+from lakefolio.search.meaning import encoder_of_settings
+from lakefolio.search.parse import Bag, Node, parse, terms
 from lakefolio.search.texts import is_text_like, text_of
 from lakefolio.search.words import tokens
 from lakefolio.terminal import shown_value
@@ -37,9 +39,12 @@ if TYPE_CHECKING:
     from lakefolio.search.result import SearchResult
     from lakefolio.session.session import Session
 
-__all__ = ["search_of"]
+__all__ = ["search_of", "similar_of"]
 
 _KEPT: Final = 3
+_SENTENCE: Final = 3
+"""From so many plain words on a query is a question, of which the meaning counts too."""
+
 _FEW: Final = 2_000
 _TEXT_LIMIT: Final = 4_000
 _TEXT_KINDS: Final = ("json", "artifact")
@@ -72,30 +77,79 @@ from runs
 
 
 def search_of(
-    session: Session, query: str, *, folio: str | None = None, kind: str | None = None, limit: int = 20
+    session: Session,
+    query: str,
+    *,
+    folio: str | None = None,
+    kind: str | None = None,
+    limit: int = 20,
+    meaning: bool | None = None,
 ) -> SearchResult:
     """Return the items and runs that match a query, at the version of a session that is fixed to one.
 
     Raises:
         InvalidInputError: kind ``bad-search``, ``unknown-field``, ``bad-option``, ``unknown-kind``,
-            ``unknown-status``.
+            ``unknown-status``, ``bad-encoder``.
         NotFoundError: kind ``folio-not-found``.
     """
+    _check_limit(limit)
+    if meaning is not None and not isinstance(meaning, bool):
+        raise InvalidInputError(f"meaning is {shown_value(meaning)}, expected True or False", kind="bad-option")
+    node = parse(query)
+    index, only, purged = _searched(session, node, folio, kind)
+    sentence = isinstance(node, Bag) and len(node.nodes) >= _SENTENCE
+    encoder = encoder_of_settings() if (sentence if meaning is None else meaning and node is not None) else None
+    version = session.committed().version
+    return answer(index, node, query, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
+
+
+def similar_of(
+    session: Session, ref: str, *, folio: str | None = None, kind: str | None = None, limit: int = 10
+) -> SearchResult:
+    """Return the items and runs that mean most alike an item, at the version of a session that is fixed to one.
+
+    Raises:
+        InvalidInputError: kind ``bad-option``, ``unknown-kind``, ``bad-encoder``, ``not-searched``, or a bad reference.
+        NotFoundError: There is no such item or folio.
+    """
+    _check_limit(limit)
+    named = parse_ref(ref)
+    entry = session.entry(named.folio or "", named.item, named.at)
+    index, only, purged = _searched(session, None, folio, kind)
+    if entry.entry_id not in index.places:
+        raise InvalidInputError(
+            f"item {entry.ref} is not searched: it is archived, or not the one of this version",
+            kind="not-searched",
+            hint="search at its version: similar(…, at=…)",
+            folio=entry.folio,
+            item=entry.item,
+        )
+    version = session.committed().version
+    encoder = encoder_of_settings()
+    return similar(index, entry.entry_id, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
+
+
+def _check_limit(limit: object) -> None:
+    """Refuse a limit that is no number from 0."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise InvalidInputError(f"limit is {shown_value(limit)}, expected a number from 0", kind="bad-option")
-    node = parse(query)
+
+
+def _searched(
+    session: Session, node: Node | None, folio: str | None, kind: str | None
+) -> tuple[Index, dict[str, str], dict[str, int]]:
+    """Return the index of a session's version, the facets that hits must have, and what was purged."""
     if folio is not None and folio not in (known := session.committed().folios()):
         raise NotFoundError(
             f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, known), folio=folio
         )
-    kept = session.opened.part(_Indexes, _Indexes)
-    index = kept.at(session)
+    index = session.opened.part(_Indexes, _Indexes).at(session)
     only = {name: value for name, value in (("folio", folio), ("kind", kind)) if value is not None}
     if folio is not None:
         only["type"] = "item"
     _check_closed(session, index, node, kind)
     purged = dict(zip(*(one.to_pylist() for one in session.journal.state.purges().columns), strict=True))
-    return answer(index, node, query, version=session.committed().version, limit=limit, only=only, purged=purged)
+    return index, only, purged
 
 
 def _check_closed(session: Session, index: Index, node: Node | None, kind: str | None) -> None:

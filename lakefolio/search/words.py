@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["spans", "tokens"]
+__all__ = ["compounds", "spans", "stem", "tokens"]
 
 _WORD: Final = re.compile(r"[^\W_]+")
+_ENDINGS: Final = re.compile(
+    r"(?<=^...)(.*?)(?:i[sz](?:ations?|ers?|ing|ed|es?)|ations?|ators?|ating|ated|ates?|ments?|ingly|edly|ings?|ions?|ers?"
+    r"|ors?|ied|ed|ly|able|ible|ives?|ity|ical|ics?|als?|e)$"
+)
 _PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -42,6 +46,18 @@ def spans(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
+def compounds(text: str) -> list[tuple[int, int, str]]:
+    """Return the words that are taken apart, whole, as :func:`spans` does: ``OpenDocument`` is opendocument, too."""
+    if text.islower():
+        return []
+    parted = {start for start, _, _ in spans(text)} - {one.start() for one in _WORD.finditer(text)}
+    return [
+        (one.start(), one.end(), _token(one[0]))
+        for one in _WORD.finditer(text)
+        if parted and any(one.start() < start < one.end() for start in parted)
+    ]
+
+
 @lru_cache(maxsize=200_000)
 def _token(word: str) -> str:
     """Return a word without case, accents and the s of a plural.
@@ -57,3 +73,15 @@ def _token(word: str) -> str:
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y"
     return word if word.endswith(("us", "ss")) else word[:-1]
+
+
+@lru_cache(maxsize=100_000)
+def stem(token: str) -> str:
+    """Return what a token has in common with its other forms: *download* of downloading, downloaded and downloader.
+
+    A rough one: those forms are looked for beside the token itself, and count less.
+    """
+    if not token.isascii() or not token.isalpha():
+        return token
+    found = _ENDINGS.sub(r"\1", token)
+    return found[:-1] if len(found) > 4 and found[-1] == found[-2] and found[-1] not in "sl" else found
