@@ -11,7 +11,7 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
 
-__all__ = ["CLIENT", "RETRY", "normalise", "refuse_odd", "refuse_unsafe", "truthy"]
+__all__ = ["CLIENT", "RETRY", "for_delta", "normalise", "refuse_odd", "refuse_unsafe", "truthy"]
 
 CLIENT: Final = frozenset(
     [
@@ -138,6 +138,7 @@ _FREE: Final = frozenset(
     ]
 )
 """Options whose values are paths, names or texts of many lines."""
+_AZURE_STORAGE: Final = ("account_name", "account_key", "client_id", "client_secret", "tenant_id", "sas_key", "token")
 
 
 def normalise(options: Mapping[str, object] | None, scheme: str, *, lenient: bool = False) -> dict[str, str]:
@@ -203,6 +204,13 @@ def _spellings(scheme: str) -> set[str]:
     own, prefixes, aliases = _KNOWN[scheme]
     names = own | (aliases.keys() - {"key", "secret", "bucket", "bucket_name"})
     return {prefixes[-1] + name for name in names} | set(names) | CLIENT | RETRY
+
+
+def for_delta(prefix: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return normalised options under the names by which deltalake knows them: with the vendor's ``prefix``."""
+    general = CLIENT | RETRY
+    renamed = {name: f"storage_{name}" for name in _AZURE_STORAGE} if prefix == "azure_" else {}
+    return {name if name in general else prefix + renamed.get(name, name): value for name, value in options.items()}
 
 
 def truthy(value: str | None) -> bool:
