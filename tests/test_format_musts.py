@@ -202,6 +202,19 @@ MUSTS: dict[str, list[str]] = {
     "it must not let one take the name of another view": [
         "test_browse.py::test_files_that_mean_no_good_are_left_out_and_do_no_harm",
     ],
+    "a writer must look whether the item's head still names the table": [
+        "test_records.py::test_a_table_that_was_deleted_or_replaced_takes_no_more_rows",
+    ],
+    "a reader must refuse what asks for other features": [
+        "test_records.py::test_a_table_that_asks_for_more_is_refused_in_words",
+    ],
+    "and a writer must see that they are": [
+        "test_records.py::test_of_two_writers_of_one_key_the_later_is_refused",
+        "test_records.py::test_one_bad_row_refuses_all_and_is_named",
+    ],
+    "has the tag `lakefolio.sha256`, which a reader must compare": [
+        "test_records.py::test_a_data_file_that_is_missing_or_damaged_is_named",
+    ],
 }
 """A piece of the text in lower case, that holds one MUST or begins its sentence -> the tests that hold it."""
 

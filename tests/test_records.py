@@ -14,6 +14,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.errors import (
@@ -161,6 +162,16 @@ def test_nested_values_and_fields_of_structs_are_queried(folio: lf.Folio) -> Non
     table.append([{"place": {"x": 1, "y": 2}, "tags": ["a", None], "m": [("k", 1)]}, {"tags": []}])
     assert rows(table, where="place.x > 0.5", columns="tags") == [{"tags": ["a", None]}]
     assert delta(table).to_pyarrow_table().num_rows == 2
+
+
+def test_of_two_writers_of_one_key_the_later_is_refused(scores: Any, folio: lf.Folio) -> None:
+    """A writer that read the table before the other wrote looks again at the version that it commits on."""
+    other = lf.open(session_of(folio).uri).folio("exp").table("scores")
+    assert ids(other) == []
+    scores.append({"id": 1})
+    with pytest.raises(InvalidInputError, match="key of a row that the table has"):
+        other.append({"id": 1})
+    assert ids(other) == ids(scores) == [1]
 
 
 def test_a_stream_is_stored_part_by_part_or_not_at_all(scores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
