@@ -15,6 +15,7 @@ SLOW = {
     "cli/test_shells.py",
     "cli/test_cli_streams.py::test_a_stream_that_takes_nothing",
     "faults/test_check_beside_writers.py",
+    "test_records_writers.py",
     "faults/test_commit_faults.py",
     "faults/test_forks.py",
     "faults/test_forks_beside_imports.py",

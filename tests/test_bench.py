@@ -18,6 +18,7 @@ BENCH = Path(__file__).parent / "bench"
     [
         (["bench_commits.py", "--places", "local", "--writers", "1", "2", "--seconds", "0.1"], "two bare requests"),
         (["bench_pages.py", "--runs", "20", "--points", "50", "--nodes", "9", "--entries", "0"], "done"),
+        (["bench_records.py", "--appends", "3"], "times deltalake"),
         (["bench_runs.py", "--points", "100", "--runs", "30", "--mlflow", "none"], "the first after a commit"),
     ],
     ids=lambda value: value[0].removesuffix(".py") if isinstance(value, list) else "",

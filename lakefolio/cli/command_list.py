@@ -22,6 +22,7 @@ GROUPS: Final = {
         "rm": "Remove items; their entries stay in the history.",
         "mv": "Rename an item, or move it to another folio.",
         "cp": "Copy an item under another name; copies no content.",
+        "records": "Keep tables that grow by rows, under a declared schema.",
         "import": "Bring in what MLflow, DVC, DataFolio, MLtrack or a folder keeps.",
         "tag": "Add tags to an item, or take some away.",
         "archive": "Hide items from listings, or show them again.",

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import LakefolioError
+from lakefolio.format.table_formats import TABULAR
+from lakefolio.lake.reading import present_ref
 from lakefolio.pages.preview import READ_BYTES, preview
 from lakefolio.pages.values import cell, cut
 from lakefolio.render.text import counted, format_bytes
@@ -42,7 +44,7 @@ def first_look(app: App, lake: Lake, entry: Entry) -> None:
         app.output.note(f"  content not shown: larger than {format_bytes(READ_BYTES)}{sql}")
         return
     try:
-        if entry.kind == "table":
+        if entry.kind in TABULAR:
             _rows(app, lake, entry)
         else:
             title, text = _array(lake, entry) if entry.kind in ("array", "sparse") else _text(lake, entry)
@@ -54,15 +56,16 @@ def first_look(app: App, lake: Lake, entry: Entry) -> None:
 def _rows(app: App, lake: Lake, entry: Entry) -> None:
     import polars as pl
 
-    lazy = lake.folio(entry.folio).scan_table(entry.ref)
+    lazy = lake.folio(entry.folio).scan_table(present_ref(lake, entry))
     schema = lazy.collect_schema()
     names = schema.names()[:_COLUMNS]
     found: pl.DataFrame = lazy.select(names).head(_ROWS).collect()
     if not names or not len(found):
         app.output.emit(None, "  no rows" if names else "  no columns")
         return
-    whole = entry.row_count is not None and entry.row_count <= len(found)
-    of = "" if entry.row_count is None else f" of {entry.row_count:,}"
+    count = None if entry.kind != "table" else entry.row_count  # a record table has other rows than its entry says
+    whole = count is not None and count <= len(found)
+    of = "" if count is None else f" of {count:,}"
     app.output.emit(None, "  rows:" if whole else f"  first {len(found)}{of} rows:")
     app.output.rows(
         None,

@@ -14,7 +14,7 @@ from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
 from lakefolio.cli.output import Terminal
 from lakefolio.errors import InvalidInputError
-from lakefolio.format.table_formats import WRITABLE
+from lakefolio.format.table_formats import RECORDS, TABULAR, WRITABLE
 from lakefolio.process.local_files import is_stream
 from lakefolio.render.text import format_bytes
 
@@ -51,15 +51,16 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     """
     lake, ref = app.open_for(ref)
     entry = lake.item(ref)
+    named = ref if entry.kind == RECORDS else entry.ref  # an entry marks a version of a record table
     doing = f"getting {entry.ref}"
     with app.output.working(doing) as say:
         lake.on_download = lambda count, size: say(f"{doing}: {format_bytes(count)} of {format_bytes(size)}")
         folio = lake.folio(entry.folio)
         if target is None or str(target) == "-":
             with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
-                _to_stdout(app, folio, entry, form, Path(folder))
+                _to_stdout(app, folio, entry, named, form, Path(folder))
             return
-        written = folio.export(entry.ref, target, format=form, overwrite=force)
+        written = folio.export(named, target, format=form, overwrite=force)
     if is_stream(written):
         app.output.note(f"wrote {written} ({entry.kind} {entry.ref})")
         return
@@ -70,14 +71,14 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
 # -- stdout ---------------------------------------------------------------------------------------------
 
 
-def _to_stdout(app: App, folio: Folio, entry: Entry, form: str | None, scratch: Path) -> None:
+def _to_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None, scratch: Path) -> None:
     stdout: BinaryIO = Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
-    if entry.kind == "table":
+    if entry.kind in TABULAR:
         form = form or ("json" if app.as_json else "csv")
         text = form not in ("parquet", "feather", "arrow")
     else:
         text = entry.format in ("json", "text") or (entry.media_type or "").startswith("text/")
-    if app.as_json and entry.kind != "table" and entry.format != "json":
+    if app.as_json and entry.kind not in TABULAR and entry.format != "json":
         raise InvalidInputError(
             f"item {entry.ref} of kind {entry.kind} can't be printed as JSON",
             kind="wrong-kind",
@@ -85,7 +86,7 @@ def _to_stdout(app: App, folio: Folio, entry: Entry, form: str | None, scratch: 
             item=entry.item,
         )
     _refuse_binary(entry, binary=not text and entry.kind != "directory")
-    content = folio.export(entry.ref, scratch / "content", format=form)
+    content = folio.export(ref, scratch / "content", format=form)
     if content.is_dir():
         raise InvalidInputError(
             f"item {entry.ref} is a folder, which can't be written to stdout",
@@ -95,7 +96,7 @@ def _to_stdout(app: App, folio: Folio, entry: Entry, form: str | None, scratch: 
         )
     with content.open("rb") as file:
         shutil.copyfileobj(file, stdout)
-    if text and entry.kind != "table" and sys.stdout.isatty():
+    if text and entry.kind not in TABULAR and sys.stdout.isatty():
         stdout.write(b"\n")
     stdout.flush()
 

@@ -20,8 +20,9 @@ from lakefolio.compare.models import compare_estimators, compare_tensors
 from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
 from lakefolio.compare.values import compare_values
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.sklearn_reading import plain_model
-from lakefolio.session.record_tables import RECORDS, reader_of
+from lakefolio.session.record_tables import reader_of
 from lakefolio.terminal import shown_value
 from lakefolio.views.table_changes import RowChange, table_changes
 

@@ -14,11 +14,12 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.folio.item_lineage import dependents
 from lakefolio.folio.open_folio import SelfT
 from lakefolio.format.names import check_folio, check_item, new_id, parse_ref
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.model.changes import KEEP, CopyItem, Delete, SetArchived, Update
 from lakefolio.model.resolve import item_not_found
 from lakefolio.model.version_policy import check_label
 from lakefolio.session.annotations import Inputs, Tags, check_inputs, check_tags, check_text, metadata_texts
-from lakefolio.session.record_tables import RECORDS, marked
+from lakefolio.session.record_tables import marked
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.names import check_folio, check_item, new_id
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.items.table import TableHandler
 from lakefolio.model.changes import Change, Put, SetArchived
@@ -22,7 +23,6 @@ from lakefolio.model.entries import Stored
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
-from lakefolio.session.record_tables import RECORDS
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

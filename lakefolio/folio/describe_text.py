@@ -19,7 +19,7 @@ __all__ = ["describe_folio", "describe_snapshot", "format_time", "format_value",
 Info = Mapping[str, Any]
 
 _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Tables", ("referenced_table", "included_table")),
+    ("Tables", ("referenced_table", "included_table", "record_table")),
     ("Numpy Arrays", ("numpy_array",)),
     ("JSON Data", ("json_data",)),
     ("Models", ("model",)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.folio.info import file_name
-from lakefolio.format.table_formats import WRITABLE, compression_of, format_of, stem_of
+from lakefolio.format.table_formats import RECORDS, TABULAR, WRITABLE, compression_of, format_of, stem_of
 from lakefolio.process.local_files import publish
 from lakefolio.session.reading import about
 
@@ -54,7 +54,7 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
         StorageError: It can't be written.
         IntegrityError: The stored bytes are missing or damaged.
     """
-    if entry.kind != "table" and format is not None:
+    if entry.kind not in TABULAR and format is not None:
         raise InvalidInputError(
             f"item {entry.ref} is not a table, but of kind {entry.kind}",
             kind="wrong-kind",
@@ -63,7 +63,7 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
         )
     if target.is_dir():
         target = target / _natural_name(entry, format)
-    if entry.kind == "table":
+    if entry.kind in TABULAR:
         _export_table(session, entry, target, format, overwrite)
     elif entry.kind == "json" and target.suffix.lower() in _TEXTS:
         text = session.load(entry)
@@ -78,7 +78,7 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
 
 
 def _natural_name(entry: Entry, format: str | None) -> str:
-    name = file_name(entry)
+    name = f"{entry.item.rpartition('/')[2]}.parquet" if entry.kind == RECORDS else file_name(entry)
     return name if format is None else f"{stem_of(name)}.{format}"
 
 
@@ -87,7 +87,7 @@ def _export_table(session: Session, entry: Entry, target: Path, format: str | No
     if chosen not in WRITABLE:
         raise _no_such_format(entry, target, tuple(f".{one}" for one in WRITABLE))
     compression = compression_of(target.name)
-    if chosen == "parquet" and entry.storage != "reference":
+    if chosen == "parquet" and entry.storage != "reference" and entry.kind != RECORDS:
         content = session.local_path(entry)
         publish(target, lambda path: _copy(content, path), force=overwrite)
         return
@@ -98,7 +98,7 @@ def _write_table(session: Session, entry: Entry, path: Path, format: str, compre
     from lakefolio.items.table import TableHandler
     from lakefolio.items.table_export import write_table
 
-    if entry.storage == "reference":
+    if entry.storage == "reference" or entry.kind == RECORDS:
         write_table(session.load(entry, as_="arrow"), path, format, compression)
         return
     try:
@@ -123,7 +123,7 @@ def _check_ending(entry: Entry, target: Path) -> None:
 
 def _no_such_format(entry: Entry, target: Path, endings: tuple[str, ...]) -> InvalidInputError:
     there = f"{', '.join(endings)} or no ending" if endings else "a folder"
-    more = ", or name the format" if entry.kind == "table" else ""
+    more = ", or name the format" if entry.kind in TABULAR else ""
     return InvalidInputError(
         f"item {entry.ref} of kind {entry.kind} can't be written as {target.name!r}",
         kind="bad-format",

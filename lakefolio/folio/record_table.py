@@ -15,10 +15,10 @@ from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.folio.adding import check_name
 from lakefolio.folio.open_folio import At
 from lakefolio.format.names import new_id
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.process.facade import facade
 from lakefolio.session.annotations import Annotations, Tags
 from lakefolio.session.record_tables import (
-    RECORDS,
     content_of,
     dataset_of,
     encoded,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Final
 
-__all__ = ["COMPRESSIONS", "READABLE", "WRITABLE", "compression_of", "format_of", "stem_of"]
+__all__ = ["COMPRESSIONS", "READABLE", "RECORDS", "TABULAR", "WRITABLE", "compression_of", "format_of", "stem_of"]
 
+RECORDS: Final = "records"
+"""The kind of record tables."""
+TABULAR: Final = ("table", RECORDS)
+"""The kinds whose content is rows."""
 READABLE: Final = ("parquet", "csv", "tsv", "feather", "arrow")
 """The formats that a table is read from."""
 WRITABLE: Final = ("parquet", "csv", "tsv", "json", "ndjson", "feather", "arrow")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lakefolio import __version__
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import is_own_folio, parse_ref
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.lake.reports import Info, Stats
 from lakefolio.model.entries import ENTRY_COLUMNS, Entry
 from lakefolio.model.resolve import At, said_twice
@@ -31,6 +32,7 @@ __all__ = [
     "item_named",
     "items",
     "lineage",
+    "present_ref",
     "scan",
     "sql",
     "stats",
@@ -63,6 +65,16 @@ def item(lake: Lake, /, ref: str, *, at: At | None = None) -> Entry:
         NotFoundError: No such item or version; the hint names the nearest item.
     """
     return _entry(lake, ref, at)
+
+
+def present_ref(lake: Lake, entry: Entry) -> str:
+    """Return how the content of an entry is referred to: by its version, but of a record table's head by its name.
+
+    The entry of a record table marks a version of it; the table may have moved on.
+    """
+    if entry.kind == RECORDS and lake.item(f"{entry.folio}:{entry.item}").entry_id == entry.entry_id:
+        return f"{entry.folio}:{entry.item}"
+    return entry.ref
 
 
 def is_purged(lake: Lake, /, entry: Entry) -> bool:

@@ -23,11 +23,11 @@ import pyarrow.compute as pc
 from lakefolio.delta.scan import scan
 from lakefolio.errors import LakefolioError
 from lakefolio.format.layout import RECORDS, record_prefix
+from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.records.files import REACH, base_version
 from lakefolio.records.rows import keys_twice
 from lakefolio.records.table import RecordTable
-from lakefolio.session.record_tables import RECORDS as KIND
 from lakefolio.session.record_tables import content_of, is_frozen, table_of
 
 if TYPE_CHECKING:

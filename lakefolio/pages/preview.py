@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.lake.reading import present_ref
 from lakefolio.pages.values import cell, cut, data_uri, plain
 from lakefolio.render.text import format_bytes
 
@@ -62,7 +63,7 @@ def preview(lake: Lake, entry: Entry) -> dict[str, Any]:
 
 
 def _table(lake: Lake, entry: Entry) -> dict[str, Any]:
-    lazy: pl.LazyFrame = lake.folio(entry.folio).scan_table(entry.ref)
+    lazy: pl.LazyFrame = lake.folio(entry.folio).scan_table(present_ref(lake, entry))
     names = lazy.collect_schema().names()
     shown = lazy.select(names[:COLUMNS])
     looked_at = shown.head(STATS_ROWS).collect()
@@ -76,7 +77,7 @@ def _table(lake: Lake, entry: Entry) -> dict[str, Any]:
         "type": "table",
         "columns": [_column(looked_at.get_column(name)) for name in names[:COLUMNS]],
         "rows": [[cell(one) for one in row] for row in rows.rows()],
-        "row_count": entry.row_count,
+        "row_count": entry.row_count if entry.kind == "table" else None,
         "note": "; ".join(notes) or None,
     }
 
@@ -226,6 +227,7 @@ def picture_type(head: bytes) -> str | None:
 
 _SHOWN: Final[Mapping[str, Callable[[Lake, Entry], dict[str, Any]]]] = {
     "table": _table,
+    "records": _table,
     "array": _array,
     "sparse": _array,
     "json": _json,

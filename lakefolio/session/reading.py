@@ -13,6 +13,7 @@ from lakefolio import items
 from lakefolio.errors import LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.names import check_folio, check_item
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.item_versions import OWN_FACTS, find_version, names_one_version
 from lakefolio.model.pending_state import Overlay
@@ -21,7 +22,7 @@ from lakefolio.model.state import State
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.session.batches import pending_view
 from lakefolio.session.read_trace import looked_at, read_entry, read_version
-from lakefolio.session.record_tables import RECORDS, load_records
+from lakefolio.session.record_tables import load_records
 
 if TYPE_CHECKING:
     from lakefolio.journal.journal import Journal

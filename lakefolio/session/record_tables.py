@@ -25,6 +25,7 @@ from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import record_prefix
 from lakefolio.format.names import new_id
 from lakefolio.format.plain import mapped, need, number, strings, text
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
 from lakefolio.model.changes import Change, Mark, Restore, TakeSnapshot
 from lakefolio.model.entries import Entry
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
 __all__ = [
-    "RECORDS",
     "TableContent",
     "before_commit",
     "behind",
@@ -54,8 +54,6 @@ __all__ = [
     "table_of",
 ]
 
-RECORDS: Final = "records"
-"""The kind of such items."""
 _FORMAT: Final = "lakefolio-records-1"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _OPTIONS: Final = ("as_", "columns", "where", "filters", "order", "limit")
@@ -254,6 +252,10 @@ def load_records(session: Session, entry: Entry, **options: Any) -> Any:
     dataset = dataset_of(session, entry)
     if as_ == "dataset":
         return dataset
+    if as_ == "lazy" and not any(one is not None for name, one in options.items() if name != "as_"):
+        import polars as pl
+
+        return pl.scan_pyarrow_dataset(dataset)
     table = rows_of(
         dataset,
         columns=options.get("columns"),

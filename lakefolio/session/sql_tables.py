@@ -11,8 +11,9 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.names import parse_ref
+from lakefolio.format.table_formats import RECORDS
 from lakefolio.model.derived import DERIVED, derive
-from lakefolio.session.record_tables import RECORDS, dataset_of, reader_of, state_of
+from lakefolio.session.record_tables import dataset_of, reader_of, state_of
 from lakefolio.session.relations import LakeTables
 
 if TYPE_CHECKING:
