@@ -180,6 +180,7 @@ METADATA: Final = Model(
     filtered=2,
     succeeding=True,
     searched=("key",),
+    scanned=("subject_kind", "key", "value_number", *(field.name for field in succession(_PLACED)), *_PLACED),
 )
 """One row per value that a key of a subject ever had."""
 

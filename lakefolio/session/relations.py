@@ -7,6 +7,7 @@ the others are scanned in the data files of the journal, and the entries in thos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from lakefolio.content.event_text import whole
 from lakefolio.content.local_files import Immutable
 from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import JOURNAL, LOG_TABLES, TABLES, table_prefix
-from lakefolio.readmodels.fold import ENTRIES
+from lakefolio.readmodels.fold import COMMITS, ENTRIES, METADATA, fold
 from lakefolio.readmodels.run_file import damaged
 from lakefolio.readmodels.view import Folded
 from lakefolio.views.relations import FileScan, Rows
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from lakefolio.content.blobs import Blobs
     from lakefolio.journal.journal import Journal
     from lakefolio.model.state import State
+    from lakefolio.readmodels.model import Model
     from lakefolio.readmodels.run_file import RunFile
 
 __all__ = ["LakeTables"]
 
 _MODELS = ("entries_model", "manifests_since")
+_FACTS = {"metadata_model": METADATA, "commits_model": COMMITS}
 
 
 class LakeTables(Mapping[str, Rows]):
@@ -55,14 +58,17 @@ class LakeTables(Mapping[str, Rows]):
         self._names = [*TABLES, *LOG_TABLES]
         if not content and (model := self._entries()) is not None:
             self._known = dict(zip(_MODELS, (model, state.rows.table()), strict=True))
-            self._names += _MODELS
+            self._names += (*_MODELS, *_FACTS)
 
     def __getitem__(self, name: str) -> Rows:
         """Return a table."""
         if name not in self._known:
             if name not in self._names:
                 raise KeyError(name)
-            self._known[name] = self._manifests() if name == JOURNAL else self._logged(name)
+            if name in _FACTS:
+                self._known |= self._facts()
+            else:
+                self._known[name] = self._manifests() if name == JOURNAL else self._logged(name)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -92,26 +98,43 @@ class LakeTables(Mapping[str, Rows]):
             purged=journal.state.purges() if self._content else None,
         )
 
-    def _entries(self) -> FileScan | None:
-        """Return the rows of the read model of entries as they lie, if it can be read."""
+    def _facts(self) -> dict[str, Rows]:
+        """Return the read models that facts are read from, with the rows that folding the journal since would add."""
         base = self._state.base
-        files = base.files(ENTRIES) if isinstance(base, Folded) else None
+        assert isinstance(base, Folded), "there are models"
+        since = fold(self._state.rows.table(), base, [model.name for model in _FACTS.values()])
+        found: dict[str, Rows] = {}
+        for name, model in _FACTS.items():
+            scan, rows = self._scan(model), since[model.name]
+            if scan is None:
+                found[name] = pa.concat_tables([base.model(model.name).whole(), rows])
+            else:
+                found[name] = replace(scan, rows=rows)
+        return found
+
+    def _entries(self) -> FileScan | None:
+        return self._scan(ENTRIES)
+
+    def _scan(self, model: Model) -> FileScan | None:
+        """Return the rows of a read model as they lie, if it can be read."""
+        base = self._state.base
+        files = base.files(model) if isinstance(base, Folded) else None
         if files is None or not isinstance(base, Folded):
             return None
-        local, width = self._journal.local, len(ENTRIES.key)
-        some = [_immutable(file) for file in files]
+        local, width = self._journal.local, len(model.key)
+        some = [_immutable(model, file) for file in files]
 
         def hold() -> tuple[Sequence[str], object]:
             try:
                 return local.held(some)
             except IntegrityError:
-                base.give_up(ENTRIES)  # the next question finds another in its place
+                base.give_up(model)  # the next question finds another in its place
                 raise
 
         beyond = any(file.through > base.version for file in files)
         return FileScan(
             paths=tuple(str(local.path(one)) for one in some),
-            rows=ENTRIES.nothing,
+            rows=model.nothing,
             hold=hold,
             upto=base.version if beyond else None,
             bounds=tuple((file.first[:width], file.last[:width]) for file in files),
@@ -130,6 +153,6 @@ class LakeTables(Mapping[str, Rows]):
         return whole(rows, self._state.parts, self._blobs)
 
 
-def _immutable(file: RunFile) -> Immutable:
-    key = f"{table_prefix(ENTRIES.name)}/{file.path}"
-    return Immutable(key, file.size_bytes, file.sha256, str, partial(damaged, ENTRIES, file))
+def _immutable(model: Model, file: RunFile) -> Immutable:
+    key = f"{table_prefix(model.name)}/{file.path}"
+    return Immutable(key, file.size_bytes, file.sha256, str, partial(damaged, model, file))

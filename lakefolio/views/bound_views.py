@@ -14,7 +14,7 @@ from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open
 from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.item_tables import ItemContent, ItemTables
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
-from lakefolio.views.run_columns import run_columns
+from lakefolio.views.run_columns import KEY_VIEWS, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
 from lakefolio.views.view_files import View, load_model_views, quoted
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["CORE", "BoundViews", "run_changes"]
+__all__ = ["CORE", "FACTS", "BoundViews", "run_changes"]
 
 CORE = tuple(name for name in SCHEMAS if name not in LOG_SCHEMAS)
 _MEMORY_BYTES = 512 << 20
@@ -35,7 +35,10 @@ _MANY_NAMES = 50_000
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _REPLACED = "replaced_heads"
-"""The view of a model whose rows are computed once: they are few, and read by every query."""
+_ONCE = (_REPLACED, "replaced_facts")
+"""The views of models whose rows are computed once: they are few, and read by every query."""
+FACTS = ("metadata_model", "commits_model")
+"""The relations of the read models that facts are read from."""
 _ENTRIES = "entries_model"
 _MODELS = (_ENTRIES, "manifests_since")
 """The relations of a read model, beside the journal: its rows, and those of the journal that it does not hold yet."""
@@ -57,11 +60,10 @@ class BoundViews:
         lost: frozenset[str],
         given: Sequence[View],
         limits: Limits,
-        *,
-        logs: bool,
+        further: frozenset[str],
     ) -> None:
         self.tables = tuple(tables[name] for name in CORE)
-        names = [*CORE, *(name for name in _MODELS if name in tables), *(LOG_SCHEMAS if logs else ())]
+        names = [*CORE, *(name for name in (*_MODELS, *further) if name in tables)]
         self._relations = {name: tables[name] for name in names}
         self._bound: set[str] = set()
         self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
@@ -73,9 +75,11 @@ class BoundViews:
             self.connection,
             (path for one in self._relations.values() if isinstance(one, FileScan) for path in one.paths),
         )
-        models = load_model_views() if _MODELS[0] in self._relations else {}
+        models = load_model_views() if _ENTRIES in self._relations else {}
+        models = {name: view for name, view in models.items() if self._relations.keys() >= _models_of(view)}
         own = {view.name for view in files}
-        helpers = [models[name] for name in (_REPLACED, *sorted(models.keys() - own - {_REPLACED})) if name in models]
+        helpers = [models[name] for name in (*_ONCE, *sorted(models.keys() - own - {*_ONCE})) if name in models]
+        self._of_journal = files
         self._files = [*helpers, *(models.get(view.name, view) for view in files)]
         self._given = {view.name.lower(): view for view in given}
         self._limits = limits
@@ -110,9 +114,10 @@ class BoundViews:
             if self._keys is None and any("metrics" in view.words for view in missing):
                 self._keys = self._find_keys()
             for view in missing:
-                if view.name == _REPLACED:
+                if view.name in _ONCE:
                     self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
-                    self._part()
+                    if view.name == _REPLACED:
+                        self._part()
                 elif view.name == "runs" and self.runs is not None:
                     self.runs.make(self.connection, view, lost=self._is_any_lost)
                 else:
@@ -166,12 +171,13 @@ class BoundViews:
         changes = run_changes(self.connection)
         if not changes:
             return []
+        self._made -= KEY_VIEWS  # made of the journal here
         if changes <= _MANY_CHANGES:
-            return run_columns(count_keys(self.connection, self._files))
+            return run_columns(count_keys(self.connection, self._of_journal))
         before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self.connection)]
         newest = max(before, key=lambda one: one.last, default=None)
-        found = None if newest is None else renewed(newest, self.connection, self._files)
-        self.runs = gathered(self.connection, self._files) if found is None else found
+        found = None if newest is None else renewed(newest, self.connection, self._of_journal)
+        self.runs = gathered(self.connection, self._of_journal) if found is None else found
         _bindings.add(self)
         return run_columns(self.runs.counts)
 
@@ -196,6 +202,11 @@ class BoundViews:
 
 _bindings: weakref.WeakSet[BoundViews] = weakref.WeakSet()
 """The ones that keep runs: a later version begins with the runs of an earlier one, of any ``Views``."""
+
+
+def _models_of(view: View) -> frozenset[str]:
+    """Return the relations of read models that a view of a model reads itself."""
+    return view.reads & {*_MODELS, *FACTS}
 
 
 def run_changes(connection: duckdb.DuckDBPyConnection) -> int:

@@ -26,7 +26,7 @@ from lakefolio.views.binding import (
     open_tables,
     relation_exists,
 )
-from lakefolio.views.bound_views import CORE, BoundViews, run_changes
+from lakefolio.views.bound_views import CORE, FACTS, BoundViews, run_changes
 from lakefolio.views.cage import Limits
 from lakefolio.views.item_tables import ItemRows
 from lakefolio.views.relations import FileScan, Rows, bind_shallow
@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 _KEPT_BINDINGS = 4
+_FURTHER = frozenset((*LOG_SCHEMAS, *FACTS))
+_OF_FACTS = "current_metadata"
+"""The view that reads them."""
 _RECURSING = re.compile(r"(?i)json_(contains|merge_patch|structure)")
 """The functions that a text which is nested too deep would end the process in; see ``shallow``."""
 
@@ -199,8 +202,8 @@ class Views:
                     sql=sql,
                 )
             rows = {} if items is None else {name: items(name) for name in judged.items}
-            logs = judged.catalogue or self._reads_logs(judged.reads)
-            binding = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, logs=logs)
+            further = _FURTHER if judged.catalogue else self._further(judged.reads)
+            binding = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, further)
             cursor = binding.connection.cursor()
             if judged.catalogue:
                 binding.require_all()
@@ -222,7 +225,7 @@ class Views:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
         with translated(partial(self._error, "of the audits")):
-            binding = self._binding(tables, NONE_LOST, {}, logs=True)
+            binding = self._binding(tables, NONE_LOST, {}, _FURTHER)
             binding.require(audits)
             cursor = binding.connection.cursor()
             return [
@@ -231,29 +234,29 @@ class Views:
                 for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
             ]
 
-    def _reads_logs(self, names: Iterable[str]) -> bool:
-        """Say whether metric points or events are read; the reads of view files of others are not known."""
+    def _further(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the relations beside the journal that are read; what view files of others read is not known."""
         read = set(names)
         if not {view.name.lower() for view in self._given}.isdisjoint(read):
-            return True
+            return _FURTHER
         for view in reversed(self.files):
             if view.name in read:
                 read |= view.reads
-        return not read.isdisjoint(LOG_SCHEMAS)
+        logs: tuple[str, ...] = () if read.isdisjoint(LOG_SCHEMAS) else tuple(LOG_SCHEMAS)
+        return frozenset((*logs, *(FACTS if _OF_FACTS in read else ())))
 
     def _binding(
-        self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], *, logs: bool
+        self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], further: frozenset[str]
     ) -> BoundViews:
         wanted = tuple(tables[name] for name in CORE)
-        keys = [(*map(id, wanted), lost, with_logs) for with_logs in (True, False)]
+        same = (*map(id, wanted), lost)
         with self._lock:
             # a binding holds its tables, so an id can't have been given to another table meanwhile
-            key = next((key for key in keys if key in self._bindings), None)
-            if key is None or (logs and not key[-1]):
-                key = keys[0] if logs else keys[1]
+            keys = (key for key in self._bindings if key[:-1] == same and key[-1] >= further)
+            key: tuple[Any, ...] = next(keys, (*same, further))
             found = self._bindings.pop(key, None)
             if found is None or not found.fits(entries):  # relations made of the other one keep reading what it reads
-                found = BoundViews(self.files, tables, lost, self._given, self._limits, logs=logs)
+                found = BoundViews(self.files, tables, lost, self._given, self._limits, key[-1])
             self._bindings[key] = found
             while len(self._bindings) > _KEPT_BINDINGS:
                 del self._bindings[next(iter(self._bindings))]

@@ -141,6 +141,48 @@ def test_rows_are_joined_of_files_alone_in_which_some_were_replaced(
     assert len(joined) == 2
 
 
+def test_the_facts_in_force_are_those_that_the_journal_says(tmp_path: Path) -> None:
+    """Set, replaced, removed and said again since the last fold, in runs, of items, folios, the lake and runs."""
+    scale_lake.make(str(tmp_path / "lake"), 4_000, 400, rows_at_once=2_000)
+    columns = "subject_kind, subject_id, folio, item, key, value, value_number, version, committed_at"
+
+    def agrees(lake: lf.Lake) -> list[Any]:
+        of_model = lake.sql(f"select {columns} from current_metadata order by all")
+        of_journal = lake.sql(f"select {columns} from current_metadata /* content */ order by all")
+        assert (of_model.columns, of_model.types) == (of_journal.columns, of_journal.types)
+        rows: list[Any] = of_model.fetchall()
+        assert rows == of_journal.fetchall()
+        return rows
+
+    lake = lf.open(tmp_path / "lake")
+    assert "metadata_model" in session_of(lake).tables()
+    assert len(agrees(lake)) == 4_000
+    folio = lake.folio(FOLIO)
+    old, first, second, *_ = list(folio)
+    version = lake.version
+    folio.add_json("new", 1, metadata={"a": 1, "b": "x"}, inputs=[first])
+    folio.add_json(first, 1, overwrite=True, metadata={"score": 2})
+    folio.archive(second)
+    folio.delete(old)
+    folio.metadata["note"] = {"k": [1]}
+    lake.annotate(note="x", gone=1)
+    with lake.run("trained", params={"p": 1}) as run:
+        run.log_metric("loss", 0.5)
+    before = agrees(lake)
+    lake.annotate(remove=["gone"])
+    folio.metadata["note"] = 2
+    rows = agrees(lake)
+    assert {row[4] for row in before} - {row[4] for row in rows} == {"gone"}
+    assert len(rows) == len(before) - 1
+    assert len(agrees(lake.at(version))) == 4_000
+    assert len(agrees(lake.at(200))) == 2_000
+    lake.compact()
+    assert agrees(lf.open(tmp_path / "lake")) == rows
+    flat = "select count(*) from item_metadata"
+    assert lake.sql(flat).fetchall() == lake.sql(f"{flat} /* content */").fetchall()
+    assert lake.sql("select count(*) from runs").fetchall() == [(1,)]
+
+
 def test_what_scans_read_is_cheap_to_decompress(made: Path) -> None:
     """Zstandard takes three times as long for small blocks, and Snappy makes no text smaller that differs from all."""
     path = max((made / "tables" / "entries").glob("*.parquet"), key=lambda one: one.stat().st_size)
