@@ -43,6 +43,7 @@ GROUPS: Final = {
         "query": "Find items by what is known about them; all conditions must hold.",
         "search": "Find items and runs by words in their names, texts and metadata.",
         "similar": "Find what means most alike an item.",
+        "searches": "List what was searched for, and what found nothing.",
         "status": "Show which items are stale, and in which order to make them again.",
         "datasets": "Make, list and show datasets: collections of items under one name.",
         "runs": "List runs, newest first, or walk them like folders.",

@@ -260,6 +260,8 @@ class Lake:
     browse = querying.browse
     search = querying.search
     similar = querying.similar
+    searches = querying.searches
+    choose = querying.choose
     status = querying.status
     views = querying.views
     compare = querying.compare

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from lakefolio.query.dataset import Dataset, Datasets
     from lakefolio.query.result import QueryResult
     from lakefolio.runs.compare import Comparison
+    from lakefolio.search.log import SearchLog
     from lakefolio.search.result import SearchResult
     from lakefolio.status.report import Status
 
 __all__ = [
     "browse",
+    "choose",
     "compare",
     "create_dataset",
     "datasets",
     "get_dataset",
     "query",
     "search",
+    "searches",
     "similar",
     "status",
     "views",
@@ -232,10 +235,42 @@ def search(
             ``bad-encoder`` (the user's own encoder fails).
         NotFoundError: kind ``folio-not-found``, or there is no such version.
     """
+    from lakefolio.search.log import log_search
     from lakefolio.search.reading import search_of
 
     reader = settled(lake._session).still() if at is None else lake._session.at(at)
-    return search_of(reader, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
+    found = search_of(reader, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
+    log_search(lake._session, found, {"folio": folio, "kind": kind, "meaning": meaning})
+    return found
+
+
+def choose(lake: Lake, /, found: SearchResult, ref: str) -> None:
+    """Record that a hit of a search was chosen, where searches are recorded (the setting ``search_log``).
+
+    Args:
+        found: The answer of ``lake.search``.
+        ref: The reference of the hit, or the id of the run.
+
+    Raises:
+        InvalidInputError: kind ``not-recorded`` (the search was not), ``no-such-hit``.
+    """
+    from lakefolio.search.log import choose
+
+    choose(lake._session, found, ref)
+
+
+def searches(lake: Lake, /, *, unanswered: bool = False, limit: int = 100) -> SearchLog:
+    """Return the recorded queries, those that were asked most first: how often, what was found, what was chosen.
+
+    Searches are recorded as events in the lake while the setting ``search_log`` is true, and by handles that may write.
+
+    Args:
+        unanswered: Only queries whose last search found nothing.
+        limit: How many queries at most.
+    """
+    from lakefolio.search.log import searches
+
+    return searches(settled(lake._session), unanswered=unanswered, limit=limit)
 
 
 def similar(

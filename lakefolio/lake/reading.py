@@ -121,6 +121,9 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
 def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
     """Answer a read-only SQL query over the views and tables of the lake, as a DuckDB relation.
 
+    The hits of a search are rows too, best first: ``from search('delayed flights', kind := 'table')``, with its options
+    ``folio``, ``kind``, ``"limit"`` and ``meaning``; columns as :meth:`SearchResult.to_arrow`.
+
     A table item is a relation named by its reference, ``from "folio:name@v3"``. DuckDB reads only the columns and row
     groups that the query needs, from verified files, in at most 512 MiB; beyond that it spills to disk.
 
@@ -139,7 +142,9 @@ def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRela
         InvalidInputError: kind ``sql``: the query is not valid, or would change data, read files or use the network. A
             row that can't be computed (a cast of a text that is not a number) raises it at the fetch.
     """
-    return settled(lake._session).query(query, params)
+    from lakefolio.search.in_sql import query as answer
+
+    return answer(settled(lake._session), query, params)
 
 
 def connect(lake: Lake, /, at: At | None = None) -> duckdb.DuckDBPyConnection:

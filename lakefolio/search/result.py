@@ -95,6 +95,7 @@ class SearchResult(Sequence[Hit]):
         total: The number of all that match; the hits are the best ``limit`` of them.
         facets: ``type``, ``kind``, ``folio``, ``tag``, ``author`` -> value -> number of all that match, largest first;
             the first 100 values.
+        search_id: The id of the event that records the search, if searches are recorded.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class SearchResult(Sequence[Hit]):
         self.version = version
         self.total = total
         self.facets = {name: dict(values) for name, values in facets.items()}
+        self.search_id: str | None = None
         self._hits = tuple(hits)
 
     def __len__(self) -> int:

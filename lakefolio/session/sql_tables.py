@@ -52,14 +52,17 @@ def tables(session: Session, /, *, content: bool = False) -> LakeTables:
     return kept
 
 
-def query(session: Session, /, sql: str, params: object = None) -> duckdb.DuckDBPyRelation:
+def query(
+    session: Session, /, sql: str, params: object = None, *, given: Mapping[str, pa.Table] | None = None
+) -> duckdb.DuckDBPyRelation:
     """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
 
     Tables of the lake are relations too, called by their references: ``"folio:name"``, ``"folio:name@version"``.
 
-    The view files of the user and of the lake are looked for only if it names a view that there is not.
+    The view files of the user and of the lake are looked for only if it names a view that there is not. ``given`` are
+    further relations, by names that hold a colon and are no references.
     """
-    return _of_files(session, lambda: _query(session, sql, params))
+    return _of_files(session, lambda: _query(session, sql, params, given or {}))
 
 
 def _of_files(session: Session, ask: Callable[[], T]) -> T:
@@ -74,11 +77,11 @@ def _of_files(session: Session, ask: Callable[[], T]) -> T:
     return ask()
 
 
-def _query(session: Session, sql: str, params: Any) -> duckdb.DuckDBPyRelation:
+def _query(session: Session, sql: str, params: Any, given: Mapping[str, pa.Table]) -> duckdb.DuckDBPyRelation:
     views = _views()
 
     def items(name: str) -> tuple[str, Callable[[], Any]]:
-        return _item_rows(session, name)
+        return (name, lambda: given[name]) if name in given else _item_rows(session, name)
 
     named = isinstance(sql, str) and any(word in sql.lower() for word in _OF_CONTENT)
     try:

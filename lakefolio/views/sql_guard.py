@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from functools import cache, lru_cache
@@ -14,7 +15,7 @@ from lakefolio.views.sql_rules import Judgement, judge, judge_words
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["about_where", "check_expression", "check_select", "first_line", "is_text", "shown"]
+__all__ = ["about_where", "check_expression", "check_select", "first_line", "is_text", "serialised", "shown", "to_sql"]
 
 _EXPLAIN: Final = re.compile(r"(?is)^\s*(--[^\n]*\n|/\*.*?\*/|\s)*explain\s+(analyze\s+|\([^)]*\)\s*)?")
 _NAME: Final = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
@@ -138,9 +139,31 @@ def _parser_of(pid: int) -> duckdb.DuckDBPyConnection:
 
 
 def _judged(sql: str) -> Judgement:
+    return judge(_serialised(sql))
+
+
+def _serialised(sql: str) -> str:
     row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
     assert row is not None
-    return judge(row[0])
+    text: str = row[0]
+    return text
+
+
+def serialised(sql: str) -> dict[str, Any]:
+    """Return the tree of a statement as DuckDB's parser gives it; without ``statements`` if it is none."""
+    try:
+        found: dict[str, Any] = json.loads(_serialised(sql))
+    except RecursionError:
+        return {}
+    return found
+
+
+def to_sql(tree: dict[str, Any]) -> str:
+    """Return the SQL of such a tree."""
+    row = _parser().execute("select json_deserialize_sql(?)", [json.dumps(tree)]).fetchone()
+    assert row is not None
+    text: str = row[0]
+    return text
 
 
 def _words(sql: str) -> list[tuple[str, bool]]:
