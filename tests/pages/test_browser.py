@@ -124,7 +124,7 @@ def test_columns_are_chosen_and_remembered(page: Page) -> None:
 def test_runs_are_compared_with_curves(page: Page) -> None:
     names(page)
     for row in (0, 1):
-        page.get_by_role("checkbox", name="choose this row").nth(row).check()
+        page.get_by_role("checkbox", name="choose ").nth(row).check()
     page.get_by_role("link", name="Compare 2").click()
     page.get_by_role("heading", name="2 runs side by side").wait_for()
     chart = page.locator("figure.plot canvas").first
@@ -224,9 +224,17 @@ def test_two_versions_of_an_item_are_compared_by_keys(page: Page) -> None:
     assert page.get_by_role("combobox").count() >= 2
     page.get_by_role("button", name="Swap").click()
     page.get_by_role("row", name=re.compile("^added")).wait_for()
+
+
+def test_a_key_that_is_no_column_is_said(browser: Browser, server: PageServer) -> None:
+    page = browser.new_context().new_page()  # the console tells the refusal too, which no other page may
+    page.goto(server.url)
+    go(page, "inside?ref=shop/eu:raw")
+    box = page.get_by_role("textbox", name="columns of the key")
     box.fill("nosuch")
     box.press("Enter")
     page.get_by_role("alert").filter(has_text="no column").wait_for()
+    page.context.close()
 
 
 def test_what_differs_is_shown_by_kind_and_never_run(browser: Browser, tmp_path: Path) -> None:
@@ -276,7 +284,7 @@ def test_rows_are_opened_by_keys(page: Page) -> None:
     page.get_by_role("region", name="runs").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press(" ")
-    assert page.get_by_role("checkbox", name="choose this row").nth(1).is_checked()
+    assert page.get_by_role("checkbox", name="choose ").nth(1).is_checked()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name=re.compile("^train-1")).wait_for()
 
@@ -328,6 +336,10 @@ def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServ
         page.locator("main *").first.wait_for()
         page.locator("#app:not(:has(.waiting))").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+    for link in page.get_by_role("navigation", name="pages").get_by_role("link").all():
+        found = link.bounding_box()
+        assert found is not None
+        assert found["x"] + found["width"] <= 400, link.text_content()
     context.close()
 
 
@@ -388,3 +400,16 @@ def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop:
     page.get_by_role("alert").filter(has_text="this file holds no answer").wait_for()
     assert (said, asked) == ([], [])
     context.close()
+
+
+def test_a_comparison_of_runs_that_are_gone_says_so_and_waits_for_nothing(page: Page) -> None:
+    go(page, "compare?runs=01nothing")
+    page.get_by_role("alert").wait_for()
+    page.locator("#app:not(:has(.waiting))").wait_for()
+    assert "1 run of 1 not found" in (page.get_by_role("alert").text_content() or "")
+
+
+def test_runs_are_chosen_by_their_names(page: Page) -> None:
+    go(page, "runs")
+    page.get_by_role("checkbox", name="choose train-1").check()
+    assert page.get_by_role("link", name="Compare 1").count() == 1

@@ -169,7 +169,8 @@
       const pen = canvasOf(canvas, width, height);
       const ax = axisOf(find(x), rows, logX), ay = axisOf(find(y), rows, logY), left = 64, bottom = height - 30, right = width - 12, up = 10;
       const tint = by && find(by) ? axisOf(find(by), rows) : null;
-      const px = v => left + (v - ax.low) / (ax.high - ax.low) * (right - left), py = v => bottom - (v - ay.low) / (ay.high - ay.low) * (bottom - up);
+      const pad = 8; // so that the dots of the extremes are whole
+      const px = v => left + pad + (v - ax.low) / (ax.high - ax.low) * (right - left - 2 * pad), py = v => bottom - pad - (v - ay.low) / (ay.high - ay.low) * (bottom - up - 2 * pad);
       pen.strokeStyle = css("--line");
       pen.fillStyle = css("--muted");
       pen.beginPath();

@@ -102,7 +102,7 @@
       </div>
       ${view === "scatter" ? html`<${Scatter} columns=${data.columns} rows=${order} nameOf=${nameOf} onOpen=${open}/>`
         : view === "parallel" ? html`<${Parallel} columns=${data.columns} rows=${order} onFilter=${set => { setOnly(set); amend({ view: "" }); }}/>`
-        : order.length ? html`<${Table} columns=${shownColumns} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${open} selected=${chosen} onSelect=${select} label="runs"/>`
+        : order.length ? html`<${Table} columns=${shownColumns} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${open} selected=${chosen} onSelect=${select} nameOf=${nameOf} label="runs"/>`
         : html`<${Empty} title="No run is like that"><p>The filter leaves none of ${counted(data.rows, "run")}.</p></${Empty}>`}
     </div>`;
   }
@@ -169,7 +169,7 @@
       const listed = all || at.length < 2 ? said : said.filter(differs);
       return html`<article><header><h1>${counted(at.length, "run")} side by side</h1></header>
         ${at.length < ids.length && html`<p class="failed" role="alert">${counted(ids.length - at.length, "run")} of ${ids.length} not found among those listed</p>`}
-        <${RunCurves} runs=${known} names=${names}/>
+        ${known.length > 0 && html`<${RunCurves} runs=${known} names=${names}/>`}
         <section><h2>Values</h2><p class="tools"><label><input type="checkbox" checked=${all} onChange=${e => setAll(e.target.checked)}/> also what is alike</label>
           <span class="muted">${listed.length} of ${said.length} rows</span></p>
         <div class="scroll"><table class="beside"><thead><tr><th scope="col"></th>${known.map((id, i) => html`<th scope="col"><i class="swatch" style=${{ background: lakefolio.colour(i) }}/><a href=${href("run", { id })}>${names[id]}</a>

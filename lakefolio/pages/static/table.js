@@ -93,7 +93,7 @@
    * columns: {name, type, values, label?, cell?(value, row), indent? (pixels before a cell)}; order: rows to show; sort, onSort(name);
    * onOpen(row); selected: a Set of rows and onSelect(row), if rows are chosen; label: what the table is of.
    */
-  function Table({ columns, order, sort, onSort, onOpen, selected, onSelect, label, height }) {
+  function Table({ nameOf, columns, order, sort, onSort, onOpen, selected, onSelect, label, height }) {
     const box = useRef(null), [top, setTop] = useState(0), [active, setActive] = useState(0);
     const [tall, setTall] = useState(600);
     useLayoutEffect(() => {
@@ -142,7 +142,7 @@
           ${order.slice(first, last).map((row, i) => html`<tr key=${row} aria-rowindex=${first + i + 2}
             class=${(first + i === at ? "active " : "") + (selected?.has(row) ? "chosen" : "")}
             onClick=${() => setActive(first + i)} onDblClick=${() => onOpen && onOpen(row)}>
-            ${selected && html`<td><input type="checkbox" aria-label="choose this row" checked=${selected.has(row)} onChange=${() => onSelect(row)}/></td>`}
+            ${selected && html`<td><input type="checkbox" aria-label=${`choose ${nameOf ? nameOf(row) : "this row"}`} checked=${selected.has(row)} onChange=${() => onSelect(row)}/></td>`}
             ${columns.map(one => {
               const value = one.values[row];
               return html`<td class=${isNumeric(one) ? "number" : ""} title=${one.type === "time" ? fullTime(value) : value == null ? "" : String(value)}>
