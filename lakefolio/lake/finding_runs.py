@@ -1,4 +1,4 @@
-"""Finding what runs, metrics and events recorded."""
+"""Methods of a lake that find runs, metrics and events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def get_run(lake: Lake, /, run_id: str) -> RunManifest:
-    """Return what is recorded of a run at this lake's version.
+    """Return the record of a run as of this lake's version.
 
     Args:
         run_id: Its id, the beginning or the end of it (four characters or more), or its name.
@@ -49,7 +49,7 @@ def get_run(lake: Lake, /, run_id: str) -> RunManifest:
 
 
 def get_run_manifest(lake: Lake, /, run_id: str) -> RunManifest:
-    """Return what is recorded of a run: :meth:`get_run` under the name that MLtrack users know."""
+    """Return the record of a run: :meth:`get_run` under the name that MLtrack users know."""
     return lake.get_run(run_id)
 
 
@@ -122,9 +122,7 @@ def run_rows(
 
 
 def follow_run(lake: Lake, /, run_id: str, *, every_s: float = 2.0) -> Iterator[RunNews]:
-    """Yield what there is of a run, then what comes, until it has ended: points of metrics, events, its status.
-
-    A look costs one request, and a few more where the run has news; a run whose process died ends as ``lost``.
+    """Yield points of metrics, events and states of a run: first those that exist, then new ones until it ends.
 
     Args:
         run_id: Its id, short id or name.
@@ -179,10 +177,10 @@ def mark_lost_runs(lake: Lake, /, silent_s: float = 900.0) -> list[str]:
     """Mark as ``lost`` the runs whose process died, and return their ids. One commit.
 
     On this host the process is looked for. Elsewhere silence tells: a run gives a sign of life every 5 minutes.
-    Who starts a run marks them too; who looks at runs is told that they are lost, and writes nothing.
+    Starting a run marks them, too; listing runs shows them as lost without writing.
 
     Args:
-        silent_s: After so many seconds of silence a run elsewhere is taken for dead.
+        silent_s: Seconds of silence after which a run on another host counts as dead.
     """
     from lakefolio.runs.liveness import mark_lost
 

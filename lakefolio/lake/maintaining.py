@@ -94,7 +94,7 @@ def gc(
 
 
 def why(lake: Lake, /, ref: str) -> WhyReport:
-    """Return what keeps content alive: heads, snapshots, history; and which bytes only this item keeps.
+    """Return which references (heads, snapshots, history) keep content alive, and the bytes that only this item keeps.
 
     Where an item comes from is another question: ``folio.why(name)``.
 

@@ -34,12 +34,12 @@ class ModelVersion:
         name: The model.
         number: Its number, from 1.
         aliases: The aliases that name it.
-        source: What it was registered from: an exact item, or the address that MLflow was given.
+        source: The exact item that it was registered from, or the address given to MLflow.
         run_id: The run that made it.
         created_at: When it was registered.
         author: Who registered it.
-        description: One sentence on what it is.
-        tags: What else is noted of it.
+        description: One sentence that describes it.
+        tags: Further facts about it.
         ref: The item that it is; ``lake.get``, ``lake.lineage`` and ``run.add_input`` take it.
         stage: Its stage, for those who use MLflow's; ``None`` if it has none.
     """
@@ -129,7 +129,7 @@ class Model:
 
     @property
     def description(self) -> str | None:
-        """One sentence on what it is."""
+        """One sentence that describes it."""
         return self._fields().get("description")
 
     @property
@@ -242,7 +242,7 @@ class Model:
         return self._move(alias, found.number, expected)
 
     def rollback(self, alias: str = "production") -> AliasChange:
-        """Let an alias name what it named before its last promotion; rolling back again goes further back. One commit.
+        """Move an alias back to the version before its last promotion; a second call goes further back. One commit.
 
         Raises:
             NotFoundError: kind ``alias-not-found``: there is no version to go back to.
@@ -269,7 +269,7 @@ class Model:
         return self._move(alias, before[-1], (moves[-1].after,))
 
     def remove_alias(self, alias: str) -> AliasChange:
-        """Remove an alias; the history keeps what it named. One commit.
+        """Remove an alias; the history keeps the versions that it named. One commit.
 
         Raises:
             NotFoundError: kind ``alias-not-found``.
@@ -315,7 +315,7 @@ class Model:
 
 
 def check_alias(alias: object) -> None:
-    """Refuse what no alias can be called."""
+    """Raise InvalidInputError for a text that can't be an alias."""
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or _RESERVED.fullmatch(alias):
         raise InvalidInputError(
             f"alias {alias!r} can't be used",

@@ -60,7 +60,7 @@ def models(lake: Lake, /) -> Models:
 
 
 def model(lake: Lake, /, name: str) -> Model:
-    """Return a registered model: its versions, its aliases, and who moved them.
+    """Return a registered model: its versions, its aliases, and their history.
 
     Args:
         name: Its name.

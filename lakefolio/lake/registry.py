@@ -1,4 +1,4 @@
-"""The registry: names of models, their versions and aliases, in one place for all who ask (FORMAT.md, "Registry").
+"""The registry: names of models, their versions and aliases, also for MLflow (FORMAT.md, "Registry").
 
 The record of a model is the item ``registry:<name>``; what holds of it, its aliases among it, are facts of that. A
 version is the item ``registry:<name>/v<number>``: its number is taken by making it, so that two who register at once

@@ -51,10 +51,10 @@ def run(
     """Start a run, for a ``with`` block that ends it; see :meth:`create_run`.
 
     Args:
-        name: What people call it; need not be unique.
-        folio: Where outputs go that are not named otherwise.
+        name: A name for people; need not be unique.
+        folio: The folio of outputs for which no other is named.
         run_id: Its id; by default a new one.
-        resume: Go on with the run ``run_id`` if it exists; then all else but ``params`` and ``tags`` is as it was.
+        resume: Go on with the run ``run_id`` if it exists; then only ``params`` and ``tags`` are added; all else stays.
     """
     from lakefolio.errors import InvalidInputError
     from lakefolio.runs import starting
@@ -110,9 +110,9 @@ def create_run(
 
     Args:
         run_id: Its id, refused if it is taken; by default a new one that sorts by time.
-        name: What people call it; need not be unique.
-        folio: Where outputs go that are not named otherwise; by default ``runs/<run id>``.
-        inputs: What it uses: name -> reference, URI or object; see ``Run.add_input``.
+        name: A name for people; need not be unique.
+        folio: The folio of outputs for which no other is named; by default ``runs/<run id>``.
+        inputs: Its inputs: name -> reference, URI or object; see ``Run.add_input``.
         status: ``done``, ``failed`` or ``lost`` records a run that is over, such as one of another tracker's.
         metrics: Of a run that is over: the last value of each metric.
         started_at: When it began; by default now.
@@ -182,7 +182,7 @@ def add_run_input(lake: Lake, /, run: str | Run | RunManifest, name: str, data: 
     """Record an input of a run; see ``Run.add_input``.
 
     Args:
-        name: What the run calls it.
+        name: The name of the input in the run.
         data: An object, a reference, an entry, or the URI of something outside.
     """
     from lakefolio.runs.starting import open_run
@@ -215,14 +215,14 @@ def log_event(
     *,
     run_id: str | None = None,
 ) -> str:
-    """Log an event of any kind and return its id; it is committed within the second, with what else is logged.
+    """Log an event of any kind and return its id; it is committed within a second, together with logged metrics.
 
     Args:
-        model_name: What it is about.
-        stage: At which stage.
-        event_type: What happened.
-        metadata: Anything JSON-able, of any size; SQL reaches each key of it: ``metadata ->> '$.loss'``. It can't be
-            taken out of the lake again: what may have to be erased one day is stored as an item, see ``gc``.
+        model_name: The model that the event is about.
+        stage: The stage of the model's life, such as ``training``.
+        event_type: The kind of event.
+        metadata: Any JSON value, up to 64 MiB as text; SQL reaches each key: ``metadata ->> '$.loss'``. It can't be
+            erased from the lake: store data that may have to be erased as an item, see ``gc``.
         run_id: The run it belongs to.
 
     Raises:
@@ -270,22 +270,17 @@ def track(
     description: str | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Tracking:
-    """Let all that this process reads and adds from here on, in any cell, thread or task, belong to one run.
+    """Start a run that records everything this process reads and adds from now on, in any cell, thread or task.
 
-    What is read are the run's inputs, and the inputs of what is added without ``inputs=``. With the run are noted where
-    its code is written, the code (of a notebook: the cells so far), packages and git state. It ends with
+    Items that are read become inputs of the run, and inputs of the items that are added without ``inputs=``. The run
+    records the file and the text of its code (of a notebook: the cells so far), packages and git state. It ends with
     ``.stop()`` or a ``with`` block, with the next ``track()`` of the lake, or with the process: as failed if an error
-    ended the script, or the last cell. Runs that are begun meanwhile are children of it. One commit.
+    ended the script, or the last cell. Runs that are started meanwhile are its children. One commit.
 
     Args:
-        name: What people call it; by default the name of the notebook or script.
-        run_type: See :meth:`create_run`, as for what is not said here.
-        project: The project it belongs to.
-        model: The model it makes or uses.
-        params: Its parameters.
-        tags: Words to find it by.
-        description: One sentence on what it is.
-        path: The file of the notebook or script, where the environment does not tell it.
+        name: A name for people; by default that of the notebook or script.
+        run_type: See :meth:`create_run`.
+        path: The file of the notebook or script, if the environment does not tell it.
 
     Raises:
         ReadOnlyError: The lake is read-only.
