@@ -82,7 +82,14 @@ def test_the_help_of_adding_shows_what_it_takes(name: str) -> None:
 
 PUBLIC = (lf.Folio, lf.Lake, lf.Run)
 """Classes whose methods are called by users."""
-OPEN = {"query": "fields", "annotate": "more", "set_params": "more", "log": "metrics", "capture": "options"}
+OPEN = {
+    "query": "fields",
+    "name_of": "fields",
+    "annotate": "more",
+    "set_params": "more",
+    "log": "metrics",
+    "capture": "options",
+}
 """Methods whose keywords are the user's own names."""
 
 

@@ -253,7 +253,12 @@ def sql(folio: Folio, /, query: str, params: object = None) -> duckdb.DuckDBPyRe
 
 
 def similar(folio: Folio, /, name: str, *, at: At = None, kind: str | None = None, limit: int = 10) -> SearchResult:
-    """Find the items and runs of the lake that mean most alike an item, nearest first; see ``Lake.similar``."""
+    """Find the items and runs of the lake whose meaning is nearest to an item's, nearest first; see ``Lake.similar``.
+
+    Args:
+        kind: Only items of this kind; ``run`` for runs.
+        limit: Maximum number of hits.
+    """
     from lakefolio.search.reading import similar_of
 
     reader, entry = folio._core.find(name, at)
