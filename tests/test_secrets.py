@@ -97,6 +97,10 @@ TEXTS = {  # of what a person writes: by shape and place
     "jwt": S("eyJhbGciOiJI.eyJzdWIiOiIx.{}"),
     "bearer": S("Bearer {}.1"),
     "pem": PEM,
+    "curl": S("curl -u bob:{} http://h/x"),
+    "curl user": S("see curl --user='bob:{}' h/x"),
+    "storage account": S("AccountKey={}aaaaaaaa=="),
+    "service bus": S("Endpoint=sb://h/;SharedAccessKey={}aaaaaaaa="),
 }
 PLANTED += [match[0] for match in re.finditer(r"ASIA\w+", TEXTS["aws"])]
 ERRORS = {
@@ -514,6 +518,9 @@ def test_names_that_hold_secrets() -> None:
         "postgresql://alice@host/db",
         "Basic training of the model",
         "pad_token=<pad>",
+        "docker run -u 1000:1000 --network host curlimages/curl http://h",
+        "git push -u origin main:main",
+        "AccountName=x;AccountKey=",
         "tokens=['a', 'b']",
         "did you mean 'secret' or 'token'?",
     ],

@@ -3,8 +3,7 @@
 The file holds each tensor once. Its one metadata entry ``lakefolio`` is JSON: ``{"object": …, "order":
 [names], "tied": {name: stored name}}`` with the order of the state dict and the names that share one tensor.
 
-A module comes back in one of three ways: as its state dict; with a class the reader gives; or with the class
-    named
+A module comes back in one of three ways: as its state dict; with a class the reader gives; or with the class named
 when it was added, if the reader's process has that class imported or the reader trusts it. A bucket never
 makes a reader import anything, and only subclasses of ``torch.nn.Module`` are ever called.
 """
@@ -86,13 +85,12 @@ class TorchHandler:
                 "class": f"{cls.__module__}:{cls.__qualname__}",
                 "model_type": cls.__name__,
                 "init_args": encode(dict(init_args or {})),
-                "parameter_count": sum(one.numel() for one in obj.parameters()),
             }
             if save_class:
                 details["class_source"] = source_of(cls)
             state: Mapping[Any, Any] = obj.state_dict()
         elif isinstance(obj, torch.Tensor):
-            details |= {"object": "tensor", "shape": list(obj.shape), "dtype": str(obj.dtype)}
+            details |= {"object": "tensor", "dtype": str(obj.dtype)}
             state = {"tensor": obj}
         elif isinstance(obj, Mapping):
             details |= {"object": "state_dict"}
@@ -104,7 +102,10 @@ class TorchHandler:
             details["hyperparameters"] = encode(dict(hyperparameters))
         for name, value in state.items():
             _check_tensor(name, value)
+        if isinstance(obj, torch.Tensor):
+            details["shape"] = list(obj.shape)
         if isinstance(obj, torch.nn.Module):
+            details["parameter_count"] = sum(one.numel() for one in obj.parameters())
             _check_arguments(obj, state, details["init_args"])
         details["tensor_count"] = len(state)
         tensors, tied = _distinct(state)
@@ -283,8 +284,16 @@ def _check_tensor(name: object, value: object) -> None:
     problem = None
     if not isinstance(name, str):
         problem = f"its name is a {type(name).__qualname__}, expected text"
+    elif name == "__metadata__":
+        problem = "safetensors keeps that name for itself"
     elif not isinstance(value, torch.Tensor):
         problem = f"it is a {type(value).__module__}.{type(value).__qualname__}, expected a tensor"
+    elif torch.nn.parameter.is_lazy(value):
+        problem = "it has no shape before the module was called"
+    elif value.is_nested:
+        problem = "it is a nested tensor, expected a dense one"
+    elif value.is_conj() or value.is_neg():
+        problem = "it is a view with its signs still to be turned, expected what .resolve_conj().resolve_neg() gives"
     elif value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
         problem = f"it is a {value.layout} tensor of {value.dtype} on {value.device}, expected a dense one"
     elif value.dtype not in _stored_dtypes():

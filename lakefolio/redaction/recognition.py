@@ -90,6 +90,11 @@ _USER: Final = re.compile(
 _NAMED_USERS: Final = frozenset({"az", "azure", "abfs", "abfss", "wasb", "wasbs", "adl", "ssh", "git", "git+ssh"})
 """Where the part before ``@`` alone is a container or the name of an account."""
 _QUERY: Final = re.compile(r"(?P<mark>[?&;#]|&amp;)(?P<name>[\w.%-]{1,60})=(?P<value>[^&#;\s\"'<>]+)")
+_ACCOUNT_KEY: Final = re.compile(r"(?i)\b(?P<name>(?:Account|SharedAccess)Key=)[A-Za-z0-9+/%]{16,}={0,2}")
+_SIGN_ON: Final = re.compile(
+    r"""(?x) (?<!\S)(?P<option>-u|--user|--proxy-user|--auth)(?P<mark>[ =]['"]?)(?P<user>[^\s:/'"]+)
+    :(?!\d+(?:\s|$))[^\s'"]+"""
+)
 _SIGNING: Final = words(
     "sig signature awsaccesskeyid x-amz-signature x-amz-credential x-amz-security-token x-goog-signature "
     "x-goog-credential googleaccessid policy key-pair-id code_verifier hmac"
@@ -111,6 +116,9 @@ def scrub_shapes(text: str) -> str:
         text = _USER.sub(_user, text)
     if "=" in text:
         text = _QUERY.sub(_parameter, text)
+        text = _ACCOUNT_KEY.sub(rf"\g<name>{MASK}", text)
+    if "://" in text or "curl" in text:
+        text = _SIGN_ON.sub(rf"\g<option>\g<mark>\g<user>:{MASK}", text)
     text = _TOKEN.sub(MASK, text)
     return _SCHEMED.sub(rf"\g<kind>{MASK}", text)
 

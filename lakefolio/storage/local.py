@@ -279,6 +279,10 @@ class LocalStore(Store):
                     publish(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                     if self._fsync:
                         _sync_folder(folder, above)
+                except FileExistsError as exc:
+                    # a folder is no object: who lost to one would look for the winner for ever
+                    other = _not_regular(name, folder)
+                    raise translate(other or exc, "write", key, self) from exc
                 except OSError as exc:
                     raise translate(exc, "write", key, self) from exc
             finally:
@@ -338,6 +342,15 @@ def _check_regular(found: os.stat_result) -> None:
         raise OSError(errno.ELOOP, "is a link")
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.ENXIO, "is no regular file")
+
+
+def _not_regular(name: str, folder: int | None) -> OSError | None:
+    """Return the error that says so if something else than a regular file has a name, else None."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
+    except OSError:
+        return None  # it is gone by now
+    return None if stat.S_ISREG(found.st_mode) else OSError(errno.ENXIO, "is no regular file")
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

@@ -173,3 +173,47 @@ def test_a_reference_follows_the_users_own_links(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake")
     lake.folio("f").reference_table("one", data / "linked" / "part.csv")
     assert len(lake.folio("f").get_table("one")) == 1
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "dangling", "folder"])
+def test_a_writer_whose_next_entry_is_no_file_is_refused_and_hangs_not(tmp_path: Path, what: str) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add_json("a", 1)
+    path = tmp_path / "lake" / f"tables/manifests/_delta_log/{lake.version + 1:020d}.json"
+    make: dict[str, Callable[[], object]] = {
+        "fifo": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to("/etc/hostname"),
+        "dangling": lambda: path.symlink_to("/nowhere/at/all"),
+        "folder": path.mkdir,
+    }
+    make[what]()
+    caught: list[BaseException] = []
+
+    def write(handle: lf.Lake) -> None:
+        try:
+            handle.folio("f").add_json("b", 2)
+        except BaseException as exc:
+            caught.append(exc)
+
+    for handle in (lake, lf.open(tmp_path / "lake")):
+        thread = threading.Thread(target=write, args=(handle,), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert isinstance(caught.pop(), StorageError)
+    path.rmdir() if what == "folder" else path.unlink()
+    lake.folio("f").add_json("b", 2)
+    assert lf.open(tmp_path / "lake").get("f:b") == 2
+    assert lake.check().ok
+
+
+def test_a_blob_whose_place_is_a_folder_is_not_taken_for_stored(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("big", BIG.encode())
+    (blob,) = (path for path in (tmp_path / "lake" / "blobs").rglob("*") if path.is_file())
+    other = lf.open(tmp_path / "other")
+    place = tmp_path / "other" / blob.relative_to(tmp_path / "lake")
+    place.mkdir(parents=True)
+    with pytest.raises(StorageError):
+        other.folio("f").add("big", BIG.encode())
+    assert list(other.folio("f")) == []

@@ -193,6 +193,12 @@ def test_what_is_no_plain_tensor_is_named() -> None:
         ({"w": torch.ones(1), 3: torch.ones(1)}, "3"),
         ({"s": torch.eye(3).to_sparse()}, "s"),
         ({"m": torch.ones(2, device="meta")}, "m"),
+        (nn.Sequential(nn.LazyLinear(3)), "0.weight"),
+        (torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "tensor"),
+        ({"n": torch.nested.nested_tensor([torch.ones(1), torch.ones(2)])}, "n"),
+        (torch.ones(2, dtype=torch.complex64).conj(), "tensor"),
+        ({"i": torch.ones(2, dtype=torch.complex64).conj().imag}, "i"),
+        ({"__metadata__": torch.ones(1)}, "__metadata__"),
     ):
         with pytest.raises(InvalidInputError) as caught:
             store(state, "torch")
