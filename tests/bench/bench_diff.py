@@ -1,94 +1,205 @@
-"""What it costs to compare two versions of a table by key and by position, beside a full outer join by DuckDB.
+"""What it costs to compare two versions of a table, beside DuckDB's full outer join of them and daff, in the same run.
 
-The new version has other values in one row of a thousand, lacks the first thousand rows and has five hundred more, so
-that no row lies where it lay. The join counts what differs in each column, with as much memory; it is run
-first and last.
+Each question is asked in a process of its own, whose processor seconds and peak memory are told, alternating with the
+join, the best of two. ``ratio`` is how many times as fast as the join lakefolio is: above 1 it is faster.
+
+Versions of so many rows of five columns:
+
+* ``shifted``: one value in a thousand is another, the first thousand rows are gone and 500 are new, so that no row lies
+  where it lay and no bytes are shared: the worst case;
+* ``edited``: one value of a column in a thousand is another, everywhere;
+* ``appended``: a hundredth more rows;
+* ``one``: one value is another.
+
+The join counts what differs in each column, with as much memory as the diff may hold; the diff also gives statistics of
+the columns and examples. daff holds tables as lists of cells, so it is asked with fewer rows; it needs ``pip install
+daff``.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import importlib.util
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import lakefolio as lf
-from lakefolio.views.table_changes import MEMORY_BYTES
+COLUMNS = ("id", "v", "w", "s", "t")
+CASES = ("shifted", "edited", "appended", "one")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--daff-rows", type=int, default=20_000)
+    parser.add_argument("--child", nargs=3, metavar=("WHAT", "FOLDER", "CASE"))
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(measured(given.child[0], Path(given.child[1]), given.child[2])))
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        making = multiprocessing.get_context("spawn").Process(target=make, args=(folder, rows))
-        making.start()
-        making.join()
-        lake = lf.open(folder / "lake")
-        begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        joined = measured("DuckDB's full outer join", lambda: outer_join(folder))
-        by_key = measured("by key", lambda: lake.diff(1, item="a:x", key="id"))
-        measured("by position", lambda: lake.diff(1, item="a:x"))
-        joined = min(joined, measured("DuckDB's full outer join", lambda: outer_join(folder)))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        lake.folio("a").add("x", lake.get("a:x@1", as_="arrow"), overwrite=True)
-        measured("equal content", lambda: lake.diff(1, item="a:x", key="id"))
-        print(f"by key is {joined / by_key:.2f} times as fast as the join; peak memory {peak} MiB, {begun} before")
+        subprocess.run(_child("make", folder, str(given.rows)), check=True, stdout=subprocess.DEVNULL)
+        for case in CASES:
+            best: dict[str, dict[str, float]] = {}
+            for what in ("join", "key", "position", "join", "key"):
+                found = asked(what, folder, case)
+                if what not in best or found["cpu"] < best[what]["cpu"]:
+                    best[what] = found
+            ratio = best["join"]["cpu"] / best["key"]["cpu"]
+            told = "; ".join(
+                f"{what} {one['cpu']:.2f} s of a processor, {one['wall']:.2f} s, {one['peak']:.0f} MiB"
+                for what, one in best.items()
+            )
+            print(f"{case}: {told}; ratio {ratio:.2f}; {best['key']['shared']:,.0f} rows not decoded", flush=True)
+        same = asked("key", folder, "same")
+        print(f"equal content: {same['cpu']:.3f} s")
+        if importlib.util.find_spec("daff") is not None:
+            few = folder / "few"
+            few.mkdir()
+            subprocess.run(_child("make", few, str(given.daff_rows)), check=True, stdout=subprocess.DEVNULL)
+            ours, theirs = (asked(what, few, "shifted") for what in ("key", "daff"))
+            print(
+                f"{given.daff_rows:,} rows, shifted: daff {theirs['cpu']:.2f} s and {theirs['peak']:.0f} MiB, by key"
+                f" {ours['cpu']:.2f} s and {ours['peak']:.0f} MiB; ratio {theirs['cpu'] / ours['cpu']:.1f}"
+            )
     print("done")
 
 
+def _child(what: str, folder: Path, case: str) -> list[str]:
+    return [sys.executable, __file__, "--child", what, str(folder), case]
+
+
+def asked(what: str, folder: Path, case: str) -> dict[str, float]:
+    """Measure in another process."""
+    done = subprocess.run(_child(what, folder, case), check=True, stdout=subprocess.PIPE)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def measured(what: str, folder: Path, case: str) -> dict[str, float]:
+    """Do it, and return processor seconds, seconds, peak memory in MiB, and rows that were not decoded."""
+    if what == "make":
+        make(folder, int(case))
+        return {}
+    prepared = PREPARE[what](folder, case)
+    began, used = time.perf_counter(), time.process_time()
+    shared = RUN[what](prepared)
+    wall, cpu = time.perf_counter() - began, time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu": cpu, "wall": wall, "peak": peak, "shared": shared or 0}
+
+
 def make(folder: Path, rows: int) -> None:
-    """Make the lake and the same tables as files, in a process of their own: its memory is not what is measured."""
-    lake = lf.open(folder / "lake")
-    for number, table in enumerate(versions(rows)):
-        pq.write_table(table, folder / f"{number}.parquet", row_group_size=122_880)
-        lake.folio("a").add("x", table, overwrite=bool(number))
+    """Make the lake and the same tables as files."""
+    import lakefolio as lf
+
+    folio = lf.open(folder / "lake").folio("a")
+    old = table(rows)
+    for case in ("old", *CASES):
+        new = old if case == "old" else changed(old, case)
+        pq.write_table(new, folder / f"{case}.parquet", row_group_size=122_880)
+        folio.add("x", new, overwrite=case != "old")
+    folio.add("x", new.slice(0), overwrite=True, keep=True)
 
 
-def versions(rows: int) -> list[pa.Table]:
-    """Return both versions."""
-    rng = np.random.default_rng(1)
-    values = rng.random(rows)
+def table(rows: int, start: int = 0) -> pa.Table:
+    """Return so many rows."""
+    rng = np.random.default_rng(start)
     words = pa.array(["a", "bb", "ccc", "dddd"]).take(pa.array(rng.integers(0, 4, rows)))
-    columns = {"id": np.arange(rows), "v": values, "w": rng.integers(0, 1000, rows), "s": words, "t": rng.random(rows)}
-    old = pa.table(columns)
-    other = values.copy()
-    other[::1000] += 1
-    more = {"id": np.arange(rows, rows + 500), "v": rng.random(500), "w": np.arange(500), "s": ["z"] * 500}
-    new = old.set_column(1, "v", pa.array(other)).slice(min(1000, rows // 2))
-    return [old, pa.concat_tables([new, pa.table(more | {"t": rng.random(500)})])]
+    columns = (np.arange(start, start + rows), rng.random(rows), rng.integers(0, 1000, rows), words, rng.random(rows))
+    return pa.table(dict(zip(COLUMNS, columns, strict=True)))
 
 
-def outer_join(folder: Path) -> None:
+def changed(old: pa.Table, case: str) -> pa.Table:
+    """Return another version."""
+    rows = old.num_rows
+    if case == "appended":
+        return pa.concat_tables([old, table(max(rows // 100, 1), rows)])
+    values = old["v"].to_numpy().copy()
+    values[rows // 2 if case == "one" else slice(None, None, 1000)] += 1
+    new = old.set_column(1, "v", pa.array(values))
+    return pa.concat_tables([new.slice(min(1000, rows // 2)), table(500, rows)]) if case == "shifted" else new
+
+
+def opened(folder: Path, case: str) -> tuple[Any, int]:
+    """Return the lake, and the version of a case."""
+    import lakefolio as lf
+
+    version = len(CASES) + 1 if case == "same" else CASES.index(case) + 2
+    return lf.open(folder / "lake"), version
+
+
+def diff(prepared: tuple[Any, int], key: str | None) -> int:
+    """Compare version 1 with another."""
+    lake, version = prepared
+    first = version if version > len(CASES) else 1
+    found = lake.diff(first, version, item="a:x", key=key)
+    shared: int = found.summary.get("rows_shared", 0)
+    return shared
+
+
+def outer_join(prepared: tuple[Path, str]) -> None:
     """Count what differs, as one would write it."""
+    import duckdb
+
+    from lakefolio.views.table_changes import MEMORY_BYTES
+
+    folder, case = prepared
     connection = duckdb.connect(config={"memory_limit": f"{MEMORY_BYTES}B", "temp_directory": str(folder / "spill")})
     each = ", ".join(
         f"count(*) filter (where a.id is not null and b.id is not null and a.{one} is distinct from b.{one})"
-        for one in ("v", "w", "s", "t")
+        for one in COLUMNS[1:]
     )
-    a, b = (f"read_parquet('{folder / name}.parquet')" for name in ("0", "1"))
+    a, b = (f"read_parquet('{folder / name}.parquet')" for name in ("old", case))
     counts = "count(*) filter (where a.id is null), count(*) filter (where b.id is null)"
     connection.execute(f"select {counts}, {each} from {a} a full outer join {b} b on a.id = b.id").fetchall()
 
 
-def measured(what: str, do: Callable[[], object]) -> float:
-    """Print what it took and return the seconds of a processor, which a busy machine changes least."""
-    began, used = time.perf_counter(), time.process_time()
-    do()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    print(f"{what}: {seconds:.2f} s, {cpu:.2f} s of a processor")
-    return cpu
+def cells(folder: Path, case: str) -> list[list[list[Any]]]:
+    """Return both tables as daff takes them."""
+    found = []
+    for name in ("old", case):
+        rows = pq.read_table(folder / f"{name}.parquet").to_pylist()
+        found.append([list(COLUMNS), *(list(row.values()) for row in rows)])
+    return found
 
+
+def with_daff(both: list[list[list[Any]]]) -> None:
+    """Compare by the key, and lay the differences out as a table."""
+    import daff
+
+    one, other = map(daff.PythonTableView, both)
+    flags = daff.CompareFlags()
+    flags.addPrimaryKey("id")
+    alignment = daff.Coopy.compareTables(one, other, flags).align()
+    target = daff.PythonTableView([])
+    daff.TableDiff(alignment, flags).hilite(target)
+    assert target.get_height() > 1
+
+
+PREPARE: dict[str, Any] = {
+    "key": opened,
+    "position": opened,
+    "join": lambda folder, case: (folder, case),
+    "daff": cells,
+}
+RUN: dict[str, Any] = {
+    "key": lambda prepared: diff(prepared, "id"),
+    "position": lambda prepared: diff(prepared, None),
+    "join": outer_join,
+    "daff": with_daff,
+}
 
 if __name__ == "__main__":
     main()
