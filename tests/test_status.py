@@ -194,3 +194,25 @@ def test_edges_of_which_nothing_is_known_make_nothing_stale():
     row = dict.fromkeys(LINEAGE_SCHEMA.names) | {"output_kind": "entry", "output_id": "e", "input_kind": "entry"}
     edges = pa.Table.from_pylist([row, row | {"input_id": "?"}], schema=LINEAGE_SCHEMA)
     assert find_stale(heads, edges, heads.select(PUT_COLUMNS)) == []
+
+
+def test_what_to_call_again_is_told_in_order(lake_uri, monkeypatch):
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    folio.add("raw", 1)
+    monkeypatch.setattr("lakefolio.process.provenance._command", lambda: "python clean.py")
+    with lake.run("clean"):
+        folio.add("clean", 2, inputs=["raw"])
+        folio.add("also", 3, inputs=["raw"])
+    monkeypatch.setattr("lakefolio.process.provenance._command", lambda: "python train.py \x1b[31m")
+    with lake.run("train"):
+        folio.add("model", 4, inputs=["clean"])
+    assert lake.status().commands == ()
+    folio.add("raw", 5, overwrite=True)
+    status = lake.status()
+    assert status.commands == ("python clean.py", "python train.py \x1b[31m")
+    assert str(status).splitlines()[-3:] == [
+        "to make them again, in this order:", "  python clean.py", "  python train.py \\x1b[31m"
+    ]  # fmt: skip
+    assert status.to_dict()["commands"] == list(status.commands)
+    assert "python clean.py; python train.py" in status._repr_html_()

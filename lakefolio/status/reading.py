@@ -6,7 +6,8 @@ second follows what the items were made of, step by step, and costs only that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
@@ -23,9 +24,10 @@ from lakefolio.status.staleness import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from lakefolio.session.session import Session
+    from lakefolio.status.staleness import Stale
 
 __all__ = ["stale_among", "status_of"]
 
@@ -41,6 +43,10 @@ _PUTS = f"""
 select {", ".join(PUT_COLUMNS)} from entries
 where (folio, item) in (select unnest($folios), unnest($items)) order by version, ordinal
 """
+
+
+_MOST_RUNS: Final = 20
+"""The commands of so many runs are read: of what a person makes again first."""
 
 
 def status_of(session: Session, folio: str | None = None, *, archived: bool = False) -> Status:
@@ -68,7 +74,28 @@ def status_of(session: Session, folio: str | None = None, *, archived: bool = Fa
     if not archived:
         chosen = chosen.filter(pc.invert(chosen.column("archived")))
     shown = [one for one in stale if folio in (None, one.folio) and (archived or not one.archived)]
-    return Status(session.committed().version, folio, chosen.num_rows, shown)
+    return Status(session.committed().version, folio, chosen.num_rows, shown, _commands(session, shown))
+
+
+def _commands(session: Session, stale: Sequence[Stale]) -> dict[str, str]:
+    """Return run -> what was called, of the first runs that made what is stale; its name if that is not known."""
+    runs = list(dict.fromkeys(one.run_id for one in stale if one.run_id is not None))[:_MOST_RUNS]
+    found = {}
+    for run_id in runs:
+        texts = session.metadata_texts("run", run_id)
+        command, name = (_text(texts.get(key)) for key in ("command", "name"))
+        if command or name:
+            found[run_id] = command or f"run {name}"
+    return found
+
+
+def _text(text: str | None) -> str | None:
+    """Return a fact that is a text; others may have written anything."""
+    try:
+        found = None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def stale_among(session: Session, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:

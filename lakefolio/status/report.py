@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, overload
 
@@ -31,13 +31,25 @@ class Status(Sequence["Stale"]):
         folio: The folio, or None for the whole lake.
         item_count: How many items were looked at.
         cycles: Items that are made of each other, each as ``folio:item``: no order makes all of them current.
+        commands: What was called to make the stale items, each once, in the order to call it again; of the first 20
+            runs. The name of a run whose command is not known.
     """
 
-    def __init__(self, version: int, folio: str | None, item_count: int, stale: Sequence[Stale]) -> None:
+    def __init__(
+        self,
+        version: int,
+        folio: str | None,
+        item_count: int,
+        stale: Sequence[Stale],
+        commands: Mapping[str, str] | None = None,
+    ) -> None:
         self.version = version
         self.folio = folio
         self.item_count = item_count
         self._stale = tuple(stale)
+        known = commands or {}
+        runs = (one.run_id for one in self._stale if one.run_id is not None)
+        self.commands = tuple(dict.fromkeys(known[run] for run in runs if run in known))
         cycles = dict.fromkeys(one.cycle for one in self._stale if one.cycle)
         self.cycles = tuple(tuple(f"{folio}:{item}" for folio, item in cycle) for cycle in cycles)
 
@@ -69,6 +81,7 @@ class Status(Sequence["Stale"]):
             "item_count": self.item_count,
             "stale": self._rows(),
             "cycles": [list(one) for one in self.cycles],
+            "commands": list(self.commands),
         }
 
     def to_arrow(self) -> pa.Table:
@@ -117,6 +130,8 @@ class Status(Sequence["Stale"]):
             lines += [f"  {step:>{widths[0]}}  {item:<{widths[1]}}  {why}".rstrip() for step, item, why in cells]
         if len(self) > _SHOWN:
             lines.append(f"  … and {len(self) - _SHOWN:,} more; to_arrow() has them all")
+        lines += ["to make them again, in this order:"] * bool(self.commands)
+        lines += [f"  {' '.join(one.split())}" for one in self.commands]
         lines += [f"cycle: {', '.join(one)} are made of each other" for one in self.cycles]
         return visible("\n".join(lines))
 
@@ -128,7 +143,8 @@ class Status(Sequence["Stale"]):
         if not self._stale:
             return html.block(html.muted(self._title()))
         rows = map(_cells, self._stale[:_SHOWN])
-        return html.block(html.muted(self._title()), html.row_table(_HEADINGS, rows, total=len(self)), *cycles)
+        again = [html.facts({"to make them again": "; ".join(self.commands)})] if self.commands else []
+        return html.block(html.muted(self._title()), html.row_table(_HEADINGS, rows, total=len(self)), *again, *cycles)
 
     def _title(self) -> str:
         what = "lake" if self.folio is None else f"folio {self.folio}"
