@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOOTER_KEY",
+    "GROUP_ROWS",
     "check_file",
     "logical_digest",
     "read_table",
@@ -41,7 +42,7 @@ __all__ = [
 
 FOOTER_KEY: Final = b"lakefolio:table"
 _OURS: Final = (b"lakefolio:", b"ARROW:schema")
-_GROUP_ROWS: Final = 1 << 20
+GROUP_ROWS: Final = 1 << 20
 _GROUP_BYTES: Final = 64 << 20
 _SAMPLE_ROWS: Final = 1 << 14
 _THREADS_FROM_BYTES: Final = 8 << 20
@@ -98,7 +99,7 @@ def write_batches(
             if columns:
                 group = pa.Table.from_arrays(columns, schema=stored)
                 try:
-                    writer.write_table(group, row_group_size=_GROUP_ROWS)
+                    writer.write_table(group, row_group_size=GROUP_ROWS)
                 except pa.ArrowInvalid as exc:
                     raise _misfit(group, exc) from exc
         writer.add_key_value_metadata({FOOTER_KEY: _footer(schema, dictionaries(), rows)})
@@ -134,7 +135,13 @@ def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
             continue
         waiting.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+        if rows >= GROUP_ROWS:  # whole groups, so that they begin at the same rows whatever the batches are
+            joined = pa.concat_tables(waiting)
+            whole = rows - rows % GROUP_ROWS
+            yield joined.slice(0, whole)
+            rest = joined.slice(whole)
+            waiting, rows, size = ([rest], rest.num_rows, rest.nbytes) if rest.num_rows else ([], 0, 0)
+        elif size >= _GROUP_BYTES:
             yield pa.concat_tables(waiting)
             waiting, rows, size = [], 0, 0
     if waiting:

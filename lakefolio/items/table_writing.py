@@ -43,8 +43,13 @@ def write(
 
 
 def slices(table: pa.Table) -> Iterator[pa.Table]:
-    """Cut a table into pieces of about the size of a row group."""
+    """Cut a table into pieces of about the size of a row group.
+
+    They have a power of two of rows, so that the row groups of another version with a few more bytes or rows begin at
+    the same rows, and can be compared with those as bytes.
+    """
     rows = max(1, table.num_rows * _SLICE_BYTES // max(table.nbytes, 1))
+    rows = min(1 << (rows.bit_length() - 1), parquet.GROUP_ROWS)
     if not table.num_columns or rows >= table.num_rows:
         yield table
         return
