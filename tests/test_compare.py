@@ -60,7 +60,9 @@ def test_tables_by_key_tell_rows_cells_and_columns(folio):
     assert text.splitlines()[-5:] == [
         "   id    name   v", "-  1     a      1.0", "+  5     e      5.0", "~  3     c → C", "~  null         4.0 → 4.5"
     ]  # fmt: skip
-    assert "id=null" in diff._repr_html_()
+    page = diff._repr_html_()
+    assert [page.count(f">{sign}</td>") for sign in "-+~"] == [1, 1, 2]
+    assert "–</span></td>" in page  # the key that is null
 
 
 def test_tables_by_position(folio):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.compare.item_diff import ContentChange, HeatMap, ItemDiff
 from lakefolio.compare.shown import SIGNS
 from lakefolio.render import html
+
+if TYPE_CHECKING:
+    from lakefolio.views.table_changes import RowChange
 
 __all__ = ["page_of", "shown_html"]
 
@@ -17,7 +22,9 @@ _BACKGROUNDS: Final = {
     "changed": "rgba(210,153,34,.2)",
     "": "none",
 }
+_PADDED: Final = "padding:.15em .6em"
 _PIXELS: Final = 9
+_MOST_COLUMNS: Final = 30
 
 
 def page_of(diff: ItemDiff) -> str:
@@ -40,42 +47,69 @@ def _parts(diff: ItemDiff, limit: int | None) -> list[str]:
         names = [name for name in _COLUMNS if any(one[name] is not None for one in differing)]
         parts.append(html.row_table(names, [[one[name] for name in names] for one in differing], limit=limit))
     lines = [one for one in diff.changes if one.line is not None]
-    if lines and len(lines) == len(diff.changes):
+    if diff.rows:
+        parts.append(_rows(diff, limit))
+    elif lines and len(lines) == len(diff.changes):
         parts.append(_lines(lines[:limit]))
     elif lines:
-        for change in diff.changes[:limit]:
-            parts.append(_lines([change]) if change.line is not None else _grid([change]))
+        for is_line, group in groupby(diff.changes[:limit], lambda one: one.line is not None):
+            parts.append((_lines if is_line else _places)(list(group)))
     elif diff.changes:
-        parts.append(_grid(diff.changes[:limit]))
+        parts.append(_places(diff.changes[:limit]))
     if limit is not None and len(diff.changes) > limit:
         parts.append(html.muted(f"… and {len(diff.changes) - limit:,} more"))
     return parts
 
 
-def _grid(changes: tuple[ContentChange, ...] | list[ContentChange]) -> html.Markup:
-    names = ("where", "column") if any(one.column is not None for one in changes) else ("where",)
-    cell = '<td style="padding:.15em .9em .15em 0;vertical-align:top;white-space:pre-wrap">'
-    body = ""
-    for one in changes:
-        told = "".join(f"{cell}{html.shown(getattr(one, name) or '')}</td>" for name in names)
-        values = "".join(
-            f'{cell}<span style="background:{_BACKGROUNDS[kind if value is not None else ""]}">'
-            f"{html.shown('' if value is None and one.change != 'changed' else _null(value))}</span></td>"
-            for kind, value in (("removed", one.old), ("added", one.new))
-        )
-        sign = f'<td style="padding:.15em .6em;background:{_BACKGROUNDS[one.change]}">{SIGNS[one.change]}</td>'
-        body += f"<tr>{sign}{told}{values}</tr>"
-    heads = "".join(
-        f'<th scope="col" style="text-align:left;font-weight:600">{one}</th>' for one in (*names, "old", "new")
+def _places(changes: Sequence[ContentChange]) -> html.Markup:
+    rows = [(one.change, [_plain(one.where), _value(one.old, "removed"), _value(one.new, "added")]) for one in changes]
+    return _table(("where", "old", "new"), rows)
+
+
+def _rows(diff: ItemDiff, limit: int | None) -> html.Markup:
+    """Return the rows as daff lays them out: the key, then the columns that differ, then others."""
+    keys = list(diff.key) or ["row"]
+    shown = diff.rows[:limit]
+    changed = [row for row in shown if row.change == "changed"]
+    names = list(dict.fromkeys(name for row in (*changed, *shown) for name in (*row.new, *row.old)))[:_MOST_COLUMNS]
+    rows = [
+        (row.change, [_plain(row.where.get(key)) for key in keys] + [_cell(row, one) for one in names]) for row in shown
+    ]
+    return _table((*keys, *names), rows)
+
+
+def _cell(row: RowChange, name: str) -> str:
+    if row.change == "changed":
+        return f"{_side(row.old[name], 'removed')} → {_side(row.new[name], 'added')}" if name in row.new else ""
+    side = row.new if row.change == "added" else row.old
+    return _plain(side[name]) if name in side else ""
+
+
+def _table(headings: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> html.Markup:
+    heads = "".join(f'<th scope="col" style="{_PADDED};text-align:left">{html.shown(one)}</th>' for one in headings)
+    body = "".join(
+        f'<tr style="background:{_BACKGROUNDS[change] if change != "changed" else "none"}">'
+        f'<td style="{_PADDED};background:{_BACKGROUNDS[change]}">{SIGNS[change]}</td>'
+        + "".join(f'<td style="{_PADDED};vertical-align:top;white-space:pre-wrap">{cell}</td>' for cell in cells)
+        + "</tr>"
+        for change, cells in rows
     )
     return html.Markup(
-        '<table style="border-collapse:collapse;border:none;margin:.2em 0"><thead><tr>'
-        f'<th scope="col" style="font-weight:600">±</th>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:none;margin:.6em 0"><thead><tr>'
+        f'<th scope="col" style="{_PADDED}">±</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
-def _null(value: str | None) -> str:
-    return "null" if value is None else value
+def _plain(value: str | None) -> str:
+    return html.shown(value)
+
+
+def _side(value: str | None, kind: str) -> str:
+    return _plain(None) if value is None else _value(value, kind)
+
+
+def _value(value: str | None, kind: str) -> str:
+    return "" if value is None else f'<span style="background:{_BACKGROUNDS[kind]}">{html.shown(value)}</span>'
 
 
 def _lines(changes: list[ContentChange]) -> html.Markup:

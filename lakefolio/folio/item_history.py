@@ -65,7 +65,8 @@ def diff(
         a: A version, a time or a snapshot.
         b: The same.
         item: Compare the content of this item; see ``Lake.diff``.
-        key: The columns that identify a row of a table; by default rows are compared by their position.
+        key: The columns that identify a row of a table; by default the index of pandas frames if it has no duplicates,
+            else rows are compared by their position.
         limit: How many rows of each change, or cells, are given as examples at most; all are counted.
     """
     reading, start = folio._core.reading, 0 if a is None else a

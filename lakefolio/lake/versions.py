@@ -85,12 +85,14 @@ def diff(
     """Return the changes from ``a`` to ``b`` (by default, until now): the changed items, or the changes inside one.
 
     Of an item the content is compared: a table's rows and columns, an array's cells, the values of JSON by their paths,
-    a text's lines, a model's parameters and tensors, a folder's files. Tables are compared in bounded memory, spilling
-    to disk; equal digests cost nothing. No code of a model is run.
+    a text's lines, a model's parameters, fitted attributes and tensors, a picture's pixels, a folder's files. Tables
+    are compared in at most 600 MiB, spilling to disk; row groups whose bytes are equal are not decoded, and equal
+    digests cost nothing. No code of a model is run. See ``docs/differences.md``.
 
     Args:
         item: Compare the content of this item: ``folio:name``.
-        key: The columns that identify a row of a table; by default rows are compared by their position.
+        key: The columns that identify a row of a table; by default the index of pandas frames if it has no duplicates,
+            else rows are compared by their position.
         limit: How many rows of each change, or cells, are given as examples at most; all are counted.
 
     Raises:

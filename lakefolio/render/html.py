@@ -138,8 +138,9 @@ def page(title: str, *parts: str) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{shown(title)}</title><style>body{{font-family:system-ui,sans-serif;margin:2em auto;max-width:72em;"
-        "padding:0 1em;color-scheme:light dark}h2{font-size:1.05em;margin:1.6em 0 .4em}</style></head>\n"
+        f"<title>{shown(title)}</title><style>:root{{color-scheme:light dark}}"
+        "body{font-family:system-ui,sans-serif;margin:2em auto;max-width:72em;"
+        "padding:0 1em}h2{font-size:1.05em;margin:1.6em 0 .4em}</style></head>\n"
         f"<body>{block(*parts)}</body></html>\n"
     )
 
