@@ -37,6 +37,7 @@ GROUPS: Final = {
         "compat": "Say whether what reads one version of an item can read another.",
         "policy": "Show or set the rules for new items: versions and names.",
         "lineage": "Show the inputs and the dependents of an item.",
+        "impact": "Show which items, and which columns of them, were made of an item.",
     },
     "Questions": {
         "sql": "Answer a SQL query over the lake's views.",

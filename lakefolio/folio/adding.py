@@ -7,6 +7,7 @@ of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from lakefolio.items.artifact import existing_path
 from lakefolio.model.version_policy import check_label
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations, Inputs, Tags
+from lakefolio.session.column_sources import column_details
 from lakefolio.session.inferred_inputs import with_inferred_inputs
 from lakefolio.session.path_like_text import warn_of_path
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
 
 __all__ = [
+    "ColumnsFrom",
     "add",
     "add_artifact",
     "add_data",
@@ -37,8 +40,11 @@ __all__ = [
     "check_name",
     "put",
     "put_reference",
+    "with_columns",
 ]
 
+ColumnsFrom = Mapping[str, Any] | None
+"""The columns of its inputs that the columns of a table were made from; see ``Folio.add``."""
 _MISSING: Final = object()
 _IGNORED = ("custom", "preserve_index")
 """Options of DataFolio for behaviour that a lake always has."""
@@ -59,6 +65,7 @@ def add_data(
     keep: bool = False,
     version: int | str | None = None,
     bump: str | None = None,
+    columns_from: ColumnsFrom = None,
     **options: Any,
 ) -> SelfT:
     """Add any object as :meth:`add` does, or refer to a table as DataFolio's method of this name does.
@@ -108,7 +115,7 @@ def add_data(
         version=check_label(version),
         bump=bump,
     )
-    return put(folio, name, data, said, options=options)
+    return put(folio, name, data, with_columns(said, columns_from), options=options)
 
 
 def add(
@@ -125,6 +132,7 @@ def add(
     keep: bool = False,
     version: str | None = None,
     bump: str | None = None,
+    columns_from: ColumnsFrom = None,
     **options: object,
 ) -> SelfT:
     """Add any object; its type decides how it is stored. One commit, atomic, durable when this returns.
@@ -156,6 +164,7 @@ def add(
         keep=keep,
         version=version,
         bump=bump,
+        columns_from=columns_from,
         **options,
     )
 
@@ -347,6 +356,14 @@ def add_reference(
         description, inputs, tags, metadata, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
     return put_reference(folio, name, uri, said, kind=kind)
+
+
+def with_columns(said: Annotations, columns_from: ColumnsFrom) -> Annotations:
+    """Return annotations with the columns that a table was made from; inputs that only these name are inputs too."""
+    if columns_from is None:
+        return said
+    inputs, details = column_details(columns_from, said.inputs)
+    return replace(said, inputs=inputs, input_details=details, inputs_given=True)
 
 
 def put(

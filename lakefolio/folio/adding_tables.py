@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.folio.adding import put, put_reference
+from lakefolio.folio.adding import ColumnsFrom, put, put_reference, with_columns
 from lakefolio.folio.open_folio import SelfT
 from lakefolio.format.table_formats import stem_of
 from lakefolio.items.table_import import Types, open_table_file
 from lakefolio.process.places import printable
 from lakefolio.session.annotations import Annotations, Inputs, Tags, as_list
+from lakefolio.session.query_columns import answered
 
-__all__ = ["add_table", "import_table", "reference_table"]
+__all__ = ["add_query", "add_table", "import_table", "reference_table"]
 
 _FORMATS = {
     "parquet": "parquet",
@@ -42,6 +44,7 @@ def add_table(
     keep: bool = False,
     version: str | None = None,
     bump: str | None = None,
+    columns_from: ColumnsFrom = None,
     preserve_index: bool | None = None,
 ) -> SelfT:
     """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
@@ -57,7 +60,53 @@ def add_table(
     said = Annotations.of(
         description, every, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, data, said, kind="table")
+    return put(folio, name, data, with_columns(said, columns_from), kind="table")
+
+
+def add_query(
+    folio: SelfT,
+    /,
+    name: str | None,
+    sql: str,
+    params: object = None,
+    *,
+    description: str | None = None,
+    inputs: Inputs = None,
+    tags: Tags = None,
+    metadata: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+    keep: bool = False,
+    version: str | None = None,
+    bump: str | None = None,
+) -> SelfT:
+    """Add the rows of a SQL query as a table, with the items that it reads as inputs. Streamed; one commit.
+
+    The inputs are the exact versions that the query read. Which of their columns each column was made from, and which
+    decided over its rows, is told from the parsed statement, where all of it is understood: ``lake.impact`` then goes
+    by columns. The statement is noted as ``code``.
+
+    Args:
+        inputs: Further inputs, beside the items that the query reads.
+        sql: One SELECT over items, ``from "folio:name"``, and views of the lake; see ``Lake.sql``.
+        params: Values for its ``?``, ``$1`` or ``$name``.
+
+    Raises:
+        InvalidInputError: kind ``sql``: it is no such query.
+    """
+    folio._core.check_writable()
+    found = answered(folio._core.session, sql, params)
+    said = Annotations.of(
+        description,
+        [*found.inputs, *as_list(inputs)],
+        tags,
+        metadata,
+        {"code": sql},
+        overwrite=overwrite,
+        keep=keep,
+        version=version,
+        bump=bump,
+    )
+    return put(folio, name, found.rows, replace(said, input_details=found.details), kind="table", used_up=True)
 
 
 def import_table(

@@ -64,6 +64,8 @@ _ARGUMENTS: Final = {
     "bump": "Take the next label instead: ``major``, ``minor`` or ``patch`` of the last one (the first is 1.0.0), or "
     "``auto``: major if what reads the last version can't read this one, minor if columns are new, else patch. Of two "
     "writers that do so at once each gets a label of its own.",
+    "columns_from": "The columns of its inputs that each column of a table was made from: column -> columns of the one "
+    "input, or -> ``{input: columns}``, as in ``{'total': {'raw': ['price', 'count']}}``; its inputs are inputs.",
     "code": "The code that made it, for people to read.",
     "snapshot": "The name of the snapshot.",
     "at": "The state to read: a lake version, a time or the name of a snapshot; or a version of the item: its number "
@@ -327,6 +329,7 @@ class Folio:
     add_reference = adding.add_reference
 
     add_table = adding_tables.add_table
+    add_query = adding_tables.add_query
     import_table = adding_tables.import_table
     reference_table = adding_tables.reference_table
 

@@ -236,6 +236,7 @@ class Lake:
     items = reading.items
     folios = reading.folios
     lineage = reading.lineage
+    impact = reading.impact
     sql = reading.sql
     connect = reading.connect
     scan = reading.scan

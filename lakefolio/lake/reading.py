@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from lakefolio.lake.lake import Lake
     from lakefolio.lineage.graph import Lineage
+    from lakefolio.lineage.impact import Impact
 
 __all__ = [
     "connect",
     "folios",
     "get",
+    "impact",
     "info",
     "is_purged",
     "item",
@@ -116,6 +118,25 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
     from lakefolio.session.past import lineage_of
 
     return lineage_of(lake._session, _entry(lake, ref))
+
+
+def impact(lake: Lake, /, ref: str, column: str | None = None) -> Impact:
+    """Return the live items that were made of an item, directly or not, and which of their columns are affected.
+
+    Columns are followed where the edges say which were used: those of ``Folio.add_query``, and of ``columns_from``.
+    Elsewhere every column may be affected, which ``columns`` None says. Whichever version of the item was used counts.
+
+    Args:
+        ref: The item: ``folio:name``.
+        column: Only what this column reaches, as far as that is known.
+
+    Raises:
+        NotFoundError: If there is no such item.
+        InvalidInputError: kind ``unknown-column``: it has no such column.
+    """
+    from lakefolio.session.past import impact_of
+
+    return impact_of(lake._session.still(), *item_named(ref), column)
 
 
 def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:

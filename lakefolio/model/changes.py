@@ -60,7 +60,7 @@ class Put:
     that made it, which becomes an input of it. ``keep`` names the parts carried over from the entry it replaces:
     ``description`` and ``tags`` as they are, ``metadata`` under that of the change, without ``content_facts``.
     ``version`` is its label, a semantic version; ``bump`` (``auto`` or a part) takes the next label instead, on the
-    state that it is committed on.
+    state that it is committed on. ``input_details`` holds the details of inputs by their position, as text.
     """
 
     folio: str
@@ -76,6 +76,7 @@ class Put:
     keep: tuple[str, ...] = ()
     version: str | None = None
     bump: str | None = None
+    input_details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

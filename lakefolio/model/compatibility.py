@@ -17,7 +17,7 @@ from lakefolio.format.semver import Bump
 from lakefolio.model.entries import Entry, Stored
 from lakefolio.terminal import visible
 
-__all__ = ["LEVELS", "Compatibility", "Level", "SchemaChange", "compare_schemas", "levels_of"]
+__all__ = ["LEVELS", "Compatibility", "Level", "SchemaChange", "column_names", "compare_schemas", "levels_of"]
 
 Level = Literal["backward", "forward", "full"]
 LEVELS: Final[tuple[Level, ...]] = ("backward", "forward", "full")
@@ -147,6 +147,12 @@ def _changes(old: Entry, new: Entry | Stored, renamed: Mapping[str, str]) -> lis
     if old.kind in ("array", "sparse"):
         return _array(old.details, new.details)
     return []
+
+
+def column_names(details: Mapping[str, Any]) -> list[str] | None:
+    """Return the columns of a table by what is recorded of it, None if they are not recorded."""
+    found = _dtypes(details)
+    return None if found is None else list(found)
 
 
 def _dtypes(details: Mapping[str, Any]) -> dict[str, str] | None:

@@ -33,9 +33,10 @@ def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, object]]) -
 
     Returns:
         Some of ``content``, ``details``, ``description``, ``tags``, ``metadata``, ``version``, ``inputs`` and
-        ``archived``.
+        ``archived``; ``columns`` if those are other columns of the inputs.
     """
     found: dict[str, str] = {}
+    edges = list(edges)
     stored = put.stored
     if not stored.kind:
         found["content"] = "the given content can be read only once, and is not compared"
@@ -58,6 +59,10 @@ def differences(entry: Entry, put: Put, edges: Iterable[Mapping[str, object]]) -
     if put.version is not None and put.version != label:
         found["version"] = f"{label or 'none'}, given {put.version}"
     before, after = _inputs(entry.inputs), _inputs(edges)
+    if put.input_details and before.keys() == after.keys():
+        told = [{one.get("input_id"): one.get("details") for one in edges} for edges in (entry.inputs, edges)]
+        if any(told[0].get(key) != details for key, details in told[1].items() if details is not None):
+            found["columns"] = "the columns that it was made from"
     if before.keys() != after.keys():
         old = [before[key] for key in before if key not in after]
         new = [after[key] for key in after if key not in before]

@@ -7,12 +7,12 @@ planned again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from lakefolio.errors import AlreadyExistsError, ConflictError, NotFoundError
+from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import is_own_folio, new_id
 from lakefolio.format.semver import SemVer
 from lakefolio.model.changes import (
@@ -34,7 +34,8 @@ from lakefolio.model.changes import (
     Update,
     content_facts,
 )
-from lakefolio.model.entries import Entry, Snapshot
+from lakefolio.model.compatibility import column_names
+from lakefolio.model.entries import Entry, Snapshot, Stored
 from lakefolio.model.equality import differences
 from lakefolio.model.item_versions import OWN_FACTS, label_of, versions_of
 from lakefolio.model.naming import NamePattern, naming_of
@@ -129,7 +130,7 @@ class Plan(PlanRows):
         self._check_not_purged_meanwhile(stored)
         label = self._label(change)
         run_id = change.run_id or self.commit.run_id
-        edges = [self._resolve(text, change.folio) for text in change.inputs]
+        edges = self._edges(change)
         if change.run_id is not None:
             edges.append({"input_kind": "run", "input_id": change.run_id, "run_id": change.run_id})
         self._put_row(
@@ -167,11 +168,46 @@ class Plan(PlanRows):
             return None
         return label_for(self.overlay, change, policy)
 
+    def _edges(self, change: Put) -> list[dict[str, Any]]:
+        """Return the inputs of a change, with what is said of their columns, which must be there."""
+        edges = [self._resolve(text, change.folio) for text in change.inputs]
+        for number, edge in enumerate(edges):
+            said = change.input_details.get(str(number))
+            if not isinstance(said, Mapping):
+                continue
+            edge["details"] = json_text(said)
+            entry = self._entry_of_edge(edge)
+            known: list[tuple[Stored | Entry, Iterable[str], str]] = [
+                (change.stored, said.get("columns") or {}, "the table")
+            ]
+            if entry is not None:
+                used = [name for names in (said.get("columns") or {}).values() for name in names]
+                known.append((entry, [*used, *(said.get("rows") or ())], f"input {entry.ref}"))
+            for content, names, what in known:
+                columns = column_names(content.details)
+                unknown = None if columns is None else next((name for name in names if name not in columns), None)
+                if unknown is not None:
+                    raise InvalidInputError(
+                        f"{change.folio}:{change.item}: {what} has no column {unknown!r}",
+                        kind="unknown-column",
+                        hint=nearest(unknown, columns or ()),
+                        column=unknown,
+                        folio=change.folio,
+                        item=change.item,
+                    )
+        return edges
+
+    def _entry_of_edge(self, edge: Mapping[str, Any]) -> Entry | None:
+        if edge["input_kind"] != "entry":
+            return None
+        history = self.overlay.history(edge["input_folio"], edge["input_item"])
+        return next((one for one in history if one.entry_id == edge["input_id"]), None)
+
     def _is_unchanged(self, change: Put) -> bool:
         """Check that an item already equals the result of the change; AlreadyExistsError if it differs."""
         current = self._head(change.folio, change.item)
         try:
-            edges = [self._resolve(text, change.folio) for text in change.inputs]
+            edges = self._edges(change)
         except NotFoundError:  # it can't be an input of the entry that is there
             edges = [{"input_kind": "external", "input_uri": text} for text in change.inputs]
         found = differences(current, change, edges)

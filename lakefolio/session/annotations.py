@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
@@ -49,6 +49,7 @@ class Annotations:
         inputs_given: Whether inputs were given, even an empty list; else the reads of the run's code are the inputs.
         version: The label of the version, or None.
         bump: The part of the last label that goes up instead, or None.
+        input_details: What is said of inputs, by their position; see ``column_sources``.
     """
 
     description: str | None
@@ -61,6 +62,7 @@ class Annotations:
     inputs_given: bool = True
     version: str | None = None
     bump: str | None = None
+    input_details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

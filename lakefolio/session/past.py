@@ -6,18 +6,21 @@ by version in the data files, and in the rows that are in memory.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.history.diff import COMPARED, Diff, diff
 from lakefolio.history.log import CHANGE_COLUMNS, COMMIT_COLUMNS, History, Log, history, log
 from lakefolio.lineage.graph import Lineage
+from lakefolio.lineage.impact import Affected, Impact, reached_columns
+from lakefolio.model.compatibility import column_names
 from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.model.version_policy import policy_of
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
-__all__ = ["diff_of", "heads_behind", "history_of", "lineage_of", "log_of"]
+__all__ = ["diff_of", "heads_behind", "history_of", "impact_of", "lineage_of", "log_of"]
 
 _CHANGES: Final = pa.array(["put", "delete"])
 _MANY_VERSIONS: Final = 8
@@ -168,6 +171,61 @@ def _edges_at(state: State, since: pa.Table, nodes: Collection[NodeId], *, by_in
     ids = pa.array([one for _, one in nodes], pa.string())
     near = since.filter(pc.fill_null(pc.is_in(_ids(since, "input" if by_input else "output"), value_set=ids), False))
     return near if state.base is None else pa.concat_tables([state.base.edges(nodes, by_input=by_input), near])
+
+
+def impact_of(session: Session, folio: str, item: str, column: str | None = None) -> Impact:
+    """Return the live items that an item reaches downstream, whichever of its entries they were made of.
+
+    Args:
+        session: The session.
+        folio: The folio.
+        item: The item.
+        column: Only what this column of it reaches, where that is known.
+
+    Raises:
+        NotFoundError: There is no such item.
+        InvalidInputError: kind ``unknown-column``: its present entry is a table without that column.
+    """
+    state = session.committed()
+    entry = session.entry(folio, item)
+    columns = column_names(entry.details)
+    if column is not None and columns is not None and column not in columns:
+        raise InvalidInputError(
+            f"{entry.ref} has no column {column!r}",
+            kind="unknown-column",
+            hint=nearest(column, columns),
+            column=column,
+            item=item,
+        )
+    since = edges_of(_since(session, state), state.base)
+    roots: set[NodeId] = {("entry", one.entry_id) for one in state.history(folio, item)}
+    found, seen, frontier = [], set(roots), set(roots)
+    while frontier:
+        found.append(_edges_at(state, since, frontier, by_input=True))
+        frontier = set(zip(*_lists(found[-1], "output_kind", "output_id"), strict=True)) - seen
+        seen |= frontier
+    edges = _once(pa.concat_tables(found))
+    outputs = list(zip(*_lists(edges, "output_kind", "output_id"), strict=True))
+    sources = list(zip(edges.column("input_kind").to_pylist(), _ids(edges, "input").to_pylist(), strict=True))
+    names = {one for one in zip(*_lists(edges, "output_folio", "output_item"), strict=True) if None not in one}
+    heads = {("entry", row["entry_id"]): row for row in state.heads_of(names).to_pylist()}
+    known = {node: one for node, row in heads.items() if (one := _columns_of(row["details"])) is not None}
+    links: Any = list(zip(outputs, sources, edges.column("details").to_pylist(), strict=True))
+    reached = reached_columns(links, roots, None if column is None else frozenset({column}), known)
+    affected = [
+        Affected(f"{row['folio']}:{row['item']}@{row['version']}", steps, None if some is None else tuple(sorted(some)))
+        for node, (steps, some) in reached.items()
+        if (row := heads.get(node)) is not None and (row["folio"], row["item"]) != (folio, item)
+    ]
+    return Impact(entry.ref, column, sorted(affected, key=lambda one: (one.steps, one.ref)))
+
+
+def _columns_of(details: str | None) -> list[str] | None:
+    try:
+        found = json.loads(details or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return column_names(found) if isinstance(found, dict) else None
 
 
 def heads_behind(session: Session, names: Collection[tuple[str, str]]) -> tuple[pa.Table, pa.Table]:

@@ -40,6 +40,7 @@ _ADDING = {
     "category",
     "version",
     "bump",
+    "columns_from",
 }
 """The arguments that are not the handler's options; an error about a misspelt one names them."""
 
@@ -226,6 +227,7 @@ def _change(session: Session, folio: str, item: str, stored: Stored, said: Annot
         keep=said.keep,
         version=said.version,
         bump=said.bump,
+        input_details=said.input_details,
     )
 
 

@@ -1,0 +1,222 @@
+"""Which columns were made from which: told by SQL, declared, and followed downstream."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.lineage.impact import reached_columns
+from lakefolio.views.sql_columns import columns_of_query
+
+SCHEMAS = {"f:x": ["a", "b", "k"], "f:u": ["k", "q", "s"]}
+
+
+def told(sql: str) -> tuple[list[str], str] | None:
+    """Return the sources of each column of a query and of its rows, as words."""
+    row = duckdb.execute("select json_serialize_sql($1)", [sql]).fetchone()
+    assert row is not None
+    found = columns_of_query(json.loads(row[0]), SCHEMAS)
+    if found is None:
+        return None
+    words = [" ".join(sorted(f"{name[-1]}.{column}" for name, column in one)) for one in (*found.outputs, found.rows)]
+    return words[:-1], words[-1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "outputs", "rows"),
+    [
+        ('select a, b + k as c, 1 from "f:x"', ["x.a", "x.b x.k", ""], ""),
+        ('select * from "f:x"', ["x.a", "x.b", "x.k"], ""),
+        ('select * exclude (b) from "f:x" where b > 1', ["x.a", "x.k"], "x.b"),
+        ('select X.A, "f:u".q from "f:x" x join "f:u" on x.k = "f:u".k', ["x.a", "u.q"], "u.k x.k"),
+        ('select * from "f:x" join "f:u" using (k)', ["x.a", "x.b", "u.k x.k", "u.q", "u.s"], "u.k x.k"),
+        ('select u.* from "f:x", "f:u" u', ["u.k", "u.q", "u.s"], ""),
+        ('select sum(a), k from "f:x" group by k having max(b) > 1', ["x.a", "x.k"], "x.b x.k"),
+        ('select a as z from "f:x" order by z limit 3', ["x.a"], "x.a"),
+        ('select a as z, z + b as y from "f:x"', ["x.a", "x.a x.b"], ""),
+        ('with t as (select a + b as c, k from "f:x" where b > 0) select c from t', ["x.a x.b"], "x.b"),
+        ('with t(m, n) as (select a, b from "f:x") select n, m from t', ["x.b", "x.a"], ""),
+        ('select c from (select a c from "f:x") where c > 1', ["x.a"], "x.a"),
+        ('select (select max(q) from "f:u" where "f:u".k = x.k) from "f:x" x', ["u.k u.q x.k"], ""),
+        ('select a from "f:x" where k in (select k from "f:u")', ["x.a"], "u.k x.k"),
+        ('select a, b from "f:x" union all select q, s from "f:u"', ["u.q x.a", "u.s x.b"], ""),
+        ('select a from "f:x" except select q from "f:u"', ["u.q x.a"], "u.q x.a"),
+        ('select sum(a) over (partition by k order by b) from "f:x"', ["x.a x.b x.k"], ""),
+        ('select case when a > 1 then b end, cast(k as varchar) from "f:x"', ["x.a x.b", "x.k"], ""),
+        ('select count(*) from "f:x" semi join "f:u" using (k)', [""], "u.k x.k"),
+        ('select l.z from "f:x" x, lateral (select x.a + q as z from "f:u") l', ["u.q x.a"], ""),
+        ('select a from "f:x" qualify row_number() over (order by b) = 1', ["x.a"], "x.b"),
+    ],
+)
+def test_the_sources_of_each_column(sql: str, outputs: list[str], rows: str) -> None:
+    assert told(sql) == (outputs, rows)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'select a from "f:x" join items on true',
+        'select columns(*) from "f:x"',
+        'select nothing from "f:x"',
+        'select * replace (1 as a) from "f:x"',
+        'select * from "f:x" natural join "f:u"',
+        'pivot "f:x" on a in (1, 2) using sum(b)',
+        "with recursive t as (select 1 as n union all select n + 1 from t where n < 5) select n from t",
+        'select list_transform([1], lambda e: e + a) from "f:x"',
+        "select * from range(5)",
+        "values (1)",
+        'select a from main."f:x"',
+        'select a from "f:x" union all by name select k as b from "f:u"',
+    ],
+)
+def test_what_is_not_understood_is_not_told(sql: str) -> None:
+    assert told(sql) is None
+
+
+@pytest.mark.parametrize(
+    "tree", [{}, {"statements": []}, {"statements": [{"node": 7}]}, {"statements": [{"node": {}}]}]
+)
+def test_no_tree_is_no_answer(tree: dict) -> None:
+    assert columns_of_query(tree, SCHEMAS) is None
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("raw", pd.DataFrame({"price": [1.0, 2.0], "count": [3, 4], "note": ["p", "q"]}))
+    return lake
+
+
+def reached(lake: lf.Lake, column: str | None = None) -> dict[str, object]:
+    return {one.ref.partition("@")[0].partition(":")[2]: one.columns for one in lake.impact("f:raw", column)}
+
+
+def test_a_query_becomes_a_table_with_its_sources(lake: lf.Lake) -> None:
+    folio = lake.folio("f")
+    folio.add_query("total", 'select price * count as total, note from "f:raw" where count > $1', [3])
+    assert folio.get("total", as_="arrow").to_pylist() == [{"total": 8.0, "note": "q"}]
+    (edge,) = lake.item("f:total").inputs
+    assert (edge["input_item"], edge["input_id"]) == ("raw", lake.item("f:raw").entry_id)
+    assert json.loads(edge["details"]) == {
+        "columns": {"total": ["count", "price"], "note": ["note"]},
+        "rows": ["count"],
+    }
+    folio.add_query("sum", 'select sum(total) as s from "f:total"')
+    folio.add("report", {"s": 8}, inputs=["sum"]).add("other", 1)
+    assert reached(lake, "price") == {"total": ("total",), "sum": ("s",), "report": None}
+    assert reached(lake, "note") == {"total": ("note",)}
+    assert reached(lake, "count") == {"total": ("note", "total"), "sum": ("s",), "report": None}
+    assert reached(lake) == reached(lake, "count")
+    folio.add("raw", pd.DataFrame({"price": [2.0], "count": [9], "note": ["z"]}), overwrite=True)
+    assert reached(lake, "note") == {"total": ("note",)}, "an older version of it was used"
+    folio.delete("report", warn_dependents=False)
+    assert reached(lake, "price") == {"total": ("total",), "sum": ("s",)}
+    folio.tag("total", "good").rename("sum", "all")
+    assert reached(lake, "price")["all"] == ("s",)
+    assert "column price of f:raw@" in str(lake.impact("f:raw", "price"))
+    assert lake.check().ok
+
+
+def test_what_is_read_by_name_and_version_is_one_input_each(lake: lf.Lake) -> None:
+    folio = lake.folio("f")
+    folio.add("raw", pd.DataFrame({"price": [7.0], "count": [1], "note": ["n"]}), version="1.0.0", overwrite=True)
+    folio.add_query("both", 'select n.price as now, t.price as old from "f:raw@#1" t, "f:raw" n')
+    said = [json.loads(one["details"])["columns"] for one in lake.item("f:both").inputs]
+    assert said == [{"now": ["price"]}, {"old": ["price"]}] or said == [{"old": ["price"]}, {"now": ["price"]}]
+    with folio.batch():
+        folio.add("new", pd.DataFrame({"a": [1]})).add_query("of_new", 'select a + 1 as b from "f:new"')
+    assert json.loads(lake.item("f:of_new").inputs[0]["details"]) == {"columns": {"b": ["a"]}, "rows": []}
+
+
+def test_a_query_over_views_names_its_items_only(lake: lf.Lake) -> None:
+    lake.folio("f").add_query("sizes", 'select item, size_bytes, r.price from items, "f:raw" r')
+    (edge,) = lake.item("f:sizes").inputs
+    assert edge["details"] is None
+    assert reached(lake, "note") == {"sizes": None}
+
+
+def test_a_run_adds_nothing_to_what_is_known_by_columns(lake: lf.Lake) -> None:
+    folio = lake.folio("f")
+    with lake.run("make") as run:
+        run.input("f:raw")
+        folio.add_query("total", 'select price as p from "f:raw"')
+        run.add_output("result", 1)
+    found = {one.ref.partition("@")[0]: one.columns for one in lake.impact("f:raw", "note")}
+    assert [ref for ref in found if ref.endswith(":result")]
+    assert "f:total" not in found
+
+
+def test_declared_columns(lake: lf.Lake) -> None:
+    folio = lake.folio("f").add("cfg", {"tax": 0.2})
+    frame = pd.DataFrame({"net": [1.0], "gross": [1.2]})
+    folio.add("out", frame, columns_from={"net": {"raw": "price"}, "gross": {"raw": ["price"], "cfg": []}})
+    assert folio.get_inputs("out") == ["raw", "cfg"]
+    folio.add_table("one", frame, inputs="raw", columns_from={"net": "note"})
+    assert reached(lake, "note") == {"one": ("net",)}
+    assert reached(lake, "price") == {"out": ("gross", "net")}
+    before = lake.version
+    folio.add_table("one", frame, inputs="raw", columns_from={"net": "note"})
+    assert lake.version == before
+    with pytest.raises(LakefolioError) as failed:
+        folio.add_table("one", frame, inputs="raw", columns_from={"net": "price"})
+    assert failed.value.differs == ["columns"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns", "kind"),
+    [
+        (["raw"], {"nte": "note"}, "unknown-column"),
+        (["raw"], {"net": "nope"}, "unknown-column"),
+        (["raw", "raw@1"], {"net": "note"}, "bad-columns"),
+        (None, {"net": "note"}, "bad-columns"),
+        (["raw"], {"net": 7}, "bad-columns"),
+        (["raw"], {7: "note"}, "bad-columns"),
+        (["raw"], ["net"], "bad-columns"),
+        (None, {"net": {"nope": "note"}}, "input-not-found"),
+    ],
+)
+def test_columns_that_there_are_not_are_refused(lake: lf.Lake, inputs: object, columns: object, kind: str) -> None:
+    before = lake.version
+    with pytest.raises(LakefolioError) as failed:
+        lake.folio("f").add("out", pd.DataFrame({"net": [1.0]}), inputs=inputs, columns_from=columns)
+    assert failed.value.kind == kind
+    assert lake.version == before
+
+
+def test_impact_of_what_there_is_not(lake: lf.Lake) -> None:
+    with pytest.raises(NotFoundError):
+        lake.impact("f:nope")
+    with pytest.raises(InvalidInputError) as failed:
+        lake.impact("f:raw", "prise")
+    assert failed.value.kind == "unknown-column"
+    assert "price" in str(failed.value)
+
+
+@pytest.mark.parametrize("details", ["7", "{}", '{"columns": 3}', '{"columns": {"b": [1]}}', "[" * 3000, "{"])
+def test_details_of_others_are_not_trusted(details: str) -> None:
+    one, two = ("entry", "1"), ("entry", "2")
+    assert reached_columns([(two, one, details)], [one], frozenset({"a"})) == {two: (1, None)}
+
+
+def test_cycles_end() -> None:
+    one, two, three = ("entry", "1"), ("entry", "2"), ("entry", "3")
+    said = '{"columns": {"a": ["a"], "b": ["a"]}}'
+    edges = [(two, one, said), (three, two, said), (two, three, said), (one, three, None)]
+    assert reached_columns(edges, [one], frozenset({"a"})) == {
+        two: (1, frozenset("ab")),
+        three: (2, frozenset("ab")),
+    }
+
+
+def test_the_command(lake: lf.Lake) -> None:
+    lake.folio("f").add_query("total", 'select price as p from "f:raw"')
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "impact", "f:raw", "--column", "price"])
+    assert done.output.splitlines()[1].split() == [lake.item("f:total").ref, "p"]
+    said = CliRunner().invoke(cli, ["--lake", lake.uri, "impact", "f:raw", "--column", "note", "--json"])
+    assert json.loads(said.output)["affected"] == []
