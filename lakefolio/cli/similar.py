@@ -10,13 +10,13 @@ from lakefolio.cli.naming import folios, items
 __all__ = ["similar"]
 
 
-@command(example="lakefolio similar flights/nyc:delays --kind table", light=True)
+@command(example="lakefolio similar experiments/clf:scores --kind table", light=True)
 @click.argument("ref", shell_complete=items)
 @click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only the items of this folio.")
 @click.option("--kind", metavar="KIND", help="Only what is of this kind: table, array, json, run, …")
 @click.option("--limit", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Hits at most.")
 def similar(app: App, ref: str, folio: str | None, kind: str | None, limit: int) -> None:
-    """Find what means most alike an item, by its name, texts, tags and columns.
+    """Find the items that mean most alike an item.
 
     REF is folio:name. Nothing is downloaded: the meaning of words comes with the library.
     """
