@@ -221,3 +221,47 @@ def test_nothing_is_told_where_something_was_found_or_nothing_is_alike(tmp_path)
         assert [entry.item for entry in lake.query(metadata={"fold": 3})] == ["x"]
         assert len(lake.query(metadata={"id": 7})) == len(lake.query(metadata={"other": "3"})) == 0
         assert len(lake.query(metadata={"fold": (">", 5)})) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"kind": "tabel"}, "'table'"),
+        ({"kind": "JSON"}, "'json'"),
+        ({"folio": "Flights"}, "'flights'"),
+        ({"folio": "fligths"}, "'flights'"),
+        ({"tag": "Clean"}, "'clean'"),
+    ],
+)
+def test_a_word_that_nothing_has_but_nearly_so_is_named(tmp_path, asked, named) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("flights").add("x", {"a": 1}, tags=["clean"])
+    with pytest.warns(UserWarning, match=f"did you mean {named}"):
+        assert len(lake.query(**asked)) == 0
+
+
+def test_words_there_are_warn_of_nothing(tmp_path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("flights").add("x", {"a": 1}, tags=["clean"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(lake.query(kind="table")) == 0
+        assert len(lake.query(folio="flights", tag="zzz")) == 0
+        assert len(lake.query(kind=("startswith", "tabel"))) == 0
+        assert lake.runs(type="production", project="zzz") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"type": "experimant"}, "'experiment'"),
+        ({"project": "Churn"}, "'churn'"),
+        ({"model": "rff"}, "'rf'"),
+        ({"tag": "prd"}, "'prod'"),
+    ],
+)
+def test_runs_that_nothing_has_but_nearly_so_are_named(tmp_path, asked, named) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.create_run(project="churn", model="rf", tags=["prod"]).finish()
+    with pytest.warns(UserWarning, match=f"did you mean {named}"):
+        assert lake.runs(**asked) == []

@@ -70,7 +70,8 @@ def runs(
     """Return the runs that match all given conditions, newest first.
 
     A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame with a column for each parameter, and for each metric its
-    last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …).
+    last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …). If nothing is found, a warning names the
+    type, project, model or tag that is written nearly so.
 
     Args:
         type: Its type.
@@ -83,11 +84,22 @@ def runs(
         sort: Columns; prefix ``-`` for descending order (``-auc.max``); newest first by default.
         limit: Maximum number of results; all by default.
     """
+    from lakefolio.query.near_misses import tell_unknown_words
     from lakefolio.runs.listing import listed
 
     wanted = {"type": type, "project": project, "model": model, "status": status, "parent": parent}
     by = [sort] if isinstance(sort, str) else list(sort)
-    return listed(settled(lake._session), wanted, tag, limit, where=where, sort=by)
+    session = settled(lake._session)
+    found = listed(session, wanted, tag, limit, where=where, sort=by)
+    if not found and limit != 0:
+
+        def words(field: str) -> list[str]:
+            column = "unnest(tags)" if field == "tag" else field
+            known = session.query(f"select distinct {column} from runs").fetchall()
+            return [*(lake.run_types() if field == "type" else ()), *(word for (word,) in known if word)]
+
+        tell_unknown_words({"type": type, "project": project, "model": model, "tag": tag}, words, "run")
+    return found
 
 
 def run_rows(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakefolio import items
 from lakefolio.errors import InvalidInputError
 from lakefolio.runs.settled import settled
 from lakefolio.terminal import shown_value
@@ -62,7 +63,7 @@ def query(
     both. A date, or a text such as ``2026-11-25``, is the whole day, in the local zone if it names none. Numbers
     are compared exactly, by their digits, also across types. A text never equals a number: of
     ``metadata={"fold": "3"}`` that finds nothing where items have the number 3 a warning says so, as one does of a
-    key that no item has where another is called nearly so.
+    key, folio, kind or tag that no item has where another is called nearly so.
 
     Args:
         *conditions: ``Q(field=…)``, and ``any_of``, ``all_of``, ``not_`` of them.
@@ -93,7 +94,7 @@ def query(
     from lakefolio.query.compiler import Compiler
     from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
     from lakefolio.query.dataset import PREFIX
-    from lakefolio.query.near_misses import tell_near_misses, tell_unknown_keys
+    from lakefolio.query.near_misses import tell_near_misses, tell_unknown_keys, tell_unknown_words
     from lakefolio.query.result import QueryResult
     from lakefolio.views.sql_guard import about_where, check_expression
 
@@ -124,6 +125,14 @@ def query(
         if where is None or exc.kind != "sql":
             raise
         raise about_where(exc, where, "the columns of items, name, type, created_at and metadata") from exc
+    if not rows.num_rows:
+
+        def words(field: str) -> list[str]:
+            column = "unnest(tags)" if field == "tag" else field
+            found = reader.query(f"select distinct {column} from items where folio is not null").fetchall()
+            return [*(items.kinds() if field == "kind" else ()), *(word for (word,) in found if word)]
+
+        tell_unknown_words({name: fields.get(name) for name in ("folio", "kind", "tag")}, words, "item")
     if not rows.num_rows and asked.keys:
 
         def count(key: str, value: object) -> int:

@@ -8,7 +8,7 @@ converted; a query that finds nothing for this reason says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final
@@ -17,7 +17,7 @@ from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render.text import counted
 from lakefolio.terminal import text_of
 
-__all__ = ["alike", "tell_near_misses", "tell_unknown_keys"]
+__all__ = ["alike", "tell_near_misses", "tell_unknown_keys", "tell_unknown_words"]
 
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
 _SWITCHES: Final = {"true": True, "True": True, "false": False, "False": False}
@@ -70,6 +70,22 @@ def tell_unknown_keys(asked: Iterable[str], known: Callable[[str], Iterable[str]
         if key not in names and name not in names and (near := get_close_matches(name, names, n=1)):
             message = f"no item has metadata {within + name!r}"
             notice(LakefolioWarning(message, kind="key-unknown", hint=f"did you mean {within + near[0]!r}?"))
+
+
+def tell_unknown_words(asked: Mapping[str, object], known: Callable[[str], Iterable[str]], what: str) -> None:
+    """Warn of words that nothing has in a field, where another is written nearly so.
+
+    Args:
+        asked: Field -> what was asked for; only plain texts are looked at.
+        known: Returns the words there are in a field.
+        what: What was looked for, ``item`` or ``run``.
+    """
+    for field, word in asked.items():
+        if isinstance(word, str) and word not in (names := set(known(field))):
+            near = get_close_matches(word, names, n=1) or [one for one in names if one.lower() == word.lower()]
+            if near:
+                message = f"no {what} has the {field} {word!r}"
+                notice(LakefolioWarning(message, kind="word-unknown", hint=f"did you mean {near[0]!r}?"))
 
 
 def _has(count: int) -> str:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import CodeType
 from typing import Any, Final
 
-__all__ = ["code_imports", "code_names", "code_parts", "code_texts"]
+__all__ = ["code_globals", "code_imports", "code_names", "code_parts", "code_texts"]
 
 
 _LOOKUPS: Final = frozenset({"getattr", "globals", "attrgetter", "methodcaller", "vars", "__dict__"})
@@ -57,6 +57,17 @@ def code_names(code: CodeType) -> Iterator[str]:
     yield from found
     if _LOOKUPS & {*found}:
         yield from (text for text in code_texts(code) if text.isidentifier())
+
+
+def code_globals(code: CodeType, among: frozenset[str]) -> set[str]:
+    """Return which of some names it looks up as globals or builtins; attributes of that name are none."""
+    return {
+        str(step.argval)
+        for one in _codes(code)
+        if not among.isdisjoint(one.co_names)
+        for step in dis.get_instructions(one)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in among
+    }
 
 
 def code_imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:

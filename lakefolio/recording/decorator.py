@@ -75,8 +75,9 @@ def capture(
             one's own that it names, decorators and the classes of arguments and objects included; what these read
             from globals, attributes, closures, defaults, environment variables, items of the lake and files that Python
             opens must be the same too, but for what the call itself changed. What can't be compared (an open file, a
-            listing, a query, another lake) makes the call be made again, which is said once. For plain and async
-            functions whose result depends on nothing else.
+            listing, a query, another lake, another program, a connection, code that ``eval`` or ``import_module``
+            finds) makes the call be made again, which is said once. For plain and async functions whose result depends
+            on nothing else: whether a file exists, the time and the working directory are not seen.
         version: What else the result depends on, for ``cache``: of installed packages nothing is seen, nor of
             files that a library opens without Python (Arrow, Polars, DuckDB and HDF5 do).
 

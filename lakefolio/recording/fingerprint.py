@@ -35,7 +35,7 @@ from typing import Any, Final
 
 from lakefolio.items.handler import is_read_once
 from lakefolio.recording.call_arguments import is_data
-from lakefolio.recording.code_objects import code_imports, code_names, code_parts, code_texts
+from lakefolio.recording.code_objects import code_globals, code_imports, code_names, code_parts, code_texts
 from lakefolio.recording.own_code import LIBRARY, OwnCode, cell_content, is_own_package
 from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text, sha256_of, type_name
 from lakefolio.runs.content import digest_of_object
@@ -50,6 +50,8 @@ _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()), threading.Even
 _NO_INPUT: Final = (*_LOCKS, logging.Logger, logging.LoggerAdapter, logging.Handler)
 """Objects that no result depends on: they are known by their type alone."""
 _SKIPPED: Final = frozenset({"_abc_impl", "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__"})
+_FINDERS: Final = frozenset({"eval", "exec", "__import__"})
+"""What takes code by a text, so that it is not known before a function runs."""
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -263,6 +265,10 @@ class _Walk:
         for part in code_parts(code):
             self.hasher.update(part)
         known = tuple(dict.fromkeys(code_names(code)))
+        finders = {"import_module"}.intersection(known) | code_globals(code, _FINDERS).difference(one.__globals__)
+        finders |= {"sys.modules"} if {"sys", "modules"}.issubset(known) else set()
+        if finders and not self._lenient:
+            self.unknown = self.unknown or f"code that {min(finders)} finds when it runs"
         for variable, cell in zip(code.co_freevars, one.__closure__ or (), strict=True):
             self.value(f"{one.__qualname__}.{variable}", cell_content(cell), known)
         positional = code.co_varnames[: code.co_argcount]

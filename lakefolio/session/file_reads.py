@@ -1,5 +1,8 @@
 """Local files that code reads while a read trace is open, told by the interpreter (an audit hook) as it opens them.
 
+Listings of folders, other programs, connections and databases, which the interpreter tells too, can't be compared
+later; of listings and programs only those count that code outside of installed packages asks for.
+
 What libraries open without the interpreter (Arrow, Polars, DuckDB and HDF5 do) is not seen. Left out are files of
 Python and its packages, what is no regular file, what lakefolio itself reads, and what the same code wrote before.
 """
@@ -19,6 +22,7 @@ from lakefolio.session.read_trace import (
     ReadTrace,
     changed,
     digest_of_file,
+    looked_at,
     read_file,
     status_of,
     watching,
@@ -40,9 +44,40 @@ def watch_files() -> None:
 
 
 def _told(event: str, values: tuple[Any, ...]) -> None:
-    if event == "open" and watching():
+    if event in _TOLD and watching():
         with suppress(Exception):  # what goes wrong here must not reach who opens a file
-            _opened(*values)
+            if event == "open":
+                _opened(*values)
+            elif not _is_own() and (event not in _BY_USERS or _is_of_user()):
+                looked_at(_TOLD[event])
+
+
+_TOLD: Final = {
+    "open": "",
+    "os.listdir": "the names in a folder",
+    "os.scandir": "the names in a folder",
+    "subprocess.Popen": "what another program says",
+    "os.system": "what another program says",
+    "os.posix_spawn": "what another program says",
+    "socket.connect": "from a connection",
+    "socket.getaddrinfo": "from a connection",
+    "sqlite3.connect": "a database",
+}
+"""Events of the interpreter -> what code reads by them."""
+_BY_USERS: Final = frozenset({"os.listdir", "os.scandir", "subprocess.Popen", "os.system", "os.posix_spawn"})
+
+
+def _is_of_user() -> bool:
+    """Say whether the nearest caller that is no module of Python itself lies in no installed package."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if "site-packages" in name or "dist-packages" in name:
+            return False
+        if not name.startswith((*_PYTHON, "<frozen", _OWN)):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _opened(path: object, mode: object, flags: object) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -727,3 +729,54 @@ def test_a_file_counts_for_the_answers_that_are_made_of_an_answer(lake: lf.Lake,
     assert cell["outer"](5) == cell["outer"](5) == 11  # f is answered from its outputs
     path.write_text("3")
     assert cell["outer"](5) == 16
+
+
+UNCOMPARED = {
+    "listdir": ("len(os.listdir(folder))", "names in a folder"),
+    "scandir": ("len([*os.scandir(folder)])", "names in a folder"),
+    "glob": ("len(glob.glob(str(folder / '*')))", "names in a folder"),
+    "path": ("len([*folder.iterdir()])", "names in a folder"),
+    "walk": ("len([one for _, _, files in os.walk(folder) for one in files])", "names in a folder"),
+    "program": ("int(subprocess.run(['sh', '-c', f'ls {folder} | wc -l'], capture_output=True).stdout)", "program"),
+    "database": ("sqlite3.connect(folder.parent / 'db').execute('select count(*) from t').fetchone()[0]", "database"),
+    "eval": ("eval('count[0]')", "eval"),
+    "exec": ("[one for one in [[]] if not exec('one.append(count[0])', {'one': one, 'count': count})][0][0]", "exec"),
+    "import": ("importlib.import_module('builtins').len(count) * count[0]", "import_module"),
+    "modules": ("sys.modules['counted_here'].count[0]", "sys.modules"),
+}
+
+
+@pytest.mark.parametrize("way", UNCOMPARED)
+def test_what_only_a_run_can_find_makes_the_call_again_and_is_said(lake: lf.Lake, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "1").touch()
+    with closing(sqlite3.connect(tmp_path / "db")) as made:
+        made.execute("create table t as select 1")
+        made.commit()
+    sys.modules["counted_here"] = here = ModuleType("counted_here")
+    cell = notebook(lake, folder=folder, count=[1])
+    here.count = cell["count"]
+    exec("import glob, importlib, os, sqlite3, subprocess, sys", cell)
+    code, said = UNCOMPARED[way]
+    exec(f"def compute(x): return x * {code}", cell)
+    try:
+        with pytest.warns(RuntimeWarning, match=said):
+            assert cell["f"](5) == 5
+        (folder / "2").touch()
+        cell["count"][0] = 2
+        with closing(sqlite3.connect(tmp_path / "db")) as made:
+            made.execute("insert into t select 1")
+            made.commit()
+        assert cell["f"](5) == 10
+    finally:
+        del sys.modules["counted_here"]
+
+
+def test_an_attribute_called_eval_is_no_dynamic_code(lake: lf.Lake) -> None:
+    cell = notebook(lake)
+    exec("import pandas as pd\ndef compute(x): return int(pd.DataFrame({'a': [x]}).eval('a * 2')[0])", cell)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cell["f"](5) == cell["f"](5) == 10
+    assert cell["made"] == [5]
