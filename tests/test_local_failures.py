@@ -89,3 +89,40 @@ def test_a_pipe_gets_the_content_and_stays(lake: lf.Lake, tmp_path: Path) -> Non
     assert found.exit_code == 0, found.output
     assert got == [b"content" * 1000]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system has no file whose reading fails")
+def test_a_file_whose_disk_fails_is_named(lake: lf.Lake, tmp_path: Path) -> None:
+    failing = Path("/proc/self/mem")  # it is regular, and reading its begin is an input/output error
+    folio = lake.folio("f")
+    folio.add("good", Path(__file__))
+    before = lake.version
+    for add in (
+        lambda: folio.add("bad", failing),
+        lambda: folio.add_file(failing, "bad"),
+        lambda: folio.add_reference("bad", failing),
+        lambda: folio.reference_table("bad", failing, table_format="csv"),
+        lambda: folio.import_table("bad", failing, table_format="csv"),
+    ):
+        with pytest.raises(InvalidInputError, match="/mem' can't be read"):
+            add()
+    shown = CliRunner().invoke(cli, ["--lake", lake.uri, "add", "f:bad", str(failing)])
+    assert (shown.exit_code, "can't be read: Input/output error" in shown.output) == (2, True)
+    assert lake.version == before
+
+
+def test_a_file_whose_disk_fails_while_it_is_sent_is_an_error_of_the_library(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tarfile
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_bytes(b"a")
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", failing)
+    with pytest.raises(InvalidInputError, match="can't be read: Input/output error") as caught:
+        lake.folio("f").add("data", tmp_path / "data")
+    assert "disk or server" in str(caught.value)

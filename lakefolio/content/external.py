@@ -32,7 +32,7 @@ from lakefolio.format.table_formats import format_of
 from lakefolio.model.entries import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.process.places import absolute_path, printable
-from lakefolio.process.scratch import scratch_folder
+from lakefolio.process.scratch import named_failures, scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
 from lakefolio.storage.addresses import check_slashes
@@ -203,7 +203,8 @@ class References:
     def _observe(self, text: str, *, content: bool) -> dict[str, Any]:
         """Return the facts of the object at an address; with ``content`` also the SHA-256 of local files."""
         if text.startswith("/"):
-            return _observe_local(Path(text), text, content=content)
+            with named_failures(None):
+                return _observe_local(Path(text), text, content=content)
         store, key = resolve_uri(text, self._options)
         if text.endswith("/"):
             return _remote_folder(_under(store, key), key, text)

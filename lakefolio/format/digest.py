@@ -29,6 +29,9 @@ def sha256_of_parts(parts: Iterable[bytes | bytearray | memoryview]) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the digest of a local file, read in pieces."""
+    """Return the digest of a local file, read in pieces; OSError, which names it, if it can't be read."""
     with path.open("rb", buffering=0) as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as exc:  # of a disk or a server that fails, which says no name
+            raise OSError(exc.errno, exc.strerror, str(path)) from exc

@@ -20,6 +20,7 @@ __all__ = ["bounded_options", "named_failures", "named_if_full", "private_folder
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+_FAILING: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _HINT: Final = "free some space there, or set {} to a folder with more"
 
 
@@ -62,10 +63,15 @@ def named_failures(scratch: Path | None) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in _FULL or exc.errno == errno.EROFS:
             raise _no_scratch(scratch.parent if scratch is not None else tempfile.gettempdir(), exc) from exc
-        if exc.errno is None or exc.filename is None:
+        if exc.errno is None:
             raise
-        path = str(exc.filename)
-        raise InvalidInputError(f"{path!r} can't be read: {exc.strerror}", kind="unreadable-file", path=path) from exc
+        path = None if exc.filename is None else str(exc.filename)
+        raise InvalidInputError(
+            f"{'a file of it' if path is None else repr(path)} can't be read: {exc.strerror}",
+            kind="unreadable-file",
+            hint="look at the disk or server that it lies on" if exc.errno in _FAILING else None,
+            path=path,
+        ) from exc
 
 
 def private_folder() -> Path:
