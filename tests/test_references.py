@@ -404,4 +404,5 @@ def test_downloads_of_references_are_gone_with_their_process(
     assert "(1, 1)" in ran.stdout
     assert "lakefolio-ref-" in ran.stdout
     assert ran.stdout.count("ReferenceNotFoundError") == 2
-    assert list((tmp_path / "scratch").glob("lakefolio-*")) == []
+    kept = {f"lakefolio-{os.getuid()}"}  # where processes that write to one lake meet
+    assert {one.name for one in (tmp_path / "scratch").glob("lakefolio-*")} <= kept
