@@ -47,7 +47,8 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
     "--as",
     "kind",
     type=click.Choice(["table", "array", "json", "artifact"]),
-    help="The kind to store it as. By default by the ending of PATH: .parquet .csv .tsv .csv.gz .feather .arrow are "
+    help="The kind to store it as. By default by the ending of PATH: .parquet .csv .tsv .csv.gz .ndjson .feather "
+    ".arrow .xlsx .h5 .sqlite .duckdb are "
     "tables, .npy arrays, .json JSON, everything else is kept as it is.",
 )
 @click.option("--format", "form", type=click.Choice(READABLE), help="Of a table: the format of the file.")
@@ -63,6 +64,7 @@ _MAGIC: Final = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 @click.option(
     "--delimiter", metavar="CHARACTER", help="Of a CSV file: the character between cells; a comma by default."
 )
+@click.option("--table", "table", metavar="NAME", help="Of Excel, HDF5, SQLite and DuckDB: which of its tables.")
 @click.option("--description", metavar="TEXT", help="One sentence that describes it.")
 @click.option(
     "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
@@ -99,6 +101,7 @@ def add(
     types: tuple[str, ...],
     encoding: str | None,
     delimiter: str | None,
+    table: str | None,
     description: str | None,
     tags: tuple[str, ...],
     inputs: tuple[str, ...],
@@ -127,7 +130,7 @@ def add(
         "version": version,
         "bump": bump,
     }
-    csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter}
+    csv: dict[str, Any] = {"types": _types(types), "encoding": encoding, "delimiter": delimiter, "table": table}
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
     if not name:
@@ -145,7 +148,7 @@ def add(
                     folio.import_table(name, source, table_format=form or _table_format(source), **csv, **words)
                 elif form is not None or any(csv.values()):
                     raise click.UsageError(
-                        "--format, --type, --encoding and --delimiter are for tables; give --as table"
+                        "--format, --type, --encoding, --delimiter and --table are for tables; give --as table"
                     )
                 else:
                     _store(folio, name, source, chosen, words, stdin=path == "-")
@@ -204,7 +207,8 @@ def _refer(folio: Folio, name: str, path: str, kind: str | None, words: dict[str
 def _kind_of(source: Path, form: str | None) -> str:
     if source.is_dir():
         return "artifact"
-    if form is not None or format_of(source.name) in READABLE:
+    found = format_of(source.name)
+    if form is not None or (found in READABLE and found != "json"):
         return "table"
     return _KINDS.get(source.suffix.lower(), "artifact")
 

@@ -46,8 +46,9 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     """Write the content of an item to a file or to stdout.
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT]. Tables are written in the format that PATH ends with: .parquet .csv .tsv
-    .json .ndjson .feather .arrow, text also compressed (.csv.gz); arrays as .npy, models in their stored format, files
-    as they are, folders with their tree. All content is verified before the first byte appears.
+    .json .ndjson .feather .arrow .xlsx .h5 .sqlite .duckdb, text also compressed (.csv.gz); arrays as .npy, models in
+    their stored format, files as they are, folders with their tree. All content is verified before the first byte
+    appears.
     """
     lake, ref = app.open_for(ref)
     entry = lake.item(ref)
@@ -75,7 +76,7 @@ def _to_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None,
     stdout: BinaryIO = Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
     if entry.kind in TABULAR:
         form = form or ("json" if app.as_json else "csv")
-        text = form not in ("parquet", "feather", "arrow")
+        text = form in ("csv", "tsv", "json", "ndjson")
     else:
         text = entry.format in ("json", "text") or (entry.media_type or "").startswith("text/")
     if app.as_json and entry.kind not in TABULAR and entry.format != "json":

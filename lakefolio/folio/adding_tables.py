@@ -10,8 +10,9 @@ from pathlib import Path
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.adding import ColumnsFrom, put, put_reference, with_columns
 from lakefolio.folio.open_folio import SelfT
+from lakefolio.folio.table_files import open_any_table
 from lakefolio.format.table_formats import stem_of
-from lakefolio.items.table_import import Types, open_table_file
+from lakefolio.items.table_import import Types
 from lakefolio.process.places import printable
 from lakefolio.session.annotations import Annotations, Inputs, Tags, as_list
 from lakefolio.session.query_columns import answered
@@ -128,8 +129,13 @@ def import_table(
     types: Types = None,
     encoding: str | None = None,
     delimiter: str | None = None,
+    table: str | None = None,
 ) -> SelfT:
-    """Add a table from a Parquet, CSV, TSV, Feather or Arrow file of any size, streamed.
+    """Add a table from a file of any size, streamed.
+
+    Read are Parquet, CSV, TSV, JSON, NDJSON, Feather, Arrow, Excel (.xlsx), HDF5, SQLite and DuckDB files.
+
+    Of files that can hold code only data is read: no view, trigger, macro, formula or pickle runs.
 
     The columns of a CSV file get types that lose nothing of its text: an id of 20 digits, a postal code with a
     leading zero and a number with more digits than a float holds keep them all. A warning names the columns whose
@@ -139,14 +145,15 @@ def import_table(
         name: The name; None takes the file's, without extension, unless the folio has a pattern of names, which then
             fills it from ``metadata``.
         path: The file.
-        table_format: ``parquet``, ``csv``, ``tsv``, ``feather`` or ``arrow``; by default what the extension says
-            (``.csv.gz`` is a compressed CSV).
+        table_format: ``parquet``, ``csv``, ``tsv``, ``json``, ``ndjson``, ``feather``, ``arrow``, ``excel``, ``hdf5``,
+            ``sqlite`` or ``duckdb``; by default what the extension says (``.csv.gz`` is a compressed CSV).
         block_size: For CSV, how many bytes are parsed at once.
         types: For CSV, the types of columns by name (``{"zip": "string", "price": "decimal128(20, 2)"}``), or one
             for all; by default those that lose nothing.
         encoding: For CSV, the encoding of the text (``latin-1``, ``cp1252``, …); UTF-8 by default, or UTF-16 if
             the file says so.
         delimiter: For CSV, the character between cells; a comma by default, in a TSV a tab.
+        table: Of Excel, HDF5, SQLite and DuckDB: which sheet, dataset or table; by default the only one.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -158,8 +165,8 @@ def import_table(
         raise InvalidInputError(
             f"path {printable(str(source))!r} is not UTF-8", kind="bad-path", hint="rename the file"
         )
-    with open_table_file(
-        source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter
+    with open_any_table(
+        source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter, table=table
     ) as reader:
         facts = {"imported_from": source.name}
         said = Annotations.of(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.folio.info import file_name
-from lakefolio.format.table_formats import RECORDS, TABULAR, WRITABLE, compression_of, format_of, stem_of
+from lakefolio.format.table_formats import ENDINGS, RECORDS, TABULAR, WRITABLE, compression_of, format_of, stem_of
 from lakefolio.process.local_files import publish
 from lakefolio.session.reading import about
 
@@ -79,13 +79,13 @@ def export(session: Session, entry: Entry, target: Path, format: str | None, *, 
 
 def _natural_name(entry: Entry, format: str | None) -> str:
     name = f"{entry.item.rpartition('/')[2]}.parquet" if entry.kind == RECORDS else file_name(entry)
-    return name if format is None else f"{stem_of(name)}.{format}"
+    return name if format is None else f"{stem_of(name)}.{ENDINGS.get(format, format)}"
 
 
 def _export_table(session: Session, entry: Entry, target: Path, format: str | None, overwrite: bool) -> None:
     chosen = format or format_of(target.name) or (None if target.suffix else "parquet")
     if chosen not in WRITABLE:
-        raise _no_such_format(entry, target, tuple(f".{one}" for one in WRITABLE))
+        raise _no_such_format(entry, target, tuple(f".{ENDINGS.get(one, one)}" for one in WRITABLE))
     compression = compression_of(target.name)
     if chosen == "parquet" and entry.storage != "reference" and entry.kind != RECORDS:
         content = session.local_path(entry)
@@ -95,11 +95,11 @@ def _export_table(session: Session, entry: Entry, target: Path, format: str | No
 
 
 def _write_table(session: Session, entry: Entry, path: Path, format: str, compression: str | None) -> None:
+    from lakefolio.folio.table_files import write_any_table
     from lakefolio.items.table import TableHandler
-    from lakefolio.items.table_export import write_table
 
-    if entry.storage == "reference" or entry.kind == RECORDS:
-        write_table(session.load(entry, as_="arrow"), path, format, compression)
+    if entry.storage == "reference" or entry.kind == RECORDS or format == "duckdb":
+        write_any_table(session.load(entry, as_="arrow"), path, format, compression)
         return
     try:
         TableHandler().export(session.blobs.source(entry), entry.details, path, format, compression)

@@ -5,16 +5,37 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Final
 
-__all__ = ["COMPRESSIONS", "READABLE", "RECORDS", "TABULAR", "WRITABLE", "compression_of", "format_of", "stem_of"]
+__all__ = [
+    "COMPRESSIONS",
+    "ENDINGS",
+    "READABLE",
+    "RECORDS",
+    "SCANNED",
+    "TABULAR",
+    "WITH_NAMES",
+    "WRITABLE",
+    "compression_of",
+    "format_of",
+    "stem_of",
+]
 
 RECORDS: Final = "records"
 """The kind of record tables."""
 TABULAR: Final = ("table", RECORDS)
 """The kinds whose content is rows."""
-READABLE: Final = ("parquet", "csv", "tsv", "feather", "arrow")
-"""The formats that a table is read from."""
-WRITABLE: Final = ("parquet", "csv", "tsv", "json", "ndjson", "feather", "arrow")
+SCANNED: Final = ("parquet", "csv", "tsv", "feather", "arrow")
+"""The formats of tables that are referred to where they lie."""
+WRITABLE: Final = (
+    *("parquet", "csv", "tsv", "json", "ndjson", "feather", "arrow"),
+    *("excel", "hdf5", "sqlite", "duckdb"),
+)
 """The formats that a table is written in."""
+READABLE: Final = WRITABLE
+"""The formats that a table is read from."""
+ENDINGS: Final = {"excel": "xlsx", "hdf5": "h5"}
+"""Format -> the ending of its files, where it is another word."""
+WITH_NAMES: Final = ("excel", "hdf5", "sqlite", "duckdb")
+"""The formats of files that hold several tables, each under a name."""
 COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """The compressions of CSV and TSV files, by the ending that follows theirs."""
 _ENDINGS: Final = {
@@ -29,6 +50,15 @@ _ENDINGS: Final = {
     ".json": "json",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".hdf": "hdf5",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+    ".db": "sqlite",
+    ".duckdb": "duckdb",
 }
 _COMPRESSIBLE: Final = ("csv", "tsv", "json", "ndjson")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, one_line
-from lakefolio.format.table_formats import READABLE, format_of
+from lakefolio.format.table_formats import SCANNED, format_of
 from lakefolio.items.conversions import to_pandas, to_polars
 from lakefolio.items.pandas_options import check_options
 
 __all__ = ["read"]
 
-_FORMATS: Final = (*READABLE, "delta")
+_FORMATS: Final = (*SCANNED, "delta")
 
 
 def read(

@@ -17,6 +17,8 @@ _EXTRAS: Final = {
     "matplotlib": "plots",
     "safetensors": "torch",
     "torch": "torch",
+    "openpyxl": "excel",
+    "h5py": "hdf5",
 }
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefolio.items.conversions import checked
 
-__all__ = ["as_texts", "duration_text", "write_table"]
+__all__ = ["as_texts", "csv_text", "duration_text", "plain_rows", "write_table"]
 
 _ROWS: Final = 1 << 16
 
@@ -40,6 +40,16 @@ def write_table(table: pa.Table, target: Path, format: str, compression: str | N
         import pyarrow.parquet
 
         pyarrow.parquet.write_table(table, str(target))
+        return
+    if format in ("excel", "sqlite", "hdf5"):
+        from lakefolio.items import table_excel, table_hdf5, table_sqlite
+
+        writers: dict[str, Callable[[pa.Table, Path], None]] = {
+            "excel": table_excel.write_excel,
+            "sqlite": table_sqlite.write_sqlite,
+            "hdf5": table_hdf5.write_hdf5,
+        }
+        writers[format](table, target)
         return
     if format in ("feather", "arrow"):
         import pyarrow.feather
@@ -88,13 +98,26 @@ def _flat(table: pa.Table) -> pa.Table:
     """Return a table of types that CSV can hold."""
     for number, field in enumerate(table.schema):
         if not _csv_holds(field.type):
-            table = table.set_column(number, field.name, as_texts(table.column(number), _csv_text))
+            table = table.set_column(number, field.name, as_texts(table.column(number), csv_text))
     return table
 
 
 def as_texts(column: pa.ChunkedArray, text_of: Callable[[Any], str]) -> pa.Array:
     """Return a column of texts, null where the column is."""
     return pa.array([None if value is None else text_of(value) for value in _values(column)], pa.string())
+
+
+def plain_rows(table: pa.Table, keep: tuple[type, ...] = ()) -> Iterator[list[tuple[Any, ...]]]:
+    """Give rows of null, truth values, numbers and texts; values of the types to keep as they are, others as text."""
+    for batch in table.to_batches(max_chunksize=_ROWS):
+        columns = [[_plain(value, keep) for value in _values(column)] for column in batch.columns]
+        yield list(zip(*columns, strict=True))
+
+
+def _plain(value: Any, keep: tuple[type, ...]) -> Any:
+    if value is None or isinstance(value, (str, bool, int, float, *keep)):
+        return value
+    return csv_text(value)
 
 
 def _values(column: Any) -> list[Any]:
@@ -118,7 +141,8 @@ def _csv_holds(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*plain, *others))
 
 
-def _csv_text(value: object) -> str:
+def csv_text(value: object) -> str:
+    """Return a value as the text of a cell."""
     found = _json_value(value)
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 

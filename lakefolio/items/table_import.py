@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +13,19 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
-from lakefolio.format.table_formats import READABLE, compression_of, format_of
+from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, format_of
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
 
 __all__ = ["Types", "open_csv", "open_table_file"]
 
+_READERS: Final = {
+    "json": "table_json:open_json",
+    "ndjson": "table_json:open_ndjson",
+    "excel": "table_excel:open_excel",
+    "sqlite": "table_sqlite:open_sqlite",
+    "hdf5": "table_hdf5:open_hdf5",
+}
+"""Format -> module and function that read its files; DuckDB's are read above, where DuckDB is."""
 _BLOCK_BYTES: Final = 8 << 20
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -33,6 +42,7 @@ def open_table_file(
     types: Types = None,
     encoding: str | None = None,
     delimiter: str | None = None,
+    table: str | None = None,
 ) -> Iterator[Any]:
     """Open a table file as a ``pyarrow.RecordBatchReader``; memory use does not grow with the file.
 
@@ -43,6 +53,7 @@ def open_table_file(
         types: Of CSV: the types of columns, instead of those that ``csv_types`` chooses.
         encoding: Of CSV: the encoding of the text, UTF-8 by default.
         delimiter: Of CSV: the character between cells; by default a comma, in a ``.tsv`` a tab.
+        table: Of files with several tables: the name of one, a sheet of Excel, a path in HDF5.
 
     Raises:
         LocalFileNotFoundError: The file does not exist (also a FileNotFoundError).
@@ -61,6 +72,13 @@ def open_table_file(
             path=str(path),
             format=chosen,
         )
+    if table is not None and chosen not in WITH_NAMES:
+        raise InvalidInputError(
+            f"table={table!r} is for files of several tables; {path.name!r} is read as {chosen}",
+            kind="bad-option",
+            hint="leave it out",
+            path=str(path),
+        )
     if chosen in ("csv", "tsv"):
         if delimiter is None and chosen == "tsv":
             delimiter = "\t"
@@ -74,6 +92,17 @@ def open_table_file(
             hint="leave them out",
             path=str(path),
         )
+    if chosen in _READERS:
+        module, _, function = _READERS[chosen].partition(":")
+        read = getattr(importlib.import_module(f"lakefolio.items.{module}"), function)
+        try:
+            with read(path, table) if chosen in WITH_NAMES else read(path) as reader:
+                yield reader
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError, AttributeError) as exc:
+            if isinstance(exc, InvalidInputError):
+                raise
+            raise _unreadable(path, chosen, exc) from exc
+        return
     try:
         with pa.memory_map(str(path)) if path.stat().st_size else pa.OSFile(str(path)) as file:
             yield _reader(file, chosen)

@@ -27,7 +27,7 @@ from lakefolio.views.view_files import View, quoted
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Limits", "Rows", "rows_of_view"]
+__all__ = ["Limits", "Rows", "rows_of_view", "search_path"]
 
 _START_S: Final = 60.0
 _MESSAGE_BYTES: Final = 1 << 20
@@ -126,7 +126,7 @@ class _Cage:
         self._left_s = limits.seconds
         self._is_late = False
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(_search_path())],
+            [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(search_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -302,7 +302,7 @@ class _Bounded:
         return True
 
 
-def _search_path() -> list[str]:
+def search_path() -> list[str]:
     """Return the paths from which the process imports."""
     import duckdb
 

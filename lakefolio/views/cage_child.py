@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lakefolio.views.sql_rules import Judgement, judge
 
-__all__ = ["CARRIED", "carried", "main", "quoted"]
+__all__ = ["CARRIED", "carried", "limit", "main", "quoted"]
 
 CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
 """DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
@@ -71,7 +71,7 @@ def quoted(name: str) -> str:
 def _answer(source: BinaryIO, out: BinaryIO) -> None:
     _say(out, {"ready": True})
     request = json.loads(source.readline())
-    _limit(request["memory_mib"], request["seconds"])
+    limit(request["memory_mib"], request["seconds"])
     connection = duckdb.connect(
         ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
@@ -86,7 +86,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     for name in sorted(reads):
         types = json.loads(source.readline())
         _register(connection, name, pa.ipc.open_stream(source).read_all(), types)
-    _limit(request["memory_mib"], request["seconds"])
+    limit(request["memory_mib"], request["seconds"])
     for name in order:
         connection.execute(f"create view {quoted(name)} as\n{views[name][1]}\n")
     relation, types = carried(connection.sql(f"from {quoted(request['wanted'].lower())}"))
@@ -136,7 +136,7 @@ def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str])
     rows.create_view(name)
 
 
-def _limit(memory_mib: int, seconds: float) -> None:
+def limit(memory_mib: int, seconds: float) -> None:
     """Limit this process from here on, by what it takes already."""
     try:
         import resource

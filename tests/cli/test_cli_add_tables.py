@@ -39,7 +39,9 @@ def test_types_encodings_delimiters_and_formats_are_options(run, said) -> None:
 @pytest.mark.parametrize(
     ("args", "kind"),
     [
-        (["rec.json", "--as", "table"], "bad-format"),
+        (["rec.json", "--as", "table"], "bad-table-file"),
+        (["x.docx", "--as", "table"], "bad-format"),
+        (["x.csv", "--table", "a"], "bad-option"),
         (["x.csv", "--type", "a"], "usage"),
         (["rec.json", "--type", "a=int64"], "usage"),
         (["x.csv", "--type", "b=int64"], "unknown-column"),
@@ -49,6 +51,7 @@ def test_types_encodings_delimiters_and_formats_are_options(run, said) -> None:
 def test_mistakes_are_named_in_words_of_the_command(said, args: list[str], kind: str) -> None:
     Path("rec.json").write_text('{"a": 1}')
     Path("x.csv").write_text("a\n1\n")
+    Path("x.docx").write_text("a")
     error = said("add", "a:j", *args, code=2)
     assert error.kind == kind
     text = f"{error.message} {error.hint}"

@@ -126,7 +126,7 @@ def test_an_unwritable_folder_is_one_line(said, stocked: str) -> None:
     assert said("get", "experiments/clf:config", "-o", "/proc/x.json", code=7).kind == "local-write-failed"
 
 
-@pytest.mark.parametrize("name", ["x.xlsx", "x.h5", "x.dat"])
+@pytest.mark.parametrize("name", ["x.ods", "x.mat", "x.dat"])
 def test_a_format_that_there_is_not_is_refused_with_those_there_are(said, stocked: str, name: str) -> None:
     refused = said("get", "experiments/clf:scores", "-o", name, code=2)
     assert refused.kind == "bad-format"

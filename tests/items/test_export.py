@@ -16,7 +16,7 @@ import pytest
 import lakefolio as lf
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError
 from lakefolio.folio import Folio
-from lakefolio.format.table_formats import WRITABLE
+from lakefolio.format.table_formats import ENDINGS, WRITABLE
 from lakefolio.testing.need import need
 
 TABLE = pa.table(
@@ -84,13 +84,13 @@ def test_json_and_ndjson(folio: Folio) -> None:
     assert Path("t.jsonl").read_text().splitlines() == lines
 
 
-@pytest.mark.parametrize("name", ["x.xlsx", "x.h5", "x.parquet.gz", "x.npy", "x.dat", "x.csv.7z", "x.pkl", "x.html"])
+@pytest.mark.parametrize("name", ["x.ods", "x.mat", "x.parquet.gz", "x.npy", "x.dat", "x.csv.7z", "x.pkl", "x.html"])
 def test_an_ending_that_no_table_has_is_refused_with_those_there_are(folio: Folio, name: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         folio.export("t", name)
     assert caught.value.kind == "bad-format"
     for format in WRITABLE:
-        assert f".{format}" in caught.value.hint
+        assert f".{ENDINGS.get(format, format)}" in caught.value.hint
     assert not Path(name).exists()
     folio.export("t", name, format="csv")
     head = (gzip.decompress if name.endswith(".gz") else bytes)(Path(name).read_bytes())

@@ -1,0 +1,345 @@
+"""Table files of other programs: read as tables without losing a digit, written back, and refused when they lie."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import sqlite3
+import subprocess
+import sys
+import warnings
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.errors import InvalidInputError, LakefolioError
+
+TABLE = pa.table(
+    {
+        "id": pa.array([1, 2**60 + 1, None], pa.int64()),
+        "x": pa.array([0.1, None, -1e300], pa.float64()),
+        "name": pa.array(["=1+1", None, "zwei ü\n"], pa.string()),
+        "code": pa.array(["007", "1e5", ""], pa.string()),
+    }
+)
+
+
+@pytest.fixture
+def folio(tmp_path: Path) -> lf.Folio:
+    return lf.open(tmp_path / "lake").folio("f")
+
+
+def read(folio: lf.Folio, path: Path, **options: Any) -> pa.Table:
+    with warnings.catch_warnings(action="ignore"):
+        folio.import_table("t", path, overwrite=True, **options)
+    found: pa.Table = folio.get("t", as_="arrow")
+    return found
+
+
+def refused(folio: lf.Folio, path: Path, match: str = "", **options: Any) -> None:
+    with pytest.raises(InvalidInputError, match=match) as error:
+        folio.import_table("bad", path, **options)
+    assert "\n" not in str(error.value)
+    assert "bad" not in [one.item for one in folio.items()]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["json", "ndjson", "jsonl.gz", "xlsx", "h5", "sqlite", "duckdb", "csv.gz", "tsv", "feather", "arrow", "parquet"],
+)
+def test_every_format_comes_back_with_all_digits(folio: lf.Folio, tmp_path: Path, ending: str) -> None:
+    folio.add("out", TABLE)
+    path = folio.export("out", tmp_path / f"out.{ending}")
+    found = read(folio, path)
+    assert found.column_names == TABLE.column_names
+    rows = found.to_pylist()
+    expected = TABLE.to_pylist()
+    if ending == "xlsx":  # a double can't hold it: the column became text
+        assert [row["id"] for row in rows] == ["1", str(2**60 + 1), None]
+        rows = [{**row, "id": one["id"]} for row, one in zip(rows, expected, strict=True)]
+        expected[2]["code"] = None  # Excel has no empty text
+    if ending in ("csv.gz", "tsv"):
+        assert rows[0]["code"] == "007"
+        return
+    assert rows == expected
+
+
+def test_types_that_a_format_lacks_become_text(folio: lf.Folio, tmp_path: Path) -> None:
+    at = dt.datetime(2026, 1, 2, 3, 4, 5, 6, dt.UTC)
+    table = pa.table(
+        {
+            "d": [Decimal("1.10")],
+            "at": [at],
+            "l": [[1, 2]],
+            "b": [b"\0\xff"],
+            "f": [True],
+            "u": pa.array([2**64 - 1], pa.uint64()),
+        }
+    )
+    folio.add("out", table)
+    for ending in ("xlsx", "h5", "sqlite", "duckdb"):
+        row = read(folio, folio.export("out", tmp_path / f"out.{ending}")).to_pylist()[0]
+        assert str(row["d"]) == "1.10"
+        assert str(row["u"]) == str(2**64 - 1)
+        assert str(row["at"])[:19].replace("T", " ") == "2026-01-02 03:04:05"
+        assert row["f"] == 1
+        if ending in ("sqlite", "duckdb"):
+            assert row["b"] == b"\0\xff"
+
+
+# -- JSON --------------------------------------------------------------------------------------------------
+
+
+def test_json_numbers_keep_their_digits(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '[{"big": 12345678901234567890, "d": 0.1000000000000000000001, "f": 0.1, "m": 1}, {"m": "x", "n": {"y": [1]}}]'
+    )
+    found = read(folio, path)
+    assert found.column("big").to_pylist()[0] == Decimal(12345678901234567890)
+    assert found.column("d").to_pylist()[0] == Decimal("0.1000000000000000000001")
+    assert found.schema.field("f").type == pa.float64()
+    assert found.column("m").to_pylist() == ["1", "x"]
+    assert found.column("n").to_pylist() == [None, {"y": [1]}]
+    path.write_text('{"a": [1, 2], "b": ["x", null]}')
+    assert read(folio, path).to_pylist() == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+def test_ndjson_is_streamed_and_its_types_are_those_of_all_lines(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson.gz"
+    with gzip.open(path, "wt") as file:
+        for number in range(40_000):
+            file.write(json.dumps({"n": number} if number < 39_999 else {"n": 0.5, "late": "x"}) + "\n")
+    found = read(folio, path)
+    assert found.num_rows == 40_000
+    assert found.schema.field("n").type == pa.float64()
+    assert found.column("late").to_pylist()[-1] == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{"),
+        ("a.json", "5"),
+        ("a.json", "[1, 2]"),
+        ("a.json", '[{"a": 1, "a": 2}]'),
+        ("a.json", '[{"a": NaN}]'),
+        ("a.json", '{"a": [1], "b": [1, 2]}'),
+        ("a.json", "[" * 100_000),
+        ("a.ndjson", '{"a": 1}\n{"a": '),
+        ("a.ndjson", '{"a": 1}\n[1]'),
+        ("a.ndjson", '{"": 1}'),
+        ("a.xlsx", "id,name\n1,2"),
+        ("a.sqlite", "id,name\n1,2"),
+        ("a.duckdb", "id,name\n1,2"),
+        ("a.h5", "id,name\n1,2"),
+        ("a.parquet", "id,name\n1,2"),
+        ("a.arrow", "id,name\n1,2"),
+        ("a.ndjson.gz", '{"a": 1}'),
+        ("a.xls", "x"),
+        ("a.docx", "x"),
+    ],
+)
+def test_files_that_lie_are_one_error_and_nothing_is_stored(
+    folio: lf.Folio, tmp_path: Path, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    refused(folio, path)
+
+
+def test_an_unknown_format_says_which_there_are(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    path.write_text("x")
+    with pytest.raises(InvalidInputError) as error:
+        folio.import_table("t", path)
+    for name in ("excel", "hdf5", "sqlite", "duckdb", "ndjson"):
+        assert name in str(error.value)
+
+
+# -- SQLite ------------------------------------------------------------------------------------------------
+
+
+def test_sqlite_reads_rows_and_runs_nothing(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "create table t (a integer, b, c text);"
+        "insert into t values (1, 1, '007'), (2, 2.5, null), (9007199254740993, null, 'x');"
+        "create view v as select * from t; create table u (x); insert into u values (1), ('a');"
+    )
+    connection.close()
+    assert read(folio, path, table="t").to_pylist()[2] == {"a": 9007199254740993, "b": None, "c": "x"}
+    assert read(folio, path, table="u").to_pylist() == [{"x": "1"}, {"x": "a"}]
+    refused(folio, path, "2 tables")
+    refused(folio, path, "no table 'v'", table="v")
+    with pytest.raises(InvalidInputError, match="several tables"):
+        folio.import_table("x", _csv(tmp_path), table="t")
+    (tmp_path / "a.db-wal").write_bytes(b"x")
+    refused(folio, path, "wal", table="t")
+
+
+def _csv(folder: Path) -> Path:
+    path = folder / "x.csv"
+    path.write_text("a\n1\n")
+    return path
+
+
+def test_a_sqlite_file_whose_schema_computes_is_refused(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("create table t (a text, b text generated always as (hex(zeroblob(100000000))) virtual)")
+    connection.execute("insert into t (a) values ('x')")
+    connection.commit()
+    connection.close()
+    assert read(folio, path).to_pylist() == [{"a": "x"}]
+
+
+# -- DuckDB ------------------------------------------------------------------------------------------------
+
+
+def make_duckdb(path: Path, sql: str) -> None:
+    code = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, str(path), sql], check=True)
+
+
+def test_duckdb_files_are_read_in_a_cage(folio: lf.Folio, tmp_path: Path) -> None:
+    path, secret = tmp_path / "a.duckdb", tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    make_duckdb(
+        path,
+        "create table t as select 170141183460469231731687303715884105727::hugeint as h, 1 as i, [1, 2] as l;"
+        f"create view v as select * from read_csv('{secret}'); create schema s; create table s.u as select 5 as x",
+    )
+    found = read(folio, path, table="t").to_pylist()
+    assert found == [{"h": "170141183460469231731687303715884105727", "i": 1, "l": [1, 2]}]
+    assert read(folio, path, table="s.u").to_pylist() == [{"x": 5}]
+    refused(folio, path, "2 tables")
+    refused(folio, path, "no table 'v'", table="v")
+    path.write_bytes(path.read_bytes()[:5000])
+    refused(folio, path, "DuckDB", table="t")
+
+
+# -- Excel -------------------------------------------------------------------------------------------------
+
+
+def test_sheets_of_excel(folio: lf.Folio, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "one"
+    for row in (["id", "when", "what"], [1, dt.datetime(2026, 1, 2, 3), "007"], [2, None, 5], [], [3]):
+        sheet.append(row)
+    book.create_sheet("two").append(["a", "a"])
+    book.create_sheet("three").append(["a", None, "b"])
+    wide = book.create_sheet("wide")
+    wide.append(["a"])
+    wide.append([1, 2])
+    book.create_sheet("empty")
+    path = tmp_path / "a.xlsx"
+    book.save(path)
+    found = read(folio, path, table="one").to_pylist()
+    assert found[0] == {"id": 1, "when": dt.datetime(2026, 1, 2, 3), "what": "007"}
+    assert [row["what"] for row in found] == ["007", "5", None]
+    for name, why in (
+        ("two", "two columns"),
+        ("three", "no name"),
+        ("wide", "row 2"),
+        ("empty", "empty"),
+        ("six", "no table"),
+    ):
+        refused(folio, path, why, table=name)
+
+
+def test_an_excel_file_that_would_unpack_to_much_is_refused_unread(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * (100 << 20))
+    refused(folio, path, "unpack")
+
+
+# -- HDF5 --------------------------------------------------------------------------------------------------
+
+
+def test_datasets_of_hdf5(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("g/x", data=np.arange(5, dtype=">i4"), compression="gzip")
+        made.attrs["unit"] = "m"
+        made.attrs["steps"] = [1, 2]
+        file["m"] = np.array([[1.5, 2.0], [3.0, 4.0]])
+        file["r"] = np.array([(1, b"a", 0.5)], dtype=[("i", "i8"), ("s", "S3"), ("f", "f4")])
+        file["cube"] = np.zeros((2, 2, 2))
+        file["scalar"] = 5
+    found = read(folio, path, table="/g/x")
+    assert found.to_pydict() == {"x": [0, 1, 2, 3, 4]}
+    assert json.loads(found.schema.metadata[b"hdf5"]) == {"unit": "m", "steps": [1, 2]}
+    assert read(folio, path, table="m").to_pydict() == {"m_0": [1.5, 3.0], "m_1": [2.0, 4.0]}
+    assert read(folio, path, table="r").to_pylist() == [{"i": 1, "s": "a", "f": 0.5}]
+    refused(folio, path, "5 tables")
+    refused(folio, path, "3 dimensions", table="cube")
+    refused(folio, path, "0 dimensions", table="scalar")
+    folio.add("out", found)
+    with h5py.File(folio.export("out", tmp_path / "b.h5")) as file:
+        assert file["data"].attrs["unit"] == "m"
+
+
+def test_frames_that_pandas_stored(folio: lf.Folio, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:  # as DataFrame.to_hdf lays it out
+        group = file.create_group("df")
+        group.attrs["pandas_type"] = np.bytes_(b"frame")
+        group.attrs["nblocks"] = 2
+        group["axis0"] = np.array([b"a", b"b", b"c"])
+        group["axis1"] = np.array([10, 20])
+        group["block0_items"] = np.array([b"a", b"c"])
+        group["block0_values"] = np.array([[0.5, 1.5], [2.5, 3.5]])
+        group["block1_items"] = np.array([b"b"])
+        group["block1_values"] = np.array([[7], [8]])
+    expected = pd.DataFrame({"index": [10, 20], "a": [0.5, 2.5], "b": [7, 8], "c": [1.5, 3.5]})
+    assert read(folio, path, table="df").to_pandas().equals(expected)
+    with h5py.File(path, "a") as file:
+        del file["df/block1_values"]
+    refused(folio, path, "block1_values")
+
+
+def test_hdf5_that_leads_elsewhere_or_says_more_than_it_holds_is_refused(folio: lf.Folio, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["x"] = np.arange(3)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["link"] = h5py.ExternalLink(str(other), "/x")
+        file["soft"] = h5py.SoftLink("/none")
+    refused(folio, path, "no table")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("huge", shape=(1 << 40,), dtype="f8", chunks=(1 << 20,))
+    refused(folio, path, "holds 0")
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout(shape=(3,), dtype="i8")
+        layout[:] = h5py.VirtualSource(str(other), "x", shape=(3,))
+        file.create_virtual_dataset("v", layout)
+    refused(folio, path, "other files")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("e", shape=(3,), dtype="i8", external=[(str(tmp_path / "raw"), 0, 24)])
+    refused(folio, path, "other files")
+
+
+def test_a_table_without_a_format_for_it_is_refused(folio: lf.Folio, tmp_path: Path) -> None:
+    folio.add("out", pa.table({"x": ["a\0b"]}))
+    with pytest.raises(LakefolioError, match="NUL"):
+        folio.export("out", tmp_path / "a.h5")
+    with pytest.raises(LakefolioError, match="character"):
+        folio.export("out", tmp_path / "a.xlsx")
+    with pytest.raises(InvalidInputError, match="xlsx"):
+        folio.export("out", tmp_path / "a.docx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
