@@ -46,7 +46,7 @@ def read(folio: lf.Folio, path: Path, **options: Any) -> pa.Table:
     return found
 
 
-def refused(folio: lf.Folio, path: Path, match: str = "", **options: Any) -> None:
+def refused(folio: lf.Folio, path: Path, match: str = ".", **options: Any) -> None:
     with pytest.raises(InvalidInputError, match=match) as error:
         folio.import_table("bad", path, **options)
     assert "\n" not in str(error.value)
