@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.lake import open_lake as open
     from lakefolio.model.entries import Entry, Snapshot
+    from lakefolio.provenance.chain import verify_provenance
     from lakefolio.query.conditions import Q, all_of, any_of, not_
     from lakefolio.recording.decorator import capture
     from lakefolio.runs.record import RunManifest
@@ -69,6 +70,7 @@ __all__ = [
     "capture",
     "not_",
     "open",
+    "verify_provenance",
 ]
 
 _HOMES = {
@@ -87,6 +89,7 @@ _HOMES = {
     "StorageMode": ("lakefolio.runs.validation", "StorageMode"),
     "capture": ("lakefolio.recording.decorator", "capture"),
     "open": ("lakefolio.lake", "open_lake"),
+    "verify_provenance": ("lakefolio.provenance.chain", "verify_provenance"),
 }
 
 

@@ -21,7 +21,7 @@ ORDER = [
     *("storage", "model", "items", "history", "lineage"),
     *("delta", "content", "readmodels", "records", "views"),
     *("journal", "session"),
-    *("runs", "query", "search", "status", "compare", "maintenance", "folio"),
+    *("runs", "query", "search", "status", "compare", "maintenance", "provenance", "folio"),
     *("recording", "lake", "interop", "demo"),
     *("pages", "cli", "__main__"),
 ]
@@ -37,6 +37,7 @@ HOMES = {
     "deltalake": {"delta"},
     "duckdb": {"views", "testing"},
     "click": {"cli"},
+    "cryptography": {"provenance"},
     "rich": {"cli"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},

@@ -37,6 +37,8 @@ GROUPS: Final = {
         "compat": "Say whether what reads one version of an item can read another.",
         "policy": "Show or set the rules for new items: versions and names.",
         "lineage": "Show the inputs and the dependents of an item.",
+        "provenance": "Show all that an item was made from, or write it to one file.",
+        "verify": "Verify a file that lakefolio provenance wrote; needs no lake.",
         "impact": "Show which items, and which columns of them, were made of an item.",
     },
     "Questions": {

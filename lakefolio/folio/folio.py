@@ -405,6 +405,7 @@ class Folio:
     get_dependents = item_lineage.get_dependents
     get_lineage_graph = item_lineage.get_lineage_graph
     lineage = item_lineage.lineage
+    provenance = item_lineage.provenance
 
     # -- snapshots and copies -------------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
+    from lakefolio.folio.open_folio import At
     from lakefolio.lineage.graph import Lineage
+    from lakefolio.provenance.chain import Provenance
 
-__all__ = ["dependents", "get_dependents", "get_inputs", "get_lineage_graph", "lineage"]
+__all__ = ["dependents", "get_dependents", "get_inputs", "get_lineage_graph", "lineage", "provenance"]
 
 
 def get_inputs(folio: Folio, /, item_name: str) -> list[str]:
@@ -39,6 +41,19 @@ def dependents(folio: Folio) -> dict[str, list[str]]:
         for name in inputs:
             found.setdefault(name, []).append(item)
     return found
+
+
+def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:
+    """Return all that an item was made from, down to its sources, with the digest of each.
+
+    It prints as a tree. ``save(path, key=…)`` writes it to one file, signed if a key is given, which
+    ``lakefolio.verify_provenance`` and ``lakefolio verify`` verify without the lake. One SHA-256, ``root``, holds all
+    of it.
+    """
+    from lakefolio.provenance.chain import provenance_of
+
+    _, entry = folio._core.find(name, at)
+    return provenance_of(folio._core.reading.still(), entry)
 
 
 def lineage(folio: Folio, /, name: str) -> Lineage:
