@@ -75,6 +75,24 @@ def test_equal_keys_are_matched_by_position_and_the_rest_joined(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("key", [(), ("k",)])
+def test_of_many_ranges_the_longest_are_shared_and_no_row_is_lost(tmp_path, key):
+    old = table(100 * ROWS)
+    places = [number * ROWS for number in range(0, 100, 2) if number != 50]  # every other row group but one
+    new = old
+    values = old["v"].to_numpy().copy()
+    values[places] = -1.0
+    new = old.set_column(1, "v", pa.array(values))
+    paths = written(tmp_path / "a", old), written(tmp_path / "b", new)
+    shared = shared_rows(*paths, key, {one: one for one in "kvs"})
+    assert (len(shared.same), len(shared.beside)) == (32, 32)
+    assert (49 * ROWS, 52 * ROWS) in shared.same
+    found = table_changes(*paths, key, 100)
+    assert (found.changed, [int(one.where["k" if key else "row"]) for one in found.examples]) == (49, places)
+    whole = shared_rows(paths[0], written(tmp_path / "c", with_value(old, 0, -1.0)), key, {one: one for one in "kvs"})
+    assert (whole.same, whole.beside) == (((ROWS, 100 * ROWS),), ((0, ROWS),))
+
+
 def test_columns_of_other_types_or_encodings_are_not_shared(tmp_path):
     a = written(tmp_path / "a", table())
     other = table().set_column(0, "k", table()["k"].cast(pa.timestamp("us")))

@@ -42,7 +42,7 @@ __all__ = [
 
 FOOTER_KEY: Final = b"lakefolio:table"
 _OURS: Final = (b"lakefolio:", b"ARROW:schema")
-GROUP_ROWS: Final = 1 << 20
+GROUP_ROWS: Final = 1 << 18
 _GROUP_BYTES: Final = 64 << 20
 _SAMPLE_ROWS: Final = 1 << 14
 _THREADS_FROM_BYTES: Final = 8 << 20

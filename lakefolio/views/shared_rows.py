@@ -96,9 +96,7 @@ def shared_rows(old: Path, new: Path, key: Sequence[str], old_names: Mapping[str
                 others = {name for name in old_names if name not in key and not (name in columns and equal(name))}
                 (beside if others else same).append((start, start + rows))
                 differing |= others
-    same = sorted(sorted(same, key=lambda one: one[0] - one[1])[:_MOST_RANGES])
-    beside = sorted(sorted(beside, key=lambda one: one[0] - one[1])[:_MOST_RANGES])
-    return SharedRows(tuple(_joined(same)), tuple(_joined(beside)), frozenset(differing))
+    return SharedRows(_longest(same), _longest(beside), frozenset(differing))
 
 
 def _columns(
@@ -155,6 +153,11 @@ def _equal(old: tuple[pq.ParquetFile, int, int, mmap.mmap], new: tuple[pq.Parque
 def _mapped(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _longest(ranges: list[Range]) -> tuple[Range, ...]:
+    """Return ranges in their order, those that touch as one; of many the longest, for the rest is compared anyway."""
+    return tuple(sorted(sorted(_joined(ranges), key=lambda one: one[0] - one[1])[:_MOST_RANGES]))
 
 
 def _joined(ranges: list[Range]) -> Iterator[Range]:
