@@ -16,10 +16,17 @@ BENCH = Path(__file__).parent / "bench"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["bench_check.py", "50"], "check of 50 blobs"),
         (["bench_commits.py", "--places", "local", "--writers", "1", "2", "--seconds", "0.1"], "two bare requests"),
+        (["bench_diff.py", "--rows", "2000"], "equal content"),
+        (["bench_fsync.py"], "add of 1 MiB"),
+        (["bench_gc.py", "2000"], "2,000 objects"),
         (["bench_pages.py", "--runs", "20", "--points", "50", "--nodes", "9", "--entries", "0"], "done"),
         (["bench_records.py", "--appends", "3"], "times deltalake"),
         (["bench_runs.py", "--points", "100", "--runs", "30", "--mlflow", "none"], "the first after a commit"),
+        (["bench_scale.py", "--entries", "3000", "--commits", "300"], "SQL, the facts"),
+        (["bench_search.py", "--items", "100", "--questions", "2", "--peers", "fts5"], "done"),
+        (["bench_status.py", "--entries", "500"], "done"),
     ],
     ids=lambda value: value[0].removesuffix(".py") if isinstance(value, list) else "",
 )

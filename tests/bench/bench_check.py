@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-
-from inside import session_of
+from pathlib import Path
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
@@ -18,6 +17,9 @@ from lakefolio.format.names import new_id
 from lakefolio.model.changes import Put
 from lakefolio.model.entries import Stored
 from lakefolio.testing import CountingProxy, S3Server
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from inside import session_of
 
 AT_ONCE = 2_000
 
