@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import lakefolio as lf
+from lakefolio.session import batches
 from lakefolio.testing import CountingProxy
 
 frame = pd.DataFrame({"a": [1, 2, 3]})
@@ -170,3 +171,18 @@ def test_in_another_run_it_stays_what_it_is(folio, tmp_path):
             lake.folio("f").add("x", 1)
         made.append(lake.item("f:x").entry_id)
     assert made[0] == made[1]
+
+
+def test_a_batch_of_new_items_is_planned_once(folio, monkeypatch):
+    """A batch plans when it is committed; what was added is planned before only if somebody asks for it."""
+    made = []
+    plan = batches.planned
+    monkeypatch.setattr(batches, "planned", lambda *given: made.append(given) or plan(*given))
+    with folio.batch():
+        for number in range(10):
+            folio.add_json(f"i{number}", number)
+        assert made == []
+        assert folio.get("i3") == 3
+        assert len(made) == 1
+        folio.add_json("i3", 3)
+    assert len(folio) == 12

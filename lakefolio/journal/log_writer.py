@@ -9,13 +9,14 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakefolio.delta.table import LogEntry
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, StorageError
-from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.arrow_rows import no_rows, rows_of
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.commit_clock import CommitClock
@@ -49,7 +50,7 @@ class Draft:
     refused: list[tuple[PendingCommit, Exception]] = field(default_factory=list)
     empty: list[PendingCommit] = field(default_factory=list)
     values: list[dict[str, Any]] = field(default_factory=list)
-    rows: pa.Table = field(default_factory=MANIFESTS_SCHEMA.empty_table)
+    rows: pa.Table = field(default_factory=partial(no_rows, MANIFESTS_SCHEMA))
 
     def encode(self) -> None:
         """Build the rows of the plans."""

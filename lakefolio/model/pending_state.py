@@ -125,6 +125,11 @@ class Overlay:
             return None if pending is None else pending.entry
         return self.base.entry(folio, item)
 
+    def entry_id(self, folio: str, item: str) -> str | None:
+        """Return the id of the live entry of a name, or None."""
+        entry = self.entry(folio, item)
+        return None if entry is None else entry.entry_id
+
     def live(self, folio: str, item: str) -> bool:
         """See View."""
         items = self._heads.get(folio)

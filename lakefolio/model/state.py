@@ -206,6 +206,15 @@ class State:
             return entry_from_row(self.rows.row(head[1]))
         return None if self._base is None or (folio, item) in self._past else self._base.entry(folio, item)
 
+    def entry_id(self, folio: str, item: str) -> str | None:
+        """Return the id of the live entry of a name, or None. Of a row in memory nothing else is read."""
+        head = self._heads.get(folio, _NOTHING).get(item)
+        if head is not None:
+            found: str | None = self.rows.value(head[1], "entry_id")
+            return found
+        row = None if self._base is None or (folio, item) in self._past else self._base.entry(folio, item)
+        return None if row is None else row.entry_id
+
     def live(self, folio: str, item: str) -> bool:
         """See View."""
         if item in self._heads.get(folio, _NOTHING):

@@ -201,14 +201,15 @@ def _put(
     provided: Change | None = None,
 ) -> None:
     put = _change(session, folio, item, stored, said)
+    batch = open_batch(session)
+    may_be_there = not said.overwrite and (batch is None or batch.overlay.live(folio, item))
     lost = _lost(session, put, said) if said.overwrite and said.unsaid and not said.keep else None
     session.apply(*(() if provided is None else (provided,)), put, kept=kept)
     if lost is not None:
         notice(lost)
-    if not said.overwrite:
+    if may_be_there:
         with suppress(IntegrityError):
-            now = known(session).entry(folio, item)
-            if now is not None and now.entry_id != put.entry_id:
+            if known(session).entry_id(folio, item) not in (put.entry_id, None):
                 _say_unchanged(session, folio, item)
 
 
