@@ -35,7 +35,7 @@ def help(ctx: click.Context, app: App, topic: str | None) -> None:
         app.output.emit(titles, "\n".join([*lines, "", "lakefolio help TOPIC prints a page; lakefolio COMMAND --help"]))
     elif topic in pages:
         text = pages[topic].read_text(encoding="utf-8")
-        app.output.emit({"topic": topic, "text": text}, text.rstrip("\n"))
+        app.output.emit({"topic": topic, "text": text}, text.rstrip("\n"), as_is=True)
     elif topic in COMMANDS:
         group = ctx.parent
         assert group is not None

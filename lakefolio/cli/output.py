@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from lakefolio.cli.table_width import fitted
+from lakefolio.cli.table_width import fitted, folded
 from lakefolio.errors import LakefolioError
 from lakefolio.redaction import scrub
 from lakefolio.terminal import text_of, visible, visible_json
@@ -61,19 +61,21 @@ class Output:
 
     # -- results, on stdout --------------------------------------------------------------------------------
 
-    def emit(self, data: object, text: str | Callable[[], str] | None = None) -> None:
+    def emit(self, data: object, text: str | Callable[[], str] | None = None, *, as_is: bool = False) -> None:
         """Print a result.
 
         Args:
             data: What programs get, as one JSON document.
-            text: What people get; by default ``str(data)``.
+            text: What people get; by default ``str(data)``. A terminal shows its long lines folded between words.
+            as_is: Leave long lines to the terminal, as those of examples that are copied.
         """
         if self.as_json:
             self._print(self.json(data))
             return
         shown = text() if callable(text) else str(data) if text is None else text
         if shown:
-            self._print(visible(shown))
+            width = None if as_is else self.width
+            self._print(visible(shown) if width is None else folded(visible(shown), width))
 
     def rows(
         self,
@@ -125,6 +127,9 @@ class Output:
         is_fancy = _fancy(sys.stdout)
         for line in lines:
             pieces = [(" ".join(visible(text).split("\n")), _COLOURS.get(style)) for text, style in line]
+            whole = "".join(text for text, _ in pieces)
+            if self.width is not None and (short := folded(whole.rstrip(), self.width)) != whole.rstrip():
+                pieces = [(short, next((how for _, how in pieces if how), None))]
             shown = (click.style(text, **how) if how and is_fancy else text for text, how in pieces)
             self._print("".join(shown) if is_fancy else "".join(shown).rstrip())
 

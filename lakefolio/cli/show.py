@@ -13,6 +13,7 @@ from lakefolio.cli.first_look import first_look
 from lakefolio.cli.naming import items
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.runs.run_names import short_id
 from lakefolio.terminal import text_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 _SHOWN_COLUMNS: Final = 60
+_SHOWN_DEPENDENTS: Final = 20
+_SHOWN_RUNS: Final = 5
 _OWN_LINES: Final = {
     "name",
     "item_type",
@@ -155,7 +158,7 @@ def _text(found: Mapping[str, Any]) -> str:
     shown = [f"{found['ref']}", *(f"  {name:<{width}}  {value}" for name, value in lines if value)]
     shown += _block("metadata", [f"{key} = {_shown(value)}" for key, value in info.get("metadata", {}).items()])
     shown += _block("inputs", found["inputs"])
-    shown += _block("used by", found["dependents"])
+    shown += _block("used by", _dependents(found))
     shown += _block("columns", _columns(info))
     return "\n".join(shown)
 
@@ -179,6 +182,19 @@ def _columns(info: Mapping[str, object]) -> list[str]:
     lines = [f"{name!s:<{width}}  {types.get(name, '')}".rstrip() for name in names[:_SHOWN_COLUMNS]]
     more = len(names) - _SHOWN_COLUMNS
     return [*lines, *([f"… and {more:,} more"] if more > 0 else [])]
+
+
+def _dependents(found: Mapping[str, Any]) -> list[str]:
+    """Return the items that were made of it, and how many runs used it, with the newest ones."""
+    items = [one for one in found["dependents"] if not one.startswith("run ")]
+    runs = [short_id(one.removeprefix("run ")) for one in found["dependents"] if one.startswith("run ")]
+    lines = items[:_SHOWN_DEPENDENTS]
+    if len(items) > len(lines):
+        lines.append(f"… and {counted(len(items) - len(lines), 'item')} more: lakefolio lineage {found['ref']}")
+    if runs:
+        more = "" if len(runs) <= _SHOWN_RUNS else ", the newest "
+        lines.append(f"{counted(len(runs), 'run')}{more or ': '}{', '.join(runs[::-1][:_SHOWN_RUNS])}")
+    return lines
 
 
 def _block(title: str, lines: list[str]) -> list[str]:

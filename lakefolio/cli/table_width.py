@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-__all__ = ["ELLIPSIS", "Fitted", "fitted"]
+__all__ = ["ELLIPSIS", "Fitted", "fitted", "folded"]
 
 ELLIPSIS: Final = "…"
 _GAP: Final = 2
 _WIDEST: Final = 40
 _NARROWEST_LAST: Final = 20
+_HANGING: Final = 4
+
+
+_WORD: Final = re.compile(r" *(?:[+~-] +)?[^ ]+")
+"""A sign stays with the name behind it."""
+
+
+def folded(text: str, width: int) -> str:
+    """Return a text whose long lines are folded between words, each rest below its line and further in.
+
+    Nothing is left out, and no word is broken that is not wider than the terminal itself.
+    """
+    return "\n".join(part for line in text.split("\n") for part in _folded(line, width))
+
+
+def _folded(line: str, width: int) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    if len(line) * 2 <= width or cell_len(line) <= width:
+        yield line
+        return
+    inner = " " * min(len(line) - len(line.lstrip(" ")) + _HANGING, width // 2)
+    found, used = "", 0
+    for word in _WORD.findall(line):
+        size = cell_len(word)
+        if found.strip() and used + size > width:
+            yield found
+            found = inner + word.lstrip(" ")
+            used = cell_len(found)
+        else:
+            found, used = found + word, used + size
+    yield found
 
 
 class Fitted:

@@ -133,3 +133,18 @@ def test_archived_items_are_listed_on_request(said, stocked: str) -> None:
     lf.open(stocked).folio("experiments/clf").archive("notes")
     assert "notes" not in [one["item"] for one in said("ls", "experiments/clf")]
     assert "notes" in [one["item"] for one in said("ls", "experiments/clf", "--all")]
+
+
+def test_show_counts_the_runs_that_used_an_item(run, tmp_path) -> None:
+    lake = lf.open(tmp_path / "used_by_many")
+    lake.folio("f").add("x", 1)
+    lake.folio("f").add("made", 2, inputs=["x"])
+    ids = []
+    for number in range(7):
+        with lake.run(f"r{number}") as one:
+            one.input("f:x")
+        ids.append(one.run_id)
+    shown = run("--lake", lake.uri, "show", "f:x").stdout
+    assert "f:made@2" in shown
+    assert f"7 runs, the newest {ids[-1][-8:]}" in shown
+    assert ids[0][-8:] not in shown

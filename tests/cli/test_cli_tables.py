@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import lakefolio as lf
-from lakefolio.cli.table_width import ELLIPSIS, fitted
+from lakefolio.cli.table_width import ELLIPSIS, fitted, folded
 
 
 @pytest.fixture
@@ -130,3 +130,31 @@ def test_a_table_that_was_cut_fits_or_is_one_column(rows: list[list[str]]) -> No
     assert len(cut.left_out) == len(headings) - len(kept)
     assert (None in cut.numbers) == bool(cut.left_out)
     assert kept[0] == 0
+
+
+@pytest.mark.parametrize("width", [80, 130, 200])
+def test_long_lines_of_reports_are_folded_between_words(width: int) -> None:
+    long, wide = "n" * 50, "長い名前" * 6
+    line = f"@22  2026-11-26  ada@{long}  dataset {long}  + datasets/{wide}:plain, ~ {'x' * 250}  end"
+    text = folded(f"short\n  {line}\n", width)
+    first, *rest, last = text.split("\n")
+    assert (first, last) == ("short", "")
+    assert " ".join(rest).split() == line.split()  # nothing is left out, no word is broken
+    assert all(one.startswith("      ") for one in rest[1:])
+    assert [one for one in rest if cell_len(one) > width] == [one for one in rest if "x" * 250 in one]
+    assert not any(one.endswith((" +", " ~")) for one in rest)
+    assert folded("a  b\n\n c", width) == "a  b\n\n c"
+
+
+def test_reports_fit_a_terminal(place: str) -> None:
+    lake = lf.open(place)
+    before = lake.version
+    lake.folio("experiments/a").add(
+        ("a name of some words " * 5).strip(), {"n": 2}, inputs=["raw"], description="words " * 30
+    )
+    lake.folio("experiments/a").add("raw", [1], overwrite=True, description="other words " * 20)
+    for command in (["log"], ["diff", str(before)], ["status"], ["stats"], ["show", "experiments/a"]):
+        shown, _ = on_terminal(60, "--lake", place, *command)
+        assert "raw" in shown or command == ["stats"]
+        long = [line for line in shown.splitlines() if cell_len(line) > 60]
+        assert not [line for line in long if len(line.split()) > 1]
