@@ -12,8 +12,8 @@ from sql.lake_tables import Rows
 
 import lakefolio as lf
 from lakefolio.process.notice import LakefolioWarning
+from lakefolio.views.bounded_json import shallow
 from lakefolio.views.engine import Views
-from lakefolio.views.shallow import shallow
 
 BAD = ["a\0b", "\0", "a\nb", "\x1b[31m", "a\x7fb", "a\x9bb", "\ud800", "tab\there"]
 

@@ -21,7 +21,7 @@ from lakefolio.delta.table import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
 from lakefolio.journal.table_rows import Scan, TableRows
-from lakefolio.views.outside import write_views
+from lakefolio.views.views_sql import write_views
 
 if TYPE_CHECKING:
     from lakefolio.content.local_files import LocalFiles

@@ -27,7 +27,7 @@ from lakefolio.journal.outcomes import Outcomes
 from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.state import State
 from lakefolio.readmodels.store import Catalogue, ReadModels
-from lakefolio.views.outside import write_views
+from lakefolio.views.views_sql import write_views
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

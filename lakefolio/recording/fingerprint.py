@@ -38,7 +38,7 @@ from lakefolio.recording.call_arguments import is_data
 from lakefolio.recording.code_objects import code_globals, code_imports, code_names, code_parts, code_texts
 from lakefolio.recording.own_code import LIBRARY, OwnCode, cell_content, is_own_package
 from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text, sha256_of, type_name
-from lakefolio.runs.content import digest_of_object
+from lakefolio.runs.given_data import digest_of_object
 from lakefolio.session.session import Session
 
 __all__ = ["Reads", "reads_of"]

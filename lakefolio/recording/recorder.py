@@ -19,7 +19,7 @@ from lakefolio.items.handler import is_read_once
 from lakefolio.recording.call_arguments import Call, call_of, is_data, item_name, memo_key, parts_of
 from lakefolio.recording.fingerprint import Reads, reads_of
 from lakefolio.redaction import MASK, scrub, scrub_value
-from lakefolio.runs.content import reference_of
+from lakefolio.runs.given_data import reference_of
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run import finish_with, leave_block
 from lakefolio.runs.starting import RunSpec, start
@@ -296,7 +296,7 @@ def _prepare_cache(
 
 def _text(session: Session, key: str, data: str) -> str:
     """A text that is too long for a parameter is data, not a reference."""
-    from lakefolio.runs.content import find_or_put
+    from lakefolio.runs.given_data import find_or_put
 
     return find_or_put(session, key, data).ref
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Change, LogBatch
 from lakefolio.process.exit import at_exit
-from lakefolio.runs.batches import Batches, Point, add_events, add_points
+from lakefolio.runs.log_batches import Batches, Point, add_events, add_points
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError
 from lakefolio.format.names import check_item, parse_ref
 from lakefolio.model.changes import SetRun
 from lakefolio.model.resolve import check_run
-from lakefolio.runs.content import reference_of
+from lakefolio.runs.given_data import reference_of
 from lakefolio.runs.record import RunInput, RunOutput, manifest_of
 from lakefolio.session.annotations import Annotations
 from lakefolio.session.input_tracking import ActiveRun

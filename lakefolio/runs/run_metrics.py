@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import parse_time
 from lakefolio.runs import events
-from lakefolio.runs.batches import Point, point_table
+from lakefolio.runs.log_batches import Point, point_table
 from lakefolio.runs.validation import check_metric_name, metric_value, step_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from lakefolio.model.changes import RUN_OVER, Change, Put, SetRun
 from lakefolio.model.resolve import check_run
 from lakefolio.process.identity import process
 from lakefolio.process.provenance import packages, run_facts
-from lakefolio.runs.content import reference_of
+from lakefolio.runs.given_data import reference_of
 from lakefolio.runs.liveness import notice
 from lakefolio.runs.record import RunManifest, manifest_of
 from lakefolio.runs.run import Registrar, Run

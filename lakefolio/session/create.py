@@ -23,7 +23,7 @@ from lakefolio.format.layout import (
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
 from lakefolio.storage.conformance import PROBES, check_creates
-from lakefolio.views.outside import views_text
+from lakefolio.views.views_sql import views_text
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store

@@ -6,7 +6,7 @@ Vendor types and vendor errors stay inside of this package.
 """
 
 from lakefolio.storage.addresses import same_bucket
-from lakefolio.storage.registry import open_store, resolve_uri
+from lakefolio.storage.opening import open_store, resolve_uri
 from lakefolio.storage.store import Buffer, ObjectInfo, Store
 
 __all__ = ["Buffer", "ObjectInfo", "Store", "open_store", "resolve_uri", "same_bucket"]

@@ -309,7 +309,7 @@ class Store(ABC):
 
     def resolve_uri(self, uri: str) -> tuple[Store, str]:
         """Return the store and key of an object anywhere, reached with this store's options if of the same kind."""
-        from lakefolio.storage.registry import resolve_uri
+        from lakefolio.storage.opening import resolve_uri
 
         return resolve_uri(uri, self.options)
 

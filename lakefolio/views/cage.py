@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
-from lakefolio.views.shallow import shallow
+from lakefolio.views.bounded_json import shallow
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.views.shallow import shallow as bounded
+from lakefolio.views.bounded_json import shallow as bounded
 
 if TYPE_CHECKING:
     import duckdb

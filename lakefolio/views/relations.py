@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from lakefolio.views.shallow import DEPTH_LIMIT, shallow
+from lakefolio.views.bounded_json import DEPTH_LIMIT, shallow
 from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
+from lakefolio.views.bounded_json import shallow
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
-from lakefolio.views.shallow import shallow
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:
