@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.errors import InvalidInputError, LakefolioError, PlaceTakenError
+from lakefolio.errors import InvalidInputError, LakefolioError, PlaceTakenError, UnsupportedTypeError
 
 MISSPELT: dict[str, tuple[Any, str]] = {
     "a Path of a URI": (Path("s3://bucket/x"), "s3://bucket/x"),
@@ -123,3 +123,30 @@ def test_a_lake_among_other_things_is_still_opened(tmp_path: Path) -> None:
     lf.open(tmp_path / "lake").folio("f").add_json("x", 1)
     (tmp_path / "lake" / "notes.txt").write_text("mine")
     assert lf.open(tmp_path / "lake").get("f:x") == 1
+
+
+def test_an_address_that_is_no_text_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for wrong in (5, b"lake", ["lake"], True, {"a": 1}, 1.5, ("s3", "b")):
+        with pytest.raises(UnsupportedTypeError, match=r"lakefolio\.open\("):
+            lf.open(wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+NOT_REPLACED = ["$HOME/lake", "${DATA}/lake", "data/$RUN", "%TEMP%/lake", "~nobody-here/lake", "C:\\lake"]
+
+
+@pytest.mark.parametrize("name", NOT_REPLACED)
+def test_a_variable_that_nothing_replaced_is_no_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(InvalidInputError, "bad-uri", lambda: lf.open(name), "is no name that one means")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / name).mkdir(parents=True)  # who made it means it
+    assert lf.open(tmp_path / name).version == 0
+
+
+def test_folders_with_such_characters_elsewhere_are_folders(tmp_path: Path) -> None:
+    for name in ("cash$", "50%", "a~b", "~", "x:y", "run-$"):
+        assert lf.open(tmp_path / "made" / name).version == 0

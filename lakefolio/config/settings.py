@@ -17,10 +17,11 @@ from typing import Any, Final, Literal
 
 from lakefolio.config.files import ConfigFile, config_files
 from lakefolio.config.trust import LIMITS, is_trusted, needs_trust
-from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError, nearest
 from lakefolio.process.identity import user_name
 from lakefolio.process.places import printable, user_folder
 from lakefolio.redaction import scrub_value
+from lakefolio.terminal import shown_value
 
 __all__ = [
     "KEYS",
@@ -177,8 +178,15 @@ def place_of(
 
     Raises:
         InvalidInputError: As :func:`setting`.
+        UnsupportedTypeError: The address is neither a text nor a path; its text would name a folder.
     """
     if uri is not None:
+        if not isinstance(uri, str | Path):
+            raise UnsupportedTypeError(
+                f"an address of a lake is a text or a Path, got {shown_value(uri)} of type {type(uri).__name__}",
+                kind="bad-argument",
+                hint="write lakefolio.open('s3://bucket/prefix') or lakefolio.open('./lake')",
+            )
         return str(uri), options
     lake, given = found("lake"), options or setting("storage_options") or None
     if given and not options:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.delta.table import DeltaTable, lake_id_of
-from lakefolio.errors import FormatError, PlaceTakenError
+from lakefolio.errors import FormatError, InvalidInputError, PlaceTakenError
 from lakefolio.format.layout import (
     JOURNAL,
     MARKER,
@@ -33,6 +34,8 @@ __all__ = ["check_place", "create_lake", "find_marker"]
 _OWN: Final = {MARKER, README, SPECIFICATION, VIEWS_FILE, PENDING, VIEWS, "tables", "blobs", "lakefolio.toml"}
 _HARMLESS: Final = {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"}
 """Files that operating systems leave in folders that look empty."""
+_MEANT_OTHERWISE: Final = re.compile(r"\$\w|\$\{|%\w+%|~\w|[A-Za-z]:\\")
+"""A variable, somebody's home and a drive that nothing replaced: a new folder is not called so."""
 _HOMES: Final = ("/home", "/Users", "/root")
 
 
@@ -84,6 +87,14 @@ def check_place(folder: Path) -> None:
     Raises:
         PlaceTakenError: The hint is a folder to take instead.
     """
+    odd = next((part for part in folder.parts if _MEANT_OTHERWISE.match(part)), None)
+    if odd is not None and not folder.exists():
+        raise InvalidInputError(
+            f"the folder {str(folder)!r} does not exist, and {odd!r} in it is no name that one means",
+            kind="bad-uri",
+            hint="write the path itself (os.path.expandvars and expanduser give it); or make that folder first",
+            path=str(folder),
+        )
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
