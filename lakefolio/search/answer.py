@@ -89,9 +89,11 @@ def answer(
             ranked = scores[chosen]
             kept = chosen if len(chosen) <= least else chosen[ranked >= np.partition(ranked, -least)[-least]]
             best += [(-float(scores[one]), segment.documents[one].ref, place, int(one)) for one in kept]
-        mask[[one for _, _, at, one in near if at == place]] = True
-        total += int(mask.sum())
-        _count(facets, segment, mask)
+        if near:
+            mask[[one for _, _, at, one in near if at == place]] = True
+            chosen = np.flatnonzero(mask)
+        total += len(chosen)
+        _count(facets, segment, chosen)
     best.sort()
     alike = {(place, number): -score for score, _, place, number in near}
     hits = [
@@ -124,9 +126,7 @@ def similar(
     facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
     hits = []
     for score, _, at, one in near:
-        mask = np.zeros(len(allowed[at]), np.bool_)
-        mask[one] = True
-        _count(facets, index.parts[at][0], mask)
+        _count(facets, index.parts[at][0], np.array([one]))
         hits.append(Hit(index.parts[at][0].documents[one], round(-score, 6), f"means alike: {-score:.2f}", ()))
     return SearchResult(segment.documents[number].ref, version, len(hits), hits, _largest(facets))
 
@@ -179,12 +179,8 @@ def _largest(facets: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     }
 
 
-def _count(facets: dict[str, Counter[str]], segment: Segment, mask: Mask) -> None:
-    coded = {name: (values, codes[mask & (codes >= 0)]) for name, (values, codes) in segment.facets.items()}
-    tags, documents, codes = segment.tags
-    coded["tag"] = tags, codes[mask[documents]]
-    for name, (values, chosen) in coded.items():
-        counts = np.bincount(chosen, minlength=len(values))
+def _count(facets: dict[str, Counter[str]], segment: Segment, chosen: npt.NDArray[np.int64]) -> None:
+    for name, values, counts in segment.counts(chosen):
         facets[name].update({values[one]: int(counts[one]) for one in np.flatnonzero(counts)})
 
 

@@ -39,6 +39,7 @@ _AT_ONCE: Final = 100_000
 _MERGE: Final = 10
 _FORMS: Final = 200
 _ALIKE: Final = 3
+_COMPARED: Final = 50
 _ALIKE_FROM: Final = 0.7
 _BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
@@ -142,16 +143,26 @@ class Segment:
         return found
 
     @cached_property
-    def tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The tags, and for each tag of each document the document and the number of the tag."""
+    def tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The tags; the numbers of those of each document, one document after the other; where each one's end."""
         numbers: dict[str, int] = {}
-        found = [
-            (number, numbers.setdefault(tag, len(numbers)))
-            for number, document in enumerate(self.documents)
-            for tag in dict.fromkeys(document.tags)
-        ]
-        pairs = np.array(found, np.int32).reshape(-1, 2)
-        return list(numbers), pairs[:, 0], pairs[:, 1]
+        found: list[int] = []
+        ends = []
+        for document in self.documents:
+            found += [numbers.setdefault(tag, len(numbers)) for tag in dict.fromkeys(document.tags)]
+            ends.append(len(found))
+        return list(numbers), np.array(found, np.int32), np.array(ends, np.int64)
+
+    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[tuple[str, list[str], npt.NDArray[np.int64]]]:
+        """Give each facet with its values, and how many of some documents have each."""
+        for name, (values, codes) in self.facets.items():
+            yield name, values, np.bincount(codes[chosen] + 1, minlength=len(values) + 1)[1:]
+        values, numbers, ends = self.tags
+        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+        lengths = ends[chosen] - starts[chosen]
+        first = np.cumsum(lengths) - lengths
+        places = np.repeat(starts[chosen] - first, lengths) + np.arange(int(lengths.sum()))
+        yield "tag", values, np.bincount(numbers[places], minlength=len(values))
 
     def having(self, facet: str, value: str) -> npt.NDArray[np.bool_]:
         """Return which documents have a value of a facet."""
@@ -198,6 +209,7 @@ class Index:
 
     def __init__(self, parts: Sequence[tuple[Segment, npt.NDArray[np.bool_]]]) -> None:
         self.parts = tuple(parts)
+        self._frequencies: dict[str, int] = {}
         self.count = int(sum(live.sum() for _, live in parts))
         total = float(sum(segment.lengths[live].sum() for segment, live in parts))
         self.mean_length = max(total / max(self.count, 1), 1.0)
@@ -254,7 +266,9 @@ class Index:
         return [word for word in self.beginning(root, _FORMS) if stem(word) == root and self.frequency(word)]
 
     def alike(self, token: str) -> list[tuple[str, float]]:
-        """Return the words that are spelt most like a token, the three most alike first, each with how much (to 1).
+        """Return the words that are spelt most like a token, the three most alike, each with how much (to 1).
+
+        Of words that are equally alike the more frequent come first.
 
         An edit changes two letters at most, so words with many other letters are left out before any is compared.
         """
@@ -270,8 +284,9 @@ class Index:
         near = np.flatnonzero(_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits)
         words = [self.vocabulary[one] for one in near.tolist()]
         scorer = OSA.normalized_similarity
-        found = process.extract(token, words, scorer=scorer, limit=_ALIKE, score_cutoff=least)
-        return [(word, score) for word, score, _ in found if self.frequency(word)]
+        found = process.extract(token, words, scorer=scorer, limit=_COMPARED, score_cutoff=least)
+        known = [(word, score) for word, score, _ in found if self.frequency(word)]
+        return sorted(known, key=lambda one: (-one[1], -self.frequency(one[0]), one[0]))[:_ALIKE]
 
     def beginning(self, prefix: str, limit: int) -> list[str]:
         """Return tokens that begin so, in order."""
@@ -286,10 +301,11 @@ class Index:
 
     def frequency(self, token: str) -> int:
         """Return in how many documents that count a token stands."""
-        found = 0
-        for segment, live in self.parts:
-            if (postings := segment.postings(token)) is not None:
-                found += int(live[postings[0]].sum())
+        found = self._frequencies.get(token)
+        if found is None:
+            having = [(segment.postings(token), live) for segment, live in self.parts]
+            found = sum(int(np.count_nonzero(live[one[0]])) for one, live in having if one is not None)
+            self._frequencies[token] = found
         return found
 
 
