@@ -65,6 +65,8 @@ def test_every_example_runs(run, stocked: str, example: str) -> None:
         lakefolio.open(stocked).folio("experiments/clf").delete("scores", warn_dependents=False)
     if example.startswith("lakefolio datasets show"):
         lakefolio.open(stocked).create_dataset("paper", ["experiments/clf:scores"])
+    if example.startswith("lakefolio verify"):
+        run("provenance", "experiments/clf:scores", "--out", "scores.provenance.json")
     if "trust" in example:
         (Path(stocked).parent / "lakefolio.toml").write_text('author = "ada"\n')
     if "runs" in example or "run " in example or "compare" in example:
