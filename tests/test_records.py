@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -25,8 +27,10 @@ from lakefolio.errors import (
     LakefolioError,
     NotFoundError,
     ReadOnlyError,
+    StorageError,
     UnsupportedTypeError,
 )
+from lakefolio.testing.need import need
 
 COLUMNS = {
     "id": "int64",
@@ -208,6 +212,45 @@ def test_an_append_whose_answer_was_lost_is_not_done_twice(scores: Any, monkeypa
     monkeypatch.setattr(LocalStore, "create", lost)
     assert scores.append({"id": 1}).version == 1
     assert ids(scores) == [1]
+
+
+@pytest.mark.parametrize("landed", [False, True])
+@pytest.mark.parametrize("failing", range(5))
+def test_a_store_that_fails_at_any_write_leaves_all_or_nothing(
+    folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch, failing: int, landed: bool
+) -> None:
+    from lakefolio.storage.local import LocalStore
+
+    scores.append([{"id": 1, "score": 0.5}, {"id": 2}])
+    create: Callable[..., None] = LocalStore.create
+    left = [failing]
+
+    def failed(self: LocalStore, key: str, data: Any) -> None:
+        if key.startswith("records/"):
+            left[0] -= 1
+            if left[0] == -1:
+                if landed:
+                    create(self, key, data)
+                raise StorageError("the answer was lost", kind="timeout")
+        create(self, key, data)
+
+    monkeypatch.setattr(LocalStore, "create", failed)
+    for write in (
+        lambda: scores.append([{"id": 3}], once="three"),
+        lambda: scores.upsert([{"id": 1, "score": 0.75}, {"id": 4}]),
+        lambda: scores.delete_where("id = 2"),
+    ):
+        try:
+            write()
+        except StorageError:
+            assert lf.open(folio._core.session.uri).check(read_data=True).ok
+            write()
+    assert rows(scores, columns=["id", "score"], order="id") == [
+        {"id": 1, "score": 0.75},
+        {"id": 3, "score": None},
+        {"id": 4, "score": None},
+    ]
+    assert lf.open(folio._core.session.uri).check(read_data=True).ok
 
 
 # -- schemas -----------------------------------------------------------------------------------------------
@@ -746,3 +789,72 @@ def test_diff_says_what_changed_by_key(folio: lf.Folio, scores: Any) -> None:
     told = folio.diff("s", item="scores")
     assert told.summary["rows"] == "2 → 3"
     assert (told.summary["rows_added"], told.summary["rows_changed"]) == (1, 1)
+
+
+def test_keys_of_several_columns_and_every_type(folio: lf.Folio) -> None:
+    columns = {
+        "a": "string",
+        "b": "int32",
+        "c": "date",
+        "d": "decimal(10, 2)",
+        "e": "timestamp",
+        "f": "binary",
+        "g": "bool",
+    }
+    table = folio.create_table("t", columns, key=list(columns))
+    one = {
+        "a": "ü",
+        "b": -1,
+        "c": dt.date(2026, 1, 2),
+        "d": Decimal("1.10"),
+        "e": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+        "f": b"\xff\x00",
+        "g": True,
+    }
+    others = [{**one, name: value} for name, value in zip(columns, ["u", 1, dt.date(2026, 1, 3)], strict=False)]
+    table.append([one, *others, {**one, "d": Decimal("1.11")}, {**one, "f": b"\xff"}, {**one, "g": False}])
+    assert table.count() == 7
+    for again in (one, *others):
+        with pytest.raises(InvalidInputError, match="key of a row"):
+            table.append([{**again}])
+    assert table.upsert([one]).updated == 1
+
+
+def test_a_bucket_is_like_a_folder(lake_uri: str) -> None:
+    lake = lf.open(lake_uri)
+    table = lake.folio("exp").create_table("scores", COLUMNS, key="id")
+    for number in range(3):
+        table.append([{"id": number, "score": number / 10}], once=f"n{number}")
+    assert table.append([{"id": 2}], once="n2").repeated
+    lake.snapshot("s")
+    table.upsert([{"id": 0, "score": 0.75}, {"id": 7}])
+    table.delete_where("id = 1")
+    fresh = lf.open(lake_uri)
+    assert ids(fresh.folio("exp").table("scores")) == [0, 2, 7]
+    assert ids(fresh.folio("exp").table("scores", at="s")) == [0, 1, 2]
+    assert fresh.sql('select max(score) from "exp:scores"').fetchall() == [(0.75,)]
+    with pytest.raises(InvalidInputError, match="key of a row"):
+        fresh.folio("exp").table("scores").append({"id": 7})
+    fresh.restore("s")
+    assert ids(table) == [0, 1, 2]
+    table.compact()
+    assert ids(table) == [0, 1, 2]
+    assert lake.check(read_data=True).ok
+
+
+_DELTA_SCAN = """
+import duckdb, duckdb_extension_delta, glob, os, sys
+connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+folder = os.path.dirname(duckdb_extension_delta.__file__)
+(found,) = glob.glob(os.path.join(folder, "**", "*.duckdb_extension"), recursive=True)
+connection.execute(f"load '{found}'")
+print(connection.execute(f"select count(*), sum(id)::int from delta_scan('{sys.argv[1]}')").fetchall())
+"""
+
+
+def test_duckdb_scans_the_delta_table(scores: Any) -> None:
+    need("duckdb_extension_delta", "test")
+    scores.append([{"id": number, "score": 0.5} for number in range(5)])
+    scores.delete_where("id = 3")
+    done = subprocess.run([sys.executable, "-c", _DELTA_SCAN, scores.uri], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[(4, 7)]"

@@ -20,8 +20,10 @@ import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import lakefolio as lf
+from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, LakefolioError
 
 TABLE = pa.table(
@@ -291,6 +293,19 @@ def test_datasets_of_hdf5(folio: lf.Folio, tmp_path: Path) -> None:
     folio.add("out", found)
     with h5py.File(folio.export("out", tmp_path / "b.h5")) as file:
         assert file["data"].attrs["unit"] == "m"
+
+
+def test_an_array_of_hdf5_becomes_an_array(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["g/cube"] = np.arange(8).reshape(2, 2, 2)
+        file["text"] = "x"
+    lake = str(tmp_path / "lake")
+    lf.open(lake)
+    for name, code in (("/g/cube", 0), ("text", 2), ("none", 2)):
+        given = ["add", "f:cube", str(path), "--as", "array", "--table", name, "--lake", lake]
+        assert CliRunner().invoke(cli, given).exit_code == code
+    assert lf.open(lake).get("f:cube").shape == (2, 2, 2)
 
 
 def test_frames_that_pandas_stored(folio: lf.Folio, tmp_path: Path) -> None:

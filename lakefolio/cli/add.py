@@ -146,6 +146,10 @@ def add(
                 chosen = kind or _kind_of(source, form)
                 if chosen == "table":
                     folio.import_table(name, source, table_format=form or _table_format(source), **csv, **words)
+                elif chosen == "array" and format_of(source.name) == "hdf5":
+                    from lakefolio.items.table_hdf5 import read_array
+
+                    folio.add_numpy(name, read_array(source, table), **words)
                 elif form is not None or any(csv.values()):
                     raise click.UsageError(
                         "--format, --type, --encoding, --delimiter and --table are for tables; give --as table"

@@ -21,7 +21,7 @@ from lakefolio.items.guessed_columns import checked_names
 from lakefolio.items.optional_imports import need
 from lakefolio.items.table_sqlite import chosen_table
 
-__all__ = ["open_hdf5", "write_hdf5"]
+__all__ = ["open_hdf5", "read_array", "write_hdf5"]
 
 _BYTES: Final = 16 << 20
 _FREE_BYTES: Final = 256 << 20
@@ -52,6 +52,23 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
         chosen = chosen_table(list(there), wanted, path.name)
         found = there[chosen]
         yield _frame(h5py, found, path) if isinstance(found, h5py.Group) else _dataset(h5py, found, path)
+
+
+def read_array(path: Path, name: str | None) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a dataset of numbers of any dimensions as an array; by default the only one of the file."""
+    h5py = need("h5py", "reading HDF5 files")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as exc:
+        raise _bad(path, f"can't be read as HDF5: {' '.join(str(exc).split())[:160]}") from exc
+    with file:
+        there = {key: one for key, one in _tables(h5py, file, path).items() if isinstance(one, h5py.Dataset)}
+        dataset = _checked(
+            h5py, there[chosen_table(list(there), None if name is None else name.strip("/"), path.name)], path
+        )
+        if dataset.dtype.kind not in "biufc":
+            raise _bad(path, f"{dataset.name!r} is of type {dataset.dtype}, and no array of numbers")
+        return np.asarray(dataset[()])
 
 
 def _tables(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
