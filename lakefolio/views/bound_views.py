@@ -32,6 +32,8 @@ _PARTS = ("entries_replaced", "entries_unreplaced")
 """The model's rows in two: those of files in which some may have been replaced, and the others, which need no join."""
 _MANY_NAMES = 50_000
 """So many replaced names lie in nearly all files."""
+_KEPT_FOOTERS = 32
+"""The footers of so many files of read models are kept parsed, 0.8 MiB each: a fifth of the time of a scan."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _REPLACED = "replaced_heads"
@@ -68,13 +70,13 @@ class BoundViews:
         self._bound: set[str] = set()
         self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
         self.connection = open_tables({}, (), memory_bytes=_MEMORY_BYTES)
-        self.connection.execute("set parquet_metadata_cache = true")  # of files that are held open: none takes a place
+        scans = [one for one in self._relations.values() if isinstance(one, FileScan)]
+        if sum(len(one.paths) for one in scans if one.alike) <= _KEPT_FOOTERS:
+            # the files are held open as long as the connection, so that none of their places is ever another's
+            self.connection.execute("set parquet_metadata_cache = true")
         if lost:
             name_lost(self.connection, lost)
-        lock(
-            self.connection,
-            (path for one in self._relations.values() if isinstance(one, FileScan) for path in one.paths),
-        )
+        lock(self.connection, (path for one in scans for path in one.paths))
         models = load_model_views() if _ENTRIES in self._relations else {}
         models = {name: view for name, view in models.items() if self._relations.keys() >= _models_of(view)}
         own = {view.name for view in files}
