@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import files, folios
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, LakeNotFoundError
 from lakefolio.interop.importing import KINDS, import_from
 
 __all__ = ["import_"]
@@ -48,7 +50,15 @@ def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, 
                 kind="bad-import",
                 hint="leave it out",
             )
-    lake = app.open(writing=not dry_run)
+    try:
+        lake = app.open(writing=not dry_run)
+    except LakeNotFoundError as exc:
+        if not dry_run or exc.kind != LakeNotFoundError.default_kind:
+            raise
+        from lakefolio.lake import open_lake
+
+        app.output.note("there is no lake yet (lakefolio init makes one): this is for an empty one")
+        lake = open_lake(f"memory://dry-run-{os.getpid()}")
     doing = f"importing {source}"
     with app.output.working(doing) as say:
         report = import_from(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli.program import cli
@@ -484,3 +485,15 @@ def test_the_command(lake: lf.Lake, source: Path, capsys: pytest.CaptureFixture[
         cli(["import", "datafolio", str(source), "--lake", place, "--json"])
     assert caught.value.code == 0
     assert len(json.loads(capsys.readouterr().out)["steps"]) == 8
+
+
+def test_a_dry_run_needs_no_lake_and_makes_none(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.csv").write_text("x\n1\n")
+    place = str(tmp_path / "absent")
+    done = CliRunner().invoke(cli, ["--lake", place, "import", "folder", str(tmp_path / "src"), "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "a" in done.stdout
+    assert "there is no lake yet" in done.stderr
+    assert not Path(place).exists()
+    assert CliRunner().invoke(cli, ["--lake", place, "import", "folder", str(tmp_path / "src")]).exit_code == 3
