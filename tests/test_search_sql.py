@@ -113,5 +113,10 @@ def test_searches_are_recorded_if_the_user_wants_it(lake, monkeypatch):
     done = CliRunner().invoke(cli, ["--lake", lake.uri, "searches", "--unanswered", "--json"])
     assert [one["query"] for one in json.loads(done.output)["searches"]] == ["blizzard"]
     assert "nothing found" in str(lake.searches())
-    before = lf.open(lake.uri, read_only=True)
-    assert before.search("planes").search_id is None
+    assert lf.open(lake.uri, read_only=True).search("planes").search_id is None
+    assert lake.at(lake.version).search("planes").search_id is None
+    assert lake.search("planes", at=1).search_id is not None
+    assert CliRunner().invoke(cli, ["--lake", lake.uri, "search", "hail"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["--lake", lake.uri, "--at", "1", "search", "hail"]).exit_code == 0
+    hail = next(one for one in lake.searches() if one.query == "hail")
+    assert (hail.times, hail.hits) == (1, 0)

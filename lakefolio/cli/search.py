@@ -6,6 +6,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folios
+from lakefolio.config.settings import setting
 
 __all__ = ["search"]
 
@@ -26,5 +27,6 @@ def search(
     status.
     A word that stands nowhere is taken for those that are spelt alike. After -- words may begin with a minus.
     """
-    found = app.open().search(" ".join(words), folio=folio, kind=kind, limit=limit, meaning=meaning)
+    recorded = app.at is None and bool(setting("search_log"))
+    found = app.open(writing=recorded).search(" ".join(words), folio=folio, kind=kind, limit=limit, meaning=meaning)
     app.output.emit(found)

@@ -120,8 +120,8 @@ class SearchLog(Sequence[Searched]):
 
 
 def log_search(session: Session, found: SearchResult, options: dict[str, Any]) -> None:
-    """Record a search, if the settings say so and the lake is written to; give the result the id of the record."""
-    if session.read_only or not setting("search_log"):
+    """Record a search, if the settings say so and this session may write; give the result the id of the record."""
+    if session.read_only or session.pinned is not None or not setting("search_log"):
         return
     said = {"query": found.query, "total": found.total, "version": found.version, "hits": found.refs[:_NOTED]}
     said |= {name: value for name, value in options.items() if value is not None}
