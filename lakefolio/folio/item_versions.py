@@ -49,7 +49,7 @@ def alias(folio: SelfT, /, name: str, alias: str, version: At = None) -> SelfT:
             hint="choose another word",
             snapshot=word,
         )
-    number = number_of(view.history(folio.name, entry.item), entry)
+    number = number_of(view.puts(folio.name, entry.item), entry)
     message = f"alias {folio.name}:{entry.item}: {word} is #{number}"
     values: dict[str, str | None] = {alias_key(entry.item, word): json.dumps(number)}
     folio._core.apply(Annotate("folio", folio.name, values), message=message)

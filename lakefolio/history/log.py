@@ -5,7 +5,6 @@ Both are read off the ``manifests`` rows in their total order, so compaction and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -296,7 +295,7 @@ def history(
     number_of = {(row["version"], row["ordinal"]): number for row, number in zip(puts, made, strict=True)}
     labels: dict[int | None, str] = {}
     for row, one in zip(puts, made, strict=True):
-        if label := label_of(_object(row["extra"])):
+        if label := label_of(row["extra"]):
             labels.setdefault(one, label)
     named: dict[int | None, list[str]] = {}
     for alias, one in (aliases or {}).items():
@@ -316,15 +315,6 @@ def history(
         for row in reversed(rows)
     ]
     return History(events, folio, item)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """Return a JSON object, an empty one for none and for what can't be read."""
-    try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _number(facts: Sequence[Mapping[str, Any]] | None, key: str | None) -> float | None:

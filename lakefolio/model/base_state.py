@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from lakefolio.model.entries import Entry, Snapshot
+from lakefolio.model.entries import Entry, ItemPut, Snapshot
 
 __all__ = ["BaseState"]
 
@@ -66,6 +66,10 @@ class BaseState(Protocol):
         ...
 
     def history(self, folio: str, item: str) -> list[Entry]:
+        """See View."""
+        ...
+
+    def puts(self, folio: str, item: str) -> list[ItemPut]:
         """See View."""
         ...
 

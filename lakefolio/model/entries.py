@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
@@ -20,6 +20,7 @@ __all__ = [
     "ENTRY_COLUMNS",
     "SNAPSHOT_COLUMNS",
     "Entry",
+    "ItemPut",
     "Snapshot",
     "Stored",
     "View",
@@ -244,6 +245,19 @@ def _extra(text: object) -> Mapping[str, Any]:
         return {}
 
 
+class ItemPut(NamedTuple):
+    """What tells the versions of an item, of one row that put it; cheaper than an Entry.
+
+    Attributes:
+        extra: The JSON text of the column, or None.
+    """
+
+    version: int
+    entry_id: str
+    reason: str | None
+    extra: str | None
+
+
 class View(Protocol):
     """The questions that a state answers, committed or with pending changes laid over it."""
 
@@ -295,6 +309,10 @@ class View(Protocol):
 
     def history(self, folio: str, item: str) -> list[Entry]:
         """Return every entry an item ever had, oldest first (deletions are left out)."""
+        ...
+
+    def puts(self, folio: str, item: str) -> list[ItemPut]:
+        """Return the rows that :meth:`history` makes entries of."""
         ...
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:

@@ -7,6 +7,7 @@ semantic version that the entries of a version carry. An alias is a fact of the 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, n
 from lakefolio.format.names import check_snapshot
 from lakefolio.format.semver import Range, SemVer, is_range, is_semver
 from lakefolio.format.times import is_time
-from lakefolio.model.entries import Entry, View
+from lakefolio.model.entries import Entry, ItemPut, View
 
 __all__ = [
     "ALIAS",
@@ -26,6 +27,7 @@ __all__ = [
     "alias_key",
     "aliases_of",
     "check_alias",
+    "entry_of",
     "find_version",
     "is_item_version",
     "label_of",
@@ -50,17 +52,27 @@ class ItemVersion:
     Attributes:
         number: 1 for the first content of that name.
         label: Its semantic version, or None.
-        entry: The newest of its entries: an update makes another one of the same content.
+        version: The version of the lake that put the newest of its entries: an update makes another one of the same
+            content.
+        entry_id: That entry.
+        place: Its place among the puts of the item.
     """
 
     number: int
     label: str | None
-    entry: Entry
+    version: int
+    entry_id: str
+    place: int
 
 
-def label_of(extra: Mapping[str, object]) -> str | None:
+def label_of(extra: Mapping[str, object] | str | None) -> str | None:
     """Return the label that the ``extra`` of an entry holds, or None; one that is none is not believed."""
-    found = extra.get("version")
+    if isinstance(extra, str):
+        try:
+            extra = json.loads(extra)
+        except (ValueError, RecursionError):
+            return None
+    found = extra.get("version") if isinstance(extra, Mapping) else None
     return found if isinstance(found, str) and is_semver(found) else None
 
 
@@ -83,20 +95,27 @@ def numbers(puts: Iterable[tuple[str | None, str | None]]) -> list[int]:
     return found
 
 
-def versions_of(history: Sequence[Entry]) -> list[ItemVersion]:
-    """Return the versions of an item, by number, from all entries that were put, oldest first."""
+def versions_of(puts: Sequence[ItemPut]) -> list[ItemVersion]:
+    """Return the versions of an item, by number, from all rows that put it, oldest first."""
     found: dict[int, ItemVersion] = {}
-    for number, entry in zip(numbers((one.entry_id, one.reason) for one in history), history, strict=True):
+    made = numbers((one.entry_id, one.reason) for one in puts)
+    for place, (number, put) in enumerate(zip(made, puts, strict=True)):
         before = found.get(number)
-        label = label_of(entry.extra) or (None if before is None else before.label)
-        found[number] = ItemVersion(number, label, entry)
+        label = label_of(put.extra) or (None if before is None else before.label)
+        found[number] = ItemVersion(number, label, put.version, put.entry_id, place)
     return list(found.values())
 
 
-def number_of(history: Sequence[Entry], entry: Entry) -> int:
+def number_of(puts: Sequence[ItemPut], entry: Entry) -> int:
     """Return the number of the version of an item that one of its entries belongs to."""
-    found = zip(history, numbers((one.entry_id, one.reason) for one in history), strict=True)
-    return next(number for one, number in found if one.entry_id == entry.entry_id)
+    made = numbers((one.entry_id, one.reason) for one in puts)
+    return next(number for one, number in zip(puts, made, strict=True) if one.entry_id == entry.entry_id)
+
+
+def entry_of(view: View, folio: str, item: str, wanted: ItemVersion) -> Entry:
+    """Return the newest entry of a version: one lookup, unless one commit put the item more than once."""
+    found = view.entry_at(folio, item, wanted.version)
+    return found if found is not None and found.entry_id == wanted.entry_id else view.history(folio, item)[wanted.place]
 
 
 # -- aliases ---------------------------------------------------------------------------------------------------
@@ -188,23 +207,27 @@ def find_version(view: View, folio: str, item: str, at: object) -> Entry | None:
             )
     else:
         number = None if counted is None else int(counted[1])
-    known = versions_of(view.history(folio, item))
+    known = versions_of(view.puts(folio, item))
     if not known:
         return None  # there never was such an item: said where versions of the lake are looked up
+    return entry_of(view, folio, item, _chosen(known, name, number, folio, item))
+
+
+def _chosen(known: Sequence[ItemVersion], name: str, number: int | None, folio: str, item: str) -> ItemVersion:
+    """Return the version that has a number, or the label or the greatest one in the range that ``name`` is."""
     if number is not None:
-        for one in known:
-            if one.number == number:
-                return one.entry
+        if 0 < number <= len(known):
+            return known[number - 1]
         raise _not_found(folio, item, f"number {number}", f"its numbers are 1 to {known[-1].number}")
     labelled = {one.label: one for one in known if one.label is not None}
     if is_range(name):
         wanted = Range.parse(name)
         fitting = [version for version in map(SemVer.parse, labelled) if version in wanted]
         if fitting:
-            return labelled[str(max(fitting, key=lambda one: one.key))].entry
+            return labelled[str(max(fitting, key=lambda one: one.key))]
         raise _not_found(folio, item, f"version in {name}", _labels(list(labelled)))
     if name in labelled:
-        return labelled[name].entry
+        return labelled[name]
     hint = nearest(name, labelled) or _labels([])
     raise _not_found(folio, item, f"version {name}", hint)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakefolio.model.changes import Put
-from lakefolio.model.entries import Entry, Snapshot, Stored, View, entry_from_row
+from lakefolio.model.entries import Entry, ItemPut, Snapshot, Stored, View, entry_from_row
 
 __all__ = ["Overlay"]
 
@@ -174,6 +174,12 @@ class Overlay:
     def history(self, folio: str, item: str) -> list[Entry]:
         """See View."""
         return [*self.base.history(folio, item), *(one.entry for one in self._entries.get((folio, item), ()))]
+
+    def puts(self, folio: str, item: str) -> list[ItemPut]:
+        """See View; pending entries have the version that they are to get."""
+        pending = (one.row for one in self._entries.get((folio, item), ()))
+        own = [ItemPut(self.version, row["entry_id"], row.get("reason"), row.get("extra")) for row in pending]
+        return [*self.base.puts(folio, item), *own]
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """See View."""

@@ -37,7 +37,7 @@ from lakefolio.model.changes import (
 from lakefolio.model.compatibility import column_names
 from lakefolio.model.entries import Entry, Snapshot, Stored
 from lakefolio.model.equality import differences
-from lakefolio.model.item_versions import OWN_FACTS, label_of, versions_of
+from lakefolio.model.item_versions import OWN_FACTS, label_of, number_of, versions_of
 from lakefolio.model.naming import NamePattern, naming_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
@@ -309,8 +309,9 @@ class Plan(PlanRows):
     def _relabelled(self, change: Update, entry: Entry) -> str:
         """Return the label that the present version of an item gets; one that it has stays for ever."""
         label = SemVer.parse(change.version)
-        known = versions_of(self.overlay.history(change.folio, change.item))
-        own = next((one for one in known if one.entry.entry_id == entry.entry_id), known[-1])
+        puts = self.overlay.puts(change.folio, change.item)
+        known = versions_of(puts)
+        own = known[number_of(puts, entry) - 1]
         if own.label == str(label):
             return own.label
         if own.label is not None:
@@ -371,7 +372,7 @@ class Plan(PlanRows):
     def _copied(self, change: CopyItem) -> Mapping[str, object]:
         """Return the label of an entry that is copied, if the new name never had one."""
         label = label_of(change.source.extra)
-        if label is None or any(label_of(one.extra) for one in self.overlay.history(change.folio, change.item)):
+        if label is None or any(label_of(one.extra) for one in self.overlay.puts(change.folio, change.item)):
             return {}
         return {"version": label}
 

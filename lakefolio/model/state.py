@@ -20,6 +20,7 @@ from lakefolio.format.arrow_rows import RowLog, from_micros, to_micros
 from lakefolio.format.schema import MANIFESTS_SCHEMA, PURGEABLE
 from lakefolio.model.entries import (
     Entry,
+    ItemPut,
     Snapshot,
     Stored,
     edges_from_row,
@@ -410,6 +411,12 @@ class State:
         numbers = [number for number in self._about(folio, item) if self.rows.value(number, "op") == "put"]
         before = [] if self._base is None else self._base.history(folio, item)
         return before + self._entries_of(numbers[::-1])
+
+    def puts(self, folio: str, item: str) -> list[ItemPut]:
+        """See View."""
+        numbers = [number for number in self._about(folio, item) if self.rows.value(number, "op") == "put"]
+        before = [] if self._base is None else self._base.puts(folio, item)
+        return before + [ItemPut(*(self.rows.value(one, name) for name in ItemPut._fields)) for one in numbers[::-1]]
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
         """Return the entry of an item that was live at ``version``, or None."""

@@ -16,8 +16,8 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, nearest
 from lakefolio.format.semver import Bump, SemVer
 from lakefolio.model.changes import Put
 from lakefolio.model.compatibility import LEVELS, Level, compare_schemas, levels_of
-from lakefolio.model.entries import View
-from lakefolio.model.item_versions import OWN_FACTS, ItemVersion, versions_of
+from lakefolio.model.entries import Entry, View
+from lakefolio.model.item_versions import OWN_FACTS, entry_of, versions_of
 
 __all__ = [
     "BUMPS",
@@ -141,22 +141,22 @@ def label_for(view: View, put: Put, policy: VersionPolicy) -> str | None:
         InvalidInputError: kind ``version-backwards``: the label is below one that the item has; ``incompatible``: the
             policy asks for more; ``ambiguous-version``: a snapshot is called so.
     """
-    known = versions_of(view.history(put.folio, put.item))
+    known = versions_of(view.puts(put.folio, put.item))
     bump: str | None = "major"
     if known:
-        last = _replaced(view, put, known)
-        found = compare_schemas(last.entry, put.stored, ref=f"the new {put.item!r}")
+        last = view.entry(put.folio, put.item) or entry_of(view, put.folio, put.item, known[-1])
+        found = compare_schemas(last, put.stored, ref=f"the new {put.item!r}")
         if policy.compatibility is not None:
             for need in levels_of(policy.compatibility):
                 if not getattr(found, need):
                     told = "; ".join(map(str, found.changes[:3]))
                     raise InvalidInputError(
-                        f"{put.folio}:{put.item} would not be {need} compatible with {last.entry.ref}: {told}",
+                        f"{put.folio}:{put.item} would not be {need} compatible with {last.ref}: {told}",
                         kind="incompatible",
                         hint="the folio's version policy asks for it; give it another name, or change the policy",
                         folio=put.folio,
                         item=put.item,
-                        version=last.entry.version,
+                        version=last.version,
                     )
         bump = found.bump if not _jumped(last, put, policy) else "major"
     wanted = put.bump or policy.bump
@@ -172,12 +172,6 @@ def label_for(view: View, put: Put, policy: VersionPolicy) -> str | None:
         label = highest.bumped(cast(Bump, bump if wanted == "auto" else wanted))
     check_new_label(view, put.folio, put.item, label, labels)
     return str(label)
-
-
-def _replaced(view: View, put: Put, known: Sequence[ItemVersion]) -> ItemVersion:
-    """Return the version that a put replaces: that of the live entry, else the newest."""
-    head = view.entry(put.folio, put.item)
-    return next((one for one in known if head is not None and one.entry.entry_id == head.entry_id), known[-1])
 
 
 def check_new_label(view: View, folio: str, item: str, label: SemVer, labels: Sequence[SemVer]) -> None:
@@ -207,11 +201,11 @@ def check_new_label(view: View, folio: str, item: str, label: SemVer, labels: Se
         )
 
 
-def _jumped(last: ItemVersion, put: Put, policy: VersionPolicy) -> bool:
+def _jumped(last: Entry, put: Put, policy: VersionPolicy) -> bool:
     """Say whether the quality that is noted of an item differs much from that of the version before."""
     if policy.quality is None:
         return False
-    before, after = (_number(facts.get(policy.quality)) for facts in (last.entry.facts, put.metadata))
+    before, after = (_number(facts.get(policy.quality)) for facts in (last.facts, put.metadata))
     if before is None or after is None:
         return False
     return abs(after - before) >= (_DEFAULT_JUMP if policy.jump is None else policy.jump) - 1e-12

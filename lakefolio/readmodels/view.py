@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import INPUT_TYPE
-from lakefolio.model.entries import Entry, Snapshot, entry_from_row, snapshot_from_row
+from lakefolio.model.entries import Entry, ItemPut, Snapshot, entry_from_row, snapshot_from_row
 from lakefolio.readmodels.commits import first_commit, last_commit, version_before, version_with
 from lakefolio.readmodels.fold import (
     COMMITS,
@@ -274,6 +274,12 @@ class Folded:
         """See View."""
         rows = self._rows(ENTRIES, (folio, item))
         return [entry_from_row(row) for row in rows.to_pylist() if not row[REMOVED]]
+
+    def puts(self, folio: str, item: str) -> list[ItemPut]:
+        """See View."""
+        rows = self._rows(ENTRIES, (folio, item), (*ItemPut._fields, REMOVED))
+        columns = [rows.column(name).to_pylist() for name in (*ItemPut._fields, REMOVED)]
+        return [ItemPut(*values) for *values, removed in zip(*columns, strict=True) if not removed]
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
         """See View."""

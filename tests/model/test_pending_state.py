@@ -39,6 +39,7 @@ def seen(view: View) -> dict[str, Any]:
         "entries": {folio: [plain(one) for one in view.entries(folio)] for folio in FOLIOS},
         "listing": {folio: view.listing(folio, ("item", "description")) for folio in FOLIOS},
         "live": [(folio, item) for folio in FOLIOS for item in ITEMS if view.live(folio, item)],
+        "puts": [one[1:] for folio in FOLIOS for item in ITEMS for one in view.puts(folio, item)],
         "entry": [plain(view.entry(folio, item)) for folio in FOLIOS for item in ITEMS],
         "history": [[plain(one) for one in view.history(folio, item)] for folio in FOLIOS for item in ITEMS],
         "snapshots": [(one.name, one.folio, one.target_version) for one in view.snapshots()],
