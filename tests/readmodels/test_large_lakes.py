@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -183,6 +184,20 @@ def test_the_facts_in_force_are_those_that_the_journal_says(tmp_path: Path) -> N
     assert lake.sql("select count(*) from runs").fetchall() == [(1,)]
 
 
+def test_facts_are_told_without_their_read_model(made: Path, tmp_path: Path) -> None:
+    """Where it is damaged, or deleted with that of the commits, it is made of the journal in memory."""
+    shutil.copytree(made, tmp_path / "lake")
+    ask = "select count(*), round(sum(value_number)), count(committed_at) from current_metadata"
+    expected = lf.open(tmp_path / "lake").sql(ask).fetchall()
+    assert expected[0][0] == ENTRIES
+    for file in (tmp_path / "lake" / "tables" / "metadata").glob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:-9] + bytes(9))
+    assert lf.open(tmp_path / "lake").sql(ask).fetchall() == expected
+    for name in ("metadata", "commits"):
+        shutil.rmtree(tmp_path / "lake" / "tables" / name)
+    assert lf.open(tmp_path / "lake").sql(ask).fetchall() == expected
+
+
 def test_what_scans_read_is_cheap_to_decompress(made: Path) -> None:
     """Zstandard takes three times as long for small blocks, and Snappy makes no text smaller that differs from all."""
     path = max((made / "tables" / "entries").glob("*.parquet"), key=lambda one: one.stat().st_size)
@@ -210,8 +225,6 @@ def test_opening_a_lake_imports_no_pandas(made: Path) -> None:
 @pytest.mark.parametrize("damage", ["through", "seal"])
 def test_a_note_that_is_not_as_it_was_written_is_not_believed(made: Path, tmp_path: Path, damage: str) -> None:
     """The read models are looked for instead: the journal is too much to hold."""
-    import shutil
-
     shutil.copytree(made, tmp_path / "lake")
     pointer = tmp_path / "lake" / "tables/manifests/_delta_log/_last_checkpoint"
     text = pointer.read_text()
@@ -365,8 +378,6 @@ OF_FIRST = "where folio = 'folio-000001' and item = $1 order by version desc"
 
 
 def test_duckdb_reads_no_file_that_was_not_verified(made: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
     (largest,) = sorted((copy / "tables/manifests").glob("*.parquet"), key=lambda one: one.stat().st_size)[-1:]
@@ -381,8 +392,6 @@ def test_duckdb_reads_no_file_that_was_not_verified(made: Path, tmp_path: Path) 
 
 
 def test_a_read_model_that_is_damaged_is_done_without(made: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
     expected = lf.open(copy, read_only=True).sql("select count(*) from items").fetchall()
