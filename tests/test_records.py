@@ -858,3 +858,28 @@ def test_duckdb_scans_the_delta_table(scores: Any) -> None:
     scores.delete_where("id = 3")
     done = subprocess.run([sys.executable, "-c", _DELTA_SCAN, scores.uri], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[(4, 7)]"
+
+
+def test_a_table_that_a_batch_makes_is_written_to_after_it(folio: lf.Folio) -> None:
+    lake = lf.open(folio._core.session.uri)
+    with lake.batch("b"):
+        made = lake.folio("exp").create_table("t", {"a": "int64"})
+        with pytest.raises(InvalidInputError, match="batch"):
+            made.append([{"a": 1}])
+        lake.snapshot("s")
+    made.append([{"a": 1}])
+    assert (made.count(), lake.folio("exp").table("t", at="s").count()) == (1, 0)
+
+
+def test_a_dataset_has_the_rows_of_when_it_was_made(folio: lf.Folio, scores: Any) -> None:
+    scores.append({"id": 1})
+    lake = lf.open(folio._core.session.uri)
+    lake.create_dataset("d", ["exp:scores"])
+    scores.append({"id": 2})
+    assert ids(lake.folio("datasets/d").table("scores")) == [1]
+
+
+def test_search_finds_its_columns(folio: lf.Folio, scores: Any) -> None:
+    lake = lf.open(folio._core.session.uri)
+    assert [hit.ref for hit in lake.search("extra")] == ["exp:scores@1"]
+    assert folio.item_info("scores")["table_version"] == 0

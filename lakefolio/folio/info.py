@@ -171,6 +171,7 @@ def _kind_fields(entry: Entry) -> dict[str, object]:
         case "records":
             columns = [one for one in fields.get("columns") or () if isinstance(one, dict)]
             fields |= {"columns": [one.get("name") for one in columns], "num_cols": len(columns)}
+            fields["table_version"] = fields.pop("version", None)  # the entry has one of the lake
             fields |= {"dtypes": {str(one.get("name")): one.get("type") for one in columns}, "table_format": "delta"}
         case "json":
             fields["data_type"] = fields.pop("type", "unknown")

@@ -109,6 +109,8 @@ class Records:
     Appends of any number of writers all succeed; of concurrent upserts and deletes each sees what the others did. Keys
     are unique among all writers that are lakefolio.
 
+    A write is a commit of its own, also within a batch of the lake.
+
     Reads see all writes made before. At a past version of the lake they see: if a snapshot was taken then, exactly the
     writes acknowledged before it began; else those dated up to that version, where a write by a process that had seen
     the version is never among them.
@@ -160,6 +162,14 @@ class Records:
                 f"{entry.folio}:{entry.item} is a copy of {owner} as it once was, and can't be changed",
                 kind="read-only-copy",
                 hint="create_table() and append() its rows",
+                folio=entry.folio,
+                item=entry.item,
+            )
+        if entry.version > reader.journal.state.version:
+            raise InvalidInputError(
+                f"{entry.folio}:{entry.item} is made in a batch that is open still",
+                kind="in-batch",
+                hint="write to it after the block: a write is a commit of its own",
                 folio=entry.folio,
                 item=entry.item,
             )

@@ -19,6 +19,7 @@ from lakefolio.query.result import QueryResult
 from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.session.annotations import Annotations, check_tags, check_text, metadata_texts
+from lakefolio.session.record_tables import marked
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -223,6 +224,8 @@ def _entry(session: Session, one: object) -> Entry:
                 f"item reference {one!r} names no folio", kind="bad-ref", hint="write folio:name", ref=one
             )
         found = session.entry(ref.folio, ref.item, ref.at)
+        if ref.at is None:
+            found = marked(session, found)
     elif isinstance(one, Entry):
         found = one
     else:

@@ -57,7 +57,7 @@ select entry_id from items where folio is not null and item is not null and not 
 _ITEMS: Final = """
 select
     folio, item, entry_id, version, kind, author, description, tags, blob_digest, coalesce(generation, 0) as generation,
-    case when kind = 'table' then details end as details
+    case when kind in ('table', 'records') then details end as details
 from items where folio is not null and item is not null and not archived
 """
 _FILES: Final = f"""
