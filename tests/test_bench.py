@@ -23,7 +23,6 @@ BENCH = Path(__file__).parent / "bench"
         (["bench_gc.py", "2000"], "2,000 objects"),
         (["bench_pages.py", "--runs", "20", "--points", "50", "--nodes", "9", "--entries", "0"], "done"),
         (["bench_records.py", "--appends", "3"], "times deltalake"),
-        (["bench_search.py", "--items", "300", "--questions", "5", "--peers", "fts5", "--speed-alone"], "done"),
         (["bench_runs.py", "--points", "100", "--runs", "30", "--mlflow", "none"], "the first after a commit"),
         (["bench_scale.py", "--entries", "3000", "--commits", "300"], "SQL, the facts"),
         (["bench_search.py", "--items", "100", "--questions", "2", "--peers", "fts5"], "done"),
