@@ -21,7 +21,7 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
-from lakefolio.errors import InvalidInputError, ReadOnlyError
+from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, ReadOnlyError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.interop.tree import Info, Place, find_place, is_folder
@@ -95,7 +95,13 @@ class LakeFileSystem(AbstractFileSystem):
             named = next((one for one in lake.snapshots(address.folio) if one.name == at), None)
             if named is not None:
                 return lake.at(named.target_version)
-        return lake.at(at)
+        try:
+            return lake.at(at)
+        except NotFoundError:
+            found = _item_version(lake, address, at)
+            if found is None:
+                raise
+            return lake.at(found)
 
     def _look(self, path: str) -> Place:
         address = Address.parse(path)
@@ -226,6 +232,17 @@ class LakeFileSystem(AbstractFileSystem):
     def touch(self, path: str, truncate: bool = True, **options: object) -> NoReturn:
         """Refuse."""
         raise self._refused("writing")
+
+
+def _item_version(lake: Lake, address: Address, at: At) -> int | None:
+    """Return the lake's version that put the version of an item which ``at`` names by number, label or alias."""
+    head = address.path
+    while head:
+        try:
+            return lake.item(f"{address.folio}:{head}", at=at).version
+        except LakefolioError:
+            head = head.rpartition("/")[0]  # of a file in a folder item the folder has the versions
+    return None
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:

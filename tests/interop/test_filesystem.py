@@ -214,3 +214,20 @@ def test_addresses(text: str, lake: str, folio: str, path: str, at: str | None) 
     parsed = Address.parse(text)
     assert parsed == Address(lake, folio, path, at)
     assert Address.parse(str(parsed)) == parsed
+
+
+def test_a_version_of_an_item_is_read_by_its_label(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "a.txt").write_text("old")
+    folio = lake.folio("f").add("x", {"v": 1}, version="1.0.0").add("tree", folder, version="1.0.0")
+    (folder / "a.txt").write_text("new")
+    folio.add("x", {"v": 2}, bump="minor", overwrite=True).alias("x", "golden", "1.0.0")
+    folio.add("tree", folder, bump="minor", overwrite=True)
+    system = fsspec.filesystem("lake")
+    for at, value in {"1.0.0": 1, "^1": 2, "golden": 1, "latest": 2}.items():
+        assert json.loads(system.cat(f"lake://{tmp_path}/lake!f:x@{at}")) == {"v": value}, at
+    assert system.cat(f"lake://{tmp_path}/lake!f:tree/a.txt@1.0.0") == b"old"
+    with pytest.raises(lf.NotFoundError):
+        system.cat(f"lake://{tmp_path}/lake!f:x@3.0.0")
