@@ -1,7 +1,8 @@
 """Kind ``torch``: modules, state dicts and tensors as safetensors, never pickle (FORMAT.md, "Kind torch").
 
 The file holds each tensor once. Its one metadata entry ``lakefolio`` is JSON: ``{"object": …, "order":
-[names], "tied": {name: stored name}}`` with the order of the state dict and the names that share one tensor.
+[names], "tied": {name: stored name}}`` with the order of the state dict and the names that share one tensor, and
+of a module its flags where its class makes it otherwise (``torch_flags``).
 
 A module comes back in one of three ways: as its state dict; with a class the reader gives; or with the class named
 when it was added, if the reader's process has that class imported or the reader trusts it. A bucket never
@@ -24,6 +25,7 @@ from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Sour
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.torch_attributes import other_attribute
 from lakefolio.items.torch_classes import class_of, source_of
+from lakefolio.items.torch_flags import checked_flags, other_flags, set_flags
 
 __all__ = ["TorchHandler"]
 
@@ -104,12 +106,13 @@ class TorchHandler:
             _check_tensor(name, value)
         if isinstance(obj, torch.Tensor):
             details["shape"] = list(obj.shape)
+        flags: dict[str, object] = {}
         if isinstance(obj, torch.nn.Module):
             details["parameter_count"] = sum(one.numel() for one in obj.parameters())
-            _check_arguments(obj, state, details["init_args"])
+            flags = other_flags(obj, _made_alike(obj, state, details["init_args"]))
         details["tensor_count"] = len(state)
         tensors, tied = _distinct(state)
-        header = {"object": details["object"], "order": list(state), "tied": tied}
+        header = {"object": details["object"], "order": list(state), "tied": tied, **flags}
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
         if 2 * len(metadata[_KEY]) + _PER_TENSOR_BYTES * len(tensors) > _MAX_HEADER_BYTES:
             raise InvalidInputError(
@@ -173,7 +176,7 @@ class TorchHandler:
         torch = need("torch", "loading a torch model")
         need("safetensors.torch", "loading a torch model")
         names = trusted_names(trusted)
-        kind, state = _load(source, device)
+        kind, state, flags = _load(source, device)
         if kind == "tensor":
             return state["tensor"]
         if kind != "module" or not reconstruct:
@@ -185,6 +188,7 @@ class TorchHandler:
                 _check_shapes(made_by, arguments, state)
             module = made_by(**arguments)
             _fill(module, state, strict=strict)
+            set_flags(module, flags)
         except Exception as exc:  # the user's own constructor may raise anything
             raise InvalidInputError(
                 f"{getattr(made_by, '__qualname__', made_by)} with the arguments {sorted(arguments)} doesn't give "
@@ -195,9 +199,9 @@ class TorchHandler:
         return module.to(device)
 
 
-def _check_arguments(module: object, state: Mapping[str, object], init_args: Any) -> None:
-    """Refuse a module that its class and arguments would not give back."""
-    cls = type(module)
+def _made_alike(module: object, state: Mapping[str, object], init_args: Any) -> Any:
+    """Make a module from its class and arguments; refuse one that they would not give back."""
+    cls, made = type(module), None
     names: list[str] = sorted(init_args)
     hint = "pass init_args={…} with which the class makes it, or add its state_dict()"
     try:
@@ -221,6 +225,7 @@ def _check_arguments(module: object, state: Mapping[str, object], init_args: Any
             hint=hint,
             type=f"{cls.__module__}.{cls.__qualname__}",
         )
+    return made
 
 
 def _made_like(cls: Any, arguments: dict[str, Any]) -> Any:
@@ -346,7 +351,7 @@ def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]
     return tensors, tied
 
 
-def _load(source: Source, device: object) -> tuple[str, dict[str, Any]]:
+def _load(source: Source, device: object) -> tuple[str, dict[str, Any], dict[str, object]]:
     from safetensors import SafetensorError, safe_open
 
     path = source.path()
@@ -357,7 +362,8 @@ def _load(source: Source, device: object) -> tuple[str, dict[str, Any]]:
             header = json.loads((file.metadata() or {}).get(_KEY) or "{}")
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         order, tied = header.get("order", list(stored)), header.get("tied", {})
-        return header.get("object", "state_dict"), {name: stored[tied.get(name, name)] for name in order}
+        state = {name: stored[tied.get(name, name)] for name in order}
+        return header.get("object", "state_dict"), state, checked_flags(header)
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OSError) as exc:
         raise IntegrityError(f"the stored tensors can't be read: {exc}", kind="bad-content") from exc
 

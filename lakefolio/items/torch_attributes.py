@@ -1,7 +1,7 @@
 """Say whether a torch module that was made again is the module that was given, apart from what its state dict holds.
 
 Compared are the classes of the modules inside, their plain attributes, and their buffers that are not persistent.
-Hooks and the training flag are not: neither is stored. Nor is whether two attributes share one object. Parameters
+Hooks are not: they are not stored. Nor is whether two attributes share one object. Parameters
 and buffers inside an attribute, such as the list of weights of an LSTM, are compared by name, since their numbers
 are in the state dict.
 """

@@ -3,11 +3,12 @@
 import copy
 import functools
 import io
+import json
 import pickle
 import sys
 import threading
 import weakref
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from items_support import MemorySource, roundtrip, store
@@ -539,3 +540,76 @@ def test_an_extra_state_that_is_no_tensor_is_refused_by_name() -> None:
         store(Untensored())
     assert caught.value.kind == "unsupported-tensor"
     assert caught.value.objects["entry"] == "_extra_state"
+
+
+def flags_of(module) -> tuple[object, ...]:
+    frozen = [name for name, one in module.named_parameters(remove_duplicate=False) if not one.requires_grad]
+    return frozen, {name: one.training for name, one in module.named_modules(remove_duplicate=False)}
+
+
+def header_of(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the safetensors header, and the numbers behind it."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+class Frozen(nn.Module):
+    """Freezes a part of itself, and evaluates from the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.body.requires_grad_(False)
+        self.eval()
+
+
+def partly_frozen() -> Net:
+    net = Net(5)
+    net.fc1.requires_grad_(False)
+    net.norm.eval()
+    return net
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (Net(5), {"input_dim": 5}),
+        (Net(5).eval(), {"input_dim": 5}),
+        (partly_frozen(), {"input_dim": 5}),
+        (Tied().requires_grad_(False), {}),
+        (Frozen(), {}),
+        (Frozen().train(), {}),
+        (Frozen().requires_grad_(True), {}),
+    ],
+)
+def test_what_is_frozen_and_what_evaluates_comes_back(module, arguments) -> None:
+    source, encoded = store(module, init_args=arguments)
+    assert flags_of(handler_of("torch").decode(source, encoded.details)) == flags_of(module)
+
+
+def test_flags_are_written_where_the_class_makes_them_otherwise() -> None:
+    def written(module: nn.Module) -> dict[str, Any]:
+        return json.loads(header_of(store(module)[0].content)[0]["__metadata__"]["lakefolio"])
+
+    assert written(Frozen()).keys() == {"object", "order", "tied"}
+    thawed = written(Frozen().requires_grad_(True))
+    assert thawed["frozen"] == []
+    assert "training" not in thawed
+
+
+@pytest.mark.parametrize("flags", [{"frozen": 1}, {"frozen": [1]}, {"training": "no"}, {"other_mode": {}}])
+def test_flags_of_another_type_are_damage(flags) -> None:
+    source, encoded = store(Net(5), init_args={"input_dim": 5})
+    header, numbers = header_of(source.content)
+    header["__metadata__"]["lakefolio"] = json.dumps(json.loads(header["__metadata__"]["lakefolio"]) | flags)
+    spoilt = json.dumps(header).encode()
+    spoilt += b" " * (-len(spoilt) % 8)
+    spoilt = len(spoilt).to_bytes(8, "little") + spoilt + numbers
+    with pytest.raises(IntegrityError, match=rf"can't be read: '{next(iter(flags))}' of the header is"):
+        handler_of("torch").decode(MemorySource(spoilt), encoded.details)
+
+
+def test_flags_of_names_that_another_class_lacks_are_left_alone() -> None:
+    source, encoded = store(Net(5).requires_grad_(False), init_args={"input_dim": 5})
+    back = handler_of("torch").decode(source, encoded.details, model_class=lambda **_: nn.Linear(5, 3), strict=False)
+    assert flags_of(back) == ([], {"": True})
