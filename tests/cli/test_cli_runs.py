@@ -114,7 +114,7 @@ def completed(line: str, place: str) -> list[str]:
 
 
 def test_names_complete(place: str) -> None:
-    assert sorted(completed("lakefolio comp", place)) == ["compact", "compare", "completion"]
+    assert sorted(completed("lakefolio comp", place)) == ["compact", "compare", "compat", "completion"]
     assert completed("lakefolio ls by_p", place) == ["by_project"]
     assert completed("lakefolio ls by_project/", place) == ["by_project/churn"]
     assert completed("lakefolio show exp/a:", place) == ["exp/a:raw"]
