@@ -356,8 +356,8 @@ def _sweep_rest(
             continue  # nothing was logged yet
         listed = older(store.list(table_prefix(table) + "/"), grace_s)
         files += needless_files(read, listed, int((now.timestamp() - grace_s) * 1000))
-    journal, young = _table(store, lake_id, JOURNAL), now - timedelta(seconds=grace_s)
-    files += needless_record_files(store, journal, young, replaced_before, now)
+    young = now - timedelta(seconds=grace_s)
+    files += needless_record_files(store, lambda: _table(store, lake_id, JOURNAL), young, replaced_before, now)
     with contextlib.suppress(IntegrityError):  # `check` says so
         files += older(ReadModels(store, lake_id).dead(), grace_s)
     if not dry_run:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
@@ -45,13 +45,13 @@ _COLUMNS: Final = ("op", "kind", "details", "blob_digest", "generation")
 
 
 def needless_record_files(
-    store: Store, journal: DeltaTable, young: datetime, replaced_before: datetime | None, now: datetime
+    store: Store, journal: Callable[[], DeltaTable], young: datetime, replaced_before: datetime | None, now: datetime
 ) -> Iterator[ObjectInfo]:
     """Yield the objects of record tables that nothing needs.
 
     Args:
         store: The lake.
-        journal: Its journal, read after contents were purged.
+        journal: Gives its journal, read after contents were purged.
         young: What was stored later stays.
         replaced_before: Data files that were replaced before may go; None if all history stays.
         now: The time.
@@ -61,7 +61,7 @@ def needless_record_files(
     for table, infos in there:
         if not _ID.fullmatch(table):
             continue
-        marks = _marks(journal) if marks is None else marks
+        marks = _marks(journal()) if marks is None else marks
         if table not in marks:
             continue  # the journal does not know it: not ours to judge
         if not marks[table]:

@@ -326,10 +326,15 @@ def before_commit(session: Session, changes: Sequence[Change]) -> list[Change]:
 
 
 def _has_tables(session: Session) -> bool:
-    """Say whether the lake has any record table: one request until it has."""
+    """Say whether the lake has any record table: at most one request, and none for a lake that is held in memory."""
     known = session.opened.part(_Known, _Known)
     if not known.any:
-        known.any = next(iter(session.store.list("records/")), None) is not None
+        state = session.journal.state
+        kinds = set(state.rows_since(state.base_version).column("kind").unique().to_pylist())
+        # what read models hold is not looked through: one listing says it
+        known.any = RECORDS in kinds or (
+            state.base is not None and next(iter(session.store.list("records/")), None) is not None
+        )
     return known.any
 
 
