@@ -355,3 +355,16 @@ def test_a_kind_that_nothing_has_yet_finds_nothing(tmp_path) -> None:
         assert lake.search(query).total == 0
     assert lake.search("", kind="table").total == 0
     assert lake.search("kind:JSON").total == 1
+
+
+@pytest.mark.parametrize("meaning", [False, True])
+def test_what_the_library_keeps_for_itself_stands_last(tmp_path, meaning):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("a").add("plan", {"note": "a long text that says once, among much else, late and also the word flights"})
+    with lake.run("train") as run:
+        run.add_output("notes", {"late": "late flights"})
+    lake.folio("code").add("6f0c1d", b"late flights: late_flights = late(flights)")
+    lake.folio("code").add("late flights", b"of that name")
+    found = [hit.folio for hit in lake.search("late flights", meaning=meaning) if hit.type == "item"]
+    assert (found[:2], sorted(found[2:])) == (["code", "a"], ["code", f"runs/{run.run_id}"])
+    assert [hit.folio for hit in lake.search("late flights", folio="code", meaning=meaning)] == ["code", "code"]

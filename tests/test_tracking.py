@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -201,3 +202,14 @@ def test_the_run_of_a_past_entry_is_told_as_it_ended(lake):
     assert "@" in output.ref
     origin = lake.folio("f").why(output.ref)
     assert (origin.ref, origin.run.status) == (output.ref, "done")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("notebook", "a notebook whose file is not known"), ("script", "launcher")])
+def test_the_command_that_starts_a_kernel_is_no_code(lake, kind, said):
+    with lake.run("r", metadata={"tracked": kind}) as run:
+        lake.folio("f").add("made", [2])
+    facts = replace(lake.folio("f").why("made").run, command="python ipykernel_launcher.py -f kernel.json")
+    told = str(replace(lake.folio("f").why("made"), run=facts))
+    assert run.run_id[-8:] in told
+    assert said in told
+    assert ("launcher" in told) == (kind == "script")

@@ -85,7 +85,11 @@ class Origin:
             return facts | {"run": "none: lake.track() records the code that adds items"}
         where = next((f"{kind} {run.metadata[kind]}" for kind in ("notebook", "script") if kind in run.metadata), None)
         facts["run"] = f"{called(run.run_id, run.name)}, {run.status}"
-        facts["code"] = where or run.command or "unknown"
+        tracked = run.metadata.get(
+            "tracked"
+        )  # the command of a notebook or prompt starts its kernel: no code of its own
+        command = f"a {tracked} whose file is not known" if tracked in ("notebook", "prompt") else run.command
+        facts["code"] = where or command or "unknown"
         if run.git_commit:
             state = "with changes that are not committed" if run.git_dirty else "clean"
             facts["git"] = f"{run.git_commit[:12]} on {run.git_branch} ({state})"

@@ -41,8 +41,9 @@ class Documents:
         """
         known = {key: value for key, value in fields.items() if value is not None}
         try:
-            # no two are equal, so that one is refused
-            self._folio.add_json(name, [name, new_id()], metadata=known, inputs=list(inputs) or None)
+            with self._lake._session.in_run(None):  # a record is nothing that the run around made
+                # no two are equal, so that one is refused
+                self._folio.add_json(name, [name, new_id()], metadata=known, inputs=list(inputs) or None)
         except AlreadyExistsError:
             return False
         return True

@@ -1,8 +1,9 @@
 """The answer of an index to a query: which documents match, in which order, why, and how they fall into facets (pure).
 
 Names come first: an item of exactly the name that was asked for stands above all others, then those whose name begins
-so, then everything by BM25. Other forms of a word (delayed, delaying) count less than the word. One that stands nowhere
-is taken for the words that begin so, else for those that are spelt most alike; the reason of a hit says so.
+so, then everything by BM25; in each of these, what the library keeps for itself (the code of runs, records) comes last.
+Other forms of a word (delayed, delaying) count less than the word. One that stands nowhere is taken for the words that
+begin so, else for those that are spelt most alike; the reason of a hit says so.
 
 Where the meaning counts too, the documents that mean most alike are ranked beside those that have the words, and the
 two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
@@ -83,7 +84,7 @@ def answer(
         mask = allowed[place] & asked.matches(segment, node)
         chosen = np.flatnonzero(mask)
         if len(chosen) and least:
-            scores = asked.scores(segment)
+            scores = asked.scores(segment) * segment.factors
             for number, tier in _named(segment, name):
                 scores[number] += tier
             ranked = scores[chosen]
@@ -98,7 +99,7 @@ def answer(
     alike = {(place, number): -score for score, _, place, number in near}
     hits = [
         asked.hit(index.parts[place][0].documents[number], -score, alike.get((place, number)))
-        for score, _, place, number in (_fused(best, near, asked.shares(best)) if near else best)[:limit]
+        for score, _, place, number in (_fused(index, best, near, asked.shares(best)) if near else best)[:limit]
     ]
     return SearchResult(query, version, total, hits, _largest(facets))
 
@@ -157,8 +158,10 @@ def _nearest(
     return sorted(found)[:limit]
 
 
-def _fused(by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: Sequence[float]) -> list[_Ranked]:
-    """Fuse two rankings by reciprocal rank; hits by name stay above.
+def _fused(
+    index: Index, by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: Sequence[float]
+) -> list[_Ranked]:
+    """Fuse two rankings by reciprocal rank; hits by name stay above, what the library keeps for itself below.
 
     A document counts by its words as much as it has of the query's, squared: one that has but a common word of a long
     question is no better than none.
@@ -169,6 +172,10 @@ def _fused(by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: S
         scores[ref, place, number] = tier + share * share / (_RANK + rank)
     for rank, (_, ref, place, number) in enumerate(by_meaning):
         scores[ref, place, number] = scores.get((ref, place, number), 0.0) + 1 / (_RANK + rank)
+    for (ref, place, number), score in scores.items():
+        tier = score // _BEGINS * _BEGINS
+        factor = float(index.parts[place][0].factors[number])
+        scores[ref, place, number] = tier + (score - tier) * factor
     return sorted((-score, *one) for one, score in scores.items())
 
 

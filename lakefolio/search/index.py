@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from lakefolio.format.names import is_own_folio
 from lakefolio.search.meaning import Encoder, StaticEncoder, scaled
 from lakefolio.search.parse import FIELDS
 from lakefolio.search.vectors import Vectors
@@ -35,6 +36,7 @@ _MEANT: Final = ("name", "description", "tag", "column", "content", "error")
 """The fields whose words give a document its meaning."""
 
 _MEANT_BITS: Final = sum(BITS[field] for field in _MEANT)
+_OWN: Final = 1e-3
 _AT_ONCE: Final = 100_000
 _MERGE: Final = 10
 _FORMS: Final = 200
@@ -197,6 +199,12 @@ class Segment:
             end = starts[first + _AT_ONCE] if first + _AT_ONCE < len(starts) else len(documents)
             sums[documents[some]] = np.add.reduceat(of_token[said[some[0] : end]], some - some[0])
         return scaled(sums)
+
+    @cached_property
+    def factors(self) -> npt.NDArray[np.float64]:
+        """What the scores of each document are multiplied by: what the library keeps for itself comes last."""
+        own = [one.type == "item" and is_own_folio(one.folio or "") for one in self.documents]
+        return np.where(own, _OWN, 1.0)
 
     @cached_property
     def sorted_names(self) -> list[str]:

@@ -288,3 +288,13 @@ class Aliases(RuleBasedStateMachine):
 
 TestAliases = Aliases.TestCase
 TestAliases.settings = settings(max_examples=examples(40), stateful_step_count=12, deadline=None, derandomize=True)
+
+
+def test_a_record_is_no_output_of_the_run_in_whose_block_it_is_made(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("train") as run:
+        made = run.add_output("model", {"weights": 1})
+        lake.register_model("churn", made, alias="production")
+    assert [one.ref for one in lake.get_run(run.run_id).outputs] == [made.ref]
+    assert lake.sql("select folio, item from run_outputs").fetchall() == [(made.ref.partition(":")[0], "model")]
+    assert lake.model("churn").version("production").run_id == run.run_id
