@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import threading
+import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from lakefolio.errors import (
     ReferenceNotFoundError,
     UnsupportedTypeError,
 )
+from lakefolio.process.notice import LakefolioWarning
 from lakefolio.testing import need
 
 
@@ -376,6 +379,32 @@ def test_words_that_can_not_be_stored(local: lf.Lake, case: str) -> None:
         with pytest.raises(InvalidInputError) as caught:
             local.folio("f").add("x", bytes(9000), **WORDS[case])
         refused(type(caught.value), caught.value.kind, lambda: local.folio("f").add("x", bytes(9000), **WORDS[case]))
+
+
+@pytest.mark.parametrize(
+    ("word", "usual", "said"),
+    [
+        (" prod", "'prod'", "has white space at an end"),
+        ("prod\u00a0", "'prod'", "has white space at an end"),
+        ("cafe\u0301", r"'caf\xe9'", "is not in Unicode normal form NFC"),
+    ],
+)
+def test_words_that_look_like_others_are_kept_and_said(local: lf.Lake, word: str, usual: str, said: str) -> None:
+    folio = local.folio("f")
+    warned = {"match": re.escape(f"{said}: queries for {usual} don't find it (write {usual})")}
+    with pytest.warns(LakefolioWarning, **warned) as caught:
+        folio.add("x", 1, tags=[word, "ok"])
+    assert [one.message.kind for one in caught] == ["looks-like-another"]
+    with pytest.warns(LakefolioWarning, **warned):
+        folio.add("y", 1, metadata={word: 1})
+    with pytest.warns(LakefolioWarning, **warned), local.run("r", params={word: 1}) as run:
+        run.log(loss=1.0)
+    assert [len(local.query(tag=word)), len(local.query(metadata={word: 1}))] == [1, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        folio.tag("x", "more")
+        folio.tag("x", remove=word)
+    assert list(folio.data.x.tags) == ["ok", "more"]
 
 
 def test_folio_metadata_that_can_not_be_stored(local: lf.Lake) -> None:

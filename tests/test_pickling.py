@@ -58,6 +58,8 @@ def test_handles_say_what_to_pass_instead(lake: lf.Lake, tmp_path: Path) -> None
     folio = lake.folio("f")
     run = lake.create_run("open")
     for handle in (lake, folio, folio.data, folio.data.x, run, lake.query(folio="f"), lake.query(folio="f").content):
-        with pytest.raises(TypeError, match=r"can't be pickled: pass its address and names"):
+        with pytest.raises(TypeError, match=r"can't be pickled or copied: .* pass its address and names"):
             pickle.dumps(handle)
+        with pytest.raises(TypeError, match=r"can't be pickled or copied: use the handle itself"):
+            copy.deepcopy(handle)
     run.finish()

@@ -120,7 +120,8 @@ def add_pytorch(
     """Add a torch module or a state dict: its tensors as safetensors, and how to build it again.
 
     Args:
-        model: The module or state dict.
+        model: The module, a state dict, or a tensor. Tensors that stand alone or in a dict come back with their values
+            and dtype, on the CPU, without ``requires_grad``; a module's parameters keep theirs.
         hyperparameters: Parameters to note.
         init_args: The arguments that build the module again; JSON values. A module is refused if an attribute or a
             non-persistent buffer of it, or of a module inside, would come back different.

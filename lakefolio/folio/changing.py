@@ -135,8 +135,8 @@ def tag(folio: SelfT, /, name: str, *tags: str, remove: str | Iterable[str] = ()
     """
     folio._core.check_writable()
     _, entry = folio._core.find(name)
-    gone = check_tags(remove)
-    kept = tuple(tag for tag in dict.fromkeys([*entry.tags, *check_tags(tags)]) if tag not in gone)
+    gone = check_tags(remove, known=entry.tags)
+    kept = tuple(tag for tag in dict.fromkeys([*entry.tags, *check_tags(tags, known=entry.tags)]) if tag not in gone)
     if kept != entry.tags:
         folio._core.apply(Update(folio.name, entry.item, tags=kept))
     return folio

@@ -1,7 +1,8 @@
 """Kind ``array``: numpy arrays as .npy, without a copy and without pickle (FORMAT.md, "Kind array").
 
 The stored bytes are a plain .npy file, or for a masked array an uncompressed .npz with ``data``, ``mask`` and
-``fill_value``. Shape, dtype, byte order and C or Fortran order come back; strides and sharing do not.
+``fill_value``. Shape, dtype, byte order and C or Fortran order come back; strides and sharing do not. What .npy leaves
+out of a dtype lies in ``details`` (:mod:`lakefolio.items.dtype_extras`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import npy
+from lakefolio.items.dtype_extras import extras_of, with_extras, without_metadata
 from lakefolio.items.handler import Buffers, Encoded, Payload, Source
 
 __all__ = ["ArrayHandler"]
@@ -61,6 +63,8 @@ class ArrayHandler:
             "nbytes": int(obj.nbytes),
             "order": "F" if npy.is_fortran(np.asarray(obj)) else "C",
         }
+        if extras := extras_of(np.asarray(obj).dtype):
+            details["dtype_extras"] = extras
         if isinstance(obj, np.ma.MaskedArray):
             masked = obj
             return Encoded(
@@ -87,23 +91,26 @@ class ArrayHandler:
 
         Args:
             source: The .npy or .npz content.
-            details: Names the subclass of the array, if any.
+            details: Names the subclass of the array and the extras of its dtype, if any.
             mmap: Map the local file instead: read-only, and only the pages that are touched are read.
         """
-        subclass = details.get("class")
+        subclass, extras = details.get("class"), details.get("dtype_extras")
         try:
             if subclass == "masked":
                 with source.open() as file:
                     parts: Mapping[str, Any] = npy.read_npz(file, source.size_bytes)
-                masked = np.ma.MaskedArray(parts["data"], parts["mask"], fill_value=parts["fill_value"][()])
+                masked = np.ma.MaskedArray(
+                    with_extras(parts["data"], extras), parts["mask"], fill_value=parts["fill_value"][()]
+                )
                 return masked if parts["mask"].ndim or not parts["data"].ndim else _unmasked(masked)
             if mmap:
                 path = source.path()
                 with path.open("rb") as file:
                     npy.read_header(file, path.stat().st_size)
                 limit = npy.MAX_HEADER_BYTES
-                return npy.checked(np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=limit))
-            array = npy.in_memory(source.read())
+                array = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=limit)
+                return with_extras(npy.checked(array), extras)
+            array = with_extras(npy.in_memory(source.read()), extras)
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored array can't be read: {exc}", kind="bad-content") from exc
         return array.view(_SUBCLASSES[subclass]) if subclass in _SUBCLASSES else array
@@ -133,7 +140,7 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
             dtype=str(dtype),
         )
     try:
-        same = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype)) == dtype
+        same = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(without_metadata(dtype))) == dtype
     except (ValueError, TypeError):
         same = False
     if not same or dtype.type.__module__.partition(".")[0] != "numpy":

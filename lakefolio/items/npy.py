@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.items.dtype_extras import without_metadata
 from lakefolio.items.handler import Buffers, FilePayload, Payload, changed
 
 __all__ = [
@@ -79,7 +80,7 @@ def header(array: np.ndarray[Any, Any]) -> bytes:
         InvalidInputError: If it is a record of so many fields that the header would be longer than 1 MiB.
     """
     fields = {
-        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "descr": np.lib.format.dtype_to_descr(without_metadata(array.dtype)),
         "fortran_order": is_fortran(array),
         "shape": array.shape,
     }

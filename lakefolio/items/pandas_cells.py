@@ -81,6 +81,13 @@ def _cells(values: Any, where: str, name: str) -> Cells:
     if isinstance(dtype, np.dtype):
         if dtype.kind == "O":
             return _object_cells(values, where, name)
+        if dtype.metadata is not None:
+            raise InvalidInputError(
+                f"{where} is of a dtype {dtype} with metadata, which would not come back",
+                kind="unsupported-column",
+                hint=f"make it anew of .to_numpy().astype({str(dtype)!r}), and note it as metadata of the item",
+                column=name,
+            )
         return Cells(pa.array(values.to_numpy(), from_pandas=True), {"kind": "numpy", "dtype": str(dtype)})
     if isinstance(dtype, pd.DatetimeTZDtype):
         zone = name_of_zone(dtype.tz, None) if dtype.tz is not None else None

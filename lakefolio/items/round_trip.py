@@ -152,13 +152,20 @@ class _Memory:
 
 
 def _same_memory(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    if one.dtype != other.dtype or one.shape != other.shape or _is_fortran(one) != _is_fortran(other):
+    if _dtype(one.dtype) != _dtype(other.dtype) or one.shape != other.shape or _is_fortran(one) != _is_fortran(other):
         return False
     if one.dtype.names is not None:  # without the bytes between the fields
         return all(_same_memory(one[name], other[name]) for name in one.dtype.names)
     if not one.size or not one.dtype.itemsize:
         return True
     return np.array_equal(_bytes(one), _bytes(other))
+
+
+def _dtype(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """Return what makes a dtype, since dtypes are equal whatever their alignment, record type and metadata are."""
+    inside = [dtype.subdtype[0]] if dtype.subdtype is not None else [one[0] for one in (dtype.fields or {}).values()]
+    told = None if dtype.metadata is None else dict(dtype.metadata)
+    return (dtype, dtype.isalignedstruct, dtype.type is np.record, told, *map(_dtype, inside))
 
 
 def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -173,8 +180,10 @@ def take_apart(obj: object) -> Apart:
     """Return the value of an object apart from its parts, to be compared, and its parts with their labels."""
     if isinstance(obj, _BY_IDENTITY):
         return id(obj), []
-    if type(obj) in _BY_VALUE or isinstance(obj, np.dtype):
+    if type(obj) in _BY_VALUE:
         return obj, []
+    if isinstance(obj, np.dtype):
+        return _dtype(obj), []
     if type(obj) in _BY_REPR:
         return repr(obj), []
     if isinstance(obj, types.MethodType):

@@ -14,6 +14,7 @@ import numpy as np
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items import npy
+from lakefolio.items.dtype_extras import extras_of
 from lakefolio.items.handler import Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 
@@ -36,7 +37,7 @@ class SparseHandler:
         """Describe the matrix; takes no options.
 
         Raises:
-            InvalidInputError: If its values are Python objects.
+            InvalidInputError: If its values are Python objects, or their dtype has metadata.
         """
         if not self.accepts(obj):
             raise UnsupportedTypeError(f"expected a scipy sparse matrix, got a {type(obj).__qualname__}")
@@ -45,6 +46,12 @@ class SparseHandler:
                 f"a sparse matrix of dtype {obj.dtype} holds Python objects, which would need pickle",
                 kind="object-array",
                 hint="convert it with .astype first",
+            )
+        if extras_of(obj.dtype):
+            raise InvalidInputError(
+                f"the metadata of the dtype {obj.dtype} of the sparse matrix would not come back",
+                kind="unsupported-dtype",
+                hint="use .astype with a dtype without it, and note it as metadata of the item",
             )
         stored = obj.asformat("coo" if obj.ndim != 2 else "csr") if obj.format in _CONVERTED else obj
 

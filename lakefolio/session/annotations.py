@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,7 +160,11 @@ def without_secrets(what: str, value: object, *, names: bool = False) -> Any:
 
 
 def check_word(word: object, what: str) -> str | None:
-    """Return a text that names something, or None: as :func:`check_text`, not blank, without hidden characters."""
+    """Return a text that names something, or None: as :func:`check_text`, not blank, without hidden characters.
+
+    One that looks like another (white space at an end, not in the Unicode normal form NFC) is kept as it is, with a
+    LakefolioWarning (kind ``looks-like-another``): a query for the other one would not find it.
+    """
     text = check_text(word, what)
     if text is None:
         return None
@@ -172,11 +177,17 @@ def check_word(word: object, what: str) -> str | None:
             kind="bad-text",
             hint="names are one line of printable text; longer texts go into description or metadata",
         )
+    if (usual := unicodedata.normalize("NFC", text).strip()) != text:
+        spaced = text != text.strip()
+        oddity = "has white space at an end" if spaced else "is not in Unicode normal form NFC"
+        here, there = (shown_value(text), shown_value(usual)) if spaced else (ascii(text), ascii(usual))
+        said = f"{what} {here} {oddity}: queries for {there} don't find it"
+        notice(LakefolioWarning(said, kind="looks-like-another", hint=f"write {there}"))
     return text
 
 
-def check_tags(tags: Tags) -> tuple[str, ...]:
-    """Return tags without repetition; a single text is one tag."""
+def check_tags(tags: Tags, *, known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return tags without repetition; a single text is one tag. Those that are ``known`` already are as they are."""
     if tags is None:
         return ()
     if isinstance(tags, Mapping):
@@ -194,7 +205,7 @@ def check_tags(tags: Tags) -> tuple[str, ...]:
         )
     found = []
     for tag in [tags] if isinstance(tags, str) else tags:
-        text = check_word(tag, "tag")
+        text = tag if tag in known else check_word(tag, "tag")
         if text is None:
             raise InvalidInputError("tag None is not a text", kind="bad-text", hint="use a word")
         found.append(text)

@@ -122,10 +122,10 @@ class Session:
         )
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled, for every handle that holds this: it has connections, threads and credentials."""
+        """Refuse to be pickled or copied, for every handle that holds this: connections, threads and credentials."""
         raise TypeError(
-            f"a handle of the lake {self.uri} can't be pickled: pass its address and names, "
-            f"and open it in the worker: lakefolio.open({self.uri!r})"
+            f"a handle of the lake {self.uri} can't be pickled or copied: use the handle itself, which threads share; "
+            f"for another process pass its address and names, and open it there: lakefolio.open({self.uri!r})"
         )
 
     @property

@@ -99,6 +99,78 @@ def test_records_with_long_and_foreign_names() -> None:
     assert roundtrip(foreign).dtype == foreign.dtype
 
 
+C_STRUCT = np.dtype([("a", "u1"), ("b", "<i4")], align=True)
+METRES = np.dtype("f8", metadata={"unit": "m", "levels": (1, 2.5), 3: b"x"})
+RECORD = np.dtype((np.record, [("a", "u1"), ("b", "<i4")]))
+
+
+def parts_of(dtype: np.dtype) -> list:
+    """Return all that ``==`` of dtypes does not compare, of each part."""
+    inside = [dtype.base] if dtype.subdtype else [one[0] for one in (dtype.fields or {}).values()]
+    told = None if dtype.metadata is None else dict(dtype.metadata)
+    return [dtype.str, dtype.isalignedstruct, dtype.type is np.record, told, *map(parts_of, inside)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        C_STRUCT,
+        METRES,
+        RECORD,
+        np.dtype("S10", metadata={"h5py_encoding": "ascii"}),
+        np.dtype("i1", metadata={}),
+        np.dtype([("s", C_STRUCT), ("t", "u1"), ("x", METRES)]),
+        np.dtype([("s", C_STRUCT, (2, 3)), ("r", RECORD)]),
+        np.dtype({"names": ["a"], "formats": [METRES], "offsets": [4], "titles": ["T"], "itemsize": 16}),
+        np.dtype([("a", "u1")], metadata={"whole": True}),
+    ],
+    ids=str,
+)
+def test_alignment_record_type_and_metadata_of_a_dtype_come_back(dtype: np.dtype, masked: bool) -> None:
+    array = np.zeros((2, 3), dtype, order="F")
+    if masked and dtype != RECORD:
+        array = np.ma.MaskedArray(array)
+    back = roundtrip(array)
+    assert type(back) is type(array)
+    assert parts_of(back.dtype) == parts_of(array.dtype)
+    assert back.dtype == array.dtype
+    assert back.flags.writeable
+    assert back.flags.f_contiguous
+    if not masked:
+        assert parts_of(roundtrip(array, mmap=True).dtype) == parts_of(array.dtype)
+
+
+def test_metadata_of_a_dtype_that_would_not_come_back_is_refused() -> None:
+    for told in ({"x": object()}, {"x": {"y": print}}):
+        with pytest.raises(InvalidInputError, match="the metadata of the dtype float64 can't be stored") as caught:
+            store(np.zeros(2, np.dtype("f8", metadata=told)))
+        assert caught.value.kind == "unsupported-dtype"
+    sparse = need("scipy.sparse", "test")
+    with pytest.raises(InvalidInputError, match="the metadata of the dtype float64 of the sparse matrix"):
+        store(sparse.csr_array(np.eye(2).astype(METRES)))
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        7,
+        ["x"],
+        [{"at": 3}],
+        [{"at": [9], "aligned": True}],
+        [{"at": [], "aligned": True}],
+        [{"at": [0], "metadata": 5}],
+        [{"at": [[]]}],
+    ],
+)
+def test_extras_of_a_dtype_are_not_trusted(extras: object) -> None:
+    array = np.zeros(2, [("a", "u1"), ("b", "<i4")])
+    source, encoded = store(array)
+    with pytest.raises(IntegrityError, match="the stored array can't be read"):
+        handler_of("array").decode(source, {**encoded.details, "dtype_extras": extras})
+
+
 def test_object_and_exotic_dtypes_are_refused() -> None:
     for array in (np.array([1, "a", None], object), np.zeros(2, [("a", "O")])):
         with pytest.raises(InvalidInputError) as caught:

@@ -161,6 +161,8 @@ REFUSED = {
     "bit generator": (np.random.PCG64(1), ".value", "PCG64"),
     "frame": (pd.DataFrame({"a": [1]}), ".value", None),
     "series in a list": ([1, pd.Series([1, 2])], ".value[1]", None),
+    "dtype's metadata": (np.zeros(2, np.dtype("f8", metadata={"unit": "m"})), ".value", "ndarray"),
+    "aligned records": (np.zeros(2, np.dtype([("a", "i1"), ("b", "f8")], align=True)), ".value", "ndarray"),
     "fill value": (np.ma.MaskedArray([1, 2], [0, 1], fill_value=7), ".value", "MaskedArray"),
     "defaultdict of int keys": (collections.defaultdict(list, {1: [1]}), ".value", "defaultdict"),
     "complex": (1 + 2j, ".value", "complex"),

@@ -373,6 +373,7 @@ def test_without_its_library_a_table_comes_back_as_arrow(monkeypatch) -> None:
         (pd.DataFrame({"m": [1, True]}, dtype=object), "mixed-types", "bool, int"),
         (pd.DataFrame({"o": [object()]}), "unsupported-column", "'o'"),
         (pd.DataFrame({"o": [{1, 2}]}), "unsupported-column", "builtins.set"),
+        (pd.DataFrame({"m": np.zeros(2, np.dtype("f8", metadata={"unit": "m"}))}), "unsupported-column", "'m'"),
         (pd.DataFrame({"c": [1j]}), "unsupported-column", "'c'"),
         (pd.DataFrame({"s": pd.arrays.SparseArray([1, 0])}), "unsupported-column", "'s'"),
         (pd.DataFrame({"big": [[2**70], [1]]}), "unsupported-column", "'big'"),
