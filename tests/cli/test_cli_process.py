@@ -115,3 +115,25 @@ def test_a_terminal_without_utf8_stops_nothing(stocked: str, encoding: str) -> N
     done = lakefolio("sql", "select chr(8230) as dots", env={**os.environ, "PYTHONIOENCODING": encoding})
     assert done.returncode == 0, done.stderr
     assert done.stdout in ("dots\n\\u2026\n", "dots\n…\n")  # click writes UTF-8 where the terminal claims ASCII
+
+
+def test_a_listing_starts_no_threads_of_numpy_imports_no_pandas_and_leaves_the_collector_on(stocked: str) -> None:
+    script = """
+import atexit, gc, os, sys
+from lakefolio.cli import main
+seen = lambda: ("numpy" in sys.modules, os.environ["OPENBLAS_NUM_THREADS"], "pandas" in sys.modules, gc.isenabled())
+atexit.register(lambda: print(*seen(), file=sys.stderr))
+sys.argv[1:] = ["ls"]
+main()
+"""
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
+    assert done.stderr == "True 1 False True\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env | {"OPENBLAS_NUM_THREADS": "2"},
+    )
+    assert done.stderr == "True 2 False True\n"
