@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from lakefolio.content.blob_reader import BlobSource
 from lakefolio.errors import (
@@ -239,7 +239,8 @@ class Blobs:
         content: bytes | None = None
         generation = view.generation(own_digest)
         if size_bytes <= INLINE_LIMIT_BYTES:
-            content = b"".join(_proven(payload, own_digest, size_bytes))
+            parts = payload.parts if _is_immutable(payload) else _proven(payload, own_digest, size_bytes)
+            content = b"".join(parts)
         else:
             self._upload(blob_key(own_digest, generation), payload, own_digest)
         return Stored(
@@ -326,6 +327,11 @@ def _pieces(payload: Payload) -> Iterator[bytes | memoryview]:
             yield piece
 
 
+def _is_immutable(payload: Payload) -> TypeGuard[Buffers]:
+    """Say whether a payload is made of bytes, which nobody can change."""
+    return isinstance(payload, Buffers) and {type(part) for part in payload.parts} <= {bytes}
+
+
 def _proven(payload: Payload, digest: str, size_bytes: int) -> Iterator[bytes | memoryview]:
     """Yield the bytes to be written, and raise at the end unless they are exactly the digested ones.
 
@@ -336,11 +342,7 @@ def _proven(payload: Payload, digest: str, size_bytes: int) -> Iterator[bytes | 
     Raises:
         InvalidInputError: kind ``content-changed`` or ``file-changed``.
     """
-    if isinstance(payload, FilePayload):
-        own = payload.temporary
-    else:
-        own = all(isinstance(part, bytes) for part in payload.parts)
-    if own:
+    if payload.temporary if isinstance(payload, FilePayload) else _is_immutable(payload):
         yield from _pieces(payload)
         return
     hasher, done = hashlib.sha256(), 0

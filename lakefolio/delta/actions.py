@@ -28,6 +28,8 @@ __all__ = ["DataFile", "LogEntry", "Total", "brief", "now_ms"]
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._=/-]+")
+_PLAIN = frozenset({str, int, float, bool})
+"""The types of almost all cells, which need no look at what they are: every commit makes its rows plain."""
 SEAL = "lakefolio.seal"
 _VERSIONS = "lakefolio.versions"
 
@@ -149,12 +151,19 @@ def rows_to_plain(rows: Iterable[Mapping[str, object]], without: Sequence[str] =
         rows: The rows.
         without: Columns to leave out.
     """
-    return [_plain({name: value for name, value in row.items() if name not in without}) for row in rows]
+    return [
+        {
+            name: value if type(value) in _PLAIN else _plain(value)
+            for name, value in row.items()
+            if value is not None and name not in without
+        }
+        for row in rows
+    ]
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items() if one is not None}
+        return {name: one if type(one) in _PLAIN else _plain(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if isinstance(value, bytes):
@@ -187,6 +196,9 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
     """Return the first and the last version of rows that carry one."""
     if "version" not in rows.schema.names or not rows.num_rows:
         return None
+    if rows.num_rows == 1:
+        version = rows.column("version")[0].as_py()
+        return version, version
     import pyarrow.compute as pc
 
     bounds = pc.min_max(rows.column("version")).as_py()

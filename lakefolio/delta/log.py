@@ -467,7 +467,8 @@ class DeltaLog:
         """Read the log entries ``first`` to ``last`` again, one request each; changes nothing in this handle."""
         return self._objects.read_entries(range(first, last + 1), first=first)
 
-    def _replay(self, entry: LogEntry) -> None:
+    def _replay(self, entry: LogEntry, total: Total | None = None) -> None:
+        """Move on by a log entry; ``total`` is that of the table from then on, if the caller made it up already."""
         removed = [gone for path in entry.removed if (gone := self._files.pop(path, None)) is not None]
         for gone in removed:
             self._tombstones[gone.path] = (replace(gone, rows=None), entry.removed[gone.path])
@@ -478,7 +479,7 @@ class DeltaLog:
         added = (*entry.added, *entry.compacted)
         for file in added:
             self._files[file.path] = file
-        self._total = self._total.with_changes(added, removed)
+        self._total = self._total.with_changes(added, removed) if total is None else total
         self.version = entry.version
 
     def _forget_tombstones(self) -> None:

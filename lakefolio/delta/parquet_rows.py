@@ -9,6 +9,7 @@ from lakefolio.format.arrow_rows import check_rows
 __all__ = ["fitted", "from_parquet", "same_rows", "to_parquet"]
 
 _SMALL_ROWS = 100
+_BOOLEAN = pa.bool_()
 _GROUP_ROWS = 16_384
 """So few that the content of one row is not much to read for."""
 
@@ -25,7 +26,7 @@ def to_parquet(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     small = rows.num_rows < _SMALL_ROWS
     if small:
-        known = [one.null_count < rows.num_rows or pa.types.is_boolean(one.type) for one in rows.itercolumns()]
+        known = [one.null_count < rows.num_rows or one.type == _BOOLEAN for one in rows.itercolumns()]
         rows = rows.select([at for at, there in enumerate(known) if there])
     pq.write_table(
         rows,

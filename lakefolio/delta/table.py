@@ -89,7 +89,7 @@ class DeltaTable(DeltaLog):
         body = to_parquet(rows)
         copy = rows_to_plain(values, self.spec.apart) if 0 < len(values) <= _COPIED_ROWS else None
         lacks = tuple(name for name in self.spec.apart if any(row.get(name) is not None for row in values))
-        file = replace(self._described(rows, body, _new_path(version)), rows=rows, copy=copy, lacks=lacks)
+        file = self._described(rows, body, _new_path(version), rows=rows, copy=copy, lacks=lacks)
         return file, f"{table_prefix(self.name)}/{file.path}", body
 
     def commit(
@@ -134,7 +134,7 @@ class DeltaTable(DeltaLog):
             body = self.seals.entry(version, info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        self._replay(LogEntry(version, tuple(commit_ids), added, (), {}))
+        self._replay(LogEntry(version, tuple(commit_ids), added, (), {}), total)
 
     # -- maintenance ---------------------------------------------------------------------------------------
 
@@ -248,14 +248,15 @@ class DeltaTable(DeltaLog):
             )
         except AlreadyExistsError:
             return False
-        self._replay(LogEntry(version, (), (), (merged,), {file.path: now for file in files}))
+        self._replay(LogEntry(version, (), (), (merged,), {file.path: now for file in files}), total)
         return True
 
-    def _described(self, rows: pa.Table, body: bytes, path: str) -> DataFile:
+    def _described(self, table: pa.Table, body: bytes, path: str, **kept: Any) -> DataFile:
         """Return the description of a file in a log entry; without a path yet, its seal is the digest of its bytes."""
         sha256 = hashlib.sha256(body).hexdigest()
         seal = self.seals.of(path, sha256) if path else sha256
-        return DataFile(path, len(body), rows.num_rows, stats_of(rows), now_ms(), seal, versions_of(rows))
+        stats, versions = stats_of(table), versions_of(table)
+        return DataFile(path, len(body), table.num_rows, stats, now_ms(), seal, versions, **kept)
 
     def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str]) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.

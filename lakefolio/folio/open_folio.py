@@ -184,7 +184,8 @@ class OpenFolio:
 
     def move_pin(self) -> None:
         """Let a pinned block read the state that a change made through this folio has led to."""
-        others = {key: session for key, session in _PINNED.get().items() if key != id(self)}
-        if len(others) < len(_PINNED.get()):
+        pinned = _PINNED.get()
+        if id(self) in pinned:
+            others = {key: session for key, session in pinned.items() if key != id(self)}
             _PINNED.set(others)
             _PINNED.set({**others, id(self): self.still()})

@@ -18,6 +18,10 @@ __all__ = ["VERSIONS_END", "RowLog", "check_rows", "from_micros", "no_rows", "ro
 
 VERSIONS_END = 2**31
 _FANOUT = 64
+_MOST_NULL_ROWS = 64
+_NullRow = tuple[dict[str, pa.Array], dict[tuple[str, ...], pa.StructType]]
+_NULL_ROWS: dict[int, tuple[pa.Schema, _NullRow]] = {}
+"""By the ids of schemas, which are kept, so that no other gets the id."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_MICROS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -70,9 +74,28 @@ def _struct(schema: pa.Schema) -> pa.StructType:
 def rows_of(schema: pa.Schema, rows: Sequence[Mapping[str, object]]) -> pa.Table:
     """Return dicts of Python values as Arrow rows; a key that a dict lacks is null.
 
-    All columns in one conversion: measured on one row of 35 columns, 69 microseconds instead of 167 one by one.
+    All columns in one conversion. One row, which most commits are, goes without the columns that it has no value of,
+    half of them: those are there already.
     """
-    return pa.Table.from_arrays(pa.array(rows, _struct(schema)).flatten(), schema=schema)
+    if len(rows) != 1:
+        return pa.Table.from_arrays(pa.array(rows, _struct(schema)).flatten(), schema=schema)
+    row = rows[0]
+    nulls, structs = _null_row(schema)
+    names = tuple([name for name in nulls if name in row and row[name] is not None])
+    if names not in structs:
+        structs[names] = pa.struct([schema.field(name) for name in names])
+    columns = {**nulls, **dict(zip(names, pa.array(rows, structs[names]).flatten(), strict=True))}
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)
+
+
+def _null_row(schema: pa.Schema) -> _NullRow:
+    """Return a row of nulls, by column, and the types of rows with values in some columns only."""
+    kept = _NULL_ROWS.get(id(schema))  # to hash a schema takes as long as to convert ten columns
+    if kept is None:
+        if len(_NULL_ROWS) >= _MOST_NULL_ROWS:
+            _NULL_ROWS.clear()
+        kept = _NULL_ROWS[id(schema)] = (schema, ({one.name: pa.nulls(1, one.type) for one in schema}, {}))
+    return kept[1]
 
 
 class RowLog:

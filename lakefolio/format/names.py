@@ -36,6 +36,7 @@ NAME_LIMIT_BYTES = 255
 FOLIO_LIMIT_BYTES = 512
 OWN_FOLIOS: Final = r"(?:runs|mlflow)/.*|inputs|environments|code|imports|registry"
 """The folios that the library keeps for itself, as a pattern of a whole name that Python and DuckDB read alike."""
+_OWN_FOLIO = re.compile(OWN_FOLIOS, re.DOTALL)
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")
 JOINERS: Final = "\u200c\u200d"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
@@ -43,7 +44,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
 
 def is_own_folio(name: str) -> bool:
     """Say whether the library keeps a folio for itself; listings leave it out unless the user asks for it."""
-    return re.fullmatch(OWN_FOLIOS, name, re.DOTALL) is not None
+    return _OWN_FOLIO.fullmatch(name) is not None
 
 
 def hidden_character(name: str) -> str | None:

@@ -329,6 +329,10 @@ class View(Protocol):
         """
         ...
 
+    def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:
+        """Return what :meth:`metadata` says of the lake or a folio at the head; looked up once until it changes."""
+        ...
+
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """Return the inputs of a run, oldest first: the fields of ``INPUT_TYPE``, and the ``version`` that tells."""
         ...

@@ -224,9 +224,10 @@ class NamePattern:
 
 def naming_of(view: View, folio: str) -> NamePattern | None:
     """Return the pattern of a folio, or None; InvalidInputError (kind ``bad-naming``) if its fact holds none."""
-    text = view.metadata("folio", folio).get(NAMING)
-    if text is None:
+    facts = view.facts("folio", folio)
+    if NAMING not in facts:
         return None
+    text = facts[NAMING]
     try:
         fact = json.loads(text)
         return NamePattern.parse(fact["pattern"], strict=fact.get("strict") is not False)

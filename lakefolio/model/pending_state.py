@@ -203,6 +203,12 @@ class Overlay:
             return dict(self._metadata[kind, subject_id])
         return self.base.metadata(kind, subject_id, version)
 
+    def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:
+        """See View."""
+        if (kind, subject_id) in self._metadata:
+            return self._metadata[kind, subject_id]
+        return self.base.facts(kind, subject_id)
+
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """See View; pending entries have the version that they are to get."""
         pending = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
@@ -20,12 +21,13 @@ from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import item_not_found, resolve_at
 from lakefolio.model.state import State
 
-__all__ = ["REFERRED", "STORED", "PlanRows", "facts_of", "json_text"]
+__all__ = ["REFERRED", "PlanRows", "facts_of", "json_text", "stored_values"]
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-STORED = tuple(Stored.__dataclass_fields__)
+_STORED = tuple(Stored.__dataclass_fields__)
 """The content columns of a ``put`` row."""
-REFERRED = tuple(column for column in STORED if column not in ("content", "details"))
+_VALUES = attrgetter(*_STORED)
+REFERRED = tuple(column for column in _STORED if column not in ("content", "details"))
 """The content columns of a row that needs content without being an entry."""
 
 
@@ -75,10 +77,9 @@ class PlanRows:
         return row
 
     def _put_row(self, folio: str, item: str, reason: str, content: Mapping[str, Any], **values: Any) -> None:
-        kept = {name: content[name] for name in STORED}
-        kept["details"] = json_text(content["details"])
+        content = {**content, "details": json_text(content["details"])}
         values["tags"] = list(values.get("tags") or ()) or None
-        self.overlay.put(self._row("put", reason, folio=folio, item=item, **kept, **values))
+        self.overlay.put(self._row("put", reason, folio=folio, item=item, **content, **values))
 
     def _delete(self, folio: str, item: str, reason: str) -> None:
         self._row("delete", reason, folio=folio, item=item)
@@ -86,7 +87,7 @@ class PlanRows:
 
     def _content_of(self, entry: Entry) -> dict[str, Any]:
         """Return the content columns of an entry that is put again, inline content included."""
-        kept = {name: getattr(entry, name) for name in STORED}
+        kept = stored_values(entry)
         if entry.storage == "inline" and entry.content is None:
             kept["content"] = self.overlay.content_of(entry)
         return kept
@@ -99,12 +100,12 @@ class PlanRows:
             raise item_not_found(self.overlay, folio, item, self.state)
         return entry
 
-    def _free(self, folio: str, item: str, *, overwrite: bool) -> str:
-        if not self.overlay.live(folio, item):
-            return "add"
-        if not overwrite:
+    def _free(self, folio: str, item: str, *, overwrite: bool) -> bool:
+        """Say whether a name is free; AlreadyExistsError if it is not, and may not be replaced."""
+        free = not self.overlay.live(folio, item)
+        if not free and not overwrite:
             raise self._taken(self._head(folio, item))
-        return "overwrite"
+        return free
 
     @staticmethod
     def _taken(current: Entry, differs: Mapping[str, str] = {}) -> AlreadyExistsError:
@@ -179,6 +180,11 @@ class PlanRows:
             "input_item": ref.item,
             "input_digest": entry.digest,
         }
+
+
+def stored_values(content: Stored | Entry) -> dict[str, Any]:
+    """Return the content columns of a ``put`` row as a change or an entry has them."""
+    return dict(zip(_STORED, _VALUES(content), strict=True))
 
 
 def json_text(value: Mapping[str, object]) -> str | None:

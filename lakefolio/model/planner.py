@@ -40,10 +40,10 @@ from lakefolio.model.equality import differences
 from lakefolio.model.item_versions import OWN_FACTS, label_of, number_of, versions_of
 from lakefolio.model.naming import NamePattern, naming_of
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.plan_builder import REFERRED, STORED, PlanRows, facts_of, json_text
+from lakefolio.model.plan_builder import REFERRED, PlanRows, facts_of, json_text, stored_values
 from lakefolio.model.resolve import check_run, item_not_found, snapshot_not_found
 from lakefolio.model.state import State
-from lakefolio.model.version_policy import VersionPolicy, check_new_label, label_for, policy_of
+from lakefolio.model.version_policy import NO_POLICY, VersionPolicy, check_new_label, label_for, policy_of
 
 __all__ = ["Plan", "plan_commit"]
 
@@ -120,11 +120,13 @@ class Plan(PlanRows):
                 self._log_blob(change)
 
     def _put(self, change: Put) -> None:
-        if not change.overwrite and self.overlay.live(change.folio, change.item) and self._is_unchanged(change):
+        live = self.overlay.live(change.folio, change.item)
+        if live and not change.overwrite:
+            self._check_unchanged(change)
             return
-        reason = self._free(change.folio, change.item, overwrite=change.overwrite)
-        self._check_name(change.folio, change.item)
-        if change.keep and reason == "overwrite":
+        if not live:
+            self._check_name(change.folio, change.item)
+        elif change.keep:
             change = self._carried(change)
         stored = change.stored
         self._check_not_purged_meanwhile(stored)
@@ -136,8 +138,8 @@ class Plan(PlanRows):
         self._put_row(
             change.folio,
             change.item,
-            reason,
-            {name: getattr(stored, name) for name in STORED},
+            "overwrite" if live else "add",
+            stored_values(stored),
             entry_id=change.entry_id,
             description=change.description,
             tags=change.tags,
@@ -148,22 +150,19 @@ class Plan(PlanRows):
         )
 
     def _check_name(self, folio: str, item: str) -> None:
-        """Refuse a name that the pattern of the folio refuses; an item that is there may be replaced."""
-        if is_own_folio(folio) or self.overlay.live(folio, item):
-            return
+        """Refuse a new name that the pattern of the folio refuses."""
         if folio not in self._patterns:
-            self._patterns[folio] = naming_of(self.overlay, folio)
+            self._patterns[folio] = None if is_own_folio(folio) else naming_of(self.overlay, folio)
         pattern = self._patterns[folio]
         if pattern is not None:
             pattern.check(item)
 
     def _label(self, change: Put) -> str | None:
         """Return the label that a new version gets; looks at nothing but the policy where nobody asks for one."""
-        policy = VersionPolicy()
-        if not is_own_folio(change.folio):
-            if change.folio not in self._policies:
-                self._policies[change.folio] = policy_of(self.overlay, change.folio)
-            policy = self._policies[change.folio]
+        folio = change.folio
+        if folio not in self._policies:
+            self._policies[folio] = NO_POLICY if is_own_folio(folio) else policy_of(self.overlay, folio)
+        policy = self._policies[folio]
         if change.version is None and change.bump is None and policy.bump is None and policy.compatibility is None:
             return None
         return label_for(self.overlay, change, policy)
@@ -203,8 +202,8 @@ class Plan(PlanRows):
         history = self.overlay.history(edge["input_folio"], edge["input_item"])
         return next((one for one in history if one.entry_id == edge["input_id"]), None)
 
-    def _is_unchanged(self, change: Put) -> bool:
-        """Check that an item already equals the result of the change; AlreadyExistsError if it differs."""
+    def _check_unchanged(self, change: Put) -> None:
+        """Raise AlreadyExistsError unless an item already equals the result of the change."""
         current = self._head(change.folio, change.item)
         try:
             edges = self._edges(change)
@@ -213,7 +212,6 @@ class Plan(PlanRows):
         found = differences(current, change, edges)
         if found:
             raise self._taken(current, found)
-        return True
 
     def _carried(self, change: Put) -> Put:
         """Return the change with the parts it keeps of the entry it replaces; inputs belong to the old content."""
@@ -342,7 +340,7 @@ class Plan(PlanRows):
             change.folio,
             change.item,
             "mark",
-            {name: getattr(change.stored, name) for name in STORED},
+            stored_values(change.stored),
             entry_id=change.entry_id,
             description=entry.description,
             tags=entry.tags,
@@ -352,8 +350,8 @@ class Plan(PlanRows):
         )
 
     def _copy(self, change: CopyItem) -> None:
-        self._free(change.folio, change.item, overwrite=change.overwrite)
-        self._check_name(change.folio, change.item)
+        if self._free(change.folio, change.item, overwrite=change.overwrite):
+            self._check_name(change.folio, change.item)
         self._check_not_purged(change.source, "copied")
         self._successor(
             change.source,

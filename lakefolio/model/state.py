@@ -41,7 +41,8 @@ _RUNNING: Final = '"running"'
 _PUT_COLUMNS: Final = [one for one in MANIFESTS_SCHEMA.names if one not in ("content", "snapshot", "target_version")]
 _OF_FOLIO: Final = ("put", "delete", "annotate", "snapshot", "drop_snapshot")
 _head: Final = itemgetter(1)
-_NOTHING: PersistentMap[str, tuple[int, int]] = PersistentMap()
+_NOTHING: PersistentMap[Any, Any] = PersistentMap()
+_MOST_FACTS = 1000
 
 Chain = tuple[int, "Chain | None"]
 """Numbers of rows, newest first: that of a row, and those before it."""
@@ -55,10 +56,12 @@ class State:
     """
 
     __slots__ = (
+        "_asked",
         "_base",
         "_committed_at",
         "_contents",
         "_dropped",
+        "_facts",
         "_heads",
         "_notes",
         "_past",
@@ -76,14 +79,17 @@ class State:
         self.rows = RowLog(MANIFESTS_SCHEMA)
         self._base = base
         # live items: the row that made the item live, by which they are in order, and that of its head
-        self._heads: PersistentMap[str, PersistentMap[str, tuple[int, int]]] = PersistentMap()
-        self._past: PersistentMap[tuple[str, str], Chain] = PersistentMap()
-        self._contents: PersistentMap[tuple[str, str], int] = PersistentMap()
-        self._purged: PersistentMap[str, int] = PersistentMap()
-        self._snapshots: PersistentMap[tuple[str | None, str], Snapshot] = PersistentMap()
-        self._dropped: PersistentMap[tuple[str | None, str], bool] = PersistentMap()
-        self._notes: PersistentMap[tuple[str, str], Chain] = PersistentMap()  # about the lake, each folio and each run
-        self._running: PersistentMap[str, bool] = PersistentMap()  # the runs whose status says so
+        self._heads: PersistentMap[str, PersistentMap[str, tuple[int, int]]] = _NOTHING
+        self._past: PersistentMap[tuple[str, str], Chain] = _NOTHING
+        self._contents: PersistentMap[tuple[str, str], int] = _NOTHING
+        self._purged: PersistentMap[str, int] = _NOTHING
+        self._snapshots: PersistentMap[tuple[str | None, str], Snapshot] = _NOTHING
+        self._dropped: PersistentMap[tuple[str | None, str], bool] = _NOTHING
+        self._notes: PersistentMap[tuple[str, str], Chain] = _NOTHING  # about the lake, each folio and each run
+        self._running: PersistentMap[str, bool] = _NOTHING  # the runs whose status says so
+        # what the lake and folios are known to say of themselves: states share it until one says something else
+        self._facts: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._asked: tuple[tuple[str, str], bool] | None = None  # the last answer of the base whether a name is live
 
     def extended(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, object]] | None = None) -> State:
         """Return the state that further rows, given in order, lead to (compaction makes a version without rows).
@@ -107,6 +113,7 @@ class State:
         snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         notes: dict[tuple[str, str], Chain] = {}
         runs = False
+        state._facts = self._facts
         none: dict[Any, Any] = {}  # a million rows are replayed in half the time where nothing can have been before
         known_heads, known_past, known_notes = (
             (self._heads, self._past, self._notes) if len(self.rows) else (none, none, none)
@@ -134,7 +141,10 @@ class State:
             elif op == "annotate" or (op == "run" and run_id is not None):
                 key = ("run", run_id) if op == "run" else ("lake", "") if folio is None else ("folio", folio)
                 notes[key] = (number, notes.get(key) or known_notes.get(key))
-                runs = runs or op == "run"
+                if op == "run":
+                    runs = True
+                else:
+                    state._facts = {}
             elif op == "purge":
                 blob = state.rows.value(number, "blob_digest")
                 generation = state.rows.value(number, "generation") or 0
@@ -220,7 +230,13 @@ class State:
         """See View."""
         if item in self._heads.get(folio, _NOTHING):
             return True
-        return self._base is not None and (folio, item) not in self._past and self._base.live(folio, item)
+        key = (folio, item)
+        if self._base is None or key in self._past:
+            return False
+        asked = self._asked  # who adds an item asks several times: before its content is made, and as it is planned
+        if asked is None or asked[0] != key:
+            self._asked = asked = (key, self._base.live(folio, item))
+        return asked[1]
 
     def names(self, folio: str) -> list[str]:
         """See View."""
@@ -352,6 +368,16 @@ class State:
         """See View. Keys are in the order in which they were first set."""
         values = {} if self._base is None else self._base.metadata(kind, subject_id, version)
         return self._noted_since(values, kind, subject_id, version)
+
+    def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:
+        """See View. Every plan asks for the rules of its folios, which few lakes have and hardly any commit changes."""
+        key = (kind, subject_id)
+        if key in self._facts:
+            return self._facts[key]
+        found = self.metadata(kind, subject_id)
+        if len(self._facts) < _MOST_FACTS:
+            self._facts[key] = found
+        return found
 
     def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
         """Return the metadata of runs, by their ids: in one read what ``metadata`` tells of each."""

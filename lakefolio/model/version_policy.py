@@ -21,6 +21,7 @@ from lakefolio.model.item_versions import OWN_FACTS, entry_of, versions_of
 
 __all__ = [
     "BUMPS",
+    "NO_POLICY",
     "POLICY",
     "VersionPolicy",
     "check_bump",
@@ -82,6 +83,9 @@ class VersionPolicy:
         return {name: value for name, value in values.items() if value is not None}
 
 
+NO_POLICY: Final = VersionPolicy()
+
+
 def policy_text(values: Mapping[str, object], whose: str) -> str | None:
     """Return a policy as the text of its fact, None for none; InvalidInputError (kind ``bad-policy``) if it is none."""
     ruled = VersionPolicy.of(values, whose).to_dict()
@@ -94,15 +98,16 @@ def policy_of(view: View, folio: str | None = None) -> VersionPolicy:
     Raises:
         InvalidInputError: kind ``bad-policy``: what the lake holds is none.
     """
-    found = VersionPolicy()
-    subjects = [("lake", "", "the lake")]
-    if folio is not None:
-        subjects.insert(0, ("folio", folio, f"folio {folio!r}"))
-    for kind, subject, whose in subjects:
-        text = view.metadata(kind, subject).get(POLICY)
-        if text is not None:
-            found = found.over(VersionPolicy.of(_decoded(text, whose), whose))
+    found = NO_POLICY
+    if folio is not None and (facts := view.facts("folio", folio)) and POLICY in facts:
+        found = _parsed(facts[POLICY], f"folio {folio!r}")
+    if (facts := view.facts("lake", "")) and POLICY in facts:
+        found = found.over(_parsed(facts[POLICY], "the lake"))
     return found
+
+
+def _parsed(text: str, whose: str) -> VersionPolicy:
+    return VersionPolicy.of(_decoded(text, whose), whose)
 
 
 def _decoded(text: str, whose: str) -> Mapping[str, object]:

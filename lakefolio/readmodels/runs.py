@@ -74,6 +74,7 @@ class ModelRuns:
         self.model = model
         self.stored = stored
         self.runs = tuple(runs)
+        self.through = max((run.through for run in self.runs), default=-1)
         self._ranges = ranges
         self._cache = cache
 

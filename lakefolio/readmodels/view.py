@@ -384,5 +384,4 @@ class Folded:
 
     def _bound(self, runs: ModelRuns) -> int | None:
         """Return the version up to which rows of a model count, None if it has no later ones."""
-        beyond = any(run.through > self.version for run in runs.runs)  # one that was found anew may go further
-        return self.version if beyond else None
+        return self.version if runs.through > self.version else None  # one that was found anew may go further

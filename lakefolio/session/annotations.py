@@ -108,7 +108,7 @@ class Annotations:
             description=check_text(description, "description") or None,
             inputs=check_inputs(inputs),
             tags=check_tags(tags),
-            metadata=metadata_texts(metadata or {}) | metadata_texts(noted),
+            metadata=(metadata_texts(metadata) if metadata else {}) | (metadata_texts(noted) if noted else {}),
             overwrite=overwrite,
             unsaid=unsaid,
             keep=tuple(dict.fromkeys((*unsaid, "metadata"))) if keep else (),

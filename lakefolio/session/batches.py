@@ -16,7 +16,7 @@ from lakefolio.model.naming import naming_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.planner import Plan, plan_commit
 from lakefolio.model.state import State
-from lakefolio.model.version_policy import VersionPolicy, policy_of
+from lakefolio.model.version_policy import NO_POLICY, policy_of
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -91,14 +91,15 @@ class Batch:
         """Say whether a folio has no rules for its items, neither here nor as it is committed."""
         if folio not in self._free:
             views = (self.overlay, self._session.journal.state)
-            free = all(policy_of(one, folio) == VersionPolicy() and naming_of(one, folio) is None for one in views)
+            free = all(policy_of(one, folio) == NO_POLICY and naming_of(one, folio) is None for one in views)
             self._free[folio] = free
         return self._free[folio]
 
 
 def open_batch(session: Session) -> Batch | None:
     """Return the batch that is open in this thread (or task), if one is."""
-    return BATCHES.get().get(id(session.journal))
+    batches = BATCHES.get()
+    return batches.get(id(session.journal)) if batches else None
 
 
 def pending_view(session: Session) -> Overlay | None:

@@ -100,7 +100,9 @@ def apply(
 
 def _with_exact_inputs(session: Session, change: Change) -> Change:
     """Return a change with its inputs resolved, so that every host plans it alike at any time."""
-    if not isinstance(change, Put | Update) or change.inputs is KEEP or not any("@" in one for one in change.inputs):
+    if not isinstance(change, Put | Update) or not change.inputs or change.inputs is KEEP:
+        return change
+    if not any("@" in one for one in change.inputs):
         return change
     return replace(change, inputs=tuple(_exact(session, text, change.folio) for text in change.inputs))
 

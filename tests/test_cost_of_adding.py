@@ -1,0 +1,135 @@
+"""How much work a small item is for its writer, counted in calls and files: nobody's clock decides."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.model.state import State
+
+ADDS = 20
+ITEMS = 300
+MOST_OF_AN_ADD = 720
+MOST_OF_AN_ITEM = 300
+
+
+def calls_of(action: Callable[[], None]) -> Counter[str]:
+    """Return how often this thread called each function meanwhile, by file and name, and ``all`` of them."""
+    profile = cProfile.Profile()
+    profile.runcall(action)
+    stats = pstats.Stats(profile)
+    found: Counter[str] = Counter({"all": stats.total_calls})  # type: ignore[attr-defined]
+    for (path, _, name), (_, count, *_) in stats.stats.items():  # type: ignore[attr-defined]
+        found[f"{Path(path).name}:{name}"] += count
+    return found
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    """A lake with a warm handle that states no rules."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(5):
+        lake.folio("f").add_json(f"warm-{number}", {"n": number})
+    return lake
+
+
+def add_some(lake: lf.Lake) -> None:
+    for number in range(ADDS):
+        lake.folio("f").add_json(f"one-{number}", {"lr": 0.01, "n": number})
+
+
+def add_many(lake: lf.Lake) -> None:
+    with lake.batch():
+        for number in range(ITEMS):
+            lake.folio("f").add_json(f"many-{number}", {"lr": 0.01, "n": number})
+
+
+def test_a_small_item_is_few_calls(lake: lf.Lake) -> None:
+    one, many = calls_of(lambda: add_some(lake)), calls_of(lambda: add_many(lake))
+    assert one["all"] / ADDS < MOST_OF_AN_ADD
+    assert many["all"] / ITEMS < MOST_OF_AN_ITEM
+
+
+def test_rules_that_no_lake_states_cost_a_look_up(lake: lf.Lake) -> None:
+    found = calls_of(lambda: add_some(lake))
+    assert found["version_policy.py:policy_of"] == found["naming.py:naming_of"] == ADDS  # once a plan
+    for part in (
+        "state.py:metadata",
+        "version_policy.py:label_for",
+        "version_policy.py:over",
+        "naming.py:check",
+        "item_versions.py:versions_of",
+    ):
+        assert found[part] == 0, part
+
+
+def test_rules_of_a_batch_are_looked_up_once(lake: lf.Lake) -> None:
+    found = calls_of(lambda: add_many(lake))
+    assert found["version_policy.py:policy_of"] <= 4
+    assert found["naming.py:naming_of"] <= 4
+
+
+def test_an_add_opens_two_files_below_the_folders_on_the_way(lake: lf.Lake) -> None:
+    found = calls_of(lambda: add_some(lake))
+    assert found["local.py:_write"] == 2 * ADDS
+    opened = found["~:<built-in method posix.open>"]
+    assert opened == found["~:<built-in method posix.close>"]
+    assert opened <= 10 * ADDS
+    assert found["~:<built-in method io.open>"] == 0
+
+
+def test_a_rule_stated_later_holds_at_once(lake: lf.Lake, tmp_path: Path) -> None:
+    """What is remembered of a folio's facts is forgotten with the commit that changes them, whoever makes it."""
+    folio, other = lake.folio("g"), lf.open(tmp_path / "lake").folio("g")
+    folio.add_json("run-001", 1)
+    other.set_naming("run-{n:03d}")
+    with pytest.raises(lf.LakefolioError, match="does not fit"):
+        folio.add_json("anything", 1)
+    other.set_naming(None)
+    folio.add_json("anything", 1)
+    lake.set_version_policy(bump="minor")
+    other.add_json("labelled", 1)
+    assert other.get_json("labelled", at="1.0.0") == 1
+
+
+class Base:
+    """A base that notes which names it is asked for, and knows all of them."""
+
+    version = 3
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def live(self, folio: str, item: str) -> bool:
+        self.asked.append(f"{folio}:{item}")
+        return True
+
+
+def test_a_base_is_asked_once_in_a_row_whether_a_name_is_taken() -> None:
+    """Who adds an item asks several times; each answer of a read model costs the hash of the name."""
+    base = Base()
+    state = State(3, None, base)  # type: ignore[arg-type]
+    assert all(state.live("f", item) for item in ("x", "x", "y", "y", "x"))
+    assert base.asked == ["f:x", "f:y", "f:x"]
+    row = {"op": "delete", "folio": "f", "item": "x", "version": 4, "committed_at": datetime.now(UTC)}
+    gone = state.extended(rows_of(MANIFESTS_SCHEMA, [row]), 4)
+    assert not gone.live("f", "x")
+    assert state.live("f", "x")
+
+
+@pytest.mark.parametrize("row", [{}, {"op": "put", "version": 3, "item": None, "tags": ["a"], "unknown": 1}])
+def test_one_row_is_made_as_several_are(row: dict[str, object]) -> None:
+    several = rows_of(MANIFESTS_SCHEMA, [row, row])
+    one = rows_of(MANIFESTS_SCHEMA, [row])
+    assert one.schema.equals(MANIFESTS_SCHEMA)
+    assert pa.concat_tables([one, one]).equals(several)
