@@ -43,6 +43,7 @@ _OF_FOLIO: Final = ("put", "delete", "annotate", "snapshot", "drop_snapshot")
 _head: Final = itemgetter(1)
 _NOTHING: PersistentMap[Any, Any] = PersistentMap()
 _MOST_FACTS = 1000
+_MOST_ASKED = 5000
 
 Chain = tuple[int, "Chain | None"]
 """Numbers of rows, newest first: that of a row, and those before it."""
@@ -89,7 +90,7 @@ class State:
         self._running: PersistentMap[str, bool] = _NOTHING  # the runs whose status says so
         # what the lake and folios are known to say of themselves: states share it until one says something else
         self._facts: dict[tuple[str, str], Mapping[str, str]] = {}
-        self._asked: tuple[tuple[str, str], bool] | None = None  # the last answer of the base whether a name is live
+        self._asked: dict[tuple[str, str], bool] = {}  # the last answers of the base whether a name is live
 
     def extended(self, rows: pa.Table, version: int, values: Sequence[Mapping[str, object]] | None = None) -> State:
         """Return the state that further rows, given in order, lead to (compaction makes a version without rows).
@@ -113,7 +114,7 @@ class State:
         snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         notes: dict[tuple[str, str], Chain] = {}
         runs = False
-        state._facts = self._facts
+        state._facts, state._asked = self._facts, self._asked
         none: dict[Any, Any] = {}  # a million rows are replayed in half the time where nothing can have been before
         known_heads, known_past, known_notes = (
             (self._heads, self._past, self._notes) if len(self.rows) else (none, none, none)
@@ -233,10 +234,12 @@ class State:
         key = (folio, item)
         if self._base is None or key in self._past:
             return False
-        asked = self._asked  # who adds an item asks several times: before its content is made, and as it is planned
-        if asked is None or asked[0] != key:
-            self._asked = asked = (key, self._base.live(folio, item))
-        return asked[1]
+        found = self._asked.get(key)  # who adds an item asks several times: before it is stored, and as it is planned
+        if found is None:
+            if len(self._asked) >= _MOST_ASKED:
+                self._asked.clear()
+            self._asked[key] = found = self._base.live(folio, item)
+        return found
 
     def names(self, folio: str) -> list[str]:
         """See View."""
