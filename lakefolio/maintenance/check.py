@@ -8,7 +8,7 @@ one listing of the blobs instead of a request per blob. ``read_data`` also reads
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +17,9 @@ import pyarrow as pa
 from lakefolio.errors import (
     ConflictError,
     IntegrityError,
-    InvalidInputError,
     LakefolioError,
     UntrustedContentError,
 )
-from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import (
     BLOBS,
     JOURNAL,
@@ -30,18 +28,17 @@ from lakefolio.format.layout import (
     PENDING,
     README,
     TABLES,
-    blob_key,
-    check_digest,
     log_key,
     table_prefix,
 )
-from lakefolio.format.names import check_folio, check_item, check_snapshot
 from lakefolio.items.table import TableHandler
+from lakefolio.maintenance.check_entries import EntryCheck
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
+from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.record_tables import check_record_tables
-from lakefolio.model.entries import Entry, content_from_row
+from lakefolio.model.entries import Entry
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
 from lakefolio.session.reading import about
@@ -54,6 +51,8 @@ __all__ = ["check"]
 _TICKET_AGE_S: Final = 3_600
 
 _LOOKS: Final = 3
+
+_PART_ROWS: Final = 100_000
 
 
 def check(
@@ -77,59 +76,77 @@ def check(
     Raises:
         ConflictError: kind ``table-restless``, if merges and a gc without grace were faster than this could read.
     """
-    report, entries = _look(session)
+    with_data = read_data or sample is not None
+    report, contents = _look(session, with_data=with_data)
     for _ in range(_LOOKS - 1):
         if report.ok:
             break
         before = report.problems
-        report, entries = _look(session)
+        report, contents = _look(session, with_data=with_data)
         report.problems = [problem for problem in report.problems if problem in before]
-    check_record_tables(session, entries, report, read_data=read_data)
-    if read_data or sample is not None:
-        _check_data(session, _stored_once(session, entries, sample), report, progress)
+    check_record_tables(session, contents.records(), report, read_data=read_data)
+    if with_data:
+        _check_data(session, _stored_once(session, contents.sources(), sample), report, progress)
     return report
 
 
-def _tables(session: Session) -> dict[str, pa.Table]:
-    """Return all rows at a session's version; events without the texts in their blobs."""
-    state = session.committed()
-    return {JOURNAL: state.rows_since(-1)} | {
-        name: session.journal.log_rows(name, state.version) for name in LOG_TABLES
-    }
-
-
-def _look(session: Session) -> tuple[CheckReport, list[Entry]]:
+def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck]:
     """Check everything but the stored bytes once, as of one version."""
     session = session.still()
-    report = CheckReport(session.committed().version)
+    state = session.committed()
+    report = CheckReport(state.version)
+    contents = EntryCheck(state, report, with_data=with_data)
     models = _models(session, report)
     read = _check_files(session, report)
+    tables: dict[str, pa.Table] = {}
     try:
-        tables = _tables(session)
+        tables[JOURNAL] = state.rows_since(-1) if read is None else _upto(read, state.version)
+        tables |= {name: session.journal.log_rows(name, state.version) for name in LOG_TABLES}
     except IntegrityError:
         if not report.problems:
             raise
         if read is None:
-            return report, []  # the problem of the journal is reported; nothing else can be checked
-        tables = {JOURNAL: read}  # the audits of rows need all tables
+            return report, contents  # the problem of the journal is reported; nothing else can be checked
+        # the audits of rows need all tables
     else:
         for audit, named, message in session.audit(tables):
             report.problems.append(Problem(audit.replace("_", "-"), named, message))
     manifests = tables[JOURNAL]
     report.counts["rows"] = sum(rows.num_rows for rows in tables.values())
-    entries = _entries(manifests, report)
-    report.counts["entries"] = len(entries)
-    _check_names(manifests, report)
+    for rows in _parts(manifests):
+        contents.add(rows, inline=read is not None)
+    report.counts["entries"] = contents.count
     _check_batches(manifests, report)
     _check_tickets(session, report)
-    _check_blobs(session, entries, report)
-    _check_inline(session, entries, read, report)
+    _check_blobs(session, contents, report)
     _check_snapshots(session, manifests, report)
     if read is not None:
-        found = session.journal.models.problems(models, read, session.committed().version)
+        with ModelCheck(session.journal.models, models, read.num_rows) as compared:
+            for rows in _parts(read):
+                compared.add(rows)
+            found = list(compared.problems(state.version))
         report.problems += [Problem("model-differs", key, message) for key, message in found]
     _check_dates(session, report)
-    return report, entries
+    return report, contents
+
+
+def _upto(rows: pa.Table, version: int) -> pa.Table:
+    import pyarrow.compute as pc
+
+    later = pc.greater(rows.column("version"), version)
+    return rows.filter(pc.invert(later)) if pc.any(later).as_py() else rows
+
+
+def _parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield rows part by part, whole versions each."""
+    versions = rows.column("version").to_numpy()
+    start = 0
+    while start < rows.num_rows:
+        end = min(start + _PART_ROWS, rows.num_rows)
+        while end < rows.num_rows and versions[end] == versions[end - 1]:
+            end += 1
+        yield rows.slice(start, end - start)
+        start = end
 
 
 def _models(session: Session, report: CheckReport) -> dict[str, Published]:
@@ -138,20 +155,6 @@ def _models(session: Session, report: CheckReport) -> dict[str, Published]:
     except IntegrityError as exc:
         report.problems.append(Problem(exc.kind, str(exc.objects.get("key", "")), exc.message))
         return {}
-
-
-def _entries(manifests: pa.Table, report: CheckReport) -> list[Entry]:
-    import pyarrow.compute as pc
-
-    entries = []
-    keeping = pc.is_in(manifests.column("op"), value_set=pa.array(["put", "event_blob"]))
-    for row in manifests.filter(keeping).to_pylist():
-        try:
-            if (entry := content_from_row(row)) is not None:
-                entries.append(entry)
-        except IntegrityError as exc:
-            report.problems.append(Problem(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message))
-    return entries
 
 
 def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
@@ -189,53 +192,25 @@ def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
     return manifests
 
 
-def _check_blobs(session: Session, entries: Iterable[Entry], report: CheckReport) -> None:
+def _check_blobs(session: Session, contents: EntryCheck, report: CheckReport) -> None:
     state = session.committed()
     listed = {info.key: info for info in session.store.list_archives(BLOBS + "/")}
-    found = {key: info.size_bytes for key, info in listed.items()}
-    expected: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.storage != "blob":
-            continue
-        try:
-            key = blob_key(check_digest(entry.blob_digest or ""), entry.generation or 0)
-        except IntegrityError as exc:
-            report.problems.append(Problem("bad-digest", entry.ref, f"{entry.ref}: {exc.message}"))
-            continue
-        if (entry.generation or 0) >= state.generation(entry.blob_digest or ""):
-            expected.setdefault(key, entry)
-    if any(key not in found for key in expected):  # a gc beside this check may have purged them since
+    expected = {one.key: one for one in contents.blobs() if one.generation >= state.generation(one.digest)}
+    if any(key not in listed for key in expected):  # a gc beside this check may have purged them since
         newest = session.journal.refresh()
-        expected = {
-            key: entry
-            for key, entry in expected.items()
-            if (entry.generation or 0) >= newest.generation(entry.blob_digest or "")
-        }
-    for key, entry in expected.items():
-        if key not in found:
-            report.problems.append(Problem("blob-missing", key, f"blob {key} of {entry.ref} is missing"))
-        elif found[key] != entry.stored_bytes:
-            message = f"blob {key} of {entry.ref} has {counted(found[key], 'byte')}, expected {entry.stored_bytes}"
+        expected = {key: one for key, one in expected.items() if one.generation >= newest.generation(one.digest)}
+    for key, one in expected.items():
+        if key not in listed:
+            report.problems.append(Problem("blob-missing", key, f"blob {key} of {one.ref} is missing"))
+        elif (size_bytes := listed[key].size_bytes) != one.stored_bytes:
+            message = f"blob {key} of {one.ref} has {counted(size_bytes, 'byte')}, expected {one.stored_bytes}"
             report.problems.append(Problem("blob-truncated", key, message))
         elif (archive := listed[key].archive) is not None:
-            message = f"blob {key} of {entry.ref} lies in the storage class {archive}: restore it before it is read"
+            message = f"blob {key} of {one.ref} lies in the storage class {archive}: restore it before it is read"
             report.problems.append(Problem("blob-archived", key, message))
     report.counts["blobs"] = len(expected)
-    report.counts["blob_bytes"] = sum(found.get(key, 0) for key in expected)
-    report.counts["orphans"] = len(found.keys() - expected.keys())
-
-
-def _check_names(manifests: pa.Table, report: CheckReport) -> None:
-    """Report invalid names (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
-    import pyarrow.compute as pc
-
-    rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["put", "snapshot"])))
-    for column, check_name in (("folio", check_folio), ("item", check_item), ("snapshot", check_snapshot)):
-        for name in rows.column(column).unique().drop_null().to_pylist():
-            try:
-                check_name(name)
-            except InvalidInputError as exc:
-                report.problems.append(Problem("bad-name", name, exc.message))
+    report.counts["blob_bytes"] = sum(listed[key].size_bytes for key in expected if key in listed)
+    report.counts["orphans"] = len(listed.keys() - expected.keys())
 
 
 def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
@@ -260,25 +235,6 @@ def _check_tickets(session: Session, report: CheckReport) -> None:
             f"{counted(len(old), 'pending commit')} of dead writers in {PENDING}/, such as {old[0]}: "
             "the next crowded commit decides them, gc takes them away"
         )
-
-
-def _check_inline(session: Session, entries: Iterable[Entry], read: pa.Table | None, report: CheckReport) -> None:
-    """Compare inline content, as the data files hold it, with its digests; purged content may be there or not."""
-    if read is None:
-        return
-    state = session.committed()
-    columns = (read.column(name).to_pylist() for name in ("version", "ordinal", "content"))
-    contents = {(version, ordinal): content for version, ordinal, content in zip(*columns, strict=True)}
-    for entry in entries:
-        content = contents.get((entry.version, entry.ordinal))
-        if entry.storage != "inline" or (content is None and state.is_purged(entry)):
-            continue
-        if content is None:
-            message = f"inline content of {entry.ref} is missing"
-            report.problems.append(Problem("inline-missing", entry.ref, message))
-        elif sha256_of_bytes(content) != (entry.blob_digest or entry.digest):
-            message = f"inline content of {entry.ref} does not match its digest"
-            report.problems.append(Problem("inline-damaged", entry.ref, message))
 
 
 def _stored_once(session: Session, entries: list[Entry], sample: int | None) -> list[Entry]:

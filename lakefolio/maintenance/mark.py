@@ -8,9 +8,7 @@ of one partition, and cost grows with the rows. Beyond half a million rows the p
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.delta.scan import scan
-from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.reachability import Keep, Reach, inline_history, judge, live_snapshots
+from lakefolio.maintenance.shards import Shards
 from lakefolio.process.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -68,8 +66,8 @@ class Marks:
         expected = sum(file.row_count for file in table.known_files)
         self._folder = None if expected <= _IN_MEMORY_ROWS else scratch_folder("lakefolio-gc-")
         shards = 1 if self._folder is None else min(_MOST_SHARDS, -(-expected // _SHARD_ROWS))
-        self._by_digest = _Shards(_REFERENCES, self._folder, "references")
-        self._purges = _Shards(_PURGES, self._folder, "purges")
+        self._by_digest = Shards(_REFERENCES, self._folder, "references")
+        self._purges = Shards(_PURGES, self._folder, "purges")
         try:
             self._read(table, keep, shards, progress)
         except BaseException:
@@ -78,7 +76,7 @@ class Marks:
 
     def _read(self, table: DeltaTable, keep: Keep, shards: int, progress: Callable[[int], None]) -> None:
         schema = pa.schema([MANIFESTS_SCHEMA.field(name) for name in _ITEM_COLUMNS])
-        by_name = _Shards(schema, self._folder, "items")
+        by_name = Shards(schema, self._folder, "items")
         about_snapshots = []
         for rows in scan(table, _COLUMNS):
             op = rows.column("op")
@@ -101,7 +99,7 @@ class Marks:
             reach = Reach(by_name.take(shard).sort_by(order), keep, snapshots)
             self._deal(self._by_digest, reach.references())
 
-    def _deal(self, shards: _Shards, rows: pa.Table) -> None:
+    def _deal(self, shards: Shards, rows: pa.Table) -> None:
         """Partition rows by the first two digits of their digest; a malformed digest names no object."""
         digits = pc.utf8_slice_codeunits(pc.fill_null(rows.column("digest"), ""), 7, 9).combine_chunks()
         numbers = pc.fill_null(pc.index_in(digits, value_set=_PREFIXES), -1).to_numpy(zero_copy_only=False)
@@ -157,68 +155,6 @@ class Marks:
 
 
 _PREFIXES: Final = pa.array([f"{number:02x}" for number in range(256)])
-
-
-class _Shards:
-    """Rows dealt out to numbered shards, in memory or each in a temporary file."""
-
-    def __init__(self, schema: pa.Schema, folder: Path | None, name: str) -> None:
-        self._schema = schema
-        self._folder = folder
-        self._name = name
-        self._held: dict[int, list[pa.Table]] = defaultdict(list)
-        self._writers: dict[int, tuple[Any, Any]] = {}
-
-    def _path(self, shard: int) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{self._name}-{shard}"
-
-    def deal(self, rows: pa.Table, numbers: Any) -> None:
-        """Give each row to the shard of its number."""
-        if not rows.num_rows:
-            return
-        rows = rows.cast(self._schema).combine_chunks()
-        order = np.argsort(numbers, kind="stable")
-        present, starts = np.unique(numbers[order], return_index=True)
-        rows = rows.take(pa.array(order)) if len(present) > 1 else rows
-        for shard, start, end in zip(present.tolist(), starts, [*starts[1:], len(order)], strict=True):
-            some = rows.slice(start, end - start)
-            if self._folder is None:
-                self._held[shard].append(some)
-                continue
-            if shard not in self._writers:
-                sink = pa.OSFile(str(self._path(shard)), "wb")
-                self._writers[shard] = (sink, pa.ipc.new_stream(sink, self._schema))
-            self._writers[shard][1].write_table(some)
-
-    @property
-    def numbers(self) -> set[int]:
-        """The shards that have rows."""
-        return {*self._held, *self._writers}
-
-    def take(self, shard: int) -> pa.Table:
-        """Return the rows of a shard and forget them."""
-        if self._folder is None:
-            parts = self._held.pop(shard, [])
-            return pa.concat_tables(parts).combine_chunks() if parts else no_rows(self._schema)
-        if shard not in self._writers:
-            return no_rows(self._schema)
-        self._end(shard)
-        with pa.OSFile(str(self._path(shard)), "rb") as source:
-            rows = pa.ipc.open_stream(source).read_all().combine_chunks()
-        self._path(shard).unlink()
-        return rows
-
-    def _end(self, shard: int) -> None:
-        sink, writer = self._writers.pop(shard)
-        writer.close()
-        sink.close()
-
-    def close(self) -> None:
-        """Close and remove the temporary files."""
-        for shard in list(self._writers):
-            self._end(shard)
-        self._held.clear()
 
 
 def _one_of(column: pa.ChunkedArray, *values: str) -> pa.ChunkedArray:

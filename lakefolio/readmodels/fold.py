@@ -33,6 +33,7 @@ __all__ = [
     "USES",
     "Before",
     "fold",
+    "folded_rows",
 ]
 
 _LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
@@ -394,6 +395,15 @@ class Before(Protocol):
     def has_live(self, folio: str, besides: Collection[str]) -> bool:
         """Say whether a folio has a live item that is none of some."""
         ...
+
+
+def folded_rows(model: Model, rows: pa.Table) -> pa.Table:
+    """Return the rows of a model, other than ``folios``, that rows of the journal make if nothing was before them.
+
+    They are in no order, and not related to one another yet.
+    """
+    found = _FOLDS[model.name](rows)
+    return _uses(found) if model is USES else found
 
 
 def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -> dict[str, pa.Table]:

@@ -245,28 +245,9 @@ class ReadModels:
             calls.append(partial(self._tables[name].at, max(versions)) if versions else lambda: NOTHING)
         return dict(zip(listed, self._store.parallel(calls), strict=True))
 
-    def problems(
-        self, published: Mapping[str, Published], journal: pa.Table, version: int
-    ) -> Iterator[tuple[str, str]]:
-        """Compare models with the journal that they are functions of; yield (key, problem).
-
-        Args:
-            published: What to look at.
-            journal: All rows of ``manifests``, in order, read after that.
-            version: The version of the journal.
-        """
-        versions = journal.column("version").to_numpy()
-        for name, one in published.items():
-            if one.through > version:
-                yield table_prefix(name), f"read model {name!r} goes up to version {one.through}, beyond the journal"
-                continue
-            try:
-                reader = ModelRuns(self._tables[name].model, one.runs, self, Cache(0))
-                expected = in_memory(name, journal.filter(pa.array(versions <= one.through)), one.through)
-                if not reader.whole().equals(expected.whole()):
-                    yield table_prefix(name), f"read model {name!r} says other things than the journal: delete it"
-            except (IntegrityError, NotFoundError) as exc:
-                yield str(exc.objects.get("key") or table_prefix(name)), exc.message
+    def anew(self, name: str, runs: Sequence[Run]) -> ModelRuns:
+        """Return one model that is read from its files, whatever is cached. No request."""
+        return ModelRuns(self._tables[name].model, runs, self, Cache(0))
 
     def dead(self) -> Iterator[ObjectInfo]:
         """Yield the data files that no version to come names, and old checkpoints, which readers other than ours take.

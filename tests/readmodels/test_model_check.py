@@ -1,0 +1,134 @@
+"""A check finds every difference between a read model and the journal, and none where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memory_models import MemoryModels
+from test_readmodels_equal_replay import BEGIN, commits, merges, table_of
+
+from lakefolio.maintenance.model_check import ModelCheck
+from lakefolio.readmodels.cache import Cache
+from lakefolio.readmodels.fold import MODELS
+from lakefolio.readmodels.model import REMOVED, Model, succession
+from lakefolio.readmodels.runs import ModelRuns, Run
+from lakefolio.readmodels.table import Published
+
+MANY_ROWS = 2_000_000
+"""So many that rows wait in several temporary files."""
+
+
+class Files:
+    """Models whose files lie in memory, instead of those of a lake."""
+
+    def __init__(self, models: MemoryModels) -> None:
+        self.models = models
+
+    def anew(self, name: str, runs: Sequence[Run]) -> ModelRuns:
+        model = next(one for one in MODELS if one.name == name)
+        return ModelRuns(model, runs, self.models, Cache(0))
+
+
+def found(models: MemoryModels, parts: Sequence[pa.Table], row_count: int, among: Sequence[Model] = MODELS) -> set[str]:
+    """Return the models that a check finds to differ."""
+    published = {
+        model.name: Published(version=1, through=models.through, runs=tuple(models.runs(model.name))) for model in among
+    }
+    with ModelCheck(Files(models), published, row_count) as check:  # type: ignore[arg-type]
+        for part in parts:
+            check.add(part)
+        return {key.removeprefix("tables/") for key, _ in check.problems(models.through)}
+
+
+def parts_of(rows: pa.Table, cuts: set[int]) -> list[pa.Table]:
+    """Return rows in parts, cut between versions, the newest first: their order does not matter."""
+    versions = rows.column("version").to_numpy()
+    bounds = [-1, *sorted(cuts), 1 << 40]
+    parts = [rows.filter(pa.array((versions > after) & (versions <= upto))) for after, upto in pairwise(bounds)]
+    return parts[::-1]
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(
+    made=commits,
+    folds=st.sets(st.integers(1, 22), max_size=4),
+    cuts=st.sets(st.integers(1, 22), max_size=4),
+    merging=merges,
+)
+def test_models_of_any_journal_are_found_right_however_they_were_merged(
+    made: list[list[dict[str, Any]]], folds: set[int], cuts: set[int], merging: list[tuple[str, int, int]]
+) -> None:
+    rows = table_of(made)
+    versions = rows.column("version").to_numpy()
+    models = MemoryModels()
+    for step, upto in enumerate(sorted({*folds, int(versions.max())})):
+        models.fold(rows.filter(pa.array((versions > models.through) & (versions <= upto))), upto)
+        for name, first, count in merging[step::2]:
+            models.merge(name, first, count)
+    assert found(models, parts_of(rows, cuts), 1) == set()
+    assert found(models, parts_of(rows, cuts), MANY_ROWS) == set()
+
+
+def journal() -> pa.Table:
+    """Return rows of a journal with something in each model, entries put again and folios that lost all items."""
+    one, two = ({"entry_id": f"{number:032x}", "digest": "sha256:" + f"{number}" * 64} for number in (1, 2))
+    put = {"op": "put", "kind": "json", "storage": "inline", "details": '{"a": 1}', "tags": ["t"]}
+    edge = {"role": "p", "input_kind": "entry", "input_id": one["entry_id"]}
+    fact = {"key": "k", "value": "1", "value_number": 1.0}
+    noted = {"inputs": [edge], "facts": [fact]}
+    run = {"op": "run", "run_id": "r", "inputs": [edge]}
+    return table_of(
+        [
+            [put | one | {"folio": "f", "item": "x"}, {"op": "snapshot", "snapshot": "s", "target_version": 0}],
+            [
+                put | two | noted | {"folio": "g", "item": "y"},
+                run | {"facts": [{"key": "status", "value": '"running"'}]},
+            ],
+            [
+                {"op": "delete", "folio": "g", "item": "y"},
+                {"op": "purge", "blob_digest": one["digest"], "generation": 0},
+            ],
+            [put | two | noted | {"folio": "g", "item": "y"}, put | two | noted | {"folio": "f", "item": "x"}],
+            [{"op": "annotate", "folio": "f", "facts": [fact]}, {"op": "drop_snapshot", "snapshot": "s"}],
+            [{"op": "annotate", "folio": "f", "facts": [{"key": "k", "value": None}]}],
+        ]
+    )
+
+
+def changed(rows: pa.Table, name: str) -> pa.Table:
+    """Return rows with another value in the last cell of a column."""
+    field = rows.schema.field(name)
+    values = rows.column(name).to_pylist()
+    if pa.types.is_boolean(field.type):
+        values[-1] = not values[-1]
+    elif values[-1] is not None and field.nullable:
+        values[-1] = None
+    elif pa.types.is_list(field.type):
+        values[-1] = []
+    elif pa.types.is_timestamp(field.type):
+        values[-1] = BEGIN
+    else:
+        values[-1] = "other" if pa.types.is_string(field.type) else 77
+    return rows.set_column(rows.schema.get_field_index(name), field, [pa.array(values, field.type)])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda one: one.name)
+def test_a_row_too_few_or_another_value_is_found(model: Model) -> None:
+    rows = journal()
+    newest = rows.column("version")[-1].as_py()
+    models = MemoryModels()
+    models.fold(rows, newest)
+    whole = Files(models).anew(model.name, models.runs(model.name)).whole()
+    assert whole.num_rows, "the journal has something in it"
+    assert found(models, [rows], 1, [model]) == set()
+    made_by_merging = {one.name for one in succession(model.position)} - {REMOVED}
+    others = [name for name in model.schema.names if name not in {*model.order, *made_by_merging}]
+    for lie in (whole.slice(1), *(changed(whole, name) for name in others)):
+        models._runs[model.name] = models._stored(model.name, [lie], -1, newest)
+        assert found(models, [rows], 1, [model]) == {model.name}, lie.to_pylist()
