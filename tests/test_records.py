@@ -523,6 +523,35 @@ def test_a_log_that_lies_is_one_error(scores: Any, line: str) -> None:
         scores.to_arrow()
 
 
+@pytest.mark.parametrize("other", ["an earlier entry", "an entry of another table", "an entry of the lake", "nothing"])
+def test_the_bytes_of_another_object_are_no_log_entry(scores: Any, folio: lf.Folio, other: str) -> None:
+    """A store that answers with another object's bytes is told; the next read has the right ones."""
+    scores.append({"id": 1})
+    twin = folio.create_table("twin", {"id": "int64"}, key="id")
+    twin.append({"id": 7})
+    twin.append({"id": 8})
+    lake = Path(folio._core.session.uri)
+    name = f"_delta_log/{2:020d}.json"
+    body = {
+        "an earlier entry": (Path(scores.uri) / f"_delta_log/{1:020d}.json").read_bytes(),
+        "an entry of another table": (Path(twin.uri) / name).read_bytes(),
+        "an entry of the lake": (lake / "tables" / "manifests" / name).read_bytes(),
+        "nothing": b"",
+    }[other]
+    scores.append({"id": 2})
+    late = lf.open(lake)
+    behind = folio.table("scores")
+    right = (Path(scores.uri) / name).read_bytes()
+    (Path(scores.uri) / name).write_bytes(body)
+    with pytest.raises(IntegrityError, match="log entry 2 of") as caught:
+        late.folio("exp").get("scores")
+    assert caught.value.kind == "bad-log"
+    assert "bad-log" in {one.kind for one in lf.open(lake).check().problems}
+    (Path(scores.uri) / name).write_bytes(right)
+    assert ids(lf.open(lake).folio("exp").table("scores")) == ids(behind) == [1, 2]
+    assert lf.open(lake).check(read_data=True).ok
+
+
 def test_a_data_file_that_is_missing_or_damaged_is_named(scores: Any, folio: lf.Folio) -> None:
     scores.append({"id": 1})
     (file,) = Path(scores.uri).glob("*.parquet")

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.delta.actions import now_ms
+from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
 from lakefolio.format.plain import mapped, number, optional, strings, text, texts
@@ -25,9 +26,11 @@ from lakefolio.records.schema import TableSchema
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["RecordFile", "RecordLog", "TableState", "entry_body", "moment_of"]
+__all__ = ["RecordFile", "RecordLog", "TableState", "moment_of"]
 
 _OURS: Final = "lakefolio"
+_FOREIGN: Final = frozenset({"add", "cdc", "domainMetadata", "metaData", "protocol", "remove", "txn"})
+"""The actions of which an entry of another tool consists, which may leave out ``commitInfo``."""
 _SHA256: Final = "lakefolio.sha256"
 _READS: Final = frozenset({"timestampNtz"})
 _WRITES: Final = frozenset({"timestampNtz", "appendOnly", "invariants", "checkConstraints"})
@@ -304,6 +307,7 @@ class RecordLog:
         self.store = store
         self.prefix = prefix
         self.folder = f"{prefix}/_delta_log"
+        self._seals = Seals(prefix, "records")
 
     def key(self, version: int) -> str:
         """Return the key of a log entry."""
@@ -331,7 +335,7 @@ class RecordLog:
         body = self.store.find(self.key(state.version + 1))
         if body is None:
             return state
-        state = state.after(state.version + 1, actions_of(body), within=self.prefix)
+        state = state.after(state.version + 1, self._actions(state.version + 1, body), within=self.prefix)
         body = self.store.find(self.key(state.version + 1))
         return state if body is None else self._replayed(state, self._last(state.version))
 
@@ -344,7 +348,32 @@ class RecordLog:
                     raise IntegrityError(
                         f"log entry {version} of {self.prefix} is missing", kind="bad-log", key=self.key(version)
                     )
-                yield version, actions_of(body)
+                yield version, self._actions(version, body)
+
+    def entry(
+        self, version: int, info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]
+    ) -> bytes:
+        """Return the bytes of a log entry, sealed."""
+        return self._seals.entry(version, {**info, "engineInfo": "lakefolio"}, ours, actions)
+
+    def _actions(self, version: int, body: bytes | memoryview) -> list[dict[str, Any]]:
+        """Read the actions of a log entry; IntegrityError if it is not the one that was written."""
+        whole = bytes(body)
+        try:
+            actions = [mapped(json.loads(line)) for line in whole.splitlines() if line.strip()]
+            if any("commitInfo" in one for one in actions):
+                self._seals.is_sealed(version, whole)
+            elif not actions or not all(one.keys() & _FOREIGN for one in actions):
+                raise ValueError("it is no log entry")
+            return actions
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError) as exc:
+            raise IntegrityError(
+                f"log entry {version} of {self.prefix} can't be believed: {(str(exc).splitlines() or ['?'])[0][:120]}",
+                kind="bad-log",
+                hint="it was damaged, or the store gave another object's bytes: try again, or repair from a copy",
+                key=self.key(version),
+                version=version,
+            ) from exc
 
     def info(self, version: int) -> dict[str, Any]:
         """Return the ``commitInfo`` of a version, empty if it has none. One request."""
@@ -404,20 +433,6 @@ class RecordLog:
             "tags": {_SHA256: hashlib.sha256(body).hexdigest()},
         }
         self.store.put(f"{self.folder}/_last_checkpoint", json.dumps(pointer).encode())
-
-
-def entry_body(info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the bytes of a log entry."""
-    first = {"commitInfo": {_OURS: dict(ours), **info, "engineInfo": "lakefolio"}}
-    return b"\n".join(json.dumps(one, separators=(",", ":")).encode() for one in [first, *actions]) + b"\n"
-
-
-def actions_of(body: bytes) -> list[dict[str, Any]]:
-    """Read the actions of a log entry."""
-    try:
-        return [mapped(json.loads(line)) for line in body.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as exc:
-        raise IntegrityError("a log entry of a record table is no JSON", kind="bad-log") from exc
 
 
 def _checkpoint(state: TableState) -> bytes:

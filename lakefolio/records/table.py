@@ -31,7 +31,7 @@ from lakefolio.process.fork import at_forks
 from lakefolio.records.expressions import condition
 from lakefolio.records.files import REACH, DataFiles, base_version
 from lakefolio.records.keys import KeyIndex, all_different, hashes
-from lakefolio.records.log import RecordFile, RecordLog, TableState, entry_body, moment_of
+from lakefolio.records.log import RecordFile, RecordLog, TableState, moment_of
 from lakefolio.records.rows import Problems, as_tables, check_rows, fitted, keys_twice
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class RecordTable:
         info = {"timestamp": created_ms, "operation": "CREATE TABLE", "operationParameters": {}}
         ours = {"at": created_ms * 1000}
         self.store.create_if_absent(
-            self.log.key(0), entry_body(info, ours, [{"protocol": schema.protocol}, {"metaData": metadata}])
+            self.log.key(0), self.log.entry(0, info, ours, [{"protocol": schema.protocol}, {"metaData": metadata}])
         )
 
     def state(self) -> TableState:
@@ -506,7 +506,7 @@ class RecordTable:
                 if made.says_nothing and once is None:
                     return replace(made.rows, version=state.version)
                 version = state.version + 1
-                actions, body = _entry(made, state, commit_id, origin, once)
+                actions, body = _entry(self.log, made, state, commit_id, origin, once)
                 try:
                     self.store.create(self.log.key(version), body)
                     landed = True
@@ -588,7 +588,7 @@ class RecordTable:
 
 
 def _entry(
-    made: _Plan, state: TableState, commit_id: str, origin: Origin, once: str | None
+    log: RecordLog, made: _Plan, state: TableState, commit_id: str, origin: Origin, once: str | None
 ) -> tuple[list[dict[str, Any]], bytes]:
     """Return the actions of a log entry (its ``commitInfo`` among them) and its bytes."""
     at_us = max(time.time_ns() // 1000, state.at_us + 1, origin.not_before_us + 1)
@@ -615,7 +615,7 @@ def _entry(
         actions.append({"metaData": made.schema.metadata(state.table_id, state.created_ms)})
     actions += [{"remove": one.remove(now, data_change=made.data_change)} for one in made.removed]
     actions += [{"add": one.add(data_change=made.data_change)} for one in made.added]
-    body = entry_body(info, ours, actions)
+    body = log.entry(state.version + 1, info, ours, actions)
     return [{"commitInfo": {"lakefolio": ours}}, *actions], body
 
 
