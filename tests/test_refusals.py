@@ -193,6 +193,7 @@ def _in_a_batch(holder: Any) -> None:
 
 
 LAKE_WRITES: dict[str, Callable[[lf.Lake], Any]] = {
+    "set_version_policy": lambda lake: lake.set_version_policy(bump="minor"),
     "annotate": lambda lake: lake.annotate(description="x"),
     "snapshot": lambda lake: lake.snapshot("new"),
     "drop_snapshot": lambda lake: lake.drop_snapshot("whole"),
@@ -223,6 +224,11 @@ LAKE_READS = {
     "status",
     "browse",
     "capture",  # decorates; a call whose run can't be recorded warns and goes on
+    "choose",  # noted where searches are, and those of a lake that can't be changed are not
+    "impact",
+    "searches",
+    "similar",
+    "version_policy",
     "compare",
     "datasets",
     "event_stats",
@@ -269,6 +275,12 @@ LAKE_READS = {
     "why",
 }
 FOLIO_WRITES: dict[str, Callable[[lf.Folio], Any]] = {
+    "add_query": lambda folio: folio.add_query("new", "select 1 as a"),
+    "alias": lambda folio: folio.alias("x", "golden"),
+    "create_table": lambda folio: folio.create_table("new", {"id": "int64"}),
+    "drop_alias": lambda folio: folio.drop_alias("x", "golden"),
+    "set_naming": lambda folio: folio.set_naming("{subject}/{run:d}"),
+    "set_version_policy": lambda folio: folio.set_version_policy(bump="minor"),
     "copy_item": lambda folio: folio.copy_item("x", "new"),
     "rename": lambda folio: folio.rename("x", "new"),
     "tag": lambda folio: folio.tag("x", "new"),
@@ -314,6 +326,15 @@ FOLIO_COPIES: dict[str, Callable[[lf.Folio], Any]] = {
 }
 """They write to another folio: of the same lake, here. From the past of a lake that may be written that is fine."""
 FOLIO_READS = {
+    "aliases",
+    "compatibility",
+    "fields_of",
+    "name_of",
+    "naming",
+    "provenance",
+    "similar",
+    "table",
+    "version_policy",
     "diff",
     "history",
     "items",

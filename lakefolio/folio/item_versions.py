@@ -65,6 +65,7 @@ def drop_alias(folio: SelfT, /, name: str, alias: str) -> SelfT:
     Raises:
         NotFoundError: The item has no such alias.
     """
+    folio._core.check_writable()
     known = folio.aliases(name)
     if alias not in known:
         raise NotFoundError(

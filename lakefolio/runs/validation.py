@@ -151,14 +151,15 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def check_metric_name(name: object) -> str:
-    """Return a metric's name; InvalidInputError (kind ``bad-metric``) if it is none."""
-    if not isinstance(name, str) or not check_word(name, "metric name") or len(name.encode()) > 255:
+    """Return a metric's name; InvalidInputError (kind ``bad-metric``, blank or hidden ``bad-text``) if it is none."""
+    if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= 255:
         raise InvalidInputError(
             f"metric name {shown_value(name)} is not a text of 1 to 255 bytes",
             kind="bad-metric",
             hint="use a word",
             name=name,
         )
+    check_word(name, "metric name")
     return name
 
 
