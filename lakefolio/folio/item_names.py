@@ -35,6 +35,7 @@ def set_naming(folio: SelfT, /, pattern: str | None, *, strict: bool = True) -> 
         InvalidInputError: kind ``bad-naming``: names could not be read back; or, with ``strict``, an item that is there
             does not fit.
     """
+    folio._core.check_writable()
     found = None if pattern is None else NamePattern.parse(pattern, strict=strict)
     if found is not None:
         for name in folio._core.session.state().names(folio.name):
