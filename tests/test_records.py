@@ -266,6 +266,7 @@ def test_a_store_that_fails_at_any_write_leaves_all_or_nothing(
         ({"a": {"type": "int64", "mim": 3}}, {}),
         ({"a": {"type": "string", "values": []}}, {}),
         ({"a": {"type": "string", "min": 3}}, {}),
+        ({"a": {"type": "string", "null": "no"}}, {}),
         ({"a b": "int64"}, {}),
         ({"a": "int64", "A": "int64"}, {}),
         ({"a": "double"}, {"key": "a"}),

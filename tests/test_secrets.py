@@ -638,3 +638,25 @@ def test_a_secret_given_by_place_is_taken_out_of_code_and_tracebacks(code: str) 
 )
 def test_calls_without_secrets_stay_as_they_are(code: str) -> None:
     assert scrub_code(code) == scrub(code) == code
+
+
+def test_searches_and_record_tables_record_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEFOLIO_SEARCH_LOG", "1")
+    planted = [f"Hushed{number}hush" for number in range(5)]
+    lake = lf.open(tmp_path / "lake")
+    column = {"type": "int64", "description": f"of https://u:{planted[0]}@host/x"}
+    table = lake.folio("f").create_table("t", {"id": column}, key="id")
+    table.append([{"id": 1}])
+    with pytest.warns(UserWarning, match="reason seems to hold a secret"):
+        table.add_column("more", "string", reason=f"see https://u:{planted[1]}@host/y")
+    found = lake.search(f"password={planted[2]}")
+    assert not found.refs
+    with pytest.raises(lf.InvalidInputError, match="can't be read: it holds what seems to be a secret") as caught:
+        lake.search(f"https://u:{planted[3]}@host/z")
+    assert planted[3] not in repr(caught.value) + str(vars(caught.value))
+    assert "password=***" in str(lake.searches())
+    lake.compact()
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "lake").rglob("*") if path.is_file())
+    rows = "".join(str(pq.read_table(path).to_pylist()) for path in (tmp_path / "lake").rglob("*.parquet"))
+    assert not [secret for secret in planted if secret in rows or secret.encode() in stored]
+    assert "***" in rows

@@ -17,7 +17,7 @@ from lakefolio.folio.open_folio import At
 from lakefolio.format.names import new_id
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.process.facade import facade
-from lakefolio.session.annotations import Annotations, Tags
+from lakefolio.session.annotations import Annotations, Tags, check_text
 from lakefolio.session.record_tables import (
     content_of,
     dataset_of,
@@ -64,8 +64,8 @@ def create_table(
 
     Args:
         columns: Name -> type (``"int64"``, ``"double"``, ``"string"``, ``"timestamp"``, ``"decimal(10, 2)"``,
-            ``"json"``, ``"list<double>"``, …), or a ``Column`` with ``type null min max values description``, or a
-            dict of these; or an Arrow schema.
+            ``"json"``, ``"list<double>"``, …), or a dict with ``type null min max values description``; or an
+            Arrow schema.
         key: The column, or columns, whose values are unique and never missing.
         checks: Name -> condition that every row keeps, such as ``"ended >= started"``.
 
@@ -341,7 +341,7 @@ class Records:
 
         Args:
             name: The column.
-            type: Its type, or a ``Column``.
+            type: Its type, or a dict with it, as for ``create_table``.
             fill: The value that rows get that are there already; files are then written anew.
             reason: Why, for the history of migrations.
         """
@@ -388,7 +388,7 @@ class Records:
 
     def _migrate(self, step: Any, change: str, reason: str) -> Written:
         session, _, found = self._writable()
-        return found.migrate(step, change, origin_of(session, change), reason)
+        return found.migrate(step, change, origin_of(session, change), check_text(reason, "reason") or "")
 
     def to_json(self) -> str:
         """Return the schema as JSON."""

@@ -18,6 +18,7 @@ from lakefolio.errors import FormatError, InvalidInputError, nearest
 from lakefolio.format.plain import listed, mapped, text, texts
 from lakefolio.records.expressions import Condition, condition, literal, quoted
 from lakefolio.records.types import JSON_NOTE, from_delta, is_json, parse_type, shown_type, to_delta, uses_naive_times
+from lakefolio.redaction import scrub
 
 __all__ = ["Column", "TableSchema", "declared"]
 
@@ -251,7 +252,7 @@ def declared(
         column = _column(name, said)
         kind, json_text = parse_type(column.type)
         notes = ({JSON_NOTE: "true"} if json_text else {}) | (
-            {"comment": text(column.description)} if column.description else {}
+            {"comment": scrub(text(column.description))} if column.description else {}
         )
         fields.append(pa.field(name, kind, column.null and name not in key, notes or None))
         for check, one in _ranges(name, column).items():
@@ -272,6 +273,8 @@ def _column(name: object, said: object) -> Column:
     for one in said:
         if one not in known:
             raise _bad(f"column {name!r} has no {one!r}", nearest(str(one), known))
+    if not isinstance(said.get("null", True), bool):
+        raise _bad(f"null of column {name!r} is {said['null']!r:.60}, expected True or False")
     return Column(**said)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from lakefolio.config.settings import setting
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
+from lakefolio.redaction import scrub
 from lakefolio.render.text import counted
 from lakefolio.runs.events import log_event
 from lakefolio.terminal import shown_value, visible
@@ -123,7 +124,12 @@ def log_search(session: Session, found: SearchResult, options: dict[str, Any]) -
     """Record a search, if the settings say so and this session may write; give the result the id of the record."""
     if session.read_only or session.pinned is not None or not setting("search_log"):
         return
-    said = {"query": found.query, "total": found.total, "version": found.version, "hits": found.refs[:_NOTED]}
+    said = {
+        "query": scrub(found.query),
+        "total": found.total,
+        "version": found.version,
+        "hits": found.refs[:_NOTED],
+    }
     said |= {name: value for name, value in options.items() if value is not None}
     found.search_id = log_event(session, event_type=_SEARCH, metadata=said)
 
@@ -144,7 +150,7 @@ def choose(session: Session, found: SearchResult, ref: object) -> None:
         raise InvalidInputError(
             f"{shown_value(ref)} is no hit of the search for {found.query!r}", kind="no-such-hit", hint=None
         )
-    said = {"search": found.search_id, "query": found.query, "ref": ref, "rank": found.refs.index(str(ref)) + 1}
+    said = {"search": found.search_id, "query": scrub(found.query), "ref": ref, "rank": found.refs.index(str(ref)) + 1}
     log_event(session, event_type=_CHOICE, metadata=said)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.redaction import scrub
 from lakefolio.search.words import tokens
 
 __all__ = ["FIELDS", "All", "AnyOf", "Bag", "Node", "Not", "Term", "parse", "terms"]
@@ -133,6 +134,8 @@ def terms(node: Node | None) -> Iterator[Term]:
 
 
 def _bad(query: str, why: str, hint: str | None = None) -> InvalidInputError:
+    if scrub(query) != query:
+        query, why = scrub(query), "it holds what seems to be a secret, and no query that can be read"
     shown = query if len(query) <= 60 else query[:59] + "…"
     return InvalidInputError(f"search {shown!r} can't be read: {why}", kind="bad-search", hint=hint, query=query)
 

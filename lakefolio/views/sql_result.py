@@ -7,9 +7,10 @@ one (``isinstance``), and what makes a relation of it (``filter``, ``limit``, â€
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import pyarrow as pa
 
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["as_relation", "translated"]
 
+_INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardInterrupt$", re.MULTILINE)
+"""How pybind11 and Arrow write the exception of Python that Ctrl-C raises."""
+
 
 @contextmanager
 def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
     """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python.
 
-    Ctrl-C comes out of DuckDB as a RuntimeError, and is a KeyboardInterrupt again.
+    Ctrl-C comes out of DuckDB as a RuntimeError, or as an error of its own where it fell into Python code that DuckDB
+    had called, and is a KeyboardInterrupt again.
     """
     import duckdb
 
@@ -37,6 +42,8 @@ def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[Non
             raise KeyboardInterrupt from exc
         raise failed(exc) from exc
     except (duckdb.Error, pa.ArrowException, OverflowError, TypeError) as exc:
+        if isinstance(exc, duckdb.Error) and _INTERRUPTED.search(str(exc)):
+            raise KeyboardInterrupt from exc
         raise failed(exc) from exc
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError, ReadOnlyError
+from lakefolio.views.sql_result import translated
 
 BROKEN = "select cast(t as integer) as n from (values ('1'), ('x')) v(t)"
 
@@ -116,3 +117,33 @@ def test_what_a_run_recorded_is_not_changed_in_a_copy(lake: lf.Lake) -> None:
     plain = found.to_dict()
     plain["params"]["deep"]["a"].append(2)
     assert plain["params"] != found.params
+
+
+class Stream:
+    """Is interrupted when DuckDB asks for its rows."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        raise KeyboardInterrupt
+
+
+def interrupted_batches() -> Iterator[pa.RecordBatch]:
+    yield pa.record_batch({"a": [1]})
+    raise KeyboardInterrupt
+
+
+def interrupted_function(number: int) -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["stream", "batches", "function"])
+def test_an_interrupt_within_python_that_duckdb_calls_stays_one(where: str) -> None:
+    connection = duckdb.connect()
+    connection.create_function("called", interrupted_function, ["BIGINT"], "BIGINT")
+    stream = Stream()  # noqa: F841  DuckDB finds it by its name
+    batches = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), interrupted_batches())  # noqa: F841
+    statements = {"stream": "from stream", "batches": "from batches", "function": "select called(1)"}
+    with pytest.raises(KeyboardInterrupt), translated(lambda exc: InvalidInputError(str(exc), kind="bad-sql")):
+        connection.sql(statements[where]).fetchall()
+    said = "select error('no KeyboardInterrupt')"
+    with pytest.raises(InvalidInputError), translated(lambda exc: InvalidInputError(str(exc), kind="bad-sql")):
+        connection.sql(said).fetchall()
