@@ -71,7 +71,7 @@ class Verification:
         head = f"{self.subject or 'provenance'}: {'verified' if self.ok else 'NOT verified'}"
         signed = {
             "valid": "signed by the key given",
-            "none": "not signed: the digests hold, and nothing says whose they are",
+            "none": "none: nothing says whose these digests are",
             "unchecked": "signed, but no key was given to check it with",
         }[self.signature]
         lines = [head, *(f"  {one}" for one in self.problems)]
