@@ -215,6 +215,9 @@ MUSTS: dict[str, list[str]] = {
     "in the place of the lake's id and `records` as the table; a reader must compare it": [
         "test_records.py::test_the_bytes_of_another_object_are_no_log_entry",
     ],
+    "a reader must ignore one that has the first": [
+        "test_records.py::test_the_checkpoint_of_another_version_is_not_believed",
+    ],
     "has the tag `lakefolio.sha256`, which a reader must compare": [
         "test_records.py::test_a_data_file_that_is_missing_or_damaged_is_named",
     ],

@@ -553,6 +553,20 @@ def test_the_bytes_of_another_object_are_no_log_entry(scores: Any, folio: lf.Fol
     assert lf.open(lake).check(read_data=True).ok
 
 
+def test_the_checkpoint_of_another_version_is_not_believed(scores: Any, folio: lf.Folio) -> None:
+    lake = lf.open(folio._core.session.uri)
+    for number in range(1, 4):
+        scores.append({"id": number})
+        scores.compact()
+        lake.snapshot(f"s{number}")
+    first, *_, last = sorted(Path(scores.uri).glob("_delta_log/*.checkpoint.parquet"))
+    assert first != last
+    first.write_bytes(last.read_bytes())
+    fresh = lf.open(folio._core.session.uri)
+    for number in range(1, 4):
+        assert ids(fresh.at(f"s{number}").folio("exp").table("scores")) == list(range(1, number + 1))
+
+
 def test_a_data_file_that_is_missing_or_damaged_is_named(scores: Any, folio: lf.Folio) -> None:
     scores.append({"id": 1})
     (file,) = Path(scores.uri).glob("*.parquet")

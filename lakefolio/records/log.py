@@ -31,6 +31,8 @@ __all__ = ["RecordFile", "RecordLog", "TableState", "moment_of"]
 _OURS: Final = "lakefolio"
 _FOREIGN: Final = frozenset({"add", "cdc", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 """The actions of which an entry of another tool consists, which may leave out ``commitInfo``."""
+_AT: Final = "lakefolio.at"
+_KEY: Final = "lakefolio.key"
 _SHA256: Final = "lakefolio.sha256"
 _READS: Final = frozenset({"timestampNtz"})
 _WRITES: Final = frozenset({"timestampNtz", "appendOnly", "invariants", "checkConstraints"})
@@ -411,19 +413,23 @@ class RecordLog:
             there = [one for key in listed_keys if (one := checkpoint_version(key)) is not None]
             candidates = sorted((one for one in there if one <= version), reverse=True)
         for one in candidates[:3]:
-            body = self.store.find(f"{self.folder}/{checkpoint_name(one)}")
+            body = self.store.find(self._checkpoint_key(one))
             if body is None or (sha256 and hashlib.sha256(body).hexdigest() != sha256):
                 continue
             try:
-                return _read_checkpoint(one, body, self.prefix)
+                return _read_checkpoint(one, body, self.prefix, self._checkpoint_key(one))
             except (pa.ArrowException, LakefolioError, KeyError, ValueError, TypeError, OSError):
                 continue  # the log itself is complete: a checkpoint that can't be read costs time
         return TableState()
 
+    def _checkpoint_key(self, version: int) -> str:
+        return f"{self.folder}/{checkpoint_name(version)}"
+
     def write_checkpoint(self, state: TableState) -> None:
         """Write the checkpoint of a state, then point to it. Safe at any time, by any writer."""
-        body = _checkpoint(state)
-        self.store.put(f"{self.folder}/{checkpoint_name(state.version)}", body)
+        key = self._checkpoint_key(state.version)
+        body = _checkpoint(state, key)
+        self.store.put(key, body)
         size = 2 + len(state.files) + len(state.tombstones) + len(state.txns)
         pointer = {
             "version": state.version,
@@ -435,7 +441,7 @@ class RecordLog:
         self.store.put(f"{self.folder}/_last_checkpoint", json.dumps(pointer).encode())
 
 
-def _checkpoint(state: TableState) -> bytes:
+def _checkpoint(state: TableState, key: str) -> bytes:
     import pyarrow.parquet as pq
 
     metadata = state.schema.metadata(state.table_id, state.created_ms)
@@ -455,19 +461,22 @@ def _checkpoint(state: TableState) -> bytes:
         one = RecordFile(path, size, None, "", 0).remove(when, data_change=False)
         rows.append({"remove": one | {"partitionValues": []}})
     # the time of a version is in its log entry alone: the first of these rows notes it for who reads on from here
-    table = pa.Table.from_pylist(rows, schema=_CHECKPOINT).replace_schema_metadata({"lakefolio.at": str(state.at_us)})
+    notes = {_AT: str(state.at_us), _KEY: key}
+    table = pa.Table.from_pylist(rows, schema=_CHECKPOINT).replace_schema_metadata(notes)
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="snappy", use_dictionary=False, write_statistics=False)
     return sink.getvalue()
 
 
-def _read_checkpoint(version: int, body: bytes, within: str) -> TableState:
+def _read_checkpoint(version: int, body: bytes, within: str, key: str) -> TableState:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))) as opened:
-        noted = (opened.schema_arrow.metadata or {}).get(b"lakefolio.at", b"0")
+        notes = opened.schema_arrow.metadata or {}
         known = [name for name in opened.schema_arrow.names if name in {*_CHECKPOINT.names, "sidecar"}]
         rows = opened.read(columns=known, use_threads=False).to_pylist()
+    if _AT.encode() in notes and notes.get(_KEY.encode()) != key.encode():
+        raise FormatError("it is the checkpoint of another version or table")
     if any(row.get("sidecar") for row in rows):
         raise FormatError("its checkpoint has sidecars")
     for row in rows:
@@ -476,4 +485,4 @@ def _read_checkpoint(version: int, body: bytes, within: str) -> TableState:
     state = TableState().after(version, rows, within=within)
     if not state.table_id:
         raise FormatError("its checkpoint has no metadata")
-    return replace(state, at_us=max(state.at_us, int(noted)))
+    return replace(state, at_us=max(state.at_us, int(notes.get(_AT.encode(), b"0"))))
