@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from pathlib import Path
 
 import lakefolio as lf
 from lakefolio.format.layout import blob_key
 from lakefolio.format.names import new_id
 from lakefolio.model.changes import Put
 from lakefolio.model.entries import Stored
+from lakefolio.session.session import session_of
 from lakefolio.testing import CountingProxy, S3Server
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from inside import session_of
 
 AT_ONCE = 2_000
 

@@ -28,9 +28,9 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
-from inside import session_of
 
 import lakefolio as lf
+from lakefolio.session.session import session_of
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, S3Server
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-from inside import session_of
 
 import lakefolio as lf
 from lakefolio.delta.table import DeltaTable
 from lakefolio.format.schema import SPECS
+from lakefolio.session.session import session_of
 from lakefolio.testing import CountingProxy, S3Server
 
 
