@@ -9,6 +9,7 @@ from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
 from lakefolio.process.held_files import DESCRIPTORS
 from lakefolio.process.scratch import bounded_options, spill_options
+from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.relations import Rows, bind, literal
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
 from lakefolio.views.view_files import View, create_view, quoted
@@ -43,10 +44,8 @@ def open_tables(
         names: Which of them.
         memory_bytes: How much it may hold before it spills; by default as much as DuckDB takes, most of all there is.
     """
-    import duckdb
-
     options = spill_options() if memory_bytes is None else bounded_options(memory_bytes)
-    connection = duckdb.connect(":memory:", config=_OFFLINE | options)
+    connection = connect_in_memory(_OFFLINE | options)
     connection.execute("set TimeZone = 'UTC'")
     # DuckDB 1.5 hands the Bloom filter of a large join to scans of Arrow tables, which know none, and fails
     connection.execute("set disabled_optimizers = 'join_filter_pushdown'")

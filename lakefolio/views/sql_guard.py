@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.process.scratch import spill_options
+from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.sql_rules import Judgement, judge, judge_words
 
 if TYPE_CHECKING:
@@ -131,10 +132,8 @@ def _parser() -> duckdb.DuckDBPyConnection:
 
 @cache
 def _parser_of(pid: int) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
     config: dict[str, Any] = {"threads": 1}
-    connection = duckdb.connect(":memory:", config=config | spill_options())
+    connection = connect_in_memory(config | spill_options())
     return connection.execute("set enable_external_access = false")  # among the options it needs a working directory
 
 
