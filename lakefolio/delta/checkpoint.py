@@ -17,58 +17,63 @@ from lakefolio.delta.seal import Seals
 from lakefolio.format.layout import checkpoint_name
 from lakefolio.format.plain import mapped, number, strings
 
-__all__ = ["parse_pointer", "to_checkpoint", "to_pointer"]
+__all__ = ["ADD", "METADATA", "REMOVE", "parse_pointer", "to_checkpoint", "to_pointer"]
 
 _NOTE = "lakefolio.models"
 _NOTE_SEAL = "lakefolio.models.seal"
 
 
 _STRINGS = pa.map_(pa.string(), pa.string())
+METADATA = pa.field(
+    "metaData",
+    pa.struct(
+        [
+            ("id", pa.string()),
+            ("name", pa.string()),
+            ("description", pa.string()),
+            ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
+            ("schemaString", pa.string()),
+            ("partitionColumns", pa.list_(pa.string())),
+            ("configuration", _STRINGS),
+            ("createdTime", pa.int64()),
+        ]
+    ),
+)
+ADD = pa.field(
+    "add",
+    pa.struct(
+        [
+            ("path", pa.string()),
+            ("partitionValues", _STRINGS),
+            ("size", pa.int64()),
+            ("modificationTime", pa.int64()),
+            ("dataChange", pa.bool_()),
+            ("stats", pa.string()),
+            ("tags", _STRINGS),
+        ]
+    ),
+)
+REMOVE = pa.field(
+    "remove",
+    pa.struct(
+        [
+            ("path", pa.string()),
+            ("deletionTimestamp", pa.int64()),
+            ("dataChange", pa.bool_()),
+            ("extendedFileMetadata", pa.bool_()),
+            ("partitionValues", _STRINGS),
+            ("size", pa.int64()),
+        ]
+    ),
+)
+"""Columns of a checkpoint, as the protocol of Delta tables names them."""
+
 _CHECKPOINT_SCHEMA = pa.schema(
     [
         pa.field("protocol", pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())])),
-        pa.field(
-            "metaData",
-            pa.struct(
-                [
-                    ("id", pa.string()),
-                    ("name", pa.string()),
-                    ("description", pa.string()),
-                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
-                    ("schemaString", pa.string()),
-                    ("partitionColumns", pa.list_(pa.string())),
-                    ("configuration", _STRINGS),
-                    ("createdTime", pa.int64()),
-                ]
-            ),
-        ),
-        pa.field(
-            "add",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                    ("modificationTime", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("stats", pa.string()),
-                    ("tags", _STRINGS),
-                ]
-            ),
-        ),
-        pa.field(
-            "remove",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("deletionTimestamp", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("extendedFileMetadata", pa.bool_()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                ]
-            ),
-        ),
+        METADATA,
+        ADD,
+        REMOVE,
     ]
 )
 

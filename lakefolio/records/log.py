@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.delta.actions import now_ms
+from lakefolio.delta.checkpoint import ADD, METADATA, REMOVE
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
@@ -40,7 +41,6 @@ _KEPT_TOMBSTONES: Final = 500
 _TXN_KEPT_MS: Final = 30 * 86_400_000
 _AT_ONCE: Final = 200
 _REFUSED_NOTES: Final = ("delta.invariants", "delta.generationExpression", "delta.identity.start")
-_STRINGS = pa.map_(pa.string(), pa.string())
 _CHECKPOINT = pa.schema(
     [
         pa.field(
@@ -54,49 +54,10 @@ _CHECKPOINT = pa.schema(
                 ]
             ),
         ),
-        pa.field(
-            "metaData",
-            pa.struct(
-                [
-                    ("id", pa.string()),
-                    ("name", pa.string()),
-                    ("description", pa.string()),
-                    ("format", pa.struct([("provider", pa.string()), ("options", _STRINGS)])),
-                    ("schemaString", pa.string()),
-                    ("partitionColumns", pa.list_(pa.string())),
-                    ("configuration", _STRINGS),
-                    ("createdTime", pa.int64()),
-                ]
-            ),
-        ),
+        METADATA,
         pa.field("txn", pa.struct([("appId", pa.string()), ("version", pa.int64()), ("lastUpdated", pa.int64())])),
-        pa.field(
-            "add",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                    ("modificationTime", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("stats", pa.string()),
-                    ("tags", _STRINGS),
-                ]
-            ),
-        ),
-        pa.field(
-            "remove",
-            pa.struct(
-                [
-                    ("path", pa.string()),
-                    ("deletionTimestamp", pa.int64()),
-                    ("dataChange", pa.bool_()),
-                    ("extendedFileMetadata", pa.bool_()),
-                    ("partitionValues", _STRINGS),
-                    ("size", pa.int64()),
-                ]
-            ),
-        ),
+        ADD,
+        REMOVE,
     ]
 )
 
