@@ -2,6 +2,8 @@
 
 Every method commits once (or joins the open batch), atomically, and returns the folio. Tables and models have modules
 of their own.
+
+Longer than most modules: each method states its whole signature and guarantees, for ``help()``.
 """
 
 from __future__ import annotations

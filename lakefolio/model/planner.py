@@ -3,6 +3,8 @@
 The planner checks every condition of every change against the state it is given and writes the rows of the journal.
 The rows are committed only if that state is still the newest (FORMAT.md, "Journal protocol"); otherwise the commit is
 planned again.
+
+Longer than most modules: each change is planned by one function, and all of them write to the same plan.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each question is a method of :class:`Answers` that is named in ``QUESTIONS``; what it is asked with are texts. The same
 answers go out through the server and into a frozen page.
+
+Slightly longer than most modules: it lists every question, so that what a page can learn is read in one place.
 """
 
 from __future__ import annotations

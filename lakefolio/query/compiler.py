@@ -3,6 +3,8 @@
 Values travel as parameters, never as text; names come from the tables below. ``where`` is the one text of the caller's,
 and is checked to be a single expression before it gets here (``views.check_expression``). Every comparison is true or
 false: where there is nothing to compare it is false.
+
+Slightly longer than most modules: the tables of names stand beside the SQL that they become.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ The keys of row groups that match as bytes are not looked at again.
 NaN equals NaN, null equals null, -0.0 equals 0.0. Columns are matched by name; a column that is gone and a new one of
 its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared as
 numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
+
+Slightly longer than most modules: the statements of one comparison build on one another.
 """
 
 from __future__ import annotations
