@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from lakefolio.folio.folio import Folio
     from lakefolio.model.entries import Entry
-    from lakefolio.records.log import TableState
     from lakefolio.records.schema import TableSchema
+    from lakefolio.records.state import TableState
     from lakefolio.records.table import RecordTable, Written
     from lakefolio.session.session import Session
 

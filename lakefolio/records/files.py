@@ -25,7 +25,7 @@ from lakefolio.content.file_cache import file_cache
 from lakefolio.delta.actions import now_ms
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.digest import sha256_of_file
-from lakefolio.records.log import RecordFile
+from lakefolio.records.state import RecordFile
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

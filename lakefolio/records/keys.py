@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.readmodels import bloom
-from lakefolio.records.log import RecordFile
+from lakefolio.records.state import RecordFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

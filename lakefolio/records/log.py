@@ -1,7 +1,6 @@
-"""The Delta log of a record table: what a version holds, how it is read, and how the next one is created.
+"""The Delta log of a record table: how a version is read, and how the next one is created.
 
-Other engines write it, too, so nothing of it is taken on trust: paths must lie below the table, a protocol or a
-property that this library does not know is refused by name. A state is immutable; a handle moves from state to state.
+What a version holds is a state (``state``). Nothing that the log says is taken on trust.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
@@ -21,26 +19,20 @@ from lakefolio.delta.checkpoint import ADD, METADATA, REMOVE
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
-from lakefolio.format.plain import mapped, number, optional, strings, text, texts
-from lakefolio.records.schema import TableSchema
+from lakefolio.format.plain import mapped, number, strings
+from lakefolio.records.state import SHA256, RecordFile, TableState
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
 
-__all__ = ["RecordFile", "RecordLog", "TableState", "moment_of"]
+__all__ = ["RecordLog"]
 
-_OURS: Final = "lakefolio"
 _FOREIGN: Final = frozenset({"add", "cdc", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 """The actions of which an entry of another tool consists, which may leave out ``commitInfo``."""
 _AT: Final = "lakefolio.at"
 _KEY: Final = "lakefolio.key"
-_SHA256: Final = "lakefolio.sha256"
-_READS: Final = frozenset({"timestampNtz"})
-_WRITES: Final = frozenset({"timestampNtz", "appendOnly", "invariants", "checkConstraints"})
-_KEPT_TOMBSTONES: Final = 500
 _TXN_KEPT_MS: Final = 30 * 86_400_000
 _AT_ONCE: Final = 200
-_REFUSED_NOTES: Final = ("delta.invariants", "delta.generationExpression", "delta.identity.start")
 _CHECKPOINT = pa.schema(
     [
         pa.field(
@@ -60,206 +52,6 @@ _CHECKPOINT = pa.schema(
         REMOVE,
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RecordFile:
-    """A data file as its ``add`` says it; ``sha256`` (hex) is empty for files of other engines."""
-
-    path: str
-    size_bytes: int
-    row_count: int | None
-    stats: str
-    modified_ms: int
-    sha256: str = ""
-
-    def add(self, *, data_change: bool) -> dict[str, Any]:
-        """Return the ``add`` action."""
-        return {
-            "path": quote(self.path, safe="/=-_.~"),
-            "partitionValues": {},
-            "size": self.size_bytes,
-            "modificationTime": self.modified_ms,
-            "dataChange": data_change,
-            "stats": self.stats or None,
-        } | ({"tags": {_SHA256: self.sha256}} if self.sha256 else {})
-
-    def remove(self, at_ms: int, *, data_change: bool) -> dict[str, Any]:
-        """Return the ``remove`` action."""
-        return {
-            "path": quote(self.path, safe="/=-_.~"),
-            "deletionTimestamp": at_ms,
-            "dataChange": data_change,
-            "extendedFileMetadata": True,
-            "partitionValues": {},
-            "size": self.size_bytes,
-        }
-
-
-@dataclass(frozen=True)
-class TableState:
-    """What a record table is at one version.
-
-    Attributes:
-        version: The Delta version; -1 before there is one.
-        table_id: The id in its metadata.
-        schema: Its declared schema.
-        files: Path -> data file.
-        txns: Application id -> (version, when in milliseconds), see the Delta protocol.
-        at_us: When it came to be, in microseconds since 1970: rises with every version.
-        protocol: Its ``protocol`` action.
-        problems: Why its metadata, or its protocol, keep this library from reading it, and from writing to it.
-        tombstones: Path -> when it was removed, in milliseconds since 1970; the newest 500 known.
-        created_ms: When it was made.
-    """
-
-    version: int = -1
-    table_id: str = ""
-    schema: TableSchema = field(default_factory=lambda: TableSchema(pa.schema([])))
-    files: Mapping[str, RecordFile] = field(default_factory=dict)
-    txns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    at_us: int = 0
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    problems: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    tombstones: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    created_ms: int = 0
-
-    @property
-    def reader(self) -> str | None:
-        """Why this library can't read it, or None."""
-        return next((one for one, _ in self.problems.values() if one), None)
-
-    @property
-    def writer(self) -> str | None:
-        """Why this library can't write to it, or None."""
-        return self.reader or next((one for _, one in self.problems.values() if one), None)
-
-    @property
-    def append_only(self) -> bool:
-        """Whether rows may neither be changed nor removed."""
-        return self.schema.configuration.get("delta.appendOnly", "").lower() == "true"
-
-    @property
-    def row_count(self) -> int | None:
-        """How many rows there are, if every file says so."""
-        counts = [one.row_count for one in self.files.values()]
-        return None if None in counts else sum(one or 0 for one in counts)
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of its data files."""
-        return sum(one.size_bytes for one in self.files.values())
-
-    def after(self, version: int, actions: Iterable[Any], *, within: str) -> TableState:
-        """Return the state that a log entry, or the rows of a checkpoint, lead to.
-
-        Raises:
-            IntegrityError: It is no log entry.
-        """
-        try:
-            return self._after(version, actions)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError) as exc:
-            raise IntegrityError(
-                f"log entry {version} of {within} can't be read: {(str(exc).splitlines() or ['?'])[0][:120]}",
-                kind="bad-log",
-                hint="another tool damaged it, or writes what this library does not know",
-                key=within,
-                version=version,
-            ) from exc
-
-    def _after(self, version: int, actions: Iterable[Any]) -> TableState:
-        files, tombstones, txns = dict(self.files), dict(self.tombstones), self.txns
-        found = replace(self, version=version)
-        moment = self.at_us + 1
-        for action in actions:
-            if said := action.get("add"):
-                one = _file_of(said)
-                files[one.path] = one
-                tombstones.pop(one.path, None)
-            elif said := action.get("remove"):
-                path = _plain(text(mapped(said)["path"]))
-                files.pop(path, None)
-                when = optional(number, said.get("deletionTimestamp")) or 0
-                tombstones[path] = (when, optional(number, said.get("size")) or 0)
-            elif said := action.get("metaData"):
-                found = _with_metadata(found, mapped(said))
-            elif said := action.get("protocol"):
-                found = _with_protocol(found, mapped(said))
-            elif said := action.get("txn"):
-                when = optional(number, said.get("lastUpdated")) or 0
-                txns = {**txns, text(said["appId"]): (number(said["version"]), when)}
-            elif said := action.get("commitInfo"):
-                moment = max(moment, moment_of(said))
-        for path in list(tombstones)[: max(0, len(tombstones) - _KEPT_TOMBSTONES)]:
-            del tombstones[path]
-        return replace(found, files=files, tombstones=tombstones, txns=txns, at_us=moment)
-
-
-def moment_of(info: Any) -> int:
-    """Return when a commit was made by its ``commitInfo``, in microseconds since 1970."""
-    info = mapped(info)
-    ours = info.get(_OURS)
-    if isinstance(ours, dict) and type(ours.get("at")) is int:
-        return number(ours["at"], 0)
-    return (optional(number, info.get("timestamp")) or 0) * 1000
-
-
-def _file_of(said: Any) -> RecordFile:
-    said = mapped(said)
-    if said.get("deletionVector"):
-        raise FormatError("its files have deletion vectors")
-    stats = optional(text, said.get("stats")) or ""
-    count = optional(number, mapped(json.loads(stats)).get("numRecords")) if stats else None
-    sha256 = strings(said.get("tags")).get(_SHA256, "")
-    path, size = _plain(text(said["path"])), number(said["size"], 0)
-    return RecordFile(path, size, count, stats, optional(number, said.get("modificationTime")) or 0, sha256)
-
-
-def _plain(path: str) -> str:
-    """Return the path of a data file, which lies in the table's folder."""
-    path = unquote(path)
-    parts = path.split("/")
-    if not path or ":" in parts[0] or any(one in ("", ".", "..") for one in parts) or parts[0] == "_delta_log":
-        raise FormatError(f"its file {path[:80]!r} lies elsewhere")
-    return path
-
-
-def _with_metadata(state: TableState, said: Mapping[str, Any]) -> TableState:
-    configuration = strings(said.get("configuration"))
-    schema = TableSchema.of(text(said["schemaString"]), configuration)
-    reader = writer = None
-    if partitions := texts(said.get("partitionColumns") or []):
-        reader = f"it is partitioned by {partitions[0]!r}"
-    elif configuration.get("delta.columnMapping.mode", "none") != "none":
-        reader = "it maps columns to other names (delta.columnMapping.mode)"
-    for one in schema.arrow:
-        for note in _REFUSED_NOTES:
-            if note.encode() in (one.metadata or {}):
-                writer = f"column {one.name!r} has {note}"
-    try:
-        _ = schema.conditions
-    except LakefolioError as exc:
-        writer = exc.message
-    created = optional(number, said.get("createdTime")) or 0
-    problems = {**state.problems, "metadata": (reader, writer)}
-    return replace(state, schema=schema, table_id=text(said["id"]), problems=problems, created_ms=created)
-
-
-def _with_protocol(state: TableState, said: Mapping[str, Any]) -> TableState:
-    reads, writes = number(said.get("minReaderVersion", 1)), number(said.get("minWriterVersion", 2))
-    needed = {*(optional(texts, said.get("readerFeatures")) or ())}
-    written = {*(optional(texts, said.get("writerFeatures")) or ())}
-    reader = writer = None
-    if unknown := sorted(needed - _READS):
-        reader = f"it asks for the Delta feature {unknown[0]!r}"
-    elif reads not in (1, 3):
-        reader = f"it asks for Delta readers of version {reads}"
-    if unknown := sorted(written - _WRITES):
-        writer = f"it asks writers for the Delta feature {unknown[0]!r}"
-    elif writes > 3 and writes != 7:
-        writer = f"it asks for Delta writers of version {writes}"
-    protocol = {name: one for name, one in said.items() if one is not None}
-    return replace(state, protocol=protocol, problems={**state.problems, "protocol": (reader, writer)})
 
 
 class RecordLog:
@@ -364,7 +156,7 @@ class RecordLog:
         try:
             pointer = mapped(json.loads(self.store.find(f"{self.folder}/_last_checkpoint") or b"null"))
             newest = number(pointer["version"], 0)
-            sha256 = strings(pointer.get("tags")).get(_SHA256, "") if not pointer.get("parts") else "parts"
+            sha256 = strings(pointer.get("tags")).get(SHA256, "") if not pointer.get("parts") else "parts"
         except (ValueError, KeyError, RecursionError):
             return TableState()
         candidates = [newest]
@@ -397,7 +189,7 @@ class RecordLog:
             "size": size,
             "sizeInBytes": len(body),
             "numOfAddFiles": len(state.files),
-            "tags": {_SHA256: hashlib.sha256(body).hexdigest()},
+            "tags": {SHA256: hashlib.sha256(body).hexdigest()},
         }
         self.store.put(f"{self.folder}/_last_checkpoint", json.dumps(pointer).encode())
 

@@ -3,6 +3,9 @@
 A write is planned on a state, its data files are stored, and the next log entry is created if absent: winning proves
 that nothing happened since that state, so every rule (the schema, the key) holds exactly. Who loses reads what
 happened, plans again on that, and tries again. Appends plan on any state, so all of any number of them succeed.
+
+Longer than most modules: every write goes through one loop of planning and committing, and all rules that it holds
+stand beside it.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ from lakefolio.process.fork import at_forks
 from lakefolio.records.expressions import condition
 from lakefolio.records.files import REACH, DataFiles, base_version
 from lakefolio.records.keys import KeyIndex, all_different, hashes
-from lakefolio.records.log import RecordFile, RecordLog, TableState, moment_of
+from lakefolio.records.log import RecordLog
 from lakefolio.records.rows import Problems, as_tables, check_rows, fitted, keys_twice
+from lakefolio.records.state import RecordFile, TableState, moment_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -32,8 +32,8 @@ from lakefolio.model.entries import Entry
 
 if TYPE_CHECKING:
     from lakefolio.model.resolve import At
-    from lakefolio.records.log import TableState
     from lakefolio.records.schema import TableSchema
+    from lakefolio.records.state import TableState
     from lakefolio.records.table import Origin, RecordTable
     from lakefolio.session.session import Session
 
