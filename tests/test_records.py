@@ -214,10 +214,11 @@ def test_an_append_whose_answer_was_lost_is_not_done_twice(scores: Any, monkeypa
     assert ids(scores) == [1]
 
 
+@pytest.mark.parametrize("error", [StorageError("the answer was lost", kind="timeout"), KeyboardInterrupt()])
 @pytest.mark.parametrize("landed", [False, True])
 @pytest.mark.parametrize("failing", range(5))
-def test_a_store_that_fails_at_any_write_leaves_all_or_nothing(
-    folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch, failing: int, landed: bool
+def test_a_write_that_ends_at_any_request_leaves_all_or_nothing(
+    folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch, failing: int, landed: bool, error: BaseException
 ) -> None:
     from lakefolio.storage.local import LocalStore
 
@@ -231,7 +232,7 @@ def test_a_store_that_fails_at_any_write_leaves_all_or_nothing(
             if left[0] == -1:
                 if landed:
                     create(self, key, data)
-                raise StorageError("the answer was lost", kind="timeout")
+                raise error
         create(self, key, data)
 
     monkeypatch.setattr(LocalStore, "create", failed)
@@ -242,7 +243,7 @@ def test_a_store_that_fails_at_any_write_leaves_all_or_nothing(
     ):
         try:
             write()
-        except StorageError:
+        except (StorageError, KeyboardInterrupt):
             assert lf.open(folio._core.session.uri).check(read_data=True).ok
             write()
     assert rows(scores, columns=["id", "score"], order="id") == [
@@ -608,7 +609,7 @@ def test_a_snapshot_shows_what_was_acknowledged_before_it(folio: lf.Folio, score
 def test_a_snapshot_is_exact_however_wrong_a_writers_clock_is(
     folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import lakefolio.records.table as module
+    import lakefolio.records.change as module
 
     lake = lf.open(folio._core.session.uri)
     ahead = module.time.time_ns() + 3_600 * 10**9
@@ -794,22 +795,22 @@ def test_uploads_of_killed_writers_go_once_nobody_can_name_them(
 def test_a_data_file_is_written_anew_when_it_was_made_too_many_versions_ago(
     folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lakefolio.records import table as module
+    from lakefolio.records import staging
 
     scores.append({"id": 1})
-    monkeypatch.setattr(module, "REACH", 1)
+    monkeypatch.setattr(staging, "REACH", 1)
     other = lf.open(folio._core.session.uri).folio("exp").table("scores")
-    check = module.RecordTable._check_keys
+    check = staging.StagedRows.check_new
     done = []
 
-    def overtaken(self: Any, parts: Any, state: Any) -> None:
-        check(self, parts, state)
+    def overtaken(self: Any, state: Any, index: Any) -> None:
+        check(self, state, index)
         if not done:
-            done.append(parts[0].file.path)
+            done.append(self.files[0].path)
             other.append([{"id": 50}])
             other.append([{"id": 51}])
 
-    monkeypatch.setattr(module.RecordTable, "_check_keys", overtaken)
+    monkeypatch.setattr(staging.StagedRows, "check_new", overtaken)
     scores.append({"id": 2})
     assert ids(scores) == [1, 2, 50, 51]
     assert not (Path(scores.uri) / done[0]).exists()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakefolio.folio.record_table import Records
-    from lakefolio.records.table import Written
+    from lakefolio.records.change import Written
 
 __all__ = ["records"]
 

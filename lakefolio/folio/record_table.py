@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
     from lakefolio.folio.folio import Folio
     from lakefolio.model.entries import Entry
+    from lakefolio.records.change import Written
     from lakefolio.records.schema import TableSchema
     from lakefolio.records.state import TableState
-    from lakefolio.records.table import RecordTable, Written
+    from lakefolio.records.table import RecordTable
     from lakefolio.session.session import Session
 
 __all__ = ["Records", "create_table", "table"]

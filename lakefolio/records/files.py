@@ -277,6 +277,10 @@ class DataFiles:
                 self._recent.pop(old, None)
         return file
 
+    def delete(self, files: Iterable[RecordFile]) -> None:
+        """Delete files that no log entry names."""
+        self.store.delete([self.key(file.path) for file in files])
+
     def _damaged(self, file: RecordFile, problem: str) -> IntegrityError:
         return IntegrityError(
             f"data file {file.path} of {self.prefix} {problem}",

@@ -32,9 +32,10 @@ from lakefolio.model.entries import Entry
 
 if TYPE_CHECKING:
     from lakefolio.model.resolve import At
+    from lakefolio.records.change import Origin
     from lakefolio.records.schema import TableSchema
     from lakefolio.records.state import TableState
-    from lakefolio.records.table import Origin, RecordTable
+    from lakefolio.records.table import RecordTable
     from lakefolio.session.session import Session
 
 __all__ = [
@@ -210,7 +211,7 @@ def _version_by(table: RecordTable, least: int, most: int, at_us: int) -> int:
 
 def origin_of(session: Session, message: str | None = None) -> Origin:
     """Return who writes: the write is dated after all that this session has seen of the lake."""
-    from lakefolio.records.table import Origin
+    from lakefolio.records.change import Origin
 
     state = session.journal.state
     seen = 0 if state.committed_at is None else to_micros(state.committed_at)
