@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -220,3 +221,66 @@ def test_the_command(lake: lf.Lake) -> None:
     assert done.output.splitlines()[1].split() == [lake.item("f:total").ref, "p"]
     said = CliRunner().invoke(cli, ["--lake", lake.uri, "impact", "f:raw", "--column", "note", "--json"])
     assert json.loads(said.output)["affected"] == []
+
+
+def edges_of(lake: lf.Lake, item: str) -> dict[str, tuple[dict[str, list[str]], list[str]]]:
+    """Return the columns and the rows that each input of an item is said to give."""
+    return {
+        f"{edge['input_folio']}:{edge['input_item']}": (said.get("columns"), said.get("rows"))
+        for edge in lake.item(item).inputs
+        for said in [json.loads(edge["details"] or "{}")]
+    }
+
+
+def test_a_polars_plan_tells_its_inputs_and_their_columns(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("sales")
+    folio.add("raw", pl.DataFrame({"id": [1, 2], "price": [2.0, 3.0], "count": [1, 4], "note": ["a", "b"]}))
+    folio.add("shops", pl.DataFrame({"id": [1, 2], "town": ["X", "Y"], "open": [True, False]}))
+    plan = (
+        folio.scan_table("raw")
+        .filter(pl.col("count") > 0)
+        .join(folio.scan_table("shops"), on="id")
+        .select("town", total=pl.col("price") * 2)
+    )
+    folio.add("totals", plan)
+    assert edges_of(lake, "sales:totals") == {
+        "sales:raw": ({"town": ["count", "id"], "total": ["count", "id", "price"]}, ["count", "id"]),
+        "sales:shops": ({"town": ["id", "town"], "total": ["id"]}, ["id"]),
+    }
+    impact = str(lake.impact("sales:shops", column="town"))
+    assert "sales:totals@" in impact
+    assert "town" in impact
+    assert "sales:totals" not in str(lake.impact("sales:raw", column="note"))
+    folio.add("totals", plan)  # unchanged
+    assert lake.item("sales:totals").version == 3
+
+
+def test_inputs_that_are_given_stay_as_they_are_beside_a_polars_plan(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.add("x", pl.DataFrame({"a": [1], "b": [2]}))
+    folio.add("other", 1)
+    lazy = folio.scan_table("x").select("a")
+    folio.add("none", lazy, inputs=[])
+    assert edges_of(lake, "f:none") == {}
+    folio.add("one", lazy, inputs=["other"])
+    assert edges_of(lake, "f:one") == {"f:other": (None, None)}
+    folio.add("both", lazy, inputs=["other", "x"])
+    assert edges_of(lake, "f:both") == {"f:other": (None, None), "f:x": ({"a": ["a"]}, [])}
+    folio.add("foreign", pl.LazyFrame({"a": [1]}))
+    assert edges_of(lake, "f:foreign") == {}
+    folio.add("x", folio.scan_table("x").select("b"), overwrite=True)  # its own former version is no input
+    assert edges_of(lake, "f:x") == {}
+
+
+def test_a_past_version_is_named_as_the_input_of_a_polars_plan(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.add("x", pl.DataFrame({"a": [1], "b": [2]}))
+    first = lake.item("f:x").entry_id
+    folio.add("x", pl.DataFrame({"a": [1], "b": [3]}), overwrite=True)
+    folio.add("y", folio.scan_table("x", at=1).with_columns(c=pl.col("a") + 1))
+    (edge,) = lake.item("f:y").inputs
+    assert edge["input_id"] == first
+    assert json.loads(edge["details"])["columns"] == {"a": ["a"], "b": ["b"], "c": ["a"]}

@@ -66,6 +66,7 @@ FOREIGN = {
         "_non_persistent_buffers_set",
         "_parameters",
     ),  # of a PyTorch module
+    "_ldf",  # Polars's view of an optimised plan, as its own GPU engine asks for it
     "_tags",  # MLflow's tags as a list
 }
 """Private names of other libraries that nothing public stands for."""

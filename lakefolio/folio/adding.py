@@ -25,6 +25,7 @@ from lakefolio.session.annotations import Annotations, Inputs, Tags
 from lakefolio.session.column_sources import column_details
 from lakefolio.session.inferred_inputs import with_inferred_inputs
 from lakefolio.session.path_like_text import warn_of_path
+from lakefolio.session.plan_inputs import with_plan_inputs
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
@@ -382,6 +383,7 @@ def put(
     name = _named(folio, name, said)
     session = folio._core.session
     said = with_inferred_inputs(session, folio.name, name, said)
+    said = with_plan_inputs(session, folio.name, name, obj, said)
     session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
     folio._core.move_pin()
     return folio

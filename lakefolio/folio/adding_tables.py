@@ -50,6 +50,9 @@ def add_table(
 ) -> SelfT:
     """Add a table, streamed to Parquet: pandas, polars, pyarrow, a LazyFrame, or a record batch reader.
 
+    A LazyFrame made from ``scan_table`` tells its inputs, where none are given, and the columns of each that Polars
+    reads for each column of the result.
+
     Args:
         data: The table. Its index, types, categories, time zones and attributes come back.
         models: The models it was made with: inputs too, shown apart.

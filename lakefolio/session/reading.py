@@ -21,6 +21,7 @@ from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.session.batches import pending_view
+from lakefolio.session.plan_inputs import note_scan
 from lakefolio.session.read_trace import looked_at, read_entry, read_version
 from lakefolio.session.record_tables import load_records
 
@@ -195,7 +196,10 @@ def load(session: Session, /, entry: Entry, **options: object) -> Any:
         if entry.storage == "reference":
             return session.references.load(entry, **options)
         handler = items.handler_of(entry.kind)
-        return handler.decode(session.blobs.source(entry), entry.details, **options)
+        found = handler.decode(session.blobs.source(entry), entry.details, **options)
+        if options.get("as_") == "lazy":
+            note_scan(session, found, entry)
+        return found
     except LakefolioError as exc:
         if "item" in exc.objects:
             raise
