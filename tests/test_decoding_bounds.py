@@ -15,6 +15,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,20 @@ def tar_with_a_hole() -> bytes:
     return bytes(block) + bytes(1024)
 
 
-ONES = pa.array(np.ones(30_000_000))
-STRINGS = pa.array(["x" * 1_000_000]).take(pa.array(np.zeros(250, np.int64)))
-NOUGHTS = b"\x00" * (240 << 20)
+@cache
+def ones() -> pa.Array:
+    return pa.array(np.ones(30_000_000))
+
+
+@cache
+def strings() -> pa.Array:
+    return pa.array(["x" * 1_000_000]).take(pa.array(np.zeros(250, np.int64)))
+
+
+@cache
+def noughts() -> bytes:
+    return b"\x00" * (240 << 20)
+
 
 CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     "bytes of a wide dtype": ("json", "json", lambda: b'{"$type":"numpy","dtype":"S2000000000","value":""}', {}),
@@ -219,7 +231,7 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     "a masked array that is compressed": (
         "array",
         "npz",
-        lambda: npz({"data": NOUGHTS, "mask": saved([False]), "fill_value": saved(0)}, zipfile.ZIP_DEFLATED),
+        lambda: npz({"data": noughts(), "mask": saved([False]), "fill_value": saved(0)}, zipfile.ZIP_DEFLATED),
         {"class": "masked"},
     ),
     "a masked array without its data": (
@@ -233,8 +245,8 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         "npz",
         lambda: npz(
             {
-                "indices": npy("<i4", (len(NOUGHTS) // 4,), NOUGHTS),
-                "indptr": saved(np.int32([0, len(NOUGHTS) // 4])),
+                "indices": npy("<i4", (len(noughts()) // 4,), noughts()),
+                "indptr": saved(np.int32([0, len(noughts()) // 4])),
                 "format": saved(b"csr"),
                 "shape": saved(np.int64([1, 1])),
                 "data": saved(np.ones(3)),
@@ -265,7 +277,9 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
     "a model that is compressed": (
         "model",
         "skops",
-        lambda: model(other_arrays(npy("|u1", (len(NOUGHTS),), NOUGHTS)), fitted(), compression=zipfile.ZIP_DEFLATED),
+        lambda: model(
+            other_arrays(npy("|u1", (len(noughts()),), noughts())), fitted(), compression=zipfile.ZIP_DEFLATED
+        ),
         {},
     ),
     "a model with arrays that have no data": (
@@ -286,42 +300,44 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         lambda: model(wild_matrix, holding(scipy.sparse.eye(3, format="csr"))),
         {},
     ),
-    "a table with other rows than its row says": ("table", "parquet", lambda: parquet(pa.table({"x": ONES})), {}),
+    "a table with other rows than its row says": ("table", "parquet", lambda: parquet(pa.table({"x": ones()})), {}),
     "a table of one value": (
         "table",
         "parquet",
-        lambda: parquet(pa.table({"x": ONES, "y": ONES})),
-        {"rows": len(ONES)},
+        lambda: parquet(pa.table({"x": ones(), "y": ones()})),
+        {"rows": 30_000_000},
     ),
-    "a table of one text": ("table", "parquet", lambda: parquet(pa.table({"x": STRINGS})), {"rows": len(STRINGS)}),
+    "a table of one text": ("table", "parquet", lambda: parquet(pa.table({"x": strings()})), {"rows": 250}),
     "a table of one text in lists": (
         "table",
         "parquet",
-        lambda: parquet(pa.table({"x": pa.ListArray.from_arrays(pa.array([0, len(STRINGS)], pa.int32()), STRINGS)})),
+        lambda: parquet(
+            pa.table({"x": pa.ListArray.from_arrays(pa.array([0, len(strings())], pa.int32()), strings())})
+        ),
         {"rows": 1},
     ),
     "a table of one long list": (
         "table",
         "parquet",
-        lambda: parquet(pa.table({"x": pa.ListArray.from_arrays(pa.array([0, len(ONES)], pa.int32()), ONES)})),
+        lambda: parquet(pa.table({"x": pa.ListArray.from_arrays(pa.array([0, len(ones())], pa.int32()), ones())})),
         {"rows": 1},
     ),
     "a table of one page": (
         "table",
         "parquet",
-        lambda: parquet(pa.table({"x": pa.array([NOUGHTS])}), use_dictionary=False),
+        lambda: parquet(pa.table({"x": pa.array([noughts()])}), use_dictionary=False),
         {"rows": 1},
     ),
     "a table of prefixes": (
         "table",
         "parquet",
         lambda: parquet(
-            pa.table({"x": STRINGS}),
+            pa.table({"x": strings()}),
             use_dictionary=False,
             column_encoding={"x": "DELTA_BYTE_ARRAY"},
             compression="none",
         ),
-        {"rows": len(STRINGS)},
+        {"rows": 250},
     ),
     "a dictionary that is compressed": (
         "table",
@@ -373,7 +389,7 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes], dict[str, Any]]] = {
         lambda: with_plan(
             pd.DataFrame({"a": ["x", None]}, dtype=object),
             lambda plan: plan["cells"][0]["missing"].update(
-                others={"nan": base64.b64encode(__import__("zlib").compress(NOUGHTS)).decode()}
+                others={"nan": base64.b64encode(__import__("zlib").compress(noughts())).decode()}
             ),
         ),
         {"source": "pandas", "rows": 2},

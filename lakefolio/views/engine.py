@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
+from lakefolio.views.audits import SmallAudits
 from lakefolio.views.binding import (
     NONE_LOST,
     count_keys,
@@ -225,6 +226,8 @@ class Views:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
         with translated(partial(self._error, "of the audits")):
+            if self._small_audits.are_for(tables):
+                return self._small_audits.problems(tables)
             binding = self._binding(tables, NONE_LOST, {}, _FURTHER)
             binding.require(audits)
             cursor = binding.connection.cursor()
@@ -233,6 +236,10 @@ class Views:
                 for name in audits
                 for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
             ]
+
+    @cached_property
+    def _small_audits(self) -> SmallAudits:
+        return SmallAudits(self.files)
 
     def _further(self, names: Iterable[str]) -> frozenset[str]:
         """Return the relations beside the journal that are read; what view files of others read is not known."""

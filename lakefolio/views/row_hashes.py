@@ -13,18 +13,20 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakefolio.views.binding import open_tables
+from lakefolio.views.connecting import KeptConnection
 from lakefolio.views.view_files import quoted
 
 __all__ = ["RowHashes"]
 
 _ROWS: Final = "hashed_rows"
+_kept: Final = KeptConnection(lambda: open_tables({}, ()))
 
 
 class RowHashes:
-    """Makes hashes on a connection of its own. Not thread-safe."""
+    """Makes hashes on a connection that nobody else uses meanwhile. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._connection = open_tables({}, ())
+        self._connection = _kept.take()
 
     def of(self, rows: pa.Table, *columns: Sequence[str]) -> list[pa.Array]:
         """Return, for each list of columns, one hash for each row, in order (uint64)."""
@@ -49,8 +51,9 @@ class RowHashes:
         return self._connection.sql(f"select {selected} from {_ROWS}")
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Give the connection back; no more hashes are made."""
+        self._connection.unregister(_ROWS)
+        _kept.give_back(self._connection)
 
 
 def _hash_of(rows: pa.Table, columns: Sequence[str], *first: str) -> str:

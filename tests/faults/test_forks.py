@@ -20,6 +20,7 @@ warnings.simplefilter("ignore")  # of Python 3.12 on: that processes with thread
 lake = lf.open(sys.argv[1])
 lake.folio("f").add_json("first", 0)
 lake.sql("from items").fetchall()  # Python's own locks of modules that are being imported survive no fork
+assert lake.check().ok
 with lake.run("in the parent") as run:
     run.log(loss=1.0)
 over = threading.Event()
@@ -53,6 +54,7 @@ for number in range(8):
             assert lake.sql("select count(*) from items where folio = 'f'").fetchone()[0] == number + 2
             with lake.run("in a child") as run:
                 run.log(loss=1.0)
+            assert number or lake.check().ok
             os._exit(0)
         except BaseException as exc:
             print(f"child {number}: {exc!r}", flush=True)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -486,6 +487,21 @@ def test_an_audit_sees_the_damage_it_is_for(views, name):
     mine = [problem for problem in found if problem[0] == name.partition("/")[0]]
     assert mine
     assert all(thing and message for _, thing, message in mine)
+    assert views.audit(small_lake().tables()) == []  # on the same connection
+    assert views.audit(damaged(name).tables()) == found
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lakefolio.views.audits._SMALL_BYTES", -1)
+        assert views.audit(damaged(name).tables()) == found  # as a large lake is audited
+
+
+def test_small_lakes_are_audited_on_one_connection(views, monkeypatch):
+    lakes = [small_lake().tables(), Rows().tables(), damaged("blob_size").tables()]
+    found = [views.audit(lake) for lake in lakes]
+    monkeypatch.setattr("lakefolio.views.audits.open_tables", None)
+    assert [views.audit(lake) for lake in lakes] == found
+    monkeypatch.undo()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(views.audit, lakes * 4)) == found * 4
 
 
 def test_every_audit_is_tested(views):
