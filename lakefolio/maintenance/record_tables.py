@@ -33,10 +33,11 @@ from lakefolio.session.record_tables import content_of, is_frozen, table_of
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
     from lakefolio.model.entries import Entry
+    from lakefolio.records.state import TableState
     from lakefolio.session.session import Session
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["check_record_tables", "needless_record_files"]
+__all__ = ["check_record_tables", "marked_versions", "needless_record_files"]
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _LEAST_AGE: Final = timedelta(days=1)
@@ -61,7 +62,7 @@ def needless_record_files(
     for table, infos in there:
         if not _ID.fullmatch(table):
             continue
-        marks = _marks(journal()) if marks is None else marks
+        marks = marked_versions(journal()) if marks is None else marks
         if table not in marks:
             continue  # the journal does not know it: not ours to judge
         if not marks[table]:
@@ -89,8 +90,8 @@ def needless_record_files(
                 yield info
 
 
-def _marks(journal: DeltaTable) -> dict[str, set[int]]:
-    """Return the versions that the entries of each table name whose content was not purged."""
+def marked_versions(journal: DeltaTable) -> dict[str, set[int]]:
+    """Return the versions of each table that the entries name whose content was not purged."""
     found: dict[str, dict[tuple[str, int], int]] = {}
     purged: dict[str, int] = {}
     for rows in scan(journal, _COLUMNS):
@@ -180,21 +181,30 @@ def _check_table(
                 how = "is missing" if key not in there else f"has {there[key]} bytes, expected {file.size_bytes}"
                 message = f"data file {key} of {owner.folio}:{owner.item}, version {version}, {how}"
                 report.problems.append(Problem("record-file", key, message))
-    if read_data and not report.problems:
-        _check_rows(opened, report)
+    if read_data:
+        _check_rows(opened, states, report)
 
 
-def _check_rows(opened: RecordTable, report: CheckReport) -> None:
+def _check_rows(opened: RecordTable, states: Mapping[int, TableState], report: CheckReport) -> None:
+    """Check that every data file of some versions is what was written, and the rules of the newest version's rows."""
     from lakefolio.records.rows import check_rows
 
-    state = opened.state()
+    newest = states[max(states)]
     keys: list[pa.Table] = []
-    for file in state.files.values():
-        rows = opened.files.read(file, state.schema.arrow)
-        report.counts["bytes_read"] = report.counts.get("bytes_read", 0) + file.size_bytes
-        check_rows(rows, state.schema, opened.name)
-        if state.schema.key:
-            keys.append(rows.select(list(state.schema.key)))
+    latest = {path: one for _, one in sorted(states.items()) for path in one.files}
+    for path, state in latest.items():
+        file = state.files[path]
+        try:
+            rows = opened.files.read(file, state.schema.arrow)
+            report.counts["bytes_read"] = report.counts.get("bytes_read", 0) + file.size_bytes
+            check_rows(rows, state.schema, opened.name)
+        except LakefolioError as exc:
+            key = opened.files.key(path)
+            if not any(problem.object == key for problem in report.problems):
+                report.problems.append(Problem(exc.kind, key, exc.message))
+            continue
+        if newest.schema.key and state is newest:
+            keys.append(rows.select(list(newest.schema.key)))
     if keys and (twice := keys_twice(pa.concat_tables(keys).combine_chunks())):
         message = f"{len(twice)} rows of {opened.name} have the key of another: another tool wrote them"
         report.problems.append(Problem("record-key", opened.name, message))

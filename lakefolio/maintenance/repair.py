@@ -1,7 +1,8 @@
 """Restoring lost objects of a lake, one by one, from a second copy of it.
 
 No copy is trusted, and nothing is repaired by forgetting it: an object that neither copy has stays a problem. Log
-entries come back only where the copies tell the same history; data files and blobs only with their exact digest.
+entries come back only where the copies tell the same history; data files and blobs only with their exact digest (data
+files of record tables that another engine wrote have none: their size must be right).
 """
 
 from __future__ import annotations
@@ -34,17 +35,18 @@ from lakefolio.format.layout import (
     blob_key,
     log_key,
     log_prefix,
-    log_version,
     table_prefix,
 )
 from lakefolio.format.marker import parse_marker
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.journal import Journal
+from lakefolio.maintenance.repair_records import repair_record_tables
+from lakefolio.maintenance.repair_work import RepairWork
 from lakefolio.maintenance.reports import RepairReport
 from lakefolio.model.entries import content_from_row
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DataFile
+    from lakefolio.delta.table import DataFile, DeltaTable
     from lakefolio.model.state import State
     from lakefolio.storage import Store
 
@@ -72,41 +74,25 @@ def repair(
         LakeNotFoundError: ``source`` is no lake.
         InvalidInputError: It is not a copy of this one (kind ``other-lake``), or this one itself (``same-lake``).
     """
-    run = _Repair(store, source, dry_run, progress or (lambda key, count: None))
+    work = RepairWork(store, source, dry_run, progress or (lambda key, count: None))
+    run = _Repair(work)
     run.identity()
     for table in (*TABLES, *LOG_TABLES):
         run.log(table)
     for table in (*TABLES, *LOG_TABLES):
         run.data_files(table)
     run.blobs(read_data=read_data)
-    return RepairReport(dry_run=dry_run, ok=not run.left, repaired=run.repaired, left=run.left, looked_at=run.looked_at)
+    repair_record_tables(work, run.journal, read_data=read_data)
+    left = work.left
+    return RepairReport(dry_run=dry_run, ok=not left, repaired=work.repaired, left=left, looked_at=work.looked_at)
 
 
 class _Repair:
-    def __init__(self, store: Store, source: Store, dry_run: bool, progress: Callable[[str, int], None]) -> None:
-        self._store = store
-        self._source = source
-        self._dry_run = dry_run
-        self.repaired: list[dict[str, str]] = []
-        self.left: list[dict[str, str]] = []
-        self.looked_at = 0
+    def __init__(self, work: RepairWork) -> None:
+        self._work = work
+        self._store = work.store
+        self._source = work.source
         self._lake_id = ""
-        self._progress = progress
-
-    def _look(self, key: str) -> None:
-        self._progress(key, self.looked_at)
-        self.looked_at += 1
-
-    def _done(self, kind: str, key: str) -> None:
-        self.repaired.append({"kind": kind, "object": key})
-
-    def _lost(self, kind: str, key: str, message: str) -> None:
-        self.left.append({"kind": kind, "object": key, "message": message})
-
-    def _write(self, key: str, body: bytes, kind: str) -> None:
-        if not self._dry_run:
-            self._store.put(key, body)
-        self._done(kind, key)
 
     # -- which lake it is ----------------------------------------------------------------------------------
 
@@ -139,12 +125,12 @@ class _Repair:
             # without a marker the first log entry tells, which holds the lake's id
             if lake_id_of(self._store) != marker.lake_id:
                 raise self._other()
-            self._write(MARKER, theirs, "marker")
+            self._work.write(MARKER, theirs, "marker")
         elif own.lake_id != marker.lake_id:
             raise self._other()
         for key in (README, SPECIFICATION, VIEWS_FILE):
             if self._store.find(key) is None and (text := self._source.find(key)) is not None:
-                self._write(key, text, "readme")
+                self._work.write(key, text, "readme")
 
     def _other(self) -> InvalidInputError:
         return InvalidInputError(
@@ -157,49 +143,28 @@ class _Repair:
 
     def log(self, table: str) -> None:
         """Bring back log entries that are missing or damaged, as far as the copies tell the same history."""
-        ours, theirs = _versions(self._store, table), _versions(self._source, table)
         seals = Seals(self._lake_id, table)
-        expected = 0
-        for version in sorted({*ours, *theirs}):
-            if version > expected:  # an object may lie under the name of any version, however far: one line for a gap
-                key = log_key(table, expected)
-                count = version - expected
-                self._lost("log-gap", key, f"log entry {key} and {count - 1} more are missing, here and in the source")
-            expected = version + 1
-            key = log_key(table, version)
-            own = self._store.find(key) if version in ours else None
-            problem = "is missing" if own is None else log_problem(own, seals, version)
-            other = self._source.find(key) if version in theirs else None
-            good = other is not None and log_problem(other, seals, version) is None
-            if problem is None:
-                if good and own != other:
-                    self._lost("diverged", key, f"the copies differ from version {version} of {table!r} on")
-                    return  # what follows in the source belongs to another history
-            elif good and other is not None:
-                if own is None and not self._dry_run:
-                    if not self._store.create_own(key, other):  # a writer was quicker: look again
-                        self._lost("diverged", key, f"version {version} of {table!r} was just written by somebody")
-                        return
-                    self._done("log-entry", key)
-                else:
-                    self._write(key, other, "log-entry")
-            else:
-                self._lost("log-gap", key, f"log entry {key} {problem}, and the source has no good one")
+        self._work.log_entries(
+            table,
+            log_prefix(table),
+            lambda version: log_key(table, version),
+            lambda version, body: log_problem(body, seals, version),
+        )
 
     def data_files(self, table: str) -> None:
         """Bring back data files that log entries name and that are missing or damaged."""
         within = table_prefix(table)
         for file in self._active(table):
             key = f"{within}/{file.path}"
-            self._look(key)
+            self._work.look(key)
             seals = Seals(self._lake_id, table)
             if _is(self._store.find(key), file, seals):
                 continue
             other = self._source.find(key)
             if other is not None and _is(other, file, seals):
-                self._write(key, other, "table-file")
+                self._work.write(key, other, "table-file")
             else:
-                self._lost("table-file-missing", key, f"data file {key} is lost, and the source has no good one")
+                self._work.lost("table-file-missing", key, f"data file {key} is lost, and the source has no good one")
 
     def _active(self, table: str) -> list[DataFile]:
         for place in (self._store, self._source):  # in a dry run the own log may still have gaps
@@ -207,8 +172,19 @@ class _Repair:
                 return Journal(place, self._lake_id).files_of(table)
             except (IntegrityError, FormatError):
                 continue
-        self._lost("log-damaged", log_prefix(table), f"the log of {table!r} can't be read in either copy")
+        self._work.lost("log-damaged", log_prefix(table), f"the log of {table!r} can't be read in either copy")
         return []
+
+    def journal(self) -> DeltaTable | None:
+        """Return the journal's table of the lake, or in a dry run the source's; None if it can't be read."""
+        for place in (self._store, self._source) if self._work.dry_run else (self._store,):
+            try:
+                read = Journal(place, self._lake_id)
+                read.load()
+                return read.manifests_table
+            except LakefolioError:
+                continue
+        return None  # ``blobs`` says so
 
     # -- blobs ---------------------------------------------------------------------------------------------
 
@@ -217,8 +193,8 @@ class _Repair:
         try:
             state = Journal(self._store, self._lake_id).load()
         except LakefolioError as exc:
-            if not self._dry_run:
-                self._lost(exc.kind, str(exc.objects.get("key") or TABLES[0]), exc.message)
+            if not self._work.dry_run:
+                self._work.lost(exc.kind, str(exc.objects.get("key") or TABLES[0]), exc.message)
                 return
             state = Journal(self._source, self._lake_id).load()
         sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
@@ -230,12 +206,12 @@ class _Repair:
                 digest = entry.blob_digest or ""
                 key = blob_key(digest, entry.generation or 0)
             except IntegrityError as exc:
-                self._lost(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message)
+                self._work.lost(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message)
                 continue
             if key in seen or (entry.generation or 0) < state.generation(digest):
                 continue
             seen.add(key)
-            self._look(key)
+            self._work.look(key)
             if sizes.get(key) != entry.stored_bytes or (read_data and not _verified(self._store, key, digest)):
                 self._fetch(key, digest, entry.stored_bytes or 0)
 
@@ -249,9 +225,9 @@ class _Repair:
             except NotFoundError:
                 good = False
             if not good:
-                self._lost("blob-missing", key, f"blob {key} is lost, and the source has no good one")
+                self._work.lost("blob-missing", key, f"blob {key} is lost, and the source has no good one")
                 return
-            if not self._dry_run:
+            if not self._work.dry_run:
 
                 def pieces() -> Any:
                     with path.open("rb") as file:
@@ -260,12 +236,7 @@ class _Repair:
 
                 self._store.delete([key])  # an object that lies there has other content
                 self._store.upload(key, pieces, size_bytes)
-        self._done("blob", key)
-
-
-def _versions(store: Store, table: str) -> set[int]:
-    listed = (log_version(info.key) for info in store.list(log_prefix(table) + "/"))
-    return {version for version in listed if version is not None}
+        self._work.done("blob", key)
 
 
 def _is(body: bytes | None, file: DataFile, seals: Seals) -> bool:

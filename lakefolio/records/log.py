@@ -111,6 +111,14 @@ class RecordLog:
         """Return the bytes of a log entry, sealed."""
         return self._seals.entry(version, {**info, "engineInfo": "lakefolio"}, ours, actions)
 
+    def problem(self, version: int, body: bytes) -> str | None:
+        """Say what is wrong with the bytes of a log entry, or None."""
+        try:
+            self._actions(version, body)
+        except IntegrityError as exc:
+            return exc.message.partition(" can't be believed: ")[2] or exc.message
+        return None
+
     def _actions(self, version: int, body: bytes | memoryview) -> list[dict[str, Any]]:
         """Read the actions of a log entry; IntegrityError if it is not the one that was written."""
         whole = bytes(body)
