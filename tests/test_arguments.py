@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.errors import UnsupportedTypeError
+from lakefolio.process.arguments import _fits
 from lakefolio.process.keywords import explained
 
 
@@ -51,3 +53,18 @@ def test_errors_over_arguments_that_fit_stay_what_they_are() -> None:
     for args in ((5,), ("a", "b"), ("a", 1.5)):
         with pytest.raises(UnsupportedTypeError, match="failing\\(\\) got"):
             failing(*args)
+
+
+@pytest.mark.parametrize("face", [lf.Folio, lf.Lake, lf.Run], ids=lambda one: one.__name__)
+def test_each_default_fits_what_its_parameter_says(face: type) -> None:
+    """Else a failure that has nothing to do with it is told as its fault."""
+    tried = 0
+    for name in dir(face):
+        function = inspect.unwrap(getattr(face, name))
+        if name.startswith("_") or not inspect.isfunction(function):
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.default is not parameter.empty and isinstance(parameter.annotation, str):
+                assert _fits(parameter.annotation, parameter.default), (name, str(parameter))
+                tried += 1
+    assert tried > 20

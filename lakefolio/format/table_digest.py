@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["TableDigest", "table_digest"]
 
 _PARALLEL_BYTES: Final = 1 << 20  # below this, starting threads costs more than it saves
-_SKIPPED_METADATA: Final = (b"ARROW:schema", b"PARQUET:field_id")
 
 
 def table_digest(table: pa.Table, *, threads: int = 2) -> str:
@@ -118,8 +117,6 @@ def _text(data: bytes) -> str:
 def _metadata_spec(metadata: dict[bytes, bytes] | None) -> list[list[str]]:
     found = []
     for key, value in sorted((metadata or {}).items()):
-        if key in _SKIPPED_METADATA:
-            continue
         found.append([_text(key), _text(_without_versions(value) if key == b"pandas" else value)])
     return found
 

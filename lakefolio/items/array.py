@@ -50,7 +50,7 @@ class ArrayHandler:
             )
         _check_class(obj)
         _check_dtype(np.asarray(obj).dtype)
-        if not obj.dtype.itemsize and obj.size > npy.MOST_EMPTY:
+        if npy.grows(obj.dtype, obj.size) or (not obj.dtype.itemsize and obj.size > npy.MOST_EMPTY):
             raise InvalidInputError(
                 f"the array has {obj.size:,} values of the dtype {obj.dtype}, which take no bytes",
                 kind="unsupported-dtype",

@@ -30,6 +30,7 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MOST_EMPTY",
     "check_stored",
+    "grows",
     "header",
     "in_memory",
     "is_fortran",
@@ -102,6 +103,11 @@ def header(array: np.ndarray[Any, Any]) -> bytes:
     return np.lib.format.magic(*version) + struct.pack(length, len(raw)) + raw
 
 
+def grows(dtype: np.dtype[Any], count: int) -> bool:
+    """Say whether NumPy gives values of a dtype without bytes some when it makes an array over them."""
+    return bool(count) and not dtype.itemsize and dtype.kind in "SUV" and dtype.names is None
+
+
 def memory(array: np.ndarray[Any, Any]) -> bytes | memoryview:
     """Return the data of a .npy file: the array's own memory if it is contiguous."""
     flat = np.ascontiguousarray(array.T if is_fortran(array) else array)
@@ -144,7 +150,7 @@ def read_header(file: BinaryIO, size_bytes: int) -> tuple[np.dtype[Any], tuple[i
     data_bytes = size_bytes - len(np.lib.format.magic(*version)) - struct.calcsize(length) - size
     if count * dtype.itemsize != data_bytes:
         raise ValueError(f"{data_bytes} bytes of data, expected {count * dtype.itemsize}")
-    if not dtype.itemsize and dtype.kind in "SUV" and dtype.names is None and count:
+    if grows(dtype, count):
         raise ValueError(f"{count} values of the dtype {dtype}, which numpy makes larger")
     if not dtype.itemsize and count > MOST_EMPTY:
         raise ValueError(f"{count} values without a byte")

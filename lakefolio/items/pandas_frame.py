@@ -258,8 +258,21 @@ def _attrs(attrs: Mapping[object, object]) -> Any:
         ) from exc
 
 
-def _freq(index: object) -> str | None:
-    return getattr(index, "freqstr", None) if type(index).__name__ in ("DatetimeIndex", "TimedeltaIndex") else None
+def _freq(index: Any, where: str) -> str | None:
+    """Return the text of the frequency of an index; refuse one of which the text leaves out something, as holidays."""
+    if type(index).__name__ not in ("DatetimeIndex", "TimedeltaIndex") or index.freq is None:
+        return None
+    from pandas.tseries.frequencies import to_offset
+
+    text: str = index.freqstr
+    with contextlib.suppress(ValueError):
+        if to_offset(text) == index.freq:
+            return text
+    raise InvalidInputError(
+        f"{where} has the frequency {index.freq!r}, of which only {text!r} would come back",
+        kind="unsupported-column",
+        hint="set its .freq to None first: the times themselves come back",
+    )
 
 
 def _level(index: object, place: int, where: str, name: str) -> Cells:
@@ -289,7 +302,7 @@ def _index(index: Any, taken: set[str]) -> tuple[dict[str, Any], list[Cells]]:
         cell = _level(index, place, f"index level {place if label is None else label!r}", name)
         levels.append({"name": name, "label": encode(label), "cell": cell.plan})
         cells.append(cell)
-    return {"levels": levels, "multi": isinstance(index, pd.MultiIndex), "freq": _freq(index)}, cells
+    return {"levels": levels, "multi": isinstance(index, pd.MultiIndex), "freq": _freq(index, "the index")}, cells
 
 
 def _index_back(plan: Mapping[str, Any], table: pa.Table, rows: int | None) -> Any:
@@ -344,7 +357,8 @@ def _axis(labels: Any, names: list[str]) -> dict[str, Any]:
         return {"values": encode(labels.tolist()), "dtype": str(labels.dtype), "label": encode(labels.name)}
     cell = cells_of(labels, "column labels", "labels")
     array = cell.array.combine_chunks() if isinstance(cell.array, pa.ChunkedArray) else cell.array
-    return {"arrow": arrow_ipc.packed(array), "cell": cell.plan, "label": encode(labels.name), "freq": _freq(labels)}
+    freq = _freq(labels, "the index of the columns")
+    return {"arrow": arrow_ipc.packed(array), "cell": cell.plan, "label": encode(labels.name), "freq": freq}
 
 
 def _axis_back(plan: Mapping[str, Any]) -> Any:

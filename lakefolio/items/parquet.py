@@ -14,7 +14,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import arrow_ipc
-from lakefolio.items.arrow_nested import leaves
+from lakefolio.items.arrow_nested import children, leaves
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
 from lakefolio.items.parquet_types import from_stored, storage_type, to_stored
 
@@ -82,6 +82,7 @@ def write_batches(
     below = {path: (field.name, kind) for field in stored for path, kind in leaves(field.type, field.name)}
     dense = set() if first is None else {name for name in first.column_names if not _shrinks(first[name])}
     squeezed = {path: name not in dense for path, (name, _) in below.items()}
+    proven = [] if _reads_missing_lists() else [field.name for field in stored if _has_fixed_lists(field.type)]
     with pq.ParquetWriter(
         str(target) if isinstance(target, Path) else target,
         stored,
@@ -102,6 +103,8 @@ def write_batches(
                     writer.write_table(group, row_group_size=GROUP_ROWS)
                 except pa.ArrowInvalid as exc:
                     raise _misfit(group, exc) from exc
+                for name in proven:
+                    _prove(group.select([name]))
         writer.add_key_value_metadata({FOOTER_KEY: _footer(schema, dictionaries(), rows)})
     return rows
 
@@ -121,6 +124,41 @@ def _misfit(table: pa.Table, failed: pa.ArrowInvalid) -> InvalidInputError:
                 column=field.name,
             )
     return InvalidInputError(f"the table can't be written as Parquet: {failed}", kind="unsupported-column")
+
+
+@cache
+def _reads_missing_lists() -> bool:
+    """Say whether the installed Arrow reads a missing fixed-size list; version 25 and older ones write it only."""
+    try:
+        _prove(pa.table({"lists": pa.array([None], pa.list_(pa.int8(), 1))}))
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _prove(column: pa.Table) -> None:
+    """Refuse a table of one column that the installed Arrow writes but does not read."""
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(column, sink)
+    try:
+        pq.ParquetFile(sink.getvalue()).read(use_threads=False)
+    except pa.ArrowInvalid as exc:
+        field = column.schema[0]
+        raise InvalidInputError(
+            f"column {field.name!r} of the type {field.type} has missing lists, which pyarrow {pa.__version__} can't"
+            " read",
+            kind="unsupported-column",
+            hint="pip install 'pyarrow>=26', or cast the column to a list without a fixed size",
+            column=field.name,
+        ) from exc
+
+
+def _has_fixed_lists(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_fixed_lists(kind.storage_type)
+    return pa.types.is_fixed_size_list(kind) or any(_has_fixed_lists(child.type) for child in children(kind))
 
 
 def _groups(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -21,6 +21,8 @@ __all__ = ["check_schema", "from_stored", "is_composite", "memory_bytes", "stora
 
 _DIRECT: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 """Values of a dictionary that Parquet writes and reads as a dictionary."""
+_DEEPEST: Final = 48
+"""Arrow writes batches of 64 levels; from version 26 on it reads Parquet schemas of 100, and a list takes two there."""
 _LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
     "list": pa.list_,
     "large_list": pa.large_list,
@@ -46,6 +48,8 @@ def check_schema(schema: pa.Schema) -> None:
         )
     for field in schema:
         problem = _unsupported(field.type)
+        if problem is None and _depth(field.type) > _DEEPEST:
+            problem = f"types nested more than {_DEEPEST} deep, a map being two"
         if problem is not None:
             raise InvalidInputError(
                 f"column {field.name!r} of the type {field.type} can't be stored: Parquet has nothing for {problem}",
@@ -53,6 +57,15 @@ def check_schema(schema: pa.Schema) -> None:
                 hint="cast the column first",
                 column=field.name,
             )
+
+
+def _depth(kind: pa.DataType) -> int:
+    """Return how many types lie in one another, itself included; a map holds structs."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _depth(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _depth(kind.value_type)
+    return 1 + max((_depth(child.type) for child in children(kind)), default=0)
 
 
 def _unsupported(kind: pa.DataType) -> str | None:

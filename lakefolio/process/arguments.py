@@ -35,6 +35,7 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
     "Time": lambda value: value is None or isinstance(value, str | date),
     "Tags": lambda value: value is None or isinstance(value, Iterable),
     "Inputs": lambda value: value is None or isinstance(value, Iterable),
+    "ColumnsFrom": lambda value: value is None or isinstance(value, Mapping),
     "Types": lambda value: value is None or isinstance(value, str | Mapping) or type(value).__name__ == "DataType",
 }
 """By the name of a type; any other is that of a class."""

@@ -225,3 +225,9 @@ def test_sparse_details_and_refusals() -> None:
     assert caught.value.kind == "object-array"
     with pytest.raises(IntegrityError):
         handler_of("sparse").decode(MemorySource(source.content[:30]), {})
+
+
+@pytest.mark.parametrize("array", [np.zeros(2, "V0"), np.zeros((1, 1), "V0")])
+def test_values_without_bytes_that_numpy_would_make_larger_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(InvalidInputError, match="take no bytes"):
+        store(array)

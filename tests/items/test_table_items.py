@@ -21,7 +21,7 @@ from thoroughness import examples
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.format.table_digest import table_digest
-from lakefolio.items import handler_for, handler_of
+from lakefolio.items import handler_for, handler_of, parquet
 from lakefolio.items.handler import FilePayload
 from lakefolio.testing.need import need
 
@@ -134,6 +134,88 @@ def test_what_parquet_cannot_hold_is_refused_by_column(table: pa.Table) -> None:
         store(table)
     assert caught.value.kind in ("duplicate-columns", "unsupported-column")
     assert table.column_names[0] in str(caught.value)
+
+
+def nested(depth: int, kind: str) -> pa.Table:
+    column = pa.array([1])
+    for _ in range(depth):
+        if kind == "struct":
+            column = pa.StructArray.from_arrays([column], ["x"])
+        elif kind == "map":
+            column = pa.MapArray.from_arrays([0, 1], pa.array(["k"]), column)
+        elif kind == "fixed":
+            column = pa.FixedSizeListArray.from_arrays(column, 1)
+        else:
+            column = pa.ListArray.from_arrays([0, 1], column)
+    return pa.table({"deep": column})
+
+
+@pytest.mark.parametrize(("kind", "deepest"), [("list", 47), ("struct", 47), ("fixed", 47), ("map", 23)])
+def test_types_that_lie_too_deep_in_one_another_are_refused(kind: str, deepest: int) -> None:
+    assert roundtrip(nested(deepest, kind)).equals(nested(deepest, kind))
+    for deeper in (deepest + 1, 60, 120):
+        with pytest.raises(InvalidInputError, match=r"'deep'.* nested more than 48 deep"):
+            store(nested(deeper, kind))
+
+
+FIXED = pa.list_(pa.int8(), 2)
+MISSING_LISTS = {
+    "first": pa.array([None, [1, 2]], FIXED),
+    "all": pa.array([None, None], FIXED),
+    "in a list": pa.array([[None, [1, 2]]], pa.list_(FIXED)),
+    "in a struct": pa.array([{"x": None}, None], pa.struct([("x", FIXED)])),
+    "in a fixed list": pa.array([[[1, 2]], None, [None]], pa.list_(FIXED, 1)),
+    "of dictionaries": pa.FixedSizeListArray.from_arrays(
+        pa.array(["a", "b", None, None]).dictionary_encode(), 2, mask=pa.array([False, True])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING_LISTS)
+def test_missing_fixed_size_lists_come_back_or_are_refused(name: str) -> None:
+    table = pa.table({"lists": MISSING_LISTS[name]})
+    try:
+        source, encoded = store(table)
+    except InvalidInputError as error:
+        assert int(pa.__version__.split(".")[0]) < 26, error
+        assert error.objects["column"] == "lists"
+    else:
+        back = handler_of("table").decode(source, encoded.details)
+        assert back.to_pylist() == table.to_pylist()
+        assert back.schema == table.schema
+
+
+def test_an_arrow_that_does_not_read_missing_fixed_size_lists_refuses_them(monkeypatch) -> None:
+    """As versions before 26 do: they write them, and fail when they read them."""
+    read = pq.ParquetFile.read
+
+    def old(self: object, **options: object) -> pa.Table:
+        table = read(self, **options)
+        if any(column.null_count for column in table.columns):
+            raise pa.ArrowInvalid("Expected all lists to be of size=2 but index 1 had size=0")
+        return table
+
+    monkeypatch.setattr(pq.ParquetFile, "read", old)
+    parquet._reads_missing_lists.cache_clear()
+    try:
+        with pytest.raises(InvalidInputError, match=r"'lists' .* has missing lists") as caught:
+            store(pa.table({"n": [1, 2], "lists": MISSING_LISTS["first"]}))
+        assert caught.value.objects["column"] == "lists"
+        store(pa.table({"lists": pa.array([[1, 2]], FIXED)}))
+    finally:
+        parquet._reads_missing_lists.cache_clear()
+
+
+def test_tables_that_differ_only_in_what_a_schema_says_are_different() -> None:
+    """The numbers that Iceberg gives fields are part of a table: the one must not come back for the other."""
+    schemas = [
+        pa.schema([pa.field("a", pa.int64(), metadata=field)], metadata=whole)
+        for field, whole in [(None, None), ({"PARQUET:field_id": "7"}, None), (None, {"ARROW:schema": "x"})]
+    ]
+    tables = [pa.table([[1]], schema=schema) for schema in schemas]
+    assert len({table_digest(table) for table in tables}) == 3
+    for table in tables:
+        assert roundtrip(table).schema.equals(table.schema, check_metadata=True)
 
 
 def test_values_that_parquet_cannot_hold_are_refused_by_column() -> None:
@@ -388,6 +470,28 @@ def test_columns_that_cannot_come_back_are_named(frame: object, kind: str, named
         store(frame)
     assert caught.value.kind == kind
     assert named in str(caught.value)
+
+
+FREQUENCIES = {
+    "holidays": pd.date_range("2020", periods=3, freq=pd.offsets.CustomBusinessDay(holidays=["2020-01-03"])),
+    "hours": pd.date_range("2020", periods=3, freq=pd.offsets.BusinessHour(start="10:00", end="12:00")),
+    "days": pd.date_range("2020", periods=3, freq=pd.DateOffset(months=1, day=3)),
+    "normalized": pd.date_range("2020", periods=3, freq=pd.offsets.MonthEnd(normalize=True)),
+}
+
+
+@pytest.mark.parametrize("name", FREQUENCIES)
+def test_a_frequency_that_its_text_does_not_say_is_refused(name: str) -> None:
+    times = FREQUENCIES[name]
+    for frame in (
+        pd.DataFrame({"a": [1, 2, 3]}, times),
+        pd.Series([1, 2, 3], times),
+        pd.DataFrame([[1] * 3], columns=times),
+    ):
+        with pytest.raises(InvalidInputError, match=r"frequency .* \(set its \.freq to None first"):
+            store(frame)
+    times.freq = None
+    check(pd.DataFrame({"a": [1, 2, 3]}, times))
 
 
 def test_bad_attrs_and_labels_are_named() -> None:
