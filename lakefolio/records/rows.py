@@ -3,59 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import InvalidInputError, UnsupportedTypeError, nearest, one_line
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError, nearest
+from lakefolio.format.table_digest import table_digest
 from lakefolio.process.imports import imported
+from lakefolio.records.cells import rows_of_mapping, table_of_dicts
 from lakefolio.records.expressions import computed
+from lakefolio.records.problems import Problems
 from lakefolio.records.types import is_json, shown_type
 
 if TYPE_CHECKING:
     from lakefolio.records.schema import TableSchema
 
-__all__ = ["Problems", "as_tables", "check_rows", "fitted", "keys_twice"]
+__all__ = ["as_tables", "check_rows", "fitted", "keys_twice"]
 
-_SHOWN: Final = 5
 _PART_ROWS: Final = 250_000
-
-
-class Problems:
-    """The rows that don't fit, the first few with column and value; one error says all of them."""
-
-    def __init__(self, name: str, first: int = 0) -> None:
-        """Begin without any. ``name`` is that of the table, ``first`` the number of the first of these rows."""
-        self._name = name
-        self._first = first
-        self._rows: set[int] = set()
-        self.found: list[dict[str, Any]] = []
-
-    def add(self, rows: Sequence[int], column: str, values: pa.ChunkedArray | Sequence[Any], problem: str) -> None:
-        """Note some rows (numbers from 0) whose values of a column break a rule."""
-        for row in rows[: max(0, _SHOWN - len(self.found))]:
-            value = values[row]
-            shown = value.as_py() if isinstance(value, pa.Scalar) else value
-            self.found.append({"row": self._first + int(row), "column": column, "value": shown, "problem": problem})
-        self._rows.update(map(int, rows))
-
-    def check(self, total: int) -> None:
-        """Raise InvalidInputError (kind ``invalid-rows``; its object ``rows`` has the first) if there are any."""
-        if not self._rows:
-            return
-        said = "; ".join(
-            f"row {one['row']}, column {one['column']!r}: {one_line(repr(one['value']), 40)} {one['problem']}"
-            for one in self.found
-        )
-        raise InvalidInputError(
-            f"{len(self._rows)} of {total} rows don't fit {self._name!r}: {said}",
-            kind="invalid-rows",
-            hint="nothing was stored; rows count from 0",
-            rows=self.found,
-            column=self.found[0]["column"],
-        )
+_FIRST_DAY, _LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
+_DAY_US: Final = 86_400_000_000
 
 
 def as_tables(rows: object, schema: TableSchema, name: str) -> Iterator[pa.Table]:
@@ -75,28 +45,18 @@ def as_tables(rows: object, schema: TableSchema, name: str) -> Iterator[pa.Table
     if polars is not None and isinstance(rows, polars.LazyFrame):
         rows = rows.collect()
     if pandas is not None and isinstance(rows, pandas.DataFrame):
+        named = [one for one in rows.index.names if one is not None and one not in rows.columns]
         try:
-            rows = pa.Table.from_pandas(rows, preserve_index=False)
+            rows = pa.Table.from_pandas(rows.reset_index(level=named) if named else rows, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
             reason = (str(exc).splitlines() or ["?"])[0]
             raise InvalidInputError(f"the frame for {name!r} can't be read: {reason}", kind="invalid-rows") from exc
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     if isinstance(rows, Mapping):
-        one_row = not any(isinstance(one, Sequence) and not isinstance(one, str | bytes) for one in rows.values())
-        if one_row or not all(isinstance(one, Iterable) for one in rows.values()):
-            rows = [rows]
-        else:
-            lengths = {len(list(one)) for one in rows.values()}
-            if len(lengths) > 1:
-                raise InvalidInputError(f"the columns for {name!r} differ in length", kind="invalid-rows")
-            names = list(rows)
-            rows = [dict(zip(names, one, strict=True)) for one in zip(*rows.values(), strict=True)]
-    if isinstance(rows, pa.Table):
-        yield from (rows.slice(at, _PART_ROWS) for at in range(0, max(1, rows.num_rows), _PART_ROWS))
-    elif hasattr(rows, "__arrow_c_stream__"):
-        for batch in pa.RecordBatchReader.from_stream(rows):
-            yield from (pa.Table.from_batches([batch.slice(at, _PART_ROWS)]) for at in range(0, len(batch), _PART_ROWS))
+        rows = rows_of_mapping(rows, schema, name)
+    if isinstance(rows, pa.Table) or hasattr(rows, "__arrow_c_stream__"):
+        yield from _of_arrow(rows, name)
     elif isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
         yield from _of_dicts(rows, schema, name)
     else:
@@ -104,6 +64,21 @@ def as_tables(rows: object, schema: TableSchema, name: str) -> Iterator[pa.Table
             f"rows for {name!r} are of type {type(rows).__name__}",
             hint="give a frame, an Arrow table, a dict of columns or a list of dicts",
         )
+
+
+def _of_arrow(rows: Any, name: str) -> Iterator[pa.Table]:
+    try:
+        batches = [rows] if isinstance(rows, pa.Table) else map(_table, pa.RecordBatchReader.from_stream(rows))
+        for batch in batches:
+            batch.validate(full=True)  # text that is none would be stored, and fail whoever reads it
+            yield from (batch.slice(at, _PART_ROWS) for at in range(0, max(1, batch.num_rows), _PART_ROWS))
+    except pa.ArrowException as exc:
+        reason = (str(exc).splitlines() or ["?"])[0]
+        raise InvalidInputError(f"the rows for {name!r} can't be read: {reason}", kind="invalid-rows") from exc
+
+
+def _table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def _of_dicts(rows: Iterable[object], schema: TableSchema, name: str) -> Iterator[pa.Table]:
@@ -115,48 +90,10 @@ def _of_dicts(rows: Iterable[object], schema: TableSchema, name: str) -> Iterato
             )
         part.append(row)
         if len(part) == _PART_ROWS:
-            yield _table_of(part, schema, name, number + 1 - len(part))
+            yield table_of_dicts(part, schema, Problems(name, number + 1 - len(part)))
             part = []
     if part:
-        yield _table_of(part, schema, name, number + 1 - len(part))
-
-
-def _table_of(rows: list[Mapping[str, Any]], schema: TableSchema, name: str, first: int) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
-    problems = Problems(name, first)
-    for key in dict.fromkeys(key for row in rows for key in row):
-        values = [row.get(key) for row in rows]
-        if key not in schema.arrow.names:
-            columns[str(key)] = pa.nulls(len(rows))  # refused where frames' columns are
-            continue
-        one = schema.arrow.field(key)
-        if is_json(one):
-            values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
-        try:
-            columns[key] = pa.array(values, one.type)
-            if not (pa.types.is_integer(one.type) and any(type(value) is bool for value in values)):
-                continue
-        except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError):
-            pass
-        wrong = [number for number, value in enumerate(values) if not _fits(value, one.type)]
-        problems.add(wrong, key, values, f"is no {shown_type(one)}")
-    problems.check(len(rows))
-    return pa.table(columns)
-
-
-def _json(value: Any) -> Any:
-    try:
-        return json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return value
-
-
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    try:
-        pa.array([value], kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError):
-        return False
-    return not (pa.types.is_integer(kind) and type(value) is bool)
+        yield table_of_dicts(part, schema, Problems(name, number + 1 - len(part)))
 
 
 def fitted(rows: pa.Table, schema: TableSchema, name: str, first: int = 0) -> pa.Table:
@@ -201,7 +138,8 @@ def _cast(column: pa.ChunkedArray, one: pa.Field, problems: Problems) -> pa.Chun
     if column.type == one.type:
         return column
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        kind = pa.large_string() if pa.types.is_string_view(column.type.value_type) else column.type.value_type
+        column = pa.chunked_array([chunk.dictionary.cast(kind).take(chunk.indices) for chunk in column.chunks], kind)
         if column.type == one.type:
             return column
     if not _may_cast(column.type, one.type):
@@ -214,23 +152,30 @@ def _cast(column: pa.ChunkedArray, one: pa.Field, problems: Problems) -> pa.Chun
         )
     try:
         made = column.cast(one.type)
-        if pa.types.is_floating(one.type) and one.type.bit_width < 64:
-            same = pc.equal(made.cast(column.type), column).fill_null(fill_value=True)
-            if not pc.all(pc.or_(same, pc.is_nan(column.cast(pa.float64())).fill_null(fill_value=False))).as_py():
-                raise pa.ArrowInvalid("digits are lost")
+        if not _comes_back(made, column):
+            raise pa.ArrowInvalid("digits are lost")
     except (pa.ArrowException, OverflowError):
-        wrong = [row for row in range(len(column)) if not _casts(column[row], one.type)] if len(column) else []
+        wrong = [row for row in range(len(column)) if not _casts(column.slice(row, 1), one.type)] if len(column) else []
         problems.add(wrong or [0], one.name, column, f"is no {shown_type(one)}")
         return pa.chunked_array([pa.nulls(len(column), one.type)])
     return made
 
 
-def _casts(value: pa.Scalar, kind: pa.DataType) -> bool:
+def _casts(value: pa.ChunkedArray, kind: pa.DataType) -> bool:
     try:
-        made = value.cast(kind)
+        return _comes_back(value.cast(kind), value)
     except (pa.ArrowException, OverflowError):
         return False
-    return not (pa.types.is_floating(kind) and kind.bit_width < 64) or made.as_py() == value.as_py()
+
+
+def _comes_back(made: pa.ChunkedArray, column: pa.ChunkedArray) -> bool:
+    """Say whether a cast lost nothing; Arrow lets floats lose digits, alone, in lists and as decimals."""
+    kind = made.type
+    narrower = pa.types.is_decimal(kind) or (pa.types.is_floating(kind) and kind.bit_width < 64)
+    if not (pa.types.is_nested(kind) or (narrower and pa.types.is_floating(column.type))):
+        return True
+    before = pa.table([column], names=["cells"])
+    return table_digest(before) == table_digest(pa.table([made.cast(column.type)], schema=before.schema))
 
 
 def _may_cast(old: pa.DataType, new: pa.DataType) -> bool:
@@ -273,6 +218,8 @@ def check_rows(rows: pa.Table, schema: TableSchema, name: str, first: int = 0) -
         column = rows.column(one.name)
         if not one.nullable and column.null_count:
             problems.add(_true(pc.is_null(column)), one.name, column, "is missing")
+        if pa.types.is_timestamp(one.type) or pa.types.is_date(one.type):
+            problems.add(_true(_out_of_years(column)), one.name, column, "is not in the years 1 to 9999")
         if is_json(one):
             wrong = [row for row, value in enumerate(column.to_pylist()) if value is not None and not _is_json(value)]
             problems.add(wrong, one.name, column, "is no JSON")
@@ -290,6 +237,16 @@ def check_rows(rows: pa.Table, schema: TableSchema, name: str, first: int = 0) -
                 blamed = condition.columns[0] if condition.columns else schema.arrow.names[0]
                 problems.add(_true(broken), blamed, rows.column(blamed), f"breaks {check!r}: {condition.text}")
     problems.check(rows.num_rows)
+
+
+def _out_of_years(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Say of each time whether it lies in years that Python and Delta's other readers don't have."""
+    days = pa.types.is_date(column.type)
+    counted = column.cast(pa.int32() if days else pa.int64())
+    first, last = _FIRST_DAY, _LAST_DAY + 1
+    if not days:
+        first, last = first * _DAY_US, last * _DAY_US
+    return pc.or_(pc.less(counted, first), pc.greater_equal(counted, last)).fill_null(fill_value=False)
 
 
 def _is_json(value: str) -> bool:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from lakefolio.errors import StorageError
 from lakefolio.records.files import REACH, DataFiles, base_version
 from lakefolio.records.keys import KeyIndex, all_different, hashes
-from lakefolio.records.rows import Problems, as_tables, check_rows, fitted, keys_twice
+from lakefolio.records.problems import Problems
+from lakefolio.records.rows import as_tables, check_rows, fitted, keys_twice
 from lakefolio.records.state import RecordFile, TableState
 
 if TYPE_CHECKING:
