@@ -1,6 +1,6 @@
-"""The rows of a planned commit: how they are made, and which conditions they must meet (pure: no I/O).
+"""A planned commit: how its rows are made, and which conditions they must meet (pure: no I/O).
 
-``planner`` decides which change makes which rows.
+Which change makes which rows is decided by ``plan_items``, ``plan_lake`` and ``plan_runs``; ``planner`` chooses.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from operator import attrgetter
 from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
-from lakefolio.format.names import is_uri, parse_ref
+from lakefolio.format.names import is_own_folio, is_uri, parse_ref
 from lakefolio.model.changes import Commit
 from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.item_versions import find_version
+from lakefolio.model.naming import NamePattern, naming_of
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import item_not_found, resolve_at
 from lakefolio.model.state import State
+from lakefolio.model.version_policy import NO_POLICY, VersionPolicy, policy_of
 
-__all__ = ["REFERRED", "PlanRows", "facts_of", "json_text", "stored_values"]
+__all__ = ["REFERRED", "Plan", "facts_of", "json_text", "stored_values"]
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _STORED = tuple(Stored.__dataclass_fields__)
@@ -31,10 +33,13 @@ REFERRED = tuple(column for column in _STORED if column not in ("content", "deta
 """The content columns of a row that needs content without being an entry."""
 
 
-class PlanRows:
+class Plan:
     """The rows of one commit on one state, to be added to.
 
     Attributes:
+        commit: The commit.
+        state: The state that it is planned on.
+        version: The version that it makes.
         manifests: Rows of the journal, as dicts; ``version``, ``ordinal`` and ``committed_at`` included.
         overlay: The state with the commit laid over it.
     """
@@ -43,17 +48,21 @@ class PlanRows:
         self,
         commit: Commit,
         state: State,
-        overlay: Overlay,
+        base: Overlay,
         *,
         version: int,
         committed_at: datetime,
         first_ordinal: int,
     ) -> None:
+        """Plan no row yet; ``base`` is the state with the commits before laid over it."""
         self.commit = commit
         self.state = state
-        self.overlay = overlay
+        self.version = version
+        self.overlay = Overlay(base, base.content_of, version)
         self.manifests: list[dict[str, Any]] = []
         self._first_ordinal = first_ordinal
+        self._policies: dict[str, VersionPolicy] = {}
+        self._patterns: dict[str, NamePattern | None] = {}
         self._common: dict[str, Any] = {
             "version": version,
             "committed_at": committed_at,
@@ -62,9 +71,29 @@ class PlanRows:
             "message": commit.message,
         }
 
+    # -- the rules of folios ---------------------------------------------------------------------------------
+
+    def policy(self, folio: str) -> VersionPolicy:
+        """Return the rules of a folio's versions; one look-up for a commit."""
+        if folio not in self._policies:
+            self._policies[folio] = NO_POLICY if is_own_folio(folio) else policy_of(self.overlay, folio)
+        return self._policies[folio]
+
+    def pattern(self, folio: str) -> NamePattern | None:
+        """Return the pattern of a folio's names; one look-up for a commit."""
+        if folio not in self._patterns:
+            self._patterns[folio] = None if is_own_folio(folio) else naming_of(self.overlay, folio)
+        return self._patterns[folio]
+
+    def forget_rules(self) -> None:
+        """Look rules up anew: facts have changed."""
+        self._policies.clear()
+        self._patterns.clear()
+
     # -- rows ----------------------------------------------------------------------------------------------
 
-    def _row(self, op: str, reason: str, **values: object) -> dict[str, Any]:
+    def row(self, op: str, reason: str, **values: object) -> dict[str, Any]:
+        """Add a row."""
         row = {
             **self._common,
             "ordinal": self._first_ordinal + len(self.manifests),
@@ -76,16 +105,18 @@ class PlanRows:
         self.manifests.append(row)
         return row
 
-    def _put_row(self, folio: str, item: str, reason: str, content: Mapping[str, Any], **values: Any) -> None:
+    def put_row(self, folio: str, item: str, reason: str, content: Mapping[str, Any], **values: Any) -> None:
+        """Add a ``put`` row: content that becomes the head of a name."""
         content = {**content, "details": json_text(content["details"])}
         values["tags"] = list(values.get("tags") or ()) or None
-        self.overlay.put(self._row("put", reason, folio=folio, item=item, **content, **values))
+        self.overlay.put(self.row("put", reason, folio=folio, item=item, **content, **values))
 
-    def _delete(self, folio: str, item: str, reason: str) -> None:
-        self._row("delete", reason, folio=folio, item=item)
+    def delete(self, folio: str, item: str, reason: str) -> None:
+        """Add a row that deletes a live item."""
+        self.row("delete", reason, folio=folio, item=item)
         self.overlay.delete(folio, item)
 
-    def _content_of(self, entry: Entry) -> dict[str, Any]:
+    def content_of(self, entry: Entry) -> dict[str, Any]:
         """Return the content columns of an entry that is put again, inline content included."""
         kept = stored_values(entry)
         if entry.storage == "inline" and entry.content is None:
@@ -94,21 +125,22 @@ class PlanRows:
 
     # -- changes -------------------------------------------------------------------------------------------
 
-    def _head(self, folio: str, item: str) -> Entry:
+    def head(self, folio: str, item: str) -> Entry:
+        """Return the entry that an item is; NotFoundError if there is none."""
         entry = self.overlay.entry(folio, item)
         if entry is None:
             raise item_not_found(self.overlay, folio, item, self.state)
         return entry
 
-    def _free(self, folio: str, item: str, *, overwrite: bool) -> bool:
+    def check_free(self, folio: str, item: str, *, overwrite: bool) -> bool:
         """Say whether a name is free; AlreadyExistsError if it is not, and may not be replaced."""
         free = not self.overlay.live(folio, item)
         if not free and not overwrite:
-            raise self._taken(self._head(folio, item))
+            raise self.taken(self.head(folio, item))
         return free
 
     @staticmethod
-    def _taken(current: Entry, differs: Mapping[str, str] = {}) -> AlreadyExistsError:
+    def taken(current: Entry, differs: Mapping[str, str] = {}) -> AlreadyExistsError:
         """Make the error for a name that is taken; ``differs`` names the parts that differ from the given ones."""
         said = "; ".join(f"{name}: {how}" for name, how in differs.items())
         return AlreadyExistsError(
@@ -122,7 +154,8 @@ class PlanRows:
             differs=sorted(differs),
         )
 
-    def _check_not_purged_meanwhile(self, stored: Stored) -> None:
+    def check_not_purged_meanwhile(self, stored: Stored) -> None:
+        """Raise ConflictError if content that is to be put was purged since it was stored."""
         if self.overlay.is_purged(stored):
             raise ConflictError(
                 f"content {stored.blob_digest} was purged while it was being added",
@@ -131,7 +164,8 @@ class PlanRows:
                 digest=stored.blob_digest,
             )
 
-    def _check_not_purged(self, entry: Entry, what: str) -> None:
+    def check_not_purged(self, entry: Entry, what: str) -> None:
+        """Raise NotFoundError if the content of an entry was purged."""
         if self.overlay.is_purged(entry):
             raise NotFoundError(
                 f"content of {entry.ref} was purged by gc and can't be {what}",
@@ -144,7 +178,7 @@ class PlanRows:
 
     # -- inputs --------------------------------------------------------------------------------------------
 
-    def _entry_of(self, text: str) -> Entry:
+    def entry_of(self, text: str) -> Entry:
         """Return the entry that a reference means; one that does not exist was refused before."""
         ref = parse_ref(text, folio="")
         return self._found(ref.folio or "", ref.item, ref.at)
@@ -159,7 +193,8 @@ class PlanRows:
             raise item_not_found(self.overlay, folio, item, self.state, version)
         return entry
 
-    def _resolve(self, text: str, folio: str) -> dict[str, Any]:
+    def resolve(self, text: str, folio: str) -> dict[str, Any]:
+        """Return a reference or URI as an edge; NotFoundError (kind ``input-not-found``) if there is no such entry."""
         if is_uri(text):
             return {"input_kind": "external", "input_uri": text}
         ref = parse_ref(text, folio=folio)
