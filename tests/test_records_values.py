@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -151,3 +152,60 @@ def test_a_dict_is_a_row_or_columns_by_what_the_schema_says(folio: lf.Folio, giv
 def test_a_dict_that_may_be_either_is_refused(folio: lf.Folio) -> None:
     with pytest.raises(InvalidInputError, match="may be one row or columns"):
         folio.create_table("t", COLUMNS).append({"extra": [1, 2]})
+
+
+# -- conditions on numbers: as SQL counts, whatever Arrow would round ------------------------------------------
+
+NUMBERS = pa.table(
+    {
+        "n": pa.array([2**53 + 1, -(2**63), 2**63 - 1, None], pa.int64()),
+        "i": pa.array([2**25 + 1, -3, 2**31 - 1, 0], pa.int32()),
+        "f": pa.array([0.1, 16777217.0, None, -0.0], pa.float64()),
+        "d": pa.array([Decimal("1.50"), Decimal(0), None, Decimal("-0.01")], pa.decimal128(10, 2)),
+    }
+)
+CONDITIONS = [
+    *["n > 0.5", "n = 9007199254740993.0", "n > 9007199254740992.5", "n < 9007199254740993.5", "n >= 1e-30"],
+    *["n > 9223372036854775808", "n < 99999999999999999999", "n != 1e30", "n > -1e30", "1e-30 < n"],
+    *["n BETWEEN 0.1 AND 9007199254740993.0", "n IN (9007199254740993.0, 0.5)", "n NOT IN (0.5)", "i = -3.0"],
+    *["n > f", "f < n", "i > d", "d > i", "f > d", "n > d", "d > 0.5", "f > 16777216"],
+    *["n + 0.5 > 1", "n * 1.5 > 3", "0.5 * n > 3", "-i < 0.5", "abs(i) > 0.5", "round(i) > 0.5", "n - f > 0"],
+    *["i % 2 = 1", "i % 2 = -1", "n % 7 = 0", "i % 0 IS NULL", "n / 3 > 0.1", "n / i > 1", "1 / i > 0", "d * i > 0"],
+]
+
+
+@pytest.mark.parametrize("where", CONDITIONS)
+def test_conditions_on_numbers_count_as_sql_does(numbers: Any, where: str) -> None:
+    rows = NUMBERS  # DuckDB finds it by its name
+    assert rows.num_rows == numbers.count()
+    expected = duckdb.sql(f"select count(*) from rows where {where}").fetchone()
+    assert (numbers.count(where),) == (len(numbers.query(where, as_="arrow")),) == expected
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    columns = {"n": "int64", "i": "int32", "f": "double", "d": "decimal(10, 2)"}
+    table = lf.open(tmp_path_factory.mktemp("numbers")).folio("exp").create_table("t", columns)
+    table.append(NUMBERS)
+    return table
+
+
+@pytest.mark.parametrize("where", ["i + i > 0", "n * n > 0", "n - 5 > 0"])
+def test_a_condition_that_overflows_is_one_error(numbers: Any, where: str) -> None:
+    for ask in (numbers.count, numbers.query, numbers.delete_where):
+        with pytest.raises(InvalidInputError, match="can't be computed of the rows: overflow") as caught:
+            ask(where)
+        assert caught.value.kind == "bad-condition"
+
+
+def test_a_remainder_of_fractions_is_refused(numbers: Any) -> None:
+    with pytest.raises(InvalidInputError, match="% takes whole numbers"):
+        numbers.count("f % 0.05 > 0")
+
+
+def test_a_check_with_a_fraction_takes_large_numbers(folio: lf.Folio) -> None:
+    table = folio.create_table("t", {"n": "int64"}, checks={"enough": "n * 1.5 > 3"})
+    table.append([{"n": 2**25 + 1}, {"n": 2**53 + 1}])
+    with pytest.raises(InvalidInputError, match="breaks 'enough'"):
+        table.append({"n": 1})
+    assert table.count() == 2

@@ -196,13 +196,14 @@ class Records:
 
     def count(self, where: str | None = None) -> int:
         """Return how many rows there are, or how many of a condition."""
-        from lakefolio.records.expressions import condition
+        from lakefolio.records.expressions import condition, told
 
         session, entry, _, state = self._seen()
         if where is None and state.row_count is not None:
             return state.row_count
         wanted = None if where is None else condition(where, state.schema.arrow).expression
-        return int(dataset_of(session, entry, state).count_rows(filter=wanted))
+        with told(where):
+            return int(dataset_of(session, entry, state).count_rows(filter=wanted))
 
     def history(self, limit: int | None = 20) -> list[dict[str, Any]]:
         """Return its versions, newest first: ``version at operation author message tool``. A request each."""

@@ -2,15 +2,17 @@
 
 One small language for filters and for checks. A condition becomes an expression of Arrow, so it is pushed down to the
 statistics of files and row groups, and can't reach files, settings or functions that are not below: the text of a check
-comes from the bucket. Nulls count as in SQL: a comparison with null is unknown, and a filter keeps what is true.
+comes from the bucket. Nulls count as in SQL: a comparison with null is unknown, and a filter keeps what is true. NaN is
+equal to nothing, and neither above nor below anything (in DuckDB it is the largest number).
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import decimal
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +21,12 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest, one_line
 
-__all__ = ["Condition", "computed", "condition", "literal", "quoted"]
+__all__ = ["Condition", "computed", "condition", "literal", "quoted", "told"]
 
 _MOST_TEXT: Final = 10_000
 _DEEPEST: Final = 100
+_LARGEST: Final = decimal.Decimal(10**19)
+"""No whole number of a column is as large."""
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)|(?P<text>'(?:[^']|'')*')"""
     r"""|(?P<name>[^\W\d]\w*|"(?:[^"]|"")+"|`[^`]+`)|(?P<sign><=|>=|<>|!=|==|[-+*/%=<>(),.]))"""
@@ -88,11 +92,72 @@ class _Value:
             return pa.scalar(moment, beside)
         if pa.types.is_decimal(beside) and isinstance(value, int | decimal.Decimal):
             return pa.scalar(decimal.Decimal(value))
+        if pa.types.is_integer(beside) and isinstance(value, int | decimal.Decimal):
+            return _beside_integers(value)
         if isinstance(value, decimal.Decimal):
             return float(value)
         if isinstance(value, str) != (pa.types.is_string(beside) or pa.types.is_binary(beside)):
             raise ValueError(f"{one_line(repr(value), 40)} can't be compared with {beside}")
         return value.encode() if pa.types.is_binary(beside) else value
+
+
+def _beside_integers(value: int | decimal.Decimal) -> Any:
+    """Return a number to compare whole numbers with, exactly: Arrow would round a fraction, and them, to float32."""
+    number = min(max(decimal.Decimal(value), -_LARGEST), _LARGEST)
+    whole = int(number.to_integral_value(decimal.ROUND_FLOOR))
+    if whole == number and -(2**63) <= whole < 2**63:
+        return whole
+    half = decimal.Decimal(0 if whole == number else "0.5")
+    return pa.scalar(whole + half, pa.decimal128(21, 1))
+
+
+def _alike(left: _Value, right: _Value) -> tuple[Any, Any]:
+    """Return both sides of a comparison; whole numbers beside floats become such."""
+    kinds = [one.kind for one in (left, right)]
+    sides = [left.as_expression(right.kind), right.as_expression(left.kind)]
+    if None not in kinds and any(map(_is_float, kinds)):
+        sides = [_floats(side, kind) for side, kind in zip(sides, kinds, strict=True)]
+    return sides[0], sides[1]
+
+
+def _operands(left: _Value, right: _Value) -> tuple[Any, Any, pa.DataType | None]:
+    """Return both sides of arithmetic, and the type of what comes out."""
+    fraction = any(one.is_literal and isinstance(one.literal, decimal.Decimal) for one in (left, right))
+    kinds = [one.kind for one in (left, right) if one.kind is not None]
+    if not any(_is_float(kind) or (fraction and pa.types.is_integer(kind)) for kind in kinds):
+        return left.as_expression(right.kind), right.as_expression(left.kind), left.kind or right.kind
+    sides = [
+        pc.scalar(float(one.literal))
+        if one.is_literal and isinstance(one.literal, int | decimal.Decimal)
+        else _floats(one.as_expression(pa.float64()), one.kind)
+        for one in (left, right)
+    ]
+    return sides[0], sides[1], pa.float64()
+
+
+def _floats(side: Any, kind: pa.DataType | None) -> Any:
+    """Return whole numbers as SQL sees them beside floats: the nearest ones."""
+    return side.cast(pa.float64(), safe=False) if kind is not None and pa.types.is_integer(kind) else side
+
+
+def _is_float(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind))
+
+
+@contextlib.contextmanager
+def told(text: str | None) -> Iterator[None]:
+    """Raise InvalidInputError (kind ``bad-condition``) if a condition can't be computed of rows, as one overflows."""
+    try:
+        yield
+    except pa.ArrowInvalid as exc:
+        if text is None:
+            raise
+        reason = (str(exc).splitlines() or ["?"])[0][:160]
+        raise InvalidInputError(
+            f"condition {one_line(text, 100)!r} can't be computed of the rows: {reason}",
+            kind="bad-condition",
+            condition=text,
+        ) from exc
 
 
 def condition(text: object, schema: pa.Schema) -> Condition:
@@ -235,8 +300,7 @@ class _Parser:
         left = self._sum()
         if word := self._take(*_COMPARED):
             right = self._sum()
-            compared = _COMPARED[word](left.as_expression(right.kind), right.as_expression(left.kind))
-            return _Value(compared, kind=pa.bool_())
+            return _Value(_COMPARED[word](*_alike(left, right)), kind=pa.bool_())
         if self._take("is"):
             denied = self._take("not")
             self._need("null")
@@ -249,11 +313,7 @@ class _Parser:
             low = self._sum()
             self._need("and")
             high = self._sum()
-            value = left.as_expression(low.kind)
-            found = pc.and_kleene(
-                pc.greater_equal(value, low.as_expression(left.kind)),
-                pc.less_equal(value, high.as_expression(left.kind)),
-            )
+            found = pc.and_kleene(pc.greater_equal(*_alike(left, low)), pc.less_equal(*_alike(left, high)))
         elif self._take("like"):
             found = pc.match_like(left.as_expression(pa.string()), self._text())
         elif denied:
@@ -269,7 +329,7 @@ class _Parser:
             value = self._sum()
             if value.is_literal and value.literal is None:
                 raise self.bad("IN (NULL) is never true; write IS NULL")
-            one = pc.equal(left.as_expression(value.kind), value.as_expression(left.kind))
+            one = pc.equal(*_alike(left, value))
             found = one if found is None else pc.or_kleene(found, one)
             if not self._take(","):
                 self._need(")")
@@ -287,24 +347,27 @@ class _Parser:
         while word := self._take("+", "-"):
             right = self._product()
             joined = pc.add_checked if word == "+" else pc.subtract_checked
-            kind = found.kind or right.kind
-            found = _Value(joined(found.as_expression(right.kind), right.as_expression(found.kind)), kind=kind)
+            left_side, right_side, kind = _operands(found, right)
+            found = _Value(joined(left_side, right_side), kind=kind)
         return found
 
     def _product(self) -> _Value:
         found = self._factor()
         while word := self._take("*", "/", "%"):
+            at = self.tokens[self.next - 1][2]
             right = self._factor()
-            left_side, right_side = found.as_expression(right.kind), right.as_expression(found.kind)
+            left_side, right_side, kind = _operands(found, right)
             if word == "*":
-                made = pc.multiply_checked(left_side, right_side)
+                found = _Value(pc.multiply_checked(left_side, right_side), kind=kind)
             elif word == "/":  # as SQL says it: without remainder lost, and null for nothing to divide by
-                divisor = right_side.cast(pa.float64()) if isinstance(right_side, pc.Expression) else right_side
-                made = pc.divide(left_side.cast(pa.float64()), divisor)
-            else:
-                left, divisor = left_side, right_side
-                made = pc.subtract(left, pc.multiply(pc.floor(pc.divide(left.cast(pa.float64()), divisor)), divisor))
-            found = _Value(made, kind=pa.float64() if word != "*" else found.kind or right.kind)
+                left_side, right_side = (side.cast(pa.float64(), safe=False) for side in (left_side, right_side))
+                found = _Value(pc.divide(left_side, right_side), kind=pa.float64())
+            elif kind is None or not pa.types.is_integer(kind):
+                raise self.bad("% takes whole numbers", at)
+            else:  # with the sign of the left side, and null for nothing to divide by
+                divisor = pc.if_else(pc.equal(right_side, 0), pc.scalar(None).cast(kind), right_side)
+                made = pc.subtract(left_side, pc.multiply(pc.divide(left_side, divisor), divisor))
+                found = _Value(made, kind=kind)
         return found
 
     def _factor(self) -> _Value:
@@ -342,10 +405,14 @@ class _Parser:
         if word not in _FUNCTIONS:
             raise self.bad(f"there is no function {word!r}; there are {', '.join(_FUNCTIONS)}", at)
         self._need("(")
-        value = self._sum().as_expression(pa.string() if word not in ("abs", "round") else None)
+        value = self._sum()
         self._need(")")
-        kind = {"length": pa.int32(), "abs": None, "round": None}.get(word, pa.string())
-        return _Value(_FUNCTIONS[word](value), kind=kind)
+        if word in ("abs", "round"):
+            if word == "round" and value.kind is not None and pa.types.is_integer(value.kind):
+                return value
+            return _Value(_FUNCTIONS[word](value.as_expression()), kind=value.kind)
+        kind = pa.int32() if word == "length" else pa.string()
+        return _Value(_FUNCTIONS[word](value.as_expression(pa.string())), kind=kind)
 
     def _column(self, token: str, at: int) -> _Value:
         path = [_unquoted(token)]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.records.expressions import condition
+from lakefolio.records.expressions import condition, told
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -47,13 +47,14 @@ def rows_of(
     keys = _keys(schema, [order] if isinstance(order, str) else order or ())
     expression = None if where is None else condition(where, schema).expression
     read = None if wanted is None else list(dict.fromkeys([*wanted, *(name for name, _ in keys)]))
-    scanner = dataset.scanner(columns=read, filter=expression)
-    if not keys:
-        rows = scanner.to_table() if limit is None else scanner.head(limit)
-    elif limit is None:
-        rows = scanner.to_table().sort_by(keys)
-    else:
-        rows = _first(scanner, keys, limit)
+    with told(where):
+        scanner = dataset.scanner(columns=read, filter=expression)
+        if not keys:
+            rows = scanner.to_table() if limit is None else scanner.head(limit)
+        elif limit is None:
+            rows = scanner.to_table().sort_by(keys)
+        else:
+            rows = _first(scanner, keys, limit)
     return rows if wanted is None else rows.select(wanted)
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import ConflictError, InvalidInputError
 from lakefolio.process.fork import at_forks
 from lakefolio.records.change import Change, Origin, Written, once_key
-from lakefolio.records.expressions import condition
+from lakefolio.records.expressions import condition, told
 from lakefolio.records.files import DataFiles
 from lakefolio.records.keys import KeyIndex, hashes
 from lakefolio.records.merging import files_to_merge
@@ -152,7 +152,8 @@ class RecordTable:
             def plan(state: TableState) -> Change:
                 wanted = condition(where, state.schema.arrow)
                 candidates = self.files.matching(state.files.values(), state.schema.arrow, wanted.expression)
-                paths = [file.path for file, rows in candidates if rows.count_rows(filter=wanted.expression)]
+                with told(where):
+                    paths = [file.path for file, rows in candidates if rows.count_rows(filter=wanted.expression)]
                 others = pc.invert(pc.coalesce(wanted.expression, pc.scalar(False)))
                 added, removed, gone = self._without(paths, state, lambda found: found.filter(others), rests, staged)
                 return Change("DELETE", added, removed, rows=Written(-1, deleted=gone))
