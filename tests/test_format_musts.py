@@ -55,6 +55,13 @@ MUSTS: dict[str, list[str]] = {
     "a writer must refuse a new name that does not fit": [
         "test_naming.py::test_a_name_that_does_not_fit_is_refused_whoever_gives_it",
     ],
+    "a reader must verify each part that it reads": [
+        "test_search_stored.py::test_an_index_that_is_damaged_or_foreign_is_not_believed",
+    ],
+    "words of purged content must not stay": [
+        "test_search_stored.py::test_purged_content_leaves_no_words_behind",
+        "test_search_stored.py::test_an_index_made_while_content_was_purged_is_given_up",
+    ],
     "a writer must refuse a version that is not": [
         "test_item_versions.py::test_an_incompatible_version_is_refused",
     ],

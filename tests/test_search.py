@@ -18,9 +18,11 @@ from sql.lake_tables import Rows
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.search.answer import answer
-from lakefolio.search.index import Document, Index
+from lakefolio.search.documents import item_documents
+from lakefolio.search.gathering import Document
+from lakefolio.search.index import Index
 from lakefolio.search.parse import All, AnyOf, Bag, Not, Term, parse
-from lakefolio.search.reading import _Indexes, _items
+from lakefolio.search.reading import _Indexes
 from lakefolio.search.words import spans, tokens
 from lakefolio.views.engine import Views
 
@@ -280,7 +282,7 @@ def test_an_index_that_grew_answers_as_one_made_at_once():
         for one in removed:
             del live[one]
         live.update({one.id: one for one in added})
-        index = index.with_changes(removed, added)
+        index = index.with_changes([f"f:{one}" for one in removed], added)
         whole = Index.of(list(live.values()))
         for query in ("fog", "fog -snow", '"snow rain"', "hail kind:json"):
             found, expected = (
@@ -304,7 +306,7 @@ def test_rows_that_make_no_sense_are_searched_as_far_as_they_do():
         def query(self, sql, params=None):
             return views.query(tables, sql, params)
 
-    found = {one.name: one for one in _items(Reader(), {"e1", "e2", "e3"})}
+    found = {one.name: one for one in item_documents(Reader(), {"e1", "e2", "e3"})}
     assert found.keys() == {"good", "deep", "odd"}
     assert found["good"].tags == ("tag",)
     assert ("column", "7") in found["odd"].texts

@@ -177,7 +177,7 @@ def test_an_index_that_grew_means_the_same_as_one_made_at_once():
 
     texts = [*ITEMS.values(), "storms and snow", "", "of", "zq"]
     live = [made(number, text) for number, text in enumerate(texts)]
-    grown = Index.of([made(99, "severe weather"), *live[:3]]).with_changes(["99"], live[3:])
+    grown = Index.of([made(99, "severe weather"), *live[:3]]).with_changes(["f:99"], live[3:])
     query = "severe weather and snow"
 
     def asked(index):

@@ -149,12 +149,21 @@ def doctor(lake: Lake, /) -> DoctorReport:
 def compact(lake: Lake, /, progress: Callable[[str], None] | None = None) -> CompactReport:
     """Merge the small files of the tables and write checkpoints. Changes no row; safe beside any writer.
 
+    A lake of 100,000 entries or more also gets an index for search, from which a handle reads what a query needs; it is
+    made anew once a fiftieth of it has changed.
+
     Args:
         progress: Called with the name of each table before its turn.
     """
     from lakefolio.runs.liveness import notice
+    from lakefolio.search.upkeep import make_index
 
-    lake._session.check_writable()
-    lake._session.journal.refresh()
-    notice(lake._session)
-    return CompactReport(lake._session.journal.compact(progress or (lambda table: None)))
+    session = lake._session
+    session.check_writable()
+    session.journal.refresh()
+    notice(session)
+    say = progress or (lambda table: None)
+    report = CompactReport(session.journal.compact(say))
+    session.journal.refresh()
+    make_index(session, lambda: say("search index"))
+    return report

@@ -41,6 +41,7 @@ from lakefolio.maintenance.record_tables import check_record_tables
 from lakefolio.model.entries import Entry
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
+from lakefolio.search.upkeep import audit
 from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def check(
         report, contents = _look(session, with_data=with_data)
         report.problems = [problem for problem in report.problems if problem in before]
     check_record_tables(session, contents.records(), report, read_data=read_data)
+    report.problems += [Problem("index-differs", *one) for one in audit(session, read_data=read_data)]
     if with_data:
         _check_data(session, _stored_once(session, contents.sources(), sample), report, progress)
     return report

@@ -40,6 +40,7 @@ from lakefolio.maintenance.record_tables import needless_record_files
 from lakefolio.maintenance.reports import GcReport
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 from lakefolio.readmodels.store import ReadModels
+from lakefolio.search.upkeep import forget, needless
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ GRACE_S: Final = 86_400.0
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_S: Final = 1_600_000_000.0
 _TICKET_AGE_S: Final = 3_600.0
+_INDEX_AGE_S: Final = 3_600.0
+"""A search index without its last file may be on its way."""
+
 _UNFINISHED_AGE_S: Final = 86_400.0
 _AT_ONCE: Final = 10_000
 _SHARDS_AT_ONCE: Final = 16
@@ -157,6 +161,8 @@ def collect(
             if exc.kind != "gc-outdated" or look == _LOOKS - 1:
                 raise
             run.found.anew()
+    if not dry_run and (run.found.inline.blobs or _REASONS[HISTORY] in run.found.reasons):
+        forget(store)
     replaced_before = None if keep_days is None else _before(now, kept_days * 86_400)
     rest = _sweep_rest(store, lake_id, datetime.now(UTC), grace_s, replaced_before, dry_run=dry_run)
     return _report(run.found, rest, version, dry_run=dry_run, grace_s=grace_s)
@@ -362,6 +368,7 @@ def _sweep_rest(
     files += needless_record_files(store, lambda: _table(store, lake_id, JOURNAL), young, replaced_before, now)
     with contextlib.suppress(IntegrityError):  # `check` says so
         files += older(ReadModels(store, lake_id).dead(), grace_s)
+    files += older(needless(store), max(grace_s, _INDEX_AGE_S))
     if not dry_run:
         store.delete([info.key for info in (*tickets, *files)])
     try:

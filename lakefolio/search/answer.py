@@ -12,15 +12,16 @@ two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lakefolio.search.index import BITS, Document, Index, Segment, plain_name
+from lakefolio.search.gathering import BITS, OWN, Document, plain_name
+from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
 from lakefolio.search.result import Highlight, Hit, SearchResult
 from lakefolio.search.words import compounds, spans, tokens
@@ -39,6 +40,7 @@ _B: Final = 0.5
 _PREFIXES: Final = 50
 _VALUES: Final = 100
 _FORM: Final = 0.7
+_OWN_FACTOR: Final = 1e-3
 _EXACT: Final = 2_000_000.0
 _BEGINS: Final = 1_000_000.0
 _SNIPPET: Final = 160
@@ -72,41 +74,42 @@ def answer(
         purged: Blob -> the highest generation of it that was purged.
         encoder: Gives the meaning of texts, if that counts too.
     """
+    name = plain_name(query)
+    index.prefetch([token for term in _positive(node) for token in term.tokens], name)
     asked = _Asked(index, node)
-    allowed = [_allowed(segment, live, only, purged) for segment, live in index.parts]
+    allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
     near = [] if encoder is None else _nearest(index, allowed, encoder, encoder.of_texts([query])[0], _NEAREST)
     best: list[_Ranked] = []
-    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
-    total = 0
-    name = plain_name(query)
+    found: list[npt.NDArray[np.int64]] = []
     least = max(limit, _RANKED) if near else limit
-    for place, (segment, _) in enumerate(index.parts):
-        mask = allowed[place] & asked.matches(segment, node)
+    for place, (part, _) in enumerate(index.parts):
+        mask = asked.matches(part, node)
+        mask &= allowed[place]
         chosen = np.flatnonzero(mask)
         if len(chosen) and least:
-            scores = asked.scores(segment) * segment.factors
-            for number, tier in _named(segment, name):
-                scores[number] += tier
-            ranked = scores[chosen]
-            kept = chosen if len(chosen) <= least else chosen[ranked >= np.partition(ranked, -least)[-least]]
-            best += [(-float(scores[one]), segment.documents[one].ref, place, int(one)) for one in kept]
+            scores = asked.scores(part)
+            if name:
+                for number, exact in part.named(name):
+                    scores[number] += _EXACT if exact else _BEGINS
+            kept = _highest(scores, chosen, least)
+            documents = part.read(kept)
+            best += [(-float(scores[one]), documents[one].ref, place, one) for one in kept]
         if near:
             mask[[one for _, _, at, one in near if at == place]] = True
             chosen = np.flatnonzero(mask)
-        total += len(chosen)
-        _count(facets, segment, chosen)
+        found.append(chosen)
     best.sort()
     alike = {(place, number): -score for score, _, place, number in near}
     hits = [
-        asked.hit(index.parts[place][0].documents[number], -score, alike.get((place, number)))
+        asked.hit(_document(index, place, number), -score, alike.get((place, number)))
         for score, _, place, number in (_fused(index, best, near, asked.shares(best)) if near else best)[:limit]
     ]
-    return SearchResult(query, version, total, hits, _largest(facets))
+    return SearchResult(query, version, sum(map(len, found)), hits, partial(_facets, index, found))
 
 
 def similar(
     index: Index,
-    document: str,
+    document: tuple[int, int],
     *,
     version: int,
     limit: int,
@@ -114,37 +117,45 @@ def similar(
     purged: Mapping[str, int],
     encoder: Encoder,
 ) -> SearchResult:
-    """Return the documents that mean most alike the one of an id, without it.
-
-    Raises:
-        KeyError: The index has no such document.
-    """
-    place, number = index.places[document]
-    segment = index.parts[place][0]
+    """Return the documents that mean most alike one, given as part and number, without it."""
+    place, number = document
     allowed = [_allowed(*part, only, purged) for part in index.parts]
     allowed[place][number] = False
-    near = _nearest(index, allowed, encoder, segment.vectors(encoder).row(number), limit)
-    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
-    hits = []
-    for score, _, at, one in near:
-        _count(facets, index.parts[at][0], np.array([one]))
-        hits.append(Hit(index.parts[at][0].documents[one], round(-score, 6), f"means alike: {-score:.2f}", ()))
-    return SearchResult(segment.documents[number].ref, version, len(hits), hits, _largest(facets))
+    vector = index.parts[place][0].vectors(encoder).row(number)
+    near = _nearest(index, allowed, encoder, vector, limit)
+    hits = [
+        Hit(_document(index, at, one), round(-score, 6), f"means alike: {-score:.2f}", ()) for score, _, at, one in near
+    ]
+    found = [np.array([one for _, _, at, one in near if at == place], np.int64) for place in range(len(index.parts))]
+    ref = _document(index, place, number).ref
+    return SearchResult(ref, version, len(hits), hits, partial(_facets, index, found))
 
 
 _Ranked = tuple[float, str, int, int]
 """The score, negative; the reference, which decides between equal scores; segment and number of a document."""
 
 
-def _allowed(segment: Segment, live: Mask, only: Mapping[str, str], purged: Mapping[str, int]) -> Mask:
-    """Return which documents of a segment may be found at all."""
+def _document(index: Index, place: int, number: int) -> Document:
+    return index.parts[place][0].read([number])[number]
+
+
+def _allowed(part: Part, live: Mask, only: Mapping[str, str], purged: Mapping[str, int]) -> Mask:
+    """Return which documents of a part may be found at all."""
     mask = live.copy()
     for facet, value in only.items():
-        mask &= segment.having(facet, value)
-    for number in np.flatnonzero(mask).tolist() if purged else ():
-        blob = segment.documents[number].digest
-        mask[number] = blob is None or blob[1] > purged.get(blob[0], -1)
-    return mask
+        mask &= part.having(facet, value)
+    return part.without_purged(mask, purged)
+
+
+def _highest(scores: npt.NDArray[np.float64], chosen: npt.NDArray[np.int64], least: int) -> list[int]:
+    """Return the documents of the highest scores; of equal ones the first."""
+    if len(chosen) > least:
+        ranked = scores[chosen]
+        bound = np.partition(ranked, -least)[-least]
+        above = chosen[ranked > bound]
+        chosen = np.concatenate([above, chosen[ranked == bound][: least - len(above)]])
+    kept: list[int] = chosen.tolist()
+    return kept
 
 
 def _nearest(
@@ -152,9 +163,10 @@ def _nearest(
 ) -> list[_Ranked]:
     """Return the documents whose meaning is nearest to a vector."""
     found = []
-    for place, (segment, _) in enumerate(index.parts):
-        near = segment.vectors(encoder).nearest(vector, allowed[place], limit, _LEAST) if allowed[place].any() else ()
-        found += [(-alike, segment.documents[one].ref, place, one) for alike, one in near]
+    for place, (part, _) in enumerate(index.parts):
+        near = part.vectors(encoder).nearest(vector, allowed[place], limit, _LEAST) if allowed[place].any() else ()
+        documents = part.read([one for _, one in near])
+        found += [(-alike, documents[one].ref, place, one) for alike, one in near]
     return sorted(found)[:limit]
 
 
@@ -174,33 +186,21 @@ def _fused(
         scores[ref, place, number] = scores.get((ref, place, number), 0.0) + 1 / (_RANK + rank)
     for (ref, place, number), score in scores.items():
         tier = score // _BEGINS * _BEGINS
-        factor = float(index.parts[place][0].factors[number])
+        factor = _OWN_FACTOR if _document(index, place, number).is_own else 1.0
         scores[ref, place, number] = tier + (score - tier) * factor
     return sorted((-score, *one) for one, score in scores.items())
 
 
-def _largest(facets: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+def _facets(index: Index, found: Sequence[npt.NDArray[np.int64]]) -> dict[str, dict[str, int]]:
+    """Count how documents, given for each part, fall into facets: of each the largest values."""
+    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
+    for (part, _), chosen in zip(index.parts, found, strict=True):
+        for name, values, counts in part.counts(chosen) if len(chosen) else ():
+            facets[name].update({values[one]: int(counts[one]) for one in np.flatnonzero(counts).tolist()})
     return {
-        what: dict(nsmallest(_VALUES, found.items(), key=lambda one: (-one[1], one[0])))
-        for what, found in facets.items()
+        what: dict(nsmallest(_VALUES, values.items(), key=lambda one: (-one[1], one[0])))
+        for what, values in facets.items()
     }
-
-
-def _count(facets: dict[str, Counter[str]], segment: Segment, chosen: npt.NDArray[np.int64]) -> None:
-    for name, values, counts in segment.counts(chosen):
-        facets[name].update({values[one]: int(counts[one]) for one in np.flatnonzero(counts)})
-
-
-def _named(segment: Segment, name: str) -> Iterator[tuple[int, float]]:
-    """Give the documents whose name is the one asked for, or begins so."""
-    if not name:
-        return
-    names = segment.sorted_names
-    for at in range(bisect_left(names, name), len(names)):
-        if not names[at].startswith(name):
-            break
-        for number in segment.names[names[at]]:
-            yield number, _EXACT if names[at] == name else _BEGINS
 
 
 class _Asked:
@@ -237,35 +237,35 @@ class _Asked:
         self._taken[key] = found
         return found
 
-    def matches(self, segment: Segment, node: Node | None) -> Mask:
-        """Return which documents of a segment match."""
-        count = len(segment.documents)
+    def matches(self, part: Part, node: Node | None) -> Mask:
+        """Return which documents of a part match."""
+        count = part.count
         if node is None:
             return np.ones(count, np.bool_)
         if isinstance(node, Term):
-            return self._term(segment, node)
+            return self._term(part, node)
         if isinstance(node, Not):
-            return ~self.matches(segment, node.node)
+            return ~self.matches(part, node.node)
         some = isinstance(node, AnyOf | Bag)
         found = np.full(count, not some)
         for one in node.nodes:
-            found = found | self.matches(segment, one) if some else found & self.matches(segment, one)
+            found = found | self.matches(part, one) if some else found & self.matches(part, one)
         return found
 
-    def _term(self, segment: Segment, term: Term) -> Mask:
-        found = np.ones(len(segment.documents), np.bool_)
+    def _term(self, part: Part, term: Term) -> Mask:
+        found = np.ones(part.count, np.bool_)
         exact = term.exact or term.field is not None
         for number, token in enumerate(term.tokens):
             last = number == len(term.tokens) - 1
-            here = np.zeros(len(segment.documents), np.bool_)
+            here = np.zeros(part.count, np.bool_)
             for word in self.taken(token, prefix=term.prefix and last, exact=exact and not term.prefix):
-                if (postings := segment.postings(word)) is not None:
-                    numbers, _, masks = postings
+                if (postings := part.postings(word)) is not None:
+                    numbers, _, masks, _ = postings
                     here[numbers if term.field is None else numbers[(masks & BITS[term.field]) != 0]] = True
             found &= here
         if term.key is not None or len(term.tokens) > 1:
-            for number in np.flatnonzero(found).tolist():
-                found[number] = self._stands(segment.documents[number], term)
+            for number, document in part.read(np.flatnonzero(found).tolist()).items():
+                found[number] = self._stands(document, term)
         return found
 
     def _stands(self, document: Document, term: Term) -> bool:
@@ -288,17 +288,21 @@ class _Asked:
                     return True
         return False
 
-    def scores(self, segment: Segment) -> npt.NDArray[np.float64]:
-        """Return the BM25 score of each document of a segment."""
+    def scores(self, part: Part) -> npt.NDArray[np.float64]:
+        """Return the BM25 score of each document of a part."""
         index = self._index
-        found = np.zeros(len(segment.documents), np.float64)
+        found = np.zeros(part.count, np.float64)
         for word, factor in self.wanted.items():
-            if (postings := segment.postings(word)) is None:
+            if (postings := part.postings(word)) is None:
                 continue
-            numbers, weights, _ = postings
+            numbers, weights, fields, lengths = postings
             rare = self._rare(index.frequency(word))
-            norm = _K1 * (1 - _B + _B * segment.lengths[numbers] / index.mean_length)
-            found[numbers] += factor * rare * weights * (_K1 + 1) / (weights + norm)
+            norm = _K1 * (1 - _B) + lengths * (_K1 * _B / index.mean_length)
+            gained = weights / (weights + norm) * (factor * rare * (_K1 + 1))
+            own = (fields & OWN) != 0
+            if own.any():
+                gained[own] *= _OWN_FACTOR
+            found[numbers] += gained
         return found
 
     def shares(self, ranked: Sequence[_Ranked]) -> list[float]:
@@ -310,10 +314,10 @@ class _Asked:
             weight = self._rare(sum(map(self._index.frequency, taken)))
             whole += weight
             having = np.zeros(len(ranked), np.bool_)
-            for place, (segment, _) in enumerate(self._index.parts):
+            for place, (part, _) in enumerate(self._index.parts):
                 here = numbers[places == place]
                 for word in taken:
-                    if (found := segment.postings(word)) is not None:
+                    if (found := part.postings(word)) is not None:
                         at = np.minimum(np.searchsorted(found[0], here), len(found[0]) - 1)
                         having[places == place] |= found[0][at] == here
             shares += weight * having

@@ -1,180 +1,257 @@
-"""An inverted index over documents in memory: immutable segments, each with the documents that still count.
+"""An index over documents: immutable parts, each with the documents of it that still count.
 
-A new version of the lake makes a new index out of the last: what it lacks no longer counts, what is new is a segment
-of its own, and from a tenth on all are made one. An index never changes, so any number of threads read it. Postings
-hold for each document a token's weight and in which fields it stands.
+A new version of the lake makes a new index out of the last: what it lacks no longer counts, what is new is a part of
+its own, and from a tenth on all are made one. An index never changes, so any number of threads read it. A part is a
+``Segment`` in memory, or one that lies in the lake (``stored_part``).
 
-Ranking: BM25 over tokens weighted by field (names most). Statistics are of the documents that count, whatever segments
+Ranking: BM25 over tokens weighted by field (names most). Statistics are of the documents that count, whatever parts
 they lie in, so that an answer does not depend on how the index came to be.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from lakefolio.format.names import is_own_folio
+from lakefolio.search.gathering import BITS, Document, Gathering, Postings, plain_names
 from lakefolio.search.meaning import Encoder, StaticEncoder, scaled
-from lakefolio.search.parse import FIELDS
+from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
-from lakefolio.search.words import compounds, stem, tokens
+from lakefolio.search.words import stem
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BITS", "Document", "Index", "Segment", "plain_name"]
+    Mask = npt.NDArray[np.bool_]
 
-BITS: Final = {field: 1 << number for number, field in enumerate(FIELDS)}
-_WEIGHTS: Final[Mapping[str, float]] = {"name": 4.0, "tag": 2.5, "folio": 2.0, "description": 2.0, "column": 1.5}
+__all__ = ["FACETS", "NAMES_FOUND", "Counts", "Index", "Part", "Segment", "facet_codes", "tag_codes"]
+
+FACETS: Final = ("type", "kind", "folio", "author")
+"""The facets with one value a document; ``tag`` has several."""
+
+NAMES_FOUND: Final = 2_000
+"""How many names that begin as the query does are looked for, in their order."""
+
 _MEANT: Final = ("name", "description", "tag", "column", "content", "error")
 """The fields whose words give a document its meaning."""
 
 _MEANT_BITS: Final = sum(BITS[field] for field in _MEANT)
-_OWN: Final = 1e-3
 _AT_ONCE: Final = 100_000
 _MERGE: Final = 10
 _FORMS: Final = 200
 _ALIKE: Final = 3
-_COMPARED: Final = 50
-_ALIKE_FROM: Final = 0.7
-_BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
+
+Counts = tuple[str, Sequence[str], "npt.NDArray[np.int64]"]
+"""A facet, its values, and how many of some documents have each."""
+
+Codes = tuple[list[str], "npt.NDArray[np.int32]"]
+Tags = tuple[list[str], "npt.NDArray[np.int32]", "npt.NDArray[np.int64]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An item or a run.
+class Part(Protocol):
+    """Documents, numbered in the order of their references, and their postings. Immutable."""
 
-    Attributes:
-        id: The entry; of a run its id and a hash of its record, so that a changed run is another document.
-        type: ``item`` or ``run``.
-        ref: ``folio:name@version``, or the run's id.
-        name: The item's or the run's name.
-        texts: Field -> texts; of metadata ``key value``, of which the key is all up to the first space.
-        folio: Of an item its folio, of a run its project.
-        kind: Of an item its kind, of a run ``run``.
-        digest: The blob of an item and its generation, which may be purged.
-        status: The status of a run.
-    """
+    @property
+    def count(self) -> int:
+        """How many documents it has."""
+        ...
 
-    id: str
-    type: str
-    ref: str
-    name: str
-    texts: tuple[tuple[str, str], ...]
-    folio: str | None = None
-    kind: str | None = None
-    author: str | None = None
-    tags: tuple[str, ...] = ()
-    description: str | None = None
-    digest: tuple[str, int] | None = None
-    status: str | None = None
+    @property
+    def total_length(self) -> float:
+        """The weight of all tokens of all documents."""
+        ...
 
+    def length_of(self, numbers: Sequence[int]) -> float:
+        """Return the weight of all tokens of some documents."""
+        ...
 
-Postings = tuple["npt.NDArray[np.int32]", "npt.NDArray[np.float32]", "npt.NDArray[np.int32]"]
-"""Documents in order, the weight of the token in each, and the fields it stands in."""
-
-
-class Segment:
-    """Some documents and their postings."""
-
-    def __init__(self, documents: Sequence[Document]) -> None:
-        self.documents = tuple(documents)
-        vocabulary: defaultdict[str, int] = defaultdict()
-        vocabulary.default_factory = vocabulary.__len__
-        number = vocabulary.__getitem__
-        said: list[int] = []
-        texts: list[tuple[int, int, float, int]] = []  # document, tokens, weight, field
-        for place, document in enumerate(self.documents):
-            for field, text in document.texts:
-                found = [*tokens(text), *(token for _, _, token in compounds(text))]
-                said.extend(map(number, found))
-                texts.append((place, len(found), _WEIGHTS.get(field, 1.0), BITS[field]))
-        vocabulary.default_factory = None
-        self._numbers: dict[str, int] = vocabulary
-        self._vectors: dict[Encoder, Vectors] = {}
-        self._gather(np.array(said, np.int64), np.array(texts, np.float64).reshape(-1, 4))
-        self.names: dict[str, list[int]] = {}
-        for place, document in enumerate(self.documents):
-            self.names.setdefault(plain_name(document.name), []).append(place)
-
-    def _gather(self, said: npt.NDArray[np.int64], texts: npt.NDArray[np.float64]) -> None:
-        """Make the postings: of each token and document one, in order."""
-        places, counts = texts[:, 0].astype(np.int64), texts[:, 1].astype(np.int64)
-        documents = np.repeat(places, counts)
-        weights = np.repeat(texts[:, 2], counts)
-        fields = np.repeat(texts[:, 3].astype(np.int64), counts)
-        self.lengths = np.bincount(documents, weights, len(self.documents)).astype(np.float32)
-        keys = said * max(len(self.documents), 1) + documents
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.int64)
-        self._documents = documents[order][starts].astype(np.int32)
-        self._weights = (np.add.reduceat(weights[order], starts) if len(starts) else weights).astype(np.float32)
-        self._fields = (np.bitwise_or.reduceat(fields[order], starts) if len(starts) else fields).astype(np.int32)
-        self._ends = np.searchsorted(said[order][starts], np.arange(len(self._numbers) + 1)).tolist()
+    def prefetch(self, tokens: Collection[str], name: str) -> None:
+        """Get at once what a query with some tokens, which may be a name, is going to ask for."""
+        ...
 
     def postings(self, token: str) -> Postings | None:
         """Return the postings of a token; None if no document has it."""
-        if (number := self._numbers.get(token)) is None:
-            return None
-        chosen = slice(self._ends[number], self._ends[number + 1])
-        return self._documents[chosen], self._weights[chosen], self._fields[chosen]
+        ...
 
-    @property
-    def words(self) -> Iterable[str]:
-        """Its tokens, in no order."""
-        return self._numbers.keys()
+    def words_from(self, prefix: str, limit: int) -> list[str]:
+        """Return the first tokens that begin so, in order."""
+        ...
 
-    @cached_property
-    def facets(self) -> dict[str, tuple[list[str], npt.NDArray[np.int32]]]:
-        """The facets with one value a document: name -> values, and the value's number of each document, or -1."""
-        found = {}
-        for name in ("type", "kind", "folio", "author"):
-            numbers: dict[str, int] = {}
-            codes = np.full(len(self.documents), -1, np.int32)
-            for number, document in enumerate(self.documents):
-                if (value := getattr(document, name)) is not None:
-                    codes[number] = numbers.setdefault(value, len(numbers))
-            found[name] = (list(numbers), codes)
-        return found
+    def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
+        """See Spelling."""
+        ...
 
-    @cached_property
-    def tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """The tags; the numbers of those of each document, one document after the other; where each one's end."""
-        numbers: dict[str, int] = {}
-        found: list[int] = []
-        ends = []
-        for document in self.documents:
-            found += [numbers.setdefault(tag, len(numbers)) for tag in dict.fromkeys(document.tags)]
-            ends.append(len(found))
-        return list(numbers), np.array(found, np.int32), np.array(ends, np.int64)
+    def named(self, name: str) -> Iterator[tuple[int, bool]]:
+        """Give the documents whose name begins so, and whether it is just that."""
+        ...
 
-    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[tuple[str, list[str], npt.NDArray[np.int64]]]:
-        """Give each facet with its values, and how many of some documents have each."""
-        for name, (values, codes) in self.facets.items():
-            yield name, values, np.bincount(codes[chosen] + 1, minlength=len(values) + 1)[1:]
-        values, numbers, ends = self.tags
-        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-        lengths = ends[chosen] - starts[chosen]
-        first = np.cumsum(lengths) - lengths
-        places = np.repeat(starts[chosen] - first, lengths) + np.arange(int(lengths.sum()))
-        yield "tag", values, np.bincount(numbers[places], minlength=len(values))
+    def read(self, numbers: Collection[int]) -> dict[int, Document]:
+        """Return some documents."""
+        ...
 
-    def having(self, facet: str, value: str) -> npt.NDArray[np.bool_]:
+    def find(self, keys: Collection[str]) -> list[int]:
+        """Return the documents of some keys, see Document; those that it lacks are left out."""
+        ...
+
+    def having(self, facet: str, value: str) -> Mask:
         """Return which documents have a value of a facet."""
-        values, codes = self.facets[facet]
-        wanted = values.index(value) if value in values else -2
-        mask: npt.NDArray[np.bool_] = codes == wanted
-        return mask
+        ...
+
+    def values(self, facet: str) -> Collection[str]:
+        """Return the values of a facet."""
+        ...
+
+    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+        """Give each facet with its values, and how many of some documents have each."""
+        ...
+
+    def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
+        """Return which of some documents were not purged."""
+        ...
 
     def vectors(self, encoder: Encoder) -> Vectors:
         """Return the vectors of the documents; made when they are first asked for."""
+        ...
+
+
+def facet_codes(values: Iterable[str | None]) -> Codes:
+    """Return the distinct values, and the number of each one, or -1."""
+    numbers: dict[str, int] = {}
+    codes = [-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values]
+    return list(numbers), np.array(codes, np.int32)
+
+
+def tag_codes(documents: Iterable[Sequence[str]]) -> Tags:
+    """Return the tags; the numbers of those of each document, one document after the other; where each one's end."""
+    numbers: dict[str, int] = {}
+    found: list[int] = []
+    ends = []
+    for tags in documents:
+        found += [numbers.setdefault(tag, len(numbers)) for tag in dict.fromkeys(tags)]
+        ends.append(len(found))
+    return list(numbers), np.array(found, np.int32), np.array(ends, np.int64)
+
+
+def counted(facets: dict[str, Codes], tags: Tags, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+    """Give each facet with its values, and how many of some documents have each."""
+    for name, (values, codes) in facets.items():
+        yield name, values, np.bincount(codes[chosen] + 1, minlength=len(values) + 1)[1:]
+    values, numbers, ends = tags
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    lengths = ends[chosen] - starts[chosen]
+    first = np.cumsum(lengths) - lengths
+    places = np.repeat(starts[chosen] - first, lengths) + np.arange(int(lengths.sum()))
+    yield "tag", values, np.bincount(numbers[places], minlength=len(values))
+
+
+class Segment:
+    """A part in memory; see Part."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.documents = tuple(sorted(documents, key=lambda one: one.ref))
+        gathering = Gathering()
+        gathering.add(self.documents)
+        self._table = gathering.done()
+        self._vectors: dict[Encoder, Vectors] = {}
+        self._names: dict[str, list[int]] = {}
+        for place, name in enumerate(plain_names([document.name for document in self.documents])):
+            self._names.setdefault(name, []).append(place)
+
+    @property
+    def count(self) -> int:
+        """See Part."""
+        return len(self.documents)
+
+    @property
+    def total_length(self) -> float:
+        """See Part."""
+        return float(self._table.lengths.sum())
+
+    def length_of(self, numbers: Sequence[int]) -> float:
+        """See Part."""
+        return float(self._table.lengths[numbers].sum()) if numbers else 0.0
+
+    def prefetch(self, tokens: Collection[str], name: str) -> None:
+        """See Part. All is at hand."""
+
+    def postings(self, token: str) -> Postings | None:
+        """See Part."""
+        return self._table.of(token)
+
+    @cached_property
+    def _words(self) -> list[str]:
+        return sorted(self._table.numbers)
+
+    def words_from(self, prefix: str, limit: int) -> list[str]:
+        """See Part."""
+        return _beginning(self._words, prefix, limit)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(list(self._table.numbers), np.diff(self._table.ends))
+
+    def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
+        """See Part."""
+        return self._spelling.like(token)
+
+    @cached_property
+    def _sorted_names(self) -> list[str]:
+        return sorted(self._names)
+
+    def named(self, name: str) -> Iterator[tuple[int, bool]]:
+        """See Part."""
+        for one in _beginning(self._sorted_names, name, NAMES_FOUND):
+            for number in self._names[one]:
+                yield number, one == name
+
+    def read(self, numbers: Collection[int]) -> dict[int, Document]:
+        """See Part."""
+        return {number: self.documents[number] for number in numbers}
+
+    @cached_property
+    def _keys(self) -> dict[str, int]:
+        return {document.key: number for number, document in enumerate(self.documents)}
+
+    def find(self, keys: Collection[str]) -> list[int]:
+        """See Part."""
+        return [self._keys[key] for key in keys if key in self._keys]
+
+    @cached_property
+    def _facets(self) -> dict[str, Codes]:
+        return {name: facet_codes(getattr(document, name) for document in self.documents) for name in FACETS}
+
+    @cached_property
+    def _tags(self) -> Tags:
+        return tag_codes(document.tags for document in self.documents)
+
+    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+        """See Part."""
+        return counted(self._facets, self._tags, chosen)
+
+    def having(self, facet: str, value: str) -> Mask:
+        """See Part."""
+        values, codes = self._facets[facet]
+        wanted = values.index(value) if value in values else -2
+        mask: Mask = codes == wanted
+        return mask
+
+    def values(self, facet: str) -> Collection[str]:
+        """See Part."""
+        return self._facets[facet][0]
+
+    def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
+        """See Part."""
+        for number in np.flatnonzero(mask).tolist() if purged else ():
+            blob = self.documents[number].digest
+            mask[number] = blob is None or blob[1] > purged.get(blob[0], -1)
+        return mask
+
+    def vectors(self, encoder: Encoder) -> Vectors:
+        """See Part."""
         found = self._vectors.get(encoder)
         if found is None:
             made = self._summed(encoder) if isinstance(encoder, StaticEncoder) else self._encoded(encoder)
@@ -187,11 +264,12 @@ class Segment:
 
     def _summed(self, encoder: StaticEncoder) -> npt.NDArray[np.float32]:
         """Sum the vectors of the tokens of each document: the postings have them."""
-        of_token = encoder.of_tokens(list(self._numbers))
-        chosen = (self._fields & _MEANT_BITS) != 0
-        documents = self._documents[chosen]
+        table = self._table
+        of_token = encoder.of_tokens(list(table.numbers))
+        chosen = (table.fields & _MEANT_BITS) != 0
+        documents = table.documents[chosen]
         order = np.argsort(documents, kind="stable")
-        documents, said = documents[order], np.repeat(np.arange(len(of_token)), np.diff(self._ends))[chosen][order]
+        documents, said = documents[order], np.repeat(np.arange(len(of_token)), np.diff(table.ends))[chosen][order]
         sums = np.zeros((len(self.documents), encoder.size), np.float32)
         starts = np.flatnonzero(np.diff(documents, prepend=-1))
         for first in range(0, len(starts), _AT_ONCE):
@@ -200,73 +278,84 @@ class Segment:
             sums[documents[some]] = np.add.reduceat(of_token[said[some[0] : end]], some - some[0])
         return scaled(sums)
 
-    @cached_property
-    def factors(self) -> npt.NDArray[np.float64]:
-        """What the scores of each document are multiplied by: what the library keeps for itself comes last."""
-        own = [one.type == "item" and is_own_folio(one.folio or "") for one in self.documents]
-        return np.where(own, _OWN, 1.0)
 
-    @cached_property
-    def sorted_names(self) -> list[str]:
-        """The names in order, for those that begin alike."""
-        return sorted(self.names)
+def _beginning(words: Sequence[str], prefix: str, limit: int) -> list[str]:
+    start = bisect_left(words, prefix)
+    return [word for word in words[start : start + limit] if word.startswith(prefix)]
 
 
 class Index:
-    """Segments with the documents that count, and their statistics."""
+    """Parts with the documents that count, and their statistics.
 
-    def __init__(self, parts: Sequence[tuple[Segment, npt.NDArray[np.bool_]]]) -> None:
+    Attributes:
+        parts: Each part, and which of its documents count.
+        stored: The version of the lake whose index in the lake is the first part; None if all lie in memory.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Part, Mask]], stored: int | None = None) -> None:
         self.parts = tuple(parts)
+        self.stored = stored
         self._frequencies: dict[str, int] = {}
+        self._whole = [bool(live.all()) for _, live in parts]
         self.count = int(sum(live.sum() for _, live in parts))
-        total = float(sum(segment.lengths[live].sum() for segment, live in parts))
+        total = sum(part.total_length - part.length_of(np.flatnonzero(~live).tolist()) for part, live in parts)
         self.mean_length = max(total / max(self.count, 1), 1.0)
 
     @classmethod
-    def of(cls, documents: Sequence[Document]) -> Index:
+    def of(cls, documents: Iterable[Document]) -> Index:
         """Make an index of documents."""
-        return cls([(Segment(documents), np.ones(len(documents), np.bool_))])
+        part = Segment(documents)
+        return cls([(part, np.ones(part.count, np.bool_))])
 
-    @cached_property
-    def places(self) -> dict[str, tuple[int, int]]:
-        """Id -> segment and number of each document that counts."""
-        return {
-            segment.documents[number].id: (place, number)
-            for place, (segment, live) in enumerate(self.parts)
-            for number in np.flatnonzero(live).tolist()
-        }
+    def place_of(self, document: str, key: str) -> tuple[int, int] | None:
+        """Return part and number of the document of an id and its key, if it counts."""
+        for place, (part, live) in enumerate(self.parts):
+            for number in part.find([key]):
+                if live[number] and part.read([number])[number].id == document:
+                    return place, number
+        return None
 
-    def with_changes(self, removed: Sequence[str], added: Sequence[Document]) -> Index:
-        """Return the index without some documents, and with others."""
+    def with_changes(self, removed: Collection[str], added: Sequence[Document]) -> Index:
+        """Return the index without the documents of some keys, and with others."""
         if not removed and not added:
             return self
-        live = [one.copy() for _, one in self.parts]
-        for one in removed:
-            place, number = self.places[one]
-            live[place][number] = False
-        parts = [(segment, live[place]) for place, (segment, _) in enumerate(self.parts)]
-        small = sum(len(segment.documents) for segment, _ in parts[1:]) + len(added) + len(removed)
-        if small * _MERGE > len(parts[0][0].documents) or len(parts) > _MERGE:
-            return Index.of([*Index(parts).documents(), *added])
-        return Index([*parts, (Segment(added), np.ones(len(added), np.bool_))] if added else parts)
+        parts: list[tuple[Part, Mask]] = []
+        gone = 0
+        for part, live in self.parts:
+            numbers = [one for one in part.find(removed) if live[one]]
+            if numbers:
+                live = live.copy()
+                live[numbers] = False
+            gone += len(numbers)
+            if live.any() or (self.stored is not None and not parts):
+                parts.append((part, live))
+        if not gone and not added:
+            return self
+        kept = parts[:1] if self.stored is not None else []  # documents of the lake stay there
+        others = parts[len(kept) :]
+        small = sum(part.count for part, _ in others[1:]) + len(added) + gone
+        if not others or small * _MERGE > others[0][0].count or len(others) > _MERGE:
+            both = [*Index(others).documents(), *added]
+            others = [(one, np.ones(one.count, np.bool_)) for one in [Segment(both)] if both]
+        elif added:
+            segment = Segment(added)
+            others = [*others, (segment, np.ones(segment.count, np.bool_))]
+        return Index([*kept, *others], self.stored)
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Id -> key of each document that counts; reads all of them."""
+        return {one.id: one.key for one in self.documents()}
 
     def documents(self) -> Iterator[Document]:
         """Give the documents that count."""
-        for segment, live in self.parts:
-            yield from (segment.documents[number] for number in np.flatnonzero(live).tolist())
+        for part, live in self.parts:
+            yield from part.read(np.flatnonzero(live).tolist()).values()
 
-    @cached_property
-    def vocabulary(self) -> list[str]:
-        """All tokens, sorted."""
-        return sorted(set().union(*(segment.words for segment, _ in self.parts)))
-
-    @cached_property
-    def _letters(self) -> npt.NDArray[np.uint32]:
-        """Which letters each word of the vocabulary has, as bits."""
-        words = [word.encode() for word in self.vocabulary]
-        starts = np.cumsum([0, *map(len, words[:-1])])
-        bits = np.uint32(1) << (np.frombuffer(b"".join(words), np.uint8) & 31).astype(np.uint32)
-        return np.bitwise_or.reduceat(bits, starts) if words else bits
+    def prefetch(self, tokens: Collection[str], name: str) -> None:
+        """See Part."""
+        for part, _ in self.parts:
+            part.prefetch(tokens, name)
 
     def forms(self, token: str) -> list[str]:
         """Return the words that have a token's stem."""
@@ -277,46 +366,29 @@ class Index:
         """Return the words that are spelt most like a token, the three most alike, each with how much (to 1).
 
         Of words that are equally alike the more frequent come first.
-
-        An edit changes two letters at most, so words with many other letters are left out before any is compared.
         """
-        from rapidfuzz import process
-        from rapidfuzz.distance import OSA
-
-        if len(token) < 3 or not self.vocabulary:
-            return []
-        least = min(_ALIKE_FROM, 1 - 1 / len(token))
-        edits = int((1 - least) * (len(token) / least + 1)) + 1
-        own = np.bitwise_or.reduce(np.uint32(1) << (np.frombuffer(token.encode(), np.uint8) & 31).astype(np.uint32))
-        other = self._letters ^ own
-        near = np.flatnonzero(_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits)
-        words = [self.vocabulary[one] for one in near.tolist()]
-        scorer = OSA.normalized_similarity
-        found = process.extract(token, words, scorer=scorer, limit=_COMPARED, score_cutoff=least)
-        known = [(word, score) for word, score, _ in found if self.frequency(word)]
-        return sorted(known, key=lambda one: (-one[1], -self.frequency(one[0]), one[0]))[:_ALIKE]
+        known: dict[str, tuple[float, int]] = {}
+        for part, _ in self.parts:
+            for word, score, count in part.spelt_like(token):
+                known[word] = (score, count + known.get(word, (0.0, 0))[1])
+        found: list[tuple[str, float]] = []
+        for word, (score, _) in sorted(known.items(), key=lambda one: (-one[1][0], -one[1][1], one[0])):
+            if len(found) < _ALIKE and self.frequency(word):
+                found.append((word, score))
+        return found
 
     def beginning(self, prefix: str, limit: int) -> list[str]:
         """Return tokens that begin so, in order."""
-        words = self.vocabulary
-        start = bisect_left(words, prefix)
-        found = []
-        for word in words[start : start + limit]:
-            if not word.startswith(prefix):
-                break
-            found.append(word)
-        return found
+        found = [word for part, _ in self.parts for word in part.words_from(prefix, limit)]
+        return found if len(self.parts) == 1 else sorted(set(found))[:limit]
 
     def frequency(self, token: str) -> int:
         """Return in how many documents that count a token stands."""
         found = self._frequencies.get(token)
         if found is None:
-            having = [(segment.postings(token), live) for segment, live in self.parts]
-            found = sum(int(np.count_nonzero(live[one[0]])) for one, live in having if one is not None)
+            found = 0
+            for (part, live), whole in zip(self.parts, self._whole, strict=True):
+                if (postings := part.postings(token)) is not None:
+                    found += len(postings[0]) if whole else int(np.count_nonzero(live[postings[0]]))
             self._frequencies[token] = found
         return found
-
-
-def plain_name(text: str) -> str:
-    """Return a name as it is compared: its tokens."""
-    return " ".join(tokens(text))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from lakefolio.render import html
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from lakefolio.search.index import Document
+    from lakefolio.search.gathering import Document
 
 __all__ = ["Highlight", "Hit", "SearchResult"]
 
@@ -99,14 +100,25 @@ class SearchResult(Sequence[Hit]):
     """
 
     def __init__(
-        self, query: str, version: int, total: int, hits: Sequence[Hit], facets: Mapping[str, Mapping[str, int]]
+        self,
+        query: str,
+        version: int,
+        total: int,
+        hits: Sequence[Hit],
+        facets: Callable[[], Mapping[str, Mapping[str, int]]],
     ) -> None:
+        """Take what was found; ``facets`` counts all that match, when it is first asked for."""
         self.query = query
         self.version = version
         self.total = total
-        self.facets = {name: dict(values) for name, values in facets.items()}
+        self._facets = facets
         self.search_id: str | None = None
         self._hits = tuple(hits)
+
+    @cached_property
+    def facets(self) -> dict[str, dict[str, int]]:
+        """Facet -> value -> number of all that match; counted when it is first asked for."""
+        return {name: dict(values) for name, values in self._facets().items()}
 
     def __len__(self) -> int:
         return len(self._hits)

@@ -1,0 +1,60 @@
+"""The words that are spelt most like another one (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Spelling"]
+
+_ALIKE_FROM: Final = 0.7
+_COMPARED: Final = 50
+_SHORTEST: Final = 3
+_BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
+
+
+class Spelling:
+    """A vocabulary. Immutable but for what it remembers of itself."""
+
+    def __init__(self, words: Sequence[str], counts: npt.NDArray[np.int64]) -> None:
+        """Take words, and how many documents have each."""
+        self._words = words
+        self._counts = counts
+
+    @cached_property
+    def _traits(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
+        """Which letters each word has, as bits; how long it is."""
+        words = [word.encode() for word in self._words]
+        lengths = np.fromiter(map(len, self._words), np.int32, len(words))
+        sizes = np.fromiter(map(len, words), np.int64, len(words))
+        bits = np.uint32(1) << (np.frombuffer(b"".join(words), np.uint8) & 31).astype(np.uint32)
+        return (np.bitwise_or.reduceat(bits, np.cumsum(sizes) - sizes) if words else bits), lengths
+
+    def like(self, token: str) -> list[tuple[str, float, int]]:
+        """Return the words that are spelt most like a token: each with how much (to 1), and in how many documents.
+
+        An edit changes two letters and the length by one at most, so words with many other letters, and much longer or
+        shorter ones, are left out before any is compared.
+        """
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
+        if len(token) < _SHORTEST or not len(self._words):
+            return []
+        least = min(_ALIKE_FROM, 1 - 1 / len(token))
+        letters, lengths = self._traits
+        longest = np.maximum(lengths, len(token))
+        edits = ((1 - least) * longest + 1e-9).astype(np.int32)  # what leaves them alike enough
+        some = np.flatnonzero(np.abs(lengths - len(token)) <= edits)
+        own = np.bitwise_or.reduce(np.uint32(1) << (np.frombuffer(token.encode(), np.uint8) & 31).astype(np.uint32))
+        other = letters[some] ^ own
+        near = some[_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits[some]]
+        words = [self._words[one] for one in near.tolist()]
+        found = process.extract(token, words, scorer=OSA.normalized_similarity, limit=_COMPARED, score_cutoff=least)
+        return [(word, score, int(self._counts[near[at]])) for word, score, at in found]

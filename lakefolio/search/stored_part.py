@@ -1,0 +1,303 @@
+"""The index that lies in a lake, as a part of an index: of its files only what a query needs is read.
+
+Immutable. What was read is kept in bounded memory. Every byte is verified: the footer by the seal in its name, all else
+by the digests in the footer. What is wrong is told as an error about the index, without which a lake can be searched.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from lakefolio.errors import IntegrityError, LakefolioError
+from lakefolio.readmodels.cache import Cache
+from lakefolio.search.gathering import Document, Postings
+from lakefolio.search.index import FACETS, NAMES_FOUND, Counts, Segment, counted
+from lakefolio.search.index_files import (
+    NAME,
+    PREFIX,
+    Directory,
+    IndexName,
+    WordGroup,
+    block_of,
+    directory_of,
+    group_of,
+    whole_file,
+)
+from lakefolio.search.spelling import Spelling
+from lakefolio.search.words import stem
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from lakefolio.search.meaning import Encoder
+    from lakefolio.search.vectors import Vectors
+    from lakefolio.storage import Store
+
+    Mask = npt.NDArray[np.bool_]
+
+__all__ = ["StoredPart", "is_of_index", "opened"]
+
+T = TypeVar("T")
+
+_CACHE_BYTES: Final = 64 << 20
+_GAP_BYTES: Final = 16 << 10
+_AT_ONCE_BYTES: Final = 8 << 20
+
+
+def is_of_index(error: LakefolioError) -> bool:
+    """Say whether an error is about an index in the lake."""
+    return str(error.objects.get("key", "")).startswith(f"{PREFIX}/")
+
+
+def _damaged(key: str, exc: ValueError) -> IntegrityError:
+    return IntegrityError(
+        f"search index {key!r} is damaged: {exc}",
+        kind="index-damaged",
+        hint="nothing depends on it: delete it, `lakefolio compact` makes it again",
+        key=key,
+    )
+
+
+def opened(store: Store, lake_id: str, name: IndexName, size_bytes: int) -> StoredPart:
+    """Return an index, in one request.
+
+    Args:
+        store: The store of the lake.
+        lake_id: The lake.
+        name: What the name of the file ``words`` says.
+        size_bytes: Its size.
+
+    Raises:
+        NotFoundError: It is not there any more.
+        IntegrityError: It is damaged, or of another lake.
+    """
+    key = name.key("words")
+    try:
+        if not 8 < name.footer_bytes <= size_bytes:
+            raise ValueError("it is smaller than its footer")
+        footer = store.get_range(key, size_bytes - name.footer_bytes, name.footer_bytes)
+        if not name.is_of(lake_id, footer):
+            raise ValueError("its footer has another seal than its name says")
+        return StoredPart(store, name, size_bytes, directory_of(footer, size_bytes))
+    except ValueError as exc:
+        raise _damaged(key, exc) from exc
+
+
+class StoredPart:
+    """See the module, and Part. Safe to share between threads."""
+
+    def __init__(self, store: Store, name: IndexName, size_bytes: int, directory: Directory) -> None:
+        self.name = name
+        self.directory = directory
+        self._store = store
+        self._size_bytes = size_bytes
+        self._firsts = [one.first for one in directory.groups]
+        self._cache = Cache(_CACHE_BYTES)
+
+    @property
+    def count(self) -> int:
+        """See Part."""
+        return self.directory.count
+
+    @property
+    def total_length(self) -> float:
+        """See Part."""
+        return self.directory.total_length
+
+    def length_of(self, numbers: Sequence[int]) -> float:
+        """See Part."""
+        return Segment(self.read(numbers).values()).total_length if numbers else 0.0
+
+    # -- words ---------------------------------------------------------------------------------------------
+
+    def prefetch(self, tokens: Collection[str], name: str) -> None:
+        """See Part."""
+        wanted: dict[int, None] = {}
+        for token in tokens:
+            root = stem(token)
+            wanted |= dict.fromkeys((self._group_with(root), self._group_with(token)))
+        if name:
+            wanted[self._group_with(NAME + name)] = None
+        self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
+
+    def _group_with(self, word: str) -> int:
+        return max(bisect_right(self._firsts, word) - 1, 0)
+
+    def _groups(self, numbers: Iterable[int]) -> dict[int, WordGroup]:
+        """Return row groups of ``words``; those that are not at hand are got at once."""
+        known: dict[int, Any] = {one: self._cache.get(("words", one)) for one in numbers}
+        missing = sorted(one for one, found in known.items() if found is None)
+        spans = [(self.directory.groups[one].start, self.directory.groups[one].length) for one in missing]
+        for number, body in zip(missing, self._bodies("words", spans), strict=True):
+            found = self._verified("words", partial(group_of, body, self.directory, number, self._size_bytes))
+            self._cache.put(("words", number), found, found.size_bytes)
+            known[number] = found
+        return known
+
+    def postings(self, token: str) -> Postings | None:
+        """See Part."""
+        number = self._group_with(token)
+        if number >= len(self._firsts):
+            return None
+        group = self._groups([number])[number]
+        return self._verified("words", lambda: group.of(token))
+
+    def words_from(self, prefix: str, limit: int) -> list[str]:
+        """See Part."""
+        found: list[str] = []
+        for number in range(self._group_with(prefix), len(self._firsts)):
+            words = self._groups([number])[number].words
+            some = [word for word in words[bisect_right(words, prefix[:-1]) :] if word.startswith(prefix)]
+            found += some[: limit - len(found)]
+            if len(found) >= limit or words[-1][: len(prefix)] > prefix:
+                break
+        return found
+
+    def named(self, name: str) -> Iterator[tuple[int, bool]]:
+        """See Part."""
+        for word in self.words_from(NAME + name, NAMES_FOUND):
+            if (found := self.postings(word)) is not None:
+                for number in found.documents.tolist():
+                    yield number, word == NAME + name
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        words = self._whole("vocabulary", ("word", "count"))
+        return Spelling(words.column("word").to_pylist(), words.column("count").to_numpy())
+
+    def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
+        """See Part. Only the most frequent words are compared."""
+        return self._spelling.like(token)
+
+    # -- documents -----------------------------------------------------------------------------------------
+
+    def read(self, numbers: Collection[int]) -> dict[int, Document]:
+        """See Part."""
+        order = sorted(numbers)
+        places = np.searchsorted(self.directory.ends, order, side="right").tolist()
+        blocks = self._blocks(dict.fromkeys(places))
+        found = {}
+        for number, block in zip(order, places, strict=True):
+            first = int(self.directory.ends[block - 1]) if block else 0
+            found[number] = blocks[block][number - first]
+        return {number: found[number] for number in numbers}
+
+    def _blocks(self, numbers: Iterable[int]) -> dict[int, list[Document]]:
+        directory = self.directory
+        known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
+        missing = sorted(one for one, found in known.items() if found is None)
+        starts = directory.starts
+        spans = [(int(starts[one]), int(starts[one + 1] - starts[one])) for one in missing]
+        for number, body in zip(missing, self._bodies("texts", spans), strict=True):
+            found = self._verified("texts", partial(self._block, body, number))
+            self._cache.put(("texts", number), found, 8 * len(body))
+            known[number] = found
+        return known
+
+    def _block(self, body: bytes, number: int) -> list[Document]:
+        found = block_of(body, self.directory.digest_of(number))
+        if len(found) != int(self.directory.ends[number]) - (int(self.directory.ends[number - 1]) if number else 0):
+            raise ValueError("a block has other documents than its directory says")
+        return found
+
+    def find(self, keys: Collection[str]) -> list[int]:
+        """See Part."""
+        firsts = self.directory.firsts
+        places: dict[str, int] = {}
+        for key in keys:
+            after = bisect_right(firsts, f"{key}@~" if ":" in key else key)  # after all versions of the item
+            if after:
+                places[key] = after - 1
+        blocks = self._blocks(dict.fromkeys(places.values()))
+        found = []
+        for key, place in places.items():
+            first = int(self.directory.ends[place - 1]) if place else 0
+            found += [first + at for at, one in enumerate(blocks[place]) if one.key == key]
+        return found
+
+    # -- facets --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _facets(self) -> dict[str, tuple[list[str], npt.NDArray[np.int32]]]:
+        rows = self._facet_rows
+        found = {}
+        for name in FACETS:
+            encoded = rows.column(name).combine_chunks().dictionary_encode()
+            codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+            found[name] = (encoded.dictionary.to_pylist(), codes)
+        return found
+
+    @cached_property
+    def _tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        lists = self._facet_rows.column("tags").combine_chunks()
+        encoded = lists.values.dictionary_encode()
+        ends = lists.offsets.to_numpy()[1:].astype(np.int64)
+        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False), ends
+
+    @cached_property
+    def _facet_rows(self) -> pa.Table:
+        rows = self._whole("facets", (*FACETS, "tags"))
+        if rows.num_rows != self.count:
+            raise _damaged(self.name.key("facets"), ValueError("it is about other documents"))
+        return rows
+
+    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+        """See Part."""
+        return counted(self._facets, self._tags, chosen)
+
+    def having(self, facet: str, value: str) -> Mask:
+        """See Part."""
+        values, codes = self._facets[facet]
+        mask: Mask = codes == (values.index(value) if value in values else -2)
+        return mask
+
+    def values(self, facet: str) -> Collection[str]:
+        """See Part."""
+        return self.directory.kinds if facet == "kind" else self._facets[facet][0]
+
+    def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
+        """See Part. It is asked at the newest version alone, whose content is never purged."""
+        return mask
+
+    def vectors(self, encoder: Encoder) -> Vectors:
+        """See Part. It has none: who asks for the meaning asks an index that lies in memory."""
+        raise NotImplementedError
+
+    # -- bytes ---------------------------------------------------------------------------------------------
+
+    def _verified(self, what: str, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (ValueError, TypeError, pa.ArrowException, RecursionError) as exc:
+            raise _damaged(self.name.key(what), ValueError(str(exc)[:200])) from exc
+
+    def _whole(self, what: str, columns: Sequence[str]) -> pa.Table:
+        noted = self.directory.files[what]
+        body = self._store.get_range(self.name.key(what), 0, noted[0])
+        return self._verified(what, partial(whole_file, body, noted, columns))
+
+    def _bodies(self, what: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return spans of a file, given in order as start and length: at once, neighbours in one request."""
+        joined: list[list[int]] = []
+        for start, length in spans:
+            if joined and start - joined[-1][1] <= _GAP_BYTES and start + length - joined[-1][0] <= _AT_ONCE_BYTES:
+                joined[-1][1] = start + length
+            else:
+                joined.append([start, start + length])
+        key = self.name.key(what)
+        calls: list[Callable[[], Any]] = [partial(self._store.get_range, key, one, end - one) for one, end in joined]
+        bodies = self._store.parallel(calls) if len(calls) > 1 else [call() for call in calls]
+        found: list[bytes] = []
+        place = 0
+        for start, length in spans:
+            while start >= joined[place][1]:
+                place += 1
+            at = start - joined[place][0]
+            found.append(bytes(bodies[place][at : at + length]))
+        return found

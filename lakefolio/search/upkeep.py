@@ -1,0 +1,155 @@
+"""The index that lies in a lake: when it is made, which one counts, and which are needless (FORMAT.md, "Search index").
+
+It is made by maintenance that is asked for (``lake.compact()``), never by writers, and nothing depends on it: whoever
+deletes ``index/search/`` makes searches slower. Words of content that is purged leave the lake with the index: gc
+deletes all there are, and a maker that finds purges above the version that it read gives its own up.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.readmodels.fold import ENTRIES
+from lakefolio.readmodels.view import Folded
+from lakefolio.search.documents import all_documents
+from lakefolio.search.gathering import Document, Gathering
+from lakefolio.search.index import Index
+from lakefolio.search.index_files import PREFIX, IndexName, files_of
+from lakefolio.search.stored_part import StoredPart, opened
+
+if TYPE_CHECKING:
+    from lakefolio.session.session import Session
+    from lakefolio.storage import ObjectInfo, Store
+
+__all__ = ["INDEXED_FROM", "audit", "forget", "make_index", "needless", "stored_index"]
+
+INDEXED_FROM: Final = 100_000
+"""A lake of fewer entries needs no index: a handle makes one in memory in seconds."""
+
+_CHANGED: Final = 50
+"""An index is made anew once the rows since are a 50th of its documents."""
+
+
+def _entry_count(session: Session) -> int:
+    """Return how many entries the read model holds; no request as a rule."""
+    base = session.committed().base
+    files = base.files(ENTRIES) if isinstance(base, Folded) else None
+    return sum(file.row_count for file in files or ())
+
+
+def _newest(store: Store) -> tuple[IndexName, ObjectInfo] | None:
+    found = [(name, info) for info in store.list(f"{PREFIX}/") if (name := IndexName.parse(info.key)) is not None]
+    return max(found, key=lambda one: one[0], default=None)
+
+
+def _part(session: Session) -> StoredPart | None:
+    """Return the newest index up to a session's version; None if there is none that can be read."""
+    newest = _newest(session.store)
+    if newest is None or newest[0].version > session.committed().version:
+        return None
+    try:
+        return opened(session.store, session.marker.lake_id, newest[0], newest[1].size_bytes)
+    except (IntegrityError, NotFoundError):
+        return None
+
+
+def stored_index(session: Session) -> Index | None:
+    """Return the index of the lake, as of the version that it was made at; None if there is none.
+
+    Two requests, of which a small lake is spared.
+    """
+    if _entry_count(session) < INDEXED_FROM or (part := _part(session)) is None:
+        return None
+    return Index([(part, np.ones(part.count, np.bool_))], part.name.version)
+
+
+def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> IndexName | None:
+    """Make the index of a lake, unless it is small or the one there is does still. Safe beside any writer and gc.
+
+    Args:
+        session: The lake, at its newest version.
+        begin: Called before an index is made.
+
+    Returns:
+        The index that was made; None if none was.
+    """
+    if _entry_count(session) < INDEXED_FROM:
+        return None
+    part = _part(session)
+    if part is not None and _row_count(session, part.name.version) * _CHANGED <= part.count:
+        return None
+    begin()
+    fixed = session.still()
+    version = fixed.committed().version
+    files = files_of(all_documents(fixed), Gathering())
+    name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)
+    for what in ("texts", "facets", "vocabulary", "words"):  # the last one says that the index is complete
+        session.store.create(name.key(what), files.bodies[what])
+    session.journal.refresh()
+    if any(pc.any(pc.equal(rows.column("op"), "purge")).as_py() for rows in session.committed().parts(["op"], version)):
+        session.store.delete([name.key(what) for what in ("words", "texts", "facets", "vocabulary")])
+        return None
+    return name
+
+
+def _row_count(session: Session, version: int) -> int:
+    return sum(rows.num_rows for rows in session.committed().parts(["version"], version))
+
+
+def needless(store: Store) -> Iterator[ObjectInfo]:
+    """Yield the objects of all indexes but the newest, and those of makers that were killed."""
+    infos = list(store.list(f"{PREFIX}/"))
+    newest = max((name for info in infos if (name := IndexName.parse(info.key)) is not None), default=None)
+    kept = f"{PREFIX}/{newest.version:020d}-{newest.id}." if newest is not None else None
+    yield from (info for info in infos if kept is None or not info.key.startswith(kept))
+
+
+def forget(store: Store) -> None:
+    """Delete all indexes: they may have words of content that was purged."""
+    keys = [info.key for info in store.list(f"{PREFIX}/")]
+    store.delete(sorted(keys, key=lambda key: IndexName.parse(key) is None))
+
+
+def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the index of a lake, as key and message.
+
+    Args:
+        session: The lake.
+        read_data: Also compare every document and every word with what the journal says.
+    """
+    newest = _newest(session.store)
+    if newest is None or newest[0].version > session.committed().version:
+        return
+    name, info = newest
+    try:
+        part = opened(session.store, session.marker.lake_id, name, info.size_bytes)
+        if read_data:
+            yield from _differences(part, list(all_documents(session.at(name.version))))
+    except (IntegrityError, NotFoundError) as exc:
+        yield str(exc.objects.get("key", info.key)), exc.message
+
+
+def _differences(part: StoredPart, expected: Iterable[Document]) -> Iterator[tuple[str, str]]:
+    documents = list(expected)
+    stored = (part.read([number])[number] for number in range(part.count))
+    for one, other in zip_longest(documents, stored):
+        if one != other:
+            ref = one.ref if one is not None else other.ref if other is not None else ""
+            yield part.name.key("texts"), f"the search index says something else of {ref} than the journal"
+            return
+    gathering = Gathering()
+    gathering.add(documents)
+    table = gathering.done()
+    for word in table.numbers:
+        one, two = table.of(word), part.postings(word)
+        assert one is not None
+        if two is None or any(not np.array_equal(mine, its) for mine, its in zip(one, two, strict=True)):
+            yield part.name.key("words"), f"the search index has other documents for {word!r} than the journal"
+            return

@@ -1,0 +1,148 @@
+"""What a search of a large lake costs that has an index of its own: python tests/bench/bench_search_stored.py
+
+Makes a lake through the format (see scale_lake) whose items have a description of a dozen words and two tags, drawn by
+Zipf's law, and its index. Then it is searched cold, by a new handle for each question, and warm. Requests and bytes are
+counted at the store, so they are those that a bucket would see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import scale_lake
+
+import lakefolio as lf
+from lakefolio.lake.lake import Lake
+from lakefolio.search.upkeep import make_index
+from lakefolio.session.session import session_of
+from lakefolio.storage import Store
+
+WORDS = 50_000
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--lake", help="use this lake, if it is there; else make and keep it")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        uri = asked.lake or f"{folder}/lake"
+        words = vocabulary()
+        if not Path(uri).exists():
+            with_texts(words)
+            scale_lake.make(uri, asked.entries, asked.entries // 100)
+        session = session_of(lf.open(uri))
+        began = time.process_time()
+        if make_index(session) is not None:
+            size = sum(path.stat().st_size for path in Path(uri, "index").rglob("*") if path.is_file())
+            print(f"index made in {time.process_time() - began:.1f} s, {size / asked.entries:.0f} bytes an entry")
+        rng = random.Random(2)
+        weights = [1 / (rank + 10) for rank in range(len(words))]
+        questions = [" ".join(rng.choices(words[50:20_000], weights[50:20_000], k=3)) for _ in range(asked.questions)]
+        typos = [one.split()[0][:2] + one.split()[0][3:2:-1] + one.split()[0][4:] for one in questions]
+        for what, some in (
+            ("three words", questions),
+            ("a word that is misspelt", typos),
+            ("a prefix", [one[:4] + "*" for one in questions]),
+        ):
+            for limit in (1, 10):
+                cold(uri, what, some[:20], limit)
+            warm(uri, what, some)
+
+
+def vocabulary() -> list[str]:
+    """Return the words, the most frequent first."""
+    rng = random.Random(1)
+    return ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randrange(3, 10))) for _ in range(WORDS)]
+
+
+def with_texts(words: list[str]) -> None:
+    """Let lakes that are made have descriptions and tags."""
+    plain = scale_lake.journal_rows
+    weights = 1 / (np.arange(len(words)) + 10)
+    column = pa.array(words)
+
+    def rows(first: int, count: int, *given: object, **named: object) -> pa.Table:
+        found = plain(first, count, *given, **named)  # type: ignore[arg-type]
+        drawn = np.random.default_rng(first).choice(len(words), (count, 14), p=weights / weights.sum())
+        texts = [" ".join(words[one] for one in row) for row in drawn[:, :12].tolist()]
+        ends = pa.array(np.arange(count + 1, dtype=np.int32) * 2)
+        tags = pa.ListArray.from_arrays(ends, column.take(pa.array(drawn[:, 12:].reshape(-1))))
+        for name, values in (("description", pa.array(texts)), ("tags", tags)):
+            at = found.schema.get_field_index(name)
+            found = found.set_column(at, found.schema.field(name), values.cast(found.schema.field(name).type))
+        return found
+
+    scale_lake.journal_rows = rows
+
+
+def cold(uri: str, what: str, questions: list[str], limit: int) -> None:
+    """Search by new handles, and print the requests and bytes of the search alone."""
+    requests, sizes, times = [], [], []
+    for question in questions:
+        lake = lf.open(uri)
+        with Counted(lake) as calls:
+            began = time.perf_counter()
+            lake.search(question, limit=limit)
+            times.append((time.perf_counter() - began) * 1e3)
+        requests.append(len(calls))
+        sizes.append(sum(calls) / 1e6)
+    print(
+        f"  cold, {what}, {limit} hits: {statistics.median(requests):.0f} requests (at most {max(requests)}), "
+        f"{statistics.median(sizes):.2f} MB (at most {max(sizes):.2f}), {statistics.median(times):.0f} ms"
+    )
+
+
+def warm(uri: str, what: str, questions: list[str]) -> None:
+    """Search by one handle, and print how long it takes."""
+    lake = lf.open(uri)
+    lake.search(questions[0])
+    times = []
+    for question in questions:
+        began = time.process_time()
+        lake.search(question, limit=10)
+        times.append((time.process_time() - began) * 1e3)
+    times.sort()
+    print(f"  warm, {what}: p50 {statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms")
+
+
+class Counted:
+    """Counts what a lake's store is asked for, and the bytes that it answers with."""
+
+    def __init__(self, lake: Lake) -> None:
+        """Count on a lake."""
+        self._store: Store = session_of(lake).store
+        self._calls: list[int] = []
+
+    def __enter__(self) -> list[int]:
+        """Begin."""
+        store, calls = self._store, self._calls
+        get_range, find, get, listed = store.get_range, store.find, store.get, store.list
+
+        def noted(body: bytes | memoryview | None) -> bytes | memoryview | None:
+            calls.append(0 if body is None else len(body))
+            return body
+
+        store.get_range = lambda *given: noted(get_range(*given))  # type: ignore[method-assign]
+        store.find = lambda *given: noted(find(*given))  # type: ignore[method-assign]
+        store.get = lambda *given: noted(get(*given))  # type: ignore[method-assign]
+        store.list = lambda *given, **named: (calls.append(300), listed(*given, **named))[1]  # type: ignore[method-assign]
+        return calls
+
+    def __exit__(self, *exc: object) -> None:
+        """End."""
+        for name in ("get_range", "find", "get", "list"):
+            vars(self._store).pop(name, None)
+
+
+if __name__ == "__main__":
+    main()
