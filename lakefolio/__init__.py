@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lakefolio.process.signals import HeldSignals
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ def __getattr__(name: str) -> Any:
         module, attribute = "lakefolio.errors", name
     else:
         raise AttributeError(f"module 'lakefolio' has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), attribute)
+    with HeldSignals():
+        value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value
 

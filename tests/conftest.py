@@ -41,6 +41,7 @@ SLOW = {
     "runs/test_lost.py",
     "runs/test_registry_writers.py",
     "sql/test_cage.py::test_hard_work_ends_by_its_limit",
+    "test_signals.py::test_interrupts_of_first_calls_are_not_noticed_by_other_threads",
     "stateful/test_gc_machine.py",
     "stateful/test_time_travel.py",
     "test_bench.py",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from lakefolio.errors import UnsupportedTypeError
 from lakefolio.process.imports import imported
+from lakefolio.process.signals import HeldSignals
 
 __all__ = ["imported", "need"]
 
@@ -33,7 +34,8 @@ def need(name: str, purpose: str) -> Any:
         UnsupportedTypeError: If it isn't installed; ``hint`` names the package to install.
     """
     try:
-        return importlib.import_module(name)
+        with HeldSignals():
+            return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         package = name.partition(".")[0]
         extra = _EXTRAS.get(package)

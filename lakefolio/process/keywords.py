@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from lakefolio.errors import LakefolioError, UnsupportedTypeError
 from lakefolio.process.arguments import misfit
+from lakefolio.process.signals import HeldSignals
 from lakefolio.terminal import shown_value
 
 __all__ = ["check_keywords", "explained", "keywords_of", "nearest"]
@@ -69,17 +70,27 @@ def _too_many(function: Callable[..., object], args: tuple[object, ...]) -> str 
 
 
 def explained(function: F, shown: str | None = None) -> F:
-    """Return a function that raises errors which name the keyword that was meant, or the argument of a wrong type."""
+    """Return a function that raises errors which name the keyword that was meant, or the argument of a wrong type.
+
+    The first call imports what the function needs, so it holds signals.
+    """
     any_keyword = keywords_of(function) is None
     known = (keywords_of(function) or frozenset()) - {"self", "cls"}
     name = f"{shown or function.__name__}()"
+    was_called = False
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> Any:
+        nonlocal was_called
         if not any_keyword and not known.issuperset(kwargs):
             check_keywords(name, kwargs, known)
         try:
-            return function(*args, **kwargs)
+            if was_called:
+                return function(*args, **kwargs)
+            with HeldSignals():
+                result = function(*args, **kwargs)
+            was_called = True
+            return result
         except LakefolioError:
             raise
         except _RAW as exc:

@@ -35,7 +35,11 @@ def race(store: Store, racers: int) -> int:
 
     try:
         with ThreadPoolExecutor(racers) as pool:
-            winners = [one for one in pool.map(attempt, range(racers)) if one is not None]
+            try:
+                winners = [one for one in pool.map(attempt, range(racers)) if one is not None]
+            except BaseException:
+                start.abort()  # an interrupt: those who have started would wait for the others for ever
+                raise
         holds = bytes(store.get(key))
         late = store.create_if_absent(key, b"too late")
     finally:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import pyarrow as pa
 
 from lakefolio.errors import ConflictError, InvalidInputError, UnsupportedTypeError
+from lakefolio.process.signals import HeldSignals
 from lakefolio.views.sql_guard import first_line
 
 if TYPE_CHECKING:
@@ -27,12 +28,21 @@ _INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardI
 
 
 @contextmanager
-def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
+def translated(failed: Callable[[Exception], InvalidInputError], *, held: bool = True) -> Iterator[None]:
     """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python.
 
-    Ctrl-C comes out of DuckDB as a RuntimeError, or as an error of its own where it fell into Python code that DuckDB
-    had called, and is a KeyboardInterrupt again.
+    A signal comes out of DuckDB as a RuntimeError, or as an error of its own where it fell into Python code that DuckDB
+    had called, and is what its handler raised again: KeyboardInterrupt, SystemExit, or an exception of the caller's.
+
+    Args:
+        failed: Makes the error.
+        held: Whether to ask handlers what they raised, which takes 10 µs; else every signal is a KeyboardInterrupt.
     """
+    with HeldSignals() if held else nullcontext():
+        yield from _translated(failed)
+
+
+def _translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
     import duckdb
 
     try:
@@ -48,12 +58,12 @@ def translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[Non
 
 
 @contextmanager
-def _fetching(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
+def _fetching(failed: Callable[[Exception], InvalidInputError], *, held: bool = True) -> Iterator[None]:
     """Do so while rows are fetched, where a file of theirs may be gone that was not held (``process.held_files``)."""
     import duckdb
 
     try:
-        with translated(failed):
+        with translated(failed, held=held):
             yield
     except InvalidInputError as exc:
         if not isinstance(exc.__cause__, duckdb.IOException | duckdb.PermissionException):
@@ -74,11 +84,12 @@ def as_relation(
 
 
 class _Answer:
-    __slots__ = ("__weakref__", "_failed", "_relation")
+    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation")
 
     def __init__(self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError]) -> None:
         self._relation = relation
         self._failed = failed
+        self._has_begun = False  # to be fetched row by row
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -98,13 +109,15 @@ class _Answer:
         )
 
     def __getattr__(self, name: str) -> Any:
-        with _fetching(self._failed):
-            found = getattr(self._relation, name)
-        if not callable(found):
-            return found
+        if not callable(getattr(type(self._relation), name, None)):
+            with _fetching(self._failed):
+                return getattr(self._relation, name)
+        found = getattr(self._relation, name)
 
         def call(*args: object, **kwargs: object) -> Any:
-            with _fetching(self._failed):
+            further = name == "fetchone" and self._has_begun
+            self._has_begun |= name == "fetchone"
+            with _fetching(self._failed, held=not further):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
             return as_relation(made, self._failed) if type(made) is type(self._relation) else made
 
