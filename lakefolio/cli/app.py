@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SETTINGS", "SHARED_OPTIONS", "App", "Command", "Shared", "UnknownCommand", "command", "shared_options"]
 
+_MOST_LOOKED_AT: Final = 500
+_MOST_SHOWN: Final = 3
 _BACK: Final = re.compile(r"-\d+")
 SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -117,10 +121,26 @@ class App:
             yield
         except LakeNotFoundError as exc:
             if self.lake_uri is None:
-                exc.hint = "name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init"
+                near = "".join(f"; here is {one}" for one in _lakes_here())
+                exc.hint = f"name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init{near}"
             elif exc.kind == LakeNotFoundError.default_kind:
                 exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}"
             raise
+
+
+def _lakes_here() -> list[str]:
+    """Return where lakes lie in the working directory: itself, or the first few folders in it."""
+    from lakefolio.format.layout import MARKER
+
+    if Path(MARKER).is_file():
+        return ["--lake ."]
+    try:
+        with os.scandir() as found:
+            folders = sorted(one.name for one in islice(found, _MOST_LOOKED_AT) if one.is_dir())
+    except OSError:  # a directory that is gone or can't be read
+        return []
+    lakes = [one for one in folders if Path(one, MARKER).is_file()]
+    return [f"--lake {shlex.quote(one)}" for one in lakes[:_MOST_SHOWN]]
 
 
 class _WithoutPandas:

@@ -56,7 +56,7 @@ def list_models(app: App) -> None:
 
 
 @command(example="lakefolio models show churn@production", light=True)
-@click.argument("name", metavar="NAME[@VERSION-OR-ALIAS]", shell_complete=complete)
+@click.argument("name", metavar="NAME[@VERSION|ALIAS|RUN]", shell_complete=complete)
 def show(app: App, name: str) -> None:
     """Show the versions of a model, or one of them: what it was made from, by which run, and who registered it."""
     model, at, which = name.partition("@")
@@ -115,7 +115,7 @@ def register(app: App, name: str, ref: str, description: str | None, tags: tuple
 
 @command(example="lakefolio models promote churn v3 --alias production", light=True)
 @click.argument("name", shell_complete=complete)
-@click.argument("version", metavar="VERSION-OR-ALIAS")
+@click.argument("version", metavar="VERSION|ALIAS|RUN")
 @click.option("--alias", default=_PRODUCTION, show_default=True, metavar="ALIAS", help="The alias to move.")
 @click.option("--replacing", type=click.IntRange(min=0), metavar="N", help="Only if it names version N now; 0: none.")
 def promote(app: App, name: str, version: str, alias: str, replacing: int | None) -> None:

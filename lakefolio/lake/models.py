@@ -12,7 +12,7 @@ from lakefolio.errors import ConflictError, InvalidInputError, NotFoundError, ne
 from lakefolio.lake.registry import AliasChange, Registry
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.runs.run_names import short_id
+from lakefolio.runs.run_names import run_id_of, short_id
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -149,21 +149,27 @@ class Model:
         """Return one version.
 
         Args:
-            which: Its number, an alias, or ``latest`` for the newest.
+            which: Its number, an alias, ``latest`` for the newest, or the name or id of the run that made it (of
+                several versions of one run the newest).
 
         Raises:
             NotFoundError: kind ``model-version-not-found``; the hint names the nearest.
+            InvalidInputError: kind ``ambiguous-run``: several runs are called so.
         """
         fields, registry = self._fields(), self._still()
         versions, aliases = registry.versions(self.name), registry.aliases(self.name)
         number = self._number(which, versions, aliases)
+        if not number and isinstance(which, str):
+            run_id = run_id_of(self._lake._session.state(), which)
+            number = max((one for one, known in versions.items() if known.get("run_id") == run_id), default=0)
         if number not in versions:
-            words = [*aliases, *(f"v{one}" for one in versions)]
-            what = f"version {which}" if isinstance(which, int) else f"version or alias {which!r}"
+            what = f"version {which}" if isinstance(which, int) else f"version, alias or run {which!r}"
+            newest = f"the newest of its {counted(len(versions), 'version')} is v{max(versions)}" if versions else ""
+            meant = nearest(which, aliases) if isinstance(which, str) and aliases else None
             raise NotFoundError(
                 f"model {fields['name']!r} has no {what}",
                 kind="model-version-not-found",
-                hint=nearest(str(which), words) if words else "it has no versions yet",
+                hint="; ".join(filter(None, (meant, newest))) or "it has no versions yet",
                 model=self.name,
             )
         return self._version(registry, number, versions[number], aliases)

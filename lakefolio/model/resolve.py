@@ -35,12 +35,17 @@ At = int | str | date | datetime
 _LATELY = timedelta(minutes=1)
 _VERSION = re.compile(r"[vV]?(\d+)|(-\d+)")
 _LIKE_A_TIME = re.compile(
-    r"\d{1,2}:\d.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday) .*", re.IGNORECASE | re.DOTALL
+    r"\d{1,2}:\d.*|\d{4}-\d\d-\d\d(?:[T ].*)?|.* ago|(?:today|yesterday|last|next|this|past|previous) .*"
+    r"|tomorrow.*|tonight|(?:last |next )?(?:mon|tues|wednes|thurs|fri|satur|sun)day.*",
+    re.IGNORECASE | re.DOTALL,
 )
 _DIGITS = 19
 """A version has fewer digits; Python refuses to read thousands of them."""
 _DAYS = ("yesterday", "today", "now")
-_FORMS = "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', '2 days ago') or a snapshot's name ('paper-v1')"
+_FORMS = (
+    "give a version (17, -1), a time ('2026-11-01 10:00', '21:27', 'yesterday', '2 days ago', 'a week ago') "
+    "or a snapshot's name ('paper-v1')"
+)
 
 
 def resolve_at(

@@ -92,6 +92,16 @@ def test_a_missing_lake_says_how_to_name_one(said) -> None:
     assert not Path("here").exists()
 
 
+def test_a_missing_lake_names_those_that_lie_here(said, run, monkeypatch) -> None:
+    assert "here is" not in said("ls", code=3).hint
+    run("init", "my first")
+    run("init", "second")
+    Path("third").mkdir()
+    assert said("ls", code=3).hint.endswith("; here is --lake 'my first'; here is --lake second")
+    monkeypatch.chdir("second")
+    assert said("ls", code=3).hint.endswith("; here is --lake .")
+
+
 def test_an_empty_lake_has_something_to_say(run, said) -> None:
     run("init")
     for args in (["ls"], ["log"], ["snapshot", "list"], ["sql", "select * from items"]):

@@ -152,7 +152,7 @@ def test_what_a_run_made_is_registered_by_the_name_of_the_run(lake):
     ("call", "error", "match"),
     [
         (lambda lake: lake.model("chrn"), lf.NotFoundError, "did you mean 'churn'"),
-        (lambda lake: lake.model("churn").version("prod"), lf.NotFoundError, "no version or alias 'prod'"),
+        (lambda lake: lake.model("churn").version("prod"), lf.NotFoundError, "no version, alias or run 'prod'"),
         (lambda lake: lake.model("churn").promote(9), lf.NotFoundError, "no version 9"),
         (lambda lake: lake.model("churn").promote(1, "latest"), lf.InvalidInputError, "alias 'latest' can't be used"),
         (lambda lake: lake.model("churn").promote(1, "v2"), lf.InvalidInputError, "alias 'v2' can't be used"),
@@ -168,6 +168,28 @@ def test_mistakes_are_told_and_change_nothing(lake, call, error, match):
     with pytest.raises(error, match=match):
         call(lake)
     assert lake.version == before
+
+
+def test_the_version_that_a_run_made_is_named_by_the_run(lake):
+    model = lake.model("churn")
+    for one in model.versions():
+        assert model.version(one.run_id).number == one.number
+        assert model.version(one.run_id[-8:]).number == one.number
+        assert model.version(lake.get_run(one.run_id).name).number == one.number
+    with lake.run("again") as run:
+        for weights in ([1], [2]):
+            run.log_model({"weights": weights}, name=f"m{weights[0]}", registered_model_name="churn")
+    assert model.promote("again").after == 5  # the newest of its two
+    with lake.run("other"):
+        pass
+    with pytest.raises(lf.NotFoundError, match="no version, alias or run 'other'") as caught:
+        model.version("other")
+    assert "v5" in caught.value.hint
+    with lake.run("again"):
+        pass
+    with pytest.raises(lf.InvalidInputError, match="means 2 runs"):
+        model.promote("again")
+    assert "production is v2" in lakefolio(lake, "models", "promote", "churn", model.version(2).run_id)
 
 
 def test_the_command_line_registers_promotes_and_rolls_back(lake):
