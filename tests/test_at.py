@@ -275,8 +275,10 @@ def test_none_is_refused_where_a_time_is_needed(lake: lf.Lake) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["2026-13-01", "25:61", "2026-02-30 10:00", "3 parsecs ago", "2026-11-25 10:00 Mars/Base"]
-    + ["last week", "Tomorrow", "next month", "monday", "last Friday", "this morning"],
+    [
+        *("2026-13-01", "25:61", "2026-02-30 10:00", "3 parsecs ago", "2026-11-25 10:00 Mars/Base"),
+        *("last week", "Tomorrow", "next month", "monday", "last Friday", "this morning"),
+    ],
 )
 def test_a_time_that_is_none_says_how_to_write_one(lake: lf.Lake, bad: str) -> None:
     error = refused(InvalidInputError, "bad-at", lambda: lake.at(bad), bad)

@@ -253,6 +253,25 @@ def test_openlineage_ids_are_the_same_each_time():
     assert len({event["run"]["runId"] for event in first}) == len(first)
 
 
+def test_the_job_of_a_run_is_its_name_and_each_run_of_it_an_event_of_its_own(tmp_path):
+    lake = lakefolio.open(tmp_path / "lake")
+    lake.folio("a").add("data", 1)
+    for number in range(2):
+        with lake.run("train", run_id=f"r{number}") as run:
+            run.input("a:data")
+            run.add_output("model", number)
+    with lake.run(None, run_id="nameless") as run:
+        run.input("a:data")
+        run.add_output("model", 3)
+    found = lake.lineage("a:data")
+    for part in (found, found.downstream(), found.downstream(2)):
+        jobs = [(one["job"]["name"], one["run"]["runId"]) for one in part.to_openlineage() if one["inputs"]]
+        assert sorted(name for name, _ in jobs) == ["run/nameless", "run/train", "run/train"]
+        assert len({run_id for _, run_id in jobs}) == 3
+    assert "run r0  train" in str(found)
+    assert {node.name for node in found.nodes if node.type == "run"} == {"train", None}
+
+
 def test_inputs_of_a_run_without_outputs_are_told():
     lake = Rows().put("a", "data").commit()
     lake.uses("r9", "e1").run("r9", type="analysis").commit()

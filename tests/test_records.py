@@ -890,6 +890,7 @@ def test_a_bucket_is_like_a_folder(lake_uri: str) -> None:
 _DELTA_SCAN = """
 import duckdb, duckdb_extension_delta, glob, os, sys
 connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+connection.execute("set enable_progress_bar = false")
 folder = os.path.dirname(duckdb_extension_delta.__file__)
 (found,) = glob.glob(os.path.join(folder, "**", "*.duckdb_extension"), recursive=True)
 connection.execute(f"load '{found}'")

@@ -78,4 +78,4 @@ def _both(up: Graph, down: Graph) -> Graph:
     from lakefolio.lineage.graph import Graph
 
     nodes = {node.key: node for node in (*up.nodes, *down.nodes)}
-    return Graph(nodes, list(dict.fromkeys([*up.edges, *down.edges])), up.roots, "both")
+    return Graph(nodes, list(dict.fromkeys([*up.edges, *down.edges])), up.roots, "both", up.run_names)

@@ -52,12 +52,19 @@ class Graph:
         edges: The edges between them.
         roots: The nodes the walk began at.
         direction: Which way it went.
+        run_names: The names of runs that have one, by id.
     """
 
     def __init__(
-        self, nodes: Mapping[NodeId, Node], edges: list[Edge], roots: list[Node], direction: Direction
+        self,
+        nodes: Mapping[NodeId, Node],
+        edges: list[Edge],
+        roots: list[Node],
+        direction: Direction,
+        run_names: Mapping[str, str] | None = None,
     ) -> None:
         self._nodes = nodes
+        self.run_names = dict(run_names or {})
         self.nodes = list(nodes.values())
         self.edges = edges
         self.roots = roots
@@ -195,11 +202,12 @@ class Graph:
         """
         from lakefolio.lineage.openlineage import run_events
 
-        return run_events(self, namespace)
+        return run_events(self, namespace, self.run_names)
 
 
 def _label(node: Node) -> str:
-    return visible(f"{node.ref}  {node.kind}" if node.kind else node.ref, keep="")
+    said = node.kind or node.name
+    return visible(f"{node.ref}  {said}" if said else node.ref, keep="")
 
 
 @facade({})
@@ -209,21 +217,28 @@ class Lineage(Graph):
     Made of the whole lake's edges; only reached nodes are looked up and kept.
     """
 
-    def __init__(self, edges: pa.Table, manifests: pa.Table, roots: Iterable[str]) -> None:
+    def __init__(
+        self,
+        edges: pa.Table,
+        manifests: pa.Table,
+        roots: Iterable[str],
+        run_names: Mapping[str, str] | None = None,
+    ) -> None:
         """Walk both ways from the roots.
 
         Args:
             edges: The visible rows of ``lineage``.
             manifests: The rows of ``manifests``, in which the entries are looked up.
             roots: The ids of the entries to begin at.
+            run_names: The names of runs, by id.
         """
         self._links = _Links(edges)
         self._manifests = manifests
         self._root_keys: list[NodeId] = [("entry", root) for root in roots]
         reached, found = self._links.walk(self._root_keys, "both", None)
-        nodes = _look_up(reached, manifests, self._links, found)
+        nodes = _look_up(reached, manifests, self._links, found, run_names or {})
         links = [self._links.edge(number) for number in found]
-        super().__init__(nodes, links, [nodes[key] for key in self._root_keys], "both")
+        super().__init__(nodes, links, [nodes[key] for key in self._root_keys], "both", run_names)
 
     def upstream(self, depth: int | None = None) -> Graph:
         """Return the direct and indirect inputs of the roots.
@@ -244,7 +259,7 @@ class Lineage(Graph):
     def _part(self, direction: Direction, depth: int | None) -> Graph:
         reached, found = self._links.walk(self._root_keys, direction, depth)
         nodes = {key: self._nodes[key] for key in reached}
-        return Graph(nodes, [self._links.edge(number) for number in found], self.roots, direction)
+        return Graph(nodes, [self._links.edge(number) for number in found], self.roots, direction, self.run_names)
 
 
 class _Links:
@@ -296,7 +311,9 @@ class _Links:
         return sorted(reached, key=reached.__getitem__), sorted(taken)
 
 
-def _look_up(keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: list[int]) -> dict[NodeId, Node]:
+def _look_up(
+    keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: list[int], run_names: Mapping[str, str]
+) -> dict[NodeId, Node]:
     """Make the nodes; an entry that no row puts is still told by the edges that name it."""
     wanted = pa.array([one for kind, one in keys if kind == "entry"], pa.string())
     chosen = pc.and_(pc.equal(manifests.column("op"), "put"), pc.is_in(manifests.column("entry_id"), value_set=wanted))
@@ -315,7 +332,7 @@ def _look_up(keys: list[NodeId], manifests: pa.Table, links: _Links, numbers: li
     for key in keys:
         values = dict(known.get(key[1], {})) if key[0] == "entry" else {}
         values.pop("entry_id", None)
-        nodes[key] = Node(key[0], key[1], **values)
+        nodes[key] = Node(key[0], key[1], **values, name=run_names.get(key[1]) if key[0] == "run" else None)
     return nodes
 
 

@@ -27,6 +27,7 @@ class Node:
         committed_at: When that was, UTC.
         kind: The kind of an entry: ``"table"``, ``"model"``, …
         digest: The identity of an entry's content.
+        name: The name of a run that has one.
     """
 
     type: str
@@ -42,6 +43,7 @@ class Node:
     description: str | None = None
     author: str | None = None
     uri: str | None = None
+    name: str | None = None
 
     @property
     def ref(self) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lakefolio.lineage.graph import Graph
     from lakefolio.lineage.nodes import Node, NodeId
 
@@ -78,8 +80,16 @@ def _output(node: Node, namespace: str) -> dict[str, object]:
     return dataset
 
 
-def run_events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
-    """Return the events, oldest first; each validates against the specification's RunEvent."""
+def run_events(graph: Graph, namespace: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the events, oldest first; each validates against the specification's RunEvent.
+
+    A job is the work that runs of one name did, as a catalogue shows their history; a run without a name is its own.
+
+    Args:
+        graph: The lineage.
+        namespace: The namespace of jobs and datasets.
+        names: The names of runs, by id.
+    """
     inputs: dict[NodeId, dict[NodeId, None]] = {}
     outputs: dict[NodeId, dict[NodeId, None]] = {}
     made_by = {edge.output: edge.input for edge in graph.edges if edge.input[0] == "run"}
@@ -101,7 +111,7 @@ def run_events(graph: Graph, namespace: str) -> list[dict[str, Any]]:
         used = [graph.node(key) for key in inputs.get(run, {})]
         times = times or [node.committed_at for node in used if node.committed_at is not None]
         when = max(times, default=datetime.fromtimestamp(0, UTC))
-        name = f"run/{run[1]}" if run[0] == "run" else f"{nodes[0].folio}/{nodes[0].item}"
+        name = f"run/{names.get(run[1], run[1])}" if run[0] == "run" else f"{nodes[0].folio}/{nodes[0].item}"
         events.append(
             {
                 "eventType": "COMPLETE",

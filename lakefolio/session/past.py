@@ -41,6 +41,8 @@ __all__ = ["diff_of", "heads_behind", "history_of", "impact_of", "lineage_of", "
 _CHANGES: Final = pa.array(["put", "delete"])
 _MANY_VERSIONS: Final = 8
 """This many versions are read in one pass over the rows between them."""
+_MANY_RUNS: Final = 100
+"""The names of more runs than these are read in one pass over the facts of all."""
 
 
 def log_of(session: Session, limit: int | None, folio: str | None = None) -> Log:
@@ -140,7 +142,29 @@ def lineage_of(session: Session, entry: Entry) -> Lineage:
         ends = edges.filter(pc.fill_null(pc.equal(edges.column(f"{end}_kind"), "entry"), False))
         names |= set(zip(*_lists(ends, f"{end}_folio", f"{end}_item"), strict=True))
     puts = _joined([state.puts_of([name for name in names if None not in name]), _since(session, state)])
-    return Lineage(edges, puts, [entry.entry_id])
+    return Lineage(edges, puts, [entry.entry_id], _names_of_runs(state, edges))
+
+
+def _names_of_runs(state: State, edges: pa.Table) -> dict[str, str]:
+    """Return the names of the runs that edges speak of, by id, of those that have one."""
+    ids = set(edges.column("run_id").to_pylist())
+    for end in ("output", "input"):
+        ids |= set(edges.filter(pc.equal(edges.column(f"{end}_kind"), "run")).column(f"{end}_id").to_pylist())
+    ids.discard(None)
+    if len(ids) > _MANY_RUNS:
+        texts = state.facts_of_runs("name")
+    else:
+        texts = {one: state.metadata("run", one).get("name", "") for one in ids}
+    return {one: name for one in ids if (name := _name(texts.get(one, "")))}
+
+
+def _name(text: str) -> str | None:
+    """Return the name that a fact of a run gives; whatever was written by hand is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) and value else None
 
 
 def _since(session: Session, state: State) -> pa.Table:

@@ -32,10 +32,12 @@ _HEAD: Final = """\
 --   .read views.sql
 --   SELECT * FROM items;
 --   FROM history_of('my-folio', 'my-item');
---   SELECT name, params ->> 'lr', metrics ->> 'auc' FROM runs;   -- also metrics, run_inputs, run_outputs
+--   SELECT name, params ->> 'lr', (metrics ->> 'auc')::double AS auc FROM runs ORDER BY auc DESC;
+--   FROM metrics;                             -- also run_inputs, run_outputs
 --
 -- The rows of a table: FROM read_parquet(getvariable('lake') || '/' || key), the key from blob_refs; small ones:
---   COPY (SELECT content FROM items WHERE folio = 'my-folio' AND item = 'my-item') TO 'my.parquet' (FORMAT blob);
+--   COPY (SELECT coalesce(any_value(content), error('not there, or larger: see blob_refs')) AS content
+--         FROM items WHERE folio = 'my-folio' AND item = 'my-item') TO 'my.parquet' (FORMAT blob);
 --   FROM 'my.parquet';
 --
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:

@@ -25,6 +25,7 @@ DUCKDB = """
 import glob, json, os, sys
 import duckdb, duckdb_extension_delta
 connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+connection.execute("set enable_progress_bar = false")
 folder = os.path.dirname(duckdb_extension_delta.__file__)
 connection.execute(f"load '{glob.glob(os.path.join(folder, '**', '*.duckdb_extension'), recursive=True)[0]}'")
 for name, value in json.loads(sys.stdin.read()).items():

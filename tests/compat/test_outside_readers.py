@@ -19,6 +19,7 @@ import duckdb, glob, json, os, sys
 import duckdb_extension_delta, duckdb_extension_httpfs
 uri, options = sys.argv[1], json.loads(sys.argv[2])
 connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+connection.execute("set enable_progress_bar = false")
 for package in (duckdb_extension_httpfs, duckdb_extension_delta):
     found = glob.glob(os.path.join(os.path.dirname(package.__file__), "**", "*.duckdb_extension"), recursive=True)
     connection.execute(f"load '{found[0]}'")

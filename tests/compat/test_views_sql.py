@@ -19,7 +19,9 @@ from lakefolio.views.engine import default_views
 ALONE = """
 import duckdb, duckdb_extension_delta, glob, json, os, sys
 lake, questions = sys.argv[1], json.loads(sys.argv[2])
+# without the bar that DuckDB prints on stdout after two seconds
 connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+connection.execute("set enable_progress_bar = false")
 folder = os.path.dirname(duckdb_extension_delta.__file__)
 connection.execute("load '" + glob.glob(folder + "/**/*.duckdb_extension", recursive=True)[0] + "'")
 connection.execute(f"set variable lake = '{lake}'; set TimeZone = 'UTC'")
@@ -118,3 +120,30 @@ def test_duckdb_alone_reads_the_rows_of_a_table_that_lies_in_the_journal(tmp_pat
     said = readme[readme.index("COPY (SELECT") : readme.index("-- or the bare journal")]
     said = said.replace("answers.parquet", str(tmp_path / "answers.parquet"))
     assert asked(tmp_path / "lake", [said]) == [[["age"], [["31"], ["47"]]]]
+
+
+@pytest.mark.parametrize("name", ["large", "missing"])
+def test_content_that_is_not_in_the_journal_is_an_error_and_no_empty_file(tmp_path: Path, name: str) -> None:
+    lf.open(tmp_path / "lake").folio("survey").add(
+        "large", pa.table({"n": [f"{n * 7919 % 9973}" for n in range(9000)]})
+    )
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    said = readme[readme.index("COPY (SELECT") : readme.index("FROM 'answers.parquet'")]
+    said = said.replace("answers.parquet", str(tmp_path / "answers.parquet")).replace("'answers'", f"'{name}'")
+    with pytest.raises(AssertionError, match="not there, or larger than 4 KiB"):
+        asked(tmp_path / "lake", [said])
+    key = readme[readme.index("SET VARIABLE key") : readme.index("SELECT * FROM read_parquet")]
+    key = key.replace("flights", "survey").replace("features", "answers")
+    with pytest.raises(AssertionError, match="not there, or of at most 4 KiB"):
+        asked(tmp_path / "lake", [key])
+
+
+def test_duckdb_alone_puts_the_best_run_first_by_number(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    for auc in (9.5, 10.5, 1e-7):
+        with lake.run(f"r{auc}", params={"lr": 0.1}) as run:
+            run.log(auc=auc)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    said = readme[readme.index("SELECT name, params ->> 'lr'") : readme.index("-- the rows of a table")]
+    said = f"select string_agg(name, ' ') from ({said.strip().rstrip(';')})"
+    assert asked(tmp_path / "lake", [said])[0][1] == [["r10.5 r9.5 r1e-07"]]

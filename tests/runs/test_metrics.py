@@ -513,6 +513,7 @@ def test_a_copy_byte_by_byte_and_outside_readers_see_the_same(lake: lf.Lake, tmp
     script = f"""
         import duckdb
         connection = duckdb.connect(config={{"allow_unsigned_extensions": "true"}})
+        connection.execute("set enable_progress_bar = false")
         connection.execute("load '{path}'")
         sql = '''select count(*), sum(m.value) from delta_scan('{copy}/tables/metric_rows') m
                  join delta_scan('{copy}/tables/manifests') j on m.batch_id = j.entry_id and j.op = 'metrics' '''

@@ -638,6 +638,7 @@ from lakefolio.views.engine import Views
 
 root, extension = Path(sys.argv[1]), sys.argv[2]
 connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+connection.execute("set enable_progress_bar = false")
 connection.execute(f"load '{extension}'")
 for name in ("manifests",):
     connection.execute(f"create view {name} as select * from delta_scan('{root / name}')")
