@@ -160,7 +160,7 @@ class Model:
         versions, aliases = registry.versions(self.name), registry.aliases(self.name)
         number = self._number(which, versions, aliases)
         if not number and isinstance(which, str):
-            run_id = run_id_of(self._lake._session.state(), which)
+            run_id = run_id_of(self._lake._session.committed(), which)
             number = max((one for one, known in versions.items() if known.get("run_id") == run_id), default=0)
         if number not in versions:
             what = f"version {which}" if isinstance(which, int) else f"version, alias or run {which!r}"
