@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import table_prefix
 from lakefolio.maintenance.shards import Shards
+from lakefolio.maintenance.states_check import StatesCheck
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, METADATA, MODELS, USES, folded_rows
 from lakefolio.readmodels.merge import merged, same_key_as_next, settled, sorted_rows, whole
 from lakefolio.readmodels.model import POSITION, REMOVED, Model, succession
+from lakefolio.readmodels.run_states import RUN_STATES
 
 if TYPE_CHECKING:
     from lakefolio.readmodels.runs import ModelRuns
@@ -73,8 +75,9 @@ class ModelCheck:
         self._waiting = {
             model.name: Shards(_waiting_schema(model), self._folder, model.name)
             for model in MODELS
-            if model.succeeding or model.name in _ONCE
+            if model is not RUN_STATES and (model.succeeding or model.name in _ONCE)
         }
+        self._states = StatesCheck(self._hashes, self._folder, self._count)
 
     def add(self, rows: pa.Table) -> None:
         """Take rows of the journal: whole commits, in order within the part."""
@@ -88,7 +91,10 @@ class ModelCheck:
             if (some := by_through.get(through)) is None:
                 bound = pc.less_equal(rows.column("version"), through)
                 some = by_through[through] = rows if newest <= through else rows.filter(bound)
-            self._add(model, folded_rows(model, some))
+            if model is RUN_STATES:
+                self._states.add(some)
+            else:
+                self._add(model, folded_rows(model, some))
 
     def _through(self, model: Model) -> int:
         """Return up to which version rows count: folios are found with the help of entries."""
@@ -127,6 +133,8 @@ class ModelCheck:
 
     def _settle(self) -> None:
         """Look at the rows that wait."""
+        for states in self._states.states():
+            self._expected[RUN_STATES.name].add(self._total(RUN_STATES, states))
         folios = Shards(_FOLIO_SCHEMA, self._folder, "of-folios")
         for model in MODELS:
             if model is FOLIOS or model.name not in self._waiting:
@@ -186,10 +194,13 @@ class ModelCheck:
                 for rows in reader.parts(run):
                     found.add(self._hashes.total(rows, model.schema.names))
             return found
-        names = [one.name for one in succession(model.position)]
         for rows in merged([reader.parts(run) for run in reader.runs], model, bottom=True):
-            found.add(self._hashes.total(rows, names, first=_own_columns(model)))
+            found.add(self._total(model, rows))
         return found
+
+    def _total(self, model: Model, rows: pa.Table) -> tuple[int, int]:
+        names = [one.name for one in succession(model.position)]
+        return self._hashes.total(rows, names, first=_own_columns(model))
 
     def __enter__(self) -> ModelCheck:
         return self
@@ -197,6 +208,7 @@ class ModelCheck:
     def __exit__(self, *error: object) -> None:
         for shards in self._waiting.values():
             shards.close()
+        self._states.close()
         self._hashes.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

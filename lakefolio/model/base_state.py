@@ -29,7 +29,9 @@ class BaseState(Protocol):
         """Return it as it was at an earlier version."""
         ...
 
-    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+    def parts(
+        self, columns: Sequence[str], after: int = -1, upto: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[pa.Table]:
         """See State. Reads the data files of the journal that hold such rows."""
         ...
 
@@ -136,6 +138,18 @@ class BaseState(Protocol):
 
     def facts_of_runs(self, key: str) -> dict[str, str]:
         """See State."""
+        ...
+
+    def spans_of_runs(self, run_ids: Collection[str]) -> list[tuple[int, int]]:
+        """Return the first and the last version of rows about runs that tell of their facts, outputs and metrics."""
+        ...
+
+    def runs_called(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the runs that may have a name, and those whose id begins or ends with it."""
+        ...
+
+    def newest_runs(self, count: int) -> list[str]:
+        """Return some of the newest runs."""
         ...
 
     def running_ids(self) -> list[str]:

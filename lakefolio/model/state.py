@@ -427,6 +427,34 @@ class State:
                 values[run_id] = text
         return values
 
+    def rows_about_runs(self, run_ids: Collection[str], columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield the ``manifests`` rows of ops ``run``, ``put`` and ``metrics`` about some runs, and others among them.
+
+        Read are the parts of the journal from the first such row of a run to its last.
+
+        Args:
+            run_ids: The runs.
+            columns: Only these; ``version`` and ``ordinal`` are added.
+        """
+        base = self.base_version
+        for first, last in [] if self._base is None else _joined(self._base.spans_of_runs(run_ids)):
+            yield from self.parts(columns, first - 1, min(last, base))
+        yield from self.parts(columns, base)
+
+    def runs_called(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the runs that a text names, and those whose id begins or ends with it, in no order."""
+        named, alike = ([], []) if self._base is None else self._base.runs_called(text)
+        rows = self.rows.table()
+        named += [run_id for run_id, value in _last_noted(rows, "name").items() if value is not None]
+        alike += [one for one in _noting(rows, "status", None) if one.startswith(text) or one.endswith(text)]
+        return list(dict.fromkeys(named)), list(dict.fromkeys(alike))
+
+    def newest_runs(self, count: int) -> list[str]:
+        """Return some of the newest runs, the newest first as far as their ids tell."""
+        since = list(reversed(_noting(self.rows.table(), "status", None)))
+        before = [] if self._base is None or len(since) >= count else self._base.newest_runs(count)
+        return list(dict.fromkeys([*since, *before]))[:count]
+
     def running(self) -> dict[str, dict[str, str]]:
         """Return the runs whose status is ``running``, each with its facts; the cost is that of those runs alone."""
         before = [] if self._base is None else self._base.running_ids()
@@ -580,7 +608,9 @@ class State:
             return pa.concat_tables([*self._base.parts(MANIFESTS_SCHEMA.names, version), own])
         return own.slice(self.row_count_at(version))
 
-    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+    def parts(
+        self, columns: Sequence[str], after: int = -1, upto: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[pa.Table]:
         """Yield the ``manifests`` rows above a version, in order, part by part: never all of a journal lies in memory.
 
         Inline content is in them as far as it is at hand.
@@ -588,16 +618,37 @@ class State:
         Args:
             columns: Only these; ``version`` and ``ordinal`` are added.
             after: The version.
+            upto: The last version; all by default.
             newest_first: Yield the parts in falling order; rows within a part rise in any case.
         """
         names = [name for name in MANIFESTS_SCHEMA.names if name in {*columns, "version", "ordinal"}]
-        own = self.rows.table().slice(self.row_count_at(after)).select(names)
+        first = self.row_count_at(after)
+        count = None if upto is None else max(self.row_count_at(upto) - first, 0)
+        own = self.rows.table().slice(first, count).select(names)
         if newest_first and own.num_rows:
             yield own
         if self._base is not None and after < self._base.version:
-            yield from self._base.parts(names, after, newest_first=newest_first)
+            yield from self._base.parts(names, after, upto, newest_first=newest_first)
         if not newest_first and own.num_rows:
             yield own
+
+
+_MOST_SPANS = 16
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans of versions that cover some, so few that each may be read by itself: near ones are joined."""
+    gap, found = 0, sorted(spans)
+    while True:
+        joined: list[tuple[int, int]] = []
+        for first, last in found:
+            if joined and first <= joined[-1][1] + 1 + gap:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+            else:
+                joined.append((first, last))
+        if len(joined) <= _MOST_SPANS:
+            return joined
+        gap, found = gap * 4 + 16, joined
 
 
 def _as_puts(rows: pa.Table) -> pa.Table:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA
 from lakefolio.readmodels.merge import Key, same_key_as_next, settled, sorted_rows, whole
 from lakefolio.readmodels.model import POSITION, REMOVED, Model, succession
+from lakefolio.readmodels.run_states import RUN_STATES, states_of
 
 __all__ = [
     "COMMITS",
@@ -227,6 +228,7 @@ MODELS: Final = (
     METADATA,
     RUN_FACTS,
     RUNNING,
+    RUN_STATES,
 )
 
 
@@ -396,11 +398,15 @@ class Before(Protocol):
         """Say whether a folio has a live item that is none of some."""
         ...
 
+    def run_states(self, run_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the rows of ``run_states`` of some runs, by their ids."""
+        ...
+
 
 def folded_rows(model: Model, rows: pa.Table) -> pa.Table:
-    """Return the rows of a model, other than ``folios``, that rows of the journal make if nothing was before them.
+    """Return the rows of a model that rows of the journal make if nothing was before them.
 
-    They are in no order, and not related to one another yet.
+    They are in no order, and not related to one another yet. Not of ``folios`` and ``run_states``.
     """
     found = _FOLDS[model.name](rows)
     return _uses(found) if model is USES else found
@@ -416,7 +422,10 @@ def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -
     """
     runs = {}
     for model in MODELS if names is None else (one for one in MODELS if one.name in names):
-        found = _folios(rows, before) if model is FOLIOS else _FOLDS[model.name](rows)
+        if model is FOLIOS:
+            found = _folios(rows, before)
+        else:
+            found = states_of(rows, before.run_states) if model is RUN_STATES else _FOLDS[model.name](rows)
         if model in (LINEAGE, METADATA, USES):
             found = _without_known(found, LINEAGE if model is USES else model, before)
         found = sorted_rows(_uses(found) if model is USES else found, model)

@@ -81,6 +81,7 @@ def settled(rows: pa.Table, model: Model, *, bottom: bool = False) -> pa.Table:
     has_next, has_previous = np.append(same, False), np.insert(same, 0, False)
     removed = whole(rows.column(REMOVED)).to_numpy(zero_copy_only=False)
     if not model.past:
+        rows = _inheriting(rows, model, has_previous)
         return rows.filter(pa.array(~has_next & ~(removed if bottom else np.zeros(len(removed), np.bool_))))
     # filled in where an earlier merge has not done so already
     at = whole(rows.column(SUPERSEDED_AT))
@@ -98,6 +99,21 @@ def settled(rows: pa.Table, model: Model, *, bottom: bool = False) -> pa.Table:
         columns[name] = pc.if_else(pa.array(has_previous), pa.nulls(len(column), column.type), column)
     arrays = [columns.get(name, rows.column(name)) for name in rows.schema.names]
     return pa.Table.from_arrays(arrays, schema=rows.schema).filter(pa.array(~(removed & has_previous)))
+
+
+def _inheriting(rows: pa.Table, model: Model, has_previous: Any) -> pa.Table:
+    """Return sorted rows that each name the row of an older run which the first of their key replaced.
+
+    The rows between are left out, and nothing else would say that the older one holds no more.
+    """
+    if not has_previous.any():
+        return rows
+    begins = ~has_previous
+    first = pa.array(np.flatnonzero(begins)[np.cumsum(begins) - 1])
+    for name in model.replaces:
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(name), whole(rows.column(name)).take(first))
+    return rows
 
 
 class Rows:

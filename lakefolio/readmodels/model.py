@@ -54,7 +54,8 @@ class Model:
         past: Whether superseded rows are kept. Without them only the head can be asked for.
         searched: Columns that other readers search by equality: they get Parquet's own Bloom filters.
         scanned: Columns that SQL computes with, over all rows: they are compressed by Snappy, which is read in a third
-            of the time of Zstandard. Columns of texts that all differ are not among them, nor nested ones.
+            of the time of Zstandard. Columns of texts that all differ are not among them.
+        group_rows: How many rows a row group has: few where a row is large, because a lookup decodes one group.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Model:
     past: bool = True
     searched: tuple[str, ...] = ()
     scanned: tuple[str, ...] = ()
+    group_rows: int = 8_192
 
     @cached_property
     def order(self) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_ROWS",
-    "GROUP_ROWS",
     "Footer",
     "RunFile",
     "counts",
@@ -44,10 +43,7 @@ __all__ = [
     "read_group",
 ]
 
-GROUP_ROWS: Final = 8_192
-"""A lookup decodes one group (6 ms), a scan by DuckDB gets slower below about this (20 ms a million, 11 at 65,536)."""
-
-FILE_ROWS: Final = 16 * GROUP_ROWS
+FILE_ROWS: Final = 131_072
 """A merge replaces whole files, and a footer describes all groups of one: neither is to be large."""
 
 _MAGIC: Final = b"PAR1"
@@ -127,10 +123,16 @@ class Footer:
 
 
 def encode(
-    rows: pa.Table, model: Model, *, after: int, through: int, group_rows: int = GROUP_ROWS
+    rows: pa.Table, model: Model, *, after: int, through: int, group_rows: int | None = None
 ) -> tuple[RunFile, bytes]:
-    """Return rows, sorted and settled, as a file without a path, and its bytes. There is at least one row."""
+    """Return rows, sorted and settled, as a file without a path, and its bytes. There is at least one row.
+
+    A lookup decodes one group (6 ms for 8,192 small rows); a scan by DuckDB gets slower below about that (20 ms a
+    million, 11 at 65,536).
+    """
     import pyarrow.parquet as pq
+
+    group_rows = model.group_rows if group_rows is None else group_rows
 
     sink = io.BytesIO()
     searched = {name: {"ndv": min(group_rows, rows.num_rows), "fpp": _FALSE_POSITIVES} for name in model.searched}
@@ -193,7 +195,7 @@ def files_of(
     after: int,
     through: int,
     file_rows: int = FILE_ROWS,
-    group_rows: int = GROUP_ROWS,
+    group_rows: int | None = None,
 ) -> Iterator[tuple[RunFile, bytes]]:
     """Cut the rows of a run, given in parts in their order, into files; memory is that of one."""
     gathered: list[pa.Table] = []

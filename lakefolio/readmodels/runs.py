@@ -175,10 +175,16 @@ class ModelRuns:
             wanted |= {*self.model.replaces, "superseded_at", "superseded_by", "removed"}
         return [name for name in self.model.schema.names if name in wanted]
 
-    def parts(self, run: Run) -> Iterator[pa.Table]:
-        """Yield the rows of a run in order, a group or a few at once; nothing of it is kept."""
+    def parts(self, run: Run, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows of a run in order, a group or a few at once; nothing of it is kept.
+
+        Args:
+            run: The run.
+            columns: Only these, those of the order, and those that relate rows to one another.
+        """
+        names = None if columns is None else self._needed(columns)
         for file in run.files:
-            yield from self._read(file, self._footer(file), range(len(self._footer(file).groups)), None, keep=False)
+            yield from self._read(file, self._footer(file), range(len(self._footer(file).groups)), names, keep=False)
 
     def footers(self, run: Run) -> Iterator[tuple[RunFile, Footer]]:
         """Yield the files of a run with what their footers say."""

@@ -33,6 +33,8 @@ from lakefolio.readmodels.fold import (
 from lakefolio.readmodels.merge import Key, same_key_as_next, whole
 from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
 from lakefolio.readmodels.run_file import RunFile
+from lakefolio.readmodels.run_questions import called, newest
+from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.runs import ModelRuns
 
 __all__ = ["Folded", "JournalParts", "Models"]
@@ -90,10 +92,13 @@ class Folded:
         """Return the state as it was at an earlier version. No request, no copy."""
         return Folded(self._models, self.through, version, self._journal)
 
-    def parts(self, columns: Sequence[str], after: int = -1, *, newest_first: bool = False) -> Iterator[pa.Table]:
+    def parts(
+        self, columns: Sequence[str], after: int = -1, upto: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[pa.Table]:
         """See BaseState."""
         assert self._journal is not None, "it was given no journal"
-        return self._journal(columns, after, self.version, newest_first=newest_first)
+        last = self.version if upto is None else min(upto, self.version)
+        return self._journal(columns, after, last, newest_first=newest_first)
 
     def files(self, model: Model) -> list[RunFile] | None:
         """Return the files of a model, for who scans them; None if it is one in memory."""
@@ -262,6 +267,29 @@ class Folded:
         rows = self.heads(METADATA, ("run",))
         rows = rows.filter(pc.equal(rows.column("key"), key)).filter(pc.field("value").is_valid())
         return dict(zip(rows.column("subject_id").to_pylist(), rows.column("value").to_pylist(), strict=True))
+
+    def run_states(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the rows of ``run_states`` of some runs, by their ids: their newest states, whatever the version."""
+        keys = [(run_id,) for run_id in run_ids]
+        found = self._ask(RUN_STATES, lambda runs: runs.rows_of(keys)).to_pylist()
+        return {row["run_id"]: row for row in found}
+
+    def spans_of_runs(self, run_ids: Collection[str]) -> list[tuple[int, int]]:
+        """See BaseState."""
+        keys = [(run_id,) for run_id in run_ids]
+        rows = self._ask(RUN_STATES, lambda runs: runs.rows_of(keys))
+        return list(zip(*(rows.column(name).to_pylist() for name in ("begun", "version")), strict=True))
+
+    def runs_called(self, text: str) -> tuple[list[str], list[str]]:
+        """See BaseState. Of an earlier version all names are read: only the newest state of a run is kept."""
+        named, alike = self._ask(RUN_STATES, lambda runs: called(runs, text))
+        if self._bound(self.model(RUN_STATES.name)) is not None:
+            named = list(self.facts_of_runs("name"))
+        return named, alike
+
+    def newest_runs(self, count: int) -> list[str]:
+        """See BaseState."""
+        return self._ask(RUN_STATES, lambda runs: newest(runs, count))
 
     def running_ids(self) -> list[str]:
         """See BaseState."""

@@ -31,7 +31,7 @@ _COLUMNS: Final = ("run_id", "name", "status", "started_at", "type", "project", 
 _KEYS: Final = ("type", "project", "model", "status", "parent", "started_at", "tags")
 _PLAIN: Final = "coalesce(try_cast({0} as json), to_json({0})) ->> '$'"
 _LAST: Final = ", ".join(f"arg_max_null(fact.value, rank) filter (where fact.key = '{key}') as {key}" for key in _KEYS)
-_RUNS: Final = f"""
+_NOTED: Final = f"""(
 with noted as (
     select
         run_id,
@@ -41,23 +41,22 @@ with noted as (
     where op = 'run' and len(facts) > 0
 ),
 
-last_noted as (select run_id, {_LAST} from noted group by run_id),
+last_noted as (select run_id, {_LAST} from noted group by run_id)
 
-found as (
-    select
-        run_id,
-        {", ".join(f"{_PLAIN.format(key)} as {key}" for key in _KEYS if key not in ("tags", "status"))},
-        case when status = '"running"' and list_contains($lost, run_id) then 'lost' else {_PLAIN.format("status")} end
-            as status,
-        try_cast({_PLAIN.format("tags")} as varchar[]) as tags
-    from last_noted
-)
-
-select run_id from found
-where {{}}
+select
+    run_id,
+    {", ".join(f"{_PLAIN.format(key)} as {key}" for key in _KEYS if key not in ("tags", "status"))},
+    case when status = '"running"' and list_contains($lost, run_id) then 'lost' else {_PLAIN.format("status")} end
+        as status,
+    try_cast({_PLAIN.format("tags")} as varchar[]) as tags
+from last_noted
+)"""
+"""As the view ``runs`` has it, of the few facts that are asked for alone: without a read model it gathers all."""
+_RUNS: Final = """
+select run_id from {}
+where {}
 order by try_cast(started_at as timestamp with time zone) desc nulls last, run_id desc
 """
-"""As the view ``runs`` has it, of the few facts that are asked for alone: the view gathers all of them."""
 
 
 class RunList(list[RunManifest]):
@@ -152,7 +151,10 @@ def listed(
     if tag is not None:
         conditions.append("list_contains(tags, $tag)")
         values["tag"] = tag
-    sql = _RUNS.format(" and ".join(conditions) or "true")
+    is_of_states = "run_states_model" in still.tables()
+    sql = _RUNS.format("runs" if is_of_states else _NOTED, " and ".join(conditions) or "true")
+    if is_of_states:
+        del values["lost"]
     ordered = where is not None or bool(sort)
     if limit is not None and not ordered:
         sql += "limit $most"

@@ -66,6 +66,8 @@ _KNOWN = [
 ]
 
 
+_MANY_PARENTS = 1_000
+"""For so many runs the children of all are looked up at once."""
 _CONTAINERS = ("tags", "params", "metrics", "inputs", "outputs", "children", "packages", "storage_modes", "metadata")
 _READ = ("op", "entry_id", "details", "folio", "item", "version", "digest", "size_bytes", "kind")
 
@@ -217,7 +219,11 @@ def manifests_of(session: Session, ids: Sequence[str]) -> list[RunManifest]:
     """Return the manifests of runs that there are, in their order; the journal is gone through once for all."""
     state = session.committed()
     children: dict[str, list[str]] = {}
-    for run_id, facts in state.metadata_of_runs(state.runs_noting("parent")).items():
+    if len(ids) > _MANY_PARENTS:
+        inner = state.runs_noting("parent")
+    else:
+        inner = [one for run_id in ids for one in state.runs_noting("parent", json.dumps(run_id))]
+    for run_id, facts in state.metadata_of_runs(inner).items():
         children.setdefault(_value(facts.get("parent", "null")), []).append(run_id)
     in_batch = {run_id: session.metadata_texts("run", run_id) for run_id in ids if session.in_batch}
     gathered = _Gathered(state, _rows_of_runs(state, ids), children, in_batch or state.metadata_of_runs(ids))
@@ -323,7 +329,7 @@ def _rows_of_runs(state: State, ids: Sequence[str]) -> dict[str, list[dict[str, 
 
     wanted = pa.array(ids, pa.string())
     found: dict[str, list[dict[str, Any]]] = {}
-    for rows in state.parts(["run_id", *_READ]):
+    for rows in state.rows_about_runs(ids, ["run_id", *_READ]):
         for row in rows.filter(pc.is_in(rows.column("run_id"), value_set=wanted)).to_pylist():
             found.setdefault(row["run_id"], []).append(row)
     return found

@@ -19,6 +19,8 @@ __all__ = ["called", "known_names", "run_id_of", "short_id"]
 
 _SHORTEST: Final = 4
 _MOST_SHOWN: Final = 5
+_MOST_NAMED: Final = 1_000
+"""Among so many of the newest runs the one that a mistyped name means is looked for."""
 _MADE: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -33,9 +35,9 @@ def called(run_id: str, name: str | None) -> str:
 
 
 def known_names(state: State) -> list[str]:
-    """Return what runs may be named by, in the order they began: names, and ids of those that have none."""
-    names = state.facts_of_runs("name")
-    return list(dict.fromkeys(_text(names.get(one)) or short_id(one) for one in state.runs_noting("status")))
+    """Return what the newest runs may be named by: names, and ids of those that have none."""
+    facts = state.metadata_of_runs(state.newest_runs(_MOST_NAMED))
+    return list(dict.fromkeys(_text(known.get("name")) or short_id(one) for one, known in facts.items()))
 
 
 def run_id_of(state: State, text: str) -> str:
@@ -48,9 +50,10 @@ def run_id_of(state: State, text: str) -> str:
     """
     if not text or state.metadata("run", text):
         return text
-    found = [run_id for run_id, name in state.facts_of_runs("name").items() if _text(name) == text]
+    named, alike = state.runs_called(text)
+    found = [run_id for run_id, facts in state.metadata_of_runs(named).items() if _text(facts.get("name")) == text]
     if not found and len(text) >= _SHORTEST:
-        found = [one for one in state.runs_noting("status") if one.startswith(text) or one.endswith(text)]
+        found = [run_id for run_id, facts in state.metadata_of_runs(alike).items() if "status" in facts]
     if len(found) > 1:
         known = [(run_id, state.metadata("run", run_id)) for run_id in found]
         known.sort(key=lambda one: one[1].get("started_at", ""), reverse=True)

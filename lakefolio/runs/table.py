@@ -10,20 +10,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.session.sql_tables import metric_names
 from lakefolio.views.sql_guard import about_where, check_expression
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["MEASURES", "measures", "nested", "run_rows"]
+__all__ = ["MEASURES", "among", "measures", "nested", "run_rows"]
 
 MEASURES: Final = ("last", "min", "max", "best")
 """What a metric is summed up to: ``val/loss.min`` is a column."""
 _DEFAULT: Final = ("run_id", "name", "status", "started_at", "parent")
-_METRICS: Final = """
-select distinct name from (select unnest(json_keys(metrics)) as name from runs) where name <> '' order by name
-"""
 _SHOWN: Final = 40
+_FEW: Final = 1_000
 _TEXTS: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*" """.strip()
 
 
@@ -44,7 +43,7 @@ def run_rows(
     """
     still = session.still()
     plain = still.query("select * from runs limit 0").columns
-    metrics = [str(name) for (name,) in still.query(_METRICS).fetchall()]
+    metrics = metric_names(still)
     measured = {f"{name}.{one}": (name, one) for name in metrics for one in MEASURES}
     known = dict.fromkeys([*plain, *(name for name in measured if name not in plain)])
     condition = None if where is None else _with_quotes(where, known) if isinstance(where, str) else where
@@ -66,13 +65,24 @@ def run_rows(
     order = ", ".join(f"{_quoted(name)}{way} nulls last" for name, way in orders)
     holds = "true" if condition is None else f"({check_expression(condition)})"
     most = "" if limit is None else f" limit {int(limit)}"
-    query = f"select {chosen} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
+    query = f"select {{}} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
     try:
-        return wanted, still.query(query).fetchall()
+        if used or limit is None or limit > _FEW:
+            return wanted, still.query(query.format(chosen)).fetchall()
+        # only what chooses is read of all runs, and then those that were chosen
+        ids = [run_id for (run_id,) in still.query(query.format("run_id")).fetchall()]
+        found = still.query(f"select run_id, {chosen} from runs where {among(ids)}").fetchall()
+        rows = {run_id: row for run_id, *row in found}
+        return wanted, [tuple(rows[run_id]) for run_id in ids]
     except InvalidInputError as exc:
         if where is None or exc.kind != "sql":
             raise
         raise about_where(exc, where, "the columns of runs") from exc
+
+
+def among(run_ids: Collection[str]) -> str:
+    """Return the condition that a run is one of some: literals, by which files leave out row groups."""
+    return f"run_id in ({', '.join(map(_text, run_ids))})" if run_ids else "false"
 
 
 def measures(session: Session) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -20,6 +20,7 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import JOURNAL, LOG_TABLES, TABLES, table_prefix
 from lakefolio.readmodels.fold import COMMITS, ENTRIES, METADATA, fold
 from lakefolio.readmodels.run_file import damaged
+from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.view import Folded
 from lakefolio.views.relations import FileScan, Rows
 
@@ -34,6 +35,7 @@ __all__ = ["LakeTables"]
 
 _MODELS = ("entries_model", "manifests_since")
 _FACTS = {"metadata_model": METADATA, "commits_model": COMMITS}
+_STATES = "run_states_model"
 
 
 class LakeTables(Mapping[str, Rows]):
@@ -59,6 +61,8 @@ class LakeTables(Mapping[str, Rows]):
         if not content and (model := self._entries()) is not None:
             self._known = dict(zip(_MODELS, (model, state.rows.table()), strict=True))
             self._names += (*_MODELS, *_FACTS)
+            if self._holds_states():
+                self._names.append(_STATES)
 
     def __getitem__(self, name: str) -> Rows:
         """Return a table."""
@@ -66,7 +70,9 @@ class LakeTables(Mapping[str, Rows]):
             if name not in self._names:
                 raise KeyError(name)
             if name in _FACTS:
-                self._known |= self._facts()
+                self._known |= self._folded(_FACTS)
+            elif name == _STATES:
+                self._known |= self._folded({_STATES: RUN_STATES})
             else:
                 self._known[name] = self._manifests() if name == JOURNAL else self._logged(name)
         return self._known[name]
@@ -98,13 +104,19 @@ class LakeTables(Mapping[str, Rows]):
             purged=journal.state.purges() if self._content else None,
         )
 
-    def _facts(self) -> dict[str, Rows]:
-        """Return the read models that facts are read from, with the rows that folding the journal since would add."""
+    def _holds_states(self) -> bool:
+        """Say whether the states of runs can be read: only the newest are kept, so that there are none of the past."""
+        base = self._state.base
+        files = base.files(RUN_STATES) if isinstance(base, Folded) else None
+        return files is not None and all(file.through <= self._state.base_version for file in files)
+
+    def _folded(self, models: Mapping[str, Model]) -> dict[str, Rows]:
+        """Return read models, with the rows that folding the journal since would add."""
         base = self._state.base
         assert isinstance(base, Folded), "there are models"
-        since = fold(self._state.rows.table(), base, [model.name for model in _FACTS.values()])
+        since = fold(self._state.rows.table(), base, [model.name for model in models.values()])
         found: dict[str, Rows] = {}
-        for name, model in _FACTS.items():
+        for name, model in models.items():
             scan, rows = self._scan(model), since[model.name]
             if scan is None:
                 found[name] = pa.concat_tables([base.model(model.name).whole(), rows])

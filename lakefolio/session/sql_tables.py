@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakefolio.views.engine import Views
     from lakefolio.views.user_views import OwnViews
 
-__all__ = ["audit", "connect", "own_views", "query", "tables"]
+__all__ = ["audit", "connect", "metric_names", "own_views", "query", "tables"]
 
 T = TypeVar("T")
 _KEPT_TABLES = 4
@@ -131,6 +131,11 @@ def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:
         )
     session.was_read(entry)
     return entry.entry_id, lambda: session.load(entry, as_="arrow" if entry.storage == "reference" else "dataset")
+
+
+def metric_names(session: Session, /) -> list[str]:
+    """Return the names of the metrics that any run has, sorted."""
+    return _of_files(session, lambda: _views().metric_names(session.tables(), lost=session.lost))
 
 
 def own_views(session: Session, /) -> OwnViews:

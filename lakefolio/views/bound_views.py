@@ -13,8 +13,9 @@ from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
 from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.item_tables import ItemContent, ItemTables
+from lakefolio.views.model_runs import STATES, count_states, make_runs
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
-from lakefolio.views.run_columns import KEY_VIEWS, run_columns
+from lakefolio.views.run_columns import KEY_VIEWS, KeyCounts, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
 from lakefolio.views.view_files import View, load_model_views, quoted
 
@@ -37,7 +38,7 @@ _KEPT_FOOTERS = 32
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
 _REPLACED = "replaced_heads"
-_ONCE = (_REPLACED, "replaced_facts")
+_ONCE = (_REPLACED, "replaced_facts", "replaced_states")
 """The views of models whose rows are computed once: they are few, and read by every query."""
 FACTS = ("metadata_model", "commits_model")
 """The relations of the read models that facts are read from."""
@@ -92,6 +93,7 @@ class BoundViews:
         self._items = ItemTables(self.connection)
         self._caged = threading.Lock()  # of the thread that lets a view file run
         self._keys: list[tuple[str, str]] | None = None
+        self._counts: Mapping[str, KeyCounts] = {}
         self.runs: KeptRuns | None = None
 
     def require(self, names: Iterable[str], *, shallow: bool = False) -> None:
@@ -113,13 +115,17 @@ class BoundViews:
             for name in self._relations.keys() & read:
                 self._bind(name, shallow=shallow)
             missing = [view for view in self._files if view.name in wanted - self._made]
-            if self._keys is None and any("metrics" in view.words for view in missing):
+            is_of_states = STATES in self._relations
+            if self._keys is None and not is_of_states and any(view.name == "runs" for view in missing):
                 self._keys = self._find_keys()
             for view in missing:
                 if view.name in _ONCE:
                     self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
                     if view.name == _REPLACED:
                         self._part()
+                elif view.name == "runs" and is_of_states:
+                    self._counts = count_states(self.connection, self._relations[STATES])
+                    make_runs(self.connection, view, self._counts, lost=self._is_any_lost)
                 elif view.name == "runs" and self.runs is not None:
                     self.runs.make(self.connection, view, lost=self._is_any_lost)
                 else:
@@ -175,13 +181,21 @@ class BoundViews:
             return []
         self._made -= KEY_VIEWS  # made of the journal here
         if changes <= _MANY_CHANGES:
-            return run_columns(count_keys(self.connection, self._of_journal))
+            self._counts = count_keys(self.connection, self._of_journal)
+            return run_columns(self._counts)
         before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self.connection)]
         newest = max(before, key=lambda one: one.last, default=None)
         found = None if newest is None else renewed(newest, self.connection, self._of_journal)
         self.runs = gathered(self.connection, self._of_journal) if found is None else found
         _bindings.add(self)
-        return run_columns(self.runs.counts)
+        self._counts = self.runs.counts
+        return run_columns(self._counts)
+
+    def metric_names(self) -> list[str]:
+        """Return the names of the metrics that any run has, sorted."""
+        self.require(["runs"])
+        found = (key.partition(".") for key in self._counts if key.startswith("metrics."))
+        return sorted(name for _, _, name in found if name)
 
     def fits(self, entries: Mapping[str, str]) -> bool:
         """Say whether no item is bound as another entry than these."""
@@ -208,7 +222,7 @@ _bindings: weakref.WeakSet[BoundViews] = weakref.WeakSet()
 
 def _models_of(view: View) -> frozenset[str]:
     """Return the relations of read models that a view of a model reads itself."""
-    return view.reads & {*_MODELS, *FACTS}
+    return view.reads & {*_MODELS, *FACTS, STATES}
 
 
 def run_changes(connection: duckdb.DuckDBPyConnection) -> int:

@@ -30,6 +30,7 @@ from lakefolio.views.binding import (
 from lakefolio.views.bound_views import CORE, FACTS, BoundViews, run_changes
 from lakefolio.views.cage import Limits
 from lakefolio.views.item_tables import ItemRows
+from lakefolio.views.model_runs import STATES
 from lakefolio.views.relations import FileScan, Rows, bind_shallow
 from lakefolio.views.run_columns import run_columns
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 _KEPT_BINDINGS = 4
-_FURTHER = frozenset((*LOG_SCHEMAS, *FACTS))
+_FURTHER = frozenset((*LOG_SCHEMAS, *FACTS, STATES))
 _OF_FACTS = "current_metadata"
 """The view that reads them."""
 _RECURSING = re.compile(r"(?i)json_(contains|merge_patch|structure)")
@@ -222,6 +223,11 @@ class Views:
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
         return as_relation(relation, failed)
 
+    def metric_names(self, tables: Mapping[str, Rows], *, lost: frozenset[str] = NONE_LOST) -> list[str]:
+        """Return the names of the metrics that any run has, sorted."""
+        with translated(partial(self._error, "of runs")):
+            return self._binding(tables, lost, {}, self._further(["runs"])).metric_names()
+
     def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
@@ -250,7 +256,8 @@ class Views:
             if view.name in read:
                 read |= view.reads
         logs: tuple[str, ...] = () if read.isdisjoint(LOG_SCHEMAS) else tuple(LOG_SCHEMAS)
-        return frozenset((*logs, *(FACTS if _OF_FACTS in read else ())))
+        facts = FACTS if _OF_FACTS in read else ()
+        return frozenset((*logs, *facts, *((STATES,) if "runs" in read else ())))
 
     def _binding(
         self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], further: frozenset[str]

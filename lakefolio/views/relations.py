@@ -22,7 +22,7 @@ from lakefolio.views.view_files import quoted
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal"]
+__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal", "scan_of"]
 
 Key = tuple[object, ...]
 _IN_MEMORY = " in memory"
@@ -89,7 +89,7 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
         return
     paths, kept = rows.hold()
     connection.from_arrow(_owning(kept)).create_view(name + _FILES, replace=True)
-    files = _scan_of(paths, alike=rows.alike)
+    files = scan_of(paths, alike=rows.alike)
     there = {row[0] for row in connection.execute(f"describe select * from {files}").fetchall()}
     columns, joined = [], ""
     for column in rows.rows.schema.names:
@@ -124,14 +124,17 @@ def bind_shallow(connection: duckdb.DuckDBPyConnection, name: str, rows: FileSca
         _is_long(quoted(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
     )
     paths, _ = rows.hold()
-    files = _scan_of(paths, alike=rows.alike)
+    files = scan_of(paths, alike=rows.alike)
     if paths and connection.execute(f"select count(*) from {files} where {long}").fetchone() != (0,):
         bind(connection, name, connection.sql(f"from {quoted(name)}").to_arrow_table().cast(rows.rows.schema))
 
 
-def _scan_of(paths: Sequence[str], *, alike: bool) -> str:
+def scan_of(paths: Sequence[str], *, alike: bool, filename: bool = False) -> str:
+    """Return SQL that reads Parquet files; with a column ``filename`` if asked for."""
     union = "false" if alike else "true"
-    return f"read_parquet([{', '.join(map(literal, paths))}], union_by_name = {union}, hive_partitioning = false)"
+    named = ", filename = true" if filename else ""
+    listed = ", ".join(map(literal, paths))
+    return f"read_parquet([{listed}], union_by_name = {union}, hive_partitioning = false{named})"
 
 
 def _owning(kept: object) -> pa.Table:

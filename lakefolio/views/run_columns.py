@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from lakefolio.views.view_files import quoted
 
@@ -13,10 +13,12 @@ __all__ = [
     "LOST",
     "RUN_COLUMNS_LIMIT",
     "KeyCounts",
+    "TypedKey",
     "called_lost",
     "changed_counts",
     "new_columns",
     "run_columns",
+    "typed_keys",
 ]
 
 RUN_COLUMNS_LIMIT: Final = 256
@@ -69,18 +71,39 @@ def run_columns(keys: Mapping[str, KeyCounts]) -> list[tuple[str, str]]:
     HUGEINT, DOUBLE, else text.
     """
     columns = []
+    for one in typed_keys(keys):
+        if one.name[0] in "$/":  # would be read as a path into the JSON, so it is one
+            path = "/" + one.name.replace("~", "~0").replace("/", "~1")
+        else:
+            path = one.name
+        text = f"{one.key.partition('.')[0]} ->> '{path.replace(chr(39), chr(39) * 2)}'"
+        columns.append((one.name, f"try_cast({text} as {one.kind})" if one.kind else text))
+    return columns
+
+
+class TypedKey(NamedTuple):
+    """A parameter or metric that may be a column.
+
+    Attributes:
+        key: ``params.<name>`` or ``metrics.<name>``.
+        name: Its name.
+        is_metric: Whether it is a metric.
+        kind: The type of its column; None for text.
+    """
+
+    key: str
+    name: str
+    is_metric: bool
+    kind: str | None
+
+
+def typed_keys(keys: Mapping[str, KeyCounts]) -> Iterator[TypedKey]:
+    """Yield the keys that may be columns, metrics first; see :func:`run_columns`."""
     for key in sorted(keys, key=lambda one: (not one.startswith("metrics."), one)):
         source, _, name = key.partition(".")
-        if not name or any(ord(one) < 32 or ord(one) == 127 for one in name):  # a NUL would end the statement
-            continue
-        if name[0] in "$/":  # would be read as a path into the JSON, so it is one
-            path = "/" + name.replace("~", "~0").replace("/", "~1")
-        else:
-            path = name
-        text = f"{source} ->> '{path.replace(chr(39), chr(39) * 2)}'"
-        kind = _kind(source == "metrics", *keys[key])
-        columns.append((name, f"try_cast({text} as {kind})" if kind else text))
-    return columns
+        if name and not any(ord(one) < 32 or ord(one) == 127 for one in name):  # a NUL would end the statement
+            is_metric = source == "metrics"
+            yield TypedKey(key, name, is_metric, _kind(is_metric, *keys[key][:7]))
 
 
 def _kind(

@@ -282,7 +282,7 @@ class _FirstRuns:
                 part.filter(pc.starts_with(part.column("digest"), start))
                 for part in (feather.read_table(self._scratch / str(one)) for one in range(self._parts))
             ]
-            self._write(CONTENTS, sorted_rows(pa.concat_tables(found), CONTENTS))
+            self._write(CONTENTS, sorted_rows(pa.concat_tables([CONTENTS.nothing, *found]), CONTENTS))
         for model in MODELS:
             self._write(model, model.schema.empty_table(), last=True)
             files = tuple(replace(one, through=through) for one in self._files[model.name])
