@@ -191,6 +191,7 @@ MUSTS: dict[str, list[str]] = {
     ],
     "must look anew if a snapshot recorded above v": [
         "test_gc.py::test_new_snapshot_against_purge",
+        "test_gc.py::test_new_alias_against_purge",
     ],
     "must not take tickets": [
         "test_tickets.py::test_a_collector_commits_no_ticket_of_others",

@@ -373,6 +373,37 @@ def test_new_snapshot_against_purge(lake: lf.Lake, other: lf.Lake) -> None:
     assert lake.check(read_data=True).ok
 
 
+def test_a_version_that_an_alias_names_keeps_its_content(lake: lf.Lake) -> None:
+    folio = lake.folio("f")
+    for number in range(5):
+        folio.add("x", content(number), overwrite=True)
+        folio.add("y", content(10 + number), overwrite=True)
+        folio.update_item("x", description=f"the {number}.")
+    folio.alias("x", "production", "#2")
+    folio.alias("x", "old", "#1")
+    folio.alias("x", "old", "#3")
+    report = lake.gc(dry_run=False, grace=0, keep_last=1)
+    assert report["purged_blobs"] == 2 + 4
+    assert folio.get("x", at="production") == content(1)
+    assert folio.get("x", at="#3") == content(2)
+    for gone in ("#1", "#4"):
+        with pytest.raises(lf.NotFoundError):
+            folio.get("x", at=gone)
+    folio.drop_alias("x", "old")
+    assert lake.gc(dry_run=False, grace=0, keep_last=1)["purged_blobs"] == 1
+
+
+def test_new_alias_against_purge(lake: lf.Lake, other: lf.Lake) -> None:
+    folio = lake.folio("f")
+    for number in range(3):
+        folio.add("x", content(number), overwrite=True)
+    set_alias = once("purging", lambda: other.folio("f").alias("x", "production", "#1"))
+    lake.gc(dry_run=False, grace=0, keep_last=1, progress=set_alias)
+    assert folio.get("x", at="production") == content(0)
+    with pytest.raises(lf.NotFoundError):
+        folio.get("x", at="#2")
+
+
 @pytest.mark.parametrize("how", ["restore", "copy"])
 def test_restore_and_copy_against_purge(lake: lf.Lake, other: lf.Lake, how: str) -> None:
     folio = lake.folio("f")

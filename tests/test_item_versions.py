@@ -1,6 +1,7 @@
 """Numbers, labels and aliases of items, and the rules for them: on lakes, through the library and the shell."""
 
 import json
+import random
 import threading
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside import session_of
 from model.planning import Log, put
 
 import lakefolio as lf
@@ -439,3 +441,43 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "removed" in run("alias", "f:x", "golden", "--remove")
     run("get", "f:x@golden", fails=3)
     run("alias", "f:x", "1.2.0", fails=2)
+
+
+def test_sql_numbers_versions_as_the_library_does(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path)
+    chance = random.Random(5)
+    for step in range(60):
+        folio = lake.folio(chance.choice(["f", "g"]))
+        name = chance.choice(["x", "y/z"])
+        live = name in folio
+        what = chance.choice(["add", "add", "update", "update", "restore", "delete", "archive"])
+        if what == "add" or not live:
+            label = f"{step + 1}.0.0" if chance.random() < 0.4 else None
+            folio.add(name, {"n": step}, overwrite=True, keep=True, version=label)
+        elif what == "update":
+            folio.update_item(name, description=f"d{step}")
+        elif what == "restore":
+            if step > 10:
+                lake.restore(f"s{chance.randrange(step // 10)}")
+        elif what == "delete" and chance.random() < 0.3:
+            folio.delete(name)
+        elif what == "archive":
+            folio.archive(name)
+            folio.unarchive(name)
+        if step % 10 == 9:
+            lake.snapshot(f"s{step // 10}")
+    lake.folio("f").alias("x", "golden", "#1").alias("x", "tried", "#1").alias("y/z", "golden", "#2")
+    found = lake.sql("select * from item_versions order by folio, item, number").fetchall()
+    state = session_of(lake).committed()
+    expected = [
+        (folio, item, one.number, one.label, one.version, one.entry_id)
+        for folio in ("f", "g")
+        for item in ("x", "y/z")
+        for one in versions_of(state.puts(folio, item))
+    ]
+    assert [(*row[:4], row[5], row[6]) for row in found] == expected
+    assert {row[:3]: row[4] for row in found if row[4]} == {
+        ("f", "x", 1): ["golden", "tried"],
+        ("f", "y/z", 2): ["golden"],
+    }
+    assert max(row[2] for row in found) > 3

@@ -51,7 +51,7 @@ def gc(
     """Purge and delete content that nothing needs; by default only say which.
 
     Safe beside any writers and other gcs, also with ``grace=0``. All history stays unless ``keep_days`` or
-    ``keep_last`` say otherwise; the content of the head and of snapshots always does.
+    ``keep_last`` say otherwise; the content of the head, of snapshots and of versions that an alias names always does.
 
     Only content can be purged. The rows themselves stay for ever, because log entries with copies of them are
     never deleted: names, metadata, descriptions, parameters, metric points, messages, and events. Personal data belongs

@@ -17,7 +17,15 @@ import pyarrow.compute as pc
 
 from lakefolio.delta.scan import scan
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.maintenance.reachability import Keep, Reach, inline_history, judge, live_snapshots
+from lakefolio.maintenance.reachability import (
+    Keep,
+    Reach,
+    aliases_in,
+    inline_history,
+    judge,
+    live_aliases,
+    live_snapshots,
+)
 from lakefolio.maintenance.shards import Shards
 from lakefolio.process.scratch import scratch_folder
 
@@ -27,10 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["Marks"]
 
 _COLUMNS: Final = (
-    *("version", "ordinal", "committed_at", "op", "folio", "item", "entry_id"),
+    *("version", "ordinal", "committed_at", "op", "reason", "folio", "item", "entry_id"),
     *("storage", "blob_digest", "generation", "run_id", "size_bytes", "snapshot", "target_version"),
 )
-_ITEM_COLUMNS: Final = _COLUMNS[:12]
+_ITEM_COLUMNS: Final = _COLUMNS[:13]
+_ANNOTATED: Final = ["version", "ordinal", "op", "folio", "facts"]
 _IN_MEMORY_ROWS: Final = 500_000
 _SHARD_ROWS: Final = 200_000
 _MOST_SHARDS: Final = 256
@@ -77,9 +86,12 @@ class Marks:
     def _read(self, table: DeltaTable, keep: Keep, shards: int, progress: Callable[[int], None]) -> None:
         schema = pa.schema([MANIFESTS_SCHEMA.field(name) for name in _ITEM_COLUMNS])
         by_name = Shards(schema, self._folder, "items")
-        about_snapshots = []
-        for rows in scan(table, _COLUMNS):
+        about_snapshots, about_folios = [], []
+        for rows in scan(table, _COLUMNS if keep.everything else (*_COLUMNS, "facts")):
             op = rows.column("op")
+            if not keep.everything:
+                about_folios.append(rows.filter(pc.equal(op, "annotate")).select(_ANNOTATED))
+                rows = rows.drop(["facts"])
             about_snapshots.append(rows.filter(_one_of(op, "snapshot", "drop_snapshot")))
             purges = rows.filter(pc.equal(op, "purge"))
             self._note(purges.filter(pc.equal(purges.column("storage"), "inline")))
@@ -95,8 +107,11 @@ class Marks:
             progress(self.row_count)
         order = [("version", "ascending"), ("ordinal", "ascending")]
         snapshots = live_snapshots(pa.concat_tables(about_snapshots).sort_by(order)) if about_snapshots else []
+        noted = pa.concat_tables(about_folios) if about_folios else None
+        noted = noted if noted is None else noted.take(pc.sort_indices(noted.select(["version", "ordinal"]), order))
+        aliases = [] if noted is None else live_aliases(aliases_in(noted))
         for shard in range(shards):
-            reach = Reach(by_name.take(shard).sort_by(order), keep, snapshots)
+            reach = Reach(by_name.take(shard).sort_by(order), keep, snapshots, aliases)
             self._deal(self._by_digest, reach.references())
 
     def _deal(self, shards: Shards, rows: pa.Table) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from lakefolio.errors import AlreadyExistsError, ConflictError, StorageError
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.maintenance.reachability import aliases_in
 from lakefolio.model.state import State
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 
@@ -149,6 +150,14 @@ class Purger:
     def _agreed(self, some: Sequence[PurgedBlob]) -> list[PurgedBlob]:
         """Leave out blobs that became reachable, or were purged, since the collector looked."""
         if any(blob.reason == "history" for blob in some):
+            moved = aliases_in(self._since.rows.table())
+            if any(text is not None for text in moved.values()):
+                raise ConflictError(
+                    "an alias was set while gc looked",
+                    kind="gc-outdated",
+                    hint="look again from the newest version",
+                    version=self._since.version,
+                )
             for snapshot in self._since.snapshots():
                 if snapshot.target_version < self._seen:
                     raise ConflictError(

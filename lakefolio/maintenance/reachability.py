@@ -1,12 +1,13 @@
-"""The roots that keep a blob: the head, snapshots, runs, and the history that retention keeps (pure: no I/O).
+"""The roots that keep a blob: the head, snapshots, aliases, runs, and the history that is kept (pure: no I/O).
 
-The mark half of gc on whole Arrow columns. The result for an item depends on the rows of that item and on the snapshots
-alone, so a large journal is marked in partitions (``mark``). Objects are then judged shard by shard, a shard being the
-first two hex digits of a digest, which is also a folder of the store.
+The mark half of gc on whole Arrow columns. The result for an item depends on the rows of that item, and on the
+snapshots and aliases, alone, so a large journal is marked in partitions (``mark``). Objects are then judged shard by
+shard, a shard being the first two hex digits of a digest, which is also a folder of the store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.format.arrow_rows import to_micros
+from lakefolio.model.item_versions import ALIAS
+from lakefolio.model.item_versions import numbers as version_numbers
 
 __all__ = [
     "AHEAD",
@@ -23,11 +26,14 @@ __all__ = [
     "NEEDED",
     "ORPHAN",
     "PURGED",
+    "Alias",
     "Keep",
     "Reach",
     "Snap",
+    "aliases_in",
     "inline_history",
     "judge",
+    "live_aliases",
     "live_snapshots",
 ]
 
@@ -50,7 +56,7 @@ _OBJECTS: Final = ("blob", "chunked", "packed", "inline")
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Which superseded entries keep their content; with neither, all of them. Heads and snapshots always do.
+    """Which superseded entries keep their content; with neither, all of them. Heads, snapshots and aliases always do.
 
     Attributes:
         since: Entries that were live at or after this time, so that every as-of question from then on is answered.
@@ -77,6 +83,15 @@ class Snap:
     target_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name of a version of an item, as far as gc needs to know it."""
+
+    folio: str
+    item: str
+    number: int
+
+
 class Reach:
     """The content that a journal keeps, from its rows in order.
 
@@ -85,17 +100,21 @@ class Reach:
         snapshots: The live snapshots.
     """
 
-    def __init__(self, rows: pa.Table, keep: Keep, snapshots: list[Snap] | None = None) -> None:
+    def __init__(
+        self, rows: pa.Table, keep: Keep, snapshots: list[Snap] | None = None, aliases: Collection[Alias] = ()
+    ) -> None:
         """Mark rows.
 
         Args:
             rows: ``manifests`` rows in order: all of a journal, or all of some items.
             keep: What retention keeps.
             snapshots: The live snapshots; by default those that the rows tell of.
+            aliases: The aliases of items, if retention is to decide about anything.
         """
         self._rows = rows
         self._keep = keep
         self.snapshots = live_snapshots(rows) if snapshots is None else snapshots
+        self._aliases = aliases
         self._versions = _ints(rows.column("version"))
         self._puts = _mask(pc.equal(rows.column("op"), "put"))
         self._stored = _mask(pc.not_equal(rows.column("op"), "purge"))  # rows of ops that are not known keep, too
@@ -139,8 +158,20 @@ class Reach:
             made = _mask(pc.is_valid(rows.column("run_id")))
             why[made[numbers]] = _KEPT
         why[self._in_snapshot(folios[numbers], folio_names.to_pylist(), versions, ends)] = _SNAPSHOT
+        for row in self._aliased():
+            why[numbers == row] = _SNAPSHOT
         why[~superseded] = _HEAD
         self._why[numbers[puts]] = why[puts]
+
+    def _aliased(self) -> Iterator[int]:
+        """Give the rows that put a version which an alias names."""
+        for alias in self._aliases:
+            folio, item = self._rows.column("folio"), self._rows.column("item")
+            about = _mask(pc.and_(pc.equal(folio, alias.folio), pc.equal(item, alias.item)))
+            found = np.flatnonzero(about & self._puts)
+            puts = self._rows.select(["entry_id", "reason"]).take(pa.array(found)).to_pylist()
+            made = version_numbers((one["entry_id"], one["reason"]) for one in puts)
+            yield from (int(row) for row, number in zip(found, made, strict=True) if number == alias.number)
 
     def _newer_entries(self, numbers: Any, names: Any, puts: Any) -> Any:
         """Return for each row how many entries its item got after it; the same entry put again counts once."""
@@ -254,6 +285,26 @@ def live_snapshots(rows: pa.Table) -> list[Snap]:
         elif row["snapshot"] is not None and row["target_version"] is not None:
             live[key] = Snap(row["snapshot"], row["folio"], row["target_version"])
     return list(live.values())
+
+
+def aliases_in(rows: pa.Table) -> dict[tuple[str, str], str | None]:
+    """Return the facts about aliases in rows that annotate folios, in order: folio and key -> the last value."""
+    found: dict[tuple[str, str], str | None] = {}
+    for row in rows.filter(pc.equal(rows.column("op"), "annotate")).select(["folio", "facts"]).to_pylist():
+        for fact in row["facts"] or ():
+            if row["folio"] is not None and str(fact["key"]).startswith(ALIAS):
+                found[row["folio"], fact["key"]] = fact["value"]
+    return found
+
+
+def live_aliases(facts: Mapping[tuple[str, str], str | None]) -> list[Alias]:
+    """Return the aliases that facts speak of; one that names no number names nothing."""
+    found = []
+    for (folio, key), text in facts.items():
+        item, _, _ = key.removeprefix(ALIAS).rpartition("@")
+        if text is not None and text.isdecimal() and len(text) < 19:
+            found.append(Alias(folio, item, int(text)))
+    return found
 
 
 def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: object) -> Any:

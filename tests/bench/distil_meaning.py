@@ -31,7 +31,6 @@ from lakefolio.search.meaning import pieces
 from lakefolio.search.words import spans, tokens
 
 SIZE: Final = 128
-WORDS: Final = 46_000
 EPOCHS: Final = 7
 BATCH: Final = 256
 LEFT_OUT: Final = 0.15
@@ -44,23 +43,30 @@ def main() -> None:
     parser.add_argument("teacher", type=Path, help="folder with model.safetensors and tokenizer.json")
     parser.add_argument("texts", type=Path, help="one text a line")
     parser.add_argument("--count", type=int, default=60_000, help="texts that the teacher reads")
+    parser.add_argument("--words", type=int, default=46_000, help="words that the table has")
+    parser.add_argument("--target", type=Path, default=TARGET, help="where the table goes")
     asked = parser.parse_args()
-    texts = asked.texts.read_text().splitlines()
-    teacher = Teacher(asked.teacher)
-    words = vocabulary(texts, asked.teacher)
-    said = teacher.vectors(texts[: asked.count])
+    distil(asked.teacher, asked.texts.read_text().splitlines(), asked.count, asked.words, asked.target)
+
+
+def distil(folder: Path, texts: Sequence[str], count: int, word_count: int, target: Path) -> None:
+    """Distil a teacher into a table."""
+    texts = texts[:count]
+    teacher = Teacher(folder)
+    words = vocabulary(texts, folder, word_count)
+    said = teacher.vectors(texts)
     _, _, directions = np.linalg.svd(said.T @ said / len(said))
     main_ones = directions[:SIZE].T
     counts = np.array([count for _, _, count in words], float)
     rare = 1e-3 / (1e-3 + counts / counts.sum())
     began = scaled(teacher.vectors([shown for _, shown, _ in words]) @ main_ones) * rare[:, None]
     numbers = {word: at for at, (word, _, _) in enumerate(words)}
-    rows = trained(began, [bag(text, numbers) for text in texts[: asked.count]], scaled(said @ main_ones))
+    rows = trained(began, [bag(text, numbers) for text in texts], scaled(said @ main_ones))
     scales = (np.abs(rows).max(axis=1) / 127).astype(np.float16)
     stored = np.rint(rows / np.maximum(scales.astype(np.float32)[:, None], 1e-9)).clip(-127, 127).astype(np.int8)
     names = np.frombuffer("\n".join(numbers).encode(), np.uint8)
-    np.savez(TARGET, words=names, rows=stored, scales=scales)
-    print(f"{TARGET}: {len(words):,} words, {TARGET.stat().st_size:,} bytes")
+    np.savez(target, words=names, rows=stored, scales=scales)
+    print(f"{target}: {len(words):,} words, {target.stat().st_size:,} bytes")
 
 
 def scaled(rows: Any) -> Any:
@@ -68,7 +74,7 @@ def scaled(rows: Any) -> Any:
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
 
 
-def vocabulary(texts: Sequence[str], teacher: Path) -> list[tuple[str, str, int]]:
+def vocabulary(texts: Sequence[str], teacher: Path, most: int) -> list[tuple[str, str, int]]:
     """Return words as search takes them, how each is mostly written, and how often it is: the teacher's first."""
     counts: Counter[str] = Counter()
     written: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -83,7 +89,7 @@ def vocabulary(texts: Sequence[str], teacher: Path) -> list[tuple[str, str, int]
     found |= {letter: letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789"}
     for token, _ in counts.most_common():
         usual = token.isascii() and 2 <= len(token) <= 20 and not (token.isdigit() and len(token) > 4)
-        if len(found) < WORDS and usual:
+        if len(found) < most and usual:
             found.setdefault(token, token)
     return [
         (token, written[token].most_common(1)[0][0] if written[token] else word, counts[token])
