@@ -32,6 +32,7 @@ _PLAIN = frozenset({str, int, float, bool})
 """The types of almost all cells, which need no look at what they are: every commit makes its rows plain."""
 SEAL = "lakefolio.seal"
 _VERSIONS = "lakefolio.versions"
+_RUNS = "lakefolio.runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class DataFile:
         modified_ms: When it was written.
         seal: Its seal, see ``seal``; empty for files of other writers.
         versions: The first and the last version of its rows, if those carry one.
+        runs: The first and the last run of its rows in the order of their ids, if those are of batches.
         rows: Its rows where they are known without a request.
         lacks: The columns of ``rows`` that are known from the file alone.
         copy: The copy of its rows in the log entry.
@@ -61,6 +63,7 @@ class DataFile:
     rows: pa.Table | None = field(default=None, compare=False, repr=False)
     lacks: tuple[str, ...] = field(default=(), compare=False)
     copy: list[dict[str, Any]] | None = field(default=None, compare=False, repr=False)
+    runs: tuple[str, str] | None = None
 
     @property
     def mark(self) -> int:
@@ -78,6 +81,8 @@ class DataFile:
         tags = {SEAL: self.seal} if self.seal else {}
         if self.versions is not None:
             tags[_VERSIONS] = f"{self.versions[0]}-{self.versions[1]}"
+        if self.runs is not None:
+            tags[_RUNS] = json.dumps(self.runs)
         return {
             "path": quoted_path(self.path),
             "partitionValues": {},
@@ -205,6 +210,16 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
     return bounds["min"], bounds["max"]
 
 
+def runs_of(rows: pa.Table) -> tuple[str, str] | None:
+    """Return the first and the last run of rows of batches, in the order of their ids; None if they name none."""
+    if "batch_id" not in rows.schema.names or not rows.num_rows:
+        return None
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(rows.column("run_id")).as_py()
+    return None if bounds["min"] is None else (bounds["min"], bounds["max"])
+
+
 # -- what an action says, of a log entry or a checkpoint: ValueError or KeyError if it is none ---------------------
 
 
@@ -222,6 +237,11 @@ def file_of(add: object, version: int) -> DataFile:
         first, _, last = said.partition("-")
         versions = int(first), int(last)
         need(0 <= versions[0] <= versions[1] <= version, f"a file can't have rows of versions {said[:50]}")
+    runs = None
+    if said := tags.get(_RUNS):
+        first, last = texts(json.loads(said))
+        need(first <= last, f"a file can't have rows of runs {said[:50]}")
+        runs = first, last
     return DataFile(
         unquote(text(add["path"])),
         number(add["size"], 0),
@@ -230,6 +250,7 @@ def file_of(add: object, version: int) -> DataFile:
         optional(number, add.get("modificationTime")) or 0,
         tags.get(SEAL, ""),
         versions,
+        runs=runs,
     )
 
 

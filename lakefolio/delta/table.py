@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import DataFile, LogEntry, Total, now_ms, quoted_path, rows_to_plain, stats_of, versions_of
+from lakefolio.delta.actions import (
+    DataFile,
+    LogEntry,
+    Total,
+    now_ms,
+    quoted_path,
+    rows_to_plain,
+    runs_of,
+    stats_of,
+    versions_of,
+)
 from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.log import DeltaLog
 from lakefolio.delta.objects import log_problem
@@ -256,7 +266,7 @@ class DeltaTable(DeltaLog):
         sha256 = hashlib.sha256(body).hexdigest()
         seal = self.seals.of(path, sha256) if path else sha256
         stats, versions = stats_of(table), versions_of(table)
-        return DataFile(path, len(body), table.num_rows, stats, now_ms(), seal, versions, **kept)
+        return DataFile(path, len(body), table.num_rows, stats, now_ms(), seal, versions, runs=runs_of(table), **kept)
 
     def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str]) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.

@@ -206,6 +206,24 @@ class Journal:
 
         return self.logs[name].rows(limit, batch_ids, where)
 
+    def points_of(self, run_id: str, version: int) -> pa.Table:
+        """Return the metric points of a run that count at a version, in the order they were logged.
+
+        Read are the part of the journal from the run's first row to its last, and the row groups that may hold its
+        points.
+        """
+        import pyarrow.compute as pc
+
+        state, batches = self.state, [pa.array([], pa.string())]
+        for rows in state.rows_about_runs([run_id], ["op", "run_id", "entry_id"]):
+            told = pc.and_(pc.equal(rows.column("op"), "metrics"), pc.equal(rows.column("run_id"), run_id))
+            told = pc.and_(told, pc.less_equal(rows.column("version"), version))
+            batches += rows.column("entry_id").filter(pc.fill_null(told, False)).drop_null().chunks
+        ids = pa.concat_arrays(batches).unique()
+        found = self.logs["metric_rows"].rows(version, lambda: ids, ("run_id", run_id))
+        found = found.append_column("batch", pc.index_in(found.column("batch_id"), value_set=ids))
+        return found.sort_by([("batch", "ascending"), ("ordinal", "ascending")])
+
     # -- reading tables anew, for check and repair ---------------------------------------------------------
 
     def data_files(self, name: str) -> dict[str, int]:

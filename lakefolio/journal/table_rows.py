@@ -88,11 +88,14 @@ class TableRows:
     def matching(self, files: Sequence[DataFile], where: tuple[str, str] | None = None) -> pa.Table:
         """Return the rows of files that have a text in a column, or all rows, in no order.
 
-        Of a large file only the row groups whose bounds admit the text are read.
+        Of a large file only the row groups whose bounds admit the text are read, and nothing of files that the log says
+        hold no such run.
 
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
+        if where is not None and where[0] == "run_id":
+            files = [file for file in files if file.runs is None or file.runs[0] <= where[1] <= file.runs[1]]
         parts = [no_rows(self._table.schema), *self._small([file for file in files if not _is_large(file)])]
         for file in files:
             if _is_large(file):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.runs.settled import settled
-from lakefolio.views.relations import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,13 +175,16 @@ def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Ta
     Raises:
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     run_id = lake.get_run(run_id).run_id  # what this process logged is committed by that
-    only = "" if name is None else f" and name = {literal(name)}"
-    # literals: DuckDB holds the rows of a query with parameters one by one
-    chosen = f"run_id = {literal(run_id)}{only}"
-    sql = f"select name, step, value, logged_at from metrics where {chosen} order by batch, ordinal"
-    found: pa.Table = lake._session.query(sql).to_arrow_table()
-    return found
+    session = lake._session
+    found = session.journal.points_of(run_id, session.committed().version)
+    if name is not None:
+        found = found.filter(pc.equal(found.column("name"), name))
+    found = found.select(["name", "step", "value", "logged_at"])
+    return found.cast(pa.schema([one.with_nullable(True) for one in found.schema])).combine_chunks()
 
 
 def mark_lost_runs(lake: Lake, /, silent_s: float = 900.0) -> list[str]:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from scale_lake import _EPOCH_US, _data_file, _FirstRuns, _ids, _last_entry
 
 import lakefolio as lf
-from lakefolio.delta.actions import stats_of
+from lakefolio.delta.actions import runs_of, stats_of
 from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DataFile, DeltaTable, LogEntry
 from lakefolio.format.layout import JOURNAL, log_key, table_prefix
@@ -252,7 +252,8 @@ def _points_file(table: DeltaTable, rows: pa.Table, version: int) -> DataFile:
     body = to_parquet(rows)
     path = f"{version:020d}-{uuid.uuid4().hex}.parquet"
     table.store.create(f"{table_prefix(table.name)}/{path}", body)
-    return DataFile(path, len(body), rows.num_rows, stats_of(rows), 0, table.seals.of_bytes(path, body))
+    seal = table.seals.of_bytes(path, body)
+    return DataFile(path, len(body), rows.num_rows, stats_of(rows), 0, seal, runs=runs_of(rows))
 
 
 def _last_points(table: DeltaTable, files: list[DataFile]) -> None:
