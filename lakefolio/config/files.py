@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _TABLE: Final = re.compile(r"\s*\[\[?\s*([\w.\"' -]+?)\s*\]")
 _KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]")
 _WORD: Final = re.compile(r"\s*[\"']?([A-Za-z][\w-]*)")
 _END: Final = re.compile(r"\(at end of document\)")
+_KEPT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ def _read(path: Path) -> ConfigFile | None:
         raise bad_config(path, exc.object[: exc.start].count(b"\n") + 1, "is not UTF-8 text") from exc
     if path.name == _PROJECT and "lakefolio" not in text:
         return None  # other people's projects are none of our business, even damaged ones
+    return _parsed(path, text)
+
+
+@lru_cache(_KEPT)
+def _parsed(path: Path, text: str) -> ConfigFile | None:
+    """Return what a file says. Opening a lake asks for four settings: of one text, three times nothing is parsed."""
     try:
         table: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:

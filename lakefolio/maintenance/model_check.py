@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCheck"]
 
+_FEW_ROWS: Final = 20_000
 _IN_MEMORY_ROWS: Final = 500_000
 _SHARD_ROWS: Final = 500_000
 _ONCE: Final = {LINEAGE.name: ("output_kind", "output_id"), USES.name: ("output_kind", "output_id")}
@@ -68,7 +69,7 @@ class ModelCheck:
 
         self._models = models
         self._published = dict(published)
-        self._hashes: RowHashes = RowHashes()
+        self._hashes: RowHashes = RowHashes(few=row_count <= _FEW_ROWS)
         self._folder = None if row_count <= _IN_MEMORY_ROWS else scratch_folder("lakefolio-check-")
         self._count = max(1, -(-row_count // _SHARD_ROWS))
         self._expected = {model.name: _Sum() for model in MODELS}

@@ -8,7 +8,7 @@ equal types. They tell damage and bugs, not an attack.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
@@ -18,20 +18,25 @@ from lakefolio.views.view_files import quoted
 
 __all__ = ["RowHashes"]
 
-_ROWS: Final = "hashed_rows"
 _kept: Final = KeptConnection(lambda: open_tables({}, ()))
 
 
 class RowHashes:
     """Makes hashes on a connection that nobody else uses meanwhile. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, few: bool = False) -> None:
+        """Take the connection.
+
+        Args:
+            few: Whether there are few rows: then further threads would cost more than they help.
+        """
         self._connection = _kept.take()
+        self._connection.execute("set threads = 1" if few else "reset threads")
 
     def of(self, rows: pa.Table, *columns: Sequence[str]) -> list[pa.Array]:
         """Return, for each list of columns, one hash for each row, in order (uint64)."""
-        found = self._asked(rows, ", ".join(f"{_hash_of(rows, names)} as h{at}" for at, names in enumerate(columns)))
-        table = found.to_arrow_table().combine_chunks()
+        hashes = ", ".join(f"{_hash_of(rows, names)} as h{at}" for at, names in enumerate(columns))
+        table = self._connection.from_arrow(rows).project(hashes).to_arrow_table().combine_chunks()
         return [pa.concat_arrays([pa.array([], pa.uint64()), *column.chunks]) for column in table.columns]
 
     def total(self, rows: pa.Table, columns: Sequence[str], *, first: Sequence[str] = ()) -> tuple[int, int]:
@@ -42,17 +47,15 @@ class RowHashes:
             columns: What of them is hashed.
             first: The hash of these columns is hashed as if it were the first of the others.
         """
+        if not rows.num_rows:
+            return 0, 0
         hashed = _hash_of(rows, columns, *([_hash_of(rows, first)] if first else []))
-        count, total = self._asked(rows, f"count(*), coalesce(sum({hashed}), 0)").fetchall()[0]
+        sums = self._connection.from_arrow(rows).aggregate(f"count(*), coalesce(sum({hashed}), 0)")
+        count, total = sums.fetchall()[0]
         return int(count), int(total)
-
-    def _asked(self, rows: pa.Table, selected: str) -> Any:
-        self._connection.register(_ROWS, rows)
-        return self._connection.sql(f"select {selected} from {_ROWS}")
 
     def close(self) -> None:
         """Give the connection back; no more hashes are made."""
-        self._connection.unregister(_ROWS)
         _kept.give_back(self._connection)
 
 
