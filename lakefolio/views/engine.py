@@ -34,7 +34,7 @@ from lakefolio.views.model_runs import STATES
 from lakefolio.views.relations import FileScan, Rows, bind_shallow
 from lakefolio.views.run_columns import run_columns
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
-from lakefolio.views.sql_result import as_relation, translated
+from lakefolio.views.sql_result import Use, as_relation, translated
 from lakefolio.views.view_files import AUDITS, View, comment_view, load_views
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Views:
                 )
             rows = {} if items is None else {name: items(name) for name in judged.items}
             further = _FURTHER if judged.catalogue else self._further(judged.reads)
-            binding = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, further)
+            binding, use = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, further)
             cursor = binding.connection.cursor()
             if judged.catalogue:
                 binding.require_all()
@@ -221,12 +221,13 @@ class Views:
                 relation.execute()  # errors of view files of others are raised here
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
-        return as_relation(relation, failed)
+        return as_relation(relation, failed, use)
 
     def metric_names(self, tables: Mapping[str, Rows], *, lost: frozenset[str] = NONE_LOST) -> list[str]:
         """Return the names of the metrics that any run has, sorted."""
         with translated(partial(self._error, "of runs")):
-            return self._binding(tables, lost, {}, self._further(["runs"])).metric_names()
+            binding, _use = self._binding(tables, lost, {}, self._further(["runs"]))
+            return binding.metric_names()
 
     def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
@@ -234,7 +235,7 @@ class Views:
         with translated(partial(self._error, "of the audits")):
             if self._small_audits.are_for(tables):
                 return self._small_audits.problems(tables)
-            binding = self._binding(tables, NONE_LOST, {}, _FURTHER)
+            binding, _use = self._binding(tables, NONE_LOST, {}, _FURTHER)
             binding.require(audits)
             cursor = binding.connection.cursor()
             return [
@@ -261,7 +262,7 @@ class Views:
 
     def _binding(
         self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], further: frozenset[str]
-    ) -> BoundViews:
+    ) -> tuple[BoundViews, Use]:
         wanted = tuple(tables[name] for name in CORE)
         same = (*map(id, wanted), lost)
         with self._lock:
@@ -270,11 +271,18 @@ class Views:
             key: tuple[Any, ...] = next(keys, (*same, further))
             found = self._bindings.pop(key, None)
             if found is None or not found.fits(entries):  # relations made of the other one keep reading what it reads
+                found = self._former(tables, lost, key[-1])
+            if found is None:
                 found = BoundViews(self.files, tables, lost, self._given, self._limits, key[-1])
             self._bindings[key] = found
-            while len(self._bindings) > _KEPT_BINDINGS:
-                del self._bindings[next(iter(self._bindings))]
-        return found
+            return found, found.uses.begin()
+
+    def _former(self, tables: Mapping[str, Rows], lost: frozenset[str], further: frozenset[str]) -> BoundViews | None:
+        """Make room for a binding, and return the one that made it if it could be bound to these tables."""
+        if len(self._bindings) < _KEPT_BINDINGS:
+            return None
+        former = self._bindings.pop(next(iter(self._bindings)))
+        return former if former.bind_anew(tables, lost, further) else None
 
     def _error(self, sql: str, exc: Exception) -> InvalidInputError:
         text = str(exc)

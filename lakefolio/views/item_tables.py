@@ -41,6 +41,10 @@ class ItemTables:
         """Say whether no item is bound as another entry than these, as one is that an open batch changed since."""
         return all(self._entries.get(name, entry) == entry for name, entry in entries.items())
 
+    def are_any(self) -> bool:
+        """Say whether an item is bound."""
+        return bool(self._bound)
+
     def bind(self, name: str, entry: str, load: Callable[[], Any], *, shallow: bool = False) -> None:
         """Make an item a relation of its reference.
 

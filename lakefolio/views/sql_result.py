@@ -8,6 +8,7 @@ one (``isinstance``), and what makes a relation of it (``filter``, ``limit``, â€
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
@@ -21,10 +22,12 @@ from lakefolio.views.sql_guard import first_line
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["as_relation", "translated"]
+__all__ = ["Use", "Uses", "as_relation", "translated"]
 
 _INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardInterrupt$", re.MULTILINE)
 """How pybind11 and Arrow write the exception of Python that Ctrl-C raises."""
+_AT_ONCE: Final = frozenset({"df", "fetchall", "fetchmany", "fetchnumpy", "fetchone", "pl", "to_arrow_table"})
+"""What gives rows and reads none later; ``pl`` does if it is not told to be lazy."""
 
 
 @contextmanager
@@ -75,21 +78,61 @@ def _fetching(failed: Callable[[Exception], InvalidInputError], *, held: bool = 
         ) from exc
 
 
+class Uses:
+    """Tells whether anybody may still read the rows that a connection is bound to."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._uses: weakref.WeakSet[Use] = weakref.WeakSet()
+        self._is_kept = False
+
+    def begin(self) -> Use:
+        """Return a use, which lasts as long as the object, or for ever."""
+        use = Use(self)
+        self._uses.add(use)
+        return use
+
+    def are_over(self) -> bool:
+        """Say whether all uses are."""
+        return not self._is_kept and not len(self._uses)
+
+    def keep(self) -> None:
+        """Let them last for ever: something that is not known reads the rows when it likes."""
+        self._is_kept = True
+
+
+class Use:
+    """The use of a connection by a relation, and by those that are made of it.
+
+    Attributes:
+        all: All uses of the connection.
+    """
+
+    __slots__ = ("__weakref__", "all")
+
+    def __init__(self, uses: Uses) -> None:
+        """Begin; see ``Uses.begin``."""
+        self.all = uses
+
+
 def as_relation(
-    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError]
+    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], use: Use
 ) -> duckdb.DuckDBPyRelation:
-    """Return a relation whose errors are those that ``failed`` makes."""
-    found: Any = _Answer(relation, failed)
+    """Return a relation whose errors are those that ``failed`` makes, and which prolongs a use of its connection."""
+    found: Any = _Answer(relation, failed, use)
     return found  # type: ignore[no-any-return]
 
 
 class _Answer:
-    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation")
+    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation", "_use")
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError]) -> None:
+    def __init__(
+        self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], use: Use
+    ) -> None:
         self._relation = relation
         self._failed = failed
         self._has_begun = False  # to be fetched row by row
+        self._use = use
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -119,7 +162,11 @@ class _Answer:
             self._has_begun |= name == "fetchone"
             with _fetching(self._failed, held=not further):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
-            return as_relation(made, self._failed) if type(made) is type(self._relation) else made
+            if type(made) is type(self._relation):
+                return as_relation(made, self._failed, self._use)
+            if name not in _AT_ONCE or (name == "pl" and (args or kwargs)):
+                self._use.all.keep()
+            return made
 
         return call
 
@@ -140,8 +187,11 @@ class _Answer:
     def __getitem__(self, name: str) -> Any:
         found: Any = self._relation
         with _fetching(self._failed):
-            return as_relation(found[name], self._failed)
+            return as_relation(found[name], self._failed, self._use)
 
 
 def _plain(value: object) -> Any:
-    return value._relation if type(value) is _Answer else value
+    if type(value) is not _Answer:
+        return value
+    value._use.all.keep()  # it becomes a part of another relation
+    return value._relation

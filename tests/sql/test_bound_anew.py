@@ -1,0 +1,105 @@
+"""A connection of SQL is bound to the next state of a lake, but never under the hands of who reads an earlier one."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import lakefolio as lf
+from lakefolio.views import bound_views, engine
+
+COUNT = "select count(*) from items"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> lf.Lake:
+    """A lake after so many states that each further one takes the connection of an earlier one."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(engine._KEPT_BINDINGS + 1):
+        lake.folio("f").add_json(f"item {number}", number)
+        lake.sql(COUNT).fetchall()
+    gc.collect()
+    return lake
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The connections that are opened meanwhile."""
+    found: list[int] = []
+    real = bound_views.open_tables
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(bound_views, "open_tables", counted)
+    return found
+
+
+def go_on(lake: lf.Lake, times: int = 8) -> int:
+    """Let a lake get further states, each of which is asked; return how many items there are."""
+    begin: int = lake.sql(COUNT).fetchall()[0][0]
+    for number in range(begin, begin + times):
+        lake.folio("f").add_json(f"item {number}", number)
+        assert lake.sql(COUNT).fetchall() == [(number + 1,)]
+        assert lake.sql("from items").to_arrow_table().num_rows == number + 1
+    return begin + times
+
+
+def test_further_states_open_no_connection(lake: lf.Lake, opened: list[int]) -> None:
+    go_on(lake)
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda lake: lake.sql("from items").fetchall,
+        lambda lake: lake.sql("from items").filter("size_bytes > 0").fetchall,
+        lambda lake: lake.sql("from items").filter("size_bytes > 0").order("item").limit(99).fetchall,
+        lambda lake: lake.sql("from items").pl(lazy=True).collect,
+        lambda lake: lake.sql("from items").to_arrow_reader(2).read_all,
+        lambda lake: (one := lake.sql("select item from items")).filter("item > 'item 1'").union(one).fetchall,
+        lambda lake: lake.sql("from items").fetchmany,
+        lambda lake: lake.sql("from items")["item"].fetchall,
+        lambda lake: lake.sql("from items").select("item").df,
+    ],
+)
+def test_who_reads_an_earlier_state_goes_on_reading_it(
+    lake: lf.Lake, opened: list[int], read: Callable[[lf.Lake], Callable[[], Any]]
+) -> None:
+    expected = len(read(lake)())
+    later = read(lake)
+    go_on(lake)
+    assert len(later()) == expected
+    assert opened  # of those that were in use
+
+
+def test_lakes_do_not_see_one_another(lake: lf.Lake, tmp_path: Path, opened: list[int]) -> None:
+    others = [lf.open(tmp_path / f"other {number}") for number in range(3)]
+    for number, other in enumerate(others):
+        for step in range(6):
+            with other.run(f"r{step}", params={f"p{number}": step}) as run:
+                run.log(**{f"m{number}": 1.5 * step})
+            flat = other.sql(f"select p{number}, m{number} from runs_flat order by 1")
+            assert flat.fetchall() == [(one, 1.5 * one) for one in range(step + 1)]
+            columns = set(other.sql("from runs_flat limit 0").columns)
+            assert not columns & {f"{kind}{one}" for kind in "pm" for one in range(3) if one != number}
+            assert other.sql("select count(*) from items where folio = 'f'").fetchall() == [(0,)]
+            assert other.sql("select count(*) from metrics").fetchall() == [(step + 1,)]
+        assert lake.sql("select count(*) from runs").fetchall() == [(0,)]
+        go_on(lake, 1)
+    assert len(opened) < 3 * 6
+
+
+def test_read_models_and_items_get_connections_of_their_own(lake: lf.Lake) -> None:
+    for number in range(6):
+        lake.folio("f").add_table("table", pa.table({"x": [number, 5]}), overwrite=True)
+        assert lake.sql('select sum(x) from "f:table"').fetchall() == [(number + 5,)]
+    lake.compact()
+    go_on(lake)
