@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.process.fork import at_forks
+from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations
 
 if TYPE_CHECKING:
@@ -90,5 +90,5 @@ def with_plan_inputs(session: Session, folio: str, item: str, obj: object, said:
 
 
 def _is_lazy(obj: object) -> bool:
-    polars = sys.modules.get("polars")
+    polars = imported("polars")
     return polars is not None and isinstance(obj, polars.LazyFrame)
