@@ -123,14 +123,22 @@ def _tell(app: App, folio: str | None, place: str, force: bool) -> None:
 
 def _freeze(app: App, target: str, force: bool) -> None:
     from lakefolio.pages import freeze
+    from lakefolio.process.local_files import publish
 
     lake = app.open()
     with app.output.working("freezing") as progress:
-        frozen = freeze(lake, progress=progress)
         if _ADDRESS.match(target):
+            frozen = freeze(lake, progress=progress)
             target = _put(target, frozen.html, force)
         else:
-            _write(Path(target), frozen.html, force)
+            made = []
+
+            def write(at: Path) -> None:
+                made.append(freeze(lake, progress=progress))
+                at.write_bytes(made[0].html)
+
+            publish(Path(target), write, force=force)  # asks first whether it can be written
+            (frozen,) = made
     if frozen.left_out:
         app.output.note(frozen.left_out)
     app.output.emit(

@@ -68,13 +68,17 @@ def test_the_past_is_frozen_too(shop: Path) -> None:
     assert (data["version"], data["answers"]["items?"]["total"]) == (2, 2)
 
 
-def test_the_command_writes_a_file_and_replaces_none_unasked(shop: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_file_and_replaces_none_unasked(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "lake.html"
     done = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target), "--json"])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert (said["path"], said["bytes"]) == (str(target), target.stat().st_size)
-    again = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target)])
+    with monkeypatch.context() as patched:
+        patched.setattr("lakefolio.pages.freeze", None)  # what can't be written is refused before the work
+        again = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target)])
     assert again.exit_code == 4
     assert CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target), "--force"]).exit_code == 0
 
