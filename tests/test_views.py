@@ -223,7 +223,7 @@ def test_a_connection_is_used_again_for_the_same_tables(views, tables, monkeypat
 
 def test_only_the_views_a_query_reads_are_made(views, tables):
     views.query(tables, "select * from items").fetchall()
-    assert views._binding(tables, frozenset(), {}, frozenset())._made == {"stg_manifests", "items"}
+    assert views._binding(tables, frozenset(), {}, frozenset())[0]._made == {"stg_manifests", "items"}
 
 
 def test_threads_share_a_binding(tables):
