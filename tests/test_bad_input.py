@@ -53,6 +53,13 @@ def local(tmp_path: Path) -> lf.Lake:
     return lake
 
 
+def test_the_lakes_that_are_to_stay_as_they_are_are_whole(lake: lf.Lake, local: lf.Lake) -> None:
+    for one in (lake, local):
+        assert one.check(read_data=True).ok
+        for item in one.items():
+            assert lf.open(one.uri).get(item.ref) is not None
+
+
 # -- what is taken, what is not there -----------------------------------------------------------------------
 
 
