@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from inside import session_of
 
 import lakefolio as lf
+from lakefolio.delta.table import DeltaTable
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
@@ -129,6 +131,33 @@ def test_a_base_is_asked_once_whether_a_name_is_taken() -> None:
     assert base.asked == ["f:x", "f:y"]
     assert all(state.live("f", f"n{number}") for number in range(20_000))
     assert len(state._asked) <= 5000
+
+
+class WatchedLock:
+    """A lock that notes, each time it is given back, the version of a table and that which its owner follows."""
+
+    def __init__(self, table: DeltaTable) -> None:
+        self.table = table
+        self.followed = table.version
+        self.seen: list[tuple[int, int]] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *args: object) -> None:
+        self.seen.append((self.table.version, self.followed))
+
+    def moved(self) -> None:
+        self.followed = self.table.version
+
+
+def test_no_thread_finds_a_merge_that_its_journal_does_not_know(lake: lf.Lake) -> None:
+    """Whoever takes the lock between the two would take it for an interrupted commit, and read the journal anew."""
+    table = session_of(lake).journal.manifests_table
+    lock, before = WatchedLock(table), table.version
+    table.maintain(lock, everything=True, moved=lock.moved)  # type: ignore[arg-type]
+    assert table.version == before + 1
+    assert all(version == followed for version, followed in lock.seen), lock.seen
 
 
 @pytest.mark.parametrize("row", [{}, {"op": "put", "version": 3, "item": None, "tags": ["a"], "unknown": 1}])

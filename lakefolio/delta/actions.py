@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,7 +75,13 @@ class DataFile:
     @property
     def level(self) -> int:
         """The size class for compaction: 0 for the files of single small commits, 3 for files never merged again."""
-        return len(_LEVELS) if self.size_bytes >= _FULL_BYTES else sum(self.row_count >= bound for bound in _LEVELS)
+        return len(_LEVELS) if self.size_bytes >= _FULL_BYTES else bisect_right(_LEVELS, self.row_count)
+
+    def without_rows(self) -> DataFile:
+        """Return its description alone."""
+        return DataFile(
+            self.path, self.size_bytes, self.row_count, self.stats, self.modified_ms, self.seal, self.versions
+        )
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""

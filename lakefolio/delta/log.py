@@ -471,7 +471,7 @@ class DeltaLog:
         """Move on by a log entry; ``total`` is that of the table from then on, if the caller made it up already."""
         removed = [gone for path in entry.removed if (gone := self._files.pop(path, None)) is not None]
         for gone in removed:
-            self._tombstones[gone.path] = (replace(gone, rows=None), entry.removed[gone.path])
+            self._tombstones[gone.path] = (gone.without_rows(), entry.removed[gone.path])
         if len(self._tombstones) > _KEPT_TOMBSTONES:
             self._forget_tombstones()
         if entry.metadata is not None:

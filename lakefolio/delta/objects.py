@@ -199,7 +199,8 @@ class TableObjects:
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
         bodies = self.store.get_many(keys)
-        tables = [file.rows.select(schema.names) for file in files if file.rows is not None]
+        known = [file.rows for file in files if file.rows is not None]
+        tables = [rows if rows.schema.equals(schema) else rows.select(schema.names) for rows in known]
         for file, key, body in zip(wanted, keys, bodies, strict=True):
             try:
                 tables.append(self._read_parquet(file, key, body, schema))

@@ -20,6 +20,7 @@ __all__ = ["Seals"]
 _START: Final = b'{"commitInfo":{"lakefolio":{"seal":"'
 _ZEROS: Final = "0" * 64
 _END: Final = len(_START) + len(_ZEROS)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # json.dumps makes one at each call
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Seals:
             actions: The other actions.
         """
         first = {"commitInfo": {"lakefolio": {"seal": _ZEROS, **ours}, **info}}
-        lines = [json.dumps(action, separators=(",", ":"), allow_nan=False) for action in (first, *actions)]
+        lines = [_ENCODER.encode(action) for action in (first, *actions)]
         body = ("\n".join(lines) + "\n").encode()
         seal = self.of_bytes(log_name(version), body)
         return b"".join((body[: len(_START)], seal.encode(), body[_END:]))

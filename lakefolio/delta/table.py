@@ -173,7 +173,7 @@ class DeltaTable(DeltaLog):
             lock: That of this handle's owner, who does not hold it: it is taken to choose what is merged and to create
                 the log entry; what takes long goes on without it. One thread at a time calls this.
             everything: Merge all files, as far as they are not large, instead of only those of a full size class.
-            moved: Called with the lock held when the table is at a new version.
+            moved: Called when the table is at a new version, before the lock that made it is given back.
             erase: Takes the values of columns that lie apart (see TableSpec) out of rows that must not have them any
                 more.
             note: Gives what ``_last_checkpoint`` is to note beside the checkpoint.
@@ -186,10 +186,8 @@ class DeltaTable(DeltaLog):
             self._due = False
             portions = self._candidates(everything=everything)
         for chosen in portions:
-            if not self.merge(chosen, lock, erase):
+            if not self.merge(chosen, lock, erase, moved):
                 break
-            with lock:
-                moved()
         self._write_checkpoint(lock, note)
         return {
             "files_before": before,
@@ -197,7 +195,13 @@ class DeltaTable(DeltaLog):
             "checkpoint_version": self.checkpoint_version,
         }
 
-    def merge(self, files: Sequence[DataFile], lock: threading.RLock, erase: Callable[[pa.Table], pa.Table]) -> bool:
+    def merge(
+        self,
+        files: Sequence[DataFile],
+        lock: threading.RLock,
+        erase: Callable[[pa.Table], pa.Table],
+        moved: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Replace files by one with the same rows, see :meth:`maintain`; False if another writer was faster.
 
         Raises:
@@ -220,7 +224,10 @@ class DeltaTable(DeltaLog):
         if rows.num_rows != expected or not same_rows(from_parquet(body, self.schema), rows):
             raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", "can't be merged: other rows came out")
         with lock:
-            return self._replace_by(merged, body, files)
+            replaced = self._replace_by(merged, body, files)
+            if replaced:
+                moved()
+            return replaced
 
     def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
         """Return lists of files of neighbouring versions to be merged; only the first list if a writer waits."""

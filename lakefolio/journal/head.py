@@ -158,8 +158,7 @@ class JournalHead:
         Safe beside any reader and writer. The long part runs without the lock.
         """
         state = self.state
-        since = state.rows_since(state.base_version)
-        few = len(since) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
+        few = len(state.rows) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
         if few and not everything:
             return
         made = self.models.advance(state.rows_since, state.version, wait=everything)

@@ -68,8 +68,16 @@ _CHANGES = {
     "log_blob": LogBlob,
 }
 _OPS = {cls: op for op, cls in _CHANGES.items()}
+_SAID: tuple[type[Any], ...] = (*_CHANGES.values(), Stored, Entry)
+_DEFAULTS = {
+    cls: [(one.name, one.default if one.default_factory is MISSING else one.default_factory()) for one in fields(cls)]
+    for cls in _SAID
+}
+"""The fields of each class with their defaults, MISSING if they have none."""
 _KEPT = {"$keep": True}
 _INPUT_FIELDS = {field.name for field in INPUT_TYPE}
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""The types of almost all fields, which need no look at what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +190,16 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
 def _plain(value: Any) -> dict[str, Any]:
     """Return the fields of a change that differ from their defaults."""
     found = {}
-    for field in fields(value):
-        one = getattr(value, field.name)
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        if one != default or field.default is default is MISSING:
-            found[field.name] = _plain_value(one)
+    for name, default in _DEFAULTS[type(value)]:
+        one = getattr(value, name)
+        if default is MISSING or one != default:
+            found[name] = _plain_value(one)
     return found
 
 
 def _plain_value(value: object) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if value is KEEP:
         return _KEPT
     if isinstance(value, bytes):
@@ -279,10 +288,11 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "Stored": lambda value: _content(_read(Stored, value)),
     "Entry": lambda value: _content(_read(Entry, value)),
 }
+_FIELD_READERS = {cls: {one.name: _READERS[str(one.type)] for one in fields(cls)} for cls in _SAID}
 
 
 def _read(cls: type[Any], value: Any) -> Any:
-    readers = {field.name: _READERS[str(field.type)] for field in fields(cls)}
+    readers = _FIELD_READERS[cls]
     return cls(**{name: readers[name](one) for name, one in mapped(value).items()})
 
 

@@ -166,7 +166,11 @@ def _decoded(text: Any) -> Mapping[str, Any]:
 
 def edges_from_row(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Return the inputs in a row, in order; each has all the fields of ``INPUT_TYPE``."""
-    return tuple({name: edge.get(name) for name in _INPUT_FIELDS} for edge in row.get("inputs") or ())
+    edges = row.get("inputs") or ()
+    return tuple(
+        dict(edge) if tuple(edge) == _INPUT_FIELDS else {name: edge.get(name) for name in _INPUT_FIELDS}
+        for edge in edges
+    )
 
 
 def facts_from_row(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
@@ -183,7 +187,7 @@ def entry_from_row(row: Mapping[str, Any]) -> Entry:
     Raises:
         IntegrityError: If the row lacks what every entry has, or holds JSON that is none.
     """
-    values = {name: row[name] for name in _ENTRY_COLUMNS if row.get(name) is not None}
+    values = {name: value for name in _ENTRY_COLUMNS if (value := row.get(name)) is not None}
     for name in _REQUIRED_BUT_NULLABLE:
         values.setdefault(name, None)
     try:

@@ -40,6 +40,9 @@ __all__ = [
 _LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
 """Inline content lies in the journal alone, so that a purge erases it in one place."""
 
+_CONTIGUOUS_ROWS: Final = 100_000
+"""Up to so many rows are made contiguous to be folded: those of small commits lie in as many pieces."""
+
 _PLACED: Final = (*POSITION, "place")
 _RUN_KEYS: Final = ("status", "memo", "parent")
 _RUNNING: Final = '"running"'
@@ -236,7 +239,8 @@ def _where(rows: pa.Table, ops: tuple[str, ...], *present: str) -> pa.Table:
     mask = pc.is_in(rows.column("op"), value_set=pa.array(ops))
     for name in present:
         mask = pc.and_(mask, pc.is_valid(rows.column(name)))
-    return rows.filter(mask)
+    count = pc.sum(mask).as_py() or 0
+    return rows.filter(mask) if 0 < count < rows.num_rows else rows.slice(0, count)  # often all of them, or none
 
 
 def _fitted(rows: pa.Table, model: Model, **columns: object) -> pa.Table:
@@ -327,8 +331,8 @@ def _exploded(rows: pa.Table, column: str) -> tuple[pa.Table, Any, Any]:
 
     An entry that is put again (a restore, an archive) says the same again: only the first row that puts it counts.
     """
-    rows = _where(rows, ("put", "run", "annotate"))
     rows = rows.filter(pc.greater(pc.fill_null(pc.list_value_length(rows.column(column)), 0), 0))
+    rows = _where(rows, ("put", "run", "annotate"))
     rows = rows.filter(pa.array(_first_puts(rows))).combine_chunks()
     lists = whole(rows.column(column))
     of_row = pc.list_parent_indices(lists)
@@ -382,6 +386,15 @@ _FOLDS: Final = {
     "running": _running,
 }
 
+_LISTS: Final = {
+    "lineage": "inputs",
+    "uses": "inputs",
+    "metadata": "facts",
+    "run_facts": "facts",
+    "running": "facts",
+}
+"""The column whose members are the rows of a model."""
+
 
 class Before(Protocol):
     """What older runs say, for rows that come after them."""
@@ -420,8 +433,15 @@ def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -
         before: The older runs.
         names: Only these models.
     """
+    rows = rows.select([name for name in rows.schema.names if name != "content"])
+    if rows.num_rows <= _CONTIGUOUS_ROWS:
+        rows = rows.combine_chunks()
     runs = {}
     for model in MODELS if names is None else (one for one in MODELS if one.name in names):
+        column = _LISTS.get(model.name)
+        if column is not None and not pc.sum(pc.list_value_length(rows.column(column))).as_py():
+            runs[model.name] = model.nothing
+            continue
         if model is FOLIOS:
             found = _folios(rows, before)
         else:
