@@ -5,6 +5,7 @@ import fractions
 import json
 import pickle
 import warnings
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
@@ -131,7 +132,7 @@ def test_a_number_that_can_not_be_meant_is_refused_in_words(lake, call) -> None:
 
 def test_a_metric_or_step_beyond_its_range_is_refused(lake) -> None:
     with lake.run() as run:
-        for value in (HUGE, -HUGE, 10**400):
+        for value in (HUGE, -HUGE, 10**400, Decimal("1e309"), Decimal("-1e400")):
             assert refused(lambda value=value: run.log({"a": value})).kind == "bad-metric"
             assert refused(lambda value=value: run.log({"a": 1}, step=value)).kind == "bad-metric"
 

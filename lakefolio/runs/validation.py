@@ -171,7 +171,9 @@ def metric_value(name: str, value: Any) -> float:
     """
     try:
         if not isinstance(value, str | bytes):
-            return float(value)
+            number = float(value)
+            if not (math.isinf(number) and abs(value) < math.inf):  # a Decimal beyond all doubles
+                return number
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
     raise InvalidInputError(
