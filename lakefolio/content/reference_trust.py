@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.process.places import user_folder
 from lakefolio.storage import same_bucket
 
@@ -92,7 +92,12 @@ def trusted_prefixes(given: str | Iterable[str] | None) -> tuple[str, ...]:
                 hint='write trust_references=["/data", "s3://bucket/prefix"]',
                 option="trust_references",
             )
-        prefixes.append(text if "://" in text else os.path.realpath(text))
+        try:
+            prefixes.append(text if "://" in text else os.path.realpath(text))
+        except ValueError as exc:  # a NUL, or half a character
+            raise InvalidInputError(
+                f"trust_references has {one_line(text, 60)!r}, which is no path", kind="bad-option"
+            ) from exc
     return tuple(prefixes)
 
 

@@ -63,6 +63,8 @@ def misfit(function: Callable[..., object], args: tuple[object, ...], kwargs: Ma
         for one in values:
             if isinstance(one, str) and _HALF.search(one):
                 return f"{name}={shown_value(one):.60}, which holds half a character: no text of a lake does"
+            if "Path" in parameter.annotation and isinstance(one, str | os.PathLike) and "\0" in str(one):
+                return f"{name}={shown_value(one):.60}, which holds a NUL: no path does"
             if not _fits(parameter.annotation, one):
                 said = re.sub(r"\bAt\b", "version, time or snapshot", parameter.annotation.replace(" | ", " or "))
                 return f"{name}={shown_value(one):.60}, expected {said}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from lakefolio.errors import LakefolioError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, one_line
 from lakefolio.process.arguments import misfit
 from lakefolio.process.signals import HeldSignals
 from lakefolio.terminal import shown_value
@@ -18,6 +19,7 @@ __all__ = ["check_keywords", "explained", "keywords_of", "nearest"]
 F = TypeVar("F", bound=Callable[..., Any])
 _RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 """What code raises that was given something it does not expect."""
+_NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 _NAMED = 5
 
 
@@ -98,5 +100,10 @@ def explained(function: F, shown: str | None = None) -> F:
             if wrong is None:
                 raise
             raise UnsupportedTypeError(f"{name} got {wrong}", kind="bad-argument") from exc
+        except OSError as exc:
+            if exc.errno not in _NO_PATH or exc.filename is None:
+                raise
+            path = one_line(str(exc.filename), 80)
+            raise InvalidInputError(f"{name}: {path!r} is no path: {exc.strerror}", kind="bad-path") from exc
 
     return call  # type: ignore[return-value]  # it takes and returns what the function does

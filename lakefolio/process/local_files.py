@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -20,6 +21,9 @@ _KINDS: Final = (
     (stat.S_ISBLK, "block device"),
     (stat.S_ISLNK, "link to itself"),
 )
+
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
+"""The beginning of a URI that was taken for a path."""
 
 
 def publish(target: Path, write: Callable[[Path], object], *, force: bool = False) -> None:
@@ -82,7 +86,7 @@ def _publish(target: Path, write: Callable[[Path], object], force: bool) -> None
         raise InvalidInputError(
             f"folder {str(target.parent)!r} does not exist",
             kind="folder-missing",
-            hint="make it first",
+            hint="files are written to local folders" if _ADDRESS.match(str(target)) else "make it first",
             path=str(target.parent),
         )
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
@@ -119,6 +123,6 @@ def _check_free(target: Path, force: bool) -> None:
     raise AlreadyExistsError(
         f"{what} {str(target)!r} exists",
         kind="local-file-exists",
-        hint="choose another path, or give --force" if what == "file" else "choose another path",
+        hint="choose another path, or give overwrite=True (--force)" if what == "file" else "choose another path",
         path=str(target),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.model.item_versions import label_of
+from lakefolio.process.keywords import explained
 from lakefolio.process.local_files import publish
 from lakefolio.provenance.envelope import is_envelope, opened, signed
 from lakefolio.provenance.statement import (
@@ -61,6 +62,7 @@ class Provenance:
         """The statement."""
         return self.statement
 
+    @explained
     def save(self, path: str | Path, *, key: str | Path | None = None, overwrite: bool = False) -> Path:
         """Write it to a file that ``verify_provenance`` and ``lakefolio verify`` verify without the lake.
 
@@ -178,6 +180,7 @@ class _Gathering:
         return {"type": "run", "ref": f"run {run_id}", "run_id": run_id, "facts": told}
 
 
+@explained
 def verify_provenance(
     path: str | Path, *, key: str | Path | None = None, content: str | Path | None = None
 ) -> Verification:
