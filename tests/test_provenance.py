@@ -122,6 +122,34 @@ def test_what_is_left_out_or_added_is_told(lake: lf.Lake) -> None:
     assert not check_statement(other, "none").ok
 
 
+def test_what_stands_beside_the_chain_is_told(lake: lf.Lake) -> None:
+    statement = json.loads(canonical(lake.folio("f").provenance("out").statement))
+    for path in ((), ("predicate",)):
+        more = copy.deepcopy(statement)
+        (more["predicate"] if path else more)["note"] = "approved"
+        assert check_statement(more, "none").problems == ("its key 'note' is none of a statement",)
+    for key in ("lake_id", "lake_version"):
+        less = copy.deepcopy(statement)
+        del less["predicate"][key]
+        assert check_statement(less, "none").problems == (f"its key '{key}' is missing",)
+
+
+def test_text_that_two_programs_read_differently_is_refused(lake: lf.Lake, tmp_path: Path) -> None:
+    saved = lake.folio("f").provenance("out").save(tmp_path / "out.json")
+    text = saved.read_text()
+    ref = '"ref":"f:out@'
+    assert ref in text
+    for other in (
+        text.replace("{", '{"predicate":{},', 1).encode(),
+        text.replace(ref, '"ref":"f:approved@1",' + ref).encode(),
+        text.encode("utf-16"),
+        b"\xef\xbb\xbf" + text.encode(),
+    ):
+        saved.write_bytes(other)
+        with pytest.raises(InvalidInputError, match="it is no JSON"):
+            lf.verify_provenance(saved)
+
+
 def test_a_signature_says_whose_it_is(lake: lf.Lake, tmp_path: Path) -> None:
     private, public = keys(tmp_path)
     _, other = keys(tmp_path, "other")

@@ -31,6 +31,8 @@ __all__ = [
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "urn:lakefolio:provenance:1"
+_STATEMENT_KEYS: Final = frozenset({"_type", "subject", "predicateType", "predicate"})
+_PREDICATE_KEYS: Final = frozenset({"lake_id", "lake_version", "root", "nodes"})
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _SHOWN: Final = 200
 
@@ -159,6 +161,9 @@ def check_statement(statement: object, signature: str) -> Verification:
         subject = {"name": "", "digest": {}}
     if statement.get("subject") != [subject]:
         problems.append("its subject is not the item that the nodes tell of")
+    for holder, keys in ((statement, _STATEMENT_KEYS), (predicate, _PREDICATE_KEYS)):
+        problems += [f"its key {str(key)[:_SHOWN]!r} is none of a statement" for key in sorted(holder.keys() - keys)]
+        problems += [f"its key {key!r} is missing" for key in sorted(keys - holder.keys())]
     found = subject["digest"].get("sha256")
     return Verification(str(subject["name"]), found, tuple(problems), signature, tuple(sorted(sources)), len(seen))
 
@@ -198,10 +203,18 @@ def lines_of(root: str, nodes: Mapping[str, Node]) -> list[str]:
     return [visible(line, keep="") for line in lines] + ([f"… {len(nodes):,} nodes in all"] if stack else [])
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError if it has a key twice: another program would read the other value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key is there twice, of {', '.join(found)[:30]}")
+    return found
+
+
 def parse(text: bytes) -> Any:
     """Return a JSON value of untrusted bytes; InvalidInputError (kind ``bad-provenance``) if it is none."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as exc:
         raise InvalidInputError(
             f"it is no JSON: {str(exc)[:60]}", kind="bad-provenance", hint="give a file that lakefolio provenance wrote"
