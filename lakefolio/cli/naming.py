@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from lakefolio.cli.app import App
 from lakefolio.errors import InvalidInputError, LakefolioError
-from lakefolio.format.names import parse_ref
+from lakefolio.format.names import is_own_folio, parse_ref
 from lakefolio.format.times import shown_time
 
 __all__ = ["datasets", "files", "folders", "folios", "items", "models", "named", "runs", "snapshots", "tags", "whens"]
@@ -26,7 +26,7 @@ def items(context: click.Context, param: click.Parameter, typed: str) -> list[Co
         return []
     folio, colon, rest = typed.partition(":")
     if not colon:
-        return _beginning([CompletionItem(f"{name}:", "open") for name in lake.folios()], typed)
+        return _beginning([CompletionItem(f"{name}:", "open") for name in _folios(lake, typed)], typed)
     item, at, _ = rest.rpartition("@")
     if at:
         return _beginning(_versions(lake, folio, item), typed)
@@ -89,7 +89,13 @@ def snapshots(context: click.Context, param: click.Parameter, typed: str) -> lis
 def folios(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete folios."""
     lake = _lake(context)
-    return [] if lake is None else _beginning(map(CompletionItem, lake.folios()), typed)
+    return [] if lake is None else _beginning(map(CompletionItem, _folios(lake, typed)), typed)
+
+
+def _folios(lake: Any, typed: str) -> list[str]:
+    """Return the folios to choose from; those that the library keeps, as of runs, once nothing else is meant."""
+    names = [name for name in lake.folios() if name.startswith(typed)]
+    return [name for name in names if not is_own_folio(name)] or names
 
 
 def tags(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -136,7 +142,7 @@ def folders(context: click.Context, param: click.Parameter, typed: str) -> list[
         names = [f"{above}/{one}" if above else one for one in lake.browse(above)]
     except LakefolioError:
         names = []
-    return _beginning(map(CompletionItem, [*lake.folios(), *names]), typed)
+    return _beginning(map(CompletionItem, [*_folios(lake, typed), *names]), typed)
 
 
 def runs(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lakefolio.cli.app import App, command
-from lakefolio.cli.first_look import first_look
 from lakefolio.cli.naming import items
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
@@ -78,6 +77,8 @@ def show(app: App, ref: str | None, every_folio: bool) -> None:
         found = _known(lake, ref)
         app.output.emit(found, lambda: _text(found))
         if not app.as_json:
+            from lakefolio.cli.first_look import first_look  # heavy, and not for completion
+
             first_look(app, lake, lake.item(ref))
 
 

@@ -21,7 +21,6 @@ from lakefolio.delta.table import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
 from lakefolio.journal.table_rows import Scan, TableRows
-from lakefolio.views.views_sql import write_views
 
 if TYPE_CHECKING:
     from lakefolio.content.local_files import LocalFiles
@@ -152,6 +151,8 @@ class LogTable:
                 raise
             if create:
                 if self._table.create():
+                    from lakefolio.views.views_sql import write_views
+
                     write_views(self._store)
                 self._table.follow()
 

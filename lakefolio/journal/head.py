@@ -27,7 +27,6 @@ from lakefolio.journal.outcomes import Outcomes
 from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.state import State
 from lakefolio.readmodels.store import Catalogue, ReadModels
-from lakefolio.views.views_sql import write_views
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -164,6 +163,8 @@ class JournalHead:
         made = self.models.advance(state.rows_since, state.version, wait=everything)
         if made is not None:
             if self._catalogue is None:
+                from lakefolio.views.views_sql import write_views
+
                 write_views(self.store)  # the first read models are new tables, which the lake's views name
             self._stand_on(made)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.maintenance.reports import CompactReport, DoctorReport, GcReport, RepairReport, WhyReport
 
 if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
     from lakefolio.maintenance.check_report import CheckReport
+    from lakefolio.maintenance.reports import CompactReport, DoctorReport, GcReport, RepairReport, WhyReport
 
 __all__ = ["check", "compact", "doctor", "gc", "repair", "why"]
 
@@ -155,6 +155,7 @@ def compact(lake: Lake, /, progress: Callable[[str], None] | None = None) -> Com
     Args:
         progress: Called with the name of each table before its turn.
     """
+    from lakefolio.maintenance.reports import CompactReport
     from lakefolio.runs.liveness import notice
     from lakefolio.search.upkeep import make_index
 

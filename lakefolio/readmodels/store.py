@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.delta.checkpoint import parse_pointer
-from lakefolio.delta.orphans import needless_checkpoints
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import (
     JOURNAL,
@@ -257,6 +256,8 @@ class ReadModels:
         Raises:
             IntegrityError: If a log entry is damaged.
         """
+        from lakefolio.delta.orphans import needless_checkpoints
+
         listed = self._listed()
         old: dict[str, list[ObjectInfo]] = {}
         for name, infos in listed.items():

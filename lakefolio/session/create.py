@@ -23,8 +23,6 @@ from lakefolio.format.layout import (
 )
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
-from lakefolio.storage.conformance import PROBES, check_creates
-from lakefolio.views.views_sql import views_text
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -66,6 +64,9 @@ def create_lake(store: Store) -> bytes:
         StorageError: kind ``unsafe-store``: of several creates of one object more than one wins here.
         FormatError: kind ``marker-damaged``: the marker vanished meanwhile.
     """
+    from lakefolio.storage.conformance import check_creates
+    from lakefolio.views.views_sql import views_text
+
     if store.local_path is not None:
         check_place(store.local_path)
     check_creates(store)
@@ -87,6 +88,8 @@ def check_place(folder: Path) -> None:
     Raises:
         PlaceTakenError: The hint is a folder to take instead.
     """
+    from lakefolio.storage.conformance import PROBES
+
     odd = next((part for part in folder.parts if _MEANT_OTHERWISE.match(part)), None)
     if odd is not None and not folder.exists():
         raise InvalidInputError(

@@ -21,7 +21,6 @@ from lakefolio.model.resolve import At, item_not_found, resolve_at
 from lakefolio.model.state import State
 from lakefolio.process.keywords import check_keywords, keywords_of
 from lakefolio.session.batches import pending_view
-from lakefolio.session.plan_inputs import note_scan
 from lakefolio.session.read_trace import looked_at, read_entry, read_version
 from lakefolio.session.record_tables import load_records
 
@@ -198,6 +197,8 @@ def load(session: Session, /, entry: Entry, **options: object) -> Any:
         handler = items.handler_of(entry.kind)
         found = handler.decode(session.blobs.source(entry), entry.details, **options)
         if options.get("as_") == "lazy":
+            from lakefolio.session.plan_inputs import note_scan
+
             note_scan(session, found, entry)
         return found
     except LakefolioError as exc:

@@ -149,7 +149,10 @@ UNNEEDED += ["importlib.metadata", "importlib.resources", "email.message", "asyn
 LIBRARIES = ("pyarrow", "numpy", "rich", "click", "obstore", "dateutil", "encodings")
 
 
-@pytest.mark.parametrize("typed", [None, "lakefolio get ", "lakefolio get experiments/clf:"])
+TYPED = ["lakefolio ", "lakefolio s", "lakefolio get ", "lakefolio show ", "lakefolio get experiments/clf:"]
+
+
+@pytest.mark.parametrize("typed", [None, *TYPED])
 def test_what_people_wait_for_imports_little(stocked: str, typed: str | None) -> None:
     """Listing and completion take as long as their imports: these are counted, since times differ by machine."""
     code = """
@@ -167,11 +170,13 @@ print("imported", *sys.modules)
         environment |= {"_LAKEFOLIO_COMPLETE": "bash_complete", "COMP_LINE": typed}
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    assert "experiments/clf" in printed or "raw" in printed
+    assert "experiments/clf" in printed or "raw" in printed or "\tsearch" in printed
     found = printed.rpartition("\nimported ")[2].split()
     assert not set(UNNEEDED) & set(found)
     packages = [name.partition(".")[0] for name in found]
     assert packages.count("lakefolio") <= 175
+    if typed in ("lakefolio ", "lakefolio s"):
+        assert not {"numpy", "pyarrow", "lakefolio.cli.show", "lakefolio.cli.sql"} & set(found)
     assert len([name for name in packages if name not in ("lakefolio", *LIBRARIES)]) <= 190  # of Python itself
 
 

@@ -113,6 +113,19 @@ def completed(line: str, place: str) -> list[str]:
     return [one.split("\t")[1] for one in done.stdout.splitlines() if one]
 
 
+def test_folios_of_runs_are_offered_to_those_who_ask_for_them(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("exp/a").add("raw", 1)
+    with lake.run("train", run_id="r1") as run:
+        run.add_output("model", 2)
+    place = str(tmp_path / "lake")
+    assert "runs/r1" in lake.folios()
+    assert "runs/r1" not in completed("lakefolio ls ", place)
+    assert completed("lakefolio get ", place) == ["exp/a:"]
+    assert completed("lakefolio ls ru", place) == ["runs/r1"]
+    assert completed("lakefolio get runs/", place) == ["runs/r1:"]
+
+
 def test_names_complete(place: str) -> None:
     assert sorted(completed("lakefolio comp", place)) == ["compact", "compare", "compat", "completion"]
     assert completed("lakefolio ls by_p", place) == ["by_project"]
