@@ -256,3 +256,20 @@ def test_without_curves_there_is_no_picture(tmp_path):
         found.to_png(tmp_path / "x.png")
     assert caught.value.kind == "no-curves"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_record_table_and_a_provenance_show_themselves(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("lab")
+    scores = folio.create_table("scores", {"id": "int64", "note": "string"}, key="id")
+    scores.append([{"id": 1, "note": "<b>x"}])
+    assert "1 row:" in repr(scores)
+    text = read(scores._repr_html_()).text
+    for said in ("record table", "lab:scores", "1 row, version", "id", "int64", "note"):
+        assert said in text
+    folio.add("raw", 1, description="<script>alert(1)</script>")
+    folio.add("made", 2, inputs=["raw"])
+    found = folio.provenance("made")
+    text = read(found._repr_html_()).text
+    for said in ("provenance", "lab:made@", "2 nodes", found.root[:12], "lab:raw@"):
+        assert said in text

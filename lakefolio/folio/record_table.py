@@ -17,6 +17,8 @@ from lakefolio.folio.open_folio import At
 from lakefolio.format.names import new_id
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.process.facade import facade
+from lakefolio.render import html
+from lakefolio.render.text import counted
 from lakefolio.session.annotations import Annotations, Tags, check_text
 from lakefolio.session.record_tables import (
     content_of,
@@ -127,8 +129,16 @@ class Records:
         """The table, its version and its columns."""
         _, entry, _, state = self._seen()
         columns = ", ".join(f"{one['name']} {one['type']}" for one in state.schema.to_plain()["columns"])
-        count = "" if state.row_count is None else f", {state.row_count} rows"
+        count = "" if state.row_count is None else f", {counted(state.row_count, 'row')}"
         return f"Records({entry.folio}:{entry.item}, version {state.version}{count}: {columns})"
+
+    def _repr_html_(self) -> str:
+        _, entry, _, state = self._seen()
+        count = "" if state.row_count is None else f"{counted(state.row_count, 'row')}, "
+        title = html.heading("record table", f"{entry.folio}:{entry.item}", f"{count}version {state.version}")
+        columns = state.schema.to_plain()["columns"]
+        names = list(dict.fromkeys(key for one in columns for key in one))
+        return html.block(title, html.row_table(names, [[one.get(key) for key in names] for one in columns]))
 
     def __len__(self) -> int:
         """How many rows it has."""

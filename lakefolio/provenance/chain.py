@@ -22,6 +22,8 @@ from lakefolio.provenance.statement import (
     parse,
     statement_of,
 )
+from lakefolio.render import html
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
@@ -89,6 +91,11 @@ class Provenance:
         return "\n".join(lines_of(self.root, self.statement["predicate"]["nodes"]))
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        nodes = self.statement["predicate"]["nodes"]
+        title = html.heading("provenance", self.ref, f"{counted(len(nodes), 'node')}, root {self.root[:12]}")
+        return html.block(title, html.Markup(html.lines(str(self))))
 
 
 def provenance_of(session: Session, entry: Entry) -> Provenance:
