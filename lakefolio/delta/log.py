@@ -92,8 +92,25 @@ class DeltaLog:
             self._replay(entry)
         return list(self._files.values())
 
+    def verified(self, file: DataFile) -> bytes | None:
+        """Return the bytes of a data file that has a seal; None if they are not what was written. One request."""
+        return self._objects.body_of(file)
+
+    def compared(self, files: Sequence[DataFile]) -> pa.Table:
+        """Return the rows of data files, read from the files and compared with the copies in the log, in no order.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged, or differs from the copy.
+        """
+        tables = self._objects.tables_of([replace(file, rows=None) for file in files], self.schema)
+        for file, rows in zip(files, tables, strict=True):
+            self._compare(file, rows)
+        return pa.concat_tables([no_rows(self.schema), *tables])
+
     def audit(self) -> None:
         """Read the log from its start and compare its checkpoint and totals with it; the data files are not read.
+
+        The handle is at the newest version then, also if the log can be read and says something else than it should.
 
         Raises:
             FormatError: If the table is missing.
@@ -108,13 +125,22 @@ class DeltaLog:
         if pointer is not None:
             claimed._load_checkpoint(*pointer)
         self._forget()
-        for entry in self._objects.each_entry():
-            self._replay(entry)
-            if entry.total is not None and entry.total != self._total:
-                raise self._differs(log_key(self.name, entry.version), "log-differs", entry.total)
-            if entry.version == claimed.version and claimed._total != self._total:
-                key = f"{log_prefix(self.name)}/{checkpoint_name(entry.version)}"
-                raise self._differs(key, "checkpoint-differs", claimed._total)
+        problem: IntegrityError | None = None
+        try:
+            for entry in self._objects.each_entry():
+                self._replay(entry)
+                if problem is not None:
+                    continue
+                if entry.total is not None and entry.total != self._total:
+                    problem = self._differs(log_key(self.name, entry.version), "log-differs", entry.total)
+                elif entry.version == claimed.version and claimed._total != self._total:
+                    key = f"{log_prefix(self.name)}/{checkpoint_name(entry.version)}"
+                    problem = self._differs(key, "checkpoint-differs", claimed._total)
+        except BaseException:
+            self._forget()
+            raise
+        if problem is not None:
+            raise problem
         if self.version < 0:
             raise self._missing()
         if named is not None and claimed.version < 0:
@@ -173,7 +199,7 @@ class DeltaLog:
             except IntegrityError as exc:
                 if not self.outdated(exc):
                     raise
-        raise self._restless()
+        raise self.restless()
 
     def outdated(self, error: IntegrityError) -> bool:
         """Say whether an error is about a data file that is no longer needed: replaced by a merge, then deleted by gc.
@@ -195,7 +221,8 @@ class DeltaLog:
         ahead.follow()
         return ahead
 
-    def _restless(self) -> ConflictError:
+    def restless(self) -> ConflictError:
+        """Return the error for a table whose files are replaced and deleted faster than they are read."""
         return ConflictError(
             f"data files of table {self.name!r} of {self.store.uri} were replaced and deleted {_LOOKS} times "
             "while they were read",
@@ -274,19 +301,12 @@ class DeltaLog:
         for _ in range(_LOOKS):
             files = list(self._files.values())
             try:
-                tables = self._objects.tables_of([replace(file, rows=None) for file in files], self.schema)
+                return self._ordered(self.compared(files))
             except IntegrityError as exc:
                 if not self.outdated(exc):
                     raise
-                for entry in self._objects.read_entries(
-                    self._objects.list_versions(log_key(self.name, self.version)), self.version + 1
-                ):
-                    self._replay(entry)
-                continue
-            for file, rows in zip(files, tables, strict=True):
-                self._compare(file, rows)
-            return self._ordered(pa.concat_tables([no_rows(self.schema), *tables]))
-        raise self._restless()
+                self.look()
+        raise self.restless()
 
     def note(self) -> str:
         """Return the note beside the checkpoint in the newest ``_last_checkpoint``. One request."""
@@ -328,7 +348,7 @@ class DeltaLog:
 
             mask = pc.greater(rows.column("version"), version)
             return rows.filter(mask if bound is None else pc.and_(mask, pc.less_equal(rows.column("version"), bound)))
-        raise self._restless()
+        raise self.restless()
 
     def _catch_up(self) -> None:
         """Read the log entries above this handle's version, which is that of a checkpoint, or none."""

@@ -211,13 +211,25 @@ class TableObjects:
                 tables.append(self._read_parquet(file, key, again, schema))
         return tables
 
+    def body_of(self, file: DataFile) -> bytes | None:
+        """Return the bytes of a data file that has a seal, verified; None if they are not what was written."""
+        body = self.store.find(check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)))
+        return body if file.seal and self._problem(file, body) is None else None
+
+    def _problem(self, file: DataFile, body: bytes | None) -> str | None:
+        """Return the problem with the bytes of a data file, whatever they say."""
+        if body is None:
+            return "is missing"
+        if len(body) != file.size_bytes:
+            return f"has {counted(len(body), 'byte')}, expected {file.size_bytes}"
+        if file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
+            return f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
+        return None
+
     def _read_parquet(self, file: DataFile, key: str, body: bytes | None, schema: pa.Schema) -> pa.Table:
-        problem = "is missing"
-        if body is not None and len(body) != file.size_bytes:
-            problem = f"has {counted(len(body), 'byte')}, expected {file.size_bytes}"
-        elif body is not None and file.seal and file.seal != (found := self.seals.of_bytes(file.path, body)):
-            problem = f"has the seal {found[:16]}…, expected {file.seal[:16]}…"
-        elif body is not None:
+        problem = self._problem(file, body)
+        if problem is None:
+            assert body is not None
             try:
                 if not file.seal:
                     self._confirm(key, body)

@@ -235,7 +235,7 @@ class Journal:
 
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""
-        return self._anew(name).active()
+        return self.anew(name).active()
 
     def reread(self, name: str) -> pa.Table:
         """Read a table anew from its log and its files, not from memory.
@@ -244,7 +244,7 @@ class Journal:
             IntegrityError: If a log entry or a data file is missing or damaged, or a log entry's copy of rows
                 differs from the file it describes.
         """
-        table = self._anew(name)
+        table = self.anew(name)
         try:
             return table.load(trust_copies=False)
         except FormatError as exc:
@@ -255,12 +255,13 @@ class Journal:
     def audit_log(self, name: str) -> None:
         """Compare the log of a table with its checkpoint, see ``DeltaLog.audit``."""
         try:
-            self._anew(name).audit()
+            self.anew(name).audit()
         except FormatError as exc:
             if name not in self.logs or exc.kind != "table-missing":
                 raise
 
-    def _anew(self, name: str) -> DeltaTable:
+    def anew(self, name: str) -> DeltaTable:
+        """Return a table that has not read its log yet."""
         if name in self.logs:
             return self.logs[name].anew()
         return DeltaTable(self.store, self.lake_id, SPECS[name])

@@ -35,6 +35,8 @@ from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.check_entries import EntryCheck
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
+from lakefolio.maintenance.large_check import is_large, look_at_large
+from lakefolio.maintenance.large_entries import LargeEntries
 from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.record_tables import check_record_tables
@@ -92,13 +94,18 @@ def check(
     return report
 
 
-def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck]:
+def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck | LargeEntries]:
     """Check everything but the stored bytes once, as of one version."""
     session = session.still()
     state = session.committed()
     report = CheckReport(state.version)
-    contents = EntryCheck(state, report, with_data=with_data)
     models = _models(session, report)
+    if is_large(session):
+        found = look_at_large(session, report, models, with_data=with_data)
+        _check_tickets(session, report)
+        _check_dates(session, report)
+        return report, found
+    contents = EntryCheck(state, report, with_data=with_data)
     read = _check_files(session, report)
     tables: dict[str, pa.Table] = {}
     try:
@@ -126,8 +133,8 @@ def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck
         with ModelCheck(session.journal.models, models, read.num_rows) as compared:
             for rows in _parts(read):
                 compared.add(rows)
-            found = list(compared.problems(state.version))
-        report.problems += [Problem("model-differs", key, message) for key, message in found]
+            differ = list(compared.problems(state.version))
+        report.problems += [Problem("model-differs", key, message) for key, message in differ]
     _check_dates(session, report)
     return report, contents
 

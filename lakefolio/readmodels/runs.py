@@ -6,6 +6,7 @@ groups, whose bounds admit the key, and nothing if the filter of the file exclud
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.errors import IntegrityError
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.merge import Key, Rows, merged, settled, sorted_rows
 from lakefolio.readmodels.model import Model
-from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, read_footer, read_group
+from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, damaged, read_footer, read_group
 
 __all__ = ["ModelRuns", "Run"]
 
@@ -185,6 +187,28 @@ class ModelRuns:
         names = None if columns is None else self._needed(columns)
         for file in run.files:
             yield from self._read(file, self._footer(file), range(len(self._footer(file).groups)), names, keep=False)
+
+    def bodies(self, run: Run) -> Iterator[tuple[RunFile, bytes]]:
+        """Yield the files of a run with their bytes, which were verified: as a whole, the footer, each row group.
+
+        Raises:
+            NotFoundError: If one is missing.
+            IntegrityError: If one is damaged.
+        """
+        for file in run.files:
+            body = self._ranges.read(self.model.name, file, 0, file.size_bytes)
+            footer = read_footer(body[len(body) - file.footer_bytes :], file, self.model)
+            for number, group in enumerate(footer.groups):
+                piece = memoryview(body)[group.start : group.start + group.length]
+                if hashlib.sha256(piece).hexdigest() != group.sha256:
+                    raise damaged(self.model, file, f"has another row group {number} than was written")
+            if hashlib.sha256(body).hexdigest() != file.sha256:
+                raise damaged(self.model, file, "is not what was written")
+            yield file, body
+
+    def unreadable(self, file: RunFile) -> IntegrityError:
+        """Return the error for a file whose bytes are as they were written and can't be decoded."""
+        return damaged(self.model, file, "can't be read")
 
     def footers(self, run: Run) -> Iterator[tuple[RunFile, Footer]]:
         """Yield the files of a run with what their footers say."""

@@ -515,3 +515,35 @@ def test_memory_does_not_follow_the_lake(tmp_path: Path) -> None:
         taken.append(peak - before)
     assert taken[1] < 150e6  # four times as many entries took 400e6 more when a handle held the journal
     assert taken[1] < taken[0] + 40e6
+
+
+CHECK = """
+import sys
+import lakefolio as lf
+
+def peak():
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return (int(status["VmHWM"].split()[0]) - int(status["RssFile"].split()[0])) * 1024
+
+warm = lf.open(sys.argv[1] + "-small")
+warm.folio("f").add_json("i", 1)
+assert warm.check().ok
+before = peak()
+report = lf.open(sys.argv[1]).check()
+assert report.ok and report.counts["entries"] == int(sys.argv[2]), report
+print(before, peak())
+"""
+
+
+def test_the_memory_of_a_check_does_not_follow_the_lake(tmp_path: Path) -> None:
+    """The most that it takes beside its libraries, for ten times as many entries in as many commits."""
+    taken = []
+    for entries in (10_000, 100_000):
+        uri = str(tmp_path / str(entries))
+        scale_lake.make(uri, entries, 500, rows_at_once=20_000, whole_log=True)
+        given = [sys.executable, "-c", CHECK, uri, str(entries)]
+        done = subprocess.run(given, capture_output=True, text=True, check=False, cwd=BENCH)
+        assert done.returncode == 0, done.stderr
+        before, peak = map(int, done.stdout.split())
+        taken.append(peak - before)
+    assert taken[1] < taken[0] + 90e6  # ten times as many entries took 270e6 more when a check held the journal

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from memory_models import MemoryModels
 from test_readmodels_equal_replay import BEGIN, commits, merges, table_of
 
+from lakefolio.maintenance.large_models import LargeModels
 from lakefolio.maintenance.model_check import ModelCheck
+from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.fold import MODELS
 from lakefolio.readmodels.model import REMOVED, Model, succession
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import Published
+from lakefolio.views.workbench import Workbench
 
 MANY_ROWS = 2_000_000
 """So many that rows wait in several temporary files."""
@@ -43,7 +46,16 @@ def found(models: MemoryModels, parts: Sequence[pa.Table], row_count: int, among
     with ModelCheck(Files(models), published, row_count) as check:  # type: ignore[arg-type]
         for part in parts:
             check.add(part)
-        return {key.removeprefix("tables/") for key, _ in check.problems(models.through)}
+        differ = {key.removeprefix("tables/") for key, _ in check.problems(models.through)}
+    with Workbench() as bench:  # as a large lake is checked
+        numbers = RowNumbers(bench, models.through)
+        large = LargeModels(bench, Files(models), published)  # type: ignore[arg-type]
+        for part in parts:
+            with bench.part(part) as rows:
+                numbers.add(rows)
+                large.add(rows)
+        assert {key.removeprefix("tables/") for key, _ in large.problems(models.through)} == differ
+    return differ
 
 
 def parts_of(rows: pa.Table, cuts: set[int]) -> list[pa.Table]:

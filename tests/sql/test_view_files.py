@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +21,11 @@ from lake_tables import START, Rows, empty_tables, sha, small_lake
 from thoroughness import examples
 
 from lakefolio.format.schema import SCHEMAS
+from lakefolio.maintenance.row_audits import RowAudits
+from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.views.engine import Views
 from lakefolio.views.view_files import load_views
+from lakefolio.views.workbench import Workbench
 
 HERE = Path(__file__).parent
 
@@ -492,6 +496,28 @@ def test_an_audit_sees_the_damage_it_is_for(views, name):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("lakefolio.views.audits._SMALL_BYTES", -1)
         assert views.audit(damaged(name).tables()) == found  # as a large lake is audited
+
+
+@pytest.mark.parametrize("name", [None, *test_an_audit_sees_the_damage_it_is_for.pytestmark[0].args[1]])
+def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
+    """Each is asked about few rows then, and finds no less and nothing else."""
+    tables = (small_lake() if name is None else damaged(name)).tables()
+    journal = tables["manifests"]
+    newest = max(journal.column("version").to_pylist())
+
+    def each(take):
+        for version in range(newest + 1):
+            with bench.part(journal.filter(pc.equal(journal.column("version"), version))) as part:
+                take(part)
+
+    with Workbench() as bench:
+        numbers, audits = RowNumbers(bench, newest), RowAudits(bench, newest)
+        each(lambda part: (numbers.add(part), audits.add(part)))
+        for table in ("metric_rows", "event_rows"):
+            with bench.part(tables[table]) as part:
+                audits.add_logged(table, part)
+        found = audits.problems(each, logged=True)
+    assert sorted(one for one in found if one[0] != "protected_purged") == sorted(views.audit(tables))
 
 
 def test_small_lakes_are_audited_on_one_connection(views, monkeypatch):

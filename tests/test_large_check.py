@@ -1,0 +1,130 @@
+"""A large lake is checked without holding its rows, and what is found is what is found in a small one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from inside import session_of
+
+import lakefolio as lf
+from lakefolio.maintenance import check, large_check, table_parts
+from lakefolio.maintenance.check_report import CheckReport
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with something of everything: blobs, inputs, facts, runs, points, snapshots, purges."""
+    root = tmp_path_factory.mktemp("large") / "lake"
+    lake = lf.open(root)
+    folio = lake.folio("a/é")
+    for number in range(12):
+        folio.add(f"i{number}", {"n": number}, metadata={"score": number, "ok": True})
+    folio.add("big", list(range(4_000)), inputs=["i1"])
+    folio.add("late", list(range(5_000)), inputs=["big"], tags=["t"])
+    lake.snapshot("first")
+    folio.add("big", list(range(6_000)), overwrite=True)
+    folio.delete("i2")
+    folio.archive("i3")
+    folio.add("i2", 1)
+    lake.folio("gone").add("x", list(range(7_000)))
+    lake.folio("gone").delete("x")
+    with lake.run("train", run_id="r1") as run:
+        run.input("a/é:i1")
+        run.log_param("lr", 0.1)
+        for step in range(5):
+            run.log_metric("loss", 1 / (step + 1), step)
+        run.add_output("model", {"w": [1, 2]})
+    lake.snapshot("second")
+    lake.restore("first")
+    lake.gc(dry_run=False, grace=0, keep_last=1)
+    lake.compact()
+    folio.add("after", 3)
+    return root
+
+
+@pytest.fixture
+def made(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    shutil.copytree(whole, tmp_path / "lake")
+    return tmp_path / "lake"
+
+
+def both(root: Path, monkeypatch: pytest.MonkeyPatch) -> CheckReport:
+    """Check a lake as a small one and as a large one, and see that both reports say the same."""
+    reports = []
+    for bound in (1 << 40, -1):
+        monkeypatch.setattr(large_check, "_LARGE_BYTES", bound)
+        reports.append(lf.open(root, read_only=True).check())
+    small, large = reports
+    assert sorted(map(str, large.problems)) == sorted(map(str, small.problems))
+    assert (large.counts, large.notices) == (small.counts, small.notices)
+    return large
+
+
+def test_a_whole_lake_is_well_either_way(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = both(made, monkeypatch)
+    assert report.ok, report
+    assert report.counts["blobs"] > 1
+    monkeypatch.setattr(table_parts, "_SMALL_BYTES", 0)  # each data file by itself
+    assert both(made, monkeypatch).ok
+
+
+def _first(root: Path, pattern: str) -> Path:
+    return max(root.glob(pattern), key=lambda path: path.stat().st_size)
+
+
+def _remove(pattern: str) -> Callable[[Path], None]:
+    return lambda root: _first(root, pattern).unlink()
+
+
+def _cut(pattern: str) -> Callable[[Path], None]:
+    def cut(root: Path) -> None:
+        path = _first(root, pattern)
+        path.write_bytes(path.read_bytes()[:-7])
+
+    return cut
+
+
+def _turn(pattern: str) -> Callable[[Path], None]:
+    def turn(root: Path) -> None:
+        path = _first(root, pattern)
+        body = bytearray(path.read_bytes())
+        body[len(body) // 2] ^= 1
+        path.write_bytes(bytes(body))
+
+    return turn
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (_remove("blobs/sha256/*/*"), "blob-missing"),
+        (_cut("blobs/sha256/*/*"), "blob-truncated"),
+        (_turn("tables/manifests/*.parquet"), "table-file-damaged"),
+        (_remove("tables/manifests/*.parquet"), "table-file-missing"),
+        (_turn("tables/entries/*.parquet"), "model-differs"),
+        (_remove("tables/metadata/*.parquet"), "model-differs"),
+        (_turn("tables/metric_rows/*.parquet"), "table-file-damaged"),
+        (_remove("tables/manifests/_delta_log/00000000000000000007.json"), "log-gap"),
+        (_turn("tables/manifests/_delta_log/00000000000000000009.json"), "log-damaged"),
+        (_remove("README.txt"), "file-missing"),
+    ],
+)
+def test_the_same_damage_is_found_either_way(
+    made: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], kind: str
+) -> None:
+    damage(made)
+    monkeypatch.setattr(check, "_LOOKS", 1)  # nobody writes
+    assert kind in {problem.kind for problem in both(made, monkeypatch).problems}
+
+
+def test_rows_are_read_once_and_never_held(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_check, "_LARGE_BYTES", -1)
+    lake = lf.open(made, read_only=True)
+    journal = type(session_of(lake).journal)
+    monkeypatch.setattr(journal, "reread", None)
+    monkeypatch.setattr(journal, "log_rows", None)
+    assert lake.check().ok
