@@ -201,25 +201,26 @@ def stats_of(rows: pa.Table) -> str:
 
     With bounds of some columns and none of others deltalake's dataset finds nothing under any filter on the others.
     """
-    return json.dumps({"numRecords": rows.num_rows})
+    return f'{{"numRecords": {rows.num_rows}}}'
 
 
 def versions_of(rows: pa.Table) -> tuple[int, int] | None:
     """Return the first and the last version of rows that carry one."""
-    if "version" not in rows.schema.names or not rows.num_rows:
+    at = rows.schema.get_field_index("version")
+    if at < 0 or not rows.num_rows:
         return None
     if rows.num_rows == 1:
-        version = rows.column("version")[0].as_py()
+        version = rows.column(at)[0].as_py()
         return version, version
     import pyarrow.compute as pc
 
-    bounds = pc.min_max(rows.column("version")).as_py()
+    bounds = pc.min_max(rows.column(at)).as_py()
     return bounds["min"], bounds["max"]
 
 
 def runs_of(rows: pa.Table) -> tuple[str, str] | None:
     """Return the first and the last run of rows of batches, in the order of their ids; None if they name none."""
-    if "batch_id" not in rows.schema.names or not rows.num_rows:
+    if rows.schema.get_field_index("batch_id") < 0 or not rows.num_rows:
         return None
     import pyarrow.compute as pc
 
