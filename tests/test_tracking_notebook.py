@@ -83,3 +83,22 @@ def test_load_ext_tracks_and_cells_are_sql(run_cells):
     again = run_cells("%load_ext lakefolio", "lake.folio('f').get('t')", "%unload_ext lakefolio")
     assert "tracking" in text(again[0])
     assert [len(one.inputs) for one in lf.open().runs()] == [1, 0]
+
+
+def test_after_load_ext_the_lake_that_a_cell_opens_is_tracked(run_cells):
+    outputs = run_cells(
+        "%load_ext lakefolio",
+        "%reload_ext lakefolio",
+        OPEN + "\nfolio.add('raw', pd.DataFrame({'x': [1]}))",
+        "folio.add('made', folio.get('raw') * 2)",
+        "other = lf.open('memory://other')",
+        "other.runs()",
+        "%unload_ext lakefolio",
+    )
+    assert [one for cell in outputs for one in cell if one.output_type == "error"] == []
+    assert "from the next cell on" in text(outputs[0])
+    assert "tracking" in text(outputs[2])
+    assert "was made from f:raw@" in text(outputs[3])
+    assert text(outputs[5]) == "0 runs"  # one lake is tracked
+    [run] = lf.open().runs()
+    assert [one.name for one in run.outputs] == ["made"]

@@ -1,8 +1,8 @@
 """``%load_ext lakefolio``: tracking without a line of code, and SQL in cells.
 
 ``%load_ext lakefolio`` tracks the lake that the notebook has open, or the configured one if it exists, and calls it
-``lake``. ``%%lake`` makes a cell one SQL query over it; ``%%lake name`` keeps the answer in a variable; ``%lake URI``
-opens another lake and tracks it.
+``lake``; else the first lake that a cell opens, from the next cell on. ``%%lake`` makes a cell one SQL query over it;
+``%%lake name`` keeps the answer in a variable; ``%lake URI`` opens another lake and tracks it.
 """
 
 from __future__ import annotations
@@ -59,19 +59,38 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
             return None
         return found
 
+    def watch(_result: object = None) -> None:
+        """Begin with the lake that a cell has opened, once there is one."""
+        lake = opened()
+        if lake is not None:
+            _stop_watching(shell)
+            begin(lake)
+
     shell.register_magic_function(magic, magic_kind="line_cell", magic_name="lake")
     lake = opened()
     if lake is None:
         try:
             lake = open_lake(create=False)
         except LakefolioError:
-            print("lakefolio: no lake is open yet; %lake URI opens one and tracks it")
+            print(
+                "lakefolio: no lake is open yet; %lake URI opens one and tracks it, "
+                "and one that a cell opens is tracked from the next cell on"
+            )
+            _stop_watching(shell)
+            shell.events.register("post_run_cell", watch)
             return
         shell.user_ns.setdefault("lake", lake)
     begin(lake)
 
 
+def _stop_watching(shell: Any) -> None:
+    """Look no longer at what cells open."""
+    for one in [one for one in shell.events.callbacks["post_run_cell"] if one.__module__ == __name__]:
+        shell.events.unregister("post_run_cell", one)
+
+
 def unload(shell: Any) -> None:
     """Take the magics away; what is tracked goes on until it is stopped."""
+    _stop_watching(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("lake", None)
