@@ -68,23 +68,30 @@ def test_the_past_is_frozen_too(shop: Path) -> None:
     assert (data["version"], data["answers"]["items?"]["total"]) == (2, 2)
 
 
+@pytest.fixture
+def stall(tmp_path: Path) -> Path:
+    """The place of a lake with little in it."""
+    lf.open(tmp_path / "stall").folio("f").add_json("config", {"lr": 0.1})
+    return tmp_path / "stall"
+
+
 def test_the_command_writes_a_file_and_replaces_none_unasked(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "lake.html"
-    done = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target), "--json"])
+    done = CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", str(target), "--json"])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert (said["path"], said["bytes"]) == (str(target), target.stat().st_size)
     with monkeypatch.context() as patched:
         patched.setattr("lakefolio.pages.freeze", None)  # what can't be written is refused before the work
-        again = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target)])
+        again = CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", str(target)])
     assert again.exit_code == 4
-    assert CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", str(target), "--force"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", str(target), "--force"]).exit_code == 0
 
 
-def test_the_command_puts_a_site_beside_the_lake(shop: Path, s3_uri: str) -> None:
-    done = CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", f"{s3_uri}/site/"])
+def test_the_command_puts_a_site_beside_the_lake(stall: Path, s3_uri: str) -> None:
+    done = CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", f"{s3_uri}/site/"])
     assert done.exit_code == 0, done.output
     from lakefolio.storage import open_store
 
@@ -93,4 +100,4 @@ def test_the_command_puts_a_site_beside_the_lake(shop: Path, s3_uri: str) -> Non
     where = urlsplit(f"{s3_uri}/site/index.html")
     said = boto3.client("s3").head_object(Bucket=where.netloc, Key=where.path.lstrip("/"))
     assert said["ContentType"] == "text/html"  # or a browser would save it
-    assert CliRunner().invoke(cli, ["--lake", str(shop), "export", "--html", f"{s3_uri}/site/"]).exit_code == 4
+    assert CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", f"{s3_uri}/site/"]).exit_code == 4
