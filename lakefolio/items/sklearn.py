@@ -3,7 +3,8 @@
 The bytes are a skops file made reproducible: the numbers it takes from memory addresses are counted instead, times and
 padding are zero, so the same model stored twice is stored once. Before it is stored the file is loaded and compared.
 
-Loading builds only types that skops trusts, trees whose nodes have been checked, and types that the reader names.
+Loading builds only types that skops trusts, parts of scikit-learn that are plain Python, trees and indexes whose nodes
+are checked, and types that the reader names.
 No claim of a file about itself widens that.
 """
 
@@ -31,8 +32,9 @@ from lakefolio.items.handler import Buffers, Encoded, Source
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.round_trip import walk
 from lakefolio.items.sklearn_bounds import check_bounds, plain_member
-from lakefolio.items.sklearn_checks import TREE_TYPES, check_model
+from lakefolio.items.sklearn_checks import CHECKED_TYPES, check_model
 from lakefolio.items.sklearn_round_trip import check_comes_back, culprit, refusal, schema_nodes
+from lakefolio.items.sklearn_trusted import PLAIN_TYPES
 
 __all__ = ["SklearnHandler"]
 
@@ -136,7 +138,7 @@ class SklearnHandler:
         try:
             check_bounds(data)
             unknown = set(skops.get_untrusted_types(data=data))
-            refused = sorted(one for one in unknown - TREE_TYPES if not is_trusted(one, names))
+            refused = sorted(one for one in unknown - CHECKED_TYPES - PLAIN_TYPES if not is_trusted(one, names))
             if refused:
                 raise UntrustedContentError(
                     f"the model holds types that are not trusted: {', '.join(refused)}",

@@ -3,7 +3,7 @@
 skops can tell that a stored object is an estimator, not that its arrays make sense, and the compiled parts of
 scikit-learn and libsvm follow indices and sizes without looking: a crafted file could read and write outside of memory.
 So every part of a loaded model that such code uses is checked before the model is returned. Parts that can't be checked
-(the indexes of nearest neighbours) are built only if the reader trusts them.
+are built only if the reader trusts them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from lakefolio.errors import IntegrityError
+from lakefolio.items.sklearn_checks_of_neighbours import NEIGHBOUR_TYPES, check_index
 from lakefolio.items.sklearn_checks_of_trees import TREE_TYPES, check_boosting, check_owner, check_tree
 
-__all__ = ["TREE_TYPES", "check_model"]
+__all__ = ["CHECKED_TYPES", "check_model"]
+
+CHECKED_TYPES: Final = TREE_TYPES | NEIGHBOUR_TYPES
+"""Types written in C that skops reports as untrusted, and that :func:`check_model` checks."""
 
 _MOST_THREADS: Final = 1024
 _MT_WORDS: Final = 624
@@ -38,6 +42,8 @@ def check_model(model: object) -> None:
         name = f"{type(obj).__module__}.{type(obj).__qualname__}"
         if name in TREE_TYPES:
             check_tree(obj, name)
+        elif name in NEIGHBOUR_TYPES:
+            _guarded(lambda index, _: check_index(index, name), obj)  # noqa: B023 - called at once
         elif isinstance(obj, (np.random.RandomState, np.random.Generator)):
             _check_random(obj)
         elif hasattr(obj, "tocoo") and hasattr(obj, "format"):
@@ -77,7 +83,7 @@ def _reachable(model: object) -> Iterator[Any]:
 
 def _guarded(check: Callable[[Any, dict[str, Any]], None], obj: object) -> None:
     try:
-        check(obj, obj.__dict__)
+        check(obj, getattr(obj, "__dict__", {}))
     except IntegrityError:
         raise
     except Exception as exc:  # an attribute of another type than it should be
@@ -166,6 +172,8 @@ def _check_neighbours(obj: object, inside: dict[str, Any]) -> None:
         return
     _require(points.ndim == 2 and points.shape[0] > 0, "no neighbours")
     _require(points.shape[1] == inside["n_features_in_"], "neighbours of another width")
+    if (index := inside.get("_tree")) is not None:
+        _require(np.shape(index.__getstate__()[0]) == points.shape, "an index of other neighbours")
     labels, classes = inside.get("_y"), inside.get("classes_")
     if labels is None:
         return

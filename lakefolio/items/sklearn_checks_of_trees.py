@@ -74,6 +74,8 @@ def check_owner(obj: object) -> None:
     tree = inside.get("tree_")
     if tree is not None and hasattr(tree, "n_features"):
         _require(isinstance(width, int) and width >= tree.n_features, "a tree of more features than its estimator")
+    if isinstance(getattr(type(obj), "n_features_in_", None), property):
+        return  # it has its members predict (voting, a search, a pipeline), and each looks at its features itself
     members = inside.get("estimators_")
     if "estimators_features_" in inside:  # numpy picks the features of each tree, and checks its indices
         if "_max_features" in inside:  # an isolation forest, which gives them to the trees without their estimators

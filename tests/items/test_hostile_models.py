@@ -21,6 +21,7 @@ from items_support import MemorySource, store
 
 from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.items import handler_of
+from lakefolio.items.sklearn_checks import check_model
 from lakefolio.testing.need import need
 
 need("sklearn", "sklearn")
@@ -39,7 +40,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.neighbors import BallTree, KDTree, KernelDensity, KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.random_projection import SparseRandomProjection
@@ -69,6 +70,9 @@ MODELS: dict[str, tuple[Callable[[], object], object]] = {
     "k means": (lambda: KMeans(3, n_init=1, random_state=0).fit(X), X),
     "mini k means": (lambda: MiniBatchKMeans(3, n_init=1, random_state=0).fit(X), X),
     "neighbours": (lambda: KNeighborsClassifier(algorithm="brute").fit(X, Y), X),
+    "indexed neighbours": (lambda: KNeighborsClassifier(algorithm="kd_tree", leaf_size=5).fit(X, Y), X),
+    "balls": (lambda: NearestNeighbors(algorithm="ball_tree", leaf_size=5, metric="manhattan").fit(X), X),
+    "density": (lambda: KernelDensity(leaf_size=5).fit(X), X),
     "nearest": (lambda: NearestNeighbors(algorithm="brute").fit(X), X),
     "sparse coefficients": (sparsified, X),
     "projection": (lambda: SparseRandomProjection(2, random_state=0).fit(X), X),
@@ -283,6 +287,38 @@ def test_more_boosted_trees_than_predictions_are_refused() -> None:
     evil = packed({**parts, "schema.json": json.dumps(schema).encode()})
     with pytest.raises(IntegrityError):
         handler_of("model").decode(MemorySource(evil), {})
+
+
+@pytest.mark.parametrize("kind", [KDTree, BallTree])
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        (0, lambda points: points[:-1].copy()),
+        (1, lambda places: places + 60),
+        (1, lambda places: places[:-1].copy()),
+        (2, lambda nodes: with_field(nodes, "idx_end", 10**9)),
+        (2, lambda nodes: with_field(nodes, "idx_start", -1)),
+        (2, lambda nodes: with_field(nodes, "is_leaf", 0)),
+        (2, lambda nodes: nodes[:-1].copy()),
+        (3, lambda bounds: bounds[:, :-1].copy()),
+        (6, lambda count: count + 1),
+        (11, lambda metric: None),
+        (12, lambda weights: np.ones(1)),
+    ],
+)
+def test_an_index_that_leads_outside_of_its_points_is_refused(kind: type, place: int, change: Callable) -> None:
+    index = kind(X, leaf_size=5)
+    state = list(index.__getstate__())
+    state[place] = change(state[place])
+    index.__setstate__(tuple(state))
+    with pytest.raises(LakefolioError, match="index of neighbours"):
+        check_model(index)
+
+
+def with_field(nodes: np.ndarray, name: str, value: int) -> np.ndarray:
+    changed = nodes.copy()
+    changed[name] = value
+    return changed
 
 
 if __name__ == "__main__":

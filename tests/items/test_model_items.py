@@ -105,11 +105,12 @@ def test_the_same_training_gives_the_same_bytes(model: BaseEstimator) -> None:
     assert len(junk) == 100
 
 
-def test_indexes_of_neighbours_need_the_readers_trust() -> None:
-    model = KNeighborsClassifier().fit(X, Y)
+def test_metrics_with_arrays_of_their_own_need_the_readers_trust() -> None:
+    weights = {"V": np.var(X, axis=0)}
+    model = KNeighborsClassifier(metric="seuclidean", metric_params=weights, algorithm="ball_tree").fit(X, Y)
     with pytest.raises(UntrustedContentError) as caught:
         roundtrip(model)
-    assert "sklearn.neighbors._kd_tree.KDTree" in caught.value.objects["types"]
+    assert caught.value.objects["types"] == ["sklearn.metrics._dist_metrics.SEuclideanDistance64"]
     for trusted in (caught.value.objects["types"], ["sklearn"]):
         assert np.array_equal(roundtrip(model, trusted=trusted).predict(X), model.predict(X))
 

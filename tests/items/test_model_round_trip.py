@@ -21,7 +21,7 @@ import pytest
 from items_support import roundtrip, store
 
 import lakefolio as lf
-from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, UntrustedContentError
 from lakefolio.items.round_trip import first_difference
 from lakefolio.testing.need import need
 
@@ -29,13 +29,24 @@ need("sklearn", "sklearn")
 need("skops", "sklearn")
 pd = need("pandas", "pandas")
 
+import scipy.stats
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.feature_selection import SelectKBest
+from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, RationalQuadratic, WhiteKernel
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge, TweedieRegressor
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 HERE = __name__
 
@@ -257,8 +268,45 @@ def test_a_memmap_comes_back_as_an_array(tmp_path: pathlib.Path) -> None:
 def test_an_ensemble_of_members_that_are_sequences_comes_back(owner: BaseEstimator) -> None:
     x = np.random.default_rng(0).normal(size=(40, 3))
     model = clone(owner).fit(x, x[:, 0] > 0)
-    back = roundtrip(model, trusted=["sklearn.utils._bunch.Bunch"])
+    back = roundtrip(model)
     assert np.array_equal(back.predict_proba(x), model.predict_proba(x))
+
+
+ORDINARY = {
+    "search": GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=2),
+    "search by a score": GridSearchCV(LogisticRegression(), {"C": [0.1]}, cv=StratifiedKFold(2), scoring="f1"),
+    "search by scores": GridSearchCV(Ridge(), {"alpha": [1]}, cv=2, scoring=["r2", "neg_max_error"], refit="r2"),
+    "random search": RandomizedSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=2, n_iter=1, random_state=0),
+    "votes": VotingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier(random_state=0))]),
+    "neighbours": make_pipeline(StandardScaler(), KNeighborsClassifier(algorithm="kd_tree")),
+    "balls": KNeighborsRegressor(algorithm="ball_tree", metric="manhattan"),
+    "process": GaussianProcessRegressor(ConstantKernel() * RBF() + WhiteKernel(), random_state=0),
+    "process of classes": GaussianProcessClassifier(RationalQuadratic() + Matern()),
+    "calibrated": CalibratedClassifierCV(LogisticRegression(), cv=2),
+    "network": MLPClassifier((3,), max_iter=2, random_state=0),
+    "chosen": make_pipeline(SimpleImputer(), SelectKBest(k=2), LogisticRegression()),
+    "Tweedie": TweedieRegressor(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ORDINARY)
+def test_what_scikit_learn_makes_of_its_own_parts_needs_no_trust(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    model = clone(ORDINARY[name]).fit(x, (x[:, 0] > 0).astype(float))
+    assert np.array_equal(roundtrip(model).predict(x), model.predict(x))
+
+
+def test_no_score_of_scikit_learn_needs_trust() -> None:
+    scores = [get_scorer(name) for name in get_scorer_names()]
+    assert repr(roundtrip(GridSearchCV(Ridge(), {"alpha": [1]}, scoring=scores)).scoring) == repr(scores)
+
+
+def test_parts_that_make_code_of_texts_need_trust() -> None:
+    search = RandomizedSearchCV(LogisticRegression(), {"C": scipy.stats.loguniform(0.1, 1)})
+    with pytest.raises(UntrustedContentError) as caught:
+        roundtrip(search)
+    assert "scipy.stats._distn_infrastructure.rv_continuous_frozen" in caught.value.objects["types"]
 
 
 def test_a_refused_model_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
