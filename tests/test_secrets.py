@@ -649,6 +649,13 @@ def test_searches_and_record_tables_record_no_secrets(tmp_path: Path, monkeypatc
     table.append([{"id": 1}])
     with pytest.warns(UserWarning, match="reason seems to hold a secret"):
         table.add_column("more", "string", reason=f"see https://u:{planted[1]}@host/y")
+    for check in (f"more <> 'https://u:{planted[4]}@host/y'", f"more = 'password={planted[4]}'"):
+        with pytest.raises(lf.InvalidInputError, match="check 'c' seems to hold a secret") as refused:
+            table.add_check("c", check)
+        assert planted[4] not in repr(refused.value) + str(vars(refused.value))
+        with pytest.raises(lf.InvalidInputError, match="check 'c' seems to hold a secret"):
+            lake.folio("f").create_table("u", {"more": "string"}, checks={"c": check})
+    table.add_check("filled", "more IS NULL OR more <> ''")
     found = lake.search(f"password={planted[2]}")
     assert not found.refs
     with pytest.raises(lf.InvalidInputError, match="can't be read: it holds what seems to be a secret") as caught:

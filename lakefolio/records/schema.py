@@ -207,6 +207,7 @@ class TableSchema:
         """Return the schema with one more check."""
         if name in self.checks:
             raise _bad(f"check {name!r} is there already", "drop it first")
+        _refuse_secrets({name: text})
         return _checked(replace(self, checks={**self.checks, name: text}))
 
     def without_check(self, name: str) -> TableSchema:
@@ -259,6 +260,7 @@ def declared(
             if check in found:
                 raise _bad(f"check {check!r} is declared twice")
             found[check] = one
+    _refuse_secrets(found)
     return _checked(TableSchema(pa.schema(fields), key, found))
 
 
@@ -295,6 +297,16 @@ def _ranges(name: str, column: Column) -> dict[str, str]:
             raise _bad(f"column {name!r} allows no values at all")
         found[f"{name}_values"] = f"{either}{here} IN ({', '.join(listed_values)})"
     return found
+
+
+def _refuse_secrets(checks: Mapping[str, str]) -> None:
+    """Refuse conditions that hold a secret: without it they would mean something else, and with it anyone reads it."""
+    for name, said in checks.items():
+        if isinstance(said, str) and scrub(said) != said:
+            raise _bad(
+                f"check {name!r} seems to hold a secret, which everyone who reads the lake would see",
+                "check the rows before they are appended, or compare a column with the digest of the secret",
+            )
 
 
 def _checked(schema: TableSchema) -> TableSchema:
