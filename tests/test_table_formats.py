@@ -25,6 +25,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.items import unpacked
 
 TABLE = pa.table(
     {
@@ -358,3 +359,20 @@ def test_a_table_without_a_format_for_it_is_refused(folio: lf.Folio, tmp_path: P
     with pytest.raises(InvalidInputError, match="xlsx"):
         folio.export("out", tmp_path / "a.docx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("a.csv.gz", b"1\n"), ("a.tsv.bz2", b"1\n"), ("a.ndjson.zst", b'{"a":1}\n'), ("a.json.gz", b"[1],\n")],
+)
+def test_compressed_text_that_unpacks_to_far_more_than_it_is_is_refused(
+    folio, tmp_path: Path, monkeypatch, name: str, line: bytes
+) -> None:
+    monkeypatch.setattr(unpacked, "_FREE_BYTES", 1 << 20)
+    text = b"a\n" * (not name.startswith(("a.json", "a.nd"))) + line * ((2 << 20) // len(line))
+    codec = {"gz": "gzip", "bz2": "bz2", "zst": "zstd"}[name.rpartition(".")[2]]
+    with pa.CompressedOutputStream(str(tmp_path / name), codec) as file:
+        file.write(text)
+    with pytest.raises(InvalidInputError, match="unpacks to more than 200 times its size"):
+        folio.import_table("bomb", tmp_path / name)
+    assert "bomb" not in folio

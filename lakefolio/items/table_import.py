@@ -15,6 +15,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, format_of
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
+from lakefolio.items.unpacked import unpacked
 
 __all__ = ["Types", "open_csv", "open_table_file"]
 
@@ -246,10 +247,8 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
         raise InvalidInputError(f"delimiter {delimiter!r} is not one character", kind="bad-option", hint="give one")
     try:
         with ExitStack() as opened:
-            file = opened.enter_context(path.open("rb"))
-            stream: Any = file
-            if compression := compression_of(path.name):
-                stream = opened.enter_context(pa.CompressedInputStream(file, compression))
+            compression = compression_of(path.name)
+            stream: Any = opened.enter_context(unpacked(path, compression) if compression else path.open("rb"))
             yield csv.open_csv(
                 stream,
                 read_options=csv.ReadOptions(

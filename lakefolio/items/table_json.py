@@ -15,6 +15,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.table_formats import compression_of
 from lakefolio.items.csv_types import keeps_digits
 from lakefolio.items.guessed_columns import checked_names, reader_of
+from lakefolio.items.unpacked import unpacked
 
 __all__ = ["open_json", "open_ndjson"]
 
@@ -79,14 +80,9 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    with contextlib.ExitStack() as stack:
-        if compression := compression_of(path.name):
-            raw = stack.enter_context(pa.input_stream(str(path), compression=compression))
-            import io
-
-            yield stack.enter_context(io.BufferedReader(raw))
-            return
-        yield stack.enter_context(path.open("rb"))
+    compression = compression_of(path.name)
+    with unpacked(path, compression) if compression else path.open("rb") as file:
+        yield file
 
 
 def _parsed(body: bytes, where: str) -> Any:
