@@ -15,6 +15,7 @@ from lakefolio.runs.run_names import run_id_of, short_id
 from lakefolio.runs.table import MEASURES, measures, run_rows
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import shown_value, visible
+from lakefolio.views.relations import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +147,12 @@ def listed(
     given = {column: str(value) for column, value in wanted.items() if value is not None}
     if "parent" in given:
         given["parent"] = run_id_of(still.committed(), given["parent"])
+    if where is not None or sort:
+        also = [f"{column} = {literal(value)}" for column, value in given.items()]
+        also += [] if tag is None else [f"list_contains(tags, {literal(str(tag))})"]
+        _, rows = run_rows(still, where, sort, ["run_id"], None if limit is None else min(limit, 2**62), also=also)
+        found = manifests_of(session if session.in_batch else still, [run_id for (run_id,) in rows])
+        return RunList(found, lambda: measures(still))
     conditions = [f"{column} = ${column}" for column in given]
     values: dict[str, Any] = {**given, "lost": sorted(session.lost)}
     if tag is not None:
@@ -155,14 +162,9 @@ def listed(
     sql = _RUNS.format("runs" if is_of_states else _NOTED, " and ".join(conditions) or "true")
     if is_of_states:
         del values["lost"]
-    ordered = where is not None or bool(sort)
-    if limit is not None and not ordered:
+    if limit is not None:
         sql += "limit $most"
         values["most"] = min(limit, 2**62)
     ids = [str(run_id) for (run_id,) in still.query(sql, values).fetchall()]
-    if ordered:
-        there = set(ids)
-        _, rows = run_rows(still, where, sort, ["run_id"], None)
-        ids = [run_id for (run_id,) in rows if run_id in there][:limit]
     found = manifests_of(session if session.in_batch else still, ids)
     return RunList(found, lambda: measures(still))

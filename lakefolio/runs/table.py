@@ -27,7 +27,13 @@ _TEXTS: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*" """.strip()
 
 
 def run_rows(
-    session: Session, where: str | None, sort: Sequence[str], columns: Sequence[str] | None, limit: int | None
+    session: Session,
+    where: str | None,
+    sort: Sequence[str],
+    columns: Sequence[str] | None,
+    limit: int | None,
+    *,
+    also: Sequence[str] = (),
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return columns and rows: what a table of runs shows.
 
@@ -37,6 +43,7 @@ def run_rows(
         sort: Columns; prefix ``-`` for descending order; newest first by default.
         columns: Which to show; by default what identifies a run, what ``where`` and ``sort`` ask for, and all metrics.
         limit: Maximum number of rows.
+        also: Further conditions, which are SQL of this library.
 
     Raises:
         InvalidInputError: kind ``sql`` or ``bad-query``.
@@ -63,7 +70,7 @@ def run_rows(
     used = {name: measured[name] for name in [*wanted, *asked] if name not in plain and name in measured}
     chosen = ", ".join(map(_quoted, wanted))
     order = ", ".join(f"{_quoted(name)}{way} nulls last" for name, way in orders)
-    holds = "true" if condition is None else f"({check_expression(condition)})"
+    holds = " and ".join([*also, *([] if condition is None else [f"({check_expression(condition)})"])]) or "true"
     most = "" if limit is None else f" limit {int(limit)}"
     query = f"select {{}} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
     try:

@@ -56,23 +56,24 @@ select
     count(*) filter (number is not null or starts_with(value, '{{"$type":"float"')),
     count(value),
     count(*) filter (value in ('true', 'false')),
-    count(*) filter (regexp_full_match(value, '-?[0-9]{{1,18}}')),
-    count(*) filter (regexp_full_match(value, '-?[0-9]{{19,38}}')),
+    -- metrics are doubles: of parameters alone it matters which numbers they are
+    count(*) filter (is_param and number is not null and regexp_full_match(value, '-?[0-9]{{1,18}}')),
+    count(*) filter (is_param and number is not null and regexp_full_match(value, '-?[0-9]{{19,38}}')),
     count(*) filter (
-        regexp_full_match(value, '-?[0-9]{{16,}}') and abs(number) >= 9007199254740992
-        or starts_with(value, '{{"$type":"decimal"')
+        is_param and abs(number) >= 9007199254740992 and regexp_full_match(value, '-?[0-9]{{16,}}')
+        or is_param and starts_with(value, '{{"$type":"decimal"')
         and length(regexp_replace(regexp_extract(value, '"value":"([^"eE]*)', 1), '[^0-9]', '', 'g')) > 15
     ),
     count(*) filter (starts_with(value, '{{') and value not in ({floats}))
 from (
-    select {file} as file, 'params.' || unnest(param_names) as key, unnest(param_values) as value,
+    select {file} as file, true as is_param, 'params.' || unnest(param_names) as key, unnest(param_values) as value,
         unnest(param_numbers) as number
     from {rows} where since is not null
     union all
-    select {file}, 'metrics.' || unnest(metric_names), unnest(metric_values), unnest(metric_numbers)
+    select {file}, false, 'metrics.' || unnest(metric_names), unnest(metric_values), unnest(metric_numbers)
     from {rows} where since is not null
     union all
-    select {file}, 'metrics.' || unnest(logged_names), null, 0
+    select {file}, false, 'metrics.' || unnest(logged_names), null, 0
     from {rows} where since is not null and status in ('"running"', '"lost"')
 )
 group by file, key

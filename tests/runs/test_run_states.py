@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,12 @@ import pytest
 from inside import session_of
 
 import lakefolio as lf
+from lakefolio.content.local_files import Immutable, LocalFiles
+from lakefolio.views import model_runs
 from lakefolio.views.engine import Views
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+import scale_runs
 
 _ALL = "select * from runs order by run_id"
 
@@ -169,3 +176,36 @@ def test_a_run_that_changed_since_the_last_merge_is_told_once(tmp_path: Path) ->
         assert answers(fresh) == brute(fresh)
     run.finish()
     assert lake.check().ok
+
+
+def test_a_search_of_many_runs_reads_the_read_model_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = str(tmp_path / "lake")
+    scale_runs.make(uri, 400, 2, at_once=200)
+    held: list[str] = []
+    counted: list[str] = []
+    hold, count = LocalFiles.held, model_runs._count
+
+    def noted(self: LocalFiles, some: Sequence[Immutable]) -> Any:
+        held.extend(one.key.split("/")[1] for one in some)
+        return hold(self, some)
+
+    def counting(connection: Any, rows: str, file: str = "''") -> Any:
+        counted.append(file)
+        return count(connection, rows, file)
+
+    monkeypatch.setattr(LocalFiles, "held", noted)
+    monkeypatch.setattr(model_runs, "_count", counting)
+    lake = lf.open(uri)
+    search = "select run_id, auc, seed from runs where auc > 0.5 and lr = 0.01 order by auc desc"
+    assert len(lake.sql(search).fetchall()) > 20
+    assert set(held) == {"run_states"}
+    assert len(lake.run_rows(where="auc > 0.5", limit=5)[1]) == 5
+    assert set(held) == {"run_states"}
+    lake.create_run("later", status="done", params={"lr": 0.01, "seed": 7}, metrics={"auc": 2.0})
+    assert lake.sql(search).fetchall()[0] == ("later", 2.0, 7)
+    assert set(held) == {"run_states"}
+    assert counted.count("filename") == 1, "what is counted of a file is known as of the next version"
+    assert answers(lake) == brute(lake)
+    first = scale_runs.run_id_of(0)
+    assert lake.get_run(first).name == lake.runs(where="name = 'run 0'")[0].name == "run 0"
+    assert lake.metric_history(first, "auc").num_rows == 1
