@@ -33,6 +33,11 @@ CHANGES: Final = 500
 CODE_CHARS: Final = 50_000
 COMMITS: Final = 100
 FOUND: Final = 50
+FACETS: Final = 5
+"""The values of a facet that a search shows."""
+MARKS: Final = 2
+"""The pieces of text of a hit that a search shows."""
+_SHOWN_ANYWAY: Final = ("name", "folio", "kind")
 COMPARED: Final = 20
 WIDTH: Final = 1_000
 _LAKES: Final = 8
@@ -77,7 +82,8 @@ class Answers:
 
         Args:
             question: One of ``QUESTIONS``.
-            asked: What the question takes; all of them take ``at``: a version, a time or a snapshot.
+            asked: What the question takes; all of them take ``at``: a version, a time or a snapshot; with ``of``, an
+                item, also a version of that (a label, ``#2``, an alias).
 
         Raises:
             NotFoundError: The question, or what it asks for, does not exist.
@@ -88,18 +94,20 @@ class Answers:
         if method is None:
             hint = nearest(question, QUESTIONS)
             raise NotFoundError(f"there is no question {question!r}", kind="question-not-found", hint=hint)
-        lake = self._at(asked.get("at"))
+        lake = self._at(asked.get("at"), asked.get("of"))
         if question in _AT_ONCE:
             return method(self, lake, asked)
         with self._querying:
             return method(self, lake, asked)
 
-    def _at(self, at: str | None) -> Lake:
+    def _at(self, at: str | None, item: str | None = None) -> Lake:
         """Return the lake as of a version, which never changes and is kept, or of anything else."""
         if not at:
             return self._lake
         if not at.isdecimal():
-            return self._lake.at(at)
+            if item is None:
+                return self._lake.at(at)
+            at = str(self._lake.item(f"{item.partition('@')[0]}@{at}").version)
         with self._lock:
             found = self._past.pop(at, None)
         found = self._lake.at(at) if found is None else found
@@ -336,15 +344,26 @@ class Answers:
         )
 
     def search(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return items and runs by words, best first; see ``Lake.search``."""
-        found = []
-        for hit in lake.search(_given(asked, "q"), limit=FOUND):
-            said = {"type": hit.type, "description": hit.description, "why": hit.why}
+        """Return items and runs by words, best first, where the words stand, and facets; see ``Lake.search``."""
+        found = lake.search(_given(asked, "q"), limit=FOUND)
+        hits = []
+        for hit in found:
+            said: dict[str, Any] = {"type": hit.type, "description": hit.description, "why": hit.why}
+            said["marks"] = [
+                {"field": one.field, "text": one.text, "spans": one.spans}
+                for one in hit.highlights
+                if one.field not in _SHOWN_ANYWAY
+            ][:MARKS]
             if hit.type == "run":
-                found.append(said | {"id": hit.ref, "name": hit.name, "kind": hit.status})
+                hits.append(said | {"id": hit.ref, "name": hit.name, "kind": hit.status})
             else:
-                found.append(said | {"name": f"{hit.folio}:{hit.name}", "kind": hit.kind})
-        return plain(found)
+                hits.append(said | {"name": f"{hit.folio}:{hit.name}", "kind": hit.kind})
+        facets = [
+            {"field": name, "values": [{"value": value, "count": count} for value, count in values.items()][:FACETS]}
+            for name in ("kind", "tag", "folio", "author")
+            if len(values := found.facets[name]) > 1
+        ]
+        return plain({"hits": hits, "total": found.total, "facets": facets})
 
 
 QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]] = {

@@ -211,10 +211,23 @@ def test_what_changed_inside_is_bounded(tmp_path: Path) -> None:
 
 
 def test_search_finds_items_and_runs_by_their_words_best_first(answers: Answers) -> None:
-    assert [one["name"] for one in asked(answers, "search", q='"BY CITY"')] == ["shop/eu:raw"]
-    assert next(one["name"] for one in asked(answers, "search", q="sales by")) == "shop/eu:raw"
-    assert [one["type"] for one in asked(answers, "search", q="trai")][:3] == ["run"] * 3
-    assert {one["type"] for one in asked(answers, "search", q="train-1")} == {"run"}
+    def hits(query: str) -> list[dict[str, Any]]:
+        return asked(answers, "search", q=query)["hits"]
+
+    assert [one["name"] for one in hits('"BY CITY"')] == ["shop/eu:raw"]
+    assert hits("sales by")[0]["name"] == "shop/eu:raw"
+    assert [one["type"] for one in hits("trai")][:3] == ["run"] * 3
+    assert {one["type"] for one in hits("train-1")} == {"run"}
+    mark = hits('"BY CITY"')[0]["marks"][0]
+    assert [mark["text"][start:end] for start, end in mark["spans"]] == ["by", "city"]
+    everything = asked(answers, "search", q="-zzzz")
+    kinds = {
+        one["value"]: one["count"]
+        for facet in everything["facets"]
+        if facet["field"] == "kind"
+        for one in facet["values"]
+    }
+    assert kinds["run"] == asked(answers, "search", q="kind:run")["total"] > 1
 
 
 def test_storage_adds_up(answers: Answers) -> None:
@@ -321,3 +334,17 @@ def test_metrics_are_told_by_their_best_and_registered_models_by_their_aliases(t
     assert asked(answers, "lake")["models"]
     before = str(model["moves"][0]["version"] - 1)
     assert asked(answers, "models", at=before)["models"][0]["aliases"] == {"production": 1}
+
+
+def test_the_version_of_an_item_says_which_version_of_the_lake_is_shown(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path)
+    folio = lake.folio("f")
+    folio.add("x", {"n": 1}, version="1.0.0")
+    folio.add("x", {"n": 2}, version="1.1.0", overwrite=True)
+    folio.alias("x", "golden", "1.0.0")
+    answers = Answers(lake)
+    for at in ("1.0.0", "#1", "golden", "~1.0"):
+        assert answers.answer("lake", {"at": at, "of": "f:x"})["version"] == 1
+        assert answers.answer("item", {"at": at, "of": "f:x", "ref": "f:x"})["version"] == 1
+    with pytest.raises(lf.LakefolioError):
+        answers.answer("lake", {"at": "9.9.9", "of": "f:x"})

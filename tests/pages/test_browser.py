@@ -279,6 +279,24 @@ def test_search_is_reached_by_a_key_and_opens_what_it_finds(page: Page) -> None:
     page.get_by_role("heading", name="raw table").wait_for()
 
 
+def test_a_search_shows_where_words_stand_and_is_narrowed_by_a_click(page: Page) -> None:
+    names(page)
+    page.get_by_role("searchbox", name="search items and runs").fill("city")
+    page.locator(".found mark", has_text="city").first.wait_for()
+    page.get_by_role("searchbox", name="search items and runs").fill("sales OR train")
+    found = page.locator(".found li")
+    page.get_by_role("button", name=re.compile("^only kind run, ")).wait_for()
+    everything = found.count()
+    page.get_by_role("button", name=re.compile("^only kind run, ")).click()
+    page.get_by_role("button", name=re.compile("^only kind run, ")).wait_for(state="detached")
+    assert page.get_by_role("searchbox", name="search items and runs").input_value() == "(sales OR train) kind:run"
+    assert 0 < found.count() < everything
+    go(page, "item?ref=shop/eu:raw&at=%231")  # a version of the item
+    page.get_by_role("heading", name="raw table").wait_for()
+    page.get_by_role("link", name="back to now").wait_for()
+    assert page.get_by_role("alert").count() == 0
+
+
 def test_rows_are_opened_by_keys(page: Page) -> None:
     names(page)
     page.get_by_role("region", name="runs").focus()

@@ -1,10 +1,22 @@
 // The frame: which lake at which version, where to go, search, and errors.
 "use strict";
 {
-  const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown } = lakefolio;
+  const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown, counted } = lakefolio;
   const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["models", "Models", "Models"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
   const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"], inside: ["Inside", "items"] };
   const POLL_MS = 4000;
+
+  /** A piece of text with the words that were looked for marked. */
+  function Marked({ of }) {
+    const parts = [];
+    let at = 0;
+    for (const [start, end] of of.spans) { parts.push(of.text.slice(at, start), html`<mark>${of.text.slice(start, end)}</mark>`); at = end; }
+    return html`<small class="muted"><span class="field">${of.field}</span> ${parts}${of.text.slice(at)}</small>`;
+  }
+
+  /** How what was found falls into kinds, tags, folios and authors; a click narrows the search. */
+  const Facets = ({ of, total, onChoose }) => html`<div class="facets"><small class="muted">${counted(total, "hit")}</small>${of.map(({ field, values }) => html`<p><small class="muted">${field}</small>${values.map(({ value, count }) =>
+    html`<button type="button" aria-label=${`only ${field} ${value}, ${counted(count, "hit")}`} onClick=${() => onChoose(`${field}:${/^[\w-]+$/.test(value) ? value : `"${value.replaceAll('"', " ")}"`}`)}>${value} <small>${count}</small></button>`)}</p>`)}</div>`;
 
   function Search() {
     const [text, setText] = useState(""), [found, setFound] = useState(null), [open, setOpen] = useState(false), box = useRef(null), route = useRoute();
@@ -12,7 +24,7 @@
       const query = text.trim();
       if (!query) { setFound(null); return; }
       let gone = false;
-      const timer = setTimeout(() => ask("search", { q: query, at: route.at }).then(said => gone || setFound(said), error => gone || setFound({ error })), 150);
+      const timer = setTimeout(() => ask("search", { q: query, at: route.at, of: route.params.ref }).then(said => gone || setFound(said), error => gone || setFound({ error })), 150);
       return () => { gone = true; clearTimeout(timer); };
     }, [text, route.at]);
     useEffect(() => {
@@ -30,8 +42,8 @@
       else if (event.key === "Enter" && at < 0) links[0]?.click();
     }
     return html`<div class="search" role="search" ref=${box} onKeyDown=${keys}><input type="search" placeholder="Search  /" aria-label="search items and runs" value=${text} onFocus=${() => setOpen(true)} onInput=${e => { setText(e.target.value); setOpen(true); }}/>
-      ${open && found && html`<div class="found">${found.error ? html`<${Failed} error=${found.error}/>` : found.length ? html`<ul>${found.map(one => html`<li><a href=${one.type === "run" ? href("run", { id: one.id }) : href("item", { ref: one.name })} onClick=${() => setOpen(false)}>
-        ${one.type === "run" ? html`<${Kind} kind="run"/>` : html`<${Kind} kind=${one.kind}/>`}<span class="item"><span>${one.type === "run" ? one.name : one.name.split(":").slice(1).join(":")}</span> <small>${one.type === "run" ? one.kind : one.name.split(":")[0]}</small></span>${one.description && html`<small class="muted">${one.description}</small>`}</a></li>`)}</ul>`
+      ${open && found && html`<div class="found">${found.error ? html`<${Failed} error=${found.error}/>` : found.hits.length ? html`<${Facets} of=${found.facets} total=${found.total} onChoose=${term => { setText(`${/\bOR\b/.test(text) ? `(${text.trim()})` : text.trim()} ${term}`); box.current.querySelector("input").focus(); }}/><ul>${found.hits.map(one => html`<li><a href=${one.type === "run" ? href("run", { id: one.id }) : href("item", { ref: one.name })} onClick=${() => setOpen(false)}>
+        ${one.type === "run" ? html`<${Kind} kind="run"/>` : html`<${Kind} kind=${one.kind}/>`}<span class="item"><span>${one.type === "run" ? one.name : one.name.split(":").slice(1).join(":")}</span> <small>${one.type === "run" ? one.kind : one.name.split(":")[0]}</small></span>${(one.marks || []).length > 0 ? one.marks.map(mark => html`<${Marked} of=${mark}/>`) : one.description && html`<small class="muted">${one.description}</small>`}</a></li>`)}</ul>`
         : html`<p class="muted">nothing found for “${text}”</p>`}</div>`}</div>`;
   }
 

@@ -50,7 +50,7 @@ window.lakefolio = (() => {
   /** Ask, and ask again when the question or the lake changes; what was there of the same thing stays meanwhile. */
   function useAnswer(name, params, off) {
     const now = useHead(), route = useRoute();
-    const asked = route.at && name !== "head" ? { ...params, at: route.at } : params;
+    const asked = route.at && name !== "head" ? { ...params, at: route.at, ...(route.params.ref && !/^\d+$/.test(route.at) ? { of: route.params.ref } : {}) } : params;
     const which = off || (now === null && !route.at) ? null : key(name, asked) + "#" + (route.at ? "" : now);
     const of = STAYS.includes(name) ? name : key(name, params);
     const [state, set] = useState({ which: null, of, data: null, error: null });

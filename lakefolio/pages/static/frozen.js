@@ -53,6 +53,6 @@
     };
     look(held("items?"), ["item", "folio", "description", "tags"], at => ({ type: "item", name: `${at("folio")}:${at("item")}`, kind: at("kind"), description: at("description") }));
     look(held("runs?"), ["run_id", "name", "project", "model", "description", "tags"], at => ({ type: "run", id: at("run_id"), name: at("name") || at("run_id"), kind: at("status"), description: at("description") }));
-    return found;
+    return { hits: found, total: found.length, facets: [] };
   };
 }
