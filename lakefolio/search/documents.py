@@ -145,7 +145,9 @@ def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]
     contents |= _of_files(session, [row for row in session.query(_FILES).fetchall() if row[0] in ids])
     for row in rows(f"{_ITEMS} order by folio || ':' || item || '@' || version"):
         if (entry_id := row[2]) in ids:
-            yield _item(dict(zip(_ITEM_COLUMNS, row, strict=True)), facts.pop(entry_id, ()), contents.pop(entry_id, None))
+            yield _item(
+                dict(zip(_ITEM_COLUMNS, row, strict=True)), facts.pop(entry_id, ()), contents.pop(entry_id, None)
+            )
 
 
 def _item(row: Mapping[str, Any], facts: Iterable[tuple[str, str]], text: str | None) -> Document:

@@ -29,7 +29,9 @@ class Vectors:
         self._scales = np.abs(rows).max(axis=1, initial=1e-9).astype(np.float32) / 127
         self._rows = np.rint(rows / self._scales[:, None]).astype(np.int8)
         bits = np.packbits(rows > 0, axis=1)
-        self._signs = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+        # one array for each 64 of the signs: they are gone through one after the other
+        signs = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+        self._signs = [np.ascontiguousarray(signs[:, column]) for column in range(signs.shape[1])]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -50,19 +52,30 @@ class Vectors:
             limit: How many at most.
             least: The similarity, -1 to 1, that they have at least.
         """
-        numbers = np.flatnonzero(among)
-        if len(numbers) > _ALL and hasattr(np, "bitwise_count"):
-            bits = np.packbits(vector > 0)
-            signs = np.pad(bits, (0, -len(bits) % 8)).view(np.uint64)
-            chosen = self._signs if len(numbers) == len(self._rows) else self._signs[numbers]
-            far = np.zeros(len(chosen), np.uint16)
-            for column in range(chosen.shape[1]):
-                far += np.bitwise_count(chosen[:, column] ^ signs[column])
-            least_far = np.partition(far, _CANDIDATES)[_CANDIDATES]
-            nearer, as_far = np.flatnonzero(far < least_far), np.flatnonzero(far == least_far)
-            numbers = numbers[np.concatenate([nearer, as_far[: _CANDIDATES - len(nearer)]])]
+        few = len(self._rows) <= _ALL or not hasattr(np, "bitwise_count")
+        numbers = np.flatnonzero(among) if few else self._candidates(vector, among)
         # not by BLAS: its threads wait for one another longer than these few numbers take
         alike = np.einsum("ij,j->i", self._rows[numbers].astype(np.float32), vector) * self._scales[numbers]
         kept = np.flatnonzero(alike >= least)
         best = kept[np.argsort(-alike[kept], kind="stable")[:limit]]
         return [(float(alike[one]), int(numbers[one])) for one in best]
+
+    def _candidates(self, vector: Floats, among: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Return the documents whose signs differ least; of those that differ as much the first."""
+        bits = np.packbits(vector > 0)
+        wanted = np.pad(bits, (0, -len(bits) % 8)).view(np.uint64)
+        small = 64 * len(wanted) < 255
+        left_out = 255 if small else 65_535
+        far: npt.NDArray[np.uint8 | np.uint16] = np.zeros(len(self._rows), np.uint8 if small else np.uint16)
+        for signs, one in zip(self._signs, wanted, strict=True):
+            far += np.bitwise_count(signs ^ one)
+        if not among.all():
+            far[~among] = left_out
+        low, high = 0, 64 * len(wanted)
+        while low < high:  # counting what is below a bound takes a tenth of a partition
+            middle = (low + high) // 2
+            low, high = (low, middle) if np.count_nonzero(far <= middle) >= _CANDIDATES else (middle + 1, high)
+        nearer = np.flatnonzero(far < low) if low else np.zeros(0, np.int64)
+        as_far = np.flatnonzero((far == low) & among)
+        found: npt.NDArray[np.int64] = np.concatenate([nearer, as_far[: max(_CANDIDATES - len(nearer), 0)]])
+        return found
