@@ -30,6 +30,7 @@ from lakefolio.errors import (
     StorageError,
     UnsupportedTypeError,
 )
+from lakefolio.maintenance import record_tables
 from lakefolio.testing.need import need
 
 COLUMNS = {
@@ -929,3 +930,18 @@ def test_search_finds_its_columns(folio: lf.Folio, scores: Any) -> None:
     lake = lf.open(folio._core.session.uri)
     assert [hit.ref for hit in lake.search("extra")] == ["exp:scores@1"]
     assert folio.item_info("scores")["table_version"] == 0
+
+
+def test_a_check_beside_a_writer_misses_no_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    table = lake.folio("f").create_table("t", {"id": "int64"}, key="id")
+    table.append([{"id": 1}])
+
+    def written_meanwhile(*given: Any) -> Any:
+        table.append([{"id": 2}])
+        return table_of(*given)
+
+    table_of = record_tables.table_of
+    monkeypatch.setattr(record_tables, "table_of", written_meanwhile)
+    assert lake.check().problems == []
+    assert table.count() == 2

@@ -164,8 +164,7 @@ def _check_table(
     session: Session, table: str, owner: Entry, named: Sequence[Entry], report: CheckReport, *, read_data: bool
 ) -> None:
     prefix = record_prefix(table)
-    there = {info.key: info.size_bytes for info in session.store.list(prefix + "/")}
-    if not there:
+    if next(iter(session.store.list(prefix + "/")), None) is None:
         return  # it was never used
     opened = table_of(session, owner)
     newest = opened.state()
@@ -174,6 +173,8 @@ def _check_table(
         version = content_of(session, entry).version
         if version not in states:
             states[version] = opened.state_at(version)
+    # listed after the log was read: what is written meanwhile is there, and none of the states names it
+    there = {info.key: info.size_bytes for info in session.store.list(prefix + "/")}
     for version, one in sorted(states.items()):
         for path, file in one.files.items():
             key = f"{prefix}/{path}"
