@@ -25,4 +25,9 @@ def check(app: App, read_data: bool, sample: int | None) -> None:
         )
     app.output.emit(report)
     if not report.ok:
+        lost = [one for one in report.problems if one.kind.endswith(("-missing", "-damaged"))]
+        if lost and not app.as_json:
+            app.output.note(
+                f"hint: bring it back from a copy of the lake: {app.line('repair', '--from', 'URI', '--dry-run')}"
+            )
         click.get_current_context().exit(IntegrityError.exit_code)

@@ -143,3 +143,13 @@ def test_an_unknown_failure_keeps_its_traceback(run, stocked: str, monkeypatch) 
     monkeypatch.setattr("lakefolio.lake.Lake.folios", broken)
     with pytest.raises(ZeroDivisionError):
         run("ls")
+
+
+def test_check_says_how_lost_content_comes_back(run, stocked: str) -> None:
+    assert "repair" not in run("check").stderr
+    blob = next(one for one in (Path(stocked) / "blobs").rglob("*") if one.is_file())
+    blob.unlink()
+    failed = run("check", code=8)
+    assert "blob-missing" in failed.stdout
+    assert "repair --from URI --dry-run" in failed.stderr
+    assert run("check", "--json", code=8).stderr == ""

@@ -126,6 +126,17 @@ def test_folios_of_runs_are_offered_to_those_who_ask_for_them(tmp_path: Path) ->
     assert completed("lakefolio get runs/", place) == ["runs/r1:"]
 
 
+def test_labels_and_aliases_of_versions_complete(tmp_path: Path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("exp")
+    folio.add("raw", 1, version="1.0.0")
+    folio.add("raw", 2, version="1.1.0", overwrite=True)
+    folio.alias("raw", "golden", "1.0.0")
+    place = str(tmp_path / "lake")
+    assert {"exp:raw@1.0.0", "exp:raw@1.1.0", "exp:raw@golden"} <= set(completed("lakefolio get exp:raw@", place))
+    assert completed("lakefolio get exp:raw@1.1", place) == ["exp:raw@1.1.0"]
+    assert completed("lakefolio get exp:raw@g", place) == ["exp:raw@golden"]
+
+
 def test_names_complete(place: str) -> None:
     assert sorted(completed("lakefolio comp", place)) == ["compact", "compare", "compat", "completion"]
     assert completed("lakefolio ls by_p", place) == ["by_project"]
