@@ -123,6 +123,6 @@ def _check_free(target: Path, force: bool) -> None:
     raise AlreadyExistsError(
         f"{what} {str(target)!r} exists",
         kind="local-file-exists",
-        hint="choose another path, or give overwrite=True (--force)" if what == "file" else "choose another path",
+        hint="choose another path, or replace it (`overwrite`, --force)" if what == "file" else "choose another path",
         path=str(target),
     )
