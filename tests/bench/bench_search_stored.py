@@ -52,7 +52,7 @@ def main() -> None:
         for what, some in (
             ("three words", questions),
             ("a word that is misspelt", typos),
-            ("a prefix", [one[:4] + "*" for one in questions]),
+            ("a prefix", [one.split()[0][:4] + "*" for one in questions]),
         ):
             for limit in (1, 10):
                 cold(uri, what, some[:20], limit)
