@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-__all__ = ["digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
+__all__ = ["UNSEEN", "digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
 
-_UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
 _DECIMAL_BITS: Final = 100_000
 _DEPTH: Final = 20
@@ -103,7 +103,7 @@ def _with_digits(value: Any, depth: int) -> Any:
 
 
 def _hidden(one: str) -> bool:
-    return one in _UNSEEN or (not one.isprintable() and unicodedata.category(one) != "Zs")
+    return one in UNSEEN or (not one.isprintable() and unicodedata.category(one) != "Zs")
 
 
 def visible(text: str, *, keep: str = "\n\t") -> str:
@@ -116,7 +116,7 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
         text: What somebody wrote.
         keep: Control characters that stay.
     """
-    if text.isprintable() and _UNSEEN.isdisjoint(text):
+    if text.isprintable() and UNSEEN.isdisjoint(text):
         return text
     return "".join(_escaped(one) if one not in keep and _hidden(one) else one for one in text)
 

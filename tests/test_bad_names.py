@@ -40,6 +40,7 @@ BAD = {
     "direction mark": "a\u200e",
     "isolate": "\u2066a\u2069",
     "joiner alone": "\u200d",
+    "letter that shows nothing": "a\u3164",
     "lone surrogate": "a\udc80b",
     "leading space": " a",
     "trailing space": "a ",

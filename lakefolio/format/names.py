@@ -16,6 +16,7 @@ from typing import Final
 from lakefolio.errors import InvalidInputError, StorageError
 from lakefolio.format.semver import is_range, is_semver
 from lakefolio.format.times import is_time
+from lakefolio.terminal import UNSEEN
 
 __all__ = [
     "JOINERS",
@@ -56,7 +57,11 @@ def hidden_character(name: str) -> str | None:
     kinds = [unicodedata.category(one) for one in name if one not in JOINERS]
     if any(one in ("Cc", "Zl", "Zp") for one in kinds):
         return "a control character"
-    if "Cf" in kinds or any(part and not part.strip(JOINERS) for part in name.split("/")):
+    if (
+        "Cf" in kinds
+        or not UNSEEN.isdisjoint(name)
+        or any(part and not part.strip(JOINERS) for part in name.split("/"))
+    ):
         return "an invisible character"
     return None
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from lakefolio.format.names import JOINERS
+from lakefolio.terminal import UNSEEN
 
 __all__ = ["quoted", "quoted_path", "unquoted"]
 
@@ -22,7 +23,7 @@ def quoted(name: str) -> str:
         text = quote(name, safe=" ", errors="surrogatepass").replace("~", "%7E")
     else:
         text = _ODD.sub(lambda found: _escaped(found[0]), name)
-        hidden = {one for one in text if unicodedata.category(one) == "Cf"} - set(JOINERS)
+        hidden = {one for one in text if unicodedata.category(one) == "Cf" or one in UNSEEN} - set(JOINERS)
         text = "".join(_escaped(one) if one in hidden else one for one in text)
     text = re.sub(rf"^[\s.{JOINERS}]+$|^\s+|\s+$", lambda found: _escaped(found[0]), text)
     if len(text.encode()) > _LONGEST_BYTES:
