@@ -484,7 +484,7 @@ def test_after_upkeep_a_lake_is_its_log_and_little_else(tmp_path: Path) -> None:
 
 
 def test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep(tmp_path: Path) -> None:
-    """Counted: 11 data files, 41 checkpoints and the pointer to the newest one, 110 log entries of read models."""
+    """Counted: 5 data files, 27 checkpoints and pointers to them, 132 log entries of read models."""
     version, found = objects_after(tmp_path / "lake", 2000)
     assert found.pop("log entry of the journal") == version + 1
     assert found.pop("checkpoint of the journal") <= version // 50 + 3
