@@ -68,7 +68,11 @@ _SUSPECTS: Final = {
         from noted join seen using (version, ordinal) where noted.wrong""",
     "batch_count": """
         select batch_id from (select batch_id, max(row_count) as expected from batches group by batch_id) as b
-        left join (select batch_id, sum(row_count) as found from batch_rows group by batch_id) as f using (batch_id)
+        left join (
+            select batch_id, sum(row_count) as found from batch_rows
+            where logged = 'event_rows' or (batch_id, run_id) in (select (batch_id, run_id) from batches)
+            group by batch_id
+        ) as f using (batch_id)
         where expected <> coalesce(found, 0)""",
     "blob_purged": f"""
         with gone as (
@@ -123,7 +127,9 @@ class RowAudits:
         self._bench = bench
         self._version = version
         self._found: dict[str, list[tuple[str, str]]] = {}
-        bench.run("create or replace table batch_rows (logged varchar, batch_id varchar, row_count bigint)")
+        bench.run(
+            "create or replace table batch_rows (logged varchar, batch_id varchar, run_id varchar, row_count bigint)"
+        )
         for name, schema in {"manifests": MANIFESTS_SCHEMA, **LOG_SCHEMAS}.items():
             with bench.part(schema.empty_table()) as rows:
                 bench.run(f"create or replace table no_{name} as from {rows}")
@@ -139,7 +145,7 @@ class RowAudits:
 
     def add_logged(self, table: str, rows: str) -> None:
         """Take rows of ``metric_rows`` or ``event_rows``."""
-        self._bench.run(f"insert into batch_rows select '{table}', batch_id, count(*) from {rows} group by batch_id")
+        self._bench.run(f"insert into batch_rows select '{table}', batch_id, run_id, count(*) from {rows} group by all")
 
     def forget_logged(self, table: str) -> None:
         """Forget the rows that were taken of one of these tables."""
@@ -237,16 +243,17 @@ class RowAudits:
 
     def _take_batches(self) -> None:
         """Let the audit see as many rows of each batch that may be wrong as were counted; it asks for nothing else."""
-        columns = ", ".join(
-            f"null::{kind} as {name}"
-            for name, kind, *_ in self._bench.run("describe no_metric_rows")
-            if name not in ("batch_id", "ordinal")
-        )
-        self._bench.run(
-            "create or replace view metric_rows as "
-            f"select batch_id, unnest(range(row_count))::integer as ordinal, {columns} "
-            "from batch_rows semi join suspects_batch_count using (batch_id)"
-        )
+        for table in LOG_SCHEMAS:
+            columns = ", ".join(
+                f"null::{kind} as {name}"
+                for name, kind, *_ in self._bench.run(f"describe no_{table}")
+                if name not in ("batch_id", "run_id", "ordinal")
+            )
+            self._bench.run(
+                f"create or replace view {table} as "
+                f"select batch_id, run_id, unnest(range(row_count))::integer as ordinal, {columns} "
+                f"from batch_rows semi join suspects_batch_count using (batch_id) where logged = '{table}'"
+            )
 
     def _judge_protected(self) -> None:
         """Report purged content of snapshots; the audit reports that of heads."""

@@ -62,7 +62,7 @@ _TABLES: Final = {
     "pins": "version bigint, ordinal integer, entry ubigint, digest ubigint",
     "commit_rows": "version bigint, commit_id ubigint, first_at timestamptz, last_at timestamptz",
     "purges": "blob ubigint, generation integer",
-    "batches": "batch_id varchar, version bigint, row_count bigint",
+    "batches": "batch_id varchar, run_id varchar, version bigint, row_count bigint",
 }
 
 _KEPT: Final = {
@@ -118,7 +118,8 @@ _KEPT: Final = {
     "purges": """
         select hash(blob_digest), coalesce(generation, 0) from {rows} where op = 'purge' and blob_digest is not null""",
     "batches": """
-        select entry_id, version, row_count from {rows} where op in ('metrics', 'events') and entry_id is not null""",
+        select entry_id, run_id, version, row_count from {rows}
+        where op in ('metrics', 'events') and entry_id is not null""",
     "snapshot_rows": "from {rows} where op in ('snapshot', 'drop_snapshot')",
 }
 

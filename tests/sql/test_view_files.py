@@ -452,6 +452,11 @@ def damaged(name):
             lake.log("r", [("loss", 1, 0.5), ("loss", 2, 0.4)], found=1).commit()
         case "batch_count/events":
             lake.log("r", [{"metadata": "{}"}], reason="events", found=0).commit()
+        case "batch_count/some events":
+            lake.log("r", [{"metadata": "{}"}, {"metadata": "[]"}], reason="events", found=1).commit()
+        case "batch_count/run":
+            lake.log("r", [("loss", 1, 0.5), ("loss", 2, 0.4)]).commit()
+            lake.rows["metric_rows"][-1]["run_id"] = "another"
         case "pin_entry":
             lake.change("pin", run_id="r", folio="a", item="raw", entry_id="nobody").commit()
         case "pin_entry/digest":
@@ -480,6 +485,8 @@ def damaged(name):
         "snapshot_name/drop",
         "batch_count",
         "batch_count/events",
+        "batch_count/some events",
+        "batch_count/run",
         "pin_entry",
         "pin_entry/digest",
         "metadata_value",

@@ -69,11 +69,11 @@ class QueueMachine(RuleBasedStateMachine):
                 self.queue.commit(commits[0])
             else:
                 self.queue.commit_many(commits)
-            result = "failed" if commits[0].error is not None else "committed"
+            for n, commit in enumerate(commits):  # a leader that was interrupted may have decided one of them
+                self.results[number + n] = "failed" if commit.error is not None else "committed"
         except KeyboardInterrupt:
             result = "interrupted" if threading.get_ident() in self.interrupted else "somebody else's interrupt"
-        for n in range(many):
-            self.results[number + n] = result
+            self.results.update(dict.fromkeys(range(number, number + many), result))
 
     @rule(many=st.sampled_from([1, 1, 1, 2]))
     def bring(self, many: int) -> None:
