@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import random
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from inside import session_of
 
 import lakefolio as lf
-from lakefolio.search import upkeep
-from lakefolio.search.index_files import PREFIX
+from lakefolio.process.notice import LakefolioWarning
+from lakefolio.search import chunks, index_making, upkeep
+from lakefolio.search.documents import all_documents, heads, item_documents, run_documents
+from lakefolio.search.gathering import Document, Gathering
+from lakefolio.search.index_files import NAME, PREFIX, IndexName
+from lakefolio.search.index_making import files_of
 from lakefolio.search.reading import _Indexes
 from lakefolio.testing import CountingProxy, S3Server
 
@@ -60,6 +69,22 @@ def answers(lake: lf.Lake) -> list[object]:
         (one.query, one.total, one.facets, [(hit.ref, round(hit.score, 3), hit.why, hit.highlights) for hit in one])
         for one in found
     ]
+
+
+def drawn(count: int) -> Iterator[Document]:
+    """Give documents of a few common words and many rare ones, in order."""
+    chance = random.Random(3)
+    for number in range(count):
+        words = [*chance.choices(WORDS.split(), k=9), *(f"rare{chance.randrange(count)}" for _ in range(3))]
+        name = chance.choice(["Same Name", f"item {number}", "äther"])
+        texts = (("name", name), ("description", " ".join(words)), ("tag", chance.choice("abc")))
+        yield Document(f"e{number:04}", "item", f"f:n{number:04}@1", name, texts, "f", "json", tags=("a", "a", "b"))
+
+
+def part_of(documents: list[Document], folder: Path, chunk_characters: int):
+    folder.mkdir()
+    files = files_of(documents, folder, chunk_characters)
+    return upkeep._as_part(files, "0" * 32, IndexName(1, "a" * 32, 0, ""))
 
 
 def objects(uri: str) -> list[Path]:
@@ -195,6 +220,162 @@ def test_compaction_makes_it_and_gc_keeps_the_newest(uri: str, monkeypatch: pyte
     assert not set(objects(uri)) & set(first)
     monkeypatch.setattr(upkeep, "INDEXED_FROM", 10**9)
     fill(lake, 10, seed=3)
+    lake.compact()
+    assert len(objects(uri)) == 4
+
+
+def test_all_documents_are_those_of_items_and_runs_in_order(uri: str) -> None:
+    lake = lf.open(uri, author="ada")
+    fill(lake, 120)
+    lake.folio("f1").add("notes.txt", b"a text in a blob " * 20_000)
+    lake.folio("f1").add("empty", {})
+    lake.folio("f1").archive("empty")
+    lake.folio("f1").add("many facts", [1], metadata={"b": 1, "a": "x", "c": None, "aa": [1]})
+    lake.folio("f2").add("twice", [1], metadata={"a": 1})
+    lake.folio("f2").add("twice", [2], overwrite=True, metadata={"b": 2})
+    lake.folio("f2").update_item("twice", metadata={"c": 3})
+    lake.folio("f2").add("twice more", [3], metadata={"d": 4})  # a blank comes before @ and after nothing
+    lake.folio("f2").copy_item("twice", "copied")
+    lake.folio("f2").rename("twice more", "twice-again")
+    for number in range(3):
+        with lake.run(f"train {number}", tags=["x"]) as run:
+            run.log(score=number)
+            run.set_params(lr=0.1, deep={"a": [1]})
+    session = session_of(lake).still()
+    expected = [*item_documents(session, heads(session)), *run_documents(session)]
+    found = list(all_documents(session))
+    assert found == sorted(expected, key=lambda one: one.ref)
+    assert Counter(one.type for one in found)["run"] == 3
+    assert not any(one.ref.startswith("f1:empty@") for one in found)
+    (twice,) = [one for one in found if one.ref.startswith("f2:twice@")]
+    assert [text for field, text in twice.texts if field == "metadata"] == ["b 2", "c 3"]
+    assert any("a text in a blob" in text for one in found for _, text in one.texts)
+
+
+def test_the_files_do_not_depend_on_how_documents_fall_into_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 50)
+    monkeypatch.setattr(chunks, "_GROUP_WORDS", 7)
+    monkeypatch.setattr(index_making, "_FACET_ROWS", 100)
+    monkeypatch.setattr(index_making, "_VOCABULARY", 40)
+    documents = list(drawn(400))
+    aside: list[int] = []
+    whole = index_making.put_aside
+    monkeypatch.setattr(index_making, "put_aside", lambda *given: (aside.append(given[-1]), whole(*given)))
+    bodies = []
+    for number, characters in enumerate((1 << 30, 5_000, 1)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        aside.clear()
+        files = files_of(documents, folder, characters)
+        assert len(aside) == {0: 1, 1: 7, 2: 400}[number]
+        bodies.append([b"".join(files.pieces(what)) for what in ("texts", "facets", "vocabulary", "words")])
+        assert sorted(path.name for path in folder.iterdir()) == ["facets", "texts", "vocabulary", "words"]
+        assert files.footer == bodies[0][3][-len(files.footer) :]
+    assert bodies[0] == bodies[1] == bodies[2]
+
+    part = part_of(documents, tmp_path / "part", 5_000)
+    gathering = Gathering()
+    gathering.add(documents)
+    table = gathering.done()
+    assert len(part.directory.groups) > 50
+    assert part.total_length == table.lengths.sum()
+    assert list(part.documents()) == documents
+    found = dict(part.words())
+    assert list(found) == sorted(found)
+    assert {word for word in found if not word.startswith(NAME)} == set(table.numbers)
+    for word in table.numbers:
+        assert all(map(np.array_equal, found[word], table.of(word)))
+    assert found[NAME + "same name"].documents.tolist() == [
+        number for number, one in enumerate(documents) if one.name == "Same Name"
+    ]
+    counts = Counter({word: len(table.of(word).documents) for word in table.numbers})
+    most = sorted(sorted(counts), key=lambda word: -counts[word])[:40]
+    stored = pq.read_table(tmp_path / "0" / "vocabulary").to_pydict()
+    assert stored == {"word": sorted(most), "count": [counts[word] for word in sorted(most)]}
+
+
+def test_an_index_of_nothing(tmp_path: Path) -> None:
+    part = part_of([], tmp_path / "part", 10)
+    assert (part.count, list(part.documents()), list(part.words()), part.postings("fog")) == (0, [], [], None)
+    assert part.values("type") == []
+
+
+def test_documents_are_not_held_while_the_files_are_made(tmp_path: Path) -> None:
+    class Held(Document):
+        """A document that can be watched."""
+
+    alive: weakref.WeakSet[Held] = weakref.WeakSet()
+    most = 0
+
+    def given() -> Iterator[Document]:
+        nonlocal most
+        for one in drawn(300):
+            held = Held(*(getattr(one, name) for name in Document.__slots__))
+            alive.add(held)
+            most = max(most, len(alive))
+            yield held
+            del held
+
+    Held.__hash__ = object.__hash__  # type: ignore[method-assign]
+    files_of(given(), tmp_path, 2_000)
+    assert 0 < most < 5
+
+
+def test_check_compares_all_words(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(uri)
+    fill(lake, 30)
+    whole = index_making.merged
+
+    def without_the_first(paths):
+        for rows in whole(paths):
+            yield rows.part(1, len(rows.words))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(index_making, "merged", without_the_first)
+        make(lake)
+        assert lake.check(read_data=True).ok
+    lacking = lake.check(read_data=True).problems
+    for path in objects(uri):
+        path.unlink()
+    make(lake)
+    assert lake.check(read_data=True).ok
+    monkeypatch.setattr(index_making, "merged", without_the_first)
+    further = lake.check(read_data=True).problems
+    assert [one.kind for one in (*lacking, *further)] == ["index-differs"] * 2
+    assert lacking[0].message == further[0].message
+    assert "other documents for" in lacking[0].message
+
+
+def test_no_temporary_files_are_left(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(uri)
+    fill(lake, 20)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    make(lake)
+    assert lake.check(read_data=True).ok
+
+    def failing(*given: object) -> None:
+        raise lf.StorageError("no", kind="no-space")
+
+    for path in objects(uri):
+        path.unlink()
+    monkeypatch.setattr(index_making, "put_aside", failing)
+    with pytest.raises(lf.StorageError):
+        lake.compact()
+    assert [path for path in (tmp_path / "scratch").iterdir() if "process" not in path.name] == []
+
+
+def test_of_too_many_entries_none_is_made(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(uri)
+    fill(lake, 20)
+    monkeypatch.setattr(upkeep, "INDEXED_TO", 19)
+    with pytest.warns(LakefolioWarning, match="20 entries, more than 19") as told:
+        lake.compact()
+    assert [one.message.kind for one in told if isinstance(one.message, LakefolioWarning)] == ["no-search-index"]
+    assert not (Path(uri) / PREFIX).exists()
+    monkeypatch.setattr(upkeep, "INDEXED_TO", 20)
     lake.compact()
     assert len(objects(uri)) == 4
 

@@ -149,8 +149,8 @@ def doctor(lake: Lake, /) -> DoctorReport:
 def compact(lake: Lake, /, progress: Callable[[str], None] | None = None) -> CompactReport:
     """Merge the small files of the tables and write checkpoints. Changes no row; safe beside any writer.
 
-    A lake of 100,000 entries or more also gets an index for search, from which a handle reads what a query needs; it is
-    made anew once a fiftieth of it has changed.
+    A lake of 100,000 to 3,000,000 entries also gets an index for search, from which a handle reads what a query needs;
+    it is made anew once a fiftieth of it has changed. Of a larger one none is made, which a warning says.
 
     Args:
         progress: Called with the name of each table before its turn.

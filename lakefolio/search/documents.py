@@ -6,6 +6,9 @@ type, status, description, tags, parameters and error.
 
 Writers pay nothing for it: files in blobs are read, verified like all content, when they are indexed. Of those that are
 met at once the newest ``_BLOBS`` are read.
+
+All documents of a lake come one after the other: DuckDB sorts what they are made of, and spills what it can't hold. One
+query at a time, whose rows are put aside in a file: sorts beside one another would share its memory.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -22,6 +28,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.entries import entry_from_row
+from lakefolio.process.scratch import scratch_folder
 from lakefolio.search.gathering import Document
 from lakefolio.search.texts import is_text_like, text_of
 
@@ -40,6 +47,7 @@ JSON_BYTES: Final = 64 << 10
 _BLOBS: Final = 5_000
 _READ_AT_ONCE: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
+_ROWS_ASIDE: Final = 1_000
 _HEADS: Final = """
 select entry_id from items where folio is not null and item is not null and not archived
 """
@@ -53,17 +61,38 @@ select {", ".join(_ITEM_COLUMNS)} from items where folio is not null and item is
 _FILES: Final = f"""
 select entry_id, folio, item, kind, coalesce(details ->> '$.filename', item) as name, media_type from items
 where storage = 'blob' and kind in {_TEXT_KINDS} and stored_bytes <= {_BLOB_BYTES} and not archived
-order by version desc
+order by version desc, folio, item
 """
 _FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
 _CONTENT: Final = f"""
 select entry_id, content, coalesce(details ->> '$.filename', '') as name, media_type from items
 where storage = 'inline' and kind in {_TEXT_KINDS}
 """
-_RUNS: Final = """
-select run_id, name, project, model, type, status, author, description, tags, error_type, error, params, version
-from runs
+_RUN_COLUMNS: Final = {
+    **dict.fromkeys(("run_id", "name", "project", "model", "type", "status", "author", "description"), pa.string()),
+    "tags": pa.list_(pa.string()),
+    **dict.fromkeys(("error_type", "error", "params"), pa.string()),
+    "version": pa.int64(),
+}
+_RUNS: Final = f"select {', '.join(_RUN_COLUMNS)} from runs order by run_id"
+_REF: Final = "folio || ':' || item || '@' || version"
+_ITEM: Final = "folio || ':' || item || '@'"
+"""What the reference of an item begins with, and no other's does: in the order of references, whatever versions."""
+
+_FACTS_IN_ORDER: Final = f"""
+select {_ITEM} as ref, subject_id, key, value from current_metadata
+where subject_kind = 'entry' and folio is not null and item is not null and value is not null order by ref, key
 """
+_CONTENT_IN_ORDER: Final = f"""
+select {_REF} as ref, content, coalesce(details ->> '$.filename', '') as name, media_type from items
+where folio is not null and storage = 'inline' and kind in {_TEXT_KINDS} and not archived order by ref
+"""
+_ASIDE: Final = {
+    _FACTS_IN_ORDER: dict.fromkeys(("ref", "subject_id", "key", "value"), pa.string()),
+    _CONTENT_IN_ORDER: {"ref": pa.string(), "content": pa.binary(), "name": pa.string(), "media_type": pa.string()},
+    _RUNS: _RUN_COLUMNS,
+}
+"""The queries whose rows are put aside, and the columns of each."""
 
 
 def heads(session: Session) -> set[str]:
@@ -72,13 +101,75 @@ def heads(session: Session) -> set[str]:
 
 
 def all_documents(session: Session) -> Iterator[Document]:
-    """Give all documents in the order of their references."""
-    runs = sorted(run_documents(session), key=_ref)
-    return heapq.merge(item_documents(session, heads(session)), runs, key=_ref)
+    """Give all documents in the order of their references; a few are held at once, whatever the lake's size.
+
+    Raises:
+        StorageError: kind ``no-scratch``: no temporary files can be made.
+    """
+    folder = scratch_folder("lakefolio-documents-")
+    try:
+        aside = {query: folder / str(number) for number, query in enumerate(_ASIDE)}
+        for query, path in aside.items():
+            _put_aside(path, _rows(session, query), _ASIDE[query])
+        facts, contents, runs = (_from(path) for path in aside.values())
+        found = _all_items(session, _Beside(facts), _Beside(contents))
+        yield from heapq.merge(found, map(_run, runs), key=lambda one: one.ref)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ref(document: Document) -> str:
-    return document.ref
+def _all_items(session: Session, facts: _Beside, contents: _Beside) -> Iterator[Document]:
+    files = _of_files(session, _rows(session, _FILES))
+    for values in _rows(session, f"{_ITEMS} order by {_REF}"):
+        row = dict(zip(_ITEM_COLUMNS, values, strict=True))
+        ref = f"{row['folio']}:{row['item']}@{row['version']}"
+        found = contents.of(ref)
+        text = _inline(*found[0]) if found else files.pop(row["entry_id"], None)
+        noted = facts.of(f"{row['folio']}:{row['item']}@")  # of all its entries: a join with items outgrows memory
+        yield _item(row, [(key, _plain(value)) for id_, key, value in noted if id_ == row["entry_id"]], text)
+
+
+def _put_aside(path: Path, rows: Iterator[tuple[Any, ...]], columns: Mapping[str, pa.DataType]) -> None:
+    """Write rows to a file."""
+    schema = pa.schema(list(columns.items()))
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema, options=options) as writer:
+        while some := list(islice(rows, _ROWS_ASIDE)):
+            arrays = [
+                pa.array(values, kind) for values, kind in zip(zip(*some, strict=True), schema.types, strict=True)
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _from(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a file."""
+    with pa.OSFile(str(path), "rb") as file:
+        for batch in pa.ipc.open_stream(file):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a query, as they are asked for."""
+    found = session.query(query)
+    while some := found.fetchmany(_ROWS_AT_ONCE):
+        yield from some
+
+
+class _Beside:
+    """Rows in the order of references, which come first in them; they are passed through once."""
+
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def of(self, ref: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a reference, which lies behind the last one, without it."""
+        found = []
+        while self._next is not None and self._next[0] <= ref:
+            if self._next[0] == ref:
+                found.append(self._next[1:])
+            self._next = next(self._rows, None)
+        return found
 
 
 def documents_since(session: Session, version: int) -> tuple[set[str], list[Document]]:
@@ -129,9 +220,7 @@ def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]
 
     def rows(query: str) -> Iterator[tuple[Any, ...]]:
         if not few:
-            found = session.query(query)
-            while some := found.fetchmany(_ROWS_AT_ONCE):
-                yield from some
+            yield from _rows(session, query)
             return
         wanted = " and " if " where " in query or "\nwhere" in query else " where "
         body, order, ending = query.partition(" order by ")
@@ -142,8 +231,8 @@ def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]
     for entry_id, key, value in rows(_FACTS):
         facts.setdefault(entry_id, []).append((key, _plain(value)))
     contents = {entry_id: _inline(*row) for entry_id, *row in rows(_CONTENT)}
-    contents |= _of_files(session, [row for row in session.query(_FILES).fetchall() if row[0] in ids])
-    for row in rows(f"{_ITEMS} order by folio || ':' || item || '@' || version"):
+    contents |= _of_files(session, (row for row in _rows(session, _FILES) if row[0] in ids))
+    for row in rows(f"{_ITEMS} order by {_REF}"):
         if (entry_id := row[2]) in ids:
             yield _item(
                 dict(zip(_ITEM_COLUMNS, row, strict=True)), facts.pop(entry_id, ()), contents.pop(entry_id, None)
@@ -159,7 +248,7 @@ def _item(row: Mapping[str, Any], facts: Iterable[tuple[str, str]], text: str | 
     texts += [("tag", tag) for tag in named]
     texts += [("description", description)] if description else []
     texts += [("author", author)] if author else []
-    texts += [("metadata", f"{key} {value}") for key, value in facts]
+    texts += [("metadata", f"{key} {value}") for key, value in sorted(facts)]
     texts += [("column", column) for column in _columns(row["details"] if kind in ("table", "records") else None)]
     if text is not None:
         texts.append(("content", text))
@@ -169,31 +258,35 @@ def _item(row: Mapping[str, Any], facts: Iterable[tuple[str, str]], text: str | 
 
 
 def run_documents(session: Session) -> Iterator[Document]:
-    """Give the documents of all runs."""
-    for row in session.query(_RUNS).fetchall():
-        run_id, name, project, model, kind, status, author, description, tags, error_type, error, params, _ = row
-        named = {"name": name or run_id, "project": project, "model": model, "kind": kind, "status": status}
-        named |= {"author": author, "description": description}
-        texts = [(field, str(value)) for field, value in named.items() if value]
-        texts += [("kind", "run"), *([("name", run_id)] if name else [])]
-        texts += [("error", f"{error_type or ''} {error or ''}".strip()[:_TEXT_LIMIT])] if error_type or error else []
-        tags = tuple(tag for tag in tags or () if tag)
-        texts += [("tag", tag) for tag in tags]
-        texts += [("param", f"{key} {_plain(json.dumps(value))}") for key, value in _mapping(params).items()]
-        known = hashlib.sha256(repr(row).encode()).hexdigest()[:16]
-        yield Document(
-            f"{run_id} {known}",
-            "run",
-            run_id,
-            name or run_id,
-            tuple(texts),
-            project,
-            "run",
-            author,
-            tags,
-            description,
-            status=status,
-        )
+    """Give the documents of all runs, in the order of their ids."""
+    return map(_run, _rows(session, _RUNS))
+
+
+def _run(row: tuple[Any, ...]) -> Document:
+    """Return the document of a run, given as a row of the query."""
+    run_id, name, project, model, kind, status, author, description, tags, error_type, error, params, _ = row
+    named = {"name": name or run_id, "project": project, "model": model, "kind": kind, "status": status}
+    named |= {"author": author, "description": description}
+    texts = [(field, str(value)) for field, value in named.items() if value]
+    texts += [("kind", "run"), *([("name", run_id)] if name else [])]
+    texts += [("error", f"{error_type or ''} {error or ''}".strip()[:_TEXT_LIMIT])] if error_type or error else []
+    known = hashlib.sha256(repr(row).encode()).hexdigest()[:16]
+    tags = tuple(tag for tag in tags or () if tag)
+    texts += [("tag", tag) for tag in tags]
+    texts += [("param", f"{key} {_plain(json.dumps(value))}") for key, value in _mapping(params).items()]
+    return Document(
+        f"{run_id} {known}",
+        "run",
+        run_id,
+        name or run_id,
+        tuple(texts),
+        project,
+        "run",
+        author,
+        tags,
+        description,
+        status=status,
+    )
 
 
 def _plain(value: str) -> str:
@@ -228,10 +321,11 @@ def _inline(content: bytes | None, name: str, media_type: str | None) -> str | N
         return None
 
 
-def _of_files(session: Session, found: Sequence[tuple[str, str, str, str, str, str | None]]) -> dict[str, str | None]:
+def _of_files(session: Session, found: Iterable[tuple[Any, ...]]) -> dict[str, str | None]:
     """Return the texts of content in blobs, by entry."""
-    named = {(folio, item): (kind, name, media_type) for _, folio, item, kind, name, media_type in found}
-    wanted = [one for one, file in named.items() if _has_text(*file)][:_BLOBS]
+    readable = (row for row in found if _has_text(*row[3:]))
+    named = {(folio, item): file for _, folio, item, *file in islice(readable, _BLOBS)}
+    wanted = list(named)
     texts: dict[str, str | None] = {}
     for start in range(0, len(wanted), _READ_AT_ONCE):
         rows = session.committed().heads_of(wanted[start : start + _READ_AT_ONCE]).to_pylist()

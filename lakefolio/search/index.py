@@ -169,7 +169,7 @@ class Segment:
     @property
     def total_length(self) -> float:
         """See Part."""
-        return float(self._table.lengths.sum())
+        return float(self._table.lengths.sum(dtype=np.float64))
 
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""

@@ -1,4 +1,4 @@
-"""The files of the index of a lake: how documents are written, and a few read (FORMAT.md, "Search index"; pure).
+"""The files of the index of a lake, and how a few documents of it are read (FORMAT.md, "Search index"; pure).
 
 Four files are made together. ``words`` is Parquet, one row per token with its postings, in row groups of a few words:
 its footer also carries the *directory*, which says where each row group and each block of the other files lies, and
@@ -10,37 +10,37 @@ hit.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import zlib
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.content.byte_files import piece_file
 from lakefolio.delta.seal import Seals
-from lakefolio.search.gathering import Document, Postings, PostingsTable, plain_names
+from lakefolio.search.gathering import Document, Postings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow.parquet as pq
 
 __all__ = [
+    "DIGEST_BYTES",
+    "INDEX",
+    "LAYOUT",
+    "LISTS",
     "NAME",
     "PREFIX",
     "Directory",
-    "Files",
     "Group",
     "IndexName",
     "block_of",
     "directory_of",
-    "files_of",
     "group_of",
     "whole_file",
 ]
@@ -49,17 +49,17 @@ PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-_INDEX: Final = "lakefolio.search"
-_LAYOUT: Final = 1
-_GROUP_POSTINGS: Final = 16_384
-_GROUP_WORDS: Final = 2_048
-_BLOCK_DOCUMENTS: Final = 64
-_BLOCK_BYTES: Final = 16_384
+INDEX: Final = "lakefolio.search"
+"""Under this name the footer of ``words`` has the directory."""
+
+LAYOUT: Final = 1
+DIGEST_BYTES: Final = 8
+"""How much of the digest of a block the directory has."""
+
 _BLOCK_LIMIT: Final = 64 << 20
-_DIGEST_BYTES: Final = 8
-_VOCABULARY: Final = 100_000
 _KEY: Final = re.compile(rf"{PREFIX}/(\d{{20}})-([0-9a-f]{{32}})\.(words-(\d{{1,12}})-([0-9a-f]{{64}})|[a-z]+)")
-_LISTS: Final = {"documents": pa.int32(), "weights": pa.float32(), "fields": pa.int32(), "lengths": pa.float32()}
+LISTS: Final = {"documents": pa.int32(), "weights": pa.float32(), "fields": pa.int32(), "lengths": pa.float32()}
+"""The lists of a word: a member for each document that has it."""
 
 
 class IndexName(NamedTuple):
@@ -142,55 +142,7 @@ class Directory:
 
     def digest_of(self, block: int) -> bytes:
         """Return what the digest of a block begins with."""
-        return self.digests[block * _DIGEST_BYTES : (block + 1) * _DIGEST_BYTES]
-
-
-@dataclass
-class Files:
-    """The files of an index: what each holds, and the footer of ``words``."""
-
-    bodies: dict[str, bytes]
-    footer: bytes
-
-
-@dataclass
-class _Texts:
-    """Writes ``texts``."""
-
-    body: io.BytesIO = field(default_factory=io.BytesIO)
-    counts: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    firsts: list[str] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
-    size: int = 0
-    first: str = ""
-
-    def add(self, document: Document) -> None:
-        row = json.dumps(astuple_of(document), ensure_ascii=False, separators=(",", ":"))
-        if not self.rows:
-            self.first = document.ref
-        self.rows.append(row)
-        self.size += len(row)
-        if len(self.rows) >= _BLOCK_DOCUMENTS or self.size >= _BLOCK_BYTES:
-            self.end()
-
-    def end(self) -> None:
-        if not self.rows:
-            return
-        plain = ("[" + ",".join(self.rows) + "]").encode("utf-8", "surrogatepass")
-        block = len(plain).to_bytes(4, "little") + pa.compress(plain, codec="zstd", asbytes=True)
-        self.body.write(block)
-        self.counts.append(len(self.rows))
-        self.lengths.append(len(block))
-        self.digests.append(hashlib.sha256(block).digest()[:_DIGEST_BYTES])
-        self.firsts.append(self.first)
-        self.rows, self.size = [], 0
-
-
-def astuple_of(document: Document) -> tuple[Any, ...]:
-    """Return the values of a document, in the order of its fields."""
-    return tuple(getattr(document, name) for name in Document.__slots__)
+        return self.digests[block * DIGEST_BYTES : (block + 1) * DIGEST_BYTES]
 
 
 def block_of(body: bytes, digest: bytes) -> list[Document]:
@@ -199,7 +151,7 @@ def block_of(body: bytes, digest: bytes) -> list[Document]:
     Raises:
         ValueError: It is damaged.
     """
-    if hashlib.sha256(body).digest()[:_DIGEST_BYTES] != digest:
+    if hashlib.sha256(body).digest()[:DIGEST_BYTES] != digest:
         raise ValueError("a block has another digest than its directory says")
     size = int.from_bytes(body[:4], "little")
     if size > _BLOCK_LIMIT:
@@ -222,83 +174,12 @@ def _document(*row: Any) -> Document:
     )
 
 
-def files_of(documents: Iterable[Document], gather: Any) -> Files:
-    """Return the files of an index over documents, given in the order of their references.
-
-    Args:
-        documents: The documents; no more than a few are held at once.
-        gather: A new Gathering.
-    """
-    texts = _Texts()
-    names: list[str] = []
-    facets: dict[str, list[Any]] = {one: [] for one in ("type", "kind", "folio", "author", "tags")}
-
-    def passed() -> Iterator[Document]:
-        for document in documents:
-            texts.add(document)
-            names.append(document.name)
-            for one in ("type", "kind", "folio", "author"):
-                facets[one].append(getattr(document, one))
-            facets["tags"].append(list(dict.fromkeys(document.tags)))
-            yield document
-
-    gather.add(passed())
-    table: PostingsTable = gather.done()
-    texts.end()
-    kinds = sorted({one for one in facets["kind"] if one is not None})
-    bodies = {"texts": texts.body.getvalue(), "facets": _facets_file(facets), "vocabulary": _vocabulary_file(table)}
-    facets.clear()
-    directory = {
-        "layout": _LAYOUT,
-        "count": len(names),
-        "total_length": float(table.lengths.sum()),
-        "kinds": kinds,
-        "files": {one: [len(bodies[one]), hashlib.sha256(bodies[one]).hexdigest()] for one in ("facets", "vocabulary")},
-        "counts": _packed(np.array(texts.counts, np.uint16).tobytes()),
-        "lengths": _packed(np.array(texts.lengths, np.uint32).tobytes()),
-        "digests": b64encode(b"".join(texts.digests)).decode(),
-        "firsts": _packed(json.dumps(texts.firsts).encode()),
-    }
-    bodies["words"] = _words_file(table, names, directory)
-    body = bodies["words"]
-    return Files(bodies, body[-int.from_bytes(body[-8:-4], "little") - 8 :])
-
-
-def _packed(body: bytes) -> str:
-    return b64encode(zlib.compress(body, 6)).decode()
-
-
 def _unpacked(text: str) -> bytes:
     found = zlib.decompressobj()
     body = found.decompress(b64decode(text), _BLOCK_LIMIT)
     if not found.eof:
         raise ValueError("its directory is too large")
     return body
-
-
-def _facets_file(facets: Mapping[str, Sequence[Any]]) -> bytes:
-    columns = {
-        name: pa.array(values, pa.list_(pa.string()) if name == "tags" else pa.string())
-        for name, values in facets.items()
-    }
-    return _parquet(pa.table(columns))
-
-
-def _vocabulary_file(table: PostingsTable) -> bytes:
-    """Return the most frequent words, sorted, with the number of documents that have each."""
-    counts = np.diff(table.ends)
-    words = pa.table({"word": pa.array(list(table.numbers), pa.string()), "count": pa.array(counts, pa.int64())})
-    if words.num_rows > _VOCABULARY:
-        words = words.take(pa.array(np.argsort(-counts, kind="stable")[:_VOCABULARY]))
-    return _parquet(words.sort_by("word"))
-
-
-def _parquet(table: pa.Table) -> bytes:
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", store_schema=False, row_group_size=max(table.num_rows, 1))
-    return sink.getvalue()
 
 
 def whole_file(body: bytes, noted: tuple[int, str], columns: Sequence[str]) -> pa.Table:
@@ -312,82 +193,6 @@ def whole_file(body: bytes, noted: tuple[int, str], columns: Sequence[str]) -> p
     if hashlib.sha256(body).hexdigest() != noted[1]:
         raise ValueError("it has another digest than its directory says")
     return pq.read_table(pa.BufferReader(body), columns=list(columns)).select(list(columns)).combine_chunks()
-
-
-def _words_file(table: PostingsTable, names: Sequence[str], directory: Mapping[str, Any]) -> bytes:
-    """Return the postings of words and names, sorted."""
-    import pyarrow.parquet as pq
-
-    named = pa.table(
-        {
-            "word": pa.array([NAME + one for one in plain_names(names)], pa.string()),
-            "number": pa.array(np.arange(len(names), dtype=np.int32)),
-        }
-    )
-    named = named.sort_by([("word", "ascending"), ("number", "ascending")]).combine_chunks()
-    column = named.column("word").combine_chunks()
-    first = np.flatnonzero(
-        np.concatenate([[True], pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(False)])
-        if len(column)
-        else np.zeros(0, np.bool_)
-    )
-    words = pa.concat_arrays([pa.array(list(table.numbers), pa.string()), column.take(pa.array(first))])
-    numbers = named.column("number").to_numpy()
-    starts = np.concatenate([table.ends[:-1], len(table.documents) + first])
-    sizes = np.concatenate([np.diff(table.ends), np.diff(first, append=len(numbers))])
-    order = pc.sort_indices(words).to_numpy()
-    words, starts, sizes = words.take(pa.array(order)), starts[order], sizes[order]
-    ends = np.cumsum(sizes)
-    places = np.repeat(starts - (ends - sizes), sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
-    documents = np.concatenate([table.documents, numbers])[places]
-    gaps = np.diff(documents, prepend=np.int32(0)).astype(np.int32)
-    gaps[ends - sizes] = documents[ends - sizes]
-    nothing = np.zeros(len(numbers), np.float32)
-    columns = {
-        "documents": gaps,
-        "weights": np.concatenate([table.weights, nothing])[places],
-        "fields": np.concatenate([table.fields, np.zeros(len(numbers), np.int32)])[places],
-        "lengths": np.concatenate([table.lengths[table.documents], nothing])[places],
-    }
-    sink = io.BytesIO()
-    groups = []
-    lists = [f"{name}.list.element" for name in _LISTS]
-    with pq.ParquetWriter(
-        sink,
-        pa.schema(
-            [
-                pa.field("word", pa.string(), nullable=False),
-                *(pa.field(name, pa.list_(kind)) for name, kind in _LISTS.items()),
-            ]
-        ),
-        compression="zstd",
-        store_schema=False,
-        write_statistics=False,
-        use_dictionary=lists[1:],
-        column_encoding={lists[0]: "DELTA_BINARY_PACKED", "word": "DELTA_BYTE_ARRAY"},
-    ) as writer:
-        for start, stop in _cuts(ends):
-            before, after = int(ends[start] - sizes[start]), int(ends[stop - 1])
-            offsets = pa.array(np.concatenate([[0], ends[start:stop] - before]).astype(np.int32))
-            arrays = [pa.ListArray.from_arrays(offsets, pa.array(columns[name][before:after])) for name in _LISTS]
-            begin = sink.tell()
-            part = pa.Table.from_arrays([words.slice(start, stop - start), *arrays], names=["word", *_LISTS])
-            writer.write_table(part.cast(writer.schema), row_group_size=stop - start)
-            digest = hashlib.sha256(sink.getbuffer()[begin:]).hexdigest()
-            groups.append([words[start].as_py(), begin, sink.tell() - begin, digest])
-        noted = {**directory, "groups": groups}
-        writer.add_key_value_metadata({_INDEX: json.dumps(noted, separators=(",", ":"))})
-    return sink.getvalue()
-
-
-def _cuts(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Give the first and the last word of each row group, given where the postings of words end."""
-    start, before = 0, 0
-    while start < len(ends):
-        stop = int(np.searchsorted(ends, before + _GROUP_POSTINGS, side="right"))
-        stop = min(max(stop, start + 1), start + _GROUP_WORDS)
-        yield start, stop
-        start, before = stop, int(ends[stop - 1])
 
 
 def directory_of(footer: bytes, size_bytes: int, texts_bytes: int | None = None) -> Directory:
@@ -405,8 +210,8 @@ def directory_of(footer: bytes, size_bytes: int, texts_bytes: int | None = None)
 
     try:
         metadata = pq.read_metadata(pa.BufferReader(b"PAR1" + footer))
-        noted = json.loads((metadata.metadata or {})[_INDEX.encode()])
-        if noted["layout"] != _LAYOUT:
+        noted = json.loads((metadata.metadata or {})[INDEX.encode()])
+        if noted["layout"] != LAYOUT:
             raise ValueError("it is of another layout")
         groups = tuple(Group(*one) for one in noted["groups"])
         end = 0
@@ -424,7 +229,7 @@ def directory_of(footer: bytes, size_bytes: int, texts_bytes: int | None = None)
         files = {name: (int(size), str(digest)) for name, (size, digest) in noted["files"].items()}
         count = int(noted["count"])
         blocks = len(counts)
-        agreed = len(lengths) == len(firsts) == blocks and len(digests) == blocks * _DIGEST_BYTES
+        agreed = len(lengths) == len(firsts) == blocks and len(digests) == blocks * DIGEST_BYTES
         if not agreed or int(counts.sum()) != count or metadata.num_row_groups != len(groups):
             raise ValueError("its counts contradict one another")
         if texts_bytes is not None and int(starts[-1]) != texts_bytes:
@@ -441,7 +246,7 @@ class WordGroup:
     def __init__(self, rows: pa.Table, count: int) -> None:
         self.words: list[str] = rows.column("word").to_pylist()
         self._places = {word: at for at, word in enumerate(self.words)}
-        lists = [rows.column(name).combine_chunks() for name in _LISTS]
+        lists = [rows.column(name).combine_chunks() for name in LISTS]
         self._offsets = lists[0].offsets.to_numpy()
         if any(not np.array_equal(one.offsets.to_numpy(), self._offsets) for one in lists[1:]) or any(
             one.null_count or one.values.null_count for one in lists

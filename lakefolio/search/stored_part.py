@@ -48,6 +48,8 @@ T = TypeVar("T")
 _CACHE_BYTES: Final = 64 << 20
 _GAP_BYTES: Final = 16 << 10
 _AT_ONCE_BYTES: Final = 8 << 20
+_GROUPS_AT_ONCE: Final = 16
+_BLOCKS_AT_ONCE: Final = 64
 
 
 def is_of_index(error: LakefolioError) -> bool:
@@ -64,7 +66,9 @@ def _damaged(key: str, exc: ValueError) -> IntegrityError:
     )
 
 
-def opened(store: Store, lake_id: str, name: IndexName, size_bytes: int) -> StoredPart:
+def opened(
+    store: Store, lake_id: str, name: IndexName, size_bytes: int, *, cache_bytes: int = _CACHE_BYTES
+) -> StoredPart:
     """Return an index, in one request.
 
     Args:
@@ -72,6 +76,7 @@ def opened(store: Store, lake_id: str, name: IndexName, size_bytes: int) -> Stor
         lake_id: The lake.
         name: What the name of the file ``words`` says.
         size_bytes: Its size.
+        cache_bytes: How much of what is read is kept; who reads all of it once keeps nothing.
 
     Raises:
         NotFoundError: It is not there any more.
@@ -84,7 +89,7 @@ def opened(store: Store, lake_id: str, name: IndexName, size_bytes: int) -> Stor
         footer = store.get_range(key, size_bytes - name.footer_bytes, name.footer_bytes)
         if not name.is_of(lake_id, footer):
             raise ValueError("its footer has another seal than its name says")
-        return StoredPart(store, name, size_bytes, directory_of(footer, size_bytes))
+        return StoredPart(store, name, size_bytes, directory_of(footer, size_bytes), cache_bytes)
     except ValueError as exc:
         raise _damaged(key, exc) from exc
 
@@ -92,13 +97,13 @@ def opened(store: Store, lake_id: str, name: IndexName, size_bytes: int) -> Stor
 class StoredPart:
     """See the module, and Part. Safe to share between threads."""
 
-    def __init__(self, store: Store, name: IndexName, size_bytes: int, directory: Directory) -> None:
+    def __init__(self, store: Store, name: IndexName, size_bytes: int, directory: Directory, cache_bytes: int) -> None:
         self.name = name
         self.directory = directory
         self._store = store
         self._size_bytes = size_bytes
         self._firsts = [one.first for one in directory.groups]
-        self._cache = Cache(_CACHE_BYTES)
+        self._cache = Cache(cache_bytes)
 
     @property
     def count(self) -> int:
@@ -148,6 +153,15 @@ class StoredPart:
         group = self._groups([number])[number]
         return self._verified("words", lambda: group.of(token))
 
+    def words(self) -> Iterator[tuple[str, Postings]]:
+        """Give all words and names, in order, with their postings."""
+        for start in range(0, len(self._firsts), _GROUPS_AT_ONCE):
+            numbers = range(start, min(start + _GROUPS_AT_ONCE, len(self._firsts)))
+            for group in map(self._groups(numbers).__getitem__, numbers):
+                for word in group.words:
+                    if (found := self._verified("words", partial(group.of, word))) is not None:
+                        yield word, found
+
     def words_from(self, prefix: str, limit: int) -> list[str]:
         """See Part."""
         found: list[str] = []
@@ -187,6 +201,14 @@ class StoredPart:
             first = int(self.directory.ends[block - 1]) if block else 0
             found[number] = blocks[block][number - first]
         return {number: found[number] for number in numbers}
+
+    def documents(self) -> Iterator[Document]:
+        """Give all documents, in order."""
+        blocks = len(self.directory.ends)
+        for start in range(0, blocks, _BLOCKS_AT_ONCE):
+            numbers = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
+            for block in map(self._blocks(numbers).__getitem__, numbers):
+                yield from block
 
     def _blocks(self, numbers: Iterable[int]) -> dict[int, list[Document]]:
         directory = self.directory

@@ -7,8 +7,11 @@ deletes all there are, and a maker that finds purges above the version that it r
 
 from __future__ import annotations
 
+import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -16,23 +19,30 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.readmodels.fold import ENTRIES
 from lakefolio.readmodels.view import Folded
 from lakefolio.search.documents import all_documents
-from lakefolio.search.gathering import Document, Gathering
 from lakefolio.search.index import Index
-from lakefolio.search.index_files import PREFIX, IndexName, files_of
+from lakefolio.search.index_files import PREFIX, IndexName
+from lakefolio.search.index_making import Files, files_of
 from lakefolio.search.stored_part import StoredPart, opened
+from lakefolio.storage import open_store
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["INDEXED_FROM", "audit", "forget", "make_index", "needless", "stored_index"]
+__all__ = ["INDEXED_FROM", "INDEXED_TO", "audit", "forget", "make_index", "needless", "stored_index"]
 
 INDEXED_FROM: Final = 100_000
 """A lake of fewer entries needs no index: a handle makes one in memory in seconds."""
 
+INDEXED_TO: Final = 3_000_000
+"""Of a lake of more entries none is made: DuckDB was not seen to sort more of them in the memory that it is given."""
+
+_FILES: Final = ("texts", "facets", "vocabulary", "words")
 _CHANGED: Final = 50
 """An index is made anew once the rows since are a 50th of its documents."""
 
@@ -73,6 +83,8 @@ def stored_index(session: Session) -> Index | None:
 def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> IndexName | None:
     """Make the index of a lake, unless it is small or the one there is does still. Safe beside any writer and gc.
 
+    Of a lake of more than :data:`INDEXED_TO` entries none is made, which a LakefolioWarning says.
+
     Args:
         session: The lake, at its newest version.
         begin: Called before an index is made.
@@ -80,23 +92,50 @@ def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> In
     Returns:
         The index that was made; None if none was.
     """
-    if _entry_count(session) < INDEXED_FROM:
+    count = _entry_count(session)
+    if count < INDEXED_FROM:
         return None
     part = _part(session)
     if part is not None and _row_count(session, part.name.version) * _CHANGED <= part.count:
         return None
+    if count > INDEXED_TO:
+        notice(
+            LakefolioWarning(
+                f"no search index is made: the lake has {count:,} entries, more than {INDEXED_TO:,}",
+                kind="no-search-index",
+                hint="a search without one reads all documents into memory first",
+            )
+        )
+        return None
     begin()
     fixed = session.still()
     version = fixed.committed().version
-    files = files_of(all_documents(fixed), Gathering())
-    name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)
-    for what in ("texts", "facets", "vocabulary", "words"):  # the last one says that the index is complete
-        session.store.create(name.key(what), files.bodies[what])
+    with _made(fixed) as files:
+        name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)
+        for what in _FILES:  # the last one says that the index is complete
+            session.store.upload(name.key(what), partial(files.pieces, what), files.size_bytes(what))
     session.journal.refresh()
     if any(pc.any(pc.equal(rows.column("op"), "purge")).as_py() for rows in session.committed().parts(["op"], version)):
-        session.store.delete([name.key(what) for what in ("words", "texts", "facets", "vocabulary")])
+        session.store.delete([name.key(what) for what in reversed(_FILES)])
         return None
     return name
+
+
+@contextmanager
+def _made(session: Session) -> Iterator[Files]:
+    """Give the files of an index of a lake at a session's version, which are removed at the end of the block.
+
+    Raises:
+        StorageError: kind ``no-scratch`` or ``no-space``: there is no room for temporary files, some 300 bytes an entry
+            and what DuckDB spills.
+    """
+    folder = scratch_folder("lakefolio-search-")
+    try:
+        with named_if_full(folder):
+            files = files_of(all_documents(session), folder)
+        yield files
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _row_count(session: Session, version: int) -> int:
@@ -129,27 +168,33 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
         return
     name, info = newest
     try:
-        part = opened(session.store, session.marker.lake_id, name, info.size_bytes)
+        part = opened(session.store, session.marker.lake_id, name, info.size_bytes, cache_bytes=0)
         if read_data:
-            yield from _differences(part, list(all_documents(session.at(name.version))))
+            with _made(session.at(name.version)) as files:
+                yield from _differences(part, _as_part(files, session.marker.lake_id, name))
     except (IntegrityError, NotFoundError) as exc:
         yield str(exc.objects.get("key", info.key)), exc.message
 
 
-def _differences(part: StoredPart, expected: Iterable[Document]) -> Iterator[tuple[str, str]]:
-    documents = list(expected)
-    stored = (part.read([number])[number] for number in range(part.count))
-    for one, other in zip_longest(documents, stored):
+def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:
+    """Return an index that was just made as one that is read, called like another."""
+    own = IndexName.of(name.version, name.id, files.footer, lake_id)
+    for what in _FILES:
+        place = files.folder / own.key(what)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.path(what).rename(place)
+    return opened(open_store(files.folder), lake_id, own, place.stat().st_size, cache_bytes=0)
+
+
+def _differences(part: StoredPart, made: StoredPart) -> Iterator[tuple[str, str]]:
+    """Tell the first document and the first word that an index has otherwise than one that was made of the journal."""
+    for one, other in zip_longest(made.documents(), part.documents()):
         if one != other:
             ref = one.ref if one is not None else other.ref if other is not None else ""
             yield part.name.key("texts"), f"the search index says something else of {ref} than the journal"
             return
-    gathering = Gathering()
-    gathering.add(documents)
-    table = gathering.done()
-    for word in table.numbers:
-        one, two = table.of(word), part.postings(word)
-        assert one is not None
-        if two is None or any(not np.array_equal(mine, its) for mine, its in zip(one, two, strict=True)):
+    for mine, its in zip_longest(made.words(), part.words()):
+        if mine is None or its is None or mine[0] != its[0] or not all(map(np.array_equal, mine[1], its[1])):
+            word = min(one[0] for one in (mine, its) if one is not None)
             yield part.name.key("words"), f"the search index has other documents for {word!r} than the journal"
             return
