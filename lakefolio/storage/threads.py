@@ -29,12 +29,20 @@ def in_pool() -> bool:
 
 
 def submit(call: Callable[[], T]) -> Future[T]:
-    """Run a call in a thread of the pool."""
+    """Run a call in a thread of the pool; in this thread once the interpreter ends, which starts no further threads."""
     global _executor
     with _lock:
         if _executor is None:
             _executor = ThreadPoolExecutor(_THREADS, "lakefolio-store", initializer=_mark_thread)
-        return _executor.submit(call)
+        try:
+            return _executor.submit(call)
+        except RuntimeError:  # a non-daemon thread still works while the interpreter ends
+            found: Future[T] = Future()
+    try:
+        found.set_result(call())
+    except Exception as exc:  # as a thread of the pool does
+        found.set_exception(exc)
+    return found
 
 
 def check_same_process(uri: str) -> None:
