@@ -80,6 +80,8 @@ def write_batches(
     groups = _groups(batches)
     first = next(groups, None)
     below = {path: (field.name, kind) for field in stored for path, kind in leaves(field.type, field.name)}
+    # a struct "" with a field "" has the path of a column ".": what is said of a path holds for both
+    mixed = {path for field in stored for path, kind in leaves(field.type, field.name) if not _is_whole(kind)}
     dense = set() if first is None else {name for name in first.column_names if not _shrinks(first[name])}
     squeezed = {path: name not in dense for path, (name, _) in below.items()}
     proven = [] if _reads_missing_lists() else [field.name for field in stored if _has_fixed_lists(field.type)]
@@ -91,7 +93,7 @@ def write_batches(
         compression_level={path: 1 for path, worth in squeezed.items() if worth} or None,
         use_dictionary=[path for path, (_, kind) in below.items() if _is_text(kind)] or False,
         # whole numbers and times as differences: smaller, and written and read in a third of the time
-        column_encoding={path: "DELTA_BINARY_PACKED" for path, (_, kind) in below.items() if _is_whole(kind)} or None,
+        column_encoding={path: "DELTA_BINARY_PACKED" for path in below if path not in mixed} or None,
         store_schema=True,
     ) as writer:
         for batch in itertools.chain([] if first is None else [first], groups):

@@ -139,9 +139,12 @@ class JournalHead:
         self.state = self.state.extended(rows, version, values)
 
     def skip_empty_version(self) -> None:
-        """Follow the table to a version that has no rows, such as a merge of files. The caller holds the lock."""
+        """Follow the table by one version that has no rows, such as a merge of files. The caller holds the lock.
+
+        If an exception had interrupted a commit before, the state stays behind, and the next poll reads its rows.
+        """
         version = self.table.version
-        if version > self.state.version:
+        if version == self.state.version + 1:
             self.extend(no_rows(MANIFESTS_SCHEMA), version)
 
     # -- the read models that the state stands on ----------------------------------------------------------

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import lakefolio as lf
+from lakefolio.journal.head import JournalHead
+from lakefolio.session.session import session_of
 from lakefolio.testing import S3Server
 
 PROGRAM = """
@@ -170,3 +172,25 @@ def test_ten_thousand_interrupts(tmp_path: Path) -> None:
 def test_interrupts_beside_a_bucket(tmp_path: Path, s3_server: S3Server, s3_uri: str) -> None:
     options = s3_server.storage_options
     interrupted(s3_uri, tmp_path, count=60, how="threads", seconds=100, options=options)
+
+
+def test_a_merge_does_not_step_over_a_commit_that_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log entry was created, and its rows not read yet, when the merge moved the table on."""
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    for number in range(4):
+        folio.add(f"x{number}", number)
+    with monkeypatch.context() as patched:
+        patched.setattr(JournalHead, "extend", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            folio.add("landed", 1)
+    session_of(lake).journal._maintenance._maintain(everything=True)
+    assert sorted(folio) == ["landed", "x0", "x1", "x2", "x3"]
+    session_of(lake).journal._head.advance_models(everything=True)
+    assert lf.open(lake.uri).check().problems == []
+
+
+def interrupt(*args: object) -> None:
+    raise KeyboardInterrupt

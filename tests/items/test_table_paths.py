@@ -147,3 +147,10 @@ def test_whatever_the_names_are(found: dict[str, pa.Array]) -> None:
     back = roundtrip(added)
     assert back.schema == added.schema
     assert back.equals(added)
+
+
+def test_a_path_that_a_field_and_a_column_have_in_common() -> None:
+    added = pa.table({"": struct_of(**{"": words("x", "x")}), ".": pa.array([1, 2])})
+    assert roundtrip(added).equals(added)
+    added = pa.table({".": words("x", None), "": struct_of(**{"": pa.array([1, 2])})})
+    assert roundtrip(added).equals(added)
