@@ -193,7 +193,9 @@ def test_an_upload_that_failed_goes_on_where_it_broke_off(s3_proxy: CountingProx
     with s3_proxy.count() as count:
         lake.folio("f").add_artifact("big", path)
     sent = [int(one.headers["content-length"]) for one in count.requests if one.operation == "PART"]
-    assert (len(sent), sum(sent)) == (9 - 4 - 3, 14 * MIB)
+    left = [6 * MIB if part == 9 else 8 * MIB for part in set(range(1, 10)) - received.keys()]
+    assert len(received) == 4 + 3
+    assert sorted(sent) == sorted(left)
     assert count.by_operation["START_UPLOAD"] == count.by_operation["ABORT_UPLOAD"] == 0
     assert set(received.values()) == {1}
     assert (seen, seen[-1]) == (sorted(seen), 70 * MIB)
