@@ -383,7 +383,8 @@ def put(
     name = _named(folio, name, said)
     session = folio._core.session
     said = with_inferred_inputs(session, folio.name, name, said)
-    said = with_plan_inputs(session, folio.name, name, obj, said)
+    if type(obj).__name__ == "LazyFrame":
+        said = with_plan_inputs(session, folio.name, name, obj, said)
     session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
     folio._core.move_pin()
     return folio

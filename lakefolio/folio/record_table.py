@@ -2,6 +2,8 @@
 
 A record table is for streams of rows: an append costs two requests, whatever the table holds, and its rows are checked
 against a declared schema before anything is stored. It is a Delta table of its own, so other engines read and write it.
+
+Longer than most modules: a handle has one method for each thing that users do with a table, with its guarantee.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The folded part of a state: the journal up to the version that the read models hold.
 
 Immutable and bounded: it holds names of files only; rows are read through a cache when they are asked for.
+
+Longer than most modules: each question that a state asks of its read models is answered here.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ One small language for filters and for checks. A condition becomes an expression
 statistics of files and row groups, and can't reach files, settings or functions that are not below: the text of a check
 comes from the bucket. Nulls count as in SQL: a comparison with null is unknown, and a filter keeps what is true. NaN is
 equal to nothing, and neither above nor below anything (in DuckDB it is the largest number).
+
+Longer than most modules: a grammar, and what each of its words becomes, stand beside each other.
 """
 
 from __future__ import annotations

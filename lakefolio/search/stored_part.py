@@ -289,7 +289,7 @@ class StoredPart:
 
     def vectors(self, encoder: Encoder) -> Vectors:
         """See Part. It has none: who asks for the meaning asks an index that lies in memory."""
-        raise NotImplementedError
+        raise AssertionError("an index that lies in a lake has no vectors")
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
