@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import pyarrow as pa
 
-from lakefolio.errors import ConflictError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.process.signals import HeldSignals
+from lakefolio.views.shortage import shortage
 from lakefolio.views.sql_guard import first_line
 
 if TYPE_CHECKING:
@@ -57,7 +58,13 @@ def _translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[No
     except (duckdb.Error, pa.ArrowException, OverflowError, TypeError) as exc:
         if isinstance(exc, duckdb.Error) and _INTERRUPTED.search(str(exc)):
             raise KeyboardInterrupt from exc
-        raise failed(exc) from exc
+        raise _error(exc, failed) from exc
+
+
+def _error(exc: Exception, failed: Callable[[Exception], InvalidInputError]) -> LakefolioError:
+    """Return the error to raise; that there is no room is not the fault of a statement."""
+    other = failed(exc)
+    return shortage(exc, other.message.partition(" can't be run")[0]) or other
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import StorageError
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.views.binding import open_tables
 from lakefolio.views.relations import literal
+from lakefolio.views.shortage import shortage
 from lakefolio.views.sql_guard import first_line
 from lakefolio.views.view_files import AUDITS, STAGING, create_view, load_views, quoted
 
@@ -55,7 +55,7 @@ class Workbench:
 
         Raises:
             UnreadableRowsError: If DuckDB objects.
-            StorageError: kind ``no-scratch``: there is no room for temporary files, or in memory.
+            StorageError: kind ``no-memory`` or ``no-scratch``: there is no room, see ``shortage``.
         """
         import duckdb
 
@@ -75,15 +75,7 @@ class Workbench:
 
     def _failed(self, exc: Exception) -> Exception:
         """Return the error to raise; that there is no room says nothing of the rows."""
-        import duckdb
-
-        if isinstance(exc, duckdb.OutOfMemoryException) or "No space left" in str(exc):
-            return StorageError(
-                f"there is no room for temporary files: {first_line(exc)}",
-                kind="no-scratch",
-                hint="free some space, or set TMPDIR to another folder",
-            )
-        return UnreadableRowsError(first_line(exc))
+        return shortage(exc, "a merge of rows") or UnreadableRowsError(first_line(exc))
 
     def bind(self, name: str, rows: pa.Table) -> None:
         """Let a name stand for an Arrow table."""
