@@ -1,7 +1,7 @@
 """Threads that share a journal combine: one thread, the leader, commits for every thread whose commit waits.
 
-Threads queue here, not on the journal lock, so a thread whose commit a leader has finished returns at once. Where a
-server thread commits for other processes of this host (``host_leader``), the others leave their commits to it.
+A thread waits for its own commit, not for the lock of the leader, so a thread whose commit is decided returns at once.
+Where a server thread commits for other processes of this host (``host_leader``), the others leave their commits to it.
 
 An asynchronous exception (KeyboardInterrupt) may hit any thread between any two bytecodes, also in a ``finally``. It
 reaches its own thread only and leaves the queue usable, because nothing depends on a clean-up that it could skip:
@@ -10,12 +10,16 @@ reaches its own thread only and leaves the queue usable, because nothing depends
 - A leader does not take commits out of the queue. Each stays until its own thread takes it away, so those that an
   interrupted leader left undecided are the next leader's; a commit that landed nevertheless is found in the log.
 - A waiting thread that was not woken looks by itself after a while.
+
+No wake-up is lost: a thread enters its commit before it looks whether somebody leads, and a leader looks for commits
+after it has released the lock. Who wakes the first thread that waits has woken all: it commits for the others too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import monotonic
 from typing import Final
 
 from lakefolio.journal.pending_commit import PendingCommit
@@ -24,6 +28,12 @@ __all__ = ["CommitQueue"]
 
 _PATIENCE_S: Final = 1.0
 """How long a thread waits to be woken before it looks whether it has to lead."""
+_GATHERED: Final = 0.25
+_LONGEST_GATHERED_S: Final = 0.01
+"""How long a leader waits for the threads that committed a moment ago: a part of the time of a commit, and at most.
+
+Threads that were just answered soon commit again. The first of them would commit alone, and the others wait for it.
+"""
 
 
 CommitAll = Callable[[Callable[[], list[PendingCommit]]], None]
@@ -44,6 +54,9 @@ class CommitQueue:
         self._leave = leave
         self._queue: dict[PendingCommit, None] = {}  # in the order in which they came
         self._leading = Lock()
+        self._gathering: PendingCommit | None = None  # of a leader that waits for others
+        self._crowd = 1  # how many commits the last leader took and left; changed by leaders alone
+        self._took_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -55,16 +68,22 @@ class CommitQueue:
         led = False
         try:
             self._queue[commit] = None
-            if self._leading.locked() or self._leave():
+            gathering = self._gathering
+            if gathering is not None and self.waiting >= self._crowd:
+                gathering.wake()
+            if self._leave():
                 commit.wait(_PATIENCE_S)
             while not commit.done:
+                if self._leading.locked():
+                    commit.wait(_PATIENCE_S)
+                    continue
                 with self._leading:
                     if not commit.done:
                         led = True
-                        self._commit_all(self._undecided)
+                        self._lead(commit)
         finally:
             self._queue.pop(commit, None)
-            if not self._leading.locked():
+            if (led or not commit.done) and not self._leading.locked():
                 self._call_next()
         return led
 
@@ -80,6 +99,22 @@ class CommitQueue:
                 self._queue.pop(commit, None)
             if self._undecided() and not self._leave():
                 self._call_next()
+
+    def _lead(self, commit: PendingCommit) -> None:
+        until = monotonic() + min(_GATHERED * self._took_s, _LONGEST_GATHERED_S)
+        self._gathering = commit
+        while self.waiting < self._crowd and (left := until - monotonic()) > 0:
+            commit.wait(left)
+        self._gathering = None
+        began = monotonic()
+        self._commit_all(self._taken)
+        self._took_s = monotonic() - began
+        self._crowd += self.waiting
+
+    def _taken(self) -> list[PendingCommit]:
+        batch = self._undecided()
+        self._crowd = len(batch)
+        return batch
 
     def _undecided(self) -> list[PendingCommit]:
         return [commit for commit in list(self._queue) if not commit.done]

@@ -121,6 +121,78 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit_queue, "_PATIENCE_S", 0.05)
 
 
+class Steps:
+    """A stand-in for the committer: each leader stops before and after it has ended its batch, until told to go on."""
+
+    def __init__(self) -> None:
+        self.queue = CommitQueue(self._commit_all, lambda: False)
+        self.batches: Queue[list[str]] = Queue()
+        self.ends: SimpleQueue[None] = SimpleQueue()
+        self.returns: SimpleQueue[None] = SimpleQueue()
+
+    def _commit_all(self, undecided: Callable[[], list[PendingCommit]]) -> None:
+        batch = undecided()
+        self.batches.put([waiting.commit.commit_id for waiting in batch])
+        self.ends.get(timeout=LIMIT_S)
+        for waiting in batch:
+            waiting.end()
+        self.returns.get(timeout=LIMIT_S)
+
+    def begin(self, name: str) -> threading.Thread:
+        """Commit in a thread of its own; return when the commit waits."""
+        before = self.queue.waiting
+        commit = PendingCommit(Commit(commit_id=name, changes=()))
+        thread = threading.Thread(target=self.queue.commit, args=(commit,), daemon=True)
+        thread.start()
+        until = time.monotonic() + LIMIT_S
+        while self.queue.waiting == before:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        return thread
+
+
+def test_a_thread_whose_commit_is_decided_does_not_wait_for_the_leader() -> None:
+    """Also if it has lost its patience before: threads that wait for the lock of the leader pass one after another."""
+    steps = Steps()
+    first = steps.begin("a")
+    assert steps.batches.get(timeout=LIMIT_S) == ["a"]
+    others = [steps.begin(name) for name in "bcd"]
+    time.sleep(3 * commit_queue._PATIENCE_S)
+    steps.ends.put(None)
+    steps.returns.put(None)
+    first.join(LIMIT_S)
+    assert steps.batches.get(timeout=LIMIT_S) == ["b", "c", "d"]
+    time.sleep(3 * commit_queue._PATIENCE_S)
+    steps.ends.put(None)
+    until = time.monotonic() + LIMIT_S
+    while sum(thread.is_alive() for thread in others) > 1:
+        assert time.monotonic() < until, "decided, and still waiting for the one that leads"
+        time.sleep(0.001)
+    steps.returns.put(None)
+    for thread in others:
+        thread.join(LIMIT_S)
+    assert steps.queue.waiting == 0
+
+
+def test_a_leader_waits_for_the_threads_that_committed_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_queue, "_GATHERED", 1e9)
+    monkeypatch.setattr(commit_queue, "_LONGEST_GATHERED_S", LIMIT_S)
+    steps = Steps()
+    threads = [steps.begin("a")]
+    assert steps.batches.get(timeout=LIMIT_S) == ["a"]
+    threads.append(steps.begin("b"))
+    steps.ends.put(None)
+    steps.returns.put(None)
+    threads[0].join(LIMIT_S)
+    threads.append(steps.begin("a again"))
+    assert steps.batches.get(timeout=LIMIT_S) == ["b", "a again"]
+    steps.ends.put(None)
+    steps.returns.put(None)
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert not any(thread.is_alive() for thread in threads)
+
+
 def test_the_commit_queue(request: pytest.FixtureRequest) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
