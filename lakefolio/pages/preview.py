@@ -86,7 +86,7 @@ def _column(values: pl.Series) -> dict[str, Any]:
     """Return what a column holds: type, nulls, different values, and its range and histogram or most frequent value."""
     import polars as pl
 
-    found: dict[str, Any] = {"name": values.name, "dtype": str(values.dtype), "nulls": values.null_count()}
+    found: dict[str, Any] = {"name": values.name, "dtype": _type_name(values.dtype), "nulls": values.null_count()}
     try:
         if values.dtype.is_numeric():
             numbers = values.cast(pl.Float64, strict=False).drop_nulls()
@@ -102,6 +102,15 @@ def _column(values: pl.Series) -> dict[str, Any]:
     except pl.exceptions.PolarsError:  # a type that can't be ordered or counted
         pass
     return found
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    """Return the name of a type as a heading has room for: with unit and zone, without the categories or fields."""
+    base, inner = str(dtype.base_type()), getattr(dtype, "inner", None)
+    if inner is not None:
+        return f"{base}[{_type_name(inner)}]"
+    units = [str(one) for name in ("time_unit", "time_zone") if (one := getattr(dtype, name, None)) is not None]
+    return f"{base}[{', '.join(units)}]" if units else base
 
 
 def _histogram(values: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any] | None:
@@ -179,6 +188,9 @@ def _picture(values: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
 
 def _json(lake: Lake, entry: Entry) -> dict[str, Any]:
     value = plain(lake.folio(entry.folio).get_data(entry.ref))
+    if isinstance(value, str) and "\n" in value:  # lines are read as lines
+        note = f"the first {TEXT_BYTES:,} characters" if len(value) > TEXT_BYTES else None
+        return {"type": "text", "text": cut(value, TEXT_BYTES), "note": note}
     text = json.dumps(value, ensure_ascii=False)
     if len(text) > 4 * TEXT_BYTES:
         return {"type": "text", "text": cut(text, TEXT_BYTES), "note": f"the first {TEXT_BYTES:,} characters"}

@@ -21,6 +21,29 @@ from lakefolio.testing.need import need, need_program
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+CONTRASTS = """() => {
+  const parse = text => {
+    const parts = text.match(/[\\d.]+/g).map(Number), unit = text.startsWith("color(") ? 255 : 1;
+    return [...parts.slice(0, 3).map(part => part * unit), parts[3] ?? 1];
+  };
+  const linear = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
+  const over = (a, b) => [0, 1, 2].map(i => a[i] * a[3] + b[i] * (1 - a[3]));
+  const found = [];
+  for (const one of document.querySelectorAll("body *")) {
+    if (one.closest("svg, script, .hidden, .skip, [aria-disabled=true]") || !one.getClientRects().length) continue;
+    if (![...one.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    let back = [255, 255, 255], fore = parse(getComputedStyle(one).color);
+    const above = [];
+    for (let at = one; at; at = at.parentElement) above.unshift(getComputedStyle(at));
+    for (const style of above) { back = over(parse(style.backgroundColor), back); fore[3] *= Number(style.opacity); }
+    const [high, low] = [light(over(fore, back)), light(back)].sort((a, b) => b - a);
+    if ((high + .05) / (low + .05) >= 4.5) continue;
+    found.push(`${one.className || one.tagName}: ${one.textContent.slice(0, 30)}`);
+  }
+  return found;
+}"""
+"""Texts that stand out less than WCAG's level AA asks (4.5 to 1)."""
 PAGES = (
     "runs",
     "runs?view=scatter",
@@ -101,7 +124,7 @@ def test_the_table_of_runs_is_sorted_and_filtered(page: Page) -> None:
     page.get_by_text("2 runs of 4").wait_for()
     assert sorted(names(page)) == ["train-1", "train-2"]
     box.fill("no such run")
-    page.get_by_role("heading", name="No run is like that").wait_for()
+    page.get_by_role("heading", name="No run matches").wait_for()
 
 
 def test_the_token_does_not_stay_in_the_address(page: Page, server: PageServer) -> None:
@@ -361,6 +384,46 @@ def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServ
     context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out(browser: Browser, server: PageServer, scheme: Any) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(server.url)
+    for path in (*PAGES, "item?ref=shop/eu:config", "item?ref=shop/eu:raw@1", "inside?ref=shop/eu:raw", "items?at=3"):
+        go(page, path)
+        page.locator("main *").first.wait_for()
+        page.locator("#app:not(:has(.waiting)):not(:has(.refreshing))").wait_for()
+        assert page.evaluate(CONTRASTS) == [], path
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("UTC", "00:00Z"), ("Asia/Kolkata", "05:30+05:30"), ("America/New_York", "19:00-05")]
+)
+def test_every_time_carries_its_zone(browser: Browser, server: PageServer, zone: str, said: str) -> None:
+    context = browser.new_context(timezone_id=zone)
+    page = context.new_page()
+    page.goto(server.url)
+    page.get_by_role("cell", name=re.compile(re.escape(said))).first.wait_for()  # the run of 2026-01-01 in UTC
+    for path in PAGES:
+        go(page, path)
+        page.locator("main *").first.wait_for()
+        page.locator("#app:not(:has(.waiting))").wait_for()
+        times = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d\S*", page.locator("body").inner_text())
+        assert times
+        assert [one for one in times if not re.search(r":\d\d(Z|[+-]\d\d(:\d\d)?)$", one)] == [], path
+    context.close()
+
+
+def test_a_scatter_begins_with_columns_that_runs_have_both_of(page: Page) -> None:
+    go(page, "runs?view=scatter")
+    page.get_by_role("img", name=re.compile("^scatter of metrics.* over params.lr, 3 runs")).wait_for()
+    page.get_by_text("3 of 4 runs have both").wait_for()
+    page.get_by_role("combobox", name="x").select_option("metrics.loss")
+    page.get_by_role("combobox", name="y").select_option("parent")
+    page.get_by_text("no run has both").wait_for()
+
+
 def test_every_control_has_a_name(page: Page) -> None:
     ids = run_ids(page)
     for path in (
@@ -414,6 +477,13 @@ def test_a_frozen_page_opens_from_a_file_and_asks_nobody(browser: Browser, shop:
     page.get_by_text("2 items").wait_for()
     page.get_by_role("searchbox", name="search items and runs").fill("city")
     page.get_by_role("link", name=re.compile("raw shop.eu")).wait_for()
+    box = page.get_by_role("searchbox", name="search items and runs")
+    box.fill("shop")
+    page.get_by_role("button", name=re.compile("^only kind array, 2 hits")).click()
+    page.get_by_text("2 hits", exact=True).wait_for()
+    assert box.input_value() == "shop kind:array"
+    box.fill("train")
+    page.get_by_role("link", name=re.compile("train-2")).first.wait_for()
     go(page, "item?ref=no:such")
     page.get_by_role("alert").filter(has_text="this file holds no answer").wait_for()
     assert (said, asked) == ([], [])

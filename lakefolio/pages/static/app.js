@@ -79,7 +79,7 @@
     }, []);
     const page = route.page || (data ? (data.runs ? "runs" : "items") : "");
     const within = INSIDE[page]?.[1] || page;
-    useEffect(() => { document.title = `${page ? page[0].toUpperCase() + page.slice(1) + " · " : ""}${data ? data.uri.split("/").pop() : "lakefolio"}`; }, [page, data]);
+    useEffect(() => { document.title = `${route.params.ref ? route.params.ref + " · " : ""}${page ? (PAGES.find(([one]) => one === page)?.[1] || INSIDE[page]?.[0] || page) + " · " : ""}${data ? data.uri.split("/").pop() : "lakefolio"}`; }, [page, route.params.ref, data]);
     useEffect(() => { main.current?.scrollTo(0, 0); }, [page, JSON.stringify(route.params)]);
     return html`<div class="frame"><a class="skip" href="#main" onClick=${e => { e.preventDefault(); main.current.focus(); }}>to the content</a>
       <header class="bar"><a class="brand" href=${href("", {})} title=${data?.uri}><span>${data ? data.uri.replace(/\/+$/, "").split("/").pop() : "lakefolio"}</span></a>

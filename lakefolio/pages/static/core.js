@@ -122,11 +122,16 @@ window.lakefolio = (() => {
     return `${unit ? value.toFixed(1) : value} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
   }
   const two = n => String(n).padStart(2, "0");
+  /** The zone of this computer at a time, as the commands write it: Z, +02, +05:30. */
+  function zone(t) {
+    const minutes = -t.getTimezoneOffset(), size = Math.abs(minutes);
+    return minutes ? `${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}${size % 60 ? ":" + two(size % 60) : ""}` : "Z";
+  }
   function time(value) {
     if (value == null || value === "") return "";
     const t = new Date(value);
     return isNaN(t) ? String(value)
-      : `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}`;
+      : `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}${zone(t)}`;
   }
   const fullTime = value => {
     const t = new Date(value);
@@ -134,6 +139,7 @@ window.lakefolio = (() => {
   };
   function duration(value) {
     if (typeof value !== "number") return value == null ? "" : String(value);
+    if (value < 1 && value > 0) return `${Number((value * 1000).toPrecision(3))} ms`;
     if (value < 60) return `${Number(value.toPrecision(3))} s`;
     if (value < 3600) return `${Math.floor(value / 60)} m ${two(Math.floor(value % 60))} s`;
     return `${Math.floor(value / 3600)} h ${two(Math.floor(value % 3600 / 60))} m`;

@@ -43,16 +43,33 @@
     };
   };
 
+  /** The columns that words are looked for in, by the names that a search gives them: kind:table tag:gold folio:shop. */
+  function searched(data, names, fixed) {
+    const columns = names.map(name => ({ name: name === "tags" ? "tag" : name, type: "text", values: column(data, name) }));
+    return [...columns, ...Object.entries(fixed).map(([name, value]) => ({ name, type: "text", values: Array(data.rows).fill(value) }))];
+  }
+  let looked; // made once: the texts of all rows are kept with it
+  const lookedThrough = () => looked ??= [
+    { data: held("items?"), columns: searched(held("items?"), ["item", "folio", "kind", "description", "tags", "author"], {}),
+      hit: at => ({ type: "item", name: `${at("folio")}:${at("item")}`, kind: at("kind"), description: at("description") }) },
+    { data: held("runs?"), columns: searched(held("runs?"), ["run_id", "name", "project", "model", "description", "tags", "author", "status"], { kind: "run" }),
+      hit: at => ({ type: "run", id: at("run_id"), name: at("name") || at("run_id"), kind: at("status"), description: at("description") }) },
+  ];
+
   derived.search = ({ q }) => {
-    const low = q.toLowerCase(), found = [];
-    const look = (data, names, made) => {
-      const looked = names.map(name => column(data, name));
-      for (let row = 0; row < data.rows && found.length < 50; row++) {
-        if (looked.some(values => String(values[row] ?? "").toLowerCase().includes(low))) found.push(made(name => column(data, name)[row]));
+    const hits = [], counts = { kind: new Map(), tag: new Map(), folio: new Map(), author: new Map() };
+    let total = 0;
+    for (const { data, columns, hit } of lookedThrough()) {
+      for (const row of lakefolio.arranged(columns, data.rows, q, "")) {
+        total++;
+        if (hits.length < 50) hits.push(hit(name => column(data, name)[row]));
+        for (const one of columns) {
+          const value = one.values[row];
+          if (counts[one.name] && value) for (const each of one.name === "tag" ? value.split(", ") : [value]) counts[one.name].set(each, (counts[one.name].get(each) || 0) + 1);
+        }
       }
-    };
-    look(held("items?"), ["item", "folio", "description", "tags"], at => ({ type: "item", name: `${at("folio")}:${at("item")}`, kind: at("kind"), description: at("description") }));
-    look(held("runs?"), ["run_id", "name", "project", "model", "description", "tags"], at => ({ type: "run", id: at("run_id"), name: at("name") || at("run_id"), kind: at("status"), description: at("description") }));
-    return { hits: found, total: found.length, facets: [] };
+    }
+    const facets = Object.entries(counts).filter(([, of]) => of.size > 1).map(([field, of]) => ({ field, values: [...of].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([value, count]) => ({ value, count })) }));
+    return { hits, total, facets };
   };
 }

@@ -47,7 +47,7 @@
           : `${local && order.length < data.rows ? `${number(order.length)} of ` : ""}${counted(data.total, "item")}${local ? "" : `, the first ${number(data.rows)} shown`}`}</span>
         <${Columns} columns=${columns} shownNames=${new Set(picked.map(one => one.name))} onChange=${all => { setNames(all); remembered("items.columns", all); }}/></div>
       ${order.length ? html`<${Table} columns=${picked} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${row => go("item", { ref: refOf(row) })} label="items"/>`
-        : html`<${Empty} title="No item is like that"><p>${data.hidden && !params.folio && !params.kind && !text ? `${counted(data.hidden, "folio")} of runs and records are not listed.` : "Loosen the filter, or choose another folio or kind."}</p></${Empty}>`}</div>`;
+        : html`<${Empty} title="No item matches"><p>${data.hidden && !params.folio && !params.kind && !text ? `${counted(data.hidden, "folio")} of runs and records are not listed.` : "Loosen the filter, or choose another folio or kind."}</p></${Empty}>`}</div>`;
   }
 
   // -- previews ------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@
     const entries = Object.entries(value), list = Array.isArray(value);
     return html`<details open=${open}><summary>${label} <span class="muted">${list ? `[${entries.length}]` : `{${entries.length}}`}</span></summary>
       ${entries.slice(0, 200).map(([key, one]) => html`<${Json} name=${key} value=${one} open=${entries.length < 12 && !list}/>`)}
-      ${entries.length > 200 && html`<div class="leaf muted">… ${counted(entries.length - 200, "more entry").replace("more entrys", "more entries")}</div>`}</details>`;
+      ${entries.length > 200 && html`<div class="leaf muted">… and ${number(entries.length - 200)} more</div>`}</details>`;
   }
 
   const Stat = ({ of }) => html`<div class="stat"><b title=${of.name}>${of.name}</b><small>${of.dtype}</small>
@@ -74,20 +74,20 @@
     return html`<section class="preview"><h2>Preview</h2><${Shown} of=${answer}>${data => html`<div>
       ${data.type === "table" && html`<div><p class="muted">${counted(data.rows.length, "row")}${data.row_count != null ? ` of ${number(data.row_count)}` : ""}${data.note ? `; ${data.note}` : ""}</p><div class="scroll tall"><table class="rows"><thead><tr class="stats">${data.columns.map(one => html`<th scope="col"><${Stat} of=${one}/></th>`)}</tr></thead>
         <tbody>${data.rows.map(row => html`<tr>${row.map((one, i) => html`<td class=${/Int|Float|Decimal/.test(data.columns[i].dtype) ? "number" : ""} title=${one == null ? "missing" : String(one)}>${one == null ? html`<span class="missing">null</span>` : number(one)}</td>`)}</tr>`)}</tbody></table></div></div>`}
-      ${data.type === "array" && html`<div class="array"><${Facts} rows=${[["shape", data.shape.join(" × ") || "scalar"], ["dtype", data.dtype], ["range", data.min != null && `${number(data.min)} … ${number(data.max)}`],
+      ${data.type === "array" && html`<div class="array"><${Facts} rows=${[["shape", data.shape.map(number).join(" × ") || "scalar"], ["dtype", data.dtype], ["range", data.min != null && `${number(data.min)} … ${number(data.max)}`],
           ["mean", data.mean != null && number(data.mean)], ["std", data.std != null && number(data.std)], ["missing", data.missing || null]]}/>
         ${data.picture && html`<figure><${Pixels} of=${data.picture}/><figcaption class="muted">${data.picture_note || ""}</figcaption></figure>`}
-        ${data.line && html`<${Line} values=${data.line} step=${data.step}/>`}
+        ${data.line && html`<${Line} values=${data.line} step=${data.step} size=${data.shape[0]}/>`}
         ${data.histogram && html`<figure><${Histogram} of=${data.histogram} wide=${320} tall=${90}/><figcaption class="muted">${number(data.histogram.low)} … ${number(data.histogram.high)}</figcaption></figure>`}
         ${data.text && html`<pre>${data.text}</pre>`}</div>`}
       ${data.type === "json" && html`<div class="json"><${Json} value=${data.value} open=${true}/></div>`}
       ${data.type === "image" && html`<img class="picture" src=${data.source} alt=${`picture ${reference}`}/>`}
-      ${data.type === "text" && html`<pre class="text">${data.text}</pre>`}
+      ${data.type === "text" && html`<pre class="text" tabIndex="0" role="region" aria-label="text">${data.text}</pre>`}
       ${data.note && data.type !== "table" && html`<p class="muted">${data.note}</p>`}</div>`}</${Shown}></section>`;
   }
-  function Line({ values, step }) {
-    const points = useMemo(() => ({ line: { x: values.map((_, i) => i * step), y: values.map(v => typeof v === "number" ? v : null), points: values.length } }), [values]);
-    return html`<${lakefolio.Curves} title="values" curves=${points} names=${{ line: "value" }} colours=${{ line: 0 }} axis="position" height=${180}/>`;
+  function Line({ values, step, size }) {
+    const points = useMemo(() => ({ line: { x: values.map((_, i) => i * step), y: values.map(v => typeof v === "number" ? v : null), points: size } }), [values]);
+    return html`<${lakefolio.Curves} title="values" note=${step > 1 ? `of ${number(size)} every ${number(step)}th is drawn` : ""} curves=${points} names=${{ line: "value" }} colours=${{ line: 0 }} axis="position" height=${180}/>`;
   }
 
   // -- one item --------------------------------------------------------------------------------------------------

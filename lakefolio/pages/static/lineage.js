@@ -13,6 +13,11 @@
     while (chars > 1 && ruler.measureText(text.slice(0, chars) + "…").width > wide) chars--;
     return text.slice(0, chars) + "…";
   }
+  /** The same with the end kept, which tells nested folios and their versions apart. */
+  const fitEnd = (text, wide, font) => {
+    const turned = one => [...String(one ?? "")].reverse().join("");
+    return turned(fit(turned(text), wide, font));
+  };
 
   const ACROSS = 60, GAP = 14, MARGIN = 8, THIN = 4, SWEEPS = 12;
 
@@ -156,7 +161,8 @@
       });
       if (best !== null) box.current.querySelector(`[data-at="${best}"]`).focus();
     }
-    return html`<div class="graph-frame"><div class="zoom"><button type="button" aria-label="larger" onClick=${() => setZoom(zoom + 1)}>+</button><button type="button" aria-label="smaller" onClick=${() => setZoom(zoom - 1)}>−</button></div>
+    return html`<div class="graph-frame"><div class="zoom"><button type="button" aria-label="larger" onClick=${() => setZoom(zoom + 1)}>+</button><button type="button" aria-label="smaller" onClick=${() => setZoom(zoom - 1)}>−</button>
+        <button type="button" aria-label="all of it" title="all of it" onClick=${() => setZoom(Math.min(0, Math.floor(Math.log(Math.min(box.current.clientWidth / plan.width, box.current.clientHeight / plan.height)) / Math.log(1.25))))}>⤢</button></div>
       <div class="graph" ref=${box} onKeyDown=${onKeyDown}>
       <svg width=${plan.width * scale} height=${plan.height * scale} viewBox=${`0 0 ${plan.width} ${plan.height}`} role="group" aria-label=${`lineage of ${root}: ${counted(data.nodes.length, "node")}; arrow keys move between them`}>
         <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0,0.5L7.5,4L0,7.5z" class="arrow"/></marker></defs>
@@ -167,7 +173,7 @@
           return html`<a href=${target(node)} data-at=${i} tabIndex="0" aria-label=${said} class=${`node kind-${kindClass(kind)}${i === 0 ? " root" : ""}${node.stale ? " stale" : ""}${node.current ? "" : " old"}${near && !near.has(i) ? " dim" : ""}`}
             transform=${`translate(${x - WIDE / 2},${y - TALL / 2})`} onMouseEnter=${() => setLit(i)} onMouseLeave=${() => setLit(null)} onFocus=${() => setLit(i)} onBlur=${() => setLit(null)}>
             <title>${said}${node.committed_at ? `, ${time(node.committed_at)}` : ""}</title><rect class="box" width=${WIDE} height=${TALL} rx="5"/><rect class="edge-mark" width="4" height=${TALL} rx="2"/>
-            <text x="12" y="17" class="name">${fit(name, WIDE - 20, "600 12px")}</text><text x="12" y="32" class="under">${fit(under, WIDE - (node.stale ? 54 : 20), "10px")}</text>
+            <text x="12" y="17" class="name">${fit(name, WIDE - 20, "600 12px")}</text><text x="12" y="32" class="under">${fitEnd(under, WIDE - (node.stale ? 54 : 20), "10px")}</text>
             ${node.stale && html`<text x=${WIDE - 8} y="32" text-anchor="end" class="mark">stale</text>`}</a>`;
         })}</svg></div></div>`;
   }
@@ -186,8 +192,8 @@
       const stale = data.nodes.filter(one => one.stale).length, [name, under] = titled(data.nodes[0]);
       return html`<div class="whole"><div class="tools"><b>${name}</b> <small class="muted">${under}</small>
         <span class="muted" role="status">${counted(data.nodes.length, "node")}${data.total > data.nodes.length ? `, the nearest of ${data.total}` : ""}${stale ? `, ${stale} stale` : ""}</span>
-        <label class="pick">steps <select value=${params.depth || ""} onChange=${e => amend({ depth: e.target.value })}><option value="">all</option>${[1, 2, 3, 5].map(n => html`<option value=${n}>${n}</option>`)}</select></label>
-        <a class="button" href=${href("item", { ref: params.ref })}>the item</a></div>
+        <label class="pick">steps <select value=${params.depth || ""} onChange=${e => amend({ depth: e.target.value })}><option value="">all</option>${[...new Set([1, 2, 3, 5, Number(params.depth) || 1])].sort((a, b) => a - b).map(n => html`<option value=${n}>${n}</option>`)}</select></label>
+        <a class="button" href=${href("item", { ref: params.ref })}>look at the item</a></div>
         <${Graph} data=${data} root=${params.ref}/>
         <p class="muted small">Inputs stand on the left. Stale: something it was made of has been replaced since. Dashed: replaced by a newer version.</p></div>`;
     }}</${Shown}>`;

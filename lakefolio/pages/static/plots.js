@@ -1,7 +1,7 @@
 // Pictures of numbers: curves (uPlot), scatter, parallel coordinates, histograms, pixels.
 "use strict";
 {
-  const { html, useState, useEffect, useLayoutEffect, useRef, useMemo, useWidth, number, shown, short } = lakefolio;
+  const { html, useState, useEffect, useLayoutEffect, useRef, useMemo, useWidth, number, shown, counted, short } = lakefolio;
   const COLOURS = ["#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4", "#ec4899", "#84cc16"];
   const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
   const colour = i => COLOURS[i % COLOURS.length];
@@ -43,7 +43,7 @@
    * curves: run -> {x, y, low?, high?}; names: run -> label; colours: run -> number; log, smoothing; onZoom(from, to),
    * with nulls for everything; axis: "step" or "time".
    */
-  function Curves({ title, curves, names, colours, log, smoothing, onZoom, axis, height = 220 }) {
+  function Curves({ title, note, curves, names, colours, log, smoothing, onZoom, axis, height = 220 }) {
     const [holder, width] = useWidth(400), plot = useRef(null), legend = useRef(null), dark = useScheme();
     const runs = Object.keys(curves).filter(run => curves[run].x.length);
     const built = useMemo(() => {
@@ -101,7 +101,7 @@
     }, [built, width, log, axis, dark]);
     const total = runs.reduce((sum, run) => sum + (curves[run].points || 0), 0);
     return html`<figure class="plot" ref=${holder}>
-      <figcaption><b>${title}</b> <small>${number(total)} points</small></figcaption>
+      <figcaption><b>${title}</b> <small>${note || counted(total, "point")}</small></figcaption>
       <div ref=${plot} role="img" aria-label=${`curve of ${title} for ${runs.map(run => names[run]).join(", ")}`}/>
       <ul class="legend" ref=${legend}>${built.lines.map(({ run, at }) => html`<li key=${run}>
         <i style=${{ background: colour(colours[run]) }}/>${names[run]} <output data-at=${at}></output></li>`)}
@@ -154,11 +154,24 @@
     return values.length > 2 && values[0] > 0 && values[values.length - 1] / values[0] >= 1000 && !values.every(Number.isInteger);
   }
 
+  /** Choose a parameter and a metric to begin with: those that most runs have both of, and that differ most. */
+  function firstAxes(numeric) {
+    const has = one => one.values.reduce((sum, value) => sum + (value != null), 0);
+    const of = group => numeric.filter(one => one.name.startsWith(group)).map(one => ({ one, many: has(one) })).sort((a, b) => b.many - a.many).slice(0, 20).map(({ one }) => one);
+    let best = [(of("params.")[0] || numeric[0])?.name, (of("metrics.")[0] || numeric[1] || numeric[0])?.name], most = 0;
+    for (const x of of("params.")) for (const y of of("metrics.")) {
+      const seen = new Set(), found = new Set();
+      let both = 0;
+      x.values.forEach((value, row) => { if (value != null && y.values[row] != null) { both++; seen.add(value); found.add(y.values[row]); } });
+      const worth = seen.size > 1 && found.size > 1 ? both + Math.min(seen.size, 13) : 0;
+      if (worth > most) { most = worth; best = [x.name, y.name]; }
+    }
+    return best;
+  }
+
   function Scatter({ columns, rows, nameOf, onOpen }) {
     const numeric = columns.filter(one => one.type === "number" || one.type === "time");
-    const [x, setX] = useState(() => (numeric.find(one => /^params\./.test(one.name) && new Set(one.values).size > 12)
-      || numeric.find(one => /^params\./.test(one.name)) || numeric[0])?.name);
-    const [y, setY] = useState(() => (numeric.find(one => /^metrics\./.test(one.name)) || numeric[1] || numeric[0])?.name);
+    const first = useMemo(() => firstAxes(numeric), []), [x, setX] = useState(first[0]), [y, setY] = useState(first[1]);
     const [by, setBy] = useState("");
     const [logX, setLogX] = useState(() => wide(columns.find(one => one.name === x))), [logY, setLogY] = useState(false), [near, setNear] = useState(null);
     const [holder, width] = useWidth(600), canvas = useRef(null), dots = useRef([]), dark = useScheme();
@@ -211,24 +224,30 @@
       setNear(best);
     }
     if (numeric.length < 2) return html`<p class="muted">A scatter needs two columns of numbers.</p>`;
+    const drawable = (name, log) => { const one = find(name); return one ? axisOf(one, rows, log).of : () => null; }, ofX = drawable(x, logX), ofY = drawable(y, logY);
+    const drawn = rows.reduce((sum, row) => sum + (ofX(row) !== null && ofY(row) !== null), 0);
     const told = near && [x, y, by].filter(Boolean).map(find).filter(Boolean).map(one => `${short(one.name)} ${shown(one.values[near[2]], one.type, one.name)}`).join(", ");
     return html`<div><p class="tools">
         <${Pick} label="x" columns=${columns} value=${x} onChange=${setX}/><label><input type="checkbox" checked=${logX} onChange=${e => setLogX(e.target.checked)}/> log</label>
         <${Pick} label="y" columns=${columns} value=${y} onChange=${setY}/><label><input type="checkbox" checked=${logY} onChange=${e => setLogY(e.target.checked)}/> log</label>
-        <${Pick} label="colour" columns=${columns} value=${by} onChange=${setBy} none="none"/></p>
+        <${Pick} label="colour" columns=${columns} value=${by} onChange=${setBy} none="none"/>
+        <span class="muted" role="status">${drawn === rows.length ? "" : drawn ? `${number(drawn)} of ${counted(rows.length, "run")} have both` : "no run has both: choose other columns"}</span></p>
       <div class="plot" ref=${holder}>
         <canvas ref=${canvas} style=${{ width: width + "px", height: height + "px" }} onMouseMove=${over} onMouseLeave=${() => setNear(null)}
-          onClick=${() => near && onOpen(near[2])} role="img" aria-label=${`scatter of ${y} over ${x}, ${rows.length} runs`}/>
+          onClick=${() => near && onOpen(near[2])} role="img" aria-label=${`scatter of ${y} over ${x}, ${counted(drawn, "run")}`}/>
         ${near && html`<div class="tip" style=${{ left: Math.min(near[0] + 10, width - 180) + "px", top: near[1] + 12 + "px" }}><b>${nameOf(near[2])}</b><br/>${told}</div>`}
       </div></div>`;
   }
 
+  const fallingName = (a, b) => b.name < a.name ? -1 : 1;
+
   function Parallel({ columns, rows, onFilter }) {
-    const usable = useMemo(() => columns.filter(one => /^(params|metrics)\./.test(one.name) && new Set(rows.map(row => one.values[row])).size > 1
-      && rows.filter(row => one.values[row] != null).length * 2 > rows.length).sort((a, b) => b.name < a.name ? -1 : 1), [columns, rows]);
+    const usable = useMemo(() => columns.filter(one => /^(params|metrics)\./.test(one.name) && new Set(rows.map(row => one.values[row]).filter(v => v != null)).size > 1).sort(fallingName), [columns, rows]);
+    // those that most runs have come first
+    const first = useMemo(() => usable.map(one => ({ one, many: rows.filter(row => one.values[row] != null).length })).sort((a, b) => b.many - a.many).slice(0, 8).map(({ one }) => one).sort(fallingName), [usable, rows]);
     const [names, setNames] = useState(null), [brushes, setBrushes] = useState({});
     const [holder, width] = useWidth(700), canvas = useRef(null), drag = useRef(null), dark = useScheme();
-    const chosen = (names ? columns.filter(one => names.has(one.name)) : usable.slice(0, 8));
+    const chosen = (names ? columns.filter(one => names.has(one.name)) : first);
     const height = 360, up = 34, bottom = height - 16, left = 40, right = width - 40;
     const axes = useMemo(() => chosen.map(one => axisOf(one, rows)), [columns, rows, chosen.map(one => one.name).join("\n")]);
     const px = i => chosen.length > 1 ? left + i * (right - left) / (chosen.length - 1) : width / 2;
@@ -255,7 +274,7 @@
       };
       const brushed = Object.keys(brushes).length > 0, alpha = Math.max(0.08, Math.min(0.7, 150 / kept.length));
       if (brushed) for (const row of rows.slice(0, 2000)) draw(row, css("--line"));
-      for (const row of kept) { const t = tint.of(row); draw(row, t === null ? css("--line") : scaled((t - tint.low) / (tint.high - tint.low), dark, alpha)); }
+      for (const row of kept) { const t = tint.of(row); draw(row, t === null ? css("--muted") : scaled((t - tint.low) / (tint.high - tint.low), dark, alpha)); }
       axes.forEach((axis, i) => {
         pen.strokeStyle = css("--muted");
         pen.beginPath(); pen.moveTo(px(i), up); pen.lineTo(px(i), bottom); pen.stroke();

@@ -103,7 +103,7 @@
       ${view === "scatter" ? html`<${Scatter} columns=${data.columns} rows=${order} nameOf=${nameOf} onOpen=${open}/>`
         : view === "parallel" ? html`<${Parallel} columns=${data.columns} rows=${order} onFilter=${set => { setOnly(set); amend({ view: "" }); }}/>`
         : order.length ? html`<${Table} columns=${shownColumns} order=${order} sort=${sort} onSort=${name => amend({ sort: name })} onOpen=${open} selected=${chosen} onSelect=${select} nameOf=${nameOf} label="runs"/>`
-        : html`<${Empty} title="No run is like that"><p>The filter leaves none of ${counted(data.rows, "run")}.</p></${Empty}>`}
+        : html`<${Empty} title="No run matches"><p>The filter leaves none of ${counted(data.rows, "run")}.</p></${Empty}>`}
     </div>`;
   }
 
@@ -144,7 +144,7 @@
         ["host", run.host], ["command", run.command && html`<code>${run.command}</code>`],
         ["code", run.git_commit && html`<code>${run.git_commit.slice(0, 12)}${run.git_branch ? ` (${run.git_branch})` : ""}${run.git_dirty ? ", with changes" : ""}</code>`],
         ["parent", run.parent && html`<a href=${href("run", { id: run.parent })}>${run.names[run.parent] || run.parent}</a>`],
-        ["children", run.children.length > 0 && run.children.slice(0, 50).map(id => html`<a href=${href("run", { id })}>${run.names[id] || id}</a> `)],
+        ["children", run.children.length > 0 && html`${run.children.slice(0, 50).map((id, i) => html`${i ? ", " : ""}<a href=${href("run", { id })}>${run.names[id] || id}</a>`)}${run.children.length > 50 ? ` and ${run.children.length - 50} more` : ""}`],
         ["python", run.python && `${run.python}, ${Object.keys(run.packages).length} packages`]]}/>
       ${run.error && html`<section><h2>Error <small>${run.error_type}</small></h2><pre class="error">${run.error}</pre></section>`}
       <div class="columns"><${Pairs} title="Metrics" of=${run.metrics}/><${Pairs} title="Parameters" of=${run.params}/>
@@ -170,7 +170,7 @@
       return html`<article><header><h1>${counted(at.length, "run")} side by side</h1></header>
         ${at.length < ids.length && html`<p class="failed" role="alert">${counted(ids.length - at.length, "run")} of ${ids.length} not found among those listed</p>`}
         ${known.length > 0 && html`<${RunCurves} runs=${known} names=${names}/>`}
-        <section><h2>Values</h2><p class="tools"><label><input type="checkbox" checked=${all} onChange=${e => setAll(e.target.checked)}/> also what is alike</label>
+        <section><h2>Values</h2><p class="tools"><label><input type="checkbox" checked=${all} onChange=${e => setAll(e.target.checked)}/> also equal values</label>
           <span class="muted">${listed.length} of ${said.length} rows</span></p>
         <div class="scroll"><table class="beside"><thead><tr><th scope="col"></th>${known.map((id, i) => html`<th scope="col"><i class="swatch" style=${{ background: lakefolio.colour(i) }}/><a href=${href("run", { id })}>${names[id]}</a>
             <button type="button" class="quiet" aria-label=${`leave ${names[id]} out`} onClick=${() => amend({ runs: ids.filter(one => one !== id).join("\n") })}>×</button></th>`)}</tr></thead>
