@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.compare.arrays import compare_arrays
+from lakefolio.compare.arrays import compare_arrays, compare_sparse
 from lakefolio.compare.values import compare_values
 
 NAN = float("nan")
@@ -59,7 +61,11 @@ def test_differences_of_an_array_are_measured():
         (np.array([np.inf, 1]), np.array([-np.inf, 1]), 1),
         (np.array([2**62]), np.array([2**62 + 1]), 1),
         (np.array([2**63 + 1], np.uint64), np.array([-1], np.int64), 1),
+        (np.array([2**53 + 1]), np.array([float(2**53)]), 1),
+        (np.array([2**64 - 1], np.uint64), np.array([2.0**64]), 1),
+        (np.array([2**63 - 1, 3, -4]), np.array([2.0**63, 3.0, -4.0]), 1),
         (np.array([1 + 1j]), np.array([1 - 1j]), 1),
+        (np.array([complex(1, NAN), complex(NAN, 1)]), np.array([complex(2, NAN), complex(NAN, 1)]), 1),
         (np.array(["1", "2"]), np.array([1, 3]), 1),
         (np.array(["2020-01-01", "NaT"], "M8[D]"), np.array(["2020-01-02", "NaT"], "M8[D]"), 1),
         (np.array([(1, NAN)], "i4,f8"), np.array([(1, NAN)], "i4,f8"), 0),
@@ -110,6 +116,18 @@ def test_sparse_matrices_by_their_entries(folio):
         ("added", "[3, 4]", None, "7.0"), ("removed", "[9, 9]", "1.0", None), ("changed", "[0, 0]", "1.0", "2.0")
     }  # fmt: skip
     assert diff.summary["format"] == "csr → csc"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (np.array([[0, 2**53 + 1]]), np.array([[0, float(2**53)]])),
+        (np.array([[0, 2**63 - 1]]), np.array([[0, 2**63]], np.uint64)),
+    ],
+)
+def test_entries_of_sparse_matrices_keep_their_digits(old, new):
+    sparse = pytest.importorskip("scipy.sparse", reason="needs scipy")
+    assert compare_sparse(sparse.csr_matrix(old), sparse.csr_matrix(new), 3).summary["entries_changed"] == 1
 
 
 def test_pictures_by_their_pixels(folio):
@@ -252,6 +270,75 @@ def test_types_that_duckdb_does_not_tell_apart(folio):
     (column,) = diff.columns.to_pylist()
     assert (column["change"], column["changed_count"], column["new_type"]) == ("changed", 0, "large_string")
     assert column["old_type"].startswith("dictionary")
+
+
+def _column(values, kind):
+    if isinstance(values[0], str):
+        values = [decimal.Decimal(one) for one in values]
+    return pa.table({"v": pa.array(values, kind)})
+
+
+_DIGITS = decimal.Decimal("1" * 60)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        (_column([_DIGITS], pa.decimal256(60, 0)), _column([_DIGITS + 1], pa.decimal256(60, 0)), 1),
+        (_column([[_DIGITS]], pa.list_(pa.decimal256(60, 0))), _column([[_DIGITS]], pa.list_(pa.decimal256(61, 0))), 0),
+        (_column([[(1, _DIGITS)]], pa.map_(pa.int8(), pa.decimal256(60, 0))),
+         _column([[(1, _DIGITS + 1)]], pa.map_(pa.int8(), pa.decimal256(60, 0))), 1),
+        (_column([1, None], pa.time64("ns")), _column([2, None], pa.time64("ns")), 1),
+        (_column([1000], pa.time64("ns")), _column([1], pa.time64("us")), 0),
+        (_column([1000, 7], pa.timestamp("ns", "UTC")), _column([1001, 7], pa.timestamp("ns", "UTC")), 1),
+        (_column([1000, 7000], pa.timestamp("ns", "UTC")), _column([1, 7], pa.timestamp("us", "Europe/Berlin")), 0),
+        (_column([1000, 7001], pa.timestamp("ns", "UTC")), _column([1, 7], pa.timestamp("us", "Europe/Berlin")), 1),
+        (_column([{"a": 1000}], pa.struct({"a": pa.timestamp("ns", "UTC")})),
+         _column([{"a": 1001}], pa.struct({"a": pa.timestamp("ns", "UTC")})), 1),
+        (_column([1001], pa.timestamp("ns", "UTC")), _column([2**62], pa.timestamp("us", "UTC")), 1),
+        (_column([1000], pa.duration("ns")), _column([1000], pa.duration("us")), 1),
+        (_column([1000], pa.duration("ns")), _column([1], pa.duration("us")), 0),
+        (_column([2**53 + 1, 3, None], pa.int64()), _column([2**53, 3, None], pa.float64()), 1),
+        (_column([2**64 - 1], pa.uint64()), _column([2.0**64], pa.float64()), 1),
+        (_column(["12345678901234567890", "0.1", "2.50"], pa.decimal128(38, 10)),
+         _column([12345678901234567890.0, 0.1, 2.5], pa.float64()), 1),
+        (_column(["9007199254740993", "7"], pa.decimal128(38, 0)), _column([2**53, 7], pa.int64()), 1),
+        (_column(["1.10", "2.00", "9"], pa.decimal128(10, 2)), _column(["1.1", "2.1", "9"], pa.decimal128(9, 1)), 1),
+        (_column(["100.00"], pa.decimal128(10, 2)), _column([100], pa.int16()), 0),
+        (_column([0.1], pa.float32()), _column([0.1], pa.float64()), 1),
+        (_column([float("nan"), -0.0], pa.float32()), _column([float("nan"), 0.0], pa.float64()), 0),
+    ],
+)  # fmt: skip
+def test_no_digit_is_lost_between_tables(folio, old, new, count):
+    diff = changed(folio, old, new)
+    assert diff.summary["rows_changed"] == count
+    (column,) = diff.columns.to_pylist()
+    assert column["changed_count"] == len(diff.changes) == count
+    assert (column["old_type"], column["new_type"]) == (str(old.schema[0].type), str(new.schema[0].type))
+    keyed = changed(
+        folio, old.append_column("k", [range(len(old))]), new.append_column("k", [range(len(new))]), key="k"
+    )
+    assert keyed.summary["rows_changed"] == count
+
+
+def test_keys_of_other_types_match_if_they_are_the_same_number(folio):
+    old, new = pl.DataFrame({"k": [2**53 + 1, 4]}), pl.DataFrame({"k": [float(2**53), 4.0]})
+    diff = changed(folio, old, new, key="k")
+    assert diff.counts == {"added": 1, "removed": 1, "changed": 0}
+
+
+def test_columns_whose_names_differ_in_case_only_are_others(folio):
+    old = pl.DataFrame({"k": [1, 2], "a": [1, 2], "A": ["x", "y"], "A (1)": [5, 6]})
+    diff = changed(folio, old, old.with_columns(A=pl.Series(["x", "z"])), key="k")
+    assert triples(diff) == [("changed", "k=2", "y", "z")]
+    assert [row["name"] for row in diff.columns.to_pylist()] == ["k", "a", "A", "A (1)"]
+    swapped = changed(folio, old, old.select("k", pl.col("A").alias("a"), pl.col("a").alias("A"), "A (1)"))
+    assert {row["name"] for row in swapped.columns.to_pylist() if row["change"]} == {"a", "A"}
+    by_upper = changed(
+        folio, pl.DataFrame({"k": [1, 1], "K": [1, 2]}), pl.DataFrame({"k": [2, 1], "K": [2, 3]}), key="K"
+    )
+    assert by_upper.counts == {"added": 1, "removed": 1, "changed": 1}
+    assert (by_upper.key, by_upper.changes[-1].where) == (("K",), "K=2")
 
 
 def test_many_columns(folio, monkeypatch):

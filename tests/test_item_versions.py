@@ -174,6 +174,16 @@ def test_a_version_can_be_labelled_later_and_once(folio: lf.Folio) -> None:
     assert set(labels(folio)) == {(1, "1.0.0")}
 
 
+def test_a_label_that_would_grow_too_large_is_refused(folio: lf.Folio) -> None:
+    folio.add("x", 1, version="999999999999999999.0.0")
+    with pytest.raises(InvalidInputError) as failed:
+        folio.add("x", 2, bump="major", overwrite=True)
+    assert failed.value.kind == "bad-version"
+    assert labels(folio.add("x", 2, bump="minor", overwrite=True))[-1] == (2, "999999999999999999.1.0")
+    with pytest.raises(AlreadyExistsError, match=r"as 999999999999999999\.1\.0: what follows a \+"):
+        folio.add("x", 3, version="999999999999999999.1.0+b", overwrite=True)
+
+
 @pytest.mark.parametrize(
     ("words", "error", "kind"),
     [

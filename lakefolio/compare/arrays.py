@@ -1,8 +1,9 @@
 """Differences between arrays, sparse matrices and pictures: how many cells, by how much, and where (pure: no I/O).
 
-NaN equals NaN, and a masked cell another masked one, whatever lies under the mask. A cell that became NaN, or stopped
-to be, differs by an infinite amount: it is counted and comes first among the examples, and no mean or norm has it
-(``infinite_differences`` counts them).
+NaN equals NaN, and a masked cell another masked one, whatever lies under the mask. Whole numbers and floats are
+compared exactly, and complex numbers part by part. A cell that became NaN, or stopped to be, differs by an infinite
+amount: it is counted and comes first among the examples, and no mean or norm has it (``infinite_differences`` counts
+them).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def compare_sparse(old: Any, new: Any, limit: int) -> Found:
     different, which = np.unique(places, axis=1, return_inverse=True)
     which = which.reshape(-1)
     dtypes = np.result_type(*(side.data.dtype for side in sides))
-    values = [np.zeros(different.shape[1], dtypes) for _ in sides]
+    values = [np.zeros(different.shape[1], side.data.dtype) for side in sides]
     for at, side, numbers in zip(values, sides, np.split(which, [sides[0].data.size]), strict=True):
         np.add.at(at, numbers, side.data)  # entries of one cell add up
     shape = tuple(map(max, old.shape, new.shape))
@@ -255,17 +256,32 @@ def _differing(one: Array, other: Array) -> Array:
         return mask
     hidden = [_hidden(side) for side in (one, other)]
     values = [np.asarray(np.ma.getdata(side)) for side in (one, other)]
+    kinds = {side.dtype.kind for side in values}
+    if "c" in kinds and kinds <= set(_NUMBERS):  # one part may be NaN and the other one not
+        mask = _differing(values[0].real, values[1].real) | _differing(values[0].imag, values[1].imag)
+        return np.asarray(mask & ~hidden[0] & ~hidden[1] | (hidden[0] != hidden[1]))
     try:
         mask = np.asarray(values[0] != values[1])
+        if "f" in kinds and kinds & set("iu"):
+            mask |= _rounded(*sorted(values, key=lambda side: side.dtype.kind == "f"))
         if mask.shape != one.shape or mask.dtype != bool or len({side.dtype.kind in "SU" for side in values}) == 2:
             raise TypeError
     except TypeError:  # no comparison of such types: by what they print
         mask = _texts(values[0]) != _texts(values[1])
-    if all(side.dtype.kind in "fcmM" for side in values):
+    if all(side.dtype.kind in "fmM" for side in values):
         with np.errstate(invalid="ignore"):
             mask &= ~((values[0] != values[0]) & (values[1] != values[1]))  # NaN, NaT
     differing: Array = (mask & ~hidden[0] & ~hidden[1]) | (hidden[0] != hidden[1])
     return differing
+
+
+def _rounded(whole: Array, floats: Array) -> Array:
+    """Return the mask of whole numbers that the common type of them and of some floats does not hold."""
+    common: Array = whole.astype(np.result_type(whole, floats))
+    held = common < float(2 ** (8 * whole.dtype.itemsize - (whole.dtype.kind == "i")))
+    found: Array = ~held
+    found[held] = common[held].astype(whole.dtype) != whole[held]
+    return found
 
 
 def _hidden(values: Array) -> Array:

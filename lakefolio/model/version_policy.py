@@ -174,7 +174,7 @@ def label_for(view: View, put: Put, policy: VersionPolicy) -> str | None:
     elif highest is None:
         label = _FIRST
     else:
-        label = highest.bumped(cast(Bump, bump if wanted == "auto" else wanted))
+        label = SemVer.parse(str(highest.bumped(cast(Bump, bump if wanted == "auto" else wanted))))  # may be too large
     check_new_label(view, put.folio, put.item, label, labels)
     return str(label)
 
@@ -183,9 +183,11 @@ def check_new_label(view: View, folio: str, item: str, label: SemVer, labels: Se
     """Raise unless an item may get a label; see :func:`label_for`."""
     highest = max(labels, key=lambda one: one.key, default=None)
     about: dict[str, Any] = {"folio": folio, "item": item}
-    if any(one.key == label.key for one in labels):
+    equal = next((one for one in labels if one.key == label.key), None)
+    if equal is not None:
+        same = "" if equal == label else f" as {equal}: what follows a + orders nothing"
         raise AlreadyExistsError(
-            f"item {item!r} of folio {folio!r} has a version {label} already",
+            f"item {item!r} of folio {folio!r} has a version {label} already{same}",
             kind="version-exists",
             hint=f"the newest is {highest}; bump='patch' takes the next one",
             **about,

@@ -12,8 +12,9 @@ A key that several rows of a table have is refused if the other table has it too
 The keys of row groups that match as bytes are not looked at again.
 
 NaN equals NaN, null equals null, -0.0 equals 0.0. Columns are matched by name; a column that is gone and a new one of
-its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared as
-numbers and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
+its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared
+exactly (one that is no double equals none, but a decimal equals the double that is written so), spans of time as such,
+and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
 
 Slightly longer than most modules: the statements of one comparison build on one another.
 """
@@ -21,15 +22,16 @@ Slightly longer than most modules: the statements of one comparison build on one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.views.binding import open_tables
+from lakefolio.views.plain_tables import PlainTables, plain_tables
 from lakefolio.views.shared_rows import NOTHING_SHARED, SharedRows, shared_rows
 from lakefolio.views.sql_guard import first_line
-from lakefolio.views.table_side import FLOATS, TableSide, is_number
+from lakefolio.views.table_side import NANOSECONDS, TableSide, comparable
 from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
@@ -132,8 +134,13 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
 
     connection = open_tables({}, (), memory_bytes=MEMORY_BYTES)
     try:
-        sides = TableSide(connection, "old", old), TableSide(connection, "new", new)
-        return _Comparison(connection, *sides, key).run(limit)
+        with plain_tables(old, new) as plain:
+            sides = (
+                TableSide(connection, "old", plain.old, plain.shown_types[0], plain.texts),
+                TableSide(connection, "new", plain.new, plain.shown_types[1], plain.texts),
+            )
+            columns = [plain.aliases.get(one, one) for one in key]
+            return _named(_Comparison(connection, *sides, columns).run(limit), plain)
     except duckdb.Error as exc:
         raise InvalidInputError(
             f"the tables can't be compared: {first_line(exc)}",
@@ -142,6 +149,30 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
         ) from exc
     finally:
         connection.close()
+
+
+def _named(found: TableChanges, plain: PlainTables) -> TableChanges:
+    """Return what was found with the names that columns have in the tables."""
+    own = {alias: name for name, alias in plain.aliases.items()}
+    if not own:
+        return found
+
+    def named(values: dict[str, str | None]) -> dict[str, str | None]:
+        return {own.get(one, one): value for one, value in values.items()}
+
+    return replace(
+        found,
+        key=tuple(own.get(one, one) for one in found.key),
+        columns=tuple(
+            replace(
+                one, name=own.get(one.name, one.name), renamed_from=own.get(one.renamed_from or "", one.renamed_from)
+            )
+            for one in found.columns
+        ),
+        examples=tuple(
+            RowChange(one.change, named(one.where), named(one.old), named(one.new)) for one in found.examples
+        ),
+    )
 
 
 @dataclass(slots=True)
@@ -280,7 +311,10 @@ class _Comparison:
             source, both = f"{' join '.join(sides)} on {numbers[0]} = {numbers[1]}", "true"
         some = " or ".join(map(self._differs, columns))
         if len(columns) > _AT_ONCE:  # DuckDB does not plan it
-            hashes = (f"hash({', '.join(self._value(one, side) for one in columns)})" for side in ("old.", "new."))
+            hashes = (
+                f"hash({', '.join(self._value(one, side, f'{side.name}.') for one in columns)})"
+                for side in (self._old, self._new)
+            )
             some = " <> ".join(hashes)
         first = f"min({numbers[0]}, {max(limit, 1)}) filter (where {both} and ({some}))"
         ((changed, firsts),) = self._old.all(
@@ -297,14 +331,15 @@ class _Comparison:
         left = [shared.left(side.count) for side in sides]
         if not any(left):
             return
-        hashed = ", ".join(map(self._value, self._common))
         keys = ", ".join(map(quoted, self._key))
         place, values = (quoted(self._unused(name)) for name in ("number", "hash"))
-        parts = [
-            f"(select {keys}, {quoted(side.number)} as {place}, {f'hash({hashed})' if hashed else '0'} as {values}"
-            f" from {side.only(ranges)})"
-            for side, ranges in zip(sides, left, strict=True)
-        ]
+        parts = []
+        for side, ranges in zip(sides, left, strict=True):
+            hashed = ", ".join(self._value(one, side) for one in self._common)
+            parts.append(
+                f"(select {keys}, {quoted(side.number)} as {place}, {f'hash({hashed})' if hashed else '0'} as {values}"
+                f" from {side.only(ranges)})"
+            )
         count = max(limit, 1)
         o, n, differs = f"o.{place}", f"n.{place}", f"o.{values} <> n.{values}"
         self._connection.execute(
@@ -359,8 +394,10 @@ class _Comparison:
 
     def _examples(self, found: _Rows, limit: int, differing: Sequence[str]) -> tuple[RowChange, ...]:
         added, removed, pairs = found.first_added, found.first_removed, sorted(found.pairs)[:limit]
-        of_old = self._old.texts([*removed, *(one for one, _ in pairs)], list(self._old.types))
-        of_new = self._new.texts([*added, *(one for _, one in pairs)], list(self._new.types))
+        kinds = {one: {self._old.types[one], self._new.types[one]} for one in (*self._key, *self._common)}
+        wide = frozenset(one for one, both in kinds.items() if both == {"FLOAT", "DOUBLE"})
+        of_old = self._old.rows([*removed, *(one for one, _ in pairs)], wide)
+        of_new = self._new.rows([*added, *(one for _, one in pairs)], wide)
 
         def where(number: int, row: dict[str, str | None]) -> dict[str, str | None]:
             return {one: row[one] for one in self._key} if self._key else {"row": str(number)}
@@ -372,8 +409,16 @@ class _Comparison:
         changes += [RowChange("added", where(one, of_new[one]), {}, rest(of_new[one])) for one in added]
         for one, other in pairs:
             before, after = of_old[one], of_new[other]
-            names = [name for name in differing if before[name] != after[name]]
-            cells = ({name: row[name] for name in names} for row in (before, after))
+            cells: tuple[dict[str, str | None], dict[str, str | None]] = ({}, {})
+            for name in differing:
+                texts, kinds_of = (
+                    (before[name], after[name]),
+                    (self._old.shown_types[name], self._new.shown_types[name]),
+                )
+                if texts[0] == texts[1] and kinds_of[0] in NANOSECONDS and kinds_of[0] != kinds_of[1]:
+                    texts = (f"{texts[0]} ({kinds_of[0]})", f"{texts[1]} ({kinds_of[1]})")
+                if texts[0] != texts[1]:
+                    cells[0][name], cells[1][name] = texts
             changes.append(RowChange("changed", where(other, after), *cells))
         return tuple(changes)
 
@@ -386,20 +431,20 @@ class _Comparison:
 
     # -- SQL -------------------------------------------------------------------------------------------------
 
-    def _value(self, column: str, table: str = "") -> str:
-        """Return a column in the type that both tables' values are compared in."""
-        kinds, name = (self._old.types[column], self._new.types[column]), f"{table}{quoted(column)}"
-        if kinds[0] == kinds[1]:
-            return name
-        if not all(map(is_number, kinds)):
-            return f"cast({name} as varchar)"
-        return f"cast({name} as {'double' if any(one.startswith(FLOATS) for one in kinds) else 'hugeint'})"
+    def _value(self, column: str, side: TableSide, table: str = "") -> str:
+        """Return a column of a side as a value that equals that of the other side if both are the same."""
+        other = self._new if side is self._old else self._old
+        types = [(one.types[column], one.shown_types[column]) for one in (side, other)]
+        return comparable(f"{table}{quoted(column)}", types[0], types[1])
 
     def _differs(self, column: str) -> str:
-        return f"{self._value(column, 'old.')} is distinct from {self._value(column, 'new.')}"
+        old, new = self._value(column, self._old, "old."), self._value(column, self._new, "new.")
+        return f"{old} is distinct from {new}"
 
     def _matched(self, left: str, right: str) -> str:
-        pairs = ((self._value(one, f"{left}."), self._value(one, f"{right}.")) for one in self._key)
+        pairs = (
+            (self._value(one, self._old, f"{left}."), self._value(one, self._new, f"{right}.")) for one in self._key
+        )
         return " and ".join(f"{one} is not distinct from {other}" for one, other in pairs)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.items import parquet
 from lakefolio.views.relations import literal
 from lakefolio.views.shared_rows import Range
 from lakefolio.views.view_files import quoted
@@ -15,9 +14,16 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["FLOATS", "TableSide", "is_number"]
+__all__ = ["NANOSECONDS", "TableSide", "comparable"]
 
-FLOATS: Final = ("FLOAT", "DOUBLE", "DECIMAL")
+_FLOATS: Final = ("FLOAT", "DOUBLE")
+NANOSECONDS: Final = {
+    "duration[s]": 1_000_000_000,
+    "duration[ms]": 1_000_000,
+    "duration[us]": 1_000,
+    "duration[ns]": 1,
+}
+"""Of each span of time that DuckDB takes for a whole number."""
 _NUMBERS: Final = (
     "TINYINT",
     "SMALLINT",
@@ -34,9 +40,36 @@ _AT_ONCE: Final = 256
 """Columns whose statistics are taken in one scan: DuckDB plans a select of thousands of aggregates for minutes."""
 
 
-def is_number(kind: str) -> bool:
+def _is_number(kind: str) -> bool:
     """Say whether a type of DuckDB is one of numbers."""
-    return kind in _NUMBERS or (kind.startswith(FLOATS) and "[" not in kind)
+    return kind in _NUMBERS or kind in _FLOATS or (kind.startswith("DECIMAL") and "[" not in kind)
+
+
+def comparable(name: str, types: tuple[str, str], other: tuple[str, str]) -> str:
+    """Return SQL for a column's values that equal those of the other table's column if they are the same.
+
+    Args:
+        name: The column in SQL.
+        types: DuckDB's and Arrow's names of its type.
+        other: The same of the other column.
+    """
+    if types[1] != other[1] and types[1] in NANOSECONDS and other[1] in NANOSECONDS:
+        return f"cast({name} as hugeint) * {NANOSECONDS[types[1]]}"
+    kind, kinds = types[0], (types[0], other[0])
+    if kind == other[0]:
+        return name
+    text = f"cast({name} as varchar)"
+    if not all(map(_is_number, kinds)):
+        return text
+    is_decimal = kind.startswith("DECIMAL")
+    if any(one in _FLOATS for one in kinds):
+        number = f"cast({name} as double)"
+        back = f"try_cast(cast({number} as varchar) as {kind})" if is_decimal else f"try_cast({number} as hugeint)"
+        rest = "''" if kind in _FLOATS else f"case when {back} = {name} then '' else {text} end"
+        return f"case when {name} is not null then struct_pack(number := {number}, rest := {rest}) end"
+    if any(one.startswith("DECIMAL") for one in kinds):
+        return f"rtrim(rtrim({text}, '0'), '.')" if is_decimal and not kind.endswith(",0)") else text
+    return f"cast({name} as hugeint)"
 
 
 class TableSide:
@@ -46,29 +79,37 @@ class TableSide:
         name: ``old`` or ``new``; the view is called so.
         path: Its file, if it is one.
         types: Column -> DuckDB's name of its type.
-        shown_types: Column -> Arrow's name of its type.
+        shown_types: Column -> Arrow's name of its own type.
+        texts: Columns that are texts here alone: their least and greatest are not those of their own type.
         number: The column of the view that holds the number of each row, from 0.
         count: How many rows it has.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, rows: Path | pa.Table) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        rows: Path | pa.Table,
+        shown_types: Mapping[str, str],
+        texts: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
+        self.shown_types = dict(shown_types)
+        self.texts = texts
         self.path = rows if isinstance(rows, Path) else None
         self._connection = connection
         if not isinstance(rows, Path) and not rows.num_columns:  # DuckDB has no tables without columns
-            self.types, self.shown_types, self.number, self.count = {}, {}, "number", rows.num_rows
+            self.types, self.number, self.count = {}, "number", rows.num_rows
             self._selected = f"range as number from range({self.count})"
             connection.execute(f"create view {name} as select {self._selected}")
             return
         if isinstance(rows, Path):
             source = f"read_parquet({literal(str(rows))}, hive_partitioning = false"
-            schema = parquet.schemas_of(rows)[0]
         else:
             connection.from_arrow(rows).create_view(f"{name} rows")
-            source, schema = quoted(f"{name} rows"), rows.schema
+            source = quoted(f"{name} rows")
         end = ")" if isinstance(rows, Path) else ""
         self.types = {row[0]: row[1] for row in self.all(f"describe select * from {source}{end}")}
-        self.shown_types = {field.name: str(field.type) for field in schema}
         self.number = "number"
         while self.number.lower() in {one.lower() for one in self.types}:
             self.number += "_"
@@ -95,6 +136,7 @@ class TableSide:
         )
         self.types = {others.get(one, one): kind for one, kind in self.types.items()}
         self.shown_types = {others.get(one, one): kind for one, kind in self.shown_types.items()}
+        self.texts = frozenset(others.get(one, one) for one in self.texts)
 
     def only(self, ranges: Sequence[Range]) -> str:
         """Return a relation of the rows of some ranges; DuckDB reads no row group without any."""
@@ -104,11 +146,14 @@ class TableSide:
         parts = [f"select * from {self.name} where {number} >= {start} and {number} < {stop}" for start, stop in ranges]
         return f"({' union all '.join(parts) or f'select * from {self.name} where false'})"
 
-    def texts(self, numbers: Sequence[int], columns: Sequence[str]) -> dict[int, dict[str, str | None]]:
-        """Return number -> column -> text of some rows."""
+    def rows(self, numbers: Sequence[int], wide: frozenset[str]) -> dict[int, dict[str, str | None]]:
+        """Return number -> column -> text of some rows; floats that are ``wide`` with all digits of a double."""
         if not numbers:
             return {}
-        values = "".join(f", cast({quoted(one)} as varchar)" for one in columns)
+        columns = list(self.types)
+        values = "".join(
+            f", cast({f'cast({quoted(one)} as double)' if one in wide else quoted(one)} as varchar)" for one in columns
+        )
         number = quoted(self.number)
         listed = ", ".join(map(str, numbers))
         rows = self.all(f"select {number}{values} from {self.name} where {number} in ({listed})")
@@ -124,10 +169,11 @@ class TableSide:
                 kind, column = self.types[one], quoted(one)
                 asked.append(f"count(*) - count({column})")
                 names.append((one, "nulls"))
-                if kind.startswith("DECIMAL") or not any(sign in kind for sign in _NO_ORDER):
+                is_ordered = kind.startswith("DECIMAL") or not any(sign in kind for sign in _NO_ORDER)
+                if is_ordered and one not in self.texts:
                     asked += [f"cast(min({column}) as varchar)", f"cast(max({column}) as varchar)"]
                     names += [(one, "min"), (one, "max")]
-                if is_number(kind):
+                if _is_number(kind):
                     some = f" filter (where not isnan({column}))" if kind in ("FLOAT", "DOUBLE") else ""
                     asked.append(f"avg(cast({column} as double)){some}")
                     names.append((one, "mean"))
