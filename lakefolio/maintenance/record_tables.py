@@ -165,6 +165,9 @@ def _check_table(
 ) -> None:
     prefix = record_prefix(table)
     if next(iter(session.store.list(prefix + "/")), None) is None:
+        if any(content_of(session, entry).version for entry in named):
+            message = f"the table of {owner.folio}:{owner.item} is missing, and versions of it are marked"
+            report.problems.append(Problem("table-not-found", prefix, message))
         return  # it was never used
     opened = table_of(session, owner)
     newest = opened.state()
@@ -182,6 +185,8 @@ def _check_table(
                 how = "is missing" if key not in there else f"has {there[key]} bytes, expected {file.size_bytes}"
                 message = f"data file {key} of {owner.folio}:{owner.item}, version {version}, {how}"
                 report.problems.append(Problem("record-file", key, message))
+    for key, problem in opened.log.checkpoint_problems(newest.version, every=read_data).items():
+        report.problems.append(Problem("record-checkpoint", key, f"{key} of {owner.folio}:{owner.item}: {problem}"))
     if read_data:
         _check_rows(opened, states, report)
 

@@ -33,6 +33,8 @@ _AT: Final = "lakefolio.at"
 _KEY: Final = "lakefolio.key"
 _TXN_KEPT_MS: Final = 30 * 86_400_000
 _AT_ONCE: Final = 200
+_PARTS: Final = "parts"
+"""In place of a digest: the checkpoint lies in several objects, which is not read here."""
 _CHECKPOINT = pa.schema(
     [
         pa.field(
@@ -55,12 +57,17 @@ _CHECKPOINT = pa.schema(
 
 
 class RecordLog:
-    """The log of one table. Holds no state: safe to share between threads."""
+    """The log of one table. Holds no state: safe to share between threads.
+
+    Attributes:
+        first: The bytes of log entry 0, where they are known: a table that nobody has written to has none in the store.
+    """
 
     def __init__(self, store: Store, prefix: str) -> None:
         """Name the table by the folder that it lies in."""
         self.store = store
         self.prefix = prefix
+        self.first: bytes | None = None
         self.folder = f"{prefix}/_delta_log"
         self._seals = Seals(prefix, "records")
 
@@ -77,7 +84,7 @@ class RecordLog:
         """
         state = self._checkpoint(version)
         last = self._last(state.version) if version is None else version
-        if version is not None and self.store.find(self.key(version)) is None:
+        if version is not None and not self._is_there(version):
             raise NotFoundError(
                 f"there is no version {version} of the table at {self.prefix}",
                 kind="version-not-found",
@@ -98,7 +105,8 @@ class RecordLog:
         """Give log entries, by version; IntegrityError for one that is missing or can't be read."""
         for start in range(first, last + 1, _AT_ONCE):
             versions = range(start, min(last + 1, start + _AT_ONCE))
-            for version, body in zip(versions, self.store.get_many([self.key(one) for one in versions]), strict=True):
+            for version, found in zip(versions, self.store.get_many([self.key(one) for one in versions]), strict=True):
+                body = self.first if found is None and version == 0 and self._is_unwritten() else found
                 if body is None:
                     raise IntegrityError(
                         f"log entry {version} of {self.prefix} is missing", kind="bad-log", key=self.key(version)
@@ -157,14 +165,19 @@ class RecordLog:
         found = [
             one for entry in self.store.list(self.folder, after=after) if (one := log_version(entry.key)) is not None
         ]
-        return max([known, *found])
+        return max([known if known >= 0 or self.first is None else 0, *found])
+
+    def _is_there(self, version: int) -> bool:
+        return self.store.find(self.key(version)) is not None or (version == 0 and self._is_unwritten())
+
+    def _is_unwritten(self) -> bool:
+        """Say whether nobody has written to the table: its first log entry is known, and the store has none."""
+        return self.first is not None and next(iter(self.store.list(self.folder + "/")), None) is None
 
     def _checkpoint(self, version: int | None) -> TableState:
         """Return the state of the newest checkpoint up to a version that can be read, else that before the first."""
         try:
-            pointer = mapped(json.loads(self.store.find(f"{self.folder}/_last_checkpoint") or b"null"))
-            newest = number(pointer["version"], 0)
-            sha256 = strings(pointer.get("tags")).get(SHA256, "") if not pointer.get("parts") else "parts"
+            newest, sha256 = _pointed_to(self.store.find(self._pointer_key) or b"null")
         except (ValueError, KeyError, RecursionError):
             return TableState()
         candidates = [newest]
@@ -183,6 +196,56 @@ class RecordLog:
                 continue  # the log itself is complete: a checkpoint that can't be read costs time
         return TableState()
 
+    def checkpoint_problems(self, newest: int, *, every: bool) -> dict[str, str]:
+        """Compare the last checkpoint, or every one, with the log, which is read from its beginning.
+
+        Args:
+            newest: A version that is there.
+            every: Look at each checkpoint, not only at the one that ``_last_checkpoint`` names.
+
+        Returns:
+            Key -> what is wrong with the object.
+        """
+        problems: dict[str, str] = {}
+        digests: dict[int, str] = {}
+        if every:
+            listed = (checkpoint_version(entry.key) for entry in self.store.list(self.folder))
+            digests = dict.fromkeys((one for one in listed if one is not None and one <= newest), "")
+        if (body := self.store.find(self._pointer_key)) is not None:
+            try:
+                version, sha256 = _pointed_to(body)
+            except (ValueError, KeyError, RecursionError):
+                problems[self._pointer_key] = "it can't be read"
+            else:
+                if sha256 == _PARTS:
+                    pass  # nobody here reads it
+                elif version > newest and self.store.find(self.key(version)) is None:
+                    problems[self._pointer_key] = f"it names version {version}, and the newest is {newest}"
+                elif version <= newest:
+                    digests[version] = sha256
+        state = TableState()
+        for version in sorted(digests):
+            state = self._replayed(state, version)
+            key, sha256 = self._checkpoint_key(version), digests[version]
+            body = self.store.find(key)
+            if body is None:
+                problems[self._pointer_key] = f"it names the checkpoint of version {version}, which is missing"
+            elif sha256 and hashlib.sha256(body).hexdigest() != sha256:
+                problems[self._pointer_key] = f"its digest is not that of the checkpoint of version {version}"
+            else:
+                try:
+                    found = _read_checkpoint(version, body, self.prefix, key)
+                except (pa.ArrowException, LakefolioError, KeyError, ValueError, TypeError, OSError):
+                    problems[key] = "it can't be read"
+                else:
+                    if difference := _difference(found, state):
+                        problems[key] = difference
+        return problems
+
+    @property
+    def _pointer_key(self) -> str:
+        return f"{self.folder}/_last_checkpoint"
+
     def _checkpoint_key(self, version: int) -> str:
         return f"{self.folder}/{checkpoint_name(version)}"
 
@@ -199,7 +262,35 @@ class RecordLog:
             "numOfAddFiles": len(state.files),
             "tags": {SHA256: hashlib.sha256(body).hexdigest()},
         }
-        self.store.put(f"{self.folder}/_last_checkpoint", json.dumps(pointer).encode())
+        self.store.put(self._pointer_key, json.dumps(pointer).encode())
+
+
+def _pointed_to(body: bytes | memoryview) -> tuple[int, str]:
+    """Return the version that ``_last_checkpoint`` names, and the digest of its checkpoint where it has one."""
+    pointer = mapped(json.loads(bytes(body)))
+    version = number(pointer["version"], 0)
+    return version, _PARTS if pointer.get("parts") else strings(pointer.get("tags")).get(SHA256, "")
+
+
+def _difference(found: TableState, state: TableState) -> str | None:
+    """Say in what a checkpoint differs from the log up to its version, or None.
+
+    Other engines leave out what they do not know: digests of files, and times.
+    """
+    if found.files.keys() != state.files.keys():
+        return "it has other data files than the log"
+    for path, one in found.files.items():
+        logged = state.files[path]
+        if one.size_bytes != logged.size_bytes or (one.sha256 and one.sha256 != logged.sha256):
+            return f"it says of the data file {path} what the log does not"
+    schemas = [(one.table_id, one.schema.arrow, one.schema.configuration) for one in (found, state)]
+    if schemas[0] != schemas[1] or any(state.protocol.get(name) != one for name, one in found.protocol.items()):
+        return "it has another schema than the log"
+    expired = now_ms() - _TXN_KEPT_MS
+    txns = {name: one for name, one in state.txns.items() if name in found.txns or one[1] > expired}
+    if dict(found.txns) != txns:
+        return "it has other transactions than the log"
+    return None if found.at_us in (1, state.at_us) else "its time is not that of the log"
 
 
 def _checkpoint(state: TableState, key: str) -> bytes:

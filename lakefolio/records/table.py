@@ -73,9 +73,13 @@ class RecordTable:
         """The table's log."""
         return self._versions.log
 
-    def create(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
-        """Create version 0. Idempotent: the same call by anyone creates the same."""
-        self._versions.create(schema, table_id, created_ms)
+    def begin(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
+        """Say what version 0 is: that of a table which nobody has written to. No request."""
+        self._versions.begin(schema, table_id, created_ms)
+
+    def create(self) -> None:
+        """Create version 0, if absent, as the first write does by itself."""
+        self._versions.create()
 
     def state(self) -> TableState:
         """Return the newest state; one request if nothing is new.

@@ -47,14 +47,17 @@ class TableVersions:
         self.log = RecordLog(store, prefix)
         self._newest: TableState | None = None
 
-    def create(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
-        """Create version 0. Idempotent: the same call by anyone creates the same."""
+    def begin(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
+        """Say what version 0 is, which the first write creates. No request."""
         metadata = schema.metadata(table_id, created_ms)
         info = {"timestamp": created_ms, "operation": "CREATE TABLE", "operationParameters": {}}
         ours = {"at": created_ms * 1000}
-        self._store.create_if_absent(
-            self.log.key(0), self.log.entry(0, info, ours, [{"protocol": schema.protocol}, {"metaData": metadata}])
-        )
+        self.log.first = self.log.entry(0, info, ours, [{"protocol": schema.protocol}, {"metaData": metadata}])
+
+    def create(self) -> None:
+        """Create version 0, if absent. Idempotent: the same call by anyone creates the same."""
+        if self.log.first is not None:
+            self._store.create_if_absent(self.log.key(0), self.log.first)
 
     def newest(self) -> TableState:
         """Return the newest state; one request if nothing is new.
@@ -136,6 +139,8 @@ class TableVersions:
             if change.is_empty and once is None:
                 return None, replace(change.rows, version=state.version)
             version = state.version + 1
+            if version == 1:
+                self.create()
             actions, body = log_entry(self.log, change, state, commit_id, origin, once)
             if self._created(version, body, commit_id, change, staged):
                 self._newest = state.after(version, actions, within=self._prefix)

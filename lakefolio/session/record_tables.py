@@ -19,7 +19,6 @@ from lakefolio.errors import (
     IntegrityError,
     InvalidInputError,
     LakefolioError,
-    NotFoundError,
 )
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import record_prefix
@@ -130,7 +129,7 @@ def content_of(session: Session, entry: Entry) -> TableContent:
 
 
 def table_of(session: Session, entry: Entry) -> RecordTable:
-    """Return the table that an entry names; it is created if its first entry is there and it is not yet."""
+    """Return the table that an entry names. Writes nothing: version 0 is in the store from the first write on."""
     from lakefolio.records.schema import TableSchema
     from lakefolio.records.table import RecordTable
 
@@ -139,16 +138,14 @@ def table_of(session: Session, entry: Entry) -> RecordTable:
     table = known.tables.get(content.table)
     if table is None:
         table = RecordTable(session.store, record_prefix(content.table), content.owner)
-        if content.metadata is not None and not session.store.find(table.log.key(0)):
+        if content.metadata is not None:
             try:
                 schema = TableSchema.of(
                     text(content.metadata["schemaString"]), strings(content.metadata.get("configuration"))
                 )
             except (ValueError, KeyError, TypeError, FormatError) as exc:
                 raise IntegrityError(f"the schema of {entry.ref} can't be read: {exc}", kind="bad-content") from exc
-            if session.opened.read_only:
-                raise NotFoundError(f"table {entry.ref} was never written to", kind="table-not-found")
-            table.create(schema, _uuid(content.table), content.created_ms)
+            table.begin(schema, _uuid(content.table), content.created_ms)
         table = known.tables.setdefault(content.table, table)
     return table
 
@@ -281,6 +278,8 @@ def mark_of(session: Session, entry: Entry) -> Mark:
 
     table, content = table_of(session, entry), content_of(session, entry)
     state = table.state()
+    if state.version == 0:
+        table.create()  # a mark does not tell what version 0 was
     noted = encoded(
         content.table, content.owner, state.version, content.created_ms, state.schema, state.row_count, first=False
     )
