@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def run(
             f"features now have {counted(len(folio.get_table('features')), 'row')}, "
             f"model in folio: {'model' in folio.models}"
         )
-    with story.step(f"recover to {good:%H:%M:%S.%f}") as note:
+    with story.step(f"recover to {shown_time(good)}") as note:
         report = lake.restore(good)
         back = folio.get_table("features")
         assert back.equals(features), "the restored features differ"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -71,7 +72,7 @@ def test_the_block_behind_code_is_what_that_code_prints(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     found = blocks(README)
     compared = 0
-    for (kind, code), (next_kind, text) in zip(found, found[1:], strict=False):
+    for (kind, code), (next_kind, text) in itertools.pairwise(found):
         if (kind, next_kind) == ("python", ""):
             with contextlib.redirect_stdout(io.StringIO()) as said:
                 exec(compile(code, "README.md", "exec"), {})
