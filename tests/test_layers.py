@@ -67,6 +67,7 @@ FOREIGN = {
         "_parameters",
     ),  # of a PyTorch module
     "_ldf",  # Polars's view of an optimised plan, as its own GPU engine asks for it
+    "_worksheet_path",  # openpyxl's part of a sheet
     "_tags",  # MLflow's tags as a list
 }
 """Private names of other libraries that nothing public stands for."""

@@ -121,8 +121,8 @@ def _writer(verb: str, line: str) -> Command:
 
 @contextmanager
 def _rows(path: str, form: str | None, table: Records) -> Iterator[Any]:
-    from lakefolio.folio.table_files import open_any_table
     from lakefolio.format.table_formats import format_of
+    from lakefolio.items.table_import import open_table_file
 
     if path == "-":
         yield _lines(sys.stdin, table.schema.arrow)
@@ -131,10 +131,10 @@ def _rows(path: str, form: str | None, table: Records) -> Iterator[Any]:
     arrow = table.schema.arrow
     types = None
     if (form or format_of(source.name)) in ("csv", "tsv"):  # whose cells are text: the schema says of what
-        with warnings.catch_warnings(action="ignore"), open_any_table(source, form) as reader:
+        with warnings.catch_warnings(action="ignore"), open_table_file(source, form) as reader:
             known = set(reader.schema.names) & set(arrow.names)
         types = {name: arrow.field(name).type for name in sorted(known)}
-    with open_any_table(source, form, types=types) as reader:
+    with open_table_file(source, form, types=types) as reader:
         yield reader
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from lakefolio.errors import InvalidInputError
 from lakefolio.folio.adding import ColumnsFrom, put, put_reference, with_columns
 from lakefolio.folio.open_folio import SelfT
-from lakefolio.folio.table_files import open_any_table
 from lakefolio.format.table_formats import stem_of
-from lakefolio.items.table_import import Types
+from lakefolio.items.table_import import Types, open_table_file
 from lakefolio.process.places import printable
 from lakefolio.session.annotations import Annotations, Inputs, Tags, as_list
 from lakefolio.session.query_columns import answered
@@ -168,7 +167,7 @@ def import_table(
         raise InvalidInputError(
             f"path {printable(str(source))!r} is not UTF-8", kind="bad-path", hint="rename the file"
         )
-    with open_any_table(
+    with open_table_file(
         source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter, table=table
     ) as reader:
         facts = {"imported_from": source.name}

@@ -95,11 +95,16 @@ def _export_table(session: Session, entry: Entry, target: Path, format: str | No
 
 
 def _write_table(session: Session, entry: Entry, path: Path, format: str, compression: str | None) -> None:
-    from lakefolio.folio.table_files import write_any_table
     from lakefolio.items.table import TableHandler
+    from lakefolio.items.table_export import write_table
 
-    if entry.storage == "reference" or entry.kind == RECORDS or format == "duckdb":
-        write_any_table(session.load(entry, as_="arrow"), path, format, compression)
+    if format == "duckdb":
+        from lakefolio.views.duckdb_file import write_duckdb
+
+        write_duckdb(session.load(entry, as_="arrow"), path)
+        return
+    if entry.storage == "reference" or entry.kind == RECORDS:
+        write_table(session.load(entry, as_="arrow"), path, format, compression)
         return
     try:
         TableHandler().export(session.blobs.source(entry), entry.details, path, format, compression)

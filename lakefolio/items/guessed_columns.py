@@ -8,8 +8,8 @@ and values of several kinds become their texts.
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -18,9 +18,19 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["Guess", "checked_names", "reader_of"]
+__all__ = ["MOST_COLUMNS", "Guess", "checked_names", "reader_of"]
 
-_ROWS: Final = 16_384
+MOST_COLUMNS: Final = 100_000
+_PART_BYTES: Final = 32 << 20
+_CELL_BYTES: Final = 32
+_PLAIN: Final = {
+    bool: pa.bool_(),
+    str: pa.string(),
+    bytes: pa.binary(),
+    dt.date: pa.date32(),
+    dt.time: pa.time64("us"),
+    dt.timedelta: pa.duration("us"),
+}
 _EXACT: Final = 2**53
 _DIGITS: Final = 38
 
@@ -86,8 +96,7 @@ class Guess:
             return pa.timestamp("us", "UTC") if self._zoned == {True} else pa.timestamp("us")
         if kind in (dict, list):
             return self._nested_type()
-        plain = {bool: pa.bool_(), str: pa.string(), bytes: pa.binary(), dt.date: pa.date32(), dt.time: pa.time64("us")}
-        return plain.get(kind, pa.string())
+        return _PLAIN.get(kind, pa.string())
 
     def _number(self) -> pa.DataType:
         if self._kinds == {int}:
@@ -130,10 +139,15 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def checked_names(names: Sequence[Any], where: str) -> list[str]:
     """Return the names of columns as texts; InvalidInputError for one that is missing or there twice."""
     found = [str(name) if name is not None else "" for name in names]
+    if len(found) > MOST_COLUMNS:
+        raise InvalidInputError(
+            f"{where} has {len(found):,} columns, at most {MOST_COLUMNS:,} are read", kind="too-large"
+        )
+    counts = Counter(found)
     for number, name in enumerate(found, 1):
         if not name.strip():
             raise InvalidInputError(f"column {number} of {where} has no name", kind="bad-table-file")
-        if found.count(name) > 1:
+        if counts[name] > 1:
             raise InvalidInputError(f"{where} has two columns {name!r}", kind="bad-table-file", column=name)
     return found
 
@@ -157,5 +171,14 @@ def reader_of(names: Sequence[str], rows: Callable[[], Iterator[Sequence[Any]]])
 
 
 def _parts(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
-    while part := list(itertools.islice(rows, _ROWS)):
+    """Give rows in parts of about as many bytes, however wide or long they are."""
+    part: list[Sequence[Any]] = []
+    room = _PART_BYTES
+    for row in rows:
+        part.append(row)
+        room -= _CELL_BYTES * (len(row) + 1) + sum(len(value) for value in row if type(value) in (str, bytes))
+        if room < 0:
+            yield part
+            part, room = [], _PART_BYTES
+    if part:
         yield part

@@ -22,9 +22,15 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-__all__ = ["check_bounds", "limit_bytes"]
+__all__ = ["check_bounds", "limit_bytes", "safe_batch_rows"]
 
 _SLACK_BYTES: Final = 64 << 20
+_BATCH_ROWS: Final = 1 << 16
+_BATCH_BYTES: Final = 128 << 20
+_PAGE_BYTES: Final = 256 << 20
+_PAGE_RATIO: Final = 200
+_FREE_BYTES: Final = 16 << 30
+_FILE_RATIO: Final = 1_000
 _STORED_FACTOR: Final = 64
 _SAID_FACTOR: Final = 8  # an index of one byte is read as four, and dictionaries are held twice for a moment
 
@@ -84,6 +90,33 @@ def check_bounds(
                     raise ValueError(f"it takes more than {most_bytes:,} bytes of memory")
 
 
+def safe_batch_rows(path: Path, file: pq.ParquetFile) -> int:
+    """Return how many rows of a file that others wrote are read at once, so that they take little memory.
+
+    Raises:
+        ValueError: A page, or the whole, would unpack to far more than it is; also as struct.error and IndexError.
+    """
+    metadata = file.metadata
+    rows, room = _BATCH_ROWS, float(max(_FREE_BYTES, _FILE_RATIO * path.stat().st_size))
+    with _content(path) as content:
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            width = 0.0
+            for place in range(group.num_columns):
+                found = _chunk(content, group.column(place), metadata.schema.column(place))
+                if found.bomb_bytes > _PAGE_BYTES:
+                    raise ValueError(f"a page of {found.path!r} would unpack to {found.bomb_bytes:,} bytes")
+                each = found.densest_bytes
+                if found.repeated_count:
+                    each += _longest_known(content, found)
+                width += each * max(1.0, found.value_count / max(1, group.num_rows))
+            rows = min(rows, int(_BATCH_BYTES / max(1.0, width)))
+            room -= width * group.num_rows
+            if room < 0:
+                raise ValueError("it stands for far more bytes than it has")
+    return max(1, rows)
+
+
 @dataclass(slots=True)
 class _Chunk:
     """Counts and sizes of the pages of one column of one row group.
@@ -94,6 +127,8 @@ class _Chunk:
         plain_bytes: The memory of the values that are not repeated.
         repeated_count: How many values are places in a dictionary.
         dictionary: Where its page lies in the file, its size there, its size in memory, and its codec.
+        densest_bytes: The memory of a value in the page where values are largest.
+        bomb_bytes: The largest of the pages that unpack to much more than they are.
     """
 
     path: str
@@ -101,6 +136,8 @@ class _Chunk:
     plain_bytes: float = 0
     repeated_count: int = 0
     dictionary: tuple[int, int, int, str] | None = None
+    densest_bytes: float = 0
+    bomb_bytes: int = 0
 
 
 def _chunk(content: Any, chunk: Any, column: Any) -> _Chunk:
@@ -118,6 +155,9 @@ def _chunk(content: Any, chunk: Any, column: Any) -> _Chunk:
         kind, unpacked, packed = header[1], header[2], header[3]
         if min(unpacked, packed) < 0 or position + packed > end:
             raise ValueError(f"a page of {found.path!r} lies outside of the file")
+        if unpacked > _PAGE_RATIO * packed:
+            found.bomb_bytes = max(found.bomb_bytes, unpacked)
+        before = found.plain_bytes
         if kind == _DICTIONARY_PAGE:
             found.dictionary = (position, packed, unpacked, chunk.compression)
             found.plain_bytes += unpacked
@@ -133,6 +173,7 @@ def _chunk(content: Any, chunk: Any, column: Any) -> _Chunk:
                 found.repeated_count += count
             elif width is None and encoding == _PREFIXES:
                 found.plain_bytes += count * unpacked
+            found.densest_bytes = max(found.densest_bytes, (found.plain_bytes - before) / max(1, count))
         position += packed
     return found
 
@@ -141,15 +182,12 @@ def _repeated(source: Path | pa.Buffer, content: Any, chunk: _Chunk, group: int,
     """Return the memory of the texts that places in a dictionary stand for, or more: as exactly as ``room`` needs."""
     if chunk.dictionary is None:
         raise ValueError(f"column {chunk.path!r} has no dictionary")
-    start, packed, unpacked, codec = chunk.dictionary
+    unpacked = chunk.dictionary[2]
     if chunk.repeated_count * unpacked <= room:
         return chunk.repeated_count * unpacked
     if unpacked > room:
         return unpacked
-    page = content[start : start + packed]
-    if codec != "UNCOMPRESSED":
-        page = pa.decompress(page, decompressed_size=unpacked, codec=_codec(codec), asbytes=True)
-    longest = _longest(page)
+    longest = _longest(_dictionary(content, chunk))
     if chunk.repeated_count * longest <= room:
         return chunk.repeated_count * longest
     import pyarrow.parquet as pq
@@ -158,6 +196,26 @@ def _repeated(source: Path | pa.Buffer, content: Any, chunk: _Chunk, group: int,
     file = pq.ParquetFile(where, read_dictionary=[chunk.path])
     table = file.read_row_group(group, columns=[chunk.path], use_threads=False)
     return sum(_text_bytes(array) for column in table.columns for array in column.chunks)
+
+
+def _longest_known(content: Any, chunk: _Chunk) -> int:
+    """Return the length of the longest text that is repeated, or more where its page can't be read here."""
+    try:
+        return _longest(_dictionary(content, chunk))
+    except (pa.ArrowException, OSError, struct.error):  # as of the older LZ4, which only the reader of files knows
+        return 0 if chunk.dictionary is None else chunk.dictionary[2]
+
+
+def _dictionary(content: Any, chunk: _Chunk) -> bytes:
+    """Return the page with the values that are repeated."""
+    if chunk.dictionary is None:
+        raise ValueError(f"column {chunk.path!r} has no dictionary")
+    start, packed, unpacked, codec = chunk.dictionary
+    page: bytes = content[start : start + packed]
+    if codec == "UNCOMPRESSED":
+        return page
+    plain: bytes = pa.decompress(page, decompressed_size=unpacked, codec=_codec(codec), asbytes=True)
+    return plain
 
 
 def _codec(name: str) -> str:

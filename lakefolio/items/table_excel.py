@@ -1,6 +1,8 @@
 """Sheets of Excel files (``.xlsx``), read and written with openpyxl: the first row names the columns.
 
-Excel has one kind of number, a double: what it can't hold is written as text.
+Excel has one kind of number, a double: what it can't hold is written as text. Files are read in the child process of
+``foreign_files``. openpyxl passes over some that Excel would not open, or shows nothing where there is something: rows
+and cells out of order, formulas without a value. So the XML of a sheet is looked at before, and such are refused.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from xml.parsers import expat
 
 import pyarrow as pa
 
@@ -37,14 +40,17 @@ def open_excel(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
     openpyxl = need("openpyxl", "reading Excel files")
     _check_size(path)
     with warnings.catch_warnings(action="ignore"):
+        # openpyxl would give a text for a value that it can't read
+        warnings.filterwarnings("error", message="Cell .* is marked as a date")
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         except Exception as exc:  # openpyxl raises whatever its parsers do
             raise _unreadable(path, exc) from exc
         try:
             sheet = book[chosen_table([one.title for one in book.worksheets], table, path.name)]
-            sheet.reset_dimensions()  # what a file says of its size is not believed
             try:
+                _check_cells(path, sheet._worksheet_path.lstrip("/"))
+                sheet.reset_dimensions()  # what a file says of its size is not believed
                 first = next(_rows(sheet), ())
             except Exception as exc:
                 raise _unreadable(path, exc) from exc
@@ -54,6 +60,68 @@ def open_excel(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
             yield reader_of(names, lambda: _body(sheet, len(names), path))
         finally:
             book.close()
+
+
+class _CellChecks:
+    """Looks at the XML of a sheet, and raises ValueError for what openpyxl would get wrong without a word."""
+
+    def __init__(self) -> None:
+        self._row = self._column = 0
+        self._cell = ""
+        self._formula = self._filled = self._in_value = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """See the beginning of an element."""
+        kind = name.rpartition(" ")[2]
+        if kind == "row":
+            row = int(attributes.get("r", self._row + 1))
+            if not self._row < row <= _MOST_ROWS:
+                raise ValueError(f"row {row} stands after row {self._row}")
+            self._row, self._column = row, 0
+        elif kind == "c":
+            self._cell = attributes.get("r", "")
+            column = _column_of(self._cell) if self._cell else self._column + 1
+            if not self._column < column <= _MOST_COLUMNS:
+                raise ValueError(f"cell {self._cell} of row {self._row} stands at the wrong place")
+            self._column = column
+            self._formula, self._filled = False, attributes.get("t") == "str"
+        elif kind == "f":
+            self._formula = True
+        elif kind == "v":
+            self._in_value = True
+
+    def end(self, name: str) -> None:
+        """See the end of an element."""
+        kind = name.rpartition(" ")[2]
+        if kind == "v":
+            self._in_value = False
+        elif kind == "c" and self._formula and not self._filled:
+            raise ValueError(f"cell {self._cell} is a formula that was never computed; save the file with Excel")
+
+    def text(self, text: str) -> None:
+        """See text."""
+        self._filled = self._filled or (self._in_value and bool(text.strip()))
+
+    def doctype(self, *_: object) -> None:
+        """See a document type."""
+        raise ValueError("it holds a document type")
+
+
+def _column_of(cell: str) -> int:
+    number = 0
+    for one in cell.rstrip("0123456789").replace("$", ""):
+        number = 26 * number + int(one, 36) - 9
+    return number
+
+
+def _check_cells(path: Path, part: str) -> None:
+    checks = _CellChecks()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = checks.start, checks.end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = checks.text, checks.doctype
+    with zipfile.ZipFile(path) as archive, archive.open(part) as file:
+        parser.ParseFile(file)
 
 
 def _check_size(path: Path) -> None:
@@ -105,7 +173,7 @@ def _body(sheet: Any, width: int, path: Path) -> Iterator[list[Any]]:
 
 
 def _value(value: Any) -> Any:
-    if type(value) in (int, float, str, bool, bytes, type(None), dt.datetime, dt.date, dt.time):
+    if type(value) in (int, float, str, bool, bytes, type(None), dt.datetime, dt.date, dt.time, dt.timedelta):
         return value
     return str(value)
 

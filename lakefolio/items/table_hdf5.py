@@ -1,14 +1,15 @@
 """Tables of HDF5 files, read and written with h5py: datasets of records, arrays, and the keys of pandas.
 
-Nothing outside of the file is opened (external links, external storage and virtual datasets are refused), nothing is
-unpickled, and no filter is loaded that h5py does not bring. Attributes come along in the schema's metadata, as JSON
-under ``hdf5``.
+Files are read in the child process of ``foreign_files``. Nothing outside of a file is opened (external links, external
+storage and virtual datasets are refused), nothing is unpickled, and no filter is loaded that h5py does not bring.
+Attributes come along in the schema's metadata, as JSON under ``hdf5``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.items.foreign_files import open_apart
 from lakefolio.items.guessed_columns import checked_names
 from lakefolio.items.optional_imports import need
 from lakefolio.items.table_sqlite import chosen_table
 
-__all__ = ["open_hdf5", "read_array", "write_hdf5"]
+__all__ = ["open_array", "open_hdf5", "read_array", "write_hdf5"]
 
 _BYTES: Final = 16 << 20
 _FREE_BYTES: Final = 256 << 20
@@ -31,6 +33,8 @@ _MOST_OBJECTS: Final = 100_000
 _MOST_COLUMNS: Final = 10_000
 _FILTERS: Final = frozenset({1, 2, 3, 4, 5, 6, 32000})
 _MISSING: Final = "__missing"
+_FLAGS: Final = "lakefolio_flags"
+"""The attribute of a dataset that was written here: the column of flags, the column that they are of, and so on."""
 _NOTE: Final = b"hdf5"
 
 
@@ -42,11 +46,7 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
     numbered.
     """
     h5py = need("h5py", "reading HDF5 files")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as exc:
-        raise _bad(path, f"can't be read as HDF5: {' '.join(str(exc).split())[:160]}") from exc
-    with file:
+    with h5py.File(path, "r") as file:
         there = _tables(h5py, file, path)
         wanted = None if table is None else table.strip("/")
         chosen = chosen_table(list(there), wanted, path.name)
@@ -56,25 +56,47 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
 
 def read_array(path: Path, name: str | None) -> np.ndarray[Any, np.dtype[Any]]:
     """Return a dataset of numbers of any dimensions as an array; by default the only one of the file."""
+    with open_apart(f"{__name__}:open_array", path, name, "hdf5") as reader:
+        told = json.loads(reader.schema.metadata[_NOTE])
+        content = bytearray()
+        for batch in reader:
+            for piece in batch.column(0):
+                content += memoryview(piece.as_buffer())
+    return np.frombuffer(content, dtype=np.dtype(told["dtype"])).reshape(told["shape"])
+
+
+@contextlib.contextmanager
+def open_array(path: Path, name: str | None) -> Iterator[pa.RecordBatchReader]:
+    """Open a dataset of numbers as its bytes, in pieces; the schema's metadata say their type and shape."""
     h5py = need("h5py", "reading HDF5 files")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as exc:
-        raise _bad(path, f"can't be read as HDF5: {' '.join(str(exc).split())[:160]}") from exc
-    with file:
+    with h5py.File(path, "r") as file:
         there = {key: one for key, one in _tables(h5py, file, path).items() if isinstance(one, h5py.Dataset)}
-        dataset = _checked(
-            h5py, there[chosen_table(list(there), None if name is None else name.strip("/"), path.name)], path
-        )
+        chosen = chosen_table(list(there), None if name is None else name.strip("/"), path.name)
+        dataset = _checked(h5py, there[chosen], path)
         if dataset.dtype.kind not in "biufc":
             raise _bad(path, f"{dataset.name!r} is of type {dataset.dtype}, and no array of numbers")
-        return np.asarray(dataset[()])
+        notes = {"dtype": dataset.dtype.str, "shape": list(dataset.shape)}
+        schema = pa.schema([("bytes", pa.large_binary())], {_NOTE: json.dumps(notes)})
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            step = _step(dataset)
+            for start in range(0, dataset.shape[0] if dataset.ndim else 1, step):
+                part = np.asarray(dataset[start : start + step] if dataset.ndim else dataset[()])
+                yield pa.RecordBatch.from_arrays([pa.array([part.tobytes()], pa.large_binary())], schema=schema)
+
+        yield pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _step(dataset: Any) -> int:
+    """Return how many rows are read at once."""
+    return max(1, int(_BYTES // max(1, dataset.dtype.itemsize * math.prod(dataset.shape[1:]))))
 
 
 def _tables(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
     """Return the datasets and the frames of pandas in a file, by their paths."""
     found: dict[str, Any] = {}
     waiting = [("", file)]
+    known = {h5py.h5o.get_info(file.id).addr}
     seen = 0
     while waiting:
         prefix, group = waiting.pop()
@@ -93,7 +115,8 @@ def _tables(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
                     found[key] = one
                 elif kind == "frame_table" and isinstance(one.get("table"), h5py.Dataset):
                     found[key] = one["table"]
-                else:
+                elif (address := h5py.h5o.get_info(one.id).addr) not in known:  # a group can lie in itself
+                    known.add(address)
                     waiting.append((key, one))
     return found
 
@@ -134,7 +157,7 @@ def _dataset(h5py: Any, dataset: Any, path: Path) -> pa.RecordBatchReader:
         names = [short] if dataset.ndim == 1 else [f"{short}_{number}" for number in range(width)]
     else:
         raise _bad(path, f"{dataset.name!r} has {dataset.ndim} dimensions", "a table has one or two")
-    step = max(1, _BYTES // max(1, dataset.dtype.itemsize * max(1, int(np.prod(dataset.shape[1:])))))
+    step = _step(dataset)
 
     def parts() -> Iterator[dict[str, Any]]:
         for start in range(0, max(1, dataset.shape[0]), step):
@@ -145,14 +168,18 @@ def _dataset(h5py: Any, dataset: Any, path: Path) -> pa.RecordBatchReader:
                 assert names is not None
                 yield {name: part if dataset.ndim == 1 else part[:, at] for at, name in enumerate(names)}
 
-    return _reader(parts, {**_attributes(dataset)}, path)
+    notes = {name: value for name, value in _attributes(dataset).items() if name != _FLAGS}
+    return _reader(parts, notes, path, _labels(list(np.ravel(dataset.attrs.get(_FLAGS, [])))))
 
 
-def _reader(parts: Any, notes: dict[str, Any], path: Path) -> pa.RecordBatchReader:
+def _reader(parts: Any, notes: dict[str, Any], path: Path, flags: list[str]) -> pa.RecordBatchReader:
+    """Make batches of parts; ``flags`` are pairs of columns: the one tells where the other has no value."""
+    flag_of = dict(zip(flags[1::2], flags[::2], strict=True))
+
     def batches() -> Iterator[pa.RecordBatch]:
         for part in parts():
-            columns = {name: one for name, one in part.items() if not name.endswith(_MISSING)}
-            arrays = [_arrow(one, part.get(name + _MISSING), name, path) for name, one in columns.items()]
+            columns = {name: one for name, one in part.items() if name not in flag_of.values()}
+            arrays = [_arrow(one, part.get(flag_of.get(name, "")), name, path) for name, one in columns.items()]
             yield pa.RecordBatch.from_arrays(arrays, checked_names(list(columns), repr(path.name)))
 
     stream = batches()
@@ -235,7 +262,7 @@ def _frame(h5py: Any, group: Any, path: Path) -> pa.RecordBatchReader:
         index = read("axis1") if "axis1" in group else None
     if index is not None and len(index) and not _is_range(index):
         columns = {"index" if "index" not in columns else "index_": index, **columns}
-    return _reader(lambda: iter([columns]), {}, path)
+    return _reader(lambda: iter([columns]), {}, path, [])
 
 
 def _labels(values: Sequence[Any]) -> list[str]:
@@ -256,14 +283,16 @@ def _bad(path: Path, problem: str, hint: str | None = None) -> InvalidInputError
 
 
 def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
-    """Write a table as one dataset of records; a column with missing values has another, ``<name>__missing``, of flags.
+    """Write a table as one dataset of records.
 
-    Numbers keep their types; times, decimals and nested values become texts.
+    A column with missing values has another, ``<name>__missing``, of flags: an attribute names the two. Numbers keep
+    their types; times, decimals and nested values become texts.
     """
     h5py = need("h5py", "writing HDF5 files")
     from lakefolio.items.table_export import as_texts, csv_text
 
     fields: list[tuple[str, Any, Any]] = []
+    flags: list[str] = []
     for number, one in enumerate(table.schema):
         column = table.column(number)
         if pa.types.is_integer(one.type) or pa.types.is_floating(one.type) or pa.types.is_boolean(one.type):
@@ -279,7 +308,11 @@ def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
             values = np.array([text or "" for text in texts], dtype=object)
         fields.append((one.name, dtype, values))
         if column.null_count:
-            fields.append((one.name + _MISSING, np.dtype(bool), column.is_null().to_numpy()))
+            flag = one.name + _MISSING
+            while flag in table.column_names:
+                flag += "_"
+            flags += [flag, one.name]
+            fields.append((flag, np.dtype(bool), column.is_null().to_numpy()))
     records = np.empty(table.num_rows, dtype=[(name, dtype) for name, dtype, _ in fields])
     for field_name, _, values in fields:
         records[field_name] = values
@@ -288,3 +321,5 @@ def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
         notes = (table.schema.metadata or {}).get(_NOTE)
         for key, value in (json.loads(notes) if notes else {}).items():
             made.attrs[key] = value
+        if flags:
+            made.attrs[_FLAGS] = flags

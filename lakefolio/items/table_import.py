@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
+import struct
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,19 +15,26 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, format_of
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
+from lakefolio.items.foreign_files import open_apart
+from lakefolio.items.guessed_columns import MOST_COLUMNS
+from lakefolio.items.parquet_bounds import safe_batch_rows
 from lakefolio.items.unpacked import unpacked
 
 __all__ = ["Types", "open_csv", "open_table_file"]
 
 _READERS: Final = {
-    "json": "table_json:open_json",
-    "ndjson": "table_json:open_ndjson",
-    "excel": "table_excel:open_excel",
-    "sqlite": "table_sqlite:open_sqlite",
-    "hdf5": "table_hdf5:open_hdf5",
+    "json": "lakefolio.items.table_json:open_json",
+    "ndjson": "lakefolio.items.table_json:open_ndjson",
+    "excel": "lakefolio.items.table_excel:open_excel",
+    "sqlite": "lakefolio.items.table_sqlite:open_sqlite",
+    "hdf5": "lakefolio.items.table_hdf5:open_hdf5",
+    "duckdb": "lakefolio.views.duckdb_file:open_duckdb",
+    "feather": "lakefolio.items.table_arrow:open_arrow",
+    "arrow": "lakefolio.items.table_arrow:open_arrow",
 }
-"""Format -> module and function that read its files; DuckDB's are read above, where DuckDB is."""
+"""Format -> module and function that read its files, in a child process; nothing of them is imported in this one."""
 _BLOCK_BYTES: Final = 8 << 20
+_PIECE_BYTES: Final = 1 << 20
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Types: TypeAlias = str | pa.DataType | Mapping[str, str | pa.DataType] | None
@@ -94,33 +101,32 @@ def open_table_file(
             path=str(path),
         )
     if chosen in _READERS:
-        module, _, function = _READERS[chosen].partition(":")
-        read = getattr(importlib.import_module(f"lakefolio.items.{module}"), function)
-        try:
-            with read(path, table) if chosen in WITH_NAMES else read(path) as reader:
-                yield reader
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, ArithmeticError, AttributeError) as exc:
-            if isinstance(exc, InvalidInputError):
-                raise
-            raise _unreadable(path, chosen, exc) from exc
+        with open_apart(_READERS[chosen], path, table, chosen) as reader:
+            yield reader
         return
-    try:
-        with pa.memory_map(str(path)) if path.stat().st_size else pa.OSFile(str(path)) as file:
-            yield _reader(file, chosen)
-    except pa.ArrowInvalid as exc:
-        raise _unreadable(path, chosen, exc) from exc
+    with _open_parquet(path) as reader:
+        yield reader
 
 
-def _reader(file: object, table_format: str) -> Any:
-    if table_format == "parquet":
-        import pyarrow.parquet as pq
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
 
-        source = pq.ParquetFile(file)
-        return pa.RecordBatchReader.from_batches(source.schema_arrow, source.iter_batches())
-    source = pa.ipc.open_file(file)
-    return pa.RecordBatchReader.from_batches(
-        source.schema, (source.get_batch(number) for number in range(source.num_record_batches))
-    )
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from source.iter_batches(rows)
+        except (pa.ArrowException, OSError, MemoryError) as exc:  # Thrift's errors and a page's are OSError
+            raise _unreadable(path, "parquet", exc) from exc
+
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(pa.memory_map(str(path)) if path.stat().st_size else pa.OSFile(str(path)))
+            source = pq.ParquetFile(file)
+            rows = safe_batch_rows(path, source)
+            reader = pa.RecordBatchReader.from_batches(source.schema_arrow, batches())
+        except (pa.ArrowException, OSError, MemoryError, ValueError, IndexError, KeyError, struct.error) as exc:
+            raise _unreadable(path, "parquet", exc) from exc
+        yield reader
 
 
 def _unreadable(path: Path, table_format: str, exc: BaseException) -> InvalidInputError:
@@ -210,6 +216,7 @@ def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str
     """Return the columns of the files, which must be the same in all."""
     names: list[str] | None = None
     for path in paths:
+        _check_width(path, options)
         with _opened(path, None, options) as reader:
             found = list(reader.schema.names)
         if names is not None and found != names:
@@ -230,6 +237,28 @@ def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str
             path=str(paths[0]),
         )
     return names
+
+
+def _check_width(path: Path, options: Mapping[str, Any]) -> None:
+    """Refuse a file of millions of columns, for each of which its parser would take kilobytes."""
+    compression = compression_of(path.name)
+    delimiter = str(options["delimiter"] or ",").encode(errors="replace")
+    count = 0
+    try:
+        with unpacked(path, compression) if compression else path.open("rb") as file:
+            while piece := file.readline(_PIECE_BYTES):
+                count += piece.count(delimiter)
+                if count >= MOST_COLUMNS or piece.endswith(b"\n"):
+                    break
+    except OSError as exc:
+        raise _unreadable(path, "csv", exc) from exc
+    if count >= MOST_COLUMNS:
+        raise InvalidInputError(
+            f"file {str(path)!r} has more than {MOST_COLUMNS:,} columns",
+            kind="too-large",
+            hint="turn it on its side, or name its delimiter",
+            path=str(path),
+        )
 
 
 def _batches(path: Path, names: list[str], options: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
@@ -272,7 +301,7 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
             hint="name one such as latin-1 or cp1252",
             option="encoding",
         ) from exc
-    except (pa.ArrowInvalid, UnicodeError, OSError) as exc:
+    except (pa.ArrowException, MemoryError, UnicodeError, OSError) as exc:
         raise _unreadable(path, "csv", exc) from exc
 
 

@@ -19,19 +19,14 @@ from lakefolio.items.unpacked import unpacked
 
 __all__ = ["open_json", "open_ndjson"]
 
-_MOST_BYTES: Final = 2 << 30
 _LONGEST_LINE: Final = 64 << 20
 
 
 @contextlib.contextmanager
-def open_json(path: Path) -> Iterator[pa.RecordBatchReader]:
-    """Open a JSON file that is an array of objects, or an object of columns; it is read whole."""
+def open_json(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
+    """Open a JSON file that is an array of objects, or an object of columns; read whole. ``table`` is not used."""
     with _opened(path) as file:
-        body = file.read(_MOST_BYTES + 1)
-    if len(body) > _MOST_BYTES:
-        raise InvalidInputError(
-            f"{path.name!r} is JSON of more than 2 GiB", kind="too-large", hint="write it as NDJSON, an object a line"
-        )
+        body = file.read()
     found = _parsed(body, path.name)
     if isinstance(found, dict) and found and all(isinstance(one, list) for one in found.values()):
         columns = list(found.values())
@@ -50,20 +45,23 @@ def open_json(path: Path) -> Iterator[pa.RecordBatchReader]:
 
 
 @contextlib.contextmanager
-def open_ndjson(path: Path) -> Iterator[pa.RecordBatchReader]:
-    """Open a file of one JSON object a line; memory does not grow with it."""
+def open_ndjson(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
+    """Open a file of one JSON object a line; memory does not grow with it. ``table`` is not used."""
     names = _names([], _lines(path), path.name, "line")
     yield reader_of(names, lambda: ([row.get(name) for name in names] for _, row in _lines(path)))
 
 
 def _names(names: list[str], rows: Any, where: str, what: str) -> list[str]:
     known = dict.fromkeys(names)
+    number = 0
     for number, row in rows:
         if not isinstance(row, Mapping):
             raise InvalidInputError(
                 f"{what} {number} of {where!r} is no object", kind="bad-table-file", hint="one object for each row"
             )
         known.update(dict.fromkeys(row))
+    if number and not known:
+        raise InvalidInputError(f"the objects in {where!r} are all empty", kind="bad-table-file")
     return checked_names(list(known), repr(where))
 
 

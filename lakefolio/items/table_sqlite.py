@@ -7,6 +7,7 @@ plain table are read, by one SELECT of its columns, with everything else refused
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,21 +21,22 @@ from lakefolio.items.guessed_columns import checked_names, reader_of
 
 __all__ = ["chosen_table", "open_sqlite", "write_sqlite"]
 
-_ROWS: Final = 10_000
 _LONGEST_VALUE: Final = 64 << 20
+_PLAIN: Final = re.compile(r"create\s+table\b", re.IGNORECASE)
 
 
 @contextlib.contextmanager
 def open_sqlite(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
     """Open a table of a SQLite file, its only one by default; memory does not grow with it."""
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        raise InvalidInputError(
-            f"{path.name!r} has changes that lie in {wal.name!r} still",
-            kind="bad-table-file",
-            hint="close the program that writes it, or run PRAGMA wal_checkpoint",
-            path=str(path),
-        )
+    for ending in ("-wal", "-journal"):  # what the file lacks still, and what it has and was not committed
+        beside = path.with_name(path.name + ending)
+        if beside.exists() and beside.stat().st_size:
+            raise InvalidInputError(
+                f"{path.name!r} is being written: {beside.name!r} lies beside it",
+                kind="bad-table-file",
+                hint="close the program that writes it, or open it once with sqlite3, which brings it in order",
+                path=str(path),
+            )
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
         with contextlib.closing(connection):
@@ -42,7 +44,7 @@ def open_sqlite(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.text_factory = lambda raw: raw.decode("utf-8")
             yield _reader(connection, path, table)
-    except (sqlite3.Error, UnicodeError) as exc:
+    except (sqlite3.Error, UnicodeError, OverflowError) as exc:
         raise InvalidInputError(
             f"{path.name!r} can't be read as SQLite: {exc}", kind="bad-table-file", path=str(path)
         ) from exc
@@ -54,17 +56,15 @@ def _reader(connection: sqlite3.Connection, path: Path, table: str | None) -> pa
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         ).fetchall()
     )
-    plain = [name for name, sql in there.items() if isinstance(sql, str) and "VIRTUAL" not in sql.upper().split("(")[0]]
+    plain = [name for name, sql in there.items() if isinstance(sql, str) and _PLAIN.match(sql)]
     chosen = chosen_table(plain, table, path.name)
     columns = connection.execute(f"PRAGMA table_info({_quoted(chosen)})").fetchall()
     names = checked_names([one[1] for one in columns], f"table {chosen!r}")
     connection.set_authorizer(_allowed)
-    select = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(chosen)}"
+    select = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(chosen)} NOT INDEXED"
 
     def rows() -> Iterator[tuple[Any, ...]]:
-        cursor = connection.execute(select)
-        while part := cursor.fetchmany(_ROWS):
-            yield from part
+        yield from connection.execute(select)
 
     return reader_of(names, rows)
 

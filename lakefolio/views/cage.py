@@ -7,34 +7,29 @@ file reads and gives back the rows of the view, both as Arrow streams through pi
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
+from lakefolio.process.limited import start
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Limits", "Rows", "rows_of_view", "search_path"]
+__all__ = ["Limits", "Rows", "rows_of_view"]
 
 _START_S: Final = 60.0
 _MESSAGE_BYTES: Final = 1 << 20
-_PASSED_ON: Final = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
-_CODE: Final = (
-    "import json, sys; sys.path += json.loads(sys.argv[1]); from lakefolio.views.cage_child import main; main()"
-)
+_LIBRARIES: Final = ("duckdb", "pyarrow", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +120,7 @@ class _Cage:
         self._limits = limits
         self._left_s = limits.seconds
         self._is_late = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _CODE, json.dumps(search_path())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=os.sep,
-            env={
-                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                "LC_ALL": "C.UTF-8",
-                "MALLOC_ARENA_MAX": "1",
-                "ARROW_DEFAULT_MEMORY_POOL": "system",
-                "OMP_NUM_THREADS": "1",
-            },
-            start_new_session=True,
-        )
+        self._process = start("lakefolio.views.cage_child", _LIBRARIES, stderr=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in = self._process.stdin
@@ -300,13 +281,3 @@ class _Bounded:
     def readable(self) -> bool:
         """It is."""
         return True
-
-
-def search_path() -> list[str]:
-    """Return the paths from which the process imports."""
-    import duckdb
-
-    roots = [Path(__file__).parents[1], *(Path(str(one.__file__)).parent for one in (duckdb, pa))]
-    if "numpy" in sys.modules:
-        roots.append(Path(str(sys.modules["numpy"].__file__)).parent)
-    return list(dict.fromkeys(str(root.resolve().parent) for root in roots))

@@ -17,15 +17,14 @@ from typing import Any, BinaryIO, Final
 import duckdb
 import pyarrow as pa
 
+from lakefolio.process.limited import limit
 from lakefolio.views.sql_rules import Judgement, judge
 
-__all__ = ["CARRIED", "carried", "limit", "main", "quoted"]
+__all__ = ["CARRIED", "carried", "main", "quoted"]
 
 CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
 """DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
 _BATCH_ROWS: Final = 10_000
-_SLACK_BYTES: Final = 256 * 2**20
-"""Address space beside what the SQL may use: code that is loaded late, stacks, what malloc keeps."""
 _SETTINGS: Final = (
     "set TimeZone = 'UTC'; set python_enable_replacements = false; set enable_progress_bar = false;"
     " set temp_directory = ''; set threads = 1; set memory_limit = '{}MiB'; set enable_external_access = false;"
@@ -136,40 +135,12 @@ def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str])
     rows.create_view(name)
 
 
-def limit(memory_mib: int, seconds: float) -> None:
-    """Limit this process from here on, by what it takes already."""
-    try:
-        import resource
-    except ImportError:  # Windows: the clock and DuckDB's own limit remain
-        return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = int(used.ru_utime + used.ru_stime + seconds) + 2
-    limits = {
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_AS: _address_space() + memory_mib * 2**20 + _SLACK_BYTES,
-    }
-    for which, wanted in limits.items():
-        _, most = resource.getrlimit(which)
-        with contextlib.suppress(ValueError, OSError):  # macOS refuses some
-            resource.setrlimit(which, (wanted if most < 0 else min(wanted, most), most))
-
-
 def _lift_memory() -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _address_space() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 2**30
 
 
 def _is_memory(exc: BaseException) -> bool:

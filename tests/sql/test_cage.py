@@ -326,7 +326,7 @@ def test_the_limits_are_those_of_the_system():
     """Memory, CPU time and files, whatever DuckDB believes."""
     resource = pytest.importorskip("resource")
     code = (
-        "import resource, json; from lakefolio.views.cage_child import limit; limit(64, 3)\n"
+        "import resource, json; from lakefolio.process.limited import limit; limit(64, 3)\n"
         "names = ['RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE']\n"
         "print(json.dumps({name: resource.getrlimit(getattr(resource, name))[0] for name in names}))"
     )
