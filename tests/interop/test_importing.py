@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -454,6 +455,79 @@ def test_a_store_of_mlflow_that_mlflow_cannot_read_is_said_in_one_line(lake: lf.
     with pytest.raises(lf.InvalidInputError, match="MLflow can't read") as caught:
         import_from(lake, "mlflow", str(source))
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["datafolio", "mltrack", "dvc"])
+def test_a_pipe_in_a_source_is_said_and_never_waited_for(lake: lf.Lake, source: Path, kind: str) -> None:
+    if kind == "datafolio":
+        pipe = source / "artifacts" / "x"
+        items = [{"name": "x", "item_type": "json_data", "filename": "x"}]
+        (source / "items.json").write_text(json.dumps({"schema_version": 2, "items": items}))
+    elif kind == "mltrack":
+        digest = "a" * 64
+        pipe = source / "data" / "aa" / digest / "data.json"
+        (source / "manifests").mkdir()
+        told = {"run_id": "r", "inputs": {"x": {"hash": digest, "format": "json"}}}
+        (source / "manifests" / "r.json").write_text(json.dumps(told))
+    else:
+        md5 = cached(source, b"x")
+        pipe = source / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+        pipe.unlink()
+        (source / "x.dvc").write_text(f"outs:\n- md5: {md5}\n  path: x\n")
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(pipe)
+    report = import_from(lake, kind, str(source))
+    (problem,) = report.problems
+    assert ("lacks" if kind == "dvc" else "pipe") in problem["why"]
+
+
+def test_a_tracked_folder_with_many_aliases_is_left_out(lake: lf.Lake, source: Path) -> None:
+    """A thousand stages with a thousand outputs each, in some kilobytes."""
+    outs = "".join(f"  - {{path: p{number}, md5: {'0' * 32}}}\n" for number in range(1_000))
+    stages = "".join(f"  s{number}: {{outs: *o, deps: *o}}\n" for number in range(1_000))
+    (source / ".dvc").mkdir()
+    (source / "dvc.lock").write_text(f"o: &o\n{outs}stages:\n{stages}")
+    report = import_from(lake, "dvc", str(source))
+    assert [(one["what"], "alias" in one["why"]) for one in report.problems] == [("dvc.lock of work tree", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [("meta.yaml", BOMB + "name: *a9\n", "alias"), ("tags/mlflow.note", None, "no regular file")],
+)
+def test_a_store_of_mlflow_that_would_grow_or_hang_is_refused(
+    lake: lf.Lake, source: Path, name: str, text: str | None, why: str
+) -> None:
+    pytest.importorskip("mlflow", reason="MLflow reads its own stores")
+    (source / "0" / "tags").mkdir(parents=True)
+    (source / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\nlifecycle_stage: active\n")
+    path = source / "0" / name
+    if text is None:
+        os.mkfifo(path)
+    else:
+        path.write_text(text)
+    with pytest.raises(lf.InvalidInputError, match=why):
+        import_from(lake, "mlflow", str(source))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create view v as with recursive r(n) as (select 1 union all select n + 1 from r) select * from r",
+        "create trigger g after insert on t begin delete from t; end",
+        "create virtual table f using rtree(id, x, y)",
+    ],
+)
+def test_a_database_of_mlflow_that_computes_is_refused_and_left_as_it_is(lake: lf.Lake, source: Path, sql: str) -> None:
+    pytest.importorskip("mlflow", reason="MLflow reads its own stores")
+    connection = sqlite3.connect(source / "mlflow.db")
+    connection.execute("pragma journal_mode = wal")
+    connection.executescript(f"create table t (a); {sql}")
+    before = {path.name: path.read_bytes() for path in source.iterdir() if path.name != "mlflow.db-shm"}
+    with pytest.raises(lf.InvalidInputError, match="view, trigger or virtual"):
+        import_from(lake, "mlflow", str(source / "mlflow.db"))
+    assert {path.name: path.read_bytes() for path in source.iterdir() if path.name != "mlflow.db-shm"} == before
+    connection.close()
 
 
 # -- mistakes and the command ----------------------------------------------------------------------------------

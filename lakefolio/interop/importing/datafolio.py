@@ -82,9 +82,8 @@ class _Bundle:
         self._plan = plan
         self._folio = folio
         named = [one for one in items if isinstance(one.get("name"), str) and one["name"]]
-        for one in items:
-            if one not in named:
-                plan.leave_out("an item without name", "items.json gives it none")
+        for _ in range(len(items) - len(named)):
+            plan.leave_out("an item without name", "items.json gives it none")
         self._versions = sorted(named, key=_made_at)
 
     def steps(self, metadata: Mapping[str, object], snapshots: Mapping[str, object]) -> None:

@@ -20,7 +20,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import new_id
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
-from lakefolio.interop.importing.source_files import SourceFolder, digest_of
+from lakefolio.interop.importing.source_files import SourceFolder, digest_of, plain_yaml
 from lakefolio.process.git import git_output
 from lakefolio.process.scratch import private_folder
 
@@ -156,19 +156,14 @@ def _tells(path: str) -> bool:
 
 def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tracked]:
     """Return the files that ``.dvc`` files and ``dvc.lock`` track, by path."""
-    try:
-        import yaml
-    except ImportError as exc:
-        raise InvalidInputError(
-            "reading DVC's files needs PyYAML, which is not installed", kind="no-library", hint="pip install pyyaml"
-        ) from exc
-
     found: dict[str, _Tracked] = {}
     for file, text in sorted(texts.items()):
         try:
-            said = yaml.load(text, Loader=yaml.BaseLoader)  # texts, lists and dicts; nothing is merged or made larger
-        except (yaml.YAMLError, ValueError, RecursionError) as exc:
-            plan.leave_out(f"{file} of {where}", f"no YAML: {str(exc).splitlines()[0]}")
+            said = plain_yaml(text)
+        except LakefolioError as exc:
+            if exc.kind == "no-library":
+                raise
+            plan.leave_out(f"{file} of {where}", exc.message)
             continue
         said = said if isinstance(said, dict) else {}
         base = PurePosixPath(file).parent

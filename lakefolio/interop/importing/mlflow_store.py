@@ -8,9 +8,11 @@ the source, or below ``artifacts``, are read; the addresses of others are kept, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +26,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
-from lakefolio.interop.importing.source_files import SourceFolder
+from lakefolio.interop.importing.source_files import SourceFolder, plain_yaml
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents
 from lakefolio.lake.registry import REGISTRY
@@ -86,7 +88,11 @@ def _opened(source: str) -> tuple[str, Path | None]:
     if path.is_dir():
         return _view_of(path).as_uri(), path
     copy = private_folder() / f"{new_id()}.db"
-    shutil.copyfile(path, copy)
+    for ending in ("", "-wal", "-journal"):  # a part of what was committed may lie in the one, the other undoes a part
+        beside = path.with_name(path.name + ending)
+        if beside.is_file():
+            shutil.copyfile(beside, copy.with_name(copy.name + ending))
+    _check_schema(copy, path.name)
     _bring_up_to_date(f"sqlite:///{copy}")
     return f"sqlite:///{copy}", path.parent
 
@@ -104,19 +110,49 @@ def _view_of(root: Path) -> Path:
             hint="name the folder mlruns, or the SQLite file",
             path=str(root),
         )
-    for relative, path, _ in SourceFolder(root).walk():
-        if path.is_symlink() and "artifacts" not in Path(relative).parts[:-1]:
+    files = SourceFolder(root)
+    for relative, path, regular in files.walk():
+        if "artifacts" in Path(relative).parts[:-1]:
+            continue
+        if not regular:
             raise InvalidInputError(
-                f"{relative!r} in the source is a link, which is not followed",
+                f"{relative!r} in the source is a link or no regular file, and not read",
                 kind="bad-source",
                 hint="copy the target of the link into the source",
                 path=relative,
             )
+        if path.suffix in (".yaml", ".yml"):  # MLflow would follow aliases, of any number
+            _check_yaml(files, relative)
     view = private_folder() / new_id()
     view.mkdir()
     for one in root.iterdir():
         (view / one.name).symlink_to(one)
     return view
+
+
+def _check_yaml(files: SourceFolder, relative: str) -> None:
+    text = files.text(relative)
+    if "*" in text:
+        try:
+            plain_yaml(text)
+        except InvalidInputError as exc:
+            raise InvalidInputError(f"{relative!r} in the source: {exc.message}", kind="bad-source") from exc
+
+
+def _check_schema(path: Path, name: str) -> None:
+    """Refuse a SQLite file whose schema computes: views and triggers would run while MLflow reads it."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            found = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%'"
+            ).fetchone()
+    except (sqlite3.Error, UnicodeError) as exc:
+        raise InvalidInputError(f"{name!r} is no SQLite file: {exc}", kind="bad-source") from exc
+    if found is not None:
+        raise InvalidInputError(
+            f"{name!r} is no store of MLflow: its schema has {found[0]!r}, a view, trigger or virtual table",
+            kind="bad-source",
+        )
 
 
 def _bring_up_to_date(address: str) -> None:

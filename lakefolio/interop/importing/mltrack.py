@@ -63,8 +63,9 @@ def read(source: str, folio: str | None) -> Plan:
             manifests.append(found if isinstance(found, dict) else {})
         except LakefolioError as exc:
             plan.leave_out(path.name, exc.message)
+    planned: set[str] = set()
     for one in sorted(manifests, key=lambda found: str(found.get("created_at"))):
-        _run(files, base, plan, data, one)
+        _run(files, base, plan, data, one, planned)
     return plan
 
 
@@ -78,13 +79,14 @@ def _settings(files: SourceFolder, plan: Plan) -> None:
             plan.leave_out(f"{key.strip()} of .mltrack.yml", f'write {key.strip()} = "{text}" into lakefolio.toml')
 
 
-def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str, object]) -> None:
+def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str, object], planned: set[str]) -> None:
     run_id, made_at = one.get("run_id"), _time(one.get("created_at"))
     if not isinstance(run_id, str) or not run_id:
         plan.leave_out("a manifest", "it names no run")
         return
-    inputs = {quoted(name): f"{data}:{ref}" for name, ref, _ in _data(files, base, plan, data, one.get("inputs"))}
-    outputs = [(quoted_path(name), path) for name, _, path in _data(files, base, plan, data, one.get("outputs"))]
+    read, made = (_data(files, base, plan, data, one.get(side), planned) for side in ("inputs", "outputs"))
+    inputs = {quoted(name): f"{data}:{ref}" for name, ref, _ in read}
+    outputs = [(quoted_path(name), path) for name, _, path in made]
     tags, metrics = _dict(one.get("tags")), _dict(one.get("metrics"))
     locations = one.get("storage_locations")
     locations = locations if isinstance(locations, list | dict) else ()
@@ -116,8 +118,10 @@ def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str
     plan.steps.append(Step(f"run {run_id}", f"import run {run_id}", action=run))
 
 
-def _data(files: SourceFolder, base: str, plan: Plan, data: str, refs: object) -> list[tuple[str, str, Path]]:
-    """Plan the data that a manifest refers to, and return name, hash and file of what there is."""
+def _data(
+    files: SourceFolder, base: str, plan: Plan, data: str, refs: object, planned: set[str]
+) -> list[tuple[str, str, Path]]:
+    """Plan the data that a manifest refers to, and return name, hash and file of each that is there."""
     found = []
     for name, one in _dict(refs).items():
         digest = one.get("hash") if isinstance(one, dict) else None
@@ -128,10 +132,11 @@ def _data(files: SourceFolder, base: str, plan: Plan, data: str, refs: object) -
         try:
             path = files.file(f"{base}data/{digest[:2]}/{digest}/data.{form}")
             _check(path, one, form)
-        except LakefolioError as exc:
-            plan.leave_out(f"{name} ({digest[:12]})", exc.message)
+        except (LakefolioError, ValueError, RecursionError) as exc:
+            plan.leave_out(f"{name} ({digest[:12]})", exc.message if isinstance(exc, LakefolioError) else str(exc))
             continue
-        if all(step.key != f"data {digest}" for step in plan.steps):
+        if digest not in planned:
+            planned.add(digest)
             facts = {"imported_from": path.name, "mltrack": {key: one[key] for key in ("shape", "dtype") if key in one}}
             item = NewItem(data, digest, _KINDS.get(form, "artifact"), path, facts=facts)
             plan.steps.append(Step(f"data {digest}", f"import data {digest[:12]}", [item], joins=True))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError
 
-__all__ = ["SourceFolder", "digest_of"]
+__all__ = ["SourceFolder", "digest_of", "plain_yaml"]
 
 _TEXT_BYTES: Final = 64 * 2**20
 _PIECE_BYTES: Final = 2**20
@@ -39,7 +39,7 @@ class SourceFolder:
         """Return a file or folder of the source.
 
         Raises:
-            IntegrityError: kind ``bad-source``: it would lie outside, or is a link.
+            IntegrityError: kind ``bad-source``: it would lie outside, or is a link, a device, a socket or a pipe.
             LocalFileNotFoundError: It is not there.
         """
         parts = PurePosixPath(relative.replace("\\", "/")).parts
@@ -58,6 +58,10 @@ class SourceFolder:
             )
         if not os.path.lexists(found):
             raise LocalFileNotFoundError(f"source has no file {relative!r}", kind="no-source", path=relative)
+        if not found.is_file() and not found.is_dir():
+            raise IntegrityError(
+                f"source names {relative!r}, a device, socket or pipe", kind="bad-source", path=relative
+            )
         return found
 
     def has(self, relative: str) -> bool:
@@ -86,7 +90,7 @@ class SourceFolder:
     def text(self, relative: str) -> str:
         """Return the content of a text file, up to 64 MiB."""
         path = self.file(relative)
-        if not path.is_file() or path.stat().st_size > _TEXT_BYTES:
+        if path.is_dir() or path.stat().st_size > _TEXT_BYTES:
             raise IntegrityError(
                 f"file {relative!r} is no file of at most {_TEXT_BYTES:,} bytes", kind="bad-source", path=relative
             )
@@ -103,6 +107,30 @@ class SourceFolder:
             for name in sorted([*files, *linked]):
                 path = Path(folder, name)
                 yield path.relative_to(self.root).as_posix(), path, path.is_file() and not path.is_symlink()
+
+
+def plain_yaml(text: str) -> Any:
+    """Return what a YAML document says, as texts, lists and dicts; nothing in it is made, merged or said again.
+
+    Raises:
+        InvalidInputError: kind ``no-library``: PyYAML is not installed; ``bad-source``: it is no such document, or
+            holds an alias, by which a few lines can stand for any number.
+    """
+    try:
+        import yaml
+    except ImportError as exc:
+        raise InvalidInputError(
+            "reading YAML needs PyYAML, which is not installed", kind="no-library", hint="pip install pyyaml"
+        ) from exc
+    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    try:
+        if "*" in text and any(isinstance(one, yaml.AliasEvent) for one in yaml.parse(text, Loader=loader)):
+            raise InvalidInputError("it is YAML with an alias, which is not read", kind="bad-source")
+        return yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        if isinstance(exc, InvalidInputError):
+            raise
+        raise InvalidInputError(f"it is no YAML: {(str(exc).splitlines() or [''])[0]}", kind="bad-source") from exc
 
 
 def digest_of(path: Path, algorithm: str) -> str:
