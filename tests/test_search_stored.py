@@ -7,16 +7,18 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process.notice import LakefolioWarning
-from lakefolio.search import chunks, index_making, upkeep
+from lakefolio.search import chunks, index_making, stored_part, upkeep, word_group
 from lakefolio.search.documents import all_documents, heads, item_documents, run_documents
 from lakefolio.search.gathering import Document, Gathering
 from lakefolio.search.index_files import NAME, PREFIX, IndexName
@@ -279,9 +281,9 @@ def test_the_files_do_not_depend_on_how_documents_fall_into_chunks(
     gathering = Gathering()
     gathering.add(documents)
     table = gathering.done()
-    assert len(part.directory.groups) > 50
+    assert len(part.directory.words.firsts) > 50
     assert part.total_length == table.lengths.sum()
-    assert list(part.documents()) == documents
+    assert list(part.documents()) == [replace(one, id=one.ref) for one in documents]
     found = dict(part.words())
     assert list(found) == sorted(found)
     assert {word for word in found if not word.startswith(NAME)} == set(table.numbers)
@@ -380,13 +382,84 @@ def test_of_too_many_entries_none_is_made(uri: str, monkeypatch: pytest.MonkeyPa
     assert len(objects(uri)) == 4
 
 
-def test_a_cold_search_takes_few_requests() -> None:
+def test_a_cold_search_takes_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 400)
+    monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 1)  # as in a large lake each hit lies in a block of its own
+    monkeypatch.setattr(stored_part, "_GAP_BYTES", 0)
     with S3Server() as server, CountingProxy(server) as proxy:
         lake = lf.open(server.uri("lakes/search"), storage_options=server.storage_options)
         fill(lake, 200)
         lake.compact()
+        expected = lake.search("delayed weather fog", limit=10, meaning=False)
         cold = lf.open(server.uri("lakes/search"), storage_options=proxy.storage_options)
         with proxy.count() as count:
-            found = cold.search("delayed weather fog", limit=1)
+            found = cold.search("delayed weather fog", limit=10)
+            refs = found.refs
+        assert refs == expected.refs
         assert found.total > 10
-        assert count.total <= 8, count.by_operation
+        assert count.total <= 8, [one.key for one in count.requests]
+        with proxy.count() as count:
+            assert [one.why for one in found] == [one.why for one in expected]
+            assert [one.to_dict() for one in found] == [one.to_dict() for one in expected]
+        assert 5 < count.total <= 10, count.by_operation
+
+
+def test_what_is_read_later_of_an_index_that_is_gone(uri: str) -> None:
+    lake = lf.open(uri)
+    fill(lake, 60)
+    expected = [one.to_dict() for one in lf.open(uri).search("delayed fog", limit=7)]
+    make(lake)
+    found = lf.open(uri).search("delayed fog", limit=7)
+    for path in objects(uri):
+        path.unlink()
+    assert [one.to_dict() for one in found] == expected
+    assert found.facets == lake.search("delayed fog").facets
+
+
+def test_words_of_many_documents_have_no_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_group, "REFERRED", 60)
+    monkeypatch.setattr(index_making, "REFERRED", 60)
+    documents = list(drawn(300))
+    part = part_of(documents, tmp_path / "part", 5_000)
+    words = {word: found.documents.tolist() for word, found in part.words()}
+    few = {word: numbers for word, numbers in words.items() if len(numbers) <= 60}
+    assert 100 < len(few) < len(words)
+    read: list[object] = []
+    whole = part.read
+    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    for word, numbers in few.items():
+        assert part.refs(numbers, [word]) == {number: documents[number].ref for number in numbers}
+    assert read == []
+    (word,) = (word for word, numbers in words.items() if word == "fog")
+    assert part.refs(words[word][:3], [word]) == {number: documents[number].ref for number in words[word][:3]}
+    assert read == words[word][:3]
+
+
+def test_a_group_of_words_that_contradicts_itself_is_refused() -> None:
+    words, refs = pa.array(["a", "b"]), pa.array(["f:x@1", "f:y@2", "f:x@1"])
+    numbers = np.array([0, 1, 0], np.int32)
+    body = word_group.packed_group(
+        words, np.array([2, 1]), (numbers, numbers.astype(np.float32), numbers, numbers.astype(np.float32)), refs
+    )
+    group = word_group.WordGroup(body, 2)
+    assert group.words == ["a", "b"]
+    assert list(group.refs("a", [1, 7])) == [(1, "f:y@2")]
+    assert group.of("b") is not None
+    assert group.of("c") is None
+    plain = bytearray(word_group.expanded(body))
+    for place in range(len(plain)):
+        for value in (0x80, 0xFF, 0x01):
+            damaged = bytes(plain[:place]) + bytes([plain[place] ^ value]) + bytes(plain[place + 1 :])
+            try:
+                found = word_group.WordGroup(word_group.shrunk(damaged), 2)
+                for word in found.words:
+                    rows = found.of(word)
+                    assert rows is not None
+                    assert all(0 <= number < 2 for number in rows.documents.tolist())
+                    list(found.refs(word, [0, 1]))
+            except (ValueError, pa.ArrowException):
+                continue
+    with pytest.raises(ValueError, match="too short"):
+        word_group.WordGroup(word_group.shrunk(b"short"), 2)
+    with pytest.raises(ValueError, match="there are not"):
+        word_group.WordGroup(body, 1).of("a")

@@ -237,7 +237,8 @@ def search(
 
     Returns:
         The hits, each with ``ref``, ``score``, ``why`` and ``highlights``; ``facets`` counts all hits by type, kind,
-        folio, tag and author.
+        folio, tag and author. In a large lake all but ``ref`` and ``score`` is read when it is first asked for, of all
+        hits at once.
 
     Raises:
         InvalidInputError: kind ``bad-search``, ``unknown-field`` (the hint names the nearest), ``unknown-kind``,

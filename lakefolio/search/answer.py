@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ import numpy as np
 from lakefolio.search.gathering import BITS, OWN, Document, plain_name
 from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
-from lakefolio.search.result import Highlight, Hit, SearchResult
+from lakefolio.search.result import Found, Highlight, SearchResult
 from lakefolio.search.words import compounds, spans, tokens
 
 if TYPE_CHECKING:
@@ -92,19 +92,36 @@ def answer(
                 for number, exact in part.named(name):
                     scores[number] += _EXACT if exact else _BEGINS
             kept = _highest(scores, chosen, least)
-            documents = part.read(kept)
-            best += [(-float(scores[one]), documents[one].ref, place, one) for one in kept]
+            refs = part.refs(kept, sorted(asked.wanted, key=index.frequency))
+            best += [(-float(scores[one]), refs[one], place, one) for one in kept]
         if near:
             mask[[one for _, _, at, one in near if at == place]] = True
             chosen = np.flatnonzero(mask)
         found.append(chosen)
     best.sort()
     alike = {(place, number): -score for score, _, place, number in near}
-    hits = [
-        asked.hit(_document(index, place, number), -score, alike.get((place, number)))
-        for score, _, place, number in (_fused(index, best, near, asked.shares(best)) if near else best)[:limit]
-    ]
-    return SearchResult(query, version, sum(map(len, found)), hits, partial(_facets, index, found))
+    hits = (_fused(index, best, near, asked.shares(best)) if near else best)[:limit]
+
+    def details() -> dict[str, Found]:
+        documents = _documents(index, hits)
+        return {
+            one[1]: asked.said(document, -one[0], alike.get(one[2:]))
+            for one, document in zip(hits, documents, strict=True)
+        }
+
+    return _result(query, version, sum(map(len, found)), hits, details, partial(_facets, index, found))
+
+
+def _result(
+    query: str,
+    version: int,
+    total: int,
+    hits: Sequence[_Ranked],
+    details: Callable[[], dict[str, Found]],
+    facets: Callable[[], dict[str, dict[str, int]]],
+) -> SearchResult:
+    shown = [(ref, round(_plain_score(-score), 6)) for score, ref, _, _ in hits]
+    return SearchResult(query, version, total, shown, details, facets)
 
 
 def similar(
@@ -123,12 +140,17 @@ def similar(
     allowed[place][number] = False
     vector = index.parts[place][0].vectors(encoder).row(number)
     near = _nearest(index, allowed, encoder, vector, limit)
-    hits = [
-        Hit(_document(index, at, one), round(-score, 6), f"means alike: {-score:.2f}", ()) for score, _, at, one in near
-    ]
     found = [np.array([one for _, _, at, one in near if at == place], np.int64) for place in range(len(index.parts))]
     ref = _document(index, place, number).ref
-    return SearchResult(ref, version, len(hits), hits, partial(_facets, index, found))
+
+    def details() -> dict[str, Found]:
+        documents = _documents(index, near)
+        return {
+            one[1]: Found(document, f"means alike: {-one[0]:.2f}", ())
+            for one, document in zip(near, documents, strict=True)
+        }
+
+    return _result(ref, version, len(near), near, details, partial(_facets, index, found))
 
 
 _Ranked = tuple[float, str, int, int]
@@ -137,6 +159,20 @@ _Ranked = tuple[float, str, int, int]
 
 def _document(index: Index, place: int, number: int) -> Document:
     return index.parts[place][0].read([number])[number]
+
+
+def _documents(index: Index, ranked: Sequence[_Ranked]) -> list[Document]:
+    """Return documents, those of a part in one go."""
+    known: dict[tuple[int, int], Document] = {}
+    for place, (part, _) in enumerate(index.parts):
+        numbers = [number for _, _, at, number in ranked if at == place]
+        known |= {(place, number): document for number, document in (part.read(numbers) if numbers else {}).items()}
+    return [known[place, number] for _, _, place, number in ranked]
+
+
+def _plain_score(score: float) -> float:
+    """Return a score without what stands for a name."""
+    return score % _BEGINS if score >= _BEGINS else score
 
 
 def _allowed(part: Part, live: Mask, only: Mapping[str, str], purged: Mapping[str, int]) -> Mask:
@@ -328,7 +364,7 @@ class _Asked:
         frequency = min(frequency, self._index.count)
         return math.log(1 + (self._index.count - frequency + 0.5) / (frequency + 0.5))
 
-    def hit(self, document: Document, score: float, alike: float | None = None) -> Hit:
+    def said(self, document: Document, score: float, alike: float | None = None) -> Found:
         """Return a document with why it was found, and where; ``alike`` says how near its meaning is."""
         highlights = []
         fields: dict[str, list[str]] = {}
@@ -348,8 +384,7 @@ class _Asked:
             if any(word in _said(one) for words in fields.values() for one in words):
                 why.append(f"{token!r} taken for {word!r}")
         why += [] if alike is None else [f"means alike: {alike:.2f}"]
-        plain = score % _BEGINS if score >= _BEGINS else score
-        return Hit(document, round(plain, 6), "; ".join(why) or "nothing speaks against it", tuple(highlights))
+        return Found(document, "; ".join(why) or "nothing speaks against it", tuple(highlights))
 
 
 def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

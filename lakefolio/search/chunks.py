@@ -1,7 +1,7 @@
 """Postings of more documents than memory holds: put aside in chunks that are sorted by word, and merged.
 
 A chunk is an Arrow file of batches of a few words. Of each chunk one batch is held while they are merged, and of what
-comes of it a row group or two. So memory does not grow with the number of documents, but for the postings of a single
+comes of it a group or two. So memory does not grow with the number of documents, but for the postings of a single
 word, which are one row: 16 bytes for each document that has it, a few times over.
 """
 
@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.search.gathering import PostingsTable, plain_names
-from lakefolio.search.index_files import LISTS, NAME
+from lakefolio.search.index_files import NAME
+from lakefolio.search.word_group import LISTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -109,7 +110,7 @@ def _begins(words: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _cuts(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Give the first and the last word of each row group, given where the postings of words end."""
+    """Give the first and the last word of each group, given where the postings of words end."""
     start, before = 0, 0
     while start < len(ends):
         stop = int(np.searchsorted(ends, before + _GROUP_POSTINGS, side="right"))
@@ -148,7 +149,7 @@ class _Chunk:
 
 
 def merged(paths: Sequence[Path]) -> Iterator[WordRows]:
-    """Give the rows of chunks in order, as the row groups of ``words``: the same ones however documents were cut.
+    """Give the rows of chunks in order, as the groups of ``words``: the same ones however documents were cut.
 
     Args:
         paths: The chunks, in the order of their documents.

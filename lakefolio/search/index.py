@@ -93,6 +93,10 @@ class Part(Protocol):
         """Return some documents."""
         ...
 
+    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
+        """Return the references of some documents, each of which has one of some words or names."""
+        ...
+
     def find(self, keys: Collection[str]) -> list[int]:
         """Return the documents of some keys, see Document; those that it lacks are left out."""
         ...
@@ -212,6 +216,10 @@ class Segment:
         """See Part."""
         return {number: self.documents[number] for number in numbers}
 
+    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
+        """See Part."""
+        return {number: self.documents[number].ref for number in numbers}
+
     @cached_property
     def _keys(self) -> dict[str, int]:
         return {document.key: number for number, document in enumerate(self.documents)}
@@ -307,11 +315,11 @@ class Index:
         part = Segment(documents)
         return cls([(part, np.ones(part.count, np.bool_))])
 
-    def place_of(self, document: str, key: str) -> tuple[int, int] | None:
-        """Return part and number of the document of an id and its key, if it counts."""
+    def place_of(self, ref: str, key: str) -> tuple[int, int] | None:
+        """Return part and number of the document of a reference and its key, if it counts."""
         for place, (part, live) in enumerate(self.parts):
             for number in part.find([key]):
-                if live[number] and part.read([number])[number].id == document:
+                if live[number] and part.read([number])[number].ref == ref:
                     return place, number
         return None
 

@@ -1,8 +1,9 @@
 """How the files of the index of a lake are made, whatever number of documents they have (FORMAT.md, "Search index").
 
 Documents come in the order of their references and are written as they come; their postings are put aside in chunks,
-which are merged at the end. All lies in a folder of the caller's. Memory holds a chunk, and of all documents what the
-footer says of them: some bytes for each block of ``texts``. The bytes do not depend on how documents fall into chunks.
+which are merged at the end. All lies in a folder of the caller's. Memory holds a chunk, and of all documents where in a
+file the reference of each lies, and what the directory says of them: some bytes for each block of ``texts``. The bytes
+do not depend on how documents fall into chunks.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zlib
-from base64 import b64encode
+from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -23,10 +24,10 @@ import pyarrow.compute as pc
 
 from lakefolio.search.chunks import WordRows, merged, put_aside
 from lakefolio.search.gathering import Document, Gathering
-from lakefolio.search.index_files import DIGEST_BYTES, INDEX, LAYOUT, LISTS, NAME
+from lakefolio.search.index_files import NAME, STORED, Spans, digest_of, directory_bytes
+from lakefolio.search.word_group import REFERRED, packed_group, shrunk
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq
     from typing_extensions import Buffer
 
 __all__ = ["Files", "files_of"]
@@ -34,11 +35,12 @@ __all__ = ["Files", "files_of"]
 CHUNK_CHARACTERS: Final = 8 << 20
 """A chunk ends with the document that brings its texts to this length: one to two million tokens, 150 MB."""
 
-_BLOCK_DOCUMENTS: Final = 64
-_BLOCK_BYTES: Final = 16_384
+_BLOCK_DOCUMENTS: Final = 128
+_BLOCK_BYTES: Final = 32_768
 _FACET_ROWS: Final = 65_536
 _VOCABULARY: Final = 100_000
 _PIECE_BYTES: Final = 8 << 20
+_ENCODED: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Files:
 
     Attributes:
         folder: The folder.
-        footer: The footer of ``words``.
+        footer: The directory at the end of ``words``.
     """
 
     folder: Path
@@ -80,7 +82,12 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
     total, count = 0.0, 0
     chunks: list[Path] = []
     facets_output = _Output(folder / "facets")
-    with _Output(folder / "texts") as texts_output, facets_output, _Facets(facets_output) as facets:
+    with (
+        _Output(folder / "texts") as texts_output,
+        facets_output,
+        _Facets(facets_output) as facets,
+        _Refs(folder / "refs") as refs,
+    ):
         texts = _Texts(texts_output)
 
         def taken(names: list[str]) -> Iterator[Document]:
@@ -88,6 +95,7 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
             while characters < chunk_characters and (document := next(given, None)) is not None:
                 texts.add(document)
                 facets.add(document)
+                refs.add(document.ref)
                 names.append(document.name)
                 characters += sum(len(text) for _, text in document.texts)
                 yield document
@@ -106,25 +114,18 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
             del table, gathering
         texts.end()
         facets.end()
-    directory = {
-        "layout": LAYOUT,
+    noted = {
         "count": count,
         "total_length": total,
         "kinds": sorted(facets.kinds),
         "files": {"facets": facets_output.noted()},
-        "counts": _packed(np.array(texts.counts, np.uint16).tobytes()),
-        "lengths": _packed(np.array(texts.lengths, np.uint32).tobytes()),
-        "digests": b64encode(b"".join(texts.digests)).decode(),
-        "firsts": _packed(json.dumps(texts.firsts).encode()),
+        "counts": texts.counts,
     }
-    files = Files(folder, _words_file(chunks, folder, directory))
-    for chunk in chunks:
-        chunk.unlink()
+    with refs.opened() as of_documents:
+        files = Files(folder, _words_file(chunks, folder, noted, texts.spans(), of_documents))
+    for path in (*chunks, refs.path):
+        path.unlink()
     return files
-
-
-def _packed(body: bytes) -> str:
-    return b64encode(zlib.compress(body, 6)).decode()
 
 
 class _Output(io.RawIOBase):
@@ -135,8 +136,6 @@ class _Output(io.RawIOBase):
         self._file = path.open("wb")
         self._sha256 = hashlib.sha256()
         self._place = 0
-        self.part = hashlib.sha256()
-        """The digest of what was written since it was last set."""
 
     def writable(self) -> bool:
         return True
@@ -144,7 +143,6 @@ class _Output(io.RawIOBase):
     def write(self, body: Buffer) -> int:
         size_bytes = self._file.write(body)
         self._sha256.update(body)
-        self.part.update(body)
         self._place += size_bytes
         return size_bytes
 
@@ -161,39 +159,78 @@ class _Output(io.RawIOBase):
 
 
 @dataclass
+class _Parts:
+    """Notes the parts of a file, as they are written."""
+
+    output: _Output
+    firsts: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=lambda: [0])
+    digests: list[bytes] = field(default_factory=list)
+
+    def add(self, first: str, body: bytes) -> None:
+        self.output.write(body)
+        self.firsts.append(first)
+        self.starts.append(self.output.tell())
+        self.digests.append(digest_of(body))
+
+    def spans(self) -> Spans:
+        return Spans(tuple(self.firsts), np.array(self.starts, np.int64), tuple(self.digests))
+
+
+class _Refs:
+    """Writes the references of documents to a file, to be looked up by number."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb")
+        self._ends = array("q", [0])
+
+    def add(self, ref: str) -> None:
+        body = ref.encode()
+        self._file.write(body)
+        self._ends.append(self._ends[-1] + len(body))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    @contextmanager
+    def opened(self) -> Iterator[pa.Array]:
+        """Give the references of all documents, which are read from the file as they are asked for."""
+        offsets = pa.py_buffer(np.frombuffer(self._ends, np.int64))
+        with pa.memory_map(str(self.path)) if self._ends[-1] else pa.BufferReader(b"") as file:
+            yield pa.LargeStringArray.from_buffers(len(self._ends) - 1, offsets, file.read_buffer())
+
+
 class _Texts:
     """Writes ``texts``."""
 
-    output: _Output
-    counts: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    firsts: list[str] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
-    size: int = 0
-    first: str = ""
+    def __init__(self, output: _Output) -> None:
+        self._parts = _Parts(output)
+        self.spans = self._parts.spans
+        self.counts: list[int] = []
+        self._rows: list[str] = []
+        self._size = 0
+        self._first = ""
 
     def add(self, document: Document) -> None:
-        values = [getattr(document, name) for name in Document.__slots__]
-        row = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-        if not self.rows:
-            self.first = document.ref
-        self.rows.append(row)
-        self.size += len(row)
-        if len(self.rows) >= _BLOCK_DOCUMENTS or self.size >= _BLOCK_BYTES:
+        row = _ENCODED([getattr(document, name) for name in STORED])
+        if not self._rows:
+            self._first = document.ref
+        self._rows.append(row)
+        self._size += len(row)
+        if len(self._rows) >= _BLOCK_DOCUMENTS or self._size >= _BLOCK_BYTES:
             self.end()
 
     def end(self) -> None:
-        if not self.rows:
+        if not self._rows:
             return
-        plain = ("[" + ",".join(self.rows) + "]").encode("utf-8", "surrogatepass")
-        block = len(plain).to_bytes(4, "little") + pa.compress(plain, codec="zstd", asbytes=True)
-        self.output.write(block)
-        self.counts.append(len(self.rows))
-        self.lengths.append(len(block))
-        self.digests.append(hashlib.sha256(block).digest()[:DIGEST_BYTES])
-        self.firsts.append(self.first)
-        self.rows, self.size = [], 0
+        plain = ("[" + ",".join(self._rows) + "]").encode("utf-8", "surrogatepass")
+        self._parts.add(self._first, shrunk(plain))
+        self.counts.append(len(self._rows))
+        self._rows, self._size = [], 0
 
 
 class _Facets:
@@ -253,55 +290,25 @@ class _Vocabulary:
         return rows.take(pa.array(np.sort(order)))
 
 
-def _words_file(chunks: list[Path], folder: Path, directory: dict[str, Any]) -> bytes:
-    """Write ``words`` and ``vocabulary``, and return the footer of the first."""
+def _words_file(chunks: list[Path], folder: Path, noted: dict[str, Any], texts: Spans, refs: pa.Array) -> bytes:
+    """Write ``words`` and ``vocabulary``, and return the directory at the end of the first."""
     import pyarrow.parquet as pq
 
     vocabulary = _Vocabulary()
-    groups: list[list[Any]] = []
     with _Output(folder / "words") as output:
-        with _words_writer(output) as writer:
-            for rows in merged(chunks):
-                vocabulary.add(rows)
-                begin, output.part = output.tell(), hashlib.sha256()
-                part = pa.Table.from_batches([_with_gaps(rows).batch()]).cast(writer.schema)
-                writer.write_table(part, row_group_size=part.num_rows)
-                groups.append([rows.words[0].as_py(), begin, output.tell() - begin, output.part.hexdigest()])
-            with _Output(folder / "vocabulary") as words_output:
-                most = vocabulary.most()
-                pq.write_table(
-                    most, words_output, compression="zstd", store_schema=False, row_group_size=max(most.num_rows, 1)
-                )
-            files = {**directory["files"], "vocabulary": words_output.noted()}
-            noted = {**directory, "files": files, "groups": groups}
-            writer.add_key_value_metadata({INDEX: json.dumps(noted, separators=(",", ":"))})
-        size_bytes = output.tell()
-    with (folder / "words").open("rb") as file:
-        file.seek(size_bytes - 8)
-        file.seek(size_bytes - 8 - int.from_bytes(file.read(4), "little"))
-        return file.read()
-
-
-def _words_writer(output: _Output) -> pq.ParquetWriter:
-    import pyarrow.parquet as pq
-
-    lists = [f"{name}.list.element" for name in LISTS]
-    fields = [pa.field("word", pa.string(), nullable=False)]
-    return pq.ParquetWriter(
-        output,
-        pa.schema([*fields, *(pa.field(name, pa.list_(kind)) for name, kind in LISTS.items())]),
-        compression="zstd",
-        store_schema=False,
-        write_statistics=False,
-        use_dictionary=lists[1:],
-        column_encoding={lists[0]: "DELTA_BINARY_PACKED", "word": "DELTA_BYTE_ARRAY"},
-    )
-
-
-def _with_gaps(rows: WordRows) -> WordRows:
-    """Return rows whose documents are the first number and then differences."""
-    documents, *others = rows.values
-    gaps = np.diff(documents, prepend=np.int32(0)).astype(np.int32)
-    starts = rows.ends - rows.sizes()
-    gaps[starts] = documents[starts]
-    return WordRows(rows.words, rows.ends, (gaps, *others))
+        parts = _Parts(output)
+        for rows in merged(chunks):
+            vocabulary.add(rows)
+            sizes = rows.sizes()
+            referred = rows.values[0][np.repeat(sizes <= REFERRED, sizes)]
+            named = refs.take(pa.array(referred)).cast(pa.string())
+            parts.add(rows.words[0].as_py(), packed_group(rows.words, sizes, rows.values, named))
+        with _Output(folder / "vocabulary") as words_output:
+            most = vocabulary.most()
+            pq.write_table(
+                most, words_output, compression="zstd", store_schema=False, row_group_size=max(most.num_rows, 1)
+            )
+        files = {**noted["files"], "vocabulary": words_output.noted()}
+        footer = directory_bytes({**noted, "files": files}, parts.spans(), texts)
+        output.write(footer)
+    return footer

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lakefolio import items
-from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, nearest
+from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError, nearest
 from lakefolio.format.names import parse_ref
 from lakefolio.process.fork import at_forks
 from lakefolio.runs.starting import types_of
@@ -73,7 +73,7 @@ def search_of(
         if not is_of_index(exc) or not indexes.give_up():
             raise
         return again()
-    return found if index.stored is None else _with_facets(found, indexes, again)
+    return found if index.stored is None else _guarded(found, indexes, again)
 
 
 def similar_of(
@@ -90,7 +90,7 @@ def similar_of(
     entry = session.entry(named.folio or "", named.item, named.at)
     index = session.opened.part(_Indexes, _Indexes).at(session, whole=True)
     only, purged = _searched(session, index, None, folio, kind)
-    place = index.place_of(entry.entry_id, f"{entry.folio}:{entry.item}")
+    place = index.place_of(entry.ref, f"{entry.folio}:{entry.item}")
     if place is None:
         raise InvalidInputError(
             f"item {entry.ref} is not searched: it is archived, or not the one of this version",
@@ -104,19 +104,16 @@ def similar_of(
     return similar(index, place, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
 
 
-def _with_facets(found: SearchResult, indexes: _Indexes, again: Callable[[], SearchResult]) -> SearchResult:
-    """Return a result whose facets, which are read later, are found without the index of the lake if that fails."""
+def _guarded(found: SearchResult, indexes: _Indexes, again: Callable[[], SearchResult]) -> SearchResult:
+    """Return a result that does without the index of the lake if what is read later can't be read of it."""
 
-    def facets() -> dict[str, dict[str, int]]:
-        try:
-            return found.facets
-        except (IntegrityError, NotFoundError) as exc:
-            if not is_of_index(exc):
-                raise
+    def instead(exc: LakefolioError) -> SearchResult:
+        if not is_of_index(exc):
+            raise exc
         indexes.give_up()
-        return again().facets
+        return again()
 
-    return SearchResult(found.query, found.version, found.total, tuple(found), facets)
+    return found.or_else(instead)
 
 
 def _check_limit(limit: object) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
+from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lakefolio.search.gathering import Document
 
-__all__ = ["Highlight", "Hit", "SearchResult"]
+__all__ = ["Details", "Found", "Highlight", "Hit", "SearchResult"]
 
 _FACETS_SHOWN: Final = 5
 
@@ -46,33 +47,95 @@ class Highlight:
         return "".join([*parts, self.text[at:]])
 
 
-class Hit:
-    """An item or a run that was found.
+class Found(NamedTuple):
+    """What is said of a hit beside its reference and score.
 
     Attributes:
-        type: ``item`` or ``run``.
-        ref: ``folio:name@version``, or the id of the run.
-        name: Its name.
-        folio: The folio of an item, the project of a run.
-        kind: The kind of an item; ``run``.
-        status: The status of a run.
-        description: Its description.
-        score: BM25; hits by name stand above all others whatever theirs is.
+        document: The item or run.
         why: Why it was found.
         highlights: Where.
     """
 
-    def __init__(self, document: Document, score: float, why: str, highlights: tuple[Highlight, ...]) -> None:
-        self.type = document.type
-        self.ref = document.ref
-        self.name = document.name
-        self.folio = document.folio
-        self.kind = document.kind
-        self.description = document.description
-        self.status = document.status
+    document: Document
+    why: str
+    highlights: tuple[Highlight, ...]
+
+
+class Details:
+    """What is said of the hits of a search, of all when it is first asked for. Safe to share between threads."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Found]]) -> None:
+        """Take what reads it, by reference."""
+        self._read = read
+
+    @cached_property
+    def known(self) -> Mapping[str, Found]:
+        """Reference -> what is said of it."""
+        return self._read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"known": self.known}  # read by now: nothing that is read from goes along
+
+
+class Hit:
+    """An item or a run that was found.
+
+    In a large lake, whose index is read in parts, reference and score are known at once; all else is read, for all
+    hits of a search together, when it is first asked for.
+
+    Attributes:
+        ref: ``folio:name@version``, or the id of the run.
+        score: BM25; hits by name stand above all others whatever theirs is.
+    """
+
+    def __init__(self, ref: str, score: float, details: Details) -> None:
+        self.ref = ref
         self.score = score
-        self.why = why
-        self.highlights = highlights
+        self._details = details
+
+    @property
+    def _found(self) -> Found:
+        return self._details.known[self.ref]
+
+    @property
+    def type(self) -> str:
+        """``item`` or ``run``."""
+        return self._found.document.type
+
+    @property
+    def name(self) -> str:
+        """The name of the item or run."""
+        return self._found.document.name
+
+    @property
+    def folio(self) -> str | None:
+        """The folio of an item, the project of a run."""
+        return self._found.document.folio
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of an item; ``run``."""
+        return self._found.document.kind
+
+    @property
+    def description(self) -> str | None:
+        """Its description."""
+        return self._found.document.description
+
+    @property
+    def status(self) -> str | None:
+        """The status of a run."""
+        return self._found.document.status
+
+    @property
+    def why(self) -> str:
+        """Why it was found."""
+        return self._found.why
+
+    @property
+    def highlights(self) -> tuple[Highlight, ...]:
+        """Where it was found."""
+        return self._found.highlights
 
     def __repr__(self) -> str:
         return f"<Hit {self.ref} {self.score:.2f}: {self.why}>"
@@ -104,21 +167,58 @@ class SearchResult(Sequence[Hit]):
         query: str,
         version: int,
         total: int,
-        hits: Sequence[Hit],
+        hits: Sequence[tuple[str, float]],
+        details: Callable[[], Mapping[str, Found]],
         facets: Callable[[], Mapping[str, Mapping[str, int]]],
     ) -> None:
-        """Take what was found; ``facets`` counts all that match, when it is first asked for."""
+        """Take what was found.
+
+        Args:
+            query: The query.
+            version: The version of the lake.
+            total: How many match.
+            hits: Reference and score of each hit.
+            details: Says more of them, when it is first asked for.
+            facets: Counts all that match, when it is first asked for.
+        """
         self.query = query
         self.version = version
         self.total = total
         self._facets = facets
+        self._details = Details(details)
         self.search_id: str | None = None
-        self._hits = tuple(hits)
+        self._hits = tuple(Hit(ref, score, self._details) for ref, score in hits)
 
     @cached_property
     def facets(self) -> dict[str, dict[str, int]]:
         """Facet -> value -> number of all that match; counted when it is first asked for."""
         return {name: dict(values) for name, values in self._facets().items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"facets": self.facets, "_facets": None}
+
+    def or_else(self, instead: Callable[[LakefolioError], SearchResult]) -> SearchResult:
+        """Return the same result, of which what can't be read later is taken of another one of the same search.
+
+        Args:
+            instead: Gives it, or raises the error that it is given.
+        """
+
+        def details() -> Mapping[str, Found]:
+            try:
+                return self._details.known
+            except (IntegrityError, NotFoundError) as exc:
+                return instead(exc)._details.known
+
+        def facets() -> Mapping[str, Mapping[str, int]]:
+            try:
+                return self.facets
+            except (IntegrityError, NotFoundError) as exc:
+                return instead(exc).facets
+
+        return SearchResult(
+            self.query, self.version, self.total, [(one.ref, one.score) for one in self._hits], details, facets
+        )
 
     def __len__(self) -> int:
         return len(self._hits)

@@ -1,7 +1,8 @@
 """The index that lies in a lake, as a part of an index: of its files only what a query needs is read.
 
-Immutable. What was read is kept in bounded memory. Every byte is verified: the footer by the seal in its name, all else
-by the digests in the footer. What is wrong is told as an error about the index, without which a lake can be searched.
+Immutable. What was read is kept in bounded memory. Every byte is verified: the directory by the seal in its
+name, all else by the digests in it. What is wrong is told as an error about the index, without which a lake can be
+searched.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from lakefolio.search.index_files import (
     PREFIX,
     Directory,
     IndexName,
-    WordGroup,
     block_of,
+    digest_of,
     directory_of,
     group_of,
     whole_file,
 )
 from lakefolio.search.spelling import Spelling
+from lakefolio.search.word_group import WordGroup
 from lakefolio.search.words import stem
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ _GAP_BYTES: Final = 16 << 10
 _AT_ONCE_BYTES: Final = 8 << 20
 _GROUPS_AT_ONCE: Final = 16
 _BLOCKS_AT_ONCE: Final = 64
+_FORMS_GROUPS: Final = 3
+_LAST: Final = "\U0010ffff"
 
 
 def is_of_index(error: LakefolioError) -> bool:
@@ -84,12 +88,12 @@ def opened(
     """
     key = name.key("words")
     try:
-        if not 8 < name.footer_bytes <= size_bytes:
-            raise ValueError("it is smaller than its footer")
+        if not name.footer_bytes <= size_bytes:
+            raise ValueError("it is smaller than its directory")
         footer = store.get_range(key, size_bytes - name.footer_bytes, name.footer_bytes)
         if not name.is_of(lake_id, footer):
-            raise ValueError("its footer has another seal than its name says")
-        return StoredPart(store, name, size_bytes, directory_of(footer, size_bytes), cache_bytes)
+            raise ValueError("its directory has another seal than its name says")
+        return StoredPart(store, name, footer, directory_of(footer, size_bytes), cache_bytes)
     except ValueError as exc:
         raise _damaged(key, exc) from exc
 
@@ -97,12 +101,12 @@ def opened(
 class StoredPart:
     """See the module, and Part. Safe to share between threads."""
 
-    def __init__(self, store: Store, name: IndexName, size_bytes: int, directory: Directory, cache_bytes: int) -> None:
+    def __init__(self, store: Store, name: IndexName, footer: bytes, directory: Directory, cache_bytes: int) -> None:
         self.name = name
+        self.footer = footer
         self.directory = directory
         self._store = store
-        self._size_bytes = size_bytes
-        self._firsts = [one.first for one in directory.groups]
+        self._firsts = directory.words.firsts
         self._cache = Cache(cache_bytes)
 
     @property
@@ -126,7 +130,9 @@ class StoredPart:
         wanted: dict[int, None] = {}
         for token in tokens:
             root = stem(token)
-            wanted |= dict.fromkeys((self._group_with(root), self._group_with(token)))
+            first = self._group_with(root)  # other forms of the word stand beside it
+            last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
+            wanted |= dict.fromkeys((*range(first, last + 1), self._group_with(token)))
         if name:
             wanted[self._group_with(NAME + name)] = None
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
@@ -135,12 +141,12 @@ class StoredPart:
         return max(bisect_right(self._firsts, word) - 1, 0)
 
     def _groups(self, numbers: Iterable[int]) -> dict[int, WordGroup]:
-        """Return row groups of ``words``; those that are not at hand are got at once."""
+        """Return groups of ``words``; those that are not at hand are got at once."""
         known: dict[int, Any] = {one: self._cache.get(("words", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
-        spans = [(self.directory.groups[one].start, self.directory.groups[one].length) for one in missing]
-        for number, body in zip(missing, self._bodies("words", spans), strict=True):
-            found = self._verified("words", partial(group_of, body, self.directory, number, self._size_bytes))
+        spans = map(self.directory.words.span, missing)
+        for number, body in zip(missing, self._bodies("words", list(spans)), strict=True):
+            found = self._verified("words", partial(group_of, body, self.directory, number))
             self._cache.put(("words", number), found, found.size_bytes)
             known[number] = found
         return known
@@ -202,6 +208,17 @@ class StoredPart:
             found[number] = blocks[block][number - first]
         return {number: found[number] for number in numbers}
 
+    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
+        """See Part. Words that many documents have do not tell: such a document is read."""
+        found: dict[int, str] = {}
+        left = set(numbers)
+        for word in words:
+            if left and (place := self._group_with(word)) < len(self._firsts):
+                some = self._verified("words", lambda: dict(self._groups([place])[place].refs(word, left)))  # noqa: B023
+                found |= some
+                left -= some.keys()
+        return found | {number: document.ref for number, document in self.read(left).items()}
+
     def documents(self) -> Iterator[Document]:
         """Give all documents, in order."""
         blocks = len(self.directory.ends)
@@ -214,23 +231,22 @@ class StoredPart:
         directory = self.directory
         known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
-        starts = directory.starts
-        spans = [(int(starts[one]), int(starts[one + 1] - starts[one])) for one in missing]
-        for number, body in zip(missing, self._bodies("texts", spans), strict=True):
+        spans = map(directory.texts.span, missing)
+        for number, body in zip(missing, self._bodies("texts", list(spans)), strict=True):
             found = self._verified("texts", partial(self._block, body, number))
             self._cache.put(("texts", number), found, 8 * len(body))
             known[number] = found
         return known
 
     def _block(self, body: bytes, number: int) -> list[Document]:
-        found = block_of(body, self.directory.digest_of(number))
+        found = block_of(body, self.directory.texts.digests[number])
         if len(found) != int(self.directory.ends[number]) - (int(self.directory.ends[number - 1]) if number else 0):
             raise ValueError("a block has other documents than its directory says")
         return found
 
     def find(self, keys: Collection[str]) -> list[int]:
         """See Part."""
-        firsts = self.directory.firsts
+        firsts = self.directory.texts.firsts
         places: dict[str, int] = {}
         for key in keys:
             after = bisect_right(firsts, f"{key}@~" if ":" in key else key)  # after all versions of the item
@@ -290,6 +306,22 @@ class StoredPart:
     def vectors(self, encoder: Encoder) -> Vectors:
         """See Part. It has none: who asks for the meaning asks an index that lies in memory."""
         raise AssertionError("an index that lies in a lake has no vectors")
+
+    def verify(self) -> None:
+        """Read all of it, and see that it has the digests that its directory says.
+
+        Raises:
+            IntegrityError: It is damaged.
+            NotFoundError: A file is not there.
+        """
+        for what, parts in (("words", self.directory.words), ("texts", self.directory.texts)):
+            for start in range(0, len(parts.digests), _BLOCKS_AT_ONCE):
+                numbers = range(start, min(start + _BLOCKS_AT_ONCE, len(parts.digests)))
+                bodies = self._bodies(what, list(map(parts.span, numbers)))
+                if [digest_of(body) for body in bodies] != [parts.digests[one] for one in numbers]:
+                    raise _damaged(self.name.key(what), ValueError("a part has another digest than its directory says"))
+        for what in self.directory.files:
+            self._whole(what, ())
 
     # -- bytes ---------------------------------------------------------------------------------------------
 

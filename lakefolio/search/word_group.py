@@ -1,0 +1,167 @@
+"""A few words with their postings as bytes, and back (FORMAT.md, "Search index"; pure).
+
+Numbers are written byte by byte of all of them, the lowest bytes first: neighbours are alike, so that they compress.
+Words that not too many documents have also carry the references of those documents: who is shown what was found need
+not read the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from lakefolio.search.gathering import Postings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Ints = npt.NDArray[np.int32]
+
+__all__ = ["LISTS", "REFERRED", "WordGroup", "expanded", "packed_group", "shrunk"]
+
+LISTS: Final = {"documents": pa.int32(), "weights": pa.float32(), "fields": pa.int32(), "lengths": pa.float32()}
+"""The lists of a word: a member for each document that has it."""
+
+REFERRED: Final = 16_384
+"""A word that more documents have has no references: it decides nothing that a rarer one does not."""
+
+_LIMIT: Final = 64 << 20
+_HEAD: Final = 4
+
+
+def shrunk(plain: bytes) -> bytes:
+    """Return bytes compressed, after their length."""
+    body: bytes = pa.compress(plain, codec="zstd", asbytes=True)
+    return len(plain).to_bytes(4, "little") + body
+
+
+def expanded(body: bytes, limit: int = _LIMIT) -> bytes:
+    """Return what was shrunk.
+
+    Raises:
+        ValueError: It is larger than the limit.
+    """
+    size = int.from_bytes(body[:4], "little")
+    if size > max(limit, _LIMIT):
+        raise ValueError("a part is too large")
+    plain: bytes = pa.decompress(body[4:], decompressed_size=size, codec="zstd", asbytes=True)
+    return plain
+
+
+def packed_group(
+    words: pa.Array, sizes: npt.NDArray[np.int64], values: Collection[npt.NDArray[Any]], refs: pa.Array
+) -> bytes:
+    """Return words with their postings as bytes.
+
+    Args:
+        words: The words, sorted.
+        sizes: How many documents have each.
+        values: Of each list, see LISTS, the members; documents are whole numbers.
+        refs: The references of the documents of words that at most REFERRED have.
+    """
+    documents, *others = values
+    gaps = np.diff(documents, prepend=np.int32(0)).astype(np.int32)
+    starts = np.cumsum(sizes) - sizes
+    gaps[starts] = documents[starts]
+    (word_sizes, word_bytes), (ref_sizes, ref_bytes) = _texts(words), _texts(refs)
+    head = np.array([len(words), len(gaps), len(refs), len(word_bytes)], np.int32)
+    numbers = [sizes.astype(np.int32), word_sizes, ref_sizes, gaps, *(one.view(np.int32) for one in others)]
+    return shrunk(b"".join([head.astype("<i4").tobytes(), *map(_planes, numbers), word_bytes, ref_bytes]))
+
+
+def _texts(texts: pa.Array) -> tuple[Ints, bytes]:
+    """Return the length of each text, and all of them."""
+    if not len(texts):
+        return np.zeros(0, np.int32), b""
+    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return np.diff(offsets).astype(np.int32), bytes(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+
+
+def _planes(numbers: Ints) -> bytes:
+    return np.ascontiguousarray(numbers, "<i4").view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+class WordGroup:
+    """Words with their postings. Immutable.
+
+    Attributes:
+        words: The words, sorted.
+        size_bytes: How much memory it takes, about.
+    """
+
+    def __init__(self, body: bytes, count: int) -> None:
+        """Read what :func:`packed_group` made, of an index of so many documents.
+
+        Raises:
+            ValueError: It contradicts itself.
+        """
+        plain = expanded(body, 64 * count)
+        if len(plain) < 4 * _HEAD:
+            raise ValueError("a group of words is too short")
+        words, postings, refs, word_bytes = (int(one) for one in np.frombuffer(plain, "<i4", _HEAD))
+        at = 4 * _HEAD + 4 * (2 * words + refs + 4 * postings)
+        if min(words, postings, refs, word_bytes) < 0 or at + word_bytes > len(plain):
+            raise ValueError("a group of words is too short")
+        numbers = _numbers(plain, 4 * _HEAD, (words, words, refs, *[postings] * 4))
+        sizes, word_sizes, ref_sizes, *lists = numbers
+        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._referred = np.where(sizes <= REFERRED, sizes, 0)
+        self._ref_ends = np.cumsum(self._referred, dtype=np.int64)
+        if any(len(one) and int(one.min()) < 0 for one in (sizes, word_sizes, ref_sizes)):
+            raise ValueError("a length is negative")
+        if int(sizes.sum(dtype=np.int64)) != postings or int(self._referred.sum(dtype=np.int64)) != refs:
+            raise ValueError("its lists are of different lengths")
+        self.words: list[str] = _strings(word_sizes, plain[at : at + word_bytes]).to_pylist()
+        self._refs = _strings(ref_sizes, plain[at + word_bytes :])
+        self._places = {word: place for place, word in enumerate(self.words)}
+        gaps, weights, fields, lengths = lists
+        self._gaps, self._fields = gaps, fields
+        self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
+        self._count = count
+        self.size_bytes = len(plain) + 100 * words
+
+    def of(self, word: str) -> Postings | None:
+        """Return the postings of a word.
+
+        Raises:
+            ValueError: They name documents that there are not.
+        """
+        if (at := self._places.get(word)) is None:
+            return None
+        start = int(self._ends[at - 1]) if at else 0
+        some = slice(start, int(self._ends[at]))
+        gaps = self._gaps[some]
+        documents = np.cumsum(gaps, dtype=np.int64)
+        if len(gaps) and (gaps[0] < 0 or (gaps[1:] <= 0).any() or documents[-1] >= self._count):
+            raise ValueError("it names documents that there are not")
+        return Postings(documents.astype(np.int32), self._weights[some], self._fields[some], self._lengths[some])
+
+    def refs(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, str]]:
+        """Give those of some documents that a word has the references of, each with its reference."""
+        found = self.of(word)
+        if found is None or not len(found.documents) or not self._referred[at := self._places[word]]:
+            return
+        first = int(self._ref_ends[at]) - len(found.documents)
+        wanted = np.array(sorted(numbers), np.int64)
+        places = np.minimum(np.searchsorted(found.documents, wanted), len(found.documents) - 1)
+        for place in places[found.documents[places] == wanted].tolist():
+            yield int(found.documents[place]), str(self._refs[first + place].as_py())
+
+
+def _numbers(plain: bytes, start: int, counts: tuple[int, ...]) -> Iterator[Ints]:
+    for count in counts:
+        planes = np.frombuffer(plain, np.uint8, 4 * count, start).reshape(4, count)
+        yield np.ascontiguousarray(planes.T).view("<i4").reshape(-1).astype(np.int32, copy=False)
+        start += 4 * count
+
+
+def _strings(sizes: Ints, body: bytes) -> pa.Array:
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    if int(offsets[-1]) != len(body):
+        raise ValueError("its texts are of another length")
+    found = pa.StringArray.from_buffers(len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(body))
+    found.validate(full=True)
+    return found
