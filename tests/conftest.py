@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import thoroughness
-from hypothesis import settings
 
 pytest_plugins = ["lakefolio.testing.fixtures"]
 
@@ -85,7 +84,8 @@ def _is_slow(item):
 
 
 def pytest_configure(config):
-    settings.load_profile(thoroughness.THOROUGH if config.option.markexpr == "slow" else thoroughness.FAST)
+    profile = thoroughness.THOROUGH if config.option.markexpr == "slow" else thoroughness.FAST
+    thoroughness.choose(profile, same=config.getoption("--hypothesis-seed") is None)
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -74,14 +74,20 @@ FOREIGN = {
 
 
 @cache
-def modules() -> dict[str, ast.Module]:
-    """Return the name below ``lakefolio`` -> syntax tree of every module but ``lakefolio`` itself."""
+def modules() -> dict[str, Path]:
+    """Return the name below ``lakefolio`` -> file of every module but ``lakefolio`` itself."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
         if name != "__init__":
-            found[name] = ast.parse(path.read_text())
+            found[name] = path
     return found
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    """Return the syntax tree of a module; collecting these tests reads none."""
+    return ast.parse(modules()[module].read_text())
 
 
 def package(module: str) -> str:
@@ -107,7 +113,7 @@ def imports(tree: ast.Module, *, types: bool) -> Iterator[tuple[str, str | None]
 
 def own_imports(module: str) -> Iterator[tuple[str, str | None]]:
     """Give (module below ``lakefolio``, name or None for the module itself) of what a module imports of the library."""
-    for imported, name in imports(modules()[module], types=True):
+    for imported, name in imports(tree_of(module), types=True):
         below = imported.removeprefix("lakefolio").removeprefix(".")
         if package(imported) != "lakefolio" or name is None:
             assert package(imported) != "lakefolio" or module in {"demo"}, f"write from … import in {module}"
@@ -119,7 +125,7 @@ def own_imports(module: str) -> Iterator[tuple[str, str | None]]:
 
 @cache
 def exported(module: str) -> frozenset[str]:
-    for node in modules()[module].body:
+    for node in tree_of(module).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id == "__all__":
             return frozenset(ast.literal_eval(node.value))  # type: ignore[attr-defined]  # an assignment has a value
@@ -159,8 +165,8 @@ def test_packages_import_public_names_of_others(module: str) -> None:
 def named_within(own: str) -> frozenset[str]:
     """Return the names that the modules of a package define or set: functions, classes, variables, attributes."""
     found = set()
-    for module, tree in modules().items():
-        for node in ast.walk(tree) if package(module) == own else ():
+    for module in modules():
+        for node in ast.walk(tree_of(module)) if package(module) == own else ():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 found.add(node.name)
             elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
@@ -170,7 +176,7 @@ def named_within(own: str) -> frozenset[str]:
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_private_attributes_are_those_of_the_own_package(module: str) -> None:
-    for node in ast.walk(modules()[module]):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
             own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
             known = own or node.attr in named_within(package(module)) or node.attr in FOREIGN
@@ -179,7 +185,7 @@ def test_private_attributes_are_those_of_the_own_package(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_third_party_libraries_live_behind_one_adapter(module: str) -> None:
-    for imported, _ in imports(modules()[module], types=False):
+    for imported, _ in imports(tree_of(module), types=False):
         homes = HOMES.get(package(imported))
         assert homes is None or package(module) in homes, f"{module} imports {imported}, which belongs in {homes}"
 

@@ -1,14 +1,22 @@
-"""How many examples a property is tried with: a quarter of them by ``pytest``, all by ``pytest -m slow``."""
+"""How many examples a property is tried with: a quarter of them by ``pytest``, all by ``pytest -m slow``.
+
+They are the same ones each time, so that a failure is that of a change; ``--hypothesis-seed=random`` tries others.
+"""
 
 from hypothesis import HealthCheck, settings
 
-__all__ = ["FAST", "THOROUGH", "examples"]
+__all__ = ["FAST", "THOROUGH", "choose", "examples"]
 
 FAST, THOROUGH = "fast", "thorough"
 BUSY = [HealthCheck.too_slow]
 """What a busy machine alone can make fail, since it goes by the clock."""
-settings.register_profile(FAST, max_examples=25, suppress_health_check=BUSY)
-settings.register_profile(THOROUGH, max_examples=100, suppress_health_check=BUSY)
+
+
+def choose(profile: str, *, same: bool) -> None:
+    """Load a profile, with the same examples each time or with others."""
+    for name, count in ((FAST, 25), (THOROUGH, 100)):
+        settings.register_profile(name, max_examples=count, suppress_health_check=BUSY, derandomize=same)
+    settings.load_profile(profile)
 
 
 def examples(thorough: int) -> int:

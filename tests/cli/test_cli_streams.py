@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import stat
 import subprocess
@@ -60,21 +61,36 @@ def test_a_reader_that_stops_reading(stocked: str, command: str) -> None:
 
 def test_a_working_directory_that_is_gone(stocked: str, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
+    gone.mkdir()
+    done = shell(f"cd {gone} && rmdir {gone} && {LAKEFOLIO} --lake {stocked} ls")
+    assert (done.returncode, done.stderr) == (0, "")
+    gone.mkdir()
+    done = shell(f"cd {gone} && rmdir {gone} && {LAKEFOLIO} --lake ./lake ls")
+    assert done.returncode in (2, 3, 7), done
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_commands_of_a_process_whose_working_directory_is_gone(
+    stocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
     for command in COMMANDS:
-        gone.mkdir()
-        done = shell(f"cd {gone} && rmdir {gone} && {LAKEFOLIO} --lake {stocked} {command}")
-        assert (done.returncode, done.stderr) == (0, ""), command
+        done = CliRunner().invoke(cli, ["--lake", stocked, *shlex.split(command)])
+        assert (done.exit_code, done.stderr) == (0, ""), command
     for command in (
         "--lake ./lake ls",
         "--lake lake init",
         "get other:blob -o x --lake " + stocked,
         f"--lake {stocked} add other:y file",
     ):
-        gone.mkdir()
-        done = shell(f"cd {gone} && rmdir {gone} && {LAKEFOLIO} {command}")
-        assert done.returncode in (2, 3, 7), done
+        done = CliRunner().invoke(cli, shlex.split(command))
+        assert isinstance(done.exception, SystemExit), command
+        assert done.exit_code in (2, 3, 7), command
         assert done.stderr.startswith("error: ")
-        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,10 @@ def test_duckdb_alone_answers_the_same(tmp_path: Path, folded: bool, logged: boo
 @pytest.mark.parametrize("folded", [False, True])
 def test_the_history_of_one_item_is_found_by_its_name(tmp_path: Path, folded: bool) -> None:
     lake = filled(tmp_path / "lake", folded=folded, logged=False)
-    for item in ("x", "y", "again", "nothing"):
-        columns = "version, ordinal, superseded_version, entry_id, digest, tags"
-        [[_, found]] = asked(tmp_path / "lake", [f"select {columns} from history_of('f', '{item}')"])
+    items = ("x", "y", "again", "nothing")
+    columns = "version, ordinal, superseded_version, entry_id, digest, tags"
+    answers = asked(tmp_path / "lake", [f"select {columns} from history_of('f', '{item}')" for item in items])
+    for item, (_, found) in zip(items, answers, strict=True):
         expected = lake.sql(f"select {columns} from entries where item = '{item}'").fetchall()
         assert found == sorted([str(value) for value in row] for row in expected), item
 
