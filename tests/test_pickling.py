@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,30 @@ def test_handles_say_what_to_pass_instead(lake: lf.Lake, tmp_path: Path) -> None
         with pytest.raises(TypeError, match=r"can't be pickled or copied: use the handle itself"):
             copy.deepcopy(handle)
     run.finish()
+
+
+def test_rows_of_a_record_table_reach_another_process(tmp_path: Path) -> None:
+    """In a process of its own: Arrow's datasets over bytes crash it when they are pickled or copied."""
+    done = subprocess.run(
+        [sys.executable, "-c", PICKLING, str(tmp_path / "lake")],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("2 2 2 2 2 1\n", 0), done.stderr[-2000:]
+
+
+PICKLING = """
+import copy, pickle, sys
+import lakefolio as lf, pyarrow.dataset as ds, polars as pl
+table = lf.open(sys.argv[1]).folio("f").create_table("t", {"id": "int64"})
+table.append([{"id": 1}, {"id": 2}])
+data, lazy = lf.open(sys.argv[1]).folio("f").get("t", as_="dataset"), table.lazy()
+assert data.filesystem is not None
+counts = [copy.copy(data).count_rows(), copy.deepcopy(data).count_rows(), pickle.loads(pickle.dumps(data)).count_rows()]
+counts.append(copy.deepcopy(lazy).collect().height)
+counts.append(pickle.loads(pickle.dumps(lazy)).collect().height)
+counts.append(pickle.loads(pickle.dumps(data.filter(ds.field("id") > 1))).to_table().num_rows)
+print(*counts)
+"""

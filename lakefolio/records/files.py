@@ -194,6 +194,8 @@ class DataFiles:
         """
         import pyarrow.dataset as ds
 
+        from lakefolio.records.dataset import RecordDataset
+
         form = ds.ParquetFileFormat()
         fragments = []
         for file in files:
@@ -204,7 +206,7 @@ class DataFiles:
             else:
                 fragments.append(form.make_fragment(source, partition_expression=guarantee))
         plain = pa.schema([one.remove_metadata() for one in schema])
-        return ds.FileSystemDataset(fragments, plain, form)
+        return RecordDataset(fragments, plain, form)
 
     def matching(
         self, files: Iterable[RecordFile], schema: pa.Schema, wanted: pc.Expression
