@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
+from lakefolio.errors import InvalidInputError, StorageError
+from lakefolio.records.log import RecordLog
+from lakefolio.records.staging import StagedRows
 
 
 @pytest.fixture
@@ -117,3 +120,39 @@ def test_the_checkpoint_of_another_engine_is_none_to_tell(folio: lf.Folio, table
     lake = lf.open(folio.lake_uri)
     assert lake.check(read_data=True).problems == []
     assert lake.folio("exp").table("t").append({"id": 9}, once="n0").repeated
+
+
+def test_a_write_that_landed_does_not_fail_by_its_upkeep(
+    folio: lf.Folio, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StorageError("the store gave no answer")
+
+    monkeypatch.setattr("lakefolio.records.table._MAINTAINED_EVERY", 1)
+    monkeypatch.setattr(RecordLog, "write_checkpoint", fails)
+    assert table.append({"id": 1}).version == 1
+    with pytest.raises(StorageError):
+        table.compact()
+    assert lf.open(folio.lake_uri).folio("exp").table("t").count() == 1
+
+
+@pytest.mark.parametrize("write", ["append", "upsert"])
+def test_rows_do_not_fail_by_a_column_that_another_writer_drops(
+    folio: lf.Folio, table: Any, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    """Their data files were stored with the column, empty, before it was dropped."""
+    stored = StagedRows.store
+    other = lf.open(folio.lake_uri).folio("exp").table("t")
+
+    def meanwhile(rows: StagedRows, given: object, state: Any) -> None:
+        stored(rows, given, state)
+        if "word" in other.schema.arrow.names:
+            other.drop_column("word")
+
+    monkeypatch.setattr(StagedRows, "store", meanwhile)
+    assert getattr(table, write)([{"id": 1}, {"id": 2}]).added == 2
+    assert table.to_arrow().to_pylist() == [{"id": 1}, {"id": 2}]
+    other.add_column("word", "string")
+    with pytest.raises(InvalidInputError, match="word"):
+        getattr(table, write)({"id": 3, "word": "lost otherwise"})
+    assert table.count() == 2

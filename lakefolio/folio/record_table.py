@@ -344,7 +344,11 @@ class Records:
         return marked(session, entry).version
 
     def compact(self) -> dict[str, int]:
-        """Merge small files and write a checkpoint; writers do so by themselves now and then."""
+        """Merge small files and write a checkpoint; writers do so by themselves now and then.
+
+        Raises:
+            FormatError: kind ``table-protocol``: another tool asks writers for more than this library knows.
+        """
         _, _, found = self._writable()
         return found.maintain(everything=True)
 

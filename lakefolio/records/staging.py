@@ -114,7 +114,10 @@ class StagedRows:
             self._check_different()
 
     def fit(self, state: TableState) -> None:
-        """Store those parts again that were made for another schema, or too many versions ago."""
+        """Store those parts again that were made for another schema, or too many versions ago.
+
+        A column that is gone by now is no concern of rows that have no value there.
+        """
         schema = self._schema
         assert schema is not None
         rules = (schema.arrow, schema.checks, schema.key)
@@ -122,7 +125,10 @@ class StagedRows:
         for number, part in enumerate(self._parts):
             if same and self._staged.is_fresh(part.file, state.version):
                 continue
-            rows = fitted(self._files.read(part.file, schema.arrow), state.schema, self._table)
+            there = self._files.read(part.file, schema.arrow)
+            names = state.schema.arrow.names
+            told = [one for one in there.column_names if one in names or there[one].null_count < there.num_rows]
+            rows = fitted(there.select(told), state.schema, self._table)
             check_rows(rows, state.schema, self._table)
             self._parts[number] = self._part(rows, state.schema, state.version)
             self._staged.drop([part.file])

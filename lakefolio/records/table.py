@@ -6,6 +6,7 @@ Each write is a function that plans a :class:`Change` on a state; ``versions`` c
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import ConflictError, InvalidInputError
+from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError
 from lakefolio.process.fork import at_forks
 from lakefolio.records.change import Change, Origin, Written, once_key
 from lakefolio.records.expressions import condition, told
@@ -278,7 +279,8 @@ class RecordTable:
                 for path, hashed in change.hashed.items():
                     self._index.learn(path, hashed)
                 if written.version % _MAINTAINED_EVERY == 0:
-                    self.maintain()
+                    with contextlib.suppress(LakefolioError):  # the write landed, whatever becomes of its upkeep
+                        self.maintain()
             return written
 
     def _follow(self, state: TableState) -> None:
@@ -292,13 +294,17 @@ class RecordTable:
 
         Returns:
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
+
+        Raises:
+            FormatError: kind ``table-protocol``: another tool's table. A checkpoint would leave out what only that tool
+                knows.
         """
         with self._lock:
             state = self.state()
+            self._versions.check_writable(state, removes=False)
             before = len(state.files)
-            if not state.writer:
-                for chosen in files_to_merge(state, everything=everything):
-                    self._merge(chosen, state)
+            for chosen in files_to_merge(state, everything=everything):
+                self._merge(chosen, state)
             state = self.state()
             self.log.write_checkpoint(state)
             return {"files_before": before, "files_after": len(state.files), "checkpoint_version": state.version}
