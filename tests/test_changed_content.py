@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -284,6 +286,54 @@ def test_a_file_that_grows_all_the_time_is_refused_or_whole(lake: lf.Lake, tmp_p
             except InvalidInputError as exc:
                 assert "changed while it was being added" in str(exc)
     sound(lake, {})
+
+
+@dataclasses.dataclass
+class Mischievous:
+    """Changes the container that it lies in, as another thread would, once it is looked at."""
+
+    here: bool = True
+    change: ClassVar[Callable[[], None]]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "here":
+            Mischievous.change()
+        return object.__getattribute__(self, name)
+
+
+CONTAINERS: dict[str, Callable[[], tuple[Any, Callable[[Any], None]]]] = {
+    "dict": lambda: ({}, lambda held: held.update({f"new{len(held)}": 1})),
+    "dict with other keys": lambda: ({1: 1}, lambda held: held.update({len(held): 1})),
+    "ordered dict": lambda: (collections.OrderedDict(), lambda held: held.update({len(held): 1})),
+    "deque": lambda: (collections.deque(), lambda held: held.append(1)),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_that_changes_while_it_is_added_is_refused(
+    lake: lf.Lake, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    held, change = CONTAINERS[name]()
+    calls: list[int] = []
+
+    def once() -> None:
+        if not calls:
+            calls.append(1)
+            change(held)
+
+    monkeypatch.setattr(Mischievous, "change", once, raising=False)
+    for one in (Mischievous(), Mischievous()):
+        held.append(one) if name == "deque" else held.update({f"k{len(held)}": one})
+    folio = lake.folio("f")
+    with pytest.raises(InvalidInputError, match="'x' can't be stored: the value changed while it was being added"):
+        folio.add("x", [held])
+    calls.clear()
+    with pytest.raises(InvalidInputError, match="changed while it was being added"):
+        folio.add("y", 1, metadata={"held": held})
+    calls.clear()
+    with pytest.raises(InvalidInputError, match="changed while it was being added"), lake.run("r", params={"p": held}):
+        pass
+    assert lake.version == 0
 
 
 def test_a_batch_holds_what_was_added_not_what_it_became(lake: lf.Lake) -> None:

@@ -26,7 +26,8 @@ import enum
 import fractions
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, UnsupportedTypeError
@@ -68,13 +69,15 @@ def dumps(obj: object) -> bytes:
 
     Raises:
         UnsupportedTypeError: If a value inside can't be stored; ``path`` says which (``$.a[3].b``).
-        InvalidInputError: For cycles, lone surrogates, arrays and tables inside, and too deep nesting.
+        InvalidInputError: For cycles, lone surrogates, arrays and tables inside, too deep nesting, and a container that
+            another thread changes meanwhile.
     """
-    try:
-        if _plain(obj, 0):
-            return _text(obj).encode()
-    except ValueError:
-        pass  # NaN, an infinity or a lone surrogate: the slow way can write it, or says where it is
+    with _unchanged():
+        try:
+            if _plain(obj, 0):
+                return _text(obj).encode()
+        except (ValueError, TypeError):
+            pass  # NaN, an infinity, a lone surrogate or a changed value: the slow way can write it, or says where it is
     return _text(encode(obj)).encode()
 
 
@@ -86,17 +89,34 @@ def dumps_fact(obj: object) -> bytes:
     including a NumPy scalar that Python has no type for, is encoded as by :func:`dumps`, which raises the same errors.
     An integer of more than 4,300 digits is refused (kind ``long-integer``), because Python could not print it.
     """
-    try:
-        if _plain(obj, 0):
-            return _text(obj).encode()
-    except ValueError:
-        pass
-    return _text(_Encoder(scalars_are_plain=True).value(obj, "$", 0)).encode()
+    with _unchanged():
+        try:
+            if _plain(obj, 0):
+                return _text(obj).encode()
+        except (ValueError, TypeError):
+            pass
+        return _text(_Encoder(scalars_are_plain=True).value(obj, "$", 0)).encode()
 
 
 def encode(obj: object) -> Any:
     """Return ``obj`` as a document of plain JSON values; raises like :func:`dumps`."""
-    return _Encoder().value(obj, "$", 0)
+    with _unchanged():
+        return _Encoder().value(obj, "$", 0)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    """Refuse a dict, set or deque that another thread changes while it is walked."""
+    try:
+        yield
+    except RuntimeError as exc:
+        if not str(exc).endswith("during iteration"):  # as Python words it, for every container
+            raise
+        raise InvalidInputError(
+            "the value changed while it was being added",
+            kind="content-changed",
+            hint="add it again when nothing changes it, or add a copy",
+        ) from exc
 
 
 # made once: json.dumps makes one at each call with other options than its defaults

@@ -96,7 +96,7 @@ class TorchHandler:
             state = {"tensor": obj}
         elif isinstance(obj, Mapping):
             details |= {"object": "state_dict"}
-            state = obj
+            state = dict(obj)  # in one step, so that no other thread changes its names meanwhile
         else:
             name = f"{type(obj).__module__}.{type(obj).__qualname__}"
             raise UnsupportedTypeError(f"expected a torch module or state dict, got a {name}", type=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 import traceback
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final, NoReturn
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format import json_encode
 from lakefolio.format.names import check_item
+from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import scrub
 from lakefolio.session.annotations import check_word, metadata_texts, without_secrets
 from lakefolio.terminal import shown_value
@@ -166,6 +168,8 @@ def check_metric_name(name: object) -> str:
 def metric_value(name: str, value: Any) -> float:
     """Return a metric as a float: any real number, a numpy scalar, a tensor of one element.
 
+    A warning names an integer that a float of 64 bits can't hold.
+
     Raises:
         InvalidInputError: kind ``bad-metric``, if it is none.
     """
@@ -173,6 +177,15 @@ def metric_value(name: str, value: Any) -> float:
         if not isinstance(value, str | bytes):
             number = float(value)
             if not (math.isinf(number) and abs(value) < math.inf):  # a Decimal beyond all doubles
+                if isinstance(value, numbers.Integral) and int(number) != int(value):
+                    notice(
+                        LakefolioWarning(
+                            f"metric {shown_value(name)}: {value} is kept as {int(number)}, since metrics are floats of "
+                            "64 bits",
+                            kind="digits-lost",
+                            hint="keep exact integers as parameters",
+                        )
+                    )
                 return number
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass

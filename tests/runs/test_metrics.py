@@ -22,6 +22,7 @@ from inside import session_of
 import lakefolio as lf
 from lakefolio.content.event_text import INLINE_EVENT_BYTES
 from lakefolio.format.layout import log_key
+from lakefolio.process.notice import LakefolioWarning
 from lakefolio.runs.log_buffer import HEARTBEAT_S, logger_of
 from lakefolio.testing import CountingProxy, Fault, Request
 
@@ -84,6 +85,16 @@ def test_what_is_no_metric_is_refused_whole(lake: lf.Lake, call) -> None:
     assert caught.value.kind == "bad-metric"
     run.flush()
     assert points(lake, "r") == []
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, np.int64(2**53 + 1), 2**64 - 1])
+def test_an_integer_that_no_float_holds_is_named(lake: lf.Lake, value) -> None:
+    with lake.run("r") as run:
+        with pytest.warns(LakefolioWarning, match=rf"metric 'm': {value} is kept as {int(float(value))}, .*as parameters"):
+            run.log(m=value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            run.log(m=2**60)
 
 
 def test_many_points_cost_few_commits(lake: lf.Lake) -> None:
