@@ -30,6 +30,8 @@ MISSPELT: dict[str, tuple[Any, str]] = {
     "http": ("http://127.0.0.1:9000/bucket/x", "aws_endpoint_url"),
     "https": ("https://bucket.s3.amazonaws.com/x", "s3://bucket/prefix"),
     "http with one slash": ("http:/host/x", "s3://bucket/prefix"),
+    "no colon": ("s3//bucket/x", "s3://bucket/x"),
+    "no colon, three slashes": ("GS///bucket/x", "gs://bucket/x"),
     "a file URI with two slashes": ("file://data/lake", "file:///"),
 }
 
@@ -52,6 +54,26 @@ def test_a_misspelt_address_is_no_folder(case: str, tmp_path: Path, monkeypatch:
     assert right in error.hint, error
     result = CliRunner().invoke(cli, ["--lake", str(address), "ls"])
     assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["s3:/bucket/x", "s3:bucket/x", "gs:bucket", "s3a:/bucket/x", "memory:/x"])
+def test_a_misspelt_address_in_a_file_is_no_folder_either(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lakefolio.toml").write_text(f'lake = "{address}"\n')
+    for door in (lf.open, lambda: lf.Folio("f")):
+        with pytest.raises(InvalidInputError, match="slash after") as caught:
+            door()
+        assert "://" in caught.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == ["lakefolio.toml"]
+
+
+def test_a_blank_address_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in (" ", "\t ", Path(" ")):
+        refused(InvalidInputError, "bad-uri", lambda address=address: lf.open(address))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -57,6 +57,30 @@ def blob_count(lake):
 # ---------------------------------------------------------------------- opening
 
 
+def test_what_would_not_be_recorded_cannot_be_set(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.metadata.update({"tags": ["a"], "by": {"name": "ada"}})
+    with lake.run("r") as run:
+        for owner, name in [
+            *((folio, one) for one in ("tags", "description", "metadata", "name", "nothing")),
+            *((lake, one) for one in ("author", "version", "nothing")),
+            *((run, one) for one in ("params", "metrics", "description", "status", "nothing")),
+        ]:
+            with pytest.raises(lf.ReadOnlyError, match=rf"{name} can't be set: nothing would be recorded"):
+                setattr(owner, name, "x")
+    for change in (
+        lambda: folio.metadata["tags"].append("b"),
+        lambda: folio.metadata["by"].update(name="eve"),
+        lambda: folio.metadata["by"].pop("name"),
+    ):
+        with pytest.raises(lf.ReadOnlyError, match="set its key to the whole new value"):
+            change()
+    folio.metadata["tags"] = [*folio.metadata["tags"], "b"]
+    assert lf.open(lake.uri).folio("f").metadata["tags"] == ["a", "b"]
+    assert folio.metadata["by"] == {"name": "ada"}
+
+
 def test_all_ways_to_open_lead_to_the_same_folio(lake_uri, lake):
     lake.folio("exp/one").add_data("x", 1)
     assert lf.Folio(lake_uri, "exp/one").get_data("x") == 1

@@ -201,6 +201,13 @@ def test_members_of_datasets_are_counted_once(lake):
         (True, "true", "nothing has 'true' as metadata 'fold', but 1 item has True"),
         ("false", False, "nothing has False as metadata 'fold', but 1 item has 'false'"),
         (3, ["1", "3"], "nothing has '3' as metadata 'fold', but 1 item has 3"),
+        (True, 1, "nothing has 1 as metadata 'fold', but 1 item has True"),
+        (1, True, "nothing has True as metadata 'fold', but 1 item has 1"),
+        (0.95, (">", "0.9"), "nothing has > '0.9' as metadata 'fold', but 1 item has > 0.9"),
+        ("12", {"<=": 13}, "nothing has <= 13 as metadata 'fold', but 1 item has <= '13'"),
+        (["a", "b"], "a", "nothing has 'a' as metadata 'fold', but 1 item has one that contains it"),
+        ([1, 2], 2, "nothing has 2 as metadata 'fold', but 1 item has one that contains it"),
+        (0.9, {"min": 0.5}, "no item has metadata 'fold.min': what is noted as 'fold' holds no names"),
     ],
 )
 def test_a_text_never_equals_a_number_and_who_finds_nothing_is_told(tmp_path, stored, asked, told):
@@ -209,7 +216,21 @@ def test_a_text_never_equals_a_number_and_who_finds_nothing_is_told(tmp_path, st
     with pytest.warns(LakefolioWarning) as caught:
         assert len(lake.query(metadata={"fold": asked})) == 0
     assert [one.message.message for one in caught] == [told]
-    assert caught[0].message.kind == "types-differ"
+    assert caught[0].message.kind == ("key-unknown" if "holds no names" in told else "types-differ")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        ("2026-02-01", "2026-01-01"),
+        (date(2026, 2, 1), datetime(2026, 1, 31, 23, 59)),
+        (np.datetime64("2026-02-01"), pd.Timestamp("2026-01-31")),
+    ],
+)
+def test_a_period_that_ends_before_it_begins_is_refused(lake, between):
+    with pytest.raises(lf.InvalidInputError, match="ends before it begins .write the earlier time first"):
+        lake.query(between=between)
+    assert names(lake.query(between=between[::-1])) == []
 
 
 def test_nothing_is_told_where_something_was_found_or_nothing_is_alike(tmp_path):

@@ -8,6 +8,7 @@ may hold such a file, so what could direct credentials elsewhere has no effect b
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ _DEFAULT: Final = "default"
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
 _LARGEST: Final = 1_000_000
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|(s3|gs|az):")
+"""How addresses begin, those that are miswritten too: they are refused where they are opened, not taken for folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +316,6 @@ def _of_file(file: ConfigFile, name: str, key: _Key) -> Any:
     text = value.strip()
     if name == "views":
         text = os.path.expanduser(text)
-    if key.kind != "place" or "://" in text or text.startswith("~") or os.path.isabs(text):
+    if key.kind != "place" or _ADDRESS.match(text) or text.startswith("~") or os.path.isabs(text):
         return text
     return str(file.path.parent / text)

@@ -38,7 +38,7 @@ from lakefolio.folio.open_folio import OpenFolio
 from lakefolio.folio.places import is_location, open_place, with_suffix
 from lakefolio.folio.snapshot_view import SnapshotAccessor
 from lakefolio.format.names import check_folio
-from lakefolio.process.facade import facade
+from lakefolio.process.facade import closed, facade
 from lakefolio.session.annotations import check_text
 from lakefolio.session.session import Session
 
@@ -78,6 +78,7 @@ _ARGUMENTS: Final = {
 """The descriptions of arguments in the docstrings of a folio's methods that don't describe them."""
 
 
+@closed()
 @facade(_ARGUMENTS)
 class Folio:
     """A named bundle of items. It exists from its first item, metadata or snapshot on.

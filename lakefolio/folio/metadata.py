@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakefolio.errors import NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.model.changes import Annotate
+from lakefolio.runs.read_only import read_only
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ _TIMES = ("created_at", "updated_at")
 class FolioMetadata(dict[str, Any]):
     """A dict of JSON values; every change of it is one commit (or joins the open batch).
 
-    It holds the folio's metadata as of the last access to ``folio.metadata``, and every change made through it.
+    It holds the folio's metadata as of the last access to ``folio.metadata``, and every change made through it. Lists
+    and dicts in it refuse to be changed: nothing would be committed.
     ``created_at`` and ``updated_at`` are always there: the times of the folio's first and last commit, unless the user
     has set values for them.
     """
@@ -33,7 +35,11 @@ class FolioMetadata(dict[str, Any]):
 
     def look(self) -> FolioMetadata:
         """Load the present metadata and return this."""
-        values = self._folio.reading.metadata("folio", self._folio.name)
+        what, hint = f"a value in the metadata of folio {self._folio.name!r}", "set its key to the whole new value"
+        values = {
+            key: read_only(value, what, hint)
+            for key, value in self._folio.reading.metadata("folio", self._folio.name).items()
+        }
         super().clear()
         super().update(dict(zip(_TIMES, self._times(), strict=True)) | values)
         return self

@@ -15,7 +15,7 @@ from lakefolio.errors import InvalidInputError, UnsupportedTypeError
 from lakefolio.format.names import check_folio
 from lakefolio.lake import finding_runs, maintaining, querying, reading, registering, tracking_runs, versions
 from lakefolio.model.resolve import At
-from lakefolio.process.facade import facade, obtained
+from lakefolio.process.facade import closed, facade, obtained
 from lakefolio.process.keywords import explained
 from lakefolio.session.annotations import check_tags, check_text
 from lakefolio.session.session import Session
@@ -96,6 +96,7 @@ _ARGUMENTS: Final = {
 
 
 @obtained("lakefolio.open(address) opens one")
+@closed()
 @facade(_ARGUMENTS)
 class Lake:
     """A lake at its newest version, or (from :meth:`at`) at a past one. Safe to share between threads.

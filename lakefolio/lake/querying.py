@@ -91,6 +91,8 @@ def query(
         InvalidInputError: kind ``bad-query`` for a field, operator or value there can't be; ``sql`` for a ``where``
             that is not one reading expression; ``bad-time``.
     """
+    from lakefolio.format.json_scalars import plain_scalar
+    from lakefolio.query.comparisons import period
     from lakefolio.query.compiler import Compiler
     from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
     from lakefolio.query.dataset import PREFIX
@@ -111,6 +113,10 @@ def query(
         start, end = between
         asked.add(Q(**{} if start is None else {"created_at": (">=", start)}))
         asked.add(Q(**{} if end is None else {"created_at": ("<=", end)}))
+        if start is not None and end is not None:
+            first, last = (period(plain_scalar(one) or one) for one in (start, end))
+            if first[0] > last[1]:
+                raise bad_query(f"between={shown_value(between)} ends before it begins", "write the earlier time first")
     if not names_datasets(fields, conditions) and not (isinstance(where, str) and "datasets/" in where):
         asked.add(Q(folio=not_(("startswith", PREFIX))))
     if where is not None:
@@ -135,9 +141,9 @@ def query(
         tell_unknown_words({name: fields.get(name) for name in ("folio", "kind", "tag")}, words, "item")
     if not rows.num_rows and asked.keys:
 
-        def count(key: str, value: object) -> int:
+        def count(key: str, operator: str, value: object) -> int:
             like = Compiler()
-            like.add(Q(archived=False, metadata={key: value}))
+            like.add(Q(archived=False, metadata={key: (operator, value)}))
             return len(reader.query(like.sql, like.params).fetchall())
 
         def known(key: str) -> list[str]:

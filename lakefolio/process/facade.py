@@ -13,10 +13,10 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from lakefolio.errors import LakefolioError, UnsupportedTypeError
+from lakefolio.errors import LakefolioError, ReadOnlyError, UnsupportedTypeError
 from lakefolio.process.keywords import explained
 
-__all__ = ["facade", "maker", "obtained", "with_arguments"]
+__all__ = ["closed", "facade", "maker", "obtained", "with_arguments"]
 
 C = TypeVar("C", bound=type[Any])
 T = TypeVar("T")
@@ -44,6 +44,31 @@ def facade(arguments: Mapping[str, str]) -> Callable[[C], C]:
                 setattr(owner, name, _method(found, shown, arguments))
             elif isinstance(found, classmethod):
                 setattr(owner, name, classmethod(_method(found.__func__, shown, arguments)))
+        return owner
+
+    return made
+
+
+def closed(*attributes: str) -> Callable[[C], C]:
+    """Decorate a class: what is no attribute of it can't be set, since nothing would be recorded (ReadOnlyError).
+
+    Args:
+        attributes: The public attributes that its objects have besides those of the class.
+    """
+
+    def made(owner: C) -> C:
+        def set_attribute(self: object, name: str, value: object) -> None:
+            if not name.startswith("_") and name not in attributes:
+                known = inspect.getattr_static(owner, name, None)
+                if known is None or (isinstance(known, property) and known.fset is None):
+                    raise ReadOnlyError(
+                        f"{owner.__name__}.{name} can't be set: nothing would be recorded",
+                        kind="attribute-read-only",
+                        hint=f"help({owner.__name__}) lists the methods that record",
+                    )
+            object.__setattr__(self, name, value)
+
+        owner.__setattr__ = set_attribute
         return owner
 
     return made

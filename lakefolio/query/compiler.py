@@ -147,7 +147,7 @@ class Compiler:
         self._orders: list[str] = []
         self._limit = ""
         self._parts: set[str] = set()
-        self.asked: list[tuple[str, Any]] = []  # which values metadata must equal, by their keys
+        self.asked: list[tuple[str, str, Any]] = []  # what metadata must be: key, operator, value
         self.keys: list[str] = []  # those of metadata that there must be
 
     @property
@@ -385,8 +385,8 @@ class Compiler:
         return f"{some}{test})"
 
     def _noted(self, field: str, operator: str, value: object) -> str:
-        if operator == "=" and isinstance(value, str | bool | int | float | Decimal):
-            self.asked.append((field.removeprefix("metadata."), value))
+        if isinstance(value, str | bool | int | float | Decimal):
+            self.asked.append((field.removeprefix("metadata."), operator, value))
         return self._compare.noted(field, operator, value)
 
     def _need(self, *parts: str) -> None:

@@ -14,7 +14,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import parse_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.process.clock import elapsing_s
-from lakefolio.process.facade import facade, obtained
+from lakefolio.process.facade import closed, facade, obtained
 from lakefolio.runs import run_data, run_logging, run_metrics
 from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
@@ -69,6 +69,7 @@ def leave_block(run: Run) -> None:
     run._leave()
 
 
+@closed("folio", "run_id")
 @facade({})
 @obtained("lake.run(name) starts one, lake.resume_run(run_id) goes on with one")
 class Run:

@@ -31,6 +31,7 @@ _SCHEMES: Final = {
     "https": "http",
 }
 _ODD_SLASHES: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):((?!//(?!/))/*)(.*)", re.DOTALL)
+_NO_COLON: Final = re.compile(r"([A-Za-z][A-Za-z0-9]*)//+")
 _NO_WEB: Final = (
     "a lake lies in a folder or a bucket: write s3://bucket/prefix, and the address of an S3 server as "
     "storage_options={'aws_endpoint_url': 'https://…'} or AWS_ENDPOINT_URL"
@@ -80,8 +81,9 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
     """
     text = str(uri)
     scheme, separator, rest = text.partition("://")
-    if not text or "\0" in text or "\n" in text:
-        raise _bad(uri, "is empty" if not text else "holds control characters")
+    if not text.strip() or "\0" in text or "\n" in text:
+        what = "holds control characters" if text.strip() else "is blank" if text else "is empty"
+        raise _bad(uri, what, "write s3://bucket/prefix or ./lake")
     check_slashes(text, objects=objects)
     if not separator:
         place = absolute_path(text)
@@ -125,13 +127,17 @@ def parse_uri(uri: str | Path, *, objects: bool = False) -> Location:
 
 
 def check_slashes(text: str, *, objects: bool = False) -> None:
-    """Refuse an address whose scheme is not followed by two slashes; it would be taken for a local path.
+    """Refuse an address whose scheme is not followed by a colon and two slashes; it would be taken for a local path.
 
     ``Path("s3://bucket/x")`` is one: a Path drops a slash.
 
     Raises:
         InvalidInputError: kind ``bad-uri``; the hint is the address as it is written right.
     """
+    colonless = _NO_COLON.match(text)
+    if colonless is not None and colonless[1].lower() in _SCHEMES:
+        right = f"{colonless[1].lower()}://{text[colonless.end() :]}"
+        raise _bad(f"{colonless[1]}//…" if "@" in text or "?" in text else text, "has no colon", f"write {right!r}")
     match = _ODD_SLASHES.fullmatch(text)
     known = match and _SCHEMES.get(match[1].lower())
     if match is None or known is None or (known == "file" and match[2].startswith("//")):
