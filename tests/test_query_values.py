@@ -228,7 +228,7 @@ def test_a_text_never_equals_a_number_and_who_finds_nothing_is_told(tmp_path, st
     ],
 )
 def test_a_period_that_ends_before_it_begins_is_refused(lake, between):
-    with pytest.raises(lf.InvalidInputError, match="ends before it begins .write the earlier time first"):
+    with pytest.raises(lf.InvalidInputError, match="ends before it begins"):
         lake.query(between=between)
     assert names(lake.query(between=between[::-1])) == []
 
