@@ -77,7 +77,7 @@ def dumps(obj: object) -> bytes:
             if _plain(obj, 0):
                 return _text(obj).encode()
         except (ValueError, TypeError):
-            pass  # NaN, an infinity, a lone surrogate or a changed value: the slow way can write it, or says where it is
+            pass  # NaN, an infinity, a lone surrogate or a change: the slow way can write it, or says where it is
     return _text(encode(obj)).encode()
 
 

@@ -180,8 +180,8 @@ def metric_value(name: str, value: Any) -> float:
                 if isinstance(value, numbers.Integral) and int(number) != int(value):
                     notice(
                         LakefolioWarning(
-                            f"metric {shown_value(name)}: {value} is kept as {int(number)}, since metrics are floats of "
-                            "64 bits",
+                            f"metric {shown_value(name)}: {value} is kept as {int(number)}, since metrics are floats "
+                            "of 64 bits",
                             kind="digits-lost",
                             hint="keep exact integers as parameters",
                         )
