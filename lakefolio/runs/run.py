@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ class Run:
         self._names: set[str] = set()
         self._lock = threading.RLock()
         self._tokens: list[tuple[Token[Run | None], Any]] = []
+        self._entered_by = 0
         self._logger: Logger = logger_of(session)
         self._takes = self._logger.points
         self._reads: Reads = session.opened.reads.setdefault(run_id, Reads(run_id))
@@ -334,6 +336,7 @@ class Run:
     def __enter__(self) -> Self:
         self._check_open()
         self._tokens.append((_CURRENT.set(self), enter(self._session.place, as_active(self))))
+        self._entered_by = os.getpid()
         return self
 
     def _leave(self) -> None:
@@ -345,7 +348,7 @@ class Run:
     def __exit__(self, kind: _Raised, exc: BaseException | None, tb: TracebackType | None) -> None:
         self._leave()
         with self._lock:
-            if self._over or self._tokens:
+            if self._over or self._tokens or os.getpid() != self._entered_by:  # a forked child's block is its parent's
                 return
             if exc is None:
                 self._finish("done", {})

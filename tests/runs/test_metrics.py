@@ -254,6 +254,25 @@ def test_a_forked_child_does_not_log_again_what_its_parent_will(lake: lf.Lake) -
     assert points(lake, "r") == [("loss", 1, 1.0)]
 
 
+@pytest.mark.parametrize("ends", ["raise SystemExit(0)", "raise ValueError('x')"])
+def test_a_forked_child_that_leaves_the_block_does_not_end_the_run(lake: lf.Lake, tmp_path: Path, ends: str) -> None:
+    code = f"""
+        import os, sys
+        import lakefolio as lf
+        with lf.open({lake.uri!r}).run("r") as run:
+            child = os.fork()
+            if child == 0:
+                run.log(inside=1)
+                {ends}
+            os.waitpid(child, 0)
+            run.log(after=1)
+    """
+    environment = {**os.environ, "LAKEFOLIO_CACHE": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True, capture_output=True)
+    assert lake.sql("select status from runs").fetchall() == [("done",)]
+    assert sorted(name for (name,) in lake.sql("select name from metrics").fetchall()) == ["after", "inside"]
+
+
 def test_a_lost_answer_stores_no_point_twice(s3_uri: str, s3_proxy: CountingProxy) -> None:
     lake = lf.open(s3_uri, storage_options=s3_proxy.storage_options)
     run = lake.create_run("r")
