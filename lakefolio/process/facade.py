@@ -68,7 +68,7 @@ def closed(*attributes: str) -> Callable[[C], C]:
                     )
             object.__setattr__(self, name, value)
 
-        owner.__setattr__ = set_attribute
+        setattr(owner, "__setattr__", set_attribute)  # noqa: B010 - mypy: a method
         return owner
 
     return made
