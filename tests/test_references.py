@@ -220,6 +220,38 @@ def test_a_signature_counts_for_its_address_and_lake_alone(lake: lf.Lake, tmp_pa
 
 
 @pytest.mark.parametrize(
+    "rest", ["../q", "%2e%2E/q", "%252e%252e/q", "%25252e./q", "a/%2e%2e%2fq", "a%2f..%2fq", "..;/q", "a\\..\\q", "q\0"]
+)
+@pytest.mark.parametrize("prefix", ["/data", "s3://bucket/data", "https://example.com/data"])
+def test_an_address_that_climbs_is_below_no_prefix(prefix: str, rest: str) -> None:
+    trust = ReferenceTrust("id", "s3://lake/x", (prefix,))
+    assert trust.follows(f"{prefix}/a..b/%2e/c", None)
+    assert not trust.follows(f"{prefix}/{rest}", None)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://example.com@evil.example/data/x",
+        "https://example.com.evil.example/data/x",
+        "https://example.com:99/data/x",
+        "https://example.com\\@evil.example/data/x",
+        "HTTPS://example.com/datax",
+        "s3://lake@evil/x",
+        "s3://lake.evil/x",
+        "s3://LAKE/x",
+        "s3a://lakes/x",
+        "file://host/data/x",
+        "\\\\host\\data\\x",
+        "memory:///data",
+    ],
+)
+def test_an_address_that_looks_like_a_trusted_one_is_not_followed(uri: str) -> None:
+    trust = ReferenceTrust("id", "s3://lake/x", ("https://example.com/data", "/data"))
+    assert not trust.follows(uri, None)
+
+
+@pytest.mark.parametrize(
     ("prefix", "follows"),
     [
         ("{data}", True),

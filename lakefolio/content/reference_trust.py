@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.process.places import user_folder
@@ -50,7 +51,7 @@ class ReferenceTrust:
             uri: Its address, absolute and without links.
             signature: What its row says under ``SIGNATURE``.
         """
-        if ".." in uri.replace("\\", "/").replace("%2e", ".").replace("%2E", ".").split("/"):
+        if _climbs(uri):
             return False
         if same_bucket(uri, self._lake_uri) or any(_covers(prefix, uri) for prefix in self.prefixes):
             return True
@@ -99,6 +100,18 @@ def trusted_prefixes(given: str | Iterable[str] | None) -> tuple[str, ...]:
                 f"trust_references has {one_line(text, 60)!r}, which is no path", kind="bad-option"
             ) from exc
     return tuple(prefixes)
+
+
+def _climbs(uri: str) -> bool:
+    """Say whether an address has a part ``..``, however often it is percent-encoded, or holds a NUL."""
+    text = uri
+    while True:
+        if "\0" in text or any(one.partition(";")[0] == ".." for one in text.replace("\\", "/").split("/")):
+            return True
+        plain = unquote(text)
+        if plain == text:
+            return False
+        text = plain
 
 
 def _covers(prefix: str, uri: str) -> bool:

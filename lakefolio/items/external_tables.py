@@ -101,7 +101,9 @@ def _table(path: Path, format: str, columns: list[str] | None, csv: dict[str, An
         return _lazy(path, format, columns).collect().to_arrow()
     import pyarrow.dataset as ds
 
-    return ds.dataset(path, format="ipc").to_table(columns=columns)
+    table = ds.dataset(path, format="ipc").to_table(columns=columns)
+    table.validate(full=True)  # compiled code follows offsets without looking
+    return table
 
 
 def _files(path: Path, format: str) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -26,7 +27,7 @@ _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 """The beginning of a URI that was taken for a path."""
 
 
-def publish(target: Path, write: Callable[[Path], object], *, force: bool = False) -> None:
+def publish(target: Path, write: Callable[[Path], object], *, force: bool = False, over_empty: bool = False) -> None:
     """Make a file or a folder appear at ``target`` once it is complete.
 
     A character device or a FIFO, such as ``/dev/null`` or ``/dev/stdout``, is written into and never replaced. Of a
@@ -36,17 +37,20 @@ def publish(target: Path, write: Callable[[Path], object], *, force: bool = Fals
         target: Where. Its folder must exist.
         write: Makes it at the path it gets, which lies beside the target; that is moved into place when it returns.
         force: Whether to replace a file. A folder, a socket and a block device are never replaced.
+        over_empty: Whether a folder that is written may take the place of an empty one.
 
     Raises:
         AlreadyExistsError: Something is there already.
         InvalidInputError: The folder that it shall lie in does not exist.
         StorageError: It can't be written.
     """
+    if "\0" in str(target):
+        raise InvalidInputError(f"{str(target)!r} is no path: it holds a NUL", kind="bad-path")
     try:
         if is_stream(target):
             _pour(target, write)
         else:
-            _publish(Path(os.path.realpath(target)) if target.is_symlink() else target, write, force)
+            _publish(Path(os.path.realpath(target)) if target.is_symlink() else target, write, force, over_empty)
     except OSError as exc:
         if exc.errno is None:  # an error of the library
             raise
@@ -80,8 +84,10 @@ def _pour(target: Path, write: Callable[[Path], object]) -> None:
             shutil.copyfileobj(source, sink)
 
 
-def _publish(target: Path, write: Callable[[Path], object], force: bool) -> None:
-    _check_free(target, force)
+def _publish(target: Path, write: Callable[[Path], object], force: bool, over_empty: bool) -> None:
+    empty = over_empty and target.is_dir() and not any(target.iterdir())
+    if not empty:
+        _check_free(target, force)
     if not target.parent.is_dir():
         raise InvalidInputError(
             f"folder {str(target.parent)!r} does not exist",
@@ -89,10 +95,14 @@ def _publish(target: Path, write: Callable[[Path], object], force: bool) -> None
             hint="files are written to local folders" if _ADDRESS.match(str(target)) else "make it first",
             path=str(target.parent),
         )
-    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    # of its own: two threads may write to one place; and a name that is as long as can be leaves no room for more
+    short = target.name.encode(errors="ignore")[:200].decode(errors="ignore")
+    temporary = target.with_name(f".{short}.{secrets.token_hex(6)}.part")
     try:
         write(temporary)
         if temporary.is_dir():
+            if empty:
+                target.rmdir()
             os.rename(temporary, target)  # fails if a folder with content has come to lie there
         elif force:
             os.replace(temporary, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -142,6 +143,59 @@ def test_refusals(lake: lf.Lake, tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["full", "lake", "logs"]
 
 
+def test_items_whose_files_would_meet_get_places_of_their_own(lake: lf.Lake, tmp_path: Path) -> None:
+    folio = lake.folio("close")
+    for name in ("a", "A"):
+        folio.add_json(name, {"x": 1})
+    (tmp_path / "dir").mkdir()
+    for name in ("a.json", "dir/b.json"):
+        (tmp_path / name).write_text(name)
+    folio.add_artifact("a.json", tmp_path / "a.json")
+    folio.add_artifact("d", tmp_path / "dir")
+    folio.add_json("d/b", {"x": 2})
+    publish(lake, "close", tmp_path / "out", ["croissant"], license="MIT")
+    data = tmp_path / "out" / "data"
+    found = sorted(path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file())
+    assert found == ["A-2.json", "a-3.json", "a.json", "d%2Fb.json", "d/b.json"]
+    assert (data / "a-3.json").read_text() == "a.json"
+    assert len({one["@id"] for one in described(tmp_path / "out", "croissant.json")["distribution"]}) == 5
+
+
+@pytest.mark.parametrize("place", [".", "out\0", "file/out", "x" * 300, "dangling", "/proc/none"])
+def test_places_that_can_not_be_are_one_error_and_nothing_is_left(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("file").touch()
+    Path("dangling").symlink_to(tmp_path / "nowhere")
+    if place == ".":
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(lf.LakefolioError):
+        publish(lake, "exp/clf", place, ["croissant"], license="MIT")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_is_filled_and_a_failure_leaves_it_empty(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lakefolio.interop.publishing.files.digest_of", broken)
+        with pytest.raises(lf.StorageError, match="No space"):
+            publish(lake, "exp/clf", tmp_path / "out", ["croissant"], license="MIT")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(tmp_path.glob(".out*"))
+    publish(lake, "exp/clf", tmp_path / "out", ["croissant"], license="MIT", title="\ud800")
+    assert described(tmp_path / "out", "croissant.json")["alternateName"] == "\ud800"
+
+
 class _Catalogue(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -181,6 +235,29 @@ def test_events_reach_a_catalogue(lake: lf.Lake, catalogue: Any, monkeypatch: py
     assert catalogue.took[-1][0] == "/own/path"
     with pytest.raises(lf.InvalidInputError):
         send_events(events, "file:///etc/passwd")
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://a b/", "http://h:99999/", "http://\u2603.invalid/"])
+def test_addresses_that_are_none_are_one_error(address: str) -> None:
+    with pytest.raises(lf.LakefolioError):
+        send_events([{}], address)
+
+
+@pytest.mark.parametrize("answer", [b"x\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"\r\n", b""])
+def test_a_catalogue_that_speaks_no_http_is_one_error(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answers() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=answers, daemon=True)
+        thread.start()
+        with pytest.raises(lf.StorageError, match="does not take event 1"):
+            send_events([{}], f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
 
 
 def test_the_command(lake: lf.Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
@@ -50,7 +51,13 @@ def send_events(events: Iterable[Mapping[str, object]], address: str) -> int:
         InvalidInputError: kind ``bad-uri``: it is no address of HTTP.
         StorageError: kind ``catalogue``: it can't be reached or refuses; those before were sent.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as exc:
+        raise InvalidInputError(
+            f"{scrub_address(address)!r} is no address: {exc}", kind="bad-uri", hint="write http://localhost:5000"
+        ) from exc
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InvalidInputError(
             f"{scrub_address(address)!r} is no address of HTTP", kind="bad-uri", hint="write http://localhost:5000"
@@ -66,7 +73,7 @@ def send_events(events: Iterable[Mapping[str, object]], address: str) -> int:
         try:
             with opener.open(request, timeout=_TIMEOUT_S):
                 count += 1
-        except (urllib.error.URLError, OSError, ValueError) as exc:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as exc:
             raise StorageError(
                 f"catalogue {scrub_address(url)} does not take event {count + 1}: {exc}",
                 kind="catalogue",

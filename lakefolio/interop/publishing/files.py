@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import mimetypes
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lakefolio.folio import Folio
@@ -53,16 +55,42 @@ class PublishedFile:
 def write_files(folio: Folio, entries: Iterable[Entry], target: Path) -> list[PublishedFile]:
     """Write the content of items below ``target``, verified; references stay where they lie."""
     found = []
+    names = _Names()
     for entry in entries:
         if entry.storage == "reference":
             uri = str(entry.uri)
             found.append(PublishedFile(entry, uri, entry.size_bytes, None, entry.media_type or _type_of(uri)))
             continue
-        place = target / DATA / _file_name(entry)
+        place = target / DATA / names.of(_file_name(entry))
         place.parent.mkdir(parents=True, exist_ok=True)
         folio.export(entry.item, place)
         found += [_file(entry, path, target) for path in _files_of(place)]
     return found
+
+
+class _Names:
+    """Gives each item a path that no other has, is in, or holds, also where case and accents do not count."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def of(self, wanted: str) -> str:
+        """Return the path for an item: the wanted one, or one like it."""
+        path = PurePosixPath(wanted)
+        flat = wanted.replace("/", "%2F")
+        stem, ending = flat.removesuffix(path.suffix), path.suffix
+        tries = itertools.chain((wanted, flat), (f"{stem}-{number}{ending}" for number in itertools.count(2)))
+        return next(one for one in tries if self._take(one))
+
+    def _take(self, path: str) -> bool:
+        plain = PurePosixPath(unicodedata.normalize("NFC", path.casefold()))
+        above = {str(one) for one in plain.parents} - {"."}
+        if str(plain) in self._files or str(plain) in self._folders or above & self._files:
+            return False
+        self._files.add(str(plain))
+        self._folders |= above
+        return True
 
 
 def _files_of(place: Path) -> Iterator[Path]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, PlaceTakenError, nearest
-from lakefolio.format.names import new_id
 from lakefolio.interop.publishing.croissant import croissant
 from lakefolio.interop.publishing.description import Description, license_address
-from lakefolio.interop.publishing.files import write_files
+from lakefolio.interop.publishing.files import PublishedFile, write_files
 from lakefolio.interop.publishing.ro_crate import ro_crate
 from lakefolio.lake import Lake
+from lakefolio.process.local_files import publish as publish_locally
 from lakefolio.render.report import Report
 from lakefolio.runs.record import RunManifest
 
@@ -62,7 +62,9 @@ def publish(
     Raises:
         NotFoundError: There is no such folio.
         InvalidInputError: kind ``no-license``: nobody said under which licence it is.
+            ``bad-path``: the folder can't be made.
         PlaceTakenError: Something is at ``target``.
+        StorageError: kind ``local-write-failed``.
     """
     chosen = list(dict.fromkeys(forms))
     for form in chosen:
@@ -85,15 +87,13 @@ def publish(
             hint='give one, such as CC-BY-4.0, or note it: folio.metadata["license"] = "CC-BY-4.0"',
             folio=folio,
         )
-    place = Path(target).expanduser()
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise PlaceTakenError(f"{str(place)!r} exists already", hint="name a new or empty folder", path=str(place))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = place.with_name(f".{place.name}-{new_id()}")
-    scratch.mkdir()
-    try:
-        files = write_files(held, entries, scratch)
-        noted = said.get("authors")
+    place = _place(target)
+    files: list[PublishedFile] = []
+    noted = said.get("authors")
+
+    def write(scratch: Path) -> None:
+        scratch.mkdir()
+        files.extend(write_files(held, entries, scratch))
         told = Description(
             name=title or str(said.get("title") or folio),
             description=description or str(said.get("description") or f"Folio {folio} of a lakefolio lake."),
@@ -106,14 +106,12 @@ def publish(
             runs=_runs(lake, entries),
         )
         for form in chosen:
-            name, write = FORMS[form]
-            text = json.dumps(write(told), indent=2, ensure_ascii=False, sort_keys=False)
-            (scratch / name).write_text(text + "\n", encoding="utf-8")
-        if place.exists():
-            place.rmdir()
-        scratch.rename(place)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            name, describe = FORMS[form]
+            text = json.dumps(describe(told), indent=2, ensure_ascii=False, sort_keys=False)
+            # half a character, in a title, becomes its escape, which is JSON too
+            (scratch / name).write_bytes(text.encode(errors="backslashreplace") + b"\n")
+
+    publish_locally(place, write, over_empty=True)
     return Report(
         path=str(place),
         files=len([one for one in files if one.is_local]),
@@ -121,6 +119,27 @@ def publish(
         version=version,
         forms=", ".join(chosen),
     )
+
+
+def _place(target: str | Path) -> Path:
+    """Return the folder to write, which is not there or empty; its parents are made."""
+    try:
+        place = Path(os.path.abspath(Path(target).expanduser()))
+        if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir()) or place == Path.cwd()):
+            raise PlaceTakenError(
+                f"{str(place)!r} exists already, or is the working directory",
+                hint="name a new folder, or an empty one that nobody is in",
+                path=str(place),
+            )
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except PlaceTakenError:
+        raise
+    except (OSError, ValueError, RuntimeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise InvalidInputError(
+            f"folder {str(target)!r} can't be made: {reason}", kind="bad-path", path=str(target)
+        ) from exc
+    return place
 
 
 def _committers(entries: Iterable[Any]) -> list[str]:
