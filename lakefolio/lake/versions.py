@@ -15,7 +15,7 @@ from lakefolio.model.resolve import At, said_twice
 from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 from lakefolio.render.listing import Listing
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
-from lakefolio.session.record_tables import before_commit, behind
+from lakefolio.session.record_commits import behind
 
 if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
@@ -214,7 +214,8 @@ def restore(
 ) -> RestoreReport:
     """Restore the lake, a folio or some items to a past state: one new commit; no history is lost.
 
-    Rows of record tables are brought back first, each table in a commit of its own.
+    Rows of record tables are brought back first, each table in a commit of its own. If it is interrupted in between,
+    ``check`` says so (``restore-unfinished``), and the same call again ends it.
 
     Args:
         at: The version, time or snapshot to go back to; ``-1`` is the state before the newest commit, of each of
@@ -246,9 +247,7 @@ def restore(
         changes = [Restore(version, folio)]
     rows = lake._session.plan(*changes) if changes else []
     tables = [(entry.folio, entry.item) for entry, _ in behind(lake._session, changes)]
-    if not rows and not dry_run:
-        before_commit(lake._session, changes)
-    if rows and not dry_run:
+    if changes and not dry_run:
         lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_told(at, version)}")
     told = {(row["folio"], row.get("item")) for row in rows}
     rows += [{"op": "put", "folio": folio, "item": item} for folio, item in tables if (folio, item) not in told]

@@ -28,6 +28,7 @@ from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.records.files import REACH, base_version
 from lakefolio.records.rows import keys_twice
 from lakefolio.records.table import RecordTable
+from lakefolio.session.record_commits import unfinished_restores
 from lakefolio.session.record_tables import content_of, is_frozen, table_of
 
 if TYPE_CHECKING:
@@ -156,6 +157,9 @@ def check_record_tables(session: Session, entries: Sequence[Entry], report: Chec
             _check_table(session, table, owner, named, report, read_data=read_data)
         except LakefolioError as exc:
             report.problems.append(Problem(exc.kind, str(exc.objects.get("key") or owner.ref), exc.message))
+    for restore in unfinished_restores(session):
+        message = f"a restore {restore} ended before it was done, so tables and other items may be apart: restore again"
+        report.problems.append(Problem("restore-unfinished", session.uri, message))
     if tables:
         report.counts["record_tables"] = len(tables)
 

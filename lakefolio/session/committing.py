@@ -20,7 +20,7 @@ from lakefolio.model.resolve import is_relative
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 from lakefolio.session.batches import BATCHES, PURGED_MEANWHILE, Batch, open_batch, planned, renewed, view
 from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
-from lakefolio.session.record_tables import before_commit
+from lakefolio.session.record_commits import before_commit
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session

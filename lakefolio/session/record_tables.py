@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.plain import mapped, need, number, strings, text
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
-from lakefolio.model.changes import Change, Mark, Restore, TakeSnapshot
+from lakefolio.model.changes import Mark
 from lakefolio.model.entries import Entry
 
 if TYPE_CHECKING:
@@ -39,11 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TableContent",
-    "before_commit",
-    "behind",
     "content_of",
     "dataset_of",
     "encoded",
+    "has_tables",
     "is_frozen",
     "load_records",
     "mark_of",
@@ -52,6 +51,7 @@ __all__ = [
     "reader_of",
     "state_of",
     "table_of",
+    "tables_in",
 ]
 
 _FORMAT: Final = "lakefolio-records-1"
@@ -303,29 +303,7 @@ def marked(session: Session, entry: Entry) -> Entry:
     return session.entry(entry.folio, entry.item)
 
 
-def before_commit(session: Session, changes: Sequence[Change]) -> list[Change]:
-    """Return the changes with the marks that their snapshots need; tables that they restore are restored first."""
-    if not any(isinstance(change, TakeSnapshot | Restore) for change in changes) or not _has_tables(session):
-        return list(changes)
-    found: dict[tuple[str, str], Mark] = {}
-    for change in changes:
-        if isinstance(change, Restore):
-            for entry, version in behind(session, [change]):
-                message = f"restore @{change.target_version}"
-                table_of(session, entry).restore(version, origin_of(session, message))
-        elif isinstance(change, TakeSnapshot) and change.target_version is None:
-            for entry in _tables_in(session, change.folio):
-                if not is_frozen(session, entry):
-                    found[entry.folio, entry.item] = mark_of(session, entry)
-    untouched = [
-        mark
-        for (folio, item), mark in found.items()
-        if not any(getattr(one, "item", None) == item and getattr(one, "folio", None) == folio for one in changes)
-    ]
-    return [*untouched, *changes]
-
-
-def _has_tables(session: Session) -> bool:
+def has_tables(session: Session) -> bool:
     """Say whether the lake has any record table: at most one request, and none for a lake that is held in memory."""
     known = session.opened.part(_Known, _Known)
     if not known.any:
@@ -338,7 +316,7 @@ def _has_tables(session: Session) -> bool:
     return known.any
 
 
-def _tables_in(session: Session, folio: str | None) -> Iterator[Entry]:
+def tables_in(session: Session, folio: str | None) -> Iterator[Entry]:
     """Give the entries of the record tables of a folio, or of the lake."""
     state = session.committed()
     if folio is None:
@@ -349,18 +327,3 @@ def _tables_in(session: Session, folio: str | None) -> Iterator[Entry]:
     for item, kind in state.listing(folio, ("item", "kind")):
         if kind == RECORDS and (entry := state.entry(folio, item)) is not None:
             yield entry
-
-
-def behind(session: Session, changes: Sequence[Change]) -> list[tuple[Entry, int]]:
-    """Return the record tables that restores would change, as of then, with the versions that they had."""
-    found = []
-    for change in changes:
-        if not isinstance(change, Restore) or not _has_tables(session):
-            continue
-        then = session.fixed(change.target_version)
-        for entry in list(_tables_in(then, change.folio)):
-            if (change.items is None or entry.item in change.items) and not is_frozen(session, entry):
-                state, now = state_of(then, entry), table_of(session, entry).state()
-                if now.files.keys() != state.files.keys() or now.schema.arrow != state.schema.arrow:
-                    found.append((entry, state.version))
-    return found
