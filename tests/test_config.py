@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.config.files import config_files
 from lakefolio.config.settings import KEYS, default_author, found, place_of, setting
 from lakefolio.config.trust import trust
 from lakefolio.errors import InvalidInputError
@@ -118,6 +119,36 @@ def test_bytes_that_are_no_text_and_a_table_of_the_wrong_kind(tmp_path):
     with pytest.raises(InvalidInputError) as caught:
         lake_uri(tmp_path)
     assert caught.value.kind == "bad-config"
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 100_000, "x = " + "9" * 5_000, 'author = "' + "x" * (1 << 20) + '"', "x = {a = " * 2_000]
+)
+def test_a_file_that_is_too_deep_or_too_large_is_one_error(tmp_path, text):
+    (tmp_path / "lakefolio.toml").write_text(text)
+    with pytest.raises(lf.InvalidInputError) as caught:
+        list(config_files(tmp_path))
+    assert caught.value.kind == "bad-config"
+    assert len(str(caught.value)) < 500
+
+
+def test_what_is_no_file_of_text_is_passed_by(tmp_path):
+    for name, make in {
+        "pipe": os.mkfifo,
+        "loop": lambda path: path.symlink_to(path),
+        "device": lambda path: path.symlink_to("/dev/zero"),
+        "folder": lambda path: path.mkdir(),
+        "lost": lambda path: path.symlink_to("/nowhere/at/all"),
+    }.items():
+        (tmp_path / name).mkdir()
+        for file in ("lakefolio.toml", "pyproject.toml"):
+            make(tmp_path / name / file)
+        assert all(one.path.parent != tmp_path / name for one in config_files(tmp_path / name))
+
+
+def test_a_mark_of_byte_order_is_no_text(tmp_path):
+    (tmp_path / "lakefolio.toml").write_bytes(b'\xef\xbb\xbfauthor = "ada"\n')
+    assert next(config_files(tmp_path)).values == {"author": "ada"}
 
 
 def test_a_damaged_foreign_pyproject_does_no_harm(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ _KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]")
 _WORD: Final = re.compile(r"\s*[\"']?([A-Za-z][\w-]*)")
 _END: Final = re.compile(r"\(at end of document\)")
 _KEPT: Final = 8
+_MOST_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,22 @@ def bad_config(
 
 def _read(path: Path) -> ConfigFile | None:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
+        # a pipe of that name would be waited for for ever, a device read without an end
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            content = file.read(_MOST_BYTES + 1)
+    except OSError:  # it is not there, not readable, a folder, or a link that leads nowhere
         return None
+    if len(content) > _MOST_BYTES:
+        if path.name == _PROJECT:
+            return None
+        raise bad_config(path, None, f"has more than {_MOST_BYTES:,} bytes", hint="name the lake with --lake")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise bad_config(path, exc.object[: exc.start].count(b"\n") + 1, "is not UTF-8 text") from exc
+        raise bad_config(path, content[: exc.start].count(b"\n") + 1, "is not UTF-8 text") from exc
     if path.name == _PROJECT and "lakefolio" not in text:
         return None  # other people's projects are none of our business, even damaged ones
     return _parsed(path, text)
@@ -105,6 +118,8 @@ def _parsed(path: Path, text: str) -> ConfigFile | None:
         key = None if line is None else _key_at(text, line)
         said = f"is not valid TOML at key {key!r}: {reason}" if key else f"is not valid TOML: {reason}"
         raise bad_config(path, line, said, key=key, hint='write it like author = "ada"') from exc
+    except (RecursionError, ValueError) as exc:  # lists in lists, a number of thousands of digits
+        raise bad_config(path, None, f"can't be read as TOML: {exc}", hint='write it like author = "ada"') from exc
     head = None
     if path.name == _PROJECT:
         tools = table.get("tool")
