@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from inside import session_of
 
 import lakefolio as lf
 from lakefolio.maintenance import check, large_check, table_parts
 from lakefolio.maintenance.check_report import CheckReport
+from lakefolio.views.workbench import Workbench
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +131,22 @@ def test_rows_are_read_once_and_never_held(made: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(journal, "reread", None)
     monkeypatch.setattr(journal, "log_rows", None)
     assert lake.check().ok
+
+
+def test_files_of_a_local_lake_are_read_where_they_lie(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also below a folder whose name is a pattern to DuckDB."""
+    root = made.rename(made.parent / "a[b]?*")
+    monkeypatch.setattr(large_check, "_LARGE_BYTES", -1)
+    monkeypatch.setattr(table_parts, "_SMALL_BYTES", 0)
+    given: list[object] = []
+    part = Workbench.part
+
+    def noted(bench: Workbench, rows: pa.Table | bytes | Path) -> AbstractContextManager[str]:
+        given.append(rows)
+        return part(bench, rows)
+
+    monkeypatch.setattr(Workbench, "part", noted)
+    assert lf.open(root, read_only=True).check().ok
+    places = {path.relative_to(root).parts[1] for path in given if isinstance(path, Path)}
+    assert {"entries", "lineage", "metadata"} <= places
+    assert not [one for one in given if isinstance(one, bytes)]

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, StorageError
+from lakefolio.storage import open_store
 
 
 @pytest.fixture
@@ -126,3 +127,21 @@ def test_a_file_whose_disk_fails_while_it_is_sent_is_an_error_of_the_library(
     with pytest.raises(InvalidInputError, match="can't be read: Input/output error") as caught:
         lake.folio("f").add("data", tmp_path / "data")
     assert "disk or server" in str(caught.value)
+
+
+def test_many_objects_of_one_folder_open_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(str(tmp_path / "lake"))
+    keys = [f"a/b/{number}" for number in range(50)]
+    for key in keys:
+        store.create(key, key.encode())
+    os.symlink(tmp_path / "lake" / "a" / "b" / "7", tmp_path / "lake" / "a" / "b" / "link")
+    opened: list[object] = []
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest, **named: opened.append(path) or real(path, *rest, **named))
+    asked = [*keys[:25], "a/b/missing", *keys[25:], "c/d", "c/e"]
+    assert store.get_many(asked) == [None if key not in keys else key.encode() for key in asked]
+    assert len(opened) <= len(keys) + 20
+    with pytest.raises(StorageError):
+        store.get_many([keys[0], "a/b/link"])
+    with pytest.raises(InvalidInputError):
+        store.get_many([keys[0], "a/b/.."])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -95,6 +96,11 @@ class DeltaLog:
     def verified(self, file: DataFile) -> bytes | None:
         """Return the bytes of a data file that has a seal; None if they are not what was written. One request."""
         return self._objects.body_of(file)
+
+    def place_of(self, file: DataFile) -> Path | None:
+        """Return where a data file of a local lake lies; None for a bucket."""
+        root = self.store.local_path
+        return None if root is None else root / f"{table_prefix(self.name)}/{file.path}"
 
     def compared(self, files: Sequence[DataFile]) -> pa.Table:
         """Return the rows of data files, read from the files and compared with the copies in the log, in no order.

@@ -176,6 +176,7 @@ class _Look:
     def judge(self, *, logged: bool) -> None:
         """Ask the audits, now that all rows were read."""
         report = self._report
+        self.numbers.complete()
         report.counts["rows"] = self.audits.counted
         report.counts["entries"] = self.contents.count
         for audit, named, message in self.audits.problems(self._each, logged=logged):

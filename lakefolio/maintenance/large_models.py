@@ -17,7 +17,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.maintenance.row_numbers import DELETE, PLACE, PUT, own_hash
+from lakefolio.maintenance.row_numbers import DELETE, PLACE, own_hash
 from lakefolio.readmodels.fold import (
     COMMITS,
     CONTENTS,
@@ -77,7 +77,6 @@ _NUMBERS: Final = {
 }
 """The rows of the large models, as ``row_numbers`` keeps them."""
 
-_PUT_AGAIN: Final = f"(select entry from seen where op = {PUT} group by entry having count(*) > 1)"
 _OF_FIRST_PUTS: Final = (LINEAGE.name, USES.name, METADATA.name)
 """The models of whose rows only those of the first put of an entry count: an entry put again says the same again."""
 
@@ -158,7 +157,7 @@ class LargeModels:
 
     def _of_first_puts(self, rows: str) -> str:
         """Leave out what entries say that were put before."""
-        if self._bench.run(f"select min(entry) from {_PUT_AGAIN}") == [(None,)]:
+        if not self._bench.run("select count(*) from put_twice")[0][0]:
             return rows
         self._bench.run(
             f"create or replace temp table put_again as select subject, min({PLACE}) as first "
@@ -193,40 +192,46 @@ class LargeModels:
         if model.succeeding:
             kinds = {"superseded_by": "varchar", "removed": "boolean"}
             columns = [f"{one.name} {kinds.get(one.name, 'bigint')}" for one in succession(model.position)]
-            self._bench.run(
-                f"create or replace table {table} ({', '.join(['run integer', *_numbers(model), *columns])})"
-            )
-        for number, run in enumerate(reader.runs):
+            self._bench.run(f"create or replace table {table} ({', '.join([*_numbers(model), *columns])})")
+        runs = sorted(reader.runs, key=lambda run: run.row_count)
+        for run in runs:
+            alone = run is runs[-1] and model.succeeding and model.past
+            if alone:
+                self._bench.run(f"create or replace temp table in_others as select distinct key as hashed from {table}")
             for file, body in reader.bodies(run):
+                place = self._models.place_of(model.name, file)
                 try:
-                    with self._bench.part(body) as rows:
-                        if not model.succeeding:
-                            found = _added(found, self._sum(own_hash(model), rows))
-                            continue
-                        values = [str(number), f"hash({', '.join(model.key)})", own_hash(model), *model.position]
-                        values += [one.name for one in succession(model.position)]
-                        self._bench.run(f"insert into {table} select {', '.join(values)} from {rows}")
+                    with self._bench.part(body if place is None else place) as rows:
+                        del body
+                        found = _added(found, self._taken(model, rows, table, alone=alone))
                 except UnreadableRowsError as exc:
                     raise reader.unreadable(file) from exc
         if model.succeeding:
-            sizes = [run.row_count for run in reader.runs]
-            found = self._sum_of_runs(model, table, sizes.index(max(sizes)) if sizes else 0)
+            found = _added(found, self._sum(*_settled(model, table, noted=True)))
             self._bench.run(f"drop table {table}")
         return found
 
-    def _sum_of_runs(self, model: Model, table: str, largest: int) -> _Sum:
-        """Return the sum of the rows of all runs, related to one another.
+    def _taken(self, model: Model, rows: str, table: str, *, alone: bool) -> _Sum:
+        """Return the sum of rows of a run, but for those that are related to rows of other runs, which wait in a table.
 
-        Those of one run are that already: so only keys are looked at that lie in other runs than the largest.
+        Rows of one run are related to one another already. So of the largest, taken last, only keys wait that lie in
+        others, too.
         """
-        if not model.past:
-            return self._sum(*_settled(model, table, noted=True))
-        self._bench.run(
-            f"create or replace temp table in_others as select distinct key from {table} where run <> {largest}"
+        if not model.succeeding:
+            return self._sum(own_hash(model), rows)
+        said = [one.name for one in succession(model.position)]
+        hashed = f"hash({', '.join(model.key)})"
+        insert = (
+            f"insert into {table} select {', '.join([hashed, own_hash(model), *model.position, *said])} from {rows}"
         )
-        alone, others = (f"(from {table} {how} join in_others using (key))" for how in ("anti", "semi"))
-        said = ["own", "removed", "superseded_at", "superseded_by", *model.replaces]
-        return _added(self._sum(f"hash({', '.join(said)})", alone), self._sum(*_settled(model, others, noted=True)))
+        if not alone:
+            self._bench.run(insert)
+            return (0, 0)
+        self._bench.run(f"{insert} semi join in_others on {hashed} = in_others.hashed")
+        related = [own_hash(model), "removed", "superseded_at", "superseded_by", *model.replaces]
+        return self._sum(
+            f"hash({', '.join(related)})", f"(from {rows} anti join in_others on {hashed} = in_others.hashed)"
+        )
 
 
 def _numbers(model: Model) -> list[str]:

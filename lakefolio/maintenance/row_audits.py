@@ -30,7 +30,7 @@ _WHOLE: Final = ("row_shape",)
 _SUSPECTS: Final = {
     "row_position": "select version, ordinal from seen group by version, ordinal having count(*) > 1",
     "entry_identity": f"""
-        select entry from seen where op = {PUT} group by entry
+        select entry from seen semi join put_twice using (entry) where op = {PUT} group by entry
         having min(what) <> max(what) or min(said) <> max(said)""",
     "delete_target": f"""
         select distinct name from (
@@ -53,9 +53,9 @@ _SUSPECTS: Final = {
         having min(size_bytes) <> max(size_bytes)""",
     "lineage_ends": f"""
         select edges.version, edges.ordinal from edges
-        left join (select entry, min(version) as version from seen where op = {PUT} group by entry) as puts
-        on edges.entry = puts.entry
-        where edges.entry is not null and (puts.entry is null or puts.version > edges.version)""",
+        anti join (select entry, version from seen where op = {PUT}) as puts
+        on edges.entry = puts.entry and puts.version <= edges.version
+        where edges.entry is not null""",
     "pin_entry": f"""
         select pins.* from pins
         left join (

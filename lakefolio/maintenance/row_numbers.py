@@ -144,3 +144,8 @@ class RowNumbers:
         rows = f"(from {rows} where version <= {self._version})"
         for name, kept in _KEPT.items():
             self._bench.run(f"insert into {name} {kept.format(rows=rows)}")
+
+    def complete(self) -> None:
+        """Find the entries that were put twice, now that all rows were taken."""
+        twice = f"select entry from seen where op = {PUT} group by entry having count(*) > 1"
+        self._bench.run(f"create or replace table put_twice as {twice}")

@@ -75,7 +75,8 @@ def _take_file(table: DeltaTable, file: DataFile, bench: Workbench, take: Callab
     if body is None or not _has_columns(body, table.schema):
         return False
     try:
-        with bench.part(body) as rows:
+        place = table.place_of(file)
+        with bench.part(body if place is None else place) as rows:
             del body
             if not _fits(file, table.schema, bench, rows):
                 return False

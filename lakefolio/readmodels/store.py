@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -123,6 +124,11 @@ class ReadModels:
     def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
         """See Ranges."""
         return self._store.get_range(f"{table_prefix(model)}/{file.path}", start, length)
+
+    def place_of(self, model: str, file: RunFile) -> Path | None:
+        """Return where a file of a local lake lies; None for a bucket."""
+        root = self._store.local_path
+        return None if root is None else root / f"{table_prefix(model)}/{file.path}"
 
     def newest(self) -> Catalogue:
         """Look for the newest versions: two requests for each model, all at once."""

@@ -12,6 +12,7 @@ by the one above it, so that what others put into a lake never leads a read, a w
 # ruff: noqa: D102 - the docstrings are those of Store
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
 import os
@@ -19,6 +20,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError
@@ -107,11 +109,14 @@ class LocalStore(Store):
         """Open a regular file for reading."""
         folder, name = self._at(key)
         try:
-            flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for its writer
-            descriptor = os.open(name, flags | (os.O_NOFOLLOW if self._by_folder else 0), dir_fd=folder)
+            return self._open_in(folder, name)
         finally:
             if folder is not None:
                 os.close(folder)
+
+    def _open_in(self, folder: int | None, name: str) -> int:
+        flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for its writer
+        descriptor = os.open(name, flags | (os.O_NOFOLLOW if self._by_folder else 0), dir_fd=folder)
         try:
             _check_regular(os.fstat(descriptor))
         except OSError:
@@ -139,6 +144,35 @@ class LocalStore(Store):
             if error.kind == "object-not-found":
                 return None
             raise error from exc
+
+    def get_many(self, keys: Sequence[str]) -> builtins.list[bytes | None]:
+        """Return whole objects; the folder of many keys is opened once, not for each of them."""
+        found: builtins.list[bytes | None] = []
+        for place, some in groupby(keys, key=lambda key: key.rpartition("/")[0]):
+            names = builtins.list(some)
+            folder = None if len(names) == 1 else self._folder_of(names[0])
+            if folder is None:
+                found += [self.find(key) for key in names]
+                continue
+            try:
+                found += [self._find_in(folder, key[len(place) + 1 :], key) for key in names]
+            finally:
+                os.close(folder)
+        return found
+
+    def _folder_of(self, key: str) -> int | None:
+        """Return the open folder of a key, which the caller closes; None if there is none to be read so."""
+        with contextlib.suppress(OSError):
+            return self._at(key)[0]
+        return None
+
+    def _find_in(self, folder: int, name: str, key: str) -> bytes | None:
+        try:
+            check_plain(key)
+            with open(self._open_in(folder, name), "rb", buffering=0) as file:
+                return file.read()
+        except OSError:
+            return self.find(key)  # which tells what is wrong
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         try:

@@ -1,7 +1,8 @@
 """A DuckDB database in bounded memory, for whoever computes with more rows than memory holds.
 
-What does not fit lies in temporary files. Rows come part by part: as Arrow tables, or as the bytes of a Parquet file
-that were verified, which DuckDB decodes in a quarter of the time of Arrow where columns are nested.
+What does not fit lies in temporary files. Rows come part by part: as Arrow tables, or as a Parquet file that was
+verified, which DuckDB decodes in a quarter of the time of Arrow where columns are nested. A file of a local lake is
+read where it lies, the bytes of one of a bucket from a temporary file.
 
 Two tables hold the same rows, in whatever order, if their counts and the sums of their rows' hashes are equal. Hashes
 have 64 bits and are the same for equal values of equal types. They tell damage and bugs, not an attack.
@@ -9,9 +10,11 @@ have 64 bits and are the same for equal values of equal types. They tell damage 
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -82,11 +85,11 @@ class Workbench:
         self._connection.register(name, rows)
 
     @contextmanager
-    def part(self, rows: pa.Table | bytes) -> Iterator[str]:
+    def part(self, rows: pa.Table | bytes | Path) -> Iterator[str]:
         """Give what stands for rows in a FROM clause, as long as the block goes on.
 
         Args:
-            rows: An Arrow table, or a Parquet file.
+            rows: An Arrow table, or a Parquet file: its bytes, or where it lies.
         """
         self._parts += 1
         if isinstance(rows, pa.Table):
@@ -97,13 +100,15 @@ class Workbench:
             finally:
                 self._connection.unregister(name)
             return
-        path = self._folder / f"{self._parts}.parquet"
+        path = rows if isinstance(rows, Path) else self._folder / f"{self._parts}.parquet"
         try:
-            with named_if_full():
-                path.write_bytes(rows)
-            yield f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+            if isinstance(rows, bytes):
+                with named_if_full():
+                    path.write_bytes(rows)
+            yield f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
         finally:
-            path.unlink(missing_ok=True)
+            if isinstance(rows, bytes):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

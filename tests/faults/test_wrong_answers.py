@@ -98,6 +98,7 @@ class Lies:
             patched.setattr(LocalStore, "get", lambda store, key: self.answer(key, partial(get, store, key)))
             patched.setattr(LocalStore, "find", lambda store, key: self.answer(key, partial(find, store, key)))
             patched.setattr(LocalStore, "get_stream", streamed)
+            patched.setattr(LocalStore, "get_many", lambda store, keys: [store.find(key) for key in keys])
             yield
 
 

@@ -19,6 +19,7 @@ from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.fold import MODELS
 from lakefolio.readmodels.model import REMOVED, Model, succession
+from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import Published
 from lakefolio.views.workbench import Workbench
@@ -32,6 +33,9 @@ class Files:
 
     def __init__(self, models: MemoryModels) -> None:
         self.models = models
+
+    def place_of(self, model: str, file: RunFile) -> None:
+        """They lie nowhere."""
 
     def anew(self, name: str, runs: Sequence[Run]) -> ModelRuns:
         model = next(one for one in MODELS if one.name == name)
@@ -54,6 +58,7 @@ def found(models: MemoryModels, parts: Sequence[pa.Table], row_count: int, among
             with bench.part(part) as rows:
                 numbers.add(rows)
                 large.add(rows)
+        numbers.complete()
         assert {key.removeprefix("tables/") for key, _ in large.problems(models.through)} == differ
     return differ
 
