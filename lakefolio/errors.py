@@ -11,7 +11,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lakefolio.redaction import scrub, scrub_shapes
+from lakefolio.redaction import scrub, scrub_value
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ __all__ = [
     "one_line",
 ]
 
+_WRITTEN = frozenset({"sql", "query", "command"})
+"""The objects that are texts of programs and people, where secrets have a name or a place; names of items have none."""
 _LINE_LIMIT = 395
 _MESSAGE_LIMIT = 290
 _MESSAGE_LEAST = 130
@@ -101,7 +103,7 @@ class LakefolioError(Exception):
         self.message = message
         self.kind = kind or self.default_kind
         self.hint = shown
-        self.objects = {key: scrub_shapes(one) if isinstance(one, str) else one for key, one in objects.items()}
+        self.objects = {key: scrub_value(one, shapes_only=key not in _WRITTEN) for key, one in objects.items()}
         for name in _FIELDS:
             setattr(self, name, self.objects.get(name))
 

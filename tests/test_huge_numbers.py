@@ -151,6 +151,36 @@ def test_facts_are_compared_with_any_integer(lake, value) -> None:
         assert len(lake.query(version=value)) == 0
 
 
+NOTED = {
+    "-inf": float("-inf"), "-401": -(10**401), "-400": -(10**400), "-d400": Decimal(1 - 10**400), "-305": -(10**305),
+    "0": 0, "305": 10**305, "305+1": 10**305 + 1, "e305": Decimal("1.5e305"), "400": 10**400,
+    "400+.5": Decimal("1" + "0" * 400 + ".5"), "400+1": 10**400 + 1, "e999": Decimal("1e999"),
+    "max": Decimal("9e999999"), "inf": float("inf"),
+}  # fmt: skip
+"""In order."""
+
+
+def test_numbers_beyond_all_doubles_have_an_order(tmp_path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("f")
+    with folio.batch():
+        for name, value in NOTED.items():
+            folio.add(f"x{name}", 1, metadata={"n": value, "m": {"n": value}})
+        folio.add("not", 1, metadata={"n": Decimal("NaN"), "m": {"n": float("nan")}})
+        folio.add("text", 1, metadata={"n": "1e999", "m": {"n": "Infinity"}})
+    order = list(NOTED)
+    found = lambda key, operator, value: {  # noqa: E731
+        one.item.removeprefix("x") for one in lf.open(folio.lake_uri).query(metadata={key: {operator: value}}, limit=99)
+    }
+    for key, values in (("n", order), ("m.n", ["-400", "305+1", "400", "e999", "inf"])):
+        for name in values:
+            value, place = NOTED[name], order.index(name)
+            assert found(key, ">", value) == set(order[place + 1 :])
+            assert found(key, "<=", value) == set(order[: place + 1])
+            assert found(key, "=", value) == {name}
+    assert found("n", "=", Decimal(10**400)) == {"400"}
+    assert found("n", ">", Decimal("1.2e305")) == set(order[order.index("e305") :])
+
+
 @pytest.mark.parametrize("limit", [2**63, 10**30, HUGE], ids=["2**63", "10**30", "5000"])
 def test_a_limit_beyond_all_items_is_none(lake, limit) -> None:
     assert len(lake.query(folio="f", limit=limit)) == 1

@@ -667,3 +667,19 @@ def test_searches_and_record_tables_record_no_secrets(tmp_path: Path, monkeypatc
     rows = "".join(str(pq.read_table(path).to_pylist()) for path in (tmp_path / "lake").rglob("*.parquet"))
     assert not [secret for secret in planted if secret in rows or secret.encode() in stored]
     assert "***" in rows
+
+
+def test_the_objects_of_an_error_hold_no_secret(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    secret = S()
+    for text in (f"select * from t where password = '{secret}'", f"attach 'postgres://u:{secret}@host/db'"):
+        with pytest.raises(lf.LakefolioError) as failed:
+            lake.sql(text)
+        assert secret not in repr(failed.value.objects) + str(failed.value)
+        assert failed.value.objects["sql"].startswith(text[:6])
+    with pytest.raises(lf.LakefolioError) as failed:
+        lake.search(f'token="{secret}" (')
+    assert secret not in repr(failed.value.objects)
+    error = lf.LakefolioError("m", names=[f"https://u:{secret}@host", 3], item="token=abc")
+    assert secret not in repr(error.objects)
+    assert error.objects["item"] == "token=abc"

@@ -64,6 +64,20 @@ def test_why_names_heads_snapshots_and_history(lake: lf.Lake) -> None:
     assert lake.why("a:x").exclusive_bytes == 6_000
 
 
+def test_why_names_the_aliases(lake: lf.Lake) -> None:
+    folio = lake.folio("a")
+    folio.alias("x", "golden", "#2").alias("x", "current", "#3").alias("x", "gone", "#2").drop_alias("x", "gone")
+    folio.tag("x", "good")  # the same version again
+    assert [(one["heads"], one["aliases"], one["history"]) for one in lake.why("a:x").blobs] == [
+        ([], [], []),
+        ([], ["a:x@golden"], []),
+        (["a:x", "b:y"], ["a:x@current"], []),
+    ]
+    assert "\n  alias     a:x@golden\n" in str(lake.why("a:x"))
+    lake.gc(dry_run=False, grace=0, keep_last=1)
+    assert not any(one["purged"] for one in lake.why("a:x").blobs)
+
+
 def test_why_of_what_never_was(lake: lf.Lake) -> None:
     for ref, kind in (("sha256:" + "0" * 64, "blob-not-found"), ("a:nothing", "item-not-found")):
         with pytest.raises(lf.NotFoundError) as caught:

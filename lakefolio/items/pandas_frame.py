@@ -294,6 +294,7 @@ def _index(index: Any, taken: set[str]) -> tuple[dict[str, Any], list[Cells]]:
     if isinstance(index, pd.RangeIndex):
         return {"range": [index.start, index.stop, index.step], "label": encode(index.name)}, []
     levels, cells = [], []
+    is_multi = isinstance(index, pd.MultiIndex)
     for place, label in enumerate(index.names):
         name = label if type(label) is str and label not in taken else f"__index_level_{place}__"
         while name in taken:
@@ -301,8 +302,10 @@ def _index(index: Any, taken: set[str]) -> tuple[dict[str, Any], list[Cells]]:
         taken.add(name)
         cell = _level(index, place, f"index level {place if label is None else label!r}", name)
         levels.append({"name": name, "label": encode(label), "cell": cell.plan})
+        if is_multi and (freq := _freq(index.levels[place], f"index level {label!r}")) is not None:
+            levels[-1]["freq"] = freq
         cells.append(cell)
-    return {"levels": levels, "multi": isinstance(index, pd.MultiIndex), "freq": _freq(index, "the index")}, cells
+    return {"levels": levels, "multi": is_multi, "freq": _freq(index, "the index")}, cells
 
 
 def _index_back(plan: Mapping[str, Any], table: pa.Table, rows: int | None) -> Any:
@@ -326,6 +329,8 @@ def _index_back(plan: Mapping[str, Any], table: pa.Table, rows: int | None) -> A
         for place, level in enumerate(plan["levels"]):
             if str(index.levels[place].dtype) in _NULLABLE.values() and level["cell"]["kind"] == "numpy":
                 index = index.set_levels(index.levels[place].astype(check_dtype(level["cell"]["dtype"])), level=place)
+            if "freq" in level and rows is not None:
+                index = index.set_levels(_with_freq(index.levels[place].copy(), level["freq"]), level=place)
         return index
     return _with_freq(levels[0], plan.get("freq")) if rows is not None else levels[0]
 
@@ -352,7 +357,9 @@ def _axis(labels: Any, names: list[str]) -> dict[str, Any]:
         return {"range": [labels.start, labels.stop, labels.step], "label": encode(labels.name)}
     if isinstance(labels, pd.MultiIndex):
         dtypes = [str(level.dtype) for level in labels.levels]
-        return {"tuples": encode(labels.tolist()), "labels": encode(list(labels.names)), "dtypes": dtypes}
+        freqs = [_freq(level, "an index of the columns") for level in labels.levels]
+        plan = {"tuples": encode(labels.tolist()), "labels": encode(list(labels.names)), "dtypes": dtypes}
+        return {**plan, "freqs": freqs} if any(freqs) else plan
     if str(labels.dtype) in ("object", "str", "string"):
         return {"values": encode(labels.tolist()), "dtype": str(labels.dtype), "label": encode(labels.name)}
     cell = cells_of(labels, "column labels", "labels")
@@ -376,6 +383,8 @@ def _axis_back(plan: Mapping[str, Any]) -> Any:
         for place, dtype in enumerate(dtypes):
             if str(index.levels[place].dtype) != dtype:
                 index = index.set_levels(index.levels[place].astype(dtype), level=place)
+        for place, freq in enumerate(plan.get("freqs") or ()):
+            index = index.set_levels(_with_freq(index.levels[place].copy(), freq), level=place)
         return index
     if "values" in plan:
         name = decode(plan["label"])

@@ -16,6 +16,7 @@ from lakefolio.format.names import parse_ref
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.reports import WhyReport
+from lakefolio.model.item_versions import aliases_of, numbers
 from lakefolio.model.resolve import item_not_found
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def why(session: Session, ref: str) -> WhyReport:
             raise item_not_found(state, folio, item, session.journal.state)
         digests = list(dict.fromkeys(one.blob_digest for one in entries if one.storage == "blob" and one.blob_digest))
     reach = Reach(_about(state, digests), Keep())
-    blobs = [blob for digest in digests for blob in _blobs(reach, digest, folio, item)]
+    blobs = [blob for digest in digests for blob in _blobs(state, reach, digest, folio, item)]
     if named and not blobs:
         raise NotFoundError(
             f"no entry ever referred to blob {digests[0]}",
@@ -101,9 +102,21 @@ def _about(state: State, digests: Sequence[str]) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _blobs(reach: Reach, digest: str, folio: str | None, item: str | None) -> list[dict[str, Any]]:
+def _aliases(state: State, folio: str, item: str, version: int) -> list[str]:
+    """Return the aliases that name the version of an item that a version of the lake put."""
+    named = aliases_of(state.facts("folio", folio), item)
+    if not named:
+        return []
+    puts = state.puts(folio, item)
+    made = numbers((one.entry_id, one.reason) for one in puts)
+    put_here = {number for one, number in zip(puts, made, strict=True) if one.version == version}
+    return [f"{folio}:{item}@{alias}" for alias, number in named.items() if number in put_here]
+
+
+def _blobs(state: State, reach: Reach, digest: str, folio: str | None, item: str | None) -> list[dict[str, Any]]:
     by_generation: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in reach.keepers(digest):
+        row["aliases"] = [] if row["item"] is None else _aliases(state, row["folio"], row["item"], row["version"])
         by_generation[row["generation"]].append(row)
     blobs = []
     for generation, rows in sorted(by_generation.items()):
@@ -118,12 +131,13 @@ def _blobs(reach: Reach, digest: str, folio: str | None, item: str | None) -> li
                 "exclusive": len(owners) == 1 if item is None else owners == {(folio, item)},
                 "heads": sorted(f"{row['folio']}:{row['item']}" for row in rows if row["head"]),
                 "snapshots": sorted({name for row in rows for name in row["snapshots"]}),
+                "aliases": sorted({name for row in rows for name in row["aliases"]}),
                 "runs": sorted({row["run_id"] for row in rows if row["run_id"]}),
                 "events": sorted({row["event_id"] for row in rows if row["event_id"]}),
                 "history": [
                     f"{row['folio']}:{row['item']}@{row['version']}"
                     for row in rows
-                    if not (row["head"] or row["snapshots"] or row["run_id"] or row["event_id"])
+                    if not any(row[name] for name in ("head", "snapshots", "aliases", "run_id", "event_id"))
                 ],
             }
         )

@@ -89,11 +89,11 @@ class WhyReport(Report):
         lines = []
         for blob in self["blobs"]:
             lines.append(f"{blob['key']}  {format_bytes(blob['stored_bytes'])}{'  purged' if blob['purged'] else ''}")
-            for name in ("heads", "snapshots", "runs", "events", "history"):
+            for name in ("heads", "snapshots", "aliases", "runs", "events", "history"):
                 some = blob[name][:10]
                 more = len(blob[name]) - len(some)
                 if some:
-                    what = {"heads": "live", "snapshots": "snapshot", "runs": "run", "events": "event"}.get(name, name)
+                    what = {"heads": "live", "aliases": "alias", "history": "history"}.get(name, name.removesuffix("s"))
                     lines.append(f"  {what:<9} {', '.join(some)}" + (f" and {more:,} more" if more else ""))
         if not lines:
             return f"{self['ref']} keeps no object: its content lies in the tables, or elsewhere"

@@ -30,6 +30,26 @@ _PLAIN: Final = "(notes.document ->> '$')"
 _DIGITS: Final = ", ".join(f"'{one}'" for one in "-0123456789")
 _AS_NUMBER: Final = "try_cast(one as double)"
 
+_HUGE: Final = 1e300
+"""Integers from here on are noted in hexadecimal (FORMAT.md)."""
+_MOST_DIGITS: Final = 1_000_000
+"""A number of more is greater than every integer that is noted."""
+_WIDTH: Final = 25
+_INFINITE: Final = "~"
+_DECIMAL: Final = (
+    r"list_transform([regexp_extract(notes.digits, '^-?([0-9]+)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?$',"
+    " ['whole', 'part', 'power'])], lambda one: case when one.whole = '' then '~' else lpad(cast("
+    "coalesce(try_cast(ltrim(one.power, '+') as hugeint), 0) + len(one.whole) - len(one.whole || one.part)"
+    f" + len(ltrim(one.whole || one.part, '0')) as varchar), {_WIDTH}, '0') || ':'"
+    " || trim(one.whole || one.part, '0') end)[1]"
+)
+"""Orders huge numbers as texts: how many digits stand before the point, and the digits; infinity comes last."""
+_HEXADECIMAL: Final = (
+    'list_transform([regexp_extract(notes.digits, \'"value":"-?0x([0-9a-f]+)"\', 1)],'
+    f" lambda one: lpad(cast(len(one) as varchar), {_WIDTH}, '0') || ':' || one)[1]"
+)
+"""Orders integers that are noted in hexadecimal."""
+
 
 class Comparisons:
     """Makes comparisons and collects their parameters.
@@ -81,7 +101,7 @@ class Comparisons:
         """Return whether a noted text or list holds a value."""
         text = f"contains({_PLAIN}, {self.param(text_value(value))})" if isinstance(value, str) else "false"
         elements = "cast(json_extract(notes.document, '$[*]') as varchar[])"
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
         if number and not (isinstance(value, int) and abs(value) > 2**53):  # 1 is 1.0, however it was written
             numbers = f"list_transform({elements}, lambda one: case when one[1] in ({_DIGITS}) then {_AS_NUMBER} end)"
             within = f"list_contains({numbers}, cast({self.param(float(value) + 0.0)} as double))"
@@ -97,9 +117,11 @@ class Comparisons:
             near = math.inf if value > 0 else -math.inf
         given = f"cast({self.param(near)} as double)"
         compared = f"notes.number {operator} {given}"
-        if math.isfinite(near) and (isinstance(value, Decimal) or abs(value) >= 2**53):
-            exact = self._by_digits(operator, value)
-            compared = f"case when notes.number = {given} then {exact} else {compared} end"
+        if abs(near) >= _HUGE:
+            both = f"notes.number {'>=' if near > 0 else '<='} {math.copysign(_HUGE, near):g}"
+            compared = f"case when {both} then {self._by_magnitude(operator, value)} else {compared} end"
+        elif isinstance(value, Decimal) or abs(value) >= 2**53:
+            compared = f"case when notes.number = {given} then {self._by_digits(operator, value)} else {compared} end"
         return f"coalesce({compared}, false)"
 
     def _by_digits(self, operator: str, value: int | float | Decimal) -> str:
@@ -119,6 +141,25 @@ class Comparisons:
         found = f"{digits} {flipped} {self.param(str(abs(int(value))).rjust(_DIGITS_LIMIT, '0'))}"
         broken = "try_cast(notes.digits as decimal(38, 18))"
         return f"coalesce({found}, {broken} {operator} try_cast({self.param(str(value))} as decimal(38, 18)), {same})"
+
+    def _by_magnitude(self, operator: str, value: int | float | Decimal) -> str:
+        """Return a comparison of huge numbers of one sign, also beyond all doubles, and infinities among them."""
+        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator) if value < 0 else operator
+        exact = Decimal(repr(value) if isinstance(value, float) else value)
+        decimal = hexadecimal = _INFINITE
+        if exact.is_finite():
+            _, digits, power = exact.as_tuple()
+            text = "".join(map(str, digits)).lstrip("0")
+            places = len(text) + int(power)
+            decimal = f"{places:0{_WIDTH}}:{text.rstrip('0')}"
+            is_broken = int(power) < 0 and any(digits[int(power) :])
+            if places < _MOST_DIGITS:
+                whole = f"{abs(value if isinstance(value, int) else int(exact)):x}"
+                hexadecimal = f"{len(whole):0{_WIDTH}}:{whole}{'.' if is_broken else ''}"
+        return (
+            f'case when starts_with(notes.digits, \'{{"$type":"int"\') then {_HEXADECIMAL} {flipped}'
+            f" {self.param(hexadecimal)} else {_DECIMAL} {flipped} {self.param(decimal)} end"
+        )
 
     def _as_time(self, operator: str, told: str, span: tuple[datetime, datetime]) -> str:
         """Return a comparison of a time that is noted; one without a zone is meant in the local zone, as everywhere."""

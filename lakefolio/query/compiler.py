@@ -76,9 +76,14 @@ notes as (
             when '{"$type":"float","value":"inf"}' then cast('inf' as double)
             when '{"$type":"float","value":"-inf"}' then cast('-inf' as double)
             else fact.value_number + 0  -- minus zero is zero, which filters that are pushed down don't know
-        end as number,
+        end as double,
         case when starts_with(fact.value, '{"$type":"decimal"') then regexp_extract(fact.value, '"value":"([^"]*)"', 1)
-            else fact.value end as digits
+            else fact.value end as digits,
+        -- a number beyond all doubles is stored without one: it is an infinity here, and compared by its digits
+        coalesce(double, case
+            when regexp_matches(digits, '^-?([0-9]|Infinity$)') then try_cast(digits as double)
+            when starts_with(digits, '{"$type":"int"') then cast(if(contains(digits, '"-0x'), '-inf', 'inf') as double)
+        end) as number
     from (
         -- an entry that is put again says the same again
         select entry_id, unnest(any_value(facts)) as fact from stg_manifests
@@ -351,13 +356,15 @@ class Compiler:
                 f" json_extract(document, {self._compare.param(pointer)}) as document from notes"
                 f" where key = {self._compare.param('.'.join(parts[:count]))}) where document is not null"
             )
-        number = f"case when {_IS_NUMBER} then try_cast(value as double) + 0 when {_IS_DECIMAL} then"
         nested = (
-            f"select *, {number} try_cast(document ->> '$.value' as double) end as number,"
-            f" case when {_IS_DECIMAL} then document ->> '$.value' else value end as digits"
+            f"select *, case when {_IS_DECIMAL} then document ->> '$.value' else value end as digits,"
+            f" case when {_IS_NUMBER} then try_cast(digits as double) + 0"
+            f" when {_IS_INFINITE} then try_cast(document ->> '$.value' as double)"
+            f" when {_IS_HUGE} then cast(if(contains(digits, '\"-0x'), '-inf', 'inf') as double) end as number"
             f" from ({' union all '.join(inside)})"
         )
-        return f"(select * from notes where key = {key} union all {nested}) as notes", key
+        some = f"select entry_id, key, value, document, digits, number from notes where key = {key}"
+        return f"({some} union all {nested}) as notes", key
 
     def _of_metadata(self, field: str, tree: Comparison) -> str:
         source, key = self._noted_under(field.removeprefix("metadata."))
@@ -395,8 +402,10 @@ class Compiler:
 
 _TIMED: Final = frozenset({"=", "!=", "<", "<=", ">", ">=", "in", "not in", "between"})
 _NESTING_LIMIT: Final = 10
-_IS_NUMBER: Final = "regexp_matches(value, '^-?[0-9]')"
+_IS_NUMBER: Final = "regexp_matches(digits, '^-?([0-9]|Infinity$)')"
+_IS_INFINITE: Final = """regexp_matches(value, '^[{]"[$]type":"float","value":"-?inf"')"""
 _IS_DECIMAL: Final = """starts_with(value, '{"$type":"decimal"')"""
+_IS_HUGE: Final = """starts_with(digits, '{"$type":"int"')"""
 
 
 def _double(value: float) -> float:

@@ -360,6 +360,18 @@ def test_labels_and_indexes_come_back(frame: object) -> None:
     check(frame)
 
 
+def test_the_frequencies_of_the_levels_of_an_index_come_back() -> None:
+    for level in (pd.date_range("2020", periods=3, freq="MS", tz="Europe/Berlin"), pd.timedelta_range("1h", periods=3)):
+        index = pd.MultiIndex.from_product([["a", "b"], level], names=["k", "t"])
+        back = roundtrip(pd.DataFrame({"v": range(6)}, index=index))
+        assert back.index.levels[1].freq == level.freq is not None
+        assert roundtrip(pd.DataFrame([range(6)], columns=index)).columns.levels[1].freq == level.freq
+    business = pd.offsets.CustomBusinessDay(holidays=["2020-01-02"])
+    index = pd.MultiIndex.from_product([["a"], pd.date_range("2020", periods=3, freq=business)])
+    with pytest.raises(InvalidInputError, match="frequency"):
+        roundtrip(pd.DataFrame({"v": range(3)}, index=index))
+
+
 elements = st.sampled_from(
     ["int64", "float64", "bool", "str", "datetime64[us]", "Int64", "category", "object", "timedelta64[s]"]
 )
