@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -173,6 +174,9 @@ def test_runs_are_found_by_what_is_recorded_of_them(lake):
         ("-" * 500 + "a", "bad-search"),
         ("NOT " * 200 + "a", "bad-search"),
         ("a" * 2000, "bad-search"),
+        ("a:" * 500_000, "bad-search"),
+        ("de*ay", "bad-search"),
+        ("*ay", "bad-search"),
         (7, "bad-search"),
     ],
 )
@@ -223,6 +227,20 @@ def test_any_text_is_read_or_refused(text):
 def test_spans_say_where_tokens_stand(text):
     assert tuple(tokens(text)) == tuple(token for _, _, token in spans(text))
     assert all(text[start:end] for start, end, _ in spans(text))
+
+
+def test_marks_and_joiners_belong_to_their_word():
+    composed, decomposed = (unicodedata.normalize(form, "École İzmir élèves") for form in ("NFC", "NFD"))
+    assert list(tokens(decomposed)) == list(tokens(composed)) == ["ecole", "izmir", "eleve"]
+    assert [decomposed[start:end] for start, end, _ in spans(decomposed)] == decomposed.split()
+    assert list(tokens("co\u00adoperate \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")) == [
+        "cooperate", "\u0645\u06cc\u062e\u0648\u0627\u0647\u0645"
+    ]  # fmt: skip
+    assert len(tokens("हिन्दी भाषा")) == 2
+    index = Index.of([Document("0", "item", "f:0", decomposed, (("name", decomposed), ("description", "हिन्दी में")))])
+    for query in ("école", decomposed, '"ecole izmir"', "हिन्दी", "éco*", "name:élève"):
+        (hit,) = answer(index, parse(query), query, version=1, limit=9, only={}, purged={})
+        assert "taken for" not in hit.why
 
 
 def test_other_forms_of_a_word_are_found_and_count_less():

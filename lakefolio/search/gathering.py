@@ -17,7 +17,7 @@ import numpy as np
 
 from lakefolio.format.names import is_own_folio
 from lakefolio.search.parse import FIELDS
-from lakefolio.search.words import compounds, tokens
+from lakefolio.search.words import WORD, compounds, tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +29,7 @@ OWN: Final = 1 << len(FIELDS)
 """Beside the fields: the document is one that the library keeps for itself."""
 
 _WEIGHTS: Final[Mapping[str, float]] = {"name": 4.0, "tag": 2.5, "folio": 2.0, "description": 2.0, "column": 1.5}
-_PIECE: Final = re.compile(r"[^\W_]+|\0")
+_PIECE: Final = re.compile(rf"{WORD}|\0")
 _BATCH: Final = 1 << 20
 
 

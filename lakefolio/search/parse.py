@@ -134,6 +134,7 @@ def terms(node: Node | None) -> Iterator[Term]:
 
 
 def _bad(query: str, why: str, hint: str | None = None) -> InvalidInputError:
+    query = query[: _LIMIT + 1]
     if scrub(query) != query:
         query, why = scrub(query), "it holds what seems to be a secret, and no query that can be read"
     shown = query if len(query) <= 60 else query[:59] + "…"
@@ -236,11 +237,13 @@ class _Parser:
             raise InvalidInputError(
                 f"search {self.query!r} names the field {piece['field']!r}, which does not exist",
                 kind="unknown-field",
-                hint=f'{nearest(field, FIELDS)} To look for the text, quote it: "{piece[0].strip()}"',
+                hint=f'{nearest(field, FIELDS)}. To look for the text, quote it: "{piece[0].strip()}"',
                 field=field,
             )
         text = piece["phrase"] if piece["phrase"] is not None else piece["word"]
         prefix = piece["word"] is not None and text.endswith("*")
+        if piece["word"] is not None and "*" in text[:-1].rstrip("*"):
+            raise _bad(self.query, f"{text!r} has a * that is not at its end", "quote it to look for the text")
         found = tuple(tokens(text))
         if not found:
             raise _bad(self.query, f"{text!r} has no letter or digit to look for")

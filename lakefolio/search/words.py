@@ -1,4 +1,8 @@
-"""The tokens of texts, in order, without case, accents and the s of plurals (pure: no I/O)."""
+"""The tokens of texts, in order, without case, accents and the s of plurals (pure: no I/O).
+
+A mark that combines with a letter is a part of its word, as in file names of macOS and in the scripts of India, and so
+are hyphens that are not shown and joiners.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["compounds", "spans", "stem", "tokens"]
+__all__ = ["WORD", "compounds", "spans", "stem", "tokens"]
 
-_WORD: Final = re.compile(r"[^\W_]+")
+_JOINERS: Final = "\u00ad\u200c\u200d\u2060"
+_BLOCKS: Final = (range(0x300, 0x3100), range(0xA660, 0xAC00), range(0xFB1E, 0xFE30))
+"""Where the marks of living scripts are; all of Unicode would be gone through for 40 ms."""
+_MARKS: Final = _JOINERS + "".join(
+    chr(one) for block in _BLOCKS for one in block if unicodedata.category(chr(one)).startswith("M")
+)
+WORD: Final = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
+"""A regular expression of one word."""
+_WORD: Final = re.compile(WORD)
 _ENDINGS: Final = re.compile(
     r"(?<=^...)(.*?)(?:i[sz](?:ations?|ers?|ing|ed|es?)|ations?|ators?|ating|ated|ates?|ments?|ingly|edly|ings?|ions?|ers?"
     r"|ors?|ied|ed|ly|able|ible|ives?|ity|ical|ics?|als?|e)$"
@@ -66,7 +78,7 @@ def _token(word: str) -> str:
     """
     if not word.isascii():
         decomposed = unicodedata.normalize("NFKD", word.casefold())
-        word = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+        word = "".join(one for one in decomposed if not unicodedata.combining(one) and one not in _JOINERS)
     word = word.lower()
     if len(word) < 4 or not word.endswith("s"):
         return word
