@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.errors import InvalidInputError, StorageError
+from lakefolio.errors import InvalidInputError, NotFoundError, StorageError
 from lakefolio.records.log import RecordLog
 from lakefolio.records.staging import StagedRows
 
@@ -57,6 +57,22 @@ def test_a_snapshot_of_a_table_that_nobody_has_written_to_can_be_read(folio: lf.
     table.append({"id": 1})
     assert lf.open(folio.lake_uri).at("empty").folio("exp").table("t").count() == 0
     assert lake.check(read_data=True).ok
+
+
+def test_a_table_that_nobody_has_written_to_takes_every_call(folio: lf.Folio, table: Any) -> None:
+    lake = lf.open(folio.lake_uri)
+    assert table.delete_where("id = 1").version == 0
+    assert table.append([]).version == 0
+    assert table.restore(version=0).version == 0
+    with pytest.raises(NotFoundError):
+        table.restore(version=5)
+    assert lake.check(read_data=True).ok
+    table.compact()
+    assert lake.check(read_data=True).problems == []
+    table.drop_column("word")
+    assert "schema changed" in str(table.restore(version=0))
+    assert lf.open(folio.lake_uri).folio("exp").table("t").schema.arrow.names == ["id", "word"]
+    assert lake.check(read_data=True).problems == []
 
 
 def test_a_table_that_is_missing_is_told_if_rows_of_it_were_marked(folio: lf.Folio, table: Any) -> None:

@@ -259,7 +259,8 @@ class RecordTable:
                 schema = None if same else replace(then.schema, migrations=state.schema.migrations)
                 if schema is not None:
                     schema = _noted(schema, f"restore version {version}", state, origin, "restore")
-                counts = Written(-1, added=_row_count(added), deleted=_row_count(removed))
+                changed = schema is not None
+                counts = Written(-1, added=_row_count(added), deleted=_row_count(removed), schema_changed=changed)
                 return Change("RESTORE", added, removed, schema, counts)
 
             return self._commit(plan, staged, origin, removes=True)
@@ -302,6 +303,8 @@ class RecordTable:
         with self._lock:
             state = self.state()
             self._versions.check_writable(state, removes=False)
+            if state.version == 0:
+                self.create()
             before = len(state.files)
             for chosen in files_to_merge(state, everything=everything):
                 self._merge(chosen, state)
