@@ -54,7 +54,7 @@ def gc(app: App, dry_run: bool, yes: bool, grace: float | None, keep_days: float
 
     if not dry_run and not yes:
         planned = collected(True)
-        if planned["deleted_blobs"]:
+        if planned["deleted_blobs"] or planned["purged_inline"]:
             app.output.note(str(planned))
             what = "whether to delete; give --yes, or leave --delete out to see this only"
             confirmed("Delete?", what, somebody=asked())

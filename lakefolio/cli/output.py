@@ -23,6 +23,7 @@ import click
 
 from lakefolio.cli.table_width import fitted, folded
 from lakefolio.errors import LakefolioError
+from lakefolio.render.text import interval_text
 from lakefolio.redaction import scrub
 from lakefolio.terminal import text_of, visible, visible_json
 
@@ -266,6 +267,8 @@ def plain(value: object) -> Any:
             return plain(getattr(value, method)())
     if isinstance(value, Mapping):
         return {text_of(key): plain(one) for key, one in value.items()}
+    if type(value).__name__ == "MonthDayNano":  # Arrow's interval, which is a tuple
+        return interval_text(*value)  # type: ignore[misc]
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(one) for one in value]
     if is_dataclass(value) and not isinstance(value, type):

@@ -88,9 +88,11 @@ def open_table_file(
             path=str(path),
         )
     if chosen in ("csv", "tsv"):
-        if delimiter is None and chosen == "tsv":
-            delimiter = "\t"
-        with open_csv([path], block_size, types=types, encoding=encoding, delimiter=delimiter) as reader:
+        by_tabs = delimiter is None and chosen == "tsv"
+        between = "\t" if by_tabs else delimiter
+        with open_csv([path], block_size, types=types, encoding=encoding, delimiter=between) as reader:
+            if by_tabs:
+                _check_delimiter(path, reader.schema.names, "\t")
             yield reader
         return
     if types is not None or encoding is not None or delimiter is not None:
@@ -228,15 +230,21 @@ def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str
             )
         names = found
     assert names is not None
-    mark = next((mark for mark in (";", "\t", "|") if len(names) == 1 and mark in names[0]), None)
-    if mark is not None and options["delimiter"] is None:
-        raise InvalidInputError(
-            f"file {str(paths[0])!r} has a single column {names[0]!r}",
-            kind="bad-table-file",
-            hint=f"name the delimiter: {mark!r}, or ',' if that is one column",
-            path=str(paths[0]),
-        )
+    if options["delimiter"] is None:
+        _check_delimiter(paths[0], names, ",")
     return names
+
+
+def _check_delimiter(path: Path, names: list[str], own: str) -> None:
+    """Refuse a single column whose name holds what other files have between their cells."""
+    mark = next((mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]), None)
+    if mark is not None:
+        raise InvalidInputError(
+            f"file {str(path)!r} has a single column {names[0]!r}",
+            kind="bad-table-file",
+            hint=f"name the delimiter: {mark!r}, or {own!r} if that is one column",
+            path=str(path),
+        )
 
 
 def _check_width(path: Path, options: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from lakefolio.render.text import format_bytes
+from lakefolio.render.text import format_bytes, interval_text
 from lakefolio.terminal import text_of
 
 __all__ = ["as_json", "cell", "column_value", "cut", "data_uri", "plain"]
@@ -38,6 +38,8 @@ def plain(value: object, depth: int = _DEPTH) -> Any:
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{format_bytes(len(value))} of binary data"
+    if type(value).__name__ == "MonthDayNano":  # Arrow's interval, which is a tuple
+        return interval_text(*value)  # type: ignore[misc]
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         if depth == 0:
             return "…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["counted", "counted_as", "format_bytes", "parse_bytes"]
+__all__ = ["counted", "counted_as", "format_bytes", "interval_text", "parse_bytes"]
 
 _BYTES: Final = re.compile(r"(\d[\d_,]*(?:\.\d+)?)\s*([KMGT])?(i)?B?", re.IGNORECASE)
 
@@ -32,6 +32,16 @@ def counted(count: int, what: str) -> str:
     """Return a number with its word: ``1 item``, ``2,000 entries``."""
     many = what[:-1] + "ies" if what.endswith("y") else what + "s"
     return f"{count:,} {what if count == 1 else many}"
+
+
+def interval_text(months: int, days: int, nanoseconds: int) -> str:
+    """Return an interval of SQL as DuckDB reads it: ``14 months 3 days -01:00:00.5``."""
+    parts = [f"{number} {unit}{'s' * (number != 1)}" for number, unit in ((months, "month"), (days, "day")) if number]
+    if nanoseconds or not parts:
+        seconds, rest = divmod(abs(nanoseconds), 10**9)
+        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        parts.append(f"{'-' * (nanoseconds < 0)}{clock}{f'.{rest:09}'.rstrip('0') if rest else ''}")
+    return " ".join(parts)
 
 
 def counted_as(count: float, unit: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -34,6 +35,9 @@ class Point:
         (Point(1.0), {"x": 1.0}),
         (True, True),
         (2**80, 2**80),
+        (pa.MonthDayNano([14, 2, 10_800 * 10**9]), "14 months 2 days 03:00:00"),
+        ([pa.MonthDayNano([0, 1, 0]), pa.MonthDayNano([0, 0, 0])], ["1 day", "00:00:00"]),
+        (pa.MonthDayNano([0, -1, -1_500_000_000]), "-1 days -00:00:01.5"),
     ],
 )
 def test_plain(value: object, expected: object) -> None:

@@ -197,5 +197,18 @@ def test_gc_asks_before_it_deletes(run, wasteful: lf.Lake, monkeypatch: pytest.M
     assert "0 blobs" in run(*args).stdout  # nothing to ask
 
 
+def test_gc_asks_before_it_deletes_what_lies_inline(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "small")
+    monkeypatch.setenv("LAKEFOLIO_LAKE", lake.uri)
+    folio = lake.folio("small")
+    folio.add("x", {"a": "given up"}).delete("x")
+    version = lake.version
+    args = ("gc", "--grace", "0", "--keep-days", "0", "--delete")
+    assert "--yes" in run(*args, code=2).stderr
+    assert lake.version == version
+    assert folio.get("x", at=1) == {"a": "given up"}
+    assert "contents that lay inline: 1" in run(*args, "--yes").stdout
+
+
 def test_gc_with_yes_asks_nothing(run, wasteful: lf.Lake) -> None:
     assert "deleted 2 blobs" in run("gc", "--grace", "0", "--keep-last", "1", "--delete", "--yes").stdout

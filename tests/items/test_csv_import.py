@@ -223,6 +223,11 @@ def test_tabs_compression_and_encodings(tmp_path: Path) -> None:
         table_of(tmp_path / "one.csv", "a;b\n1;2\n")
     assert "';'" in caught.value.hint
     assert table_of(tmp_path / "one.csv", "a;b\n1;2\n", delimiter=",").column_names == ["a;b"]
+    with pytest.raises(InvalidInputError) as caught:
+        table_of(tmp_path / "commas.tsv", "a,b\n1,2\n")
+    assert "name the delimiter: ','" in caught.value.hint
+    assert table_of(tmp_path / "commas.tsv", "a,b\n1,2\n", delimiter=",").column_names == ["a", "b"]
+    assert table_of(tmp_path / "one.tsv", "a,b\n1,2\n", delimiter="\t").column_names == ["a,b"]
 
 
 def test_odd_files(tmp_path: Path) -> None:
