@@ -23,8 +23,8 @@ import click
 
 from lakefolio.cli.table_width import fitted, folded
 from lakefolio.errors import LakefolioError
-from lakefolio.render.text import interval_text
 from lakefolio.redaction import scrub
+from lakefolio.render.text import interval_text
 from lakefolio.terminal import text_of, visible, visible_json
 
 if TYPE_CHECKING:
