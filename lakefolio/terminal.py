@@ -56,6 +56,8 @@ def _written(write: Callable[[object], str], value: object) -> str:
         return write(value)
     except ValueError:  # an integer of too many digits
         pass
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     try:
         return write(_with_digits(value, _DEPTH))
     except ValueError:

@@ -286,3 +286,12 @@ def test_runs_that_nothing_has_but_nearly_so_are_named(tmp_path, asked, named) -
     lake.create_run(project="churn", model="rf", tags=["prod"]).finish()
     with pytest.warns(UserWarning, match=f"did you mean {named}"):
         assert lake.runs(**asked) == []
+
+
+def test_what_is_nested_too_deeply_to_be_shown_is_refused(lake):
+    deep = {}
+    for _ in range(5000):
+        deep = {"a": [deep]}
+    for ask in (lambda: lake.query(metadata={"a": [deep]}), lambda: lake.query(name=deep), lambda: lake.at(deep)):
+        with pytest.raises(lf.LakefolioError):
+            ask()
