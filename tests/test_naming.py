@@ -195,3 +195,33 @@ def test_the_commands(tmp_path: Path) -> None:
     assert [one["name"] for one in json.loads(run("--json", "query", "--field", "subject=s01"))] == ["s01/20261126"]
     assert run("policy", "f", "--naming", "") == "no rules\n"
     run("policy", "--naming", "{a}", fails=2)
+
+
+@pytest.mark.parametrize(
+    ("form", "day", "text", "value"),
+    [
+        ("%Y%m", date(2024, 2, 29), "202402", "202402"),
+        ("%Y", date(2024, 2, 29), "2024", "2024"),
+        ("%m%d", date(2024, 2, 29), "0229", "0229"),
+        ("%H%M", datetime(2024, 2, 29, 5, 6), "0506", "0506"),
+        ("%Y-%j", date(2024, 2, 29), "2024-060", date(2024, 2, 29)),
+        ("%d.%m.%Y", date(2024, 2, 29), "29.02.2024", date(2024, 2, 29)),
+    ],
+)
+def test_a_format_without_a_whole_day_gives_no_date_back(form, day, text, value) -> None:
+    pattern = NamePattern.parse(f"{{when:{form}}}")
+    assert pattern.name_of({"when": day}) == text
+    assert pattern.fields_of(text) == {"when": value}
+    pattern.check(text)
+
+
+def test_a_name_that_no_value_gives_is_not_of_the_pattern() -> None:
+    count = NamePattern.parse("{run:03d}")
+    assert [count.fields_of(name) for name in ("005", "0005", "-000")] == [{"run": 5}, None, None]
+    assert NamePattern.parse("{day:%m%d}").fields_of("0230") is None
+    for bad in ("{day:%Y%Y}", "{day:%Y%m%d%m}"):
+        with pytest.raises(InvalidInputError, match="can't be read back"):
+            NamePattern.parse(bad)
+    with pytest.raises(InvalidInputError) as failed:
+        count.name_of({"run": None})
+    assert failed.value.hint == "give it as metadata"

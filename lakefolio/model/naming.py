@@ -1,7 +1,8 @@
 """Patterns of the names of a folio's items: filled from fields, and read back (pure: no I/O).
 
 ``{experiment}/{subject}/{date:%Y%m%d}/{run:03d}`` has four fields: texts, a date or time with digits of ``strftime``,
-and a whole number with at least so many digits. A name is given only if it reads back as exactly the fields it was made
+and a whole number with at least so many digits. A format that has no whole day, such as ``%Y%m``, gives its text back,
+for no date is meant by it. A name is given only if it reads back as exactly the fields it was made
 of. A pattern is a fact of its folio, ``lakefolio.naming``.
 """
 
@@ -76,12 +77,17 @@ class _Field:
         return value.strftime(self.form.replace("%Y", f"{value.year:04d}"))
 
     def value(self, text: str) -> Value:
-        """Return the value that a text in a name stands for; ValueError if there is no such date."""
+        """Return the value that a text in a name stands for; ValueError if there is no such date or number."""
         if self.form is None:
             return text
         if _COUNT.fullmatch(self.form):
+            if format(int(text), self.form) != text:
+                raise ValueError(text)  # another name for the same number
             return int(text)
-        found = datetime.strptime(text, self.form)
+        has_year, has_day = "%Y" in self.form, "%j" in self.form or ("%m" in self.form and "%d" in self.form)
+        found = datetime.strptime(text if has_year else f"2000 {text}", self.form if has_year else f"%Y {self.form}")
+        if not (has_year and has_day):
+            return text
         return found if any(one in self.form for one in _TIMES) else found.date()
 
 
@@ -149,10 +155,11 @@ class NamePattern:
         if field.form is None or _COUNT.fullmatch(field.form):
             return
         used = re.findall("%.?", field.form)
-        if not used or any(one not in _DIGITS for one in used) or "/" in field.form:
+        is_known = used and all(one in _DIGITS for one in used) and len(set(used)) == len(used)
+        if not is_known or "/" in field.form:
             raise _bad(
                 f"format {field.form!r:.40} of field {field.name!r} can't be read back",
-                f"use {' '.join(_DIGITS)} for dates and times, or 03d for numbers",
+                f"use {' '.join(_DIGITS)} for dates and times, each once, or 03d for numbers",
             )
 
     @property
@@ -181,7 +188,7 @@ class NamePattern:
                 if values.get(part.name) is None:
                     raise _bad(
                         f"field {part.name!r} of pattern {shown_value(self.text)} has no value",
-                        nearest(part.name, values) or "give it as metadata",
+                        (part.name not in values and nearest(part.name, values)) or "give it as metadata",
                         part.name,
                     )
                 texts[part.name] = part.text(values[part.name])
