@@ -161,7 +161,7 @@ def test_the_nearest_of_many_are_those_of_all():
     rows = rng.normal(size=(40_000, 64)).astype(np.float32)
     rows[:50] += 3 * rng.normal(size=64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    vectors = Vectors(rows)
+    vectors = Vectors([rows[:700], rows[700:]], *rows.shape)
     alike = rows @ rows[0]
     found = vectors.nearest(rows[0], np.ones(len(rows), np.bool_), 10, 0.3)
     assert {number for _, number in found} <= set(np.argsort(-alike)[:13].tolist())  # bytes round

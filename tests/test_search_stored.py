@@ -18,7 +18,7 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process.notice import LakefolioWarning
-from lakefolio.search import chunks, index_making, stored_part, upkeep, word_group
+from lakefolio.search import chunks, index_making, reading, stored_part, upkeep, word_group
 from lakefolio.search.documents import all_documents, heads, item_documents, run_documents
 from lakefolio.search.gathering import Document, Gathering
 from lakefolio.search.index_files import NAME, PREFIX, IndexName
@@ -463,3 +463,39 @@ def test_a_group_of_words_that_contradicts_itself_is_refused() -> None:
         word_group.WordGroup(word_group.shrunk(b"short"), 2)
     with pytest.raises(ValueError, match="there are not"):
         word_group.WordGroup(body, 1).of("a")
+
+
+def test_the_meaning_is_found_without_the_texts(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 400)
+    lake = lf.open(uri)
+    fill(lake, 120)
+    lake.folio("f1").add("a storm", {"text": "a blizzard"}, description="heavy snow and fog delay the planes")
+
+    def found(lake: lf.Lake) -> list[object]:
+        some = [lake.search(query, meaning=True, limit=8) for query in ("snow storm", "late planes in fog", "airport")]
+        some.append(lake.similar("f1:a storm"))
+        return [[(hit.ref, round(hit.score, 3), hit.why) for hit in one] for one in some]
+
+    expected = found(lf.open(uri))
+    make(lake)
+    monkeypatch.setattr(reading, "_changed", lambda *given: pytest.fail("all documents were read"))
+    stored = lf.open(uri)
+    assert found(stored) == expected
+    stored.folio("f1").add("another storm", {"text": "a blizzard"}, description="heavy snow and fog delay the planes")
+    assert stored.similar("f1:a storm", limit=1).refs[0].startswith("f1:another storm@")
+    (before,) = [one.ref for one in stored.search("", limit=300) if one.ref.startswith("f1:a storm@")]
+    stored.folio("f1").add("a storm", {"text": "calm"}, overwrite=True)
+    with pytest.raises(lf.InvalidInputError, match="is not searched"):
+        stored.similar(before)
+
+
+def test_a_meaning_that_can_not_be_read_is_found_in_memory(uri: str) -> None:
+    lake = lf.open(uri)
+    fill(lake, 60)
+    expected = lf.open(uri).search("snow storm", meaning=True).refs
+    make(lake)
+    stored = lf.open(uri)
+    index_of(stored)
+    for path in objects(uri):
+        path.unlink()
+    assert stored.search("snow storm", meaning=True).refs == expected

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from lakefolio.format.names import is_own_folio
 from lakefolio.search.gathering import BITS, OWN, Document, plain_name
 from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
@@ -100,7 +101,7 @@ def answer(
         found.append(chosen)
     best.sort()
     alike = {(place, number): -score for score, _, place, number in near}
-    hits = (_fused(index, best, near, asked.shares(best)) if near else best)[:limit]
+    hits = (_fused(best, near, asked.shares(best)) if near else best)[:limit]
 
     def details() -> dict[str, Found]:
         documents = _documents(index, hits)
@@ -201,14 +202,12 @@ def _nearest(
     found = []
     for place, (part, _) in enumerate(index.parts):
         near = part.vectors(encoder).nearest(vector, allowed[place], limit, _LEAST) if allowed[place].any() else ()
-        documents = part.read([one for _, one in near])
-        found += [(-alike, documents[one].ref, place, one) for alike, one in near]
+        refs = part.refs([one for _, one in near], ())
+        found += [(-alike, refs[one], place, one) for alike, one in near]
     return sorted(found)[:limit]
 
 
-def _fused(
-    index: Index, by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: Sequence[float]
-) -> list[_Ranked]:
+def _fused(by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: Sequence[float]) -> list[_Ranked]:
     """Fuse two rankings by reciprocal rank; hits by name stay above, what the library keeps for itself below.
 
     A document counts by its words as much as it has of the query's, squared: one that has but a common word of a long
@@ -222,7 +221,7 @@ def _fused(
         scores[ref, place, number] = scores.get((ref, place, number), 0.0) + 1 / (_RANK + rank)
     for (ref, place, number), score in scores.items():
         tier = score // _BEGINS * _BEGINS
-        factor = _OWN_FACTOR if _document(index, place, number).is_own else 1.0
+        factor = _OWN_FACTOR if is_own_folio(ref.partition(":")[0]) and ":" in ref else 1.0
         scores[ref, place, number] = tier + (score - tier) * factor
     return sorted((-score, *one) for one, score in scores.items())
 

@@ -29,6 +29,12 @@ OWN: Final = 1 << len(FIELDS)
 """Beside the fields: the document is one that the library keeps for itself."""
 
 _WEIGHTS: Final[Mapping[str, float]] = {"name": 4.0, "tag": 2.5, "folio": 2.0, "description": 2.0, "column": 1.5}
+_CODES: Final = {field: number for number, field in enumerate(FIELDS)}
+_OWN_CODES: Final = len(FIELDS)
+"""What is added to the codes of the fields of a document that the library keeps for itself."""
+
+_WEIGHT_OF: Final = np.array([_WEIGHTS.get(field, 1.0) for field in FIELDS] * 2, np.float32)
+_BITS_OF: Final = np.array([*BITS.values(), *(bit | OWN for bit in BITS.values())], np.int32)
 _PIECE: Final = re.compile(rf"{WORD}|\0")
 _BATCH: Final = 1 << 20
 
@@ -141,17 +147,19 @@ class _Known(dict[str, Any]):
 
 
 class _Texts:
-    """Texts, and of each the document, the weight and the fields; in arrays, which Python does not look through."""
+    """Texts, and of each the document and the field, see ``_CODES``; in arrays, which Python does not look through."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.documents = array("i")
-        self.weights = array("f")
-        self.fields = array("i")
+        self.fields = array("B")
 
     def pieces(self) -> list[str]:
         """Return the words of all texts, with NUL after each text."""
-        return cast("list[str]", _PIECE.findall("\0".join((*self.texts, ""))))
+        whole = "\0".join((*self.texts, ""))
+        if whole.count("\0") != len(self.texts):
+            whole = "\0".join((*(text.replace("\0", " ") for text in self.texts), ""))
+        return cast("list[str]", _PIECE.findall(whole))
 
 
 class Gathering:
@@ -181,19 +189,20 @@ class Gathering:
 
     def add(self, documents: Iterable[Document]) -> None:
         """Take further documents."""
+        plain, other, codes = self._plain, self._other, _CODES
         for document in documents:
-            own = OWN if document.is_own else 0
+            own = _OWN_CODES if document.is_own else 0
+            count = self.count
             for field, text in document.texts:
-                plain = text.isascii() and text.islower()
-                waiting = self._plain if plain else self._other
-                waiting.texts.append(text.replace("\0", " ") if "\0" in text else text)
-                waiting.documents.append(self.count)
-                waiting.weights.append(_WEIGHTS.get(field, 1.0))
-                waiting.fields.append(BITS[field] | own)
+                waiting = plain if text.isascii() and text.islower() else other
+                waiting.texts.append(text)
+                waiting.documents.append(count)
+                waiting.fields.append(codes[field] + own)
                 self._waiting += len(text)
             self.count += 1
             if self._waiting > _BATCH:
                 self._read()
+                plain, other = self._plain, self._other
 
     def _read(self) -> None:
         """Make tokens of the texts that wait."""
@@ -212,8 +221,9 @@ class Gathering:
         counts = np.diff(np.flatnonzero(numbers < 0), prepend=-1) - 1
         self._said.append(numbers[numbers >= 0])
         self._documents.append(np.repeat(np.frombuffer(texts.documents, np.int32), counts))
-        self._weights.append(np.repeat(np.frombuffer(texts.weights, np.float32), counts))
-        self._fields.append(np.repeat(np.frombuffer(texts.fields, np.int32), counts))
+        fields = np.frombuffer(texts.fields, np.uint8)
+        self._weights.append(np.repeat(_WEIGHT_OF[fields], counts))
+        self._fields.append(np.repeat(_BITS_OF[fields], counts))
 
     def done(self) -> PostingsTable:
         """Return the postings of all documents."""

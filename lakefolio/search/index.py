@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from lakefolio.search.gathering import BITS, Document, Gathering, Postings, plain_names
-from lakefolio.search.meaning import Encoder, StaticEncoder, scaled
+from lakefolio.search.document_vectors import MEANT, summed
+from lakefolio.search.gathering import Document, Gathering, Postings, plain_names
+from lakefolio.search.meaning import Encoder, StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
 from lakefolio.search.words import stem
@@ -36,11 +37,6 @@ FACETS: Final = ("type", "kind", "folio", "author")
 NAMES_FOUND: Final = 2_000
 """How many names that begin as the query does are looked for, in their order."""
 
-_MEANT: Final = ("name", "description", "tag", "column", "content", "error")
-"""The fields whose words give a document its meaning."""
-
-_MEANT_BITS: Final = sum(BITS[field] for field in _MEANT)
-_AT_ONCE: Final = 100_000
 _MERGE: Final = 10
 _FORMS: Final = 200
 _ALIKE: Final = 3
@@ -262,29 +258,20 @@ class Segment:
         """See Part."""
         found = self._vectors.get(encoder)
         if found is None:
-            made = self._summed(encoder) if isinstance(encoder, StaticEncoder) else self._encoded(encoder)
-            found = self._vectors[encoder] = Vectors(made)
+            found = self._vectors[encoder] = (
+                self._summed(encoder) if isinstance(encoder, StaticEncoder) else self._encoded(encoder)
+            )
         return found
 
-    def _encoded(self, encoder: Encoder) -> npt.NDArray[np.float32]:
-        texts = [" ".join(text for field, text in one.texts if field in _MEANT) for one in self.documents]
-        return encoder.of_texts(texts) if texts else np.zeros((0, 1), np.float32)
+    def _encoded(self, encoder: Encoder) -> Vectors:
+        texts = [" ".join(text for field, text in one.texts if field in MEANT) for one in self.documents]
+        rows = encoder.of_texts(texts) if texts else np.zeros((0, 1), np.float32)
+        return Vectors([rows], len(texts), rows.shape[1])
 
-    def _summed(self, encoder: StaticEncoder) -> npt.NDArray[np.float32]:
-        """Sum the vectors of the tokens of each document: the postings have them."""
+    def _summed(self, encoder: StaticEncoder) -> Vectors:
         table = self._table
-        of_token = encoder.of_tokens(list(table.numbers))
-        chosen = (table.fields & _MEANT_BITS) != 0
-        documents = table.documents[chosen]
-        order = np.argsort(documents, kind="stable")
-        documents, said = documents[order], np.repeat(np.arange(len(of_token)), np.diff(table.ends))[chosen][order]
-        sums = np.zeros((len(self.documents), encoder.size), np.float32)
-        starts = np.flatnonzero(np.diff(documents, prepend=-1))
-        for first in range(0, len(starts), _AT_ONCE):
-            some = starts[first : first + _AT_ONCE]
-            end = starts[first + _AT_ONCE] if first + _AT_ONCE < len(starts) else len(documents)
-            sums[documents[some]] = np.add.reduceat(of_token[said[some[0] : end]], some - some[0])
-        return scaled(sums)
+        said = np.repeat(np.arange(len(table.numbers), dtype=np.int32), np.diff(table.ends))
+        return summed(encoder, [(list(table.numbers), said, table.documents, table.fields)], self.count)
 
 
 def _beginning(words: Sequence[str], prefix: str, limit: int) -> list[str]:

@@ -40,6 +40,7 @@ __all__ = [
     "digest_of",
     "directory_bytes",
     "directory_of",
+    "document_of",
     "group_of",
     "whole_file",
 ]
@@ -164,18 +165,26 @@ class Directory:
     ends: npt.NDArray[np.int64]
 
 
-def block_of(body: bytes, digest: bytes) -> list[Document]:
-    """Return the documents of a block of ``texts``.
+def block_of(body: bytes, digest: bytes) -> list[Any]:
+    """Return the documents of a block of ``texts``, each to be made with :func:`document_of`.
 
     Raises:
         ValueError: It is damaged.
     """
     if digest_of(body) != digest:
         raise ValueError("a block has another digest than its directory says")
-    return [_document(*row) for row in json.loads(expanded(body).decode("utf-8", "surrogatepass"))]
+    found = json.loads(expanded(body).decode("utf-8", "surrogatepass"))
+    if not isinstance(found, list):
+        raise ValueError("a block is no list")
+    return found
 
 
-def _document(*row: Any) -> Document:
+def document_of(row: Sequence[Any]) -> Document:
+    """Return a document of a block.
+
+    Raises:
+        ValueError, TypeError: It is none.
+    """
     values: dict[str, Any] = dict(zip(STORED, row, strict=True))
     texts = tuple((str(one), str(text)) for one, text in values.pop("texts"))
     tags = tuple(str(one) for one in values.pop("tags"))

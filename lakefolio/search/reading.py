@@ -21,7 +21,7 @@ from lakefolio.runs.validation import RUN_TYPES, STATUSES
 from lakefolio.search.answer import answer, similar
 from lakefolio.search.documents import documents_since, heads, item_documents, run_documents
 from lakefolio.search.index import Index
-from lakefolio.search.meaning import encoder_of_settings
+from lakefolio.search.meaning import Encoder, StaticEncoder, encoder_of_settings
 from lakefolio.search.parse import Bag, Node, parse, terms
 from lakefolio.search.result import SearchResult
 from lakefolio.search.stored_part import is_of_index
@@ -30,6 +30,7 @@ from lakefolio.search.words import tokens
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
+    from lakefolio.model.entries import Entry
     from lakefolio.session.session import Session
 
 __all__ = ["search_of", "similar_of"]
@@ -62,9 +63,9 @@ def search_of(
     indexes = session.opened.part(_Indexes, _Indexes)
     again = partial(search_of, session, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
     try:
-        index = indexes.at(session, whole=bool(meaning) and node is not None)
+        index = indexes.at(session, whole=bool(meaning) and node is not None and _is_own(encoder_of_settings()))
         only, purged = _searched(session, index, node, folio, kind)
-        # the vectors of documents are not in the lake
+        # the vectors of documents are not in the lake: who asks for the meaning waits until they are made
         sentence = isinstance(node, Bag) and len(node.nodes) >= _SENTENCE and index.stored is None
         encoder = encoder_of_settings() if (sentence if meaning is None else meaning and node is not None) else None
         version = session.committed().version
@@ -88,7 +89,27 @@ def similar_of(
     _check_limit(limit)
     named = parse_ref(ref)
     entry = session.entry(named.folio or "", named.item, named.at)
-    index = session.opened.part(_Indexes, _Indexes).at(session, whole=True)
+    encoder = encoder_of_settings()
+    indexes = session.opened.part(_Indexes, _Indexes)
+    again = partial(similar_of, session, ref, folio=folio, kind=kind, limit=limit)
+    try:
+        index = indexes.at(session, whole=_is_own(encoder))
+        found = _similar(session, index, entry, encoder, folio, kind, limit)
+    except (IntegrityError, NotFoundError) as exc:
+        if not is_of_index(exc) or not indexes.give_up():
+            raise
+        return again()
+    return found if index.stored is None else _guarded(found, indexes, again)
+
+
+def _is_own(encoder: Encoder) -> bool:
+    """Say whether an encoder is the user's own, which needs the texts of all documents."""
+    return not isinstance(encoder, StaticEncoder)
+
+
+def _similar(
+    session: Session, index: Index, entry: Entry, encoder: Encoder, folio: str | None, kind: str | None, limit: int
+) -> SearchResult:
     only, purged = _searched(session, index, None, folio, kind)
     place = index.place_of(entry.ref, f"{entry.folio}:{entry.item}")
     if place is None:
@@ -100,7 +121,6 @@ def similar_of(
             item=entry.item,
         )
     version = session.committed().version
-    encoder = encoder_of_settings()
     return similar(index, place, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
 
 

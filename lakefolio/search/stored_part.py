@@ -10,13 +10,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, LakefolioError
+from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
+from lakefolio.search.document_vectors import summed
 from lakefolio.search.gathering import Document, Postings
 from lakefolio.search.index import FACETS, NAMES_FOUND, Counts, Segment, counted
 from lakefolio.search.index_files import (
@@ -27,9 +30,11 @@ from lakefolio.search.index_files import (
     block_of,
     digest_of,
     directory_of,
+    document_of,
     group_of,
     whole_file,
 )
+from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.word_group import WordGroup
 from lakefolio.search.words import stem
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from lakefolio.search.vectors import Vectors
     from lakefolio.storage import Store
 
+    Ints = npt.NDArray[np.int32]
     Mask = npt.NDArray[np.bool_]
 
 __all__ = ["StoredPart", "is_of_index", "opened"]
@@ -108,6 +114,9 @@ class StoredPart:
         self._store = store
         self._firsts = directory.words.firsts
         self._cache = Cache(cache_bytes)
+        self._making = Lock()  # guards the vectors, which are made once
+        self._vectors: Vectors | None = None
+        at_forks(self)
 
     @property
     def count(self) -> int:
@@ -122,6 +131,14 @@ class StoredPart:
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
         return Segment(self.read(numbers).values()).total_length if numbers else 0.0
+
+    def before_fork(self) -> None:
+        """Nothing has to come to an end."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child begin with a lock that nobody holds."""
+        if child:
+            self._making = Lock()
 
     # -- words ---------------------------------------------------------------------------------------------
 
@@ -161,12 +178,15 @@ class StoredPart:
 
     def words(self) -> Iterator[tuple[str, Postings]]:
         """Give all words and names, in order, with their postings."""
+        for group in self._all_groups():
+            for word in group.words:
+                if (found := self._verified("words", partial(group.of, word))) is not None:
+                    yield word, found
+
+    def _all_groups(self) -> Iterator[WordGroup]:
         for start in range(0, len(self._firsts), _GROUPS_AT_ONCE):
             numbers = range(start, min(start + _GROUPS_AT_ONCE, len(self._firsts)))
-            for group in map(self._groups(numbers).__getitem__, numbers):
-                for word in group.words:
-                    if (found := self._verified("words", partial(group.of, word))) is not None:
-                        yield word, found
+            yield from map(self._groups(numbers).__getitem__, numbers)
 
     def words_from(self, prefix: str, limit: int) -> list[str]:
         """See Part."""
@@ -205,7 +225,7 @@ class StoredPart:
         found = {}
         for number, block in zip(order, places, strict=True):
             first = int(self.directory.ends[block - 1]) if block else 0
-            found[number] = blocks[block][number - first]
+            found[number] = self._document(blocks[block][number - first])
         return {number: found[number] for number in numbers}
 
     def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
@@ -225,9 +245,12 @@ class StoredPart:
         for start in range(0, blocks, _BLOCKS_AT_ONCE):
             numbers = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
             for block in map(self._blocks(numbers).__getitem__, numbers):
-                yield from block
+                yield from map(self._document, block)
 
-    def _blocks(self, numbers: Iterable[int]) -> dict[int, list[Document]]:
+    def _document(self, row: Any) -> Document:
+        return self._verified("texts", partial(document_of, row))
+
+    def _blocks(self, numbers: Iterable[int]) -> dict[int, list[Any]]:
         directory = self.directory
         known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
@@ -238,7 +261,7 @@ class StoredPart:
             known[number] = found
         return known
 
-    def _block(self, body: bytes, number: int) -> list[Document]:
+    def _block(self, body: bytes, number: int) -> list[Any]:
         found = block_of(body, self.directory.texts.digests[number])
         if len(found) != int(self.directory.ends[number]) - (int(self.directory.ends[number - 1]) if number else 0):
             raise ValueError("a block has other documents than its directory says")
@@ -256,7 +279,7 @@ class StoredPart:
         found = []
         for key, place in places.items():
             first = int(self.directory.ends[place - 1]) if place else 0
-            found += [first + at for at, one in enumerate(blocks[place]) if one.key == key]
+            found += [first + at for at, one in enumerate(map(self._document, blocks[place])) if one.key == key]
         return found
 
     # -- facets --------------------------------------------------------------------------------------------
@@ -304,8 +327,16 @@ class StoredPart:
         return mask
 
     def vectors(self, encoder: Encoder) -> Vectors:
-        """See Part. It has none: who asks for the meaning asks an index that lies in memory."""
-        raise AssertionError("an index that lies in a lake has no vectors")
+        """See Part. They are made of all words, when they are first asked for; of no encoder but the library's own."""
+        assert isinstance(encoder, StaticEncoder), "who asks another encoder asks an index that lies in memory"
+        with self._making:
+            if self._vectors is None:
+                self._vectors = summed(encoder, self._postings(), self.count)
+        return self._vectors
+
+    def _postings(self) -> Iterator[tuple[list[str], Ints, Ints, Ints]]:
+        for group in self._all_groups():
+            yield group.words, *self._verified("words", group.all)
 
     def verify(self) -> None:
         """Read all of it, and see that it has the digests that its directory says.

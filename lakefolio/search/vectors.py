@@ -6,6 +6,7 @@ numbers of those that differ least.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,14 +25,23 @@ _CANDIDATES: Final = 2_000
 class Vectors:
     """Rows of length 1, or of zeros. Immutable."""
 
-    def __init__(self, rows: Floats) -> None:
-        """Take rows (shape: documents, size)."""
-        self._scales = np.abs(rows).max(axis=1, initial=1e-9).astype(np.float32) / 127
-        self._rows = np.rint(rows / self._scales[:, None]).astype(np.int8)
-        bits = np.packbits(rows > 0, axis=1)
+    def __init__(self, parts: Iterable[Floats], count: int, size: int) -> None:
+        """Take rows part by part (shape of each: documents, size)."""
+        self._scales = np.zeros(count, np.float32)
+        self._rows = np.zeros((count, size), np.int8)
         # one array for each 64 of the signs: they are gone through one after the other
-        signs = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
-        self._signs = [np.ascontiguousarray(signs[:, column]) for column in range(signs.shape[1])]
+        self._signs = [np.zeros(count, np.uint64) for _ in range(-(-size // 64))]
+        start = 0
+        for rows in parts:
+            some = slice(start, start + len(rows))
+            scales = np.abs(rows).max(axis=1, initial=1e-9).astype(np.float32) / 127
+            self._scales[some] = scales
+            self._rows[some] = np.rint(rows / scales[:, None])
+            bits = np.packbits(rows > 0, axis=1)
+            signs = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+            for column, one in enumerate(self._signs):
+                one[some] = signs[:, column]
+            start += len(rows)
 
     def __len__(self) -> int:
         return len(self._rows)

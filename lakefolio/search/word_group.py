@@ -139,6 +139,21 @@ class WordGroup:
             raise ValueError("it names documents that there are not")
         return Postings(documents.astype(np.int32), self._weights[some], self._fields[some], self._lengths[some])
 
+    def all(self) -> tuple[Ints, Ints, Ints]:
+        """Return of the postings of all words the number of the word, the document and the fields.
+
+        Raises:
+            ValueError: They name documents that there are not.
+        """
+        sizes = np.diff(self._ends, prepend=0)
+        totals = np.cumsum(self._gaps, dtype=np.int64)
+        before = np.concatenate([[0], totals])[self._ends - sizes]
+        documents = totals - np.repeat(before, sizes)
+        if len(documents) and (documents.min() < 0 or documents.max() >= self._count):
+            raise ValueError("it names documents that there are not")
+        said = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        return said, documents.astype(np.int32), self._fields
+
     def refs(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, str]]:
         """Give those of some documents that a word has the references of, each with its reference."""
         found = self.of(word)
