@@ -324,6 +324,13 @@ def _complex(value: Any) -> complex:
     return complex(real, imaginary)
 
 
+def _timezone(value: object) -> dt.tzinfo:
+    zone = zone_of(value)
+    if zone is None:
+        raise ValueError(f"time zone {value!r} is unknown here; pip install tzdata")
+    return zone
+
+
 def _fraction(value: Any) -> fractions.Fraction:
     numerator, denominator = (decode(part) for part in value)
     return fractions.Fraction(numerator, denominator)
@@ -341,7 +348,7 @@ _SCALARS: Final[dict[Any, Callable[[Any], Any]]] = {
     "range": lambda value: range(*(decode(part) for part in value)),
     "date": dt.date.fromisoformat,
     "timedelta": lambda value: dt.timedelta(*value),
-    "timezone": lambda value: zone_of(value) or dt.UTC,
+    "timezone": _timezone,
     "path": pathlib.Path,
     "pure_posix_path": pathlib.PurePosixPath,
     "pure_windows_path": pathlib.PureWindowsPath,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import pickle
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli.program import cli
 from lakefolio.interop.importing import import_from
+from lakefolio.interop.importing.recorded_run import RecordedRun, record
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
 
@@ -105,6 +108,53 @@ def test_an_import_that_breaks_off_goes_on(lake: lf.Lake, source: Path, monkeypa
     assert report.done_before == 3
     assert [one.name for one in lake.snapshots("source")] == ["v1"]
     again(lake, "datafolio", source)
+
+
+POINTS = [
+    ("loss", value, step, dt.datetime(2024, 5, 1, second=step, tzinfo=dt.UTC))
+    for step, value in enumerate([0.5, 0.25, float("nan"), 0.25, float("inf"), 1.0])
+] + [("loss", 1.0, 5, dt.datetime(2024, 5, 1, second=5, tzinfo=dt.UTC))]
+
+
+@pytest.mark.parametrize("step", ["points", "outputs", "note", "end"])
+def test_a_run_whose_import_breaks_off_is_whole_after_the_next(
+    lake: lf.Lake, source: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (source / "out.txt").write_text("out")
+    broken = [step]
+
+    def points() -> Iterator[tuple[str, float, int | None, dt.datetime]]:
+        for number, point in enumerate(POINTS):
+            if number == 4 and "points" in broken:
+                lake.resume_run("r").flush()
+                raise KeyboardInterrupt
+            yield point
+
+    def outputs() -> list[tuple[str, Path]]:
+        if "outputs" in broken:
+            raise KeyboardInterrupt
+        return [("out", source / "out.txt")]
+
+    began = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+    told = RecordedRun("r", "test", {"name": "r"}, began, began, facts={"a": 1}, points=points, outputs=outputs)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if step in ("note", "end"):
+            patched.setattr(lf.Run, "annotate" if step == "note" else "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            record(lake, told)
+    broken.clear()
+    for _ in range(2):
+        record(lf.open(lake.uri), told)
+        run = lf.open(lake.uri).get_run("r")
+        assert (run.status, run.ended_at, run.metadata["a"]) == ("done", began, 1)
+        assert [one.name for one in run.outputs] == ["out"]
+        rows = lf.open(lake.uri).metric_history("r").to_pylist()
+        found = sorted((one["step"], repr(one["value"])) for one in rows)
+        assert found == sorted((one[2], repr(one[1])) for one in POINTS)
 
 
 # -- DataFolio -------------------------------------------------------------------------------------------------

@@ -352,6 +352,12 @@ def test_a_trust_list_must_be_a_list_of_names(trusted: object) -> None:
     assert caught.value.kind == "bad-trust-list"
 
 
+@pytest.mark.parametrize("zone", ["../../etc/passwd", "Mars/Olympus", 10**9])
+def test_a_time_zone_that_is_unknown_is_not_taken_for_utc(zone: object) -> None:
+    with pytest.raises(IntegrityError):
+        loads(json.dumps({"$type": "timezone", "value": zone}).encode())
+
+
 def test_uuid_and_path_alone() -> None:
     one = uuid.uuid4()
     assert roundtrip(one) == one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,12 +46,12 @@ class RecordedRun:
 
 
 def record(lake: Lake, told: RecordedRun) -> None:
-    """Record a run. Safe to repeat: finished parts are not done again."""
+    """Record a run. Safe to repeat, wherever it broke off: finished parts are not done again."""
     try:
         known = lake.get_run(told.run_id)
     except NotFoundError:
         known = None
-    if known is not None and _DONE in known.metadata:
+    if known is not None and _DONE in known.metadata and known.status == told.status:
         return
     ended_at = told.ended_at or told.started_at
     if known is None:
@@ -62,8 +63,12 @@ def record(lake: Lake, told: RecordedRun) -> None:
             ended_at=max(ended_at, told.started_at) if ended_at and told.started_at else ended_at,
         )
     run = lake.resume_run(told.run_id)
-    if lake.metric_history(told.run_id).num_rows == 0:
-        for name, value, step, at in told.points():
+    there = Counter(map(_point, lake.metric_history(told.run_id).to_pylist()))
+    for name, value, step, at in told.points():
+        point = _point({"name": name, "value": value, "step": step, "logged_at": at})
+        if there[point]:
+            there[point] -= 1  # a source may say the same twice
+        else:
             run.log_metrics({name: value}, step, at=at)
     folio = lake.folio(run.folio)
     with lake.batch(f"import files of run {told.run_id}"):
@@ -73,3 +78,8 @@ def record(lake: Lake, told: RecordedRun) -> None:
     own = {key: told.facts.get(key) for key in _ELSEWHERE}
     run.annotate({**told.facts, **own, _DONE: told.source})
     run.finish(told.status, ended_at=ended_at)
+
+
+def _point(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return a point as something equal to itself, which NaN is not."""
+    return row["name"], row["step"], repr(float(row["value"])), row["logged_at"]
