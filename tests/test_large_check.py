@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from inside import session_of
 import lakefolio as lf
 from lakefolio.maintenance import check, large_check, table_parts
 from lakefolio.maintenance.check_report import CheckReport
+from lakefolio.model.entries import Entry
+from lakefolio.session.session import Session
 from lakefolio.views.workbench import Workbench
 
 
@@ -55,12 +57,12 @@ def made(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def both(root: Path, monkeypatch: pytest.MonkeyPatch) -> CheckReport:
+def both(root: Path, monkeypatch: pytest.MonkeyPatch, *, read_data: bool = False) -> CheckReport:
     """Check a lake as a small one and as a large one, and see that both reports say the same."""
     reports = []
     for bound in (1 << 40, -1):
         monkeypatch.setattr(large_check, "_LARGE_BYTES", bound)
-        reports.append(lf.open(root, read_only=True).check())
+        reports.append(lf.open(root, read_only=True).check(read_data=read_data))
     small, large = reports
     assert sorted(map(str, large.problems)) == sorted(map(str, small.problems))
     assert (large.counts, large.notices) == (small.counts, small.notices)
@@ -150,3 +152,34 @@ def test_files_of_a_local_lake_are_read_where_they_lie(made: Path, monkeypatch: 
     places = {path.relative_to(root).parts[1] for path in given if isinstance(path, Path)}
     assert {"entries", "lineage", "metadata"} <= places
     assert not [one for one in given if isinstance(one, bytes)]
+
+
+def test_damage_of_content_is_found_either_way(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    well = both(made, monkeypatch, read_data=True)
+    assert well.ok
+    assert well.counts["objects_read"] > 3
+    assert well.counts["bytes_read"] > 10_000
+    _turn("blobs/sha256/*/*")(made)
+    found = both(made, monkeypatch, read_data=True)
+    assert [problem.kind for problem in found.problems] == ["blob-damaged"]
+    assert found.counts["objects_read"] == well.counts["objects_read"]
+
+
+def test_entries_are_made_as_their_content_is_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_ENTRIES_AT_ONCE", 1)
+    made_of, verified, ahead = check.content_from_row, check._verified, [0]
+
+    def counted(row: Mapping[str, object]) -> Entry | None:
+        ahead[0] += 1
+        return made_of(row)
+
+    def read(session: Session, entry: Entry) -> int:
+        ahead[0] -= 1
+        assert ahead == [0]
+        return verified(session, entry)
+
+    monkeypatch.setattr(check, "content_from_row", counted)
+    monkeypatch.setattr(check, "_verified", read)
+    lake = lf.open(made, read_only=True)
+    assert lake.check(read_data=True).counts["objects_read"] > 3
+    assert lake.check(sample=2).counts["objects_read"] <= 2

@@ -40,7 +40,7 @@ from lakefolio.maintenance.large_entries import LargeEntries
 from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.record_tables import check_record_tables
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
 from lakefolio.search.upkeep import audit
@@ -56,6 +56,12 @@ _TICKET_AGE_S: Final = 3_600
 _LOOKS: Final = 3
 
 _PART_ROWS: Final = 100_000
+
+_ENTRIES_AT_ONCE: Final = 1_000
+"""So many of the entries whose objects are read are Python values at once; the others wait as columns."""
+
+_OF_OBJECT: Final = ("uri", "digest", "blob_digest", "generation")
+"""What tells the object of an entry, or what it refers to."""
 
 
 def check(
@@ -246,26 +252,42 @@ def _check_tickets(session: Session, report: CheckReport) -> None:
         )
 
 
-def _stored_once(session: Session, entries: list[Entry], sample: int | None) -> list[Entry]:
-    """Return one entry for each object and reference to be read."""
+def _stored_once(session: Session, rows: pa.Table, sample: int | None) -> pa.Table:
+    """Return the row of one entry for each object and reference to be read."""
+    import numpy as np
+
     state = session.committed()
-    found = {
-        (entry.uri, entry.digest, entry.blob_digest, entry.generation): entry
-        for entry in reversed(entries)
-        if (entry.storage != "inline" or entry.kind == "table")
-        and (entry.generation or 0) >= state.generation(entry.blob_digest or "")
-    }
-    chosen = list(found.values())
-    return chosen if sample is None else random.sample(chosen, min(sample, len(chosen)))
+    named = rows.select(_OF_OBJECT).append_column("place", pa.array(np.arange(rows.num_rows)))
+    firsts = named.group_by(_OF_OBJECT, use_threads=False).aggregate([("place", "min")])
+    rows = rows.take(firsts.column("place_min"))
+    if state.purged:
+        digests, generations = rows.column("blob_digest"), rows.column("generation")
+        rows = rows.filter(
+            [
+                (generation.as_py() or 0) >= state.generation(digest.as_py() or "")
+                for digest, generation in zip(digests, generations, strict=True)
+            ]
+        )
+    if sample is None:
+        return rows
+    return rows.take(random.sample(range(rows.num_rows), min(sample, rows.num_rows)))
+
+
+def _each_entry(rows: pa.Table) -> Iterator[Entry]:
+    for start in range(0, rows.num_rows, _ENTRIES_AT_ONCE):
+        for row in rows.slice(start, _ENTRIES_AT_ONCE).to_pylist():
+            entry = content_from_row(row)
+            assert entry is not None, "all are rows that keep content"
+            yield entry
 
 
 def _check_data(
-    session: Session, entries: list[Entry], report: CheckReport, progress: Callable[[int, int], None] | None
+    session: Session, rows: pa.Table, report: CheckReport, progress: Callable[[int, int], None] | None
 ) -> None:
-    report.counts["objects_read"] = sum(entry.storage != "inline" for entry in entries)
-    for number, entry in enumerate(entries):
+    report.counts["objects_read"] = sum(one.as_py() != "inline" for one in rows.column("storage"))
+    for number, entry in enumerate(_each_entry(rows)):
         if progress is not None:
-            progress(number, len(entries))
+            progress(number, rows.num_rows)
         try:
             if entry.storage == "reference":
                 session.references.check(entry)
@@ -282,7 +304,7 @@ def _check_data(
             if problem not in report.problems and not known:
                 report.problems.append(problem)
     if progress is not None:
-        progress(len(entries), len(entries))
+        progress(rows.num_rows, rows.num_rows)
 
 
 def _verified(session: Session, entry: Entry) -> int:

@@ -19,6 +19,7 @@ from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import blob_key, check_digest
 from lakefolio.format.names import check_folio, check_item, check_snapshot
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.model.entries import Entry, Stored, content_from_row
@@ -26,7 +27,10 @@ from lakefolio.model.entries import Entry, Stored, content_from_row
 if TYPE_CHECKING:
     from lakefolio.model.state import State
 
-__all__ = ["Blob", "EntryCheck"]
+__all__ = ["UNREAD", "Blob", "EntryCheck"]
+
+UNREAD: Final = ("content", "inputs", "facts")
+"""The columns that a reader of content does not need."""
 
 _REQUIRED: Final = ("version", "ordinal", "committed_at", "commit_id", "folio", "item", "entry_id", "kind", "storage")
 _OF_BLOBS: Final = ("folio", "item", "version", "blob_digest", "generation", "stored_bytes")
@@ -89,15 +93,20 @@ class EntryCheck:
         self._records.append(rows.filter(pc.equal(kind, KIND)).combine_chunks())
         if self._with_data:
             outside = pc.or_(pc.not_equal(storage, "inline"), pc.equal(kind, "table"))
-            self._sources.append(rows.filter(outside).combine_chunks())
+            self._sources.append(
+                rows.drop([name for name in UNREAD if name in rows.schema.names]).filter(outside).combine_chunks()
+            )
 
     def records(self) -> list[Entry]:
         """Return the entries that name tables of records."""
         return _entries(self._records)
 
-    def sources(self) -> list[Entry]:
-        """Return the entries whose content lies outside of the journal, or is a table."""
-        return _entries(self._sources)
+    def sources(self) -> pa.Table:
+        """Return the rows of entries with content outside of the journal, and of tables, without :data:`UNREAD`."""
+        empty = MANIFESTS_SCHEMA.empty_table().drop(UNREAD)
+        return pa.concat_tables(
+            [empty, *(rows.select(empty.schema.names).cast(empty.schema) for rows in self._sources)]
+        )
 
     def blobs(self) -> Iterator[Blob]:
         """Yield each object that entries refer to; report digests that are none."""

@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import BLOBS, check_digest
 from lakefolio.format.names import check_folio, check_item, check_snapshot
+from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.table_formats import RECORDS as KIND
+from lakefolio.maintenance.check_entries import UNREAD
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.model.entries import Entry, Stored, content_from_row
 from lakefolio.render.text import counted
@@ -123,15 +125,19 @@ class LargeEntries:
         self._records.append(self._bench.arrow(f"{some} where kind = '{KIND}'"))
         if self._with_data:
             outside = "storage <> 'inline' or kind = 'table'"
+            some = f"select * exclude ({', '.join(UNREAD)}) from {entries}"
             self._sources.append(self._bench.arrow(f"{some} where {outside} order by version, ordinal"))
 
     def records(self) -> list[Entry]:
         """Return the entries that name tables of records."""
         return _entries(self._records)
 
-    def sources(self) -> list[Entry]:
-        """Return the entries whose content lies outside of the journal, or is a table."""
-        return _entries(self._sources)
+    def sources(self) -> pa.Table:
+        """Return the rows of entries with content outside of the journal, and of tables, without :data:`UNREAD`."""
+        empty = MANIFESTS_SCHEMA.empty_table().drop(UNREAD)
+        return pa.concat_tables(
+            [empty, *(rows.select(empty.schema.names).cast(empty.schema) for rows in self._sources)]
+        )
 
     def check_blobs(self, listed: Iterable[ObjectInfo], refresh: Callable[[], State], report: CheckReport) -> None:
         """Compare the objects that entries refer to with those that there are.

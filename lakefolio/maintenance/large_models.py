@@ -197,7 +197,7 @@ class LargeModels:
         for run in runs:
             alone = run is runs[-1] and model.succeeding and model.past
             if alone:
-                self._bench.run(f"create or replace temp table in_others as select distinct key as hashed from {table}")
+                self._bench.run(f"create or replace temp table in_others as select distinct key from {table}")
             for file, body in reader.bodies(run):
                 place = self._models.place_of(model.name, file)
                 try:
@@ -220,18 +220,15 @@ class LargeModels:
         if not model.succeeding:
             return self._sum(own_hash(model), rows)
         said = [one.name for one in succession(model.position)]
-        hashed = f"hash({', '.join(model.key)})"
-        insert = (
-            f"insert into {table} select {', '.join([hashed, own_hash(model), *model.position, *said])} from {rows}"
-        )
+        values = [f"hash({', '.join(model.key)}) as key", f"{own_hash(model)} as own", *model.position, *said]
+        made = f"select {', '.join(values)} from {rows}"
         if not alone:
-            self._bench.run(insert)
+            self._bench.run(f"insert into {table} {made}")
             return (0, 0)
-        self._bench.run(f"{insert} semi join in_others on {hashed} = in_others.hashed")
-        related = [own_hash(model), "removed", "superseded_at", "superseded_by", *model.replaces]
-        return self._sum(
-            f"hash({', '.join(related)})", f"(from {rows} anti join in_others on {hashed} = in_others.hashed)"
-        )
+        self._bench.run(f"create or replace temp table taken as {made}")
+        self._bench.run(f"insert into {table} from taken semi join in_others using (key)")
+        related = ["own", "removed", "superseded_at", "superseded_by", *model.replaces]
+        return self._sum(f"hash({', '.join(related)})", "(from taken anti join in_others using (key))")
 
 
 def _numbers(model: Model) -> list[str]:
