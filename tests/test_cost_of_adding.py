@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import json
+import os
 import pstats
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -47,10 +51,39 @@ def calls_of(action: Callable[[], None]) -> Counter[str]:
 @pytest.fixture
 def lake(tmp_path: Path) -> lf.Lake:
     """A lake with a warm handle that states no rules."""
-    lake = lf.open(tmp_path / "lake")
+    return warm(lf.open(tmp_path / "lake"))
+
+
+def warm(lake: lf.Lake) -> lf.Lake:
     for number in range(5):
         lake.folio("f").add_json(f"warm-{number}", {"n": number})
     return lake
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Counter[str], Counter[str]]:
+    """What a few adds call, and what many in a batch do, in a process that did nothing else: always as much."""
+    folder = tmp_path_factory.mktemp("counted")
+    code = "import sys, test_cost_of_adding as this; this.print_counts(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "lake")],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith(("LAKEFOLIO_", "AWS_"))},
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    one, many = json.loads(done.stdout)
+    return Counter(one), Counter(many)
+
+
+def print_counts(place: str) -> None:
+    lake = warm(lf.open(place))
+    print(json.dumps([calls_of(lambda: add_some(lake)), calls_of(lambda: add_many(lake))]))
 
 
 def add_some(lake: lf.Lake) -> None:
@@ -64,14 +97,14 @@ def add_many(lake: lf.Lake) -> None:
             lake.folio("f").add_json(f"many-{number}", {"lr": 0.01, "n": number})
 
 
-def test_a_small_item_is_few_calls(lake: lf.Lake) -> None:
-    one, many = calls_of(lambda: add_some(lake)), calls_of(lambda: add_many(lake))
+def test_a_small_item_is_few_calls(counted: tuple[Counter[str], Counter[str]]) -> None:
+    one, many = counted
     assert one["all"] / ADDS < MOST_OF_AN_ADD
     assert many["all"] / ITEMS < MOST_OF_AN_ITEM
 
 
-def test_rules_that_no_lake_states_cost_a_look_up(lake: lf.Lake) -> None:
-    found = calls_of(lambda: add_some(lake))
+def test_rules_that_no_lake_states_cost_a_look_up(counted: tuple[Counter[str], Counter[str]]) -> None:
+    found, _ = counted
     assert found["version_policy.py:policy_of"] == found["naming.py:naming_of"] == ADDS  # once a plan
     for part in (
         "state.py:metadata",
@@ -83,14 +116,14 @@ def test_rules_that_no_lake_states_cost_a_look_up(lake: lf.Lake) -> None:
         assert found[part] == 0, part
 
 
-def test_rules_of_a_batch_are_looked_up_once(lake: lf.Lake) -> None:
-    found = calls_of(lambda: add_many(lake))
+def test_rules_of_a_batch_are_looked_up_once(counted: tuple[Counter[str], Counter[str]]) -> None:
+    _, found = counted
     assert found["version_policy.py:policy_of"] <= 4
     assert found["naming.py:naming_of"] <= 4
 
 
-def test_an_add_opens_two_files_below_the_folders_on_the_way(lake: lf.Lake) -> None:
-    found = calls_of(lambda: add_some(lake))
+def test_an_add_opens_two_files_below_the_folders_on_the_way(counted: tuple[Counter[str], Counter[str]]) -> None:
+    found, _ = counted
     assert found["local.py:_write"] == 2 * ADDS
     opened = found["~:<built-in method posix.open>"]
     assert opened == found["~:<built-in method posix.close>"]

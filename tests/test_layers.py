@@ -94,26 +94,30 @@ def package(module: str) -> str:
     return module.split(".")[0]
 
 
-def imports(tree: ast.Module, *, types: bool) -> Iterator[tuple[str, str | None]]:
-    """Give (module, name) of everything a module imports, at any depth; with ``types`` for type checkers too."""
-
-    def visit(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-        if not types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            return
+@cache
+def imports(module: str, *, types: bool) -> tuple[tuple[str, str | None], ...]:
+    """Return (module, name) of everything a module imports, at any depth; with ``types`` for type checkers too."""
+    found: list[tuple[str, str | None]] = []
+    left: list[ast.AST] = [tree_of(module)]
+    while left:
+        node = left.pop()
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from ((node.module or "", alias.name) for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child)
-
-    yield from visit(tree)
+            found += [(node.module or "", alias.name) for alias in node.names]
+        elif isinstance(node, ast.expr):
+            continue  # holds no statement
+        elif not types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        else:
+            left += ast.iter_child_nodes(node)
+    return tuple(found)
 
 
 def own_imports(module: str) -> Iterator[tuple[str, str | None]]:
     """Give (module below ``lakefolio``, name or None for the module itself) of what a module imports of the library."""
-    for imported, name in imports(tree_of(module), types=True):
+    for imported, name in imports(module, types=True):
         below = imported.removeprefix("lakefolio").removeprefix(".")
         if package(imported) != "lakefolio" or name is None:
             assert package(imported) != "lakefolio" or module in {"demo"}, f"write from … import in {module}"
@@ -185,7 +189,7 @@ def test_private_attributes_are_those_of_the_own_package(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_third_party_libraries_live_behind_one_adapter(module: str) -> None:
-    for imported, _ in imports(tree_of(module), types=False):
+    for imported, _ in imports(module, types=False):
         homes = HOMES.get(package(imported))
         assert homes is None or package(module) in homes, f"{module} imports {imported}, which belongs in {homes}"
 
