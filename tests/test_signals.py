@@ -190,6 +190,7 @@ STEPS = """
 import importlib, signal, sys, threading
 from lakefolio.process.signals import HeldSignals
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.path.insert(0, sys.argv[1])
 step = interrupts = 0
 more = True

@@ -72,13 +72,7 @@ def dumps(obj: object) -> bytes:
         InvalidInputError: For cycles, lone surrogates, arrays and tables inside, too deep nesting, and a container that
             another thread changes meanwhile.
     """
-    with _unchanged():
-        try:
-            if _plain(obj, 0):
-                return _text(obj).encode()
-        except (ValueError, TypeError):
-            pass  # NaN, an infinity, a lone surrogate or a change: the slow way can write it, or says where it is
-    return _text(encode(obj)).encode()
+    return _quickly(obj) or _text(encode(obj)).encode()
 
 
 def dumps_fact(obj: object) -> bytes:
@@ -89,12 +83,9 @@ def dumps_fact(obj: object) -> bytes:
     including a NumPy scalar that Python has no type for, is encoded as by :func:`dumps`, which raises the same errors.
     An integer of more than 4,300 digits is refused (kind ``long-integer``), because Python could not print it.
     """
+    if quickly := _quickly(obj):
+        return quickly
     with _unchanged():
-        try:
-            if _plain(obj, 0):
-                return _text(obj).encode()
-        except (ValueError, TypeError):
-            pass
         return _text(_Encoder(scalars_are_plain=True).value(obj, "$", 0)).encode()
 
 
@@ -104,14 +95,32 @@ def encode(obj: object) -> Any:
         return _Encoder().value(obj, "$", 0)
 
 
+def _quickly(obj: object) -> bytes | None:
+    """Return plain values as JSON text; None for others. Most items are plain: no context manager is made for them."""
+    try:
+        if _plain(obj, 0):
+            return _text(obj).encode()
+    except (ValueError, TypeError):
+        pass  # NaN, an infinity, a lone surrogate: the slow way can write it, or says where it is
+    except RuntimeError as exc:
+        _refuse_changed(exc)
+        raise
+    return None
+
+
 @contextmanager
 def _unchanged() -> Iterator[None]:
     """Refuse a dict, set or deque that another thread changes while it is walked."""
     try:
         yield
     except RuntimeError as exc:
-        if not str(exc).endswith("during iteration"):  # as Python words it, for every container
-            raise
+        _refuse_changed(exc)
+        raise
+
+
+def _refuse_changed(exc: RuntimeError) -> None:
+    """Raise InvalidInputError in place of an error that tells of a container which changed."""
+    if str(exc).endswith("during iteration"):  # as Python words it, for every container
         raise InvalidInputError(
             "the value changed while it was being added",
             kind="content-changed",

@@ -58,7 +58,7 @@ def closed(*attributes: str) -> Callable[[C], C]:
 
     def made(owner: C) -> C:
         def set_attribute(self: object, name: str, value: object) -> None:
-            if not name.startswith("_") and name not in attributes:
+            if name[:1] != "_" and name not in attributes:
                 known = inspect.getattr_static(owner, name, None)
                 if known is None or (isinstance(known, property) and known.fset is None):
                     raise ReadOnlyError(
