@@ -37,7 +37,7 @@ _ZSH: Final = r"""
 %(complete_func)s() {
     local line
     local -a parts plain plain_shown open open_shown
-    for line in "${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" %(complete_var)s=zsh_complete \
+    for line in "${(@f)$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX" %(complete_var)s=zsh_complete \
         %(prog_name)s 2>/dev/null)}"; do
         parts=("${(@ps:\t:)line}")
         case $parts[1] in

@@ -33,6 +33,10 @@ TYPED = {
     "tag exp/a:fine --remove che": "tag|exp/a:fine|--remove|checked",
     "log --folio=ex": "log|--folio=exp/a",
     "get other:two\\ ": "get|other:two words, really",
+    "get other:it": "get|other:it's $5; (né) & more!",
+    "get my\\ f": "get|my folio:",
+    "get 'other:two w": "get|other:two words, really",
+    "get my\\ folio:a\\ ": "get|my folio:a b",
     "add new:x da": "add|new:x|data.csv",
     "snapshot drop pap": "snapshot|drop|paper-v1",
 }
@@ -48,6 +52,8 @@ def place(tmp_path: Path) -> Path:
     folio.add("fine", 1, tags=["checked"])
     lake.snapshot("paper-v1")
     lake.folio("other").add("two words, really", 2)
+    lake.folio("other").add("it's $5; (né) & more!", 2)
+    lake.folio("my folio").add("a b", 2)
     (tmp_path / "data.csv").write_text("a\n1\n")
     return tmp_path
 
