@@ -45,7 +45,7 @@ def test_cells_are_lineage_of_one_run_and_run_all_twice_works(run_cells, tmp_pat
         "folio.why('fig')",
     ]
     first = run_cells(*cells)
-    assert "tracking" in text(first[1])
+    assert f"tracking {tmp_path}" in text(first[1])  # the lake is named: a default one may lie beside
     assert "was made from f:raw@" in text(first[4])
     assert "image/png" in first[6][0].data
     assert "data:image/png" in first[7][0].data["text/html"]

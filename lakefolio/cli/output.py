@@ -102,7 +102,7 @@ class Output:
             self._print(self.json(data))
         elif not cells:
             self.note(empty)
-        elif _fancy(sys.stdout):
+        elif _on_terminal(sys.stdout):
             left_out = _rich_table(headings, cells, right)
             if left_out:
                 few = f" (not {', '.join(left_out)})" if len(left_out) <= _NAMED else ""
@@ -113,7 +113,7 @@ class Output:
     @property
     def width(self) -> int | None:
         """How many characters a line of the terminal has; None if nobody reads results on one."""
-        return shutil.get_terminal_size().columns if _fancy(sys.stdout) else None
+        return shutil.get_terminal_size().columns if _on_terminal(sys.stdout) else None
 
     def styled(self, data: object, lines: Iterable[Sequence[tuple[str, str]]]) -> None:
         """Print a result whose lines are pieces of text, each with a style that a terminal shows by its colour.
@@ -278,11 +278,14 @@ def plain(value: object) -> Any:
     return text_of(value)
 
 
+def _on_terminal(stream: Any) -> bool:
+    """Say whether a person reads the stream on a terminal, whose lines have an end."""
+    return stream is not None and stream.isatty()
+
+
 def _fancy(stream: Any) -> bool:
     """Say whether a person reads the stream on a terminal that may be coloured."""
-    return (
-        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    return _on_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _shown(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
@@ -315,7 +318,8 @@ def _rich_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: 
     """Print a table that fits the terminal, and return the columns that are left out."""
     from rich.console import Console
 
-    console = Console()
+    # colours alone are forbidden by NO_COLOR; the width of a dumb terminal is its own, too
+    console = Console(width=shutil.get_terminal_size().columns, color_system="auto" if _fancy(sys.stdout) else None)
     table, left_out = _made_table(console.width, headings, cells, right)
     console.print(table)
     return left_out

@@ -170,7 +170,9 @@ def track(session: Session, spec: RunSpec, path: str | os.PathLike[str] | None =
     tracking._begin()
     if tracking._shell is None:
         tracking._note_code()
-    say(f"tracking: items read and added from here on belong to run {tracking.run.run_id}; stop() ends it")
+    say(
+        f"tracking {session.uri}: items read and added from here on belong to run {tracking.run.run_id}; stop() ends it"
+    )
     return tracking
 
 

@@ -101,6 +101,10 @@ def test_colours_are_for_terminals_that_want_them(stocked: str) -> None:
     assert "\x1b[" in on_a_terminal("ls")
     assert "\x1b[" not in on_a_terminal("ls", NO_COLOR="1")
     assert "\x1b[" not in on_a_terminal("ls", TERM="dumb")
+    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):  # a table without colours fits, too
+        shown = on_a_terminal("sql", "select * from items", COLUMNS="60", **plain)
+        assert max(map(len, shown.replace("\r", "").splitlines())) <= 80  # the note below it is no table
+        assert "columns shown" in shown
     assert "\x1b[" not in lakefolio("ls").stdout
     assert "\x1b[" not in lakefolio("ls", "nope").stderr
 
