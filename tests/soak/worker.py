@@ -20,7 +20,7 @@ from typing import Any
 
 import lakefolio as lf
 from lakefolio.errors import LakefolioError
-from lakefolio.journal import log_writer
+from lakefolio.journal import commit_clock
 
 SMALL, LARGE = 12, 9_000
 
@@ -186,7 +186,7 @@ def shim(worker: Worker) -> None:
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz or UTC) + timedelta(seconds=jump)
 
-    log_writer.datetime = Jumped  # type: ignore[attr-defined]
+    commit_clock.datetime = Jumped  # type: ignore[attr-defined]
 
 
 ROLES: dict[str, list[str]] = {
