@@ -197,6 +197,12 @@ def test_texts_that_differ_in_no_line_say_so(folio):
     assert "ends of lines" in changed(folio, b"a\r\nb\n", b"a\nb\n").summary["note"]
 
 
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1e", "\x85", "\u2028"])
+def test_a_mark_that_ends_no_line_is_a_part_of_it(folio, mark):
+    diff = changed(folio, b"a\nb\n", f"a{mark}b\n".encode())
+    assert diff.counts == {"added": 1, "removed": 2, "changed": 0}
+
+
 def test_what_a_text_does_to_a_terminal_is_written_out(folio):
     assert "\\x1b[31mred" in str(changed(folio, b"a\n", b"\x1b[31mred\n"))
 

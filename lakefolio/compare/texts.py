@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ _MOST_LINES: Final = 20_000
 _FILE_BYTES: Final = 256 << 10
 """Larger files of a folder are not compared line by line, and of all together not more than ``_MOST_BYTES``."""
 
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
 
 def text_of_file(path: Path) -> str | None:
     """Return the text of a file of at most 8 MiB; None if it is larger, or no text in UTF-8."""
@@ -26,7 +29,7 @@ def text_of_file(path: Path) -> str | None:
 
 def compare_texts(old: str, new: str) -> Found:
     """Compare texts line by line, as ``diff -u`` does; of very long ones only the numbers of lines are told."""
-    one, other = old.splitlines(), new.splitlines()
+    one, other = _lines_of(old), _lines_of(new)
     if len(one) + len(other) > _MOST_LINES:
         return Found({"lines": f"{len(one):,} → {len(other):,}", "compared": "not line by line: they are too many"})
     changes = list(_lines(one, other, ""))
@@ -55,12 +58,18 @@ def compare_folders(old: Path, new: Path) -> Found:
                 continue
             old_text, new_text = (_text(_read(archive, name)) for archive in (first, second))
             if old_text is not None and new_text is not None:
-                changes += _lines(old_text.splitlines(), new_text.splitlines(), name)
+                changes += _lines(_lines_of(old_text), _lines_of(new_text), name)
     counts = {
         f"files_{what}": sum(one.change == what and one.line is None for one in changes)
         for what in ("added", "removed", "changed")
     }
     return Found(counts, changes)
+
+
+def _lines_of(text: str) -> list[str]:
+    """Return the lines of a text, which end with a line feed, a carriage return, or both: with nothing else."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def _lines(old: list[str], new: list[str], where: str) -> Iterator[ContentChange]:
