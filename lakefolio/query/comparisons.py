@@ -101,8 +101,13 @@ class Comparisons:
         """Return whether a noted text or list holds a value."""
         text = f"contains({_PLAIN}, {self.param(text_value(value))})" if isinstance(value, str) else "false"
         elements = "cast(json_extract(notes.document, '$[*]') as varchar[])"
-        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
-        if number and not (isinstance(value, int) and abs(value) > 2**53):  # 1 is 1.0, however it was written
+        if isinstance(value, bool):
+            number = False
+        elif isinstance(value, int):
+            number = abs(value) <= 2**53
+        else:
+            number = isinstance(value, float) and math.isfinite(value)
+        if number:  # 1 is 1.0, however it was written
             numbers = f"list_transform({elements}, lambda one: case when one[1] in ({_DIGITS}) then {_AS_NUMBER} end)"
             within = f"list_contains({numbers}, cast({self.param(float(value) + 0.0)} as double))"
         else:
