@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakefolio.errors import NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.model.changes import Annotate
-from lakefolio.runs.read_only import read_only
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ _TIMES = ("created_at", "updated_at")
 class FolioMetadata(dict[str, Any]):
     """A dict of JSON values; every change of it is one commit (or joins the open batch).
 
-    It holds the folio's metadata as of the last access to ``folio.metadata``, and every change made through it. Lists
-    and dicts in it refuse to be changed: nothing would be committed.
+    It holds the folio's metadata as of the last access to ``folio.metadata``, and every change made through it. A
+    list or dict in it is a copy: set its key to the whole new value.
     ``created_at`` and ``updated_at`` are always there: the times of the folio's first and last commit, unless the user
     has set values for them.
     """
@@ -35,11 +34,7 @@ class FolioMetadata(dict[str, Any]):
 
     def look(self) -> FolioMetadata:
         """Load the present metadata and return this."""
-        what, hint = f"a value in the metadata of folio {self._folio.name!r}", "set its key to the whole new value"
-        values = {
-            key: read_only(value, what, hint)
-            for key, value in self._folio.reading.metadata("folio", self._folio.name).items()
-        }
+        values = self._folio.reading.metadata("folio", self._folio.name)
         super().clear()
         super().update(dict(zip(_TIMES, self._times(), strict=True)) | values)
         return self
