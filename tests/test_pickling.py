@@ -80,7 +80,7 @@ def test_rows_of_a_record_table_reach_another_process(tmp_path: Path) -> None:
 
 
 PICKLING = """
-import copy, pickle, sys
+import copy, os, pickle, sys
 import lakefolio as lf, pyarrow.dataset as ds, polars as pl
 table = lf.open(sys.argv[1]).folio("f").create_table("t", {"id": "int64"})
 table.append([{"id": 1}, {"id": 2}])
@@ -90,5 +90,6 @@ counts = [copy.copy(data).count_rows(), copy.deepcopy(data).count_rows(), pickle
 counts.append(copy.deepcopy(lazy).collect().height)
 counts.append(pickle.loads(pickle.dumps(lazy)).collect().height)
 counts.append(pickle.loads(pickle.dumps(data.filter(ds.field("id") > 1))).to_table().num_rows)
-print(*counts)
+print(*counts, flush=True)
+os._exit(0)  # threads of Arrow that end later than the interpreter abort it now and then
 """

@@ -700,11 +700,11 @@ def test_a_run_pins_what_it_read(folio: lf.Folio, scores: Any) -> None:
 def test_a_snapshot_made_while_another_marks_is_tried_again(
     folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import lakefolio.session.committing as committing
+    import lakefolio.session.record_commits as record_commits
 
     scores.append({"id": 1})
     lake = lf.open(folio._core.session.uri)
-    plan = committing.before_commit
+    plan = record_commits.before_commit
     calls = []
 
     def overtaken(session: Any, changes: Any) -> Any:
@@ -714,7 +714,7 @@ def test_a_snapshot_made_while_another_marks_is_tried_again(
             lf.open(lake.uri).folio("exp").table("scores").mark()
         return ready
 
-    monkeypatch.setattr(committing, "before_commit", overtaken)
+    monkeypatch.setattr(record_commits, "before_commit", overtaken)
     lake.snapshot("s")
     assert len(calls) == 2
     assert ids(folio.table("scores", at="s")) == [1]

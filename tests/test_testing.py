@@ -234,7 +234,9 @@ def test_a_bucket_that_no_server_would_make_is_refused_at_once(name: str) -> Non
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_a_server_ends_with_its_process(ending: signal.Signals, s3_server: S3Server) -> None:
     code = (
-        "from lakefolio.testing import S3Server; import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it is ignored
+        "from lakefolio.testing import S3Server\n"
         "with S3Server(('lakes',)) as server:\n"
         "    print(server._process.pid, server._folder, flush=True)\n"
         "    time.sleep(60)\n"

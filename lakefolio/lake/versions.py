@@ -15,7 +15,6 @@ from lakefolio.model.resolve import At, said_twice
 from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 from lakefolio.render.listing import Listing
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
-from lakefolio.session.record_commits import behind
 
 if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
@@ -245,6 +244,8 @@ def restore(
     else:
         _check_restorable(lake, folio, version)
         changes = [Restore(version, folio)]
+    from lakefolio.session.record_commits import behind
+
     rows = lake._session.plan(*changes) if changes else []
     tables = [(entry.folio, entry.item) for entry, _ in behind(lake._session, changes)]
     if changes and not dry_run:

@@ -262,12 +262,11 @@ def _stored_once(session: Session, rows: pa.Table, sample: int | None) -> pa.Tab
     rows = rows.take(firsts.column("place_min"))
     if state.purged:
         digests, generations = rows.column("blob_digest"), rows.column("generation")
-        rows = rows.filter(
-            [
-                (generation.as_py() or 0) >= state.generation(digest.as_py() or "")
-                for digest, generation in zip(digests, generations, strict=True)
-            ]
-        )
+        kept = [
+            (generation.as_py() or 0) >= state.generation(digest.as_py() or "")
+            for digest, generation in zip(digests, generations, strict=True)
+        ]
+        rows = rows.filter(pa.array(kept, pa.bool_()))  # there may be none
     if sample is None:
         return rows
     return rows.take(random.sample(range(rows.num_rows), min(sample, rows.num_rows)))

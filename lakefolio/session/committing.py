@@ -14,13 +14,12 @@ from lakefolio.content.reupload_buffer import ReuploadBuffer
 from lakefolio.errors import ConflictError, LakefolioError, NotFoundError, ReadOnlyError
 from lakefolio.format.names import is_uri, new_id, parse_ref
 from lakefolio.journal.journal import Committed
-from lakefolio.model.changes import KEEP, Annotate, Change, Commit, Put, Update
+from lakefolio.model.changes import KEEP, Annotate, Change, Commit, Put, Restore, TakeSnapshot, Update
 from lakefolio.model.entries import Entry
 from lakefolio.model.resolve import is_relative
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 from lakefolio.session.batches import BATCHES, PURGED_MEANWHILE, Batch, open_batch, planned, renewed, view
 from lakefolio.session.input_tracking import ActiveRun, active_run, commit_with, enter, leave, reads_of
-from lakefolio.session.record_commits import before_commit
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
@@ -121,7 +120,11 @@ def _commit(
     session: Session, changes: Sequence[Change], message: str | None, kept: ReuploadBuffer | None = None
 ) -> Committed:
     for again in reversed(range(_RENEWALS)):
-        ready = before_commit(session, changes)
+        ready = list(changes)
+        if any(isinstance(change, TakeSnapshot | Restore) for change in changes):
+            from lakefolio.session.record_commits import before_commit
+
+            ready = before_commit(session, changes)
         reads = reads_of(session.place, session.opened.reads, ready)
         try:
             return commit_with(reads, ready, lambda all_of_them: _tried(session, all_of_them, message, kept))

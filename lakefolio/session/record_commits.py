@@ -38,7 +38,7 @@ _UNDER_WAY: Final = timedelta(hours=1)
 
 def before_commit(session: Session, changes: Sequence[Change]) -> list[Change]:
     """Return the changes with the marks that their snapshots need; tables that they restore are restored first."""
-    if not any(isinstance(change, TakeSnapshot | Restore) for change in changes) or not has_tables(session):
+    if not has_tables(session):
         return list(changes)
     found: dict[tuple[str, str], Mark] = {}
     for change in changes:
@@ -97,7 +97,7 @@ def _restored(session: Session, restores: Sequence[Restore]) -> list[Change]:
         key = _RESTORING + new_id()
         said = {
             "begun": int(datetime.now(UTC).timestamp()),
-            "tables": [[entry.folio, entry.item] for entry, _ in tables],
+            "tables": sorted([entry.folio, entry.item] for entry, _ in tables),
             "to": restores[0].target_version,
         }
         session.commit_now(Annotate("lake", "", {key: json.dumps(said)}))

@@ -522,6 +522,7 @@ def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
     with Workbench() as bench:
         numbers, audits = RowNumbers(bench, newest), RowAudits(bench, newest)
         each(lambda part: (numbers.add(part), audits.add(part)))
+        numbers.complete()
         for table in ("metric_rows", "event_rows"):
             with bench.part(tables[table]) as part:
                 audits.add_logged(table, part)
