@@ -19,10 +19,12 @@ def scrub_value(value: object, name: str = "", *, shapes_only: bool = False) -> 
 
     Args:
         value: A text, number, list, tuple or mapping, nested; anything else comes back as it is.
-        name: What it is called: under the name of a secret every text in it is one, as under such a key within it.
-        shapes_only: Whether people wrote the texts: a name within one tells nothing then (:func:`scrub_shapes`).
+        name: What it is called: under the name of a secret every text in it is one.
+        shapes_only: Whether names tell nothing, as in what people wrote themselves (:func:`scrub_shapes`).
     """
-    return _scrubbed(value, scrub_shapes if shapes_only else scrub, _secrecy(name))
+    if shapes_only:
+        return _scrubbed(value, scrub_shapes, None)
+    return _scrubbed(value, scrub, _secrecy(name))
 
 
 def _secrecy(name: object) -> str:
@@ -35,8 +37,8 @@ def _secrecy(name: object) -> str:
 _DEPTH_LIMIT: Final = 250
 
 
-def _scrubbed(value: Any, clean: Callable[[str], str], secret: str, depth: int = 0) -> Any:
-    """Scrub texts by ``clean``, all that is ``secret`` (see :func:`_secrecy`) whole."""
+def _scrubbed(value: Any, clean: Callable[[str], str], secret: str | None, depth: int = 0) -> Any:
+    """Scrub texts by ``clean``, all that is ``secret`` whole; None says that keys of mappings tell nothing."""
     if depth > _DEPTH_LIMIT:
         return value  # or without an end: no text that is recorded nests so deep
     if isinstance(value, str):
@@ -49,7 +51,10 @@ def _scrubbed(value: Any, clean: Callable[[str], str], secret: str, depth: int =
     if type(value) is int:
         return MASK if secret == "numbers" and abs(value) >= _LEAST_PIN else value
     if isinstance(value, Mapping):
-        found = {key: _scrubbed(one, clean, secret or _secrecy(key), depth + 1) for key, one in value.items()}
+        found = {
+            key: _scrubbed(one, clean, _secrecy(key) if secret == "" else secret, depth + 1)
+            for key, one in value.items()
+        }
         return value if all(found[key] is value[key] for key in found) else found
     if type(value) in (list, tuple):
         members = [_scrubbed(one, clean, secret, depth + 1) for one in value]

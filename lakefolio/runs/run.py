@@ -252,7 +252,7 @@ class Run:
         """
         facts = {**(values or {}), **more}
         check_facts(facts)
-        known = {key: without_secrets(f"metadata {key!r}", one, key, names_within=True) for key, one in facts.items()}
+        known = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in facts.items()}
         return self._set(metadata_texts(known))
 
     def _set(self, texts: Mapping[str, str | None]) -> Self:

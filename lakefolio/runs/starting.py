@@ -103,10 +103,7 @@ def start(session: Session, spec: RunSpec, registrar: Registrar | None = None) -
             )
         facts["ended_at"] = ended.isoformat()
     check_facts(spec.metadata or {})
-    noted = {
-        key: without_secrets(f"metadata {key!r}", one, key, names_within=True)
-        for key, one in (spec.metadata or {}).items()
-    }
+    noted = {key: without_secrets(f"metadata {key!r}", one, names=True) for key, one in (spec.metadata or {}).items()}
     texts = metadata_texts({key: value for key, value in facts.items() if value is not None} | noted)
     texts |= param_texts(spec.params) | final_metrics(spec.metrics or {})
     changes: list[Change] = []

@@ -133,9 +133,7 @@ def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
                 f"parameter name {shown_value(key)} is not a text", kind="bad-params", hint="use words"
             )
         try:
-            text = json_encode.dumps_fact(
-                without_secrets(f"parameter {shown_value(key)}", value, key, names_within=True)
-            ).decode()
+            text = json_encode.dumps_fact(without_secrets(f"parameter {shown_value(key)}", value, names=True)).decode()
         except LakefolioError as exc:
             raise InvalidInputError(
                 f"parameter {shown_value(key)} can't be kept: {exc.message}",

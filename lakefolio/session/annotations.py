@@ -144,25 +144,18 @@ def check_text(text: object, what: str) -> str | None:
     return str(without_secrets(what, text))
 
 
-def without_secrets(what: str, value: object, name: str = "", *, names_within: bool = False) -> Any:
+def without_secrets(what: str, value: object, *, names: bool = False) -> Any:
     """Return a value to be recorded without the secrets in it, and warn if there were any.
 
     Args:
-        what: The thing that the warning names.
+        what: What it is called, for the warning.
         value: A text, or values of plain containers.
-        name: The key or parameter that holds it: one like ``password`` tells a secret, as does a key within it.
-        names_within: Whether a name within a text tells one too (``password=…``), as in what programs wrote.
+        names: Whether a name tells a secret, besides shapes and places (:mod:`lakefolio.redaction`).
     """
-    found = scrub_value(value, name, shapes_only=not names_within)
+    found = scrub_value(value, what.rpartition(" ")[2].strip("'") if names else "", shapes_only=not names)
     if found is not value:
         said = f"{what} seems to hold a secret, which is not recorded: {MASK} stands in its place"
-        notice(
-            LakefolioWarning(
-                said,
-                kind="secret-left-out",
-                hint="give secrets in the environment; name a key otherwise if it holds none",
-            )
-        )
+        notice(LakefolioWarning(said, kind="secret-left-out", hint="give secrets in the environment"))
     return found
 
 
@@ -271,7 +264,7 @@ def refuse_own_facts(keys: Iterable[str]) -> None:
 
 def _metadata_text(key: str, value: object) -> str:
     try:
-        return json_encode.dumps_fact(without_secrets(f"metadata {shown_value(key)}", value, key)).decode()
+        return json_encode.dumps_fact(without_secrets(f"metadata {shown_value(key)}", value)).decode()
     except LakefolioError as exc:
         raise type(exc)(
             f"metadata {shown_value(key)} can't be stored: {exc.message}", kind=exc.kind, hint=exc.hint, key=key
