@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -342,6 +343,7 @@ def test_the_engines_are_imported_when_they_are_needed():
 
 
 def test_an_interrupt_while_sql_runs_is_an_interrupt():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     timer = threading.Timer(0.5, _thread.interrupt_main)
     timer.start()
     try:
@@ -351,3 +353,4 @@ def test_an_interrupt_while_sql_runs_is_an_interrupt():
             ).fetchall()
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
