@@ -7,6 +7,8 @@ begin so, else for those that are spelt most alike; the reason of a hit says so.
 
 Where the meaning counts too, the documents that mean most alike are ranked beside those that have the words, and the
 two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
+
+Slightly longer than most modules: how documents match, rank and say why share the same words of a query.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ hidden file. File systems without hard links are refused: they can't create with
 
 Below its root nothing follows a symbolic link, and nothing but regular files is read: each folder of a key is opened
 by the one above it, so that what others put into a lake never leads a read, a write or a deletion out of it.
+
+Slightly longer than most modules: one class has all methods of a store, which share the way to open a folder.
 """
 
 # ruff: noqa: D102 - the docstrings are those of Store

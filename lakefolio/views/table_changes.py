@@ -11,6 +11,8 @@ columns are compared value by value. By position, everything is.
 A key that several rows of a table have is refused if the other table has it too; else they are all added or removed.
 The keys of row groups that match as bytes are not looked at again.
 
+Longer than most modules: the statements of both ways use the same tables and names.
+
 NaN equals NaN, null equals null, -0.0 equals 0.0. Columns are matched by name; a column that is gone and a new one of
 its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared
 exactly (one that is no double equals none, but a decimal equals the double that is written so), spans of time as such,
