@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,15 +15,25 @@ from lakefolio.errors import StorageError
 from lakefolio.process.notice import LakefolioWarning
 
 moto = pytest.importorskip("moto.server")
+serving = pytest.importorskip("werkzeug.serving")
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    """An S3 server that answers one request at a time: two conditional creates at once could both win in moto."""
+    app, alone = moto.DomainDispatcherApplication(moto.create_backend_app), threading.Lock()
+
+    def answer(environ: Any, start: Any) -> Any:
+        with alone:
+            return app(environ, start)
+
+    running = serving.make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{running.port}"
+    running.shutdown()
+    thread.join()
+    running.server_close()
 
 
 class Bucket:
