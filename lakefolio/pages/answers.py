@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import is_own_folio
 from lakefolio.lake.registry import REGISTRY
 from lakefolio.pages import curves, graphs, item_list, preview
 from lakefolio.pages.points import KeptPoints
@@ -312,11 +313,18 @@ class Answers:
         return plain({"commits": commits, "more": len(commits) == COMMITS})
 
     def diff(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return what changed between the versions ``a`` and ``b`` (by default the newest)."""
+        """Return what changed between the versions ``a`` and ``b`` (by default the newest).
+
+        The folios that the library keeps for itself are only counted, as ``hidden``, unless ``all`` or one is asked.
+        """
         found = lake.diff(_given(asked, "a"), asked.get("b") or None, folio=asked.get("folio") or None)
         said = found.to_dict()
-        counts = {f"{name}_count": len(said[name]) for name in ("added", "removed", "changed")}
-        return plain({**said, **{name: said[name][:CHANGES] for name in ("added", "removed", "changed")}, **counts})
+        parts = {name: said[name] for name in ("added", "removed", "changed")}
+        if not asked.get("all") and not asked.get("folio"):
+            parts = {name: [one for one in some if not is_own_folio(one["folio"])] for name, some in parts.items()}
+        hidden = len(found) - sum(map(len, parts.values()))
+        counts = {f"{name}_count": len(some) for name, some in parts.items()}
+        return plain({**said, **{name: some[:CHANGES] for name, some in parts.items()}, **counts, "hidden": hidden})
 
     def inside(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return what changed inside the item ``ref`` between the versions ``a`` and ``b``; see ``Lake.diff``.

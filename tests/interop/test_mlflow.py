@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -384,7 +386,9 @@ def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, m
 
 def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp_path: Path) -> None:
     need("sqlalchemy", "test")
-    need("alembic", "test")
+    alembic = need("alembic", "test")
+    need("alembic.command", "test")
+    need("mlflow.store.db.utils", "test")
     address = f"sqlite:///{tmp_path}/mlflow.db"
     old = mlflow.MlflowClient(address, address)
     experiment = old.create_experiment("churn", artifact_location=f"{tmp_path}/files")
@@ -397,6 +401,12 @@ def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp
     old.create_registered_model("reg")
     old.create_model_version("reg", f"{tmp_path}/files", run_id=run_id)
     old.set_registered_model_alias("reg", "champion", 1)
+    # a version behind: bringing its copy up to date would run the trigger
+    alembic.command.downgrade(mlflow.store.db.utils._get_alembic_config(address), "-1")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as changed:
+        changed.execute(
+            'create trigger "a "" b" before update on alembic_version begin select raise(abort, \'it ran\'); end'
+        )
     before = (tmp_path / "mlflow.db").read_bytes()
 
     lake = lf.open(place)
@@ -411,6 +421,11 @@ def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp
     assert mlflow.MlflowClient().get_model_version_by_alias("reg", "champion").run_id == run_id
     assert import_from(lake, "mlflow", str(tmp_path / "mlflow.db")).steps == []
     assert (tmp_path / "mlflow.db").read_bytes() == before
+    with closing(sqlite3.connect(tmp_path / "mine.db")) as other:
+        other.execute("create table alembic_version (version_num varchar(32) not null)")
+    with pytest.raises(lf.InvalidInputError, match=r"MLflow can't read 'mine\.db'") as caught:
+        import_from(lake, "mlflow", str(tmp_path / "mine.db"))
+    assert "\n" not in caught.value.message
 
 
 def test_a_folder_of_mlflow_is_not_trusted_nor_written_to(

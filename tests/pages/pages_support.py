@@ -56,5 +56,10 @@ def fill(lake: lf.Lake) -> None:
             run.log(auc=0.9 + number / 100)
             run.add_output("scores", {"auc": 0.9})
     lake.create_run(
-        name=HOSTILE, status="failed", started_at=began, ended_at=began + timedelta(hours=1), metrics={"auc": 0.1}
+        name=HOSTILE,
+        description=HOSTILE,
+        status="failed",
+        started_at=began,
+        ended_at=began + timedelta(hours=1),
+        metrics={"auc": 0.1},
     )

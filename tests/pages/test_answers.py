@@ -179,6 +179,10 @@ def test_log_and_diff(answers: Answers) -> None:
     diff = asked(answers, "diff", a="paper", folio="shop/eu")
     assert [one["item"] for one in diff["changed"]] == ["raw"]
     assert diff["unchanged_count"] == 8
+    mine, every = (asked(answers, "diff", a="1", **more) for more in ({}, {"all": "1"}))
+    own = [one for one in every["added"] if one["folio"].startswith("runs/") or one["folio"] == "environments"]
+    assert (mine["hidden"], every["hidden"]) == (len(own), 0)
+    assert mine["added"] == [one for one in every["added"] if one not in own] != every["added"]
 
 
 def test_what_changed_inside_an_item(answers: Answers) -> None:

@@ -44,6 +44,16 @@ CONTRASTS = """() => {
   return found;
 }"""
 """Texts that stand out less than WCAG's level AA asks (4.5 to 1)."""
+EVERY_TINT = """() => {
+  const kinds = "table array sparse json timestamp model torch artifact directory figure run external other".split(" ");
+  const words = [...kinds.map(kind => "kind kind-" + kind), "muted"];
+  const made = (tag, told) => Object.assign(document.createElement(tag), told);
+  const backs = ["back", "panel", "raised", "mark"].map(name => made("p", { style: `background: var(--${name})` }));
+  for (const back of backs) back.append(...words.map(word => made("span", { className: word, textContent: word })));
+  document.body.replaceChildren(...backs);
+  return document.querySelectorAll("p > span").length;
+}"""
+"""Show each kind, and what is muted, on every colour that rows and pages have behind them."""
 PAGES = (
     "runs",
     "runs?view=scatter",
@@ -97,7 +107,16 @@ def _listen(page: Page) -> list[str]:
 
 
 def go(page: Page, path: str) -> None:
-    page.evaluate("path => { location.hash = '#/' + path }", path)
+    """Go to a page, and return once it is drawn, or says that it waits for the lake."""
+    page.evaluate(
+        """path => new Promise(done => {
+          const before = location.hash, drawn = () => requestAnimationFrame(() => requestAnimationFrame(() => done()));
+          location.hash = '#/' + path;
+          if (location.hash === before) drawn();
+          else addEventListener('hashchange', drawn, { once: true });
+        })""",
+        path,
+    )
 
 
 def run_ids(page: Page) -> list[str]:
@@ -394,6 +413,8 @@ def test_every_text_stands_out(browser: Browser, server: PageServer, scheme: Any
         page.locator("main *").first.wait_for()
         page.locator("#app:not(:has(.waiting)):not(:has(.refreshing))").wait_for()
         assert page.evaluate(CONTRASTS) == [], path
+    assert page.evaluate(EVERY_TINT) == 4 * 14
+    assert page.evaluate(CONTRASTS) == []
     context.close()
 
 
@@ -420,7 +441,7 @@ def test_a_scatter_begins_with_columns_that_runs_have_both_of(page: Page) -> Non
     page.get_by_role("img", name=re.compile("^scatter of metrics.* over params.lr, 3 runs")).wait_for()
     page.get_by_text("3 of 4 runs have both").wait_for()
     page.get_by_role("combobox", name="x").select_option("metrics.loss")
-    page.get_by_role("combobox", name="y").select_option("parent")
+    page.get_by_role("combobox", name="y").select_option("description")  # which one run has, that has no loss
     page.get_by_text("no run has both").wait_for()
 
 

@@ -2,8 +2,8 @@
 
 Imported data looks to MLflow as it did: with ``lakefolio:///path`` as its tracking address the same experiments,
 runs, artifacts, logged models and registered models are there (``lakefolio/docs/mlflow.md`` says where each lies). A
-SQLite file is read from a copy, so that MLflow may bring the copy's tables up to date. Only artifacts that lie below
-the source, or below ``artifacts``, are read; the addresses of others are kept, for MLflow to follow.
+SQLite file is read from a copy without triggers, so that MLflow may bring the copy's tables up to date. Only artifacts
+that lie below the source, or below ``artifacts``, are read; the addresses of others are kept, for MLflow to follow.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def _opened(source: str) -> tuple[str, Path | None]:
         beside = path.with_name(path.name + ending)
         if beside.is_file():
             shutil.copyfile(beside, copy.with_name(copy.name + ending))
-    _check_schema(copy, path.name)
-    _bring_up_to_date(f"sqlite:///{copy}")
+    _without_computing(copy, path.name)
+    _bring_up_to_date(f"sqlite:///{copy}", path.name)
     return f"sqlite:///{copy}", path.parent
 
 
@@ -139,10 +139,17 @@ def _check_yaml(files: SourceFolder, relative: str) -> None:
             raise InvalidInputError(f"{relative!r} in the source: {exc.message}", kind="bad-source") from exc
 
 
-def _check_schema(path: Path, name: str) -> None:
-    """Refuse a SQLite file whose schema computes: views and triggers would run while MLflow reads it."""
+def _without_computing(copy: Path, name: str) -> None:
+    """Drop the triggers of a SQLite file's copy; refuse a file that has views or virtual tables.
+
+    MLflow makes a trigger of its own, which guards rows that are written to. Bringing the copy up to date writes to
+    it, and would run any trigger. A view that has the name of a table of MLflow would compute while MLflow reads it.
+    """
     try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                connection.execute('DROP TRIGGER "{}"'.format(trigger.replace('"', '""')))
+            connection.commit()
             found = connection.execute(
                 "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%'"
             ).fetchone()
@@ -150,12 +157,11 @@ def _check_schema(path: Path, name: str) -> None:
         raise InvalidInputError(f"{name!r} is no SQLite file: {exc}", kind="bad-source") from exc
     if found is not None:
         raise InvalidInputError(
-            f"{name!r} is no store of MLflow: its schema has {found[0]!r}, a view, trigger or virtual table",
-            kind="bad-source",
+            f"{name!r} is no store of MLflow: its schema has {found[0]!r}, a view or virtual table", kind="bad-source"
         )
 
 
-def _bring_up_to_date(address: str) -> None:
+def _bring_up_to_date(address: str, name: str) -> None:
     try:
         from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
     except ImportError as exc:
@@ -167,6 +173,9 @@ def _bring_up_to_date(address: str) -> None:
     engine = create_sqlalchemy_engine(address)
     try:
         _upgrade_db(engine)
+    except Exception as exc:  # of MLflow, SQLAlchemy or alembic, where the tables are not those of MLflow
+        said = f"{type(exc).__name__}: {exc}".partition("\n")[0]
+        raise InvalidInputError(f"MLflow can't read {name!r}: {said}", kind="bad-source") from exc
     finally:
         engine.dispose()
 

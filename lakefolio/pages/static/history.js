@@ -29,7 +29,7 @@
 
   function Diff() {
     const { params } = useRoute(), [a, setA] = useState(params.a || ""), [b, setB] = useState(params.b || "");
-    const answer = useAnswer("diff", { a: params.a, b: params.b, folio: params.folio }, !params.a);
+    const answer = useAnswer("diff", { a: params.a, b: params.b, folio: params.folio, all: params.all }, !params.a);
     useEffect(() => { setA(params.a || ""); setB(params.b || ""); }, [params.a, params.b]);
     const part = (title, list, count, sign) => count > 0 && html`<section><h2>${title} <small>${number(count)}</small></h2><div class="scroll"><table class="rows"><tbody>${list.map(one => html`<tr class=${sign}><td><${ItemLink} folio=${one.folio} item=${one.item} version=${sign === "removed" ? one.old_version : one.new_version}/></td><td><${Kind} kind=${one.kind}/></td>
         <td>${one.aspects.join(", ")}${!lakefolio.frozen && one.aspects.includes("content") && html` <a class="muted" href=${href("inside", { ref: `${one.folio}:${one.item}`, a: one.old_version, b: one.new_version })} aria-label=${`what changed inside ${one.item}`}>inside</a>`}</td><td class="number">${one.old_size_bytes != null && one.new_size_bytes != null && one.old_size_bytes !== one.new_size_bytes ? `${bytes(one.old_size_bytes)} → ${bytes(one.new_size_bytes)}` : bytes(one.new_size_bytes ?? one.old_size_bytes)}</td>
@@ -38,9 +38,10 @@
     return html`<article><header><h1>What changed</h1></header><form class="tools" onSubmit=${e => { e.preventDefault(); amend({ a, b }); }}>
         <label class="pick">from <input value=${a} onInput=${e => setA(e.target.value)} placeholder="version, time, snapshot" aria-label="from"/></label><label class="pick">to <input value=${b} onInput=${e => setB(e.target.value)} placeholder="now" aria-label="to"/></label>
         <button type="submit" class="button">Compare</button>${params.folio && html`<span class="muted">in ${params.folio} <button type="button" onClick=${() => amend({ folio: "" })}>whole lake</button></span>`}</form>
-      ${params.a ? html`<${Shown} of=${answer}>${data => html`<div><p class="muted">version ${data.a} to ${data.b}: ${counted(data.unchanged_count, "item")} unchanged</p>
+      ${params.a ? html`<${Shown} of=${answer}>${data => html`<div><p class="tools"><span class="muted">version ${data.a} to ${data.b}: ${counted(data.unchanged_count, "item")} unchanged</span>
+          ${lakefolio.frozen ? data.hidden > 0 && html`<span class="muted">${counted(data.hidden, "change")} of runs and records not shown</span>` : (data.hidden > 0 || params.all) && html`<label><input type="checkbox" checked=${Boolean(params.all)} onChange=${e => amend({ all: e.target.checked ? "1" : "" })}/> also those of runs and records</label>`}</p>
         ${part("Added", data.added, data.added_count, "added")}${part("Changed", data.changed, data.changed_count, "changed")}${part("Removed", data.removed, data.removed_count, "removed")}
-        ${!data.added_count && !data.changed_count && !data.removed_count && html`<${Empty} title="No item changed"><p>Between these versions only runs, snapshots or notes may have changed.</p></${Empty}>`}</div>`}</${Shown}>` : html`<p class="muted">Name a version, a time such as yesterday, or a snapshot.</p>`}</article>`;
+        ${!data.added_count && !data.changed_count && !data.removed_count && html`<${Empty} title="No item changed"><p>${data.hidden ? `Only ${counted(data.hidden, "item")} of runs and records did.` : "Between these versions only runs, snapshots or notes may have changed."}</p></${Empty}>`}</div>`}</${Shown}>` : html`<p class="muted">Name a version, a time such as yesterday, or a snapshot.</p>`}</article>`;
   }
 
   function Snapshots() {
