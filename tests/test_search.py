@@ -281,6 +281,45 @@ def test_words_are_taken_apart():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        *(
+            ("東京", "abd"),
+            ("都庁", "ab"),
+            ("東京都", "a"),
+            ('"東京"', "abd"),
+            ("京都", "a"),
+            ("入門", "c"),
+            ("大阪", ""),
+        ),
+        *(("python", "c"), ("データ", "ce"), ("東", "abd"), ("庁", "ab"), ("name:東京", "d"), ("京", "abd")),
+        *(("東京 -都庁", "d"), ("東*", "abd")),
+    ],
+)
+def test_words_of_scripts_without_blanks_are_found_inside_of_texts(query, found):
+    named = {"a": "a", "b": "b", "c": "c", "d": "東京", "e": "e"}
+    texts = {"a": "昨日は東京都庁へ", "b": "東京 都庁", "c": "Python入門とデータ", "d": "", "e": "ﾃﾞｰﾀ"}
+    documents = [
+        Document(one, "item", f"f:{one}", name, (("name", name), ("content", texts[one])))
+        for one, name in named.items()
+    ]
+    hits = answer(Index.of(documents), parse(query), query, version=1, limit=9, only={}, purged={})
+    assert "".join(sorted(one.ref[2:] for one in hits)) == found
+    if query == "東京都":
+        assert hits[0].highlights[0].marked() == "昨日は[東京都]庁へ"
+
+
+def test_tokens_of_a_word_depend_on_the_word_alone():
+    for word in ("v2", "sensor7", "Sensor7", "2013", "V2", "HTTPServer", "東京v2", "naïve7"):
+        for before in ("of", "Of", "é"):
+            assert tokens(f"{before} {word} after")[1:-1] == tokens(word)
+    documents = [
+        Document(text, "item", f"f:{text}", "x", (("description", text),)) for text in ("a v2", "A v2", "é v2")
+    ]
+    assert answer(Index.of(documents), parse("v2"), "v2", version=1, limit=9, only={}, purged={}).total == 3
+
+
 def test_an_index_that_grew_answers_as_one_made_at_once():
     rng = random.Random(3)
     words = ["fog", "snow", "rain", "hail", "sun", "wind"]

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lakefolio.format.names import is_own_folio
-from lakefolio.search.gathering import BITS, OWN, Document, plain_name
+from lakefolio.search.gathering import BITS, Document, bm25, plain_name
 from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
 from lakefolio.search.result import Found, Highlight, SearchResult
-from lakefolio.search.words import compounds, spans, tokens
+from lakefolio.search.words import compounds, is_letter, spans, tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "similar"]
 
-_K1: Final = 1.2
-_B: Final = 0.5
 _PREFIXES: Final = 50
 _VALUES: Final = 100
 _FORM: Final = 0.7
@@ -264,7 +262,7 @@ class _Asked:
         found = {token: 1.0} if self._index.frequency(token) else {}
         if not prefix and not exact:
             found |= {word: _FORM for word in self._index.forms(token) if word != token}
-        if prefix:
+        if prefix or (is_letter(token) and not exact):
             found |= {word: 0.8 for word in self._index.beginning(token, _PREFIXES) if word != token}
         elif not found and not exact:
             found = dict.fromkeys(self._index.beginning(token, _PREFIXES), 0.8) if len(token) > 1 else {}
@@ -332,14 +330,9 @@ class _Asked:
         for word, factor in self.wanted.items():
             if (postings := part.postings(word)) is None:
                 continue
-            numbers, weights, fields, lengths = postings
-            rare = self._rare(index.frequency(word))
-            norm = _K1 * (1 - _B) + lengths * (_K1 * _B / index.mean_length)
-            gained = weights / (weights + norm) * (factor * rare * (_K1 + 1))
-            own = (fields & OWN) != 0
-            if own.any():
-                gained[own] *= _OWN_FACTOR
-            found[numbers] += gained
+            found[postings.documents] += bm25(postings, index.mean_length) * (
+                factor * self._rare(index.frequency(word))
+            )
         return found
 
     def shares(self, ranked: Sequence[_Ranked]) -> list[float]:
@@ -389,10 +382,12 @@ class _Asked:
 
 
 def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return marks in order, without those that lie in another."""
+    """Return marks in order; those that have letters in common are one."""
     found: list[tuple[int, int]] = []
-    for start, end in sorted(marks, key=lambda one: (one[0], -one[1])):
-        if not found or start >= found[-1][1]:
+    for start, end in sorted(marks):
+        if found and start < found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
             found.append((start, end))
     return found
 

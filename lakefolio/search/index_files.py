@@ -35,6 +35,7 @@ __all__ = [
     "STORED",
     "Directory",
     "IndexName",
+    "OtherLayoutError",
     "Spans",
     "block_of",
     "digest_of",
@@ -49,13 +50,19 @@ PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
+"""What the files are, and also what is made of a journal: another number once the same lake has another index."""
+
 STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tags", "description", "status")
 """What ``texts`` has of a document."""
 
 _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
 _KEY: Final = re.compile(rf"{PREFIX}/(\d{{20}})-([0-9a-f]{{32}})\.(words-(\d{{1,12}})-([0-9a-f]{{64}})|[a-z]+)")
+
+
+class OtherLayoutError(ValueError):
+    """An index is of another layout: another version of the library made it."""
 
 
 class IndexName(NamedTuple):
@@ -222,12 +229,13 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
         size_bytes: The size of the file.
 
     Raises:
+        OtherLayoutError: It is of another layout.
         ValueError: It can't be read, or contradicts itself.
     """
     try:
         noted = json.loads(zlib.decompressobj().decompress(footer, _BLOCK_LIMIT))
         if noted["layout"] != LAYOUT:
-            raise ValueError("it is of another layout")
+            raise OtherLayoutError(f"is of layout {noted['layout']!r}, expected {LAYOUT}")
         words, texts = Spans.of(noted["words"]), Spans.of(noted["texts"])
         if int(words.starts[-1]) + len(footer) != size_bytes:
             raise ValueError("it is about another file")

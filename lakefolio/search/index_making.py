@@ -23,11 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.search.chunks import WordRows, merged, put_aside
-from lakefolio.search.gathering import Document, Gathering
+from lakefolio.search.gathering import Document, Gathering, Postings, bm25
 from lakefolio.search.index_files import NAME, STORED, Spans, digest_of, directory_bytes
-from lakefolio.search.word_group import REFERRED, packed_group, shrunk
+from lakefolio.search.word_group import REFERRED, WITH_REF, packed_group, shrunk
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from typing_extensions import Buffer
 
 __all__ = ["Files", "files_of"]
@@ -297,12 +298,14 @@ def _words_file(chunks: list[Path], folder: Path, noted: dict[str, Any], texts: 
     vocabulary = _Vocabulary()
     with _Output(folder / "words") as output:
         parts = _Parts(output)
+        mean_length = max(noted["total_length"] / max(noted["count"], 1), 1.0)
         for rows in merged(chunks):
             vocabulary.add(rows)
-            sizes = rows.sizes()
-            referred = rows.values[0][np.repeat(sizes <= REFERRED, sizes)]
-            named = refs.take(pa.array(referred)).cast(pa.string())
-            parts.add(rows.words[0].as_py(), packed_group(rows.words, sizes, rows.values, named))
+            referred = _referred(rows, mean_length)
+            named = refs.take(pa.array(rows.values[0][referred])).cast(pa.string())
+            documents, weights, fields, lengths = rows.values
+            values = documents, weights, fields | np.where(referred, np.int32(WITH_REF), np.int32(0)), lengths
+            parts.add(rows.words[0].as_py(), packed_group(rows.words, rows.sizes(), values, named))
         with _Output(folder / "vocabulary") as words_output:
             most = vocabulary.most()
             pq.write_table(
@@ -312,3 +315,16 @@ def _words_file(chunks: list[Path], folder: Path, noted: dict[str, Any], texts: 
         footer = directory_bytes({**noted, "files": files}, parts.spans(), texts)
         output.write(footer)
     return footer
+
+
+def _referred(rows: WordRows, mean_length: float) -> npt.NDArray[np.bool_]:
+    """Return of which postings the reference is noted: of words that very many documents have those of the best."""
+    found = np.ones(len(rows.values[0]), np.bool_)
+    sizes = rows.sizes()
+    for word in np.flatnonzero(sizes > REFERRED).tolist():
+        start, end = int(rows.ends[word] - sizes[word]), int(rows.ends[word])
+        gained = bm25(Postings(*(one[start:end] for one in rows.values)), mean_length)
+        best = np.argsort(-gained, kind="stable")[:REFERRED]
+        found[start:end] = False
+        found[start + best] = True
+    return found

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.errors import IntegrityError, LakefolioError
+from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
 from lakefolio.search.document_vectors import summed
@@ -27,6 +27,7 @@ from lakefolio.search.index_files import (
     PREFIX,
     Directory,
     IndexName,
+    OtherLayoutError,
     block_of,
     digest_of,
     directory_of,
@@ -89,7 +90,7 @@ def opened(
         cache_bytes: How much of what is read is kept; who reads all of it once keeps nothing.
 
     Raises:
-        NotFoundError: It is not there any more.
+        NotFoundError: It is not there any more; or kind ``index-layout``: another version of the library made it.
         IntegrityError: It is damaged, or of another lake.
     """
     key = name.key("words")
@@ -100,6 +101,9 @@ def opened(
         if not name.is_of(lake_id, footer):
             raise ValueError("its directory has another seal than its name says")
         return StoredPart(store, name, footer, directory_of(footer, size_bytes), cache_bytes)
+    except OtherLayoutError as exc:
+        hint = "nothing is lost: `lakefolio compact` makes one that this version reads"
+        raise NotFoundError(f"search index {key!r} {exc}", kind="index-layout", hint=hint, key=key) from exc
     except ValueError as exc:
         raise _damaged(key, exc) from exc
 
@@ -229,7 +233,7 @@ class StoredPart:
         return {number: found[number] for number in numbers}
 
     def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
-        """See Part. Words that many documents have do not tell: such a document is read."""
+        """See Part. Documents that count little by each of the words are read."""
         found: dict[int, str] = {}
         left = set(numbers)
         for word in words:

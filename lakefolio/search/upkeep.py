@@ -95,7 +95,7 @@ def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> In
     count = _entry_count(session)
     if count < INDEXED_FROM:
         return None
-    part = _part(session)
+    before, part = _newest(session.store), _part(session)
     if part is not None and _row_count(session, part.name.version) * _CHANGED <= part.count:
         return None
     if count > INDEXED_TO:
@@ -114,6 +114,8 @@ def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> In
         name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)
         for what in _FILES:  # the last one says that the index is complete
             session.store.upload(name.key(what), partial(files.pieces, what), files.size_bytes(what))
+    if before is not None and before[0].version == version:  # it could not be read, and would still be taken for newer
+        session.store.delete([before[0].key(what) for what in reversed(_FILES)])
     session.journal.refresh()
     if any(pc.any(pc.equal(rows.column("op"), "purge")).as_py() for rows in session.committed().parts(["op"], version)):
         session.store.delete([name.key(what) for what in reversed(_FILES)])
@@ -176,7 +178,8 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
                 if files.footer != part.footer:  # it has the digests of all parts
                     yield from _differences(part, _as_part(files, session.marker.lake_id, name))
     except (IntegrityError, NotFoundError) as exc:
-        yield str(exc.objects.get("key", info.key)), exc.message
+        if exc.kind != "index-layout":  # compaction replaces it
+            yield str(exc.objects.get("key", info.key)), exc.message
 
 
 def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:

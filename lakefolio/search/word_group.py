@@ -1,8 +1,8 @@
 """A few words with their postings as bytes, and back (FORMAT.md, "Search index"; pure).
 
 Numbers are written byte by byte of all of them, the lowest bytes first: neighbours are alike, so that they compress.
-Words that not too many documents have also carry the references of those documents: who is shown what was found need
-not read the documents.
+Words also carry the references of documents, of all that have the word or of those in which it counts most: who is
+shown what was found need not read the documents.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.search.gathering import Postings
+from lakefolio.search.gathering import OWN, Postings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Ints = npt.NDArray[np.int32]
 
-__all__ = ["LISTS", "REFERRED", "WordGroup", "expanded", "packed_group", "shrunk"]
+__all__ = ["LISTS", "REFERRED", "WITH_REF", "WordGroup", "expanded", "packed_group", "shrunk"]
 
 LISTS: Final = {"documents": pa.int32(), "weights": pa.float32(), "fields": pa.int32(), "lengths": pa.float32()}
 """The lists of a word: a member for each document that has it."""
 
 REFERRED: Final = 16_384
-"""A word that more documents have has no references: it decides nothing that a rarer one does not."""
+"""A word carries the references of at most so many documents."""
+
+WITH_REF: Final = OWN << 1
+"""Beside the fields: the reference of the document is there."""
 
 _LIMIT: Final = 64 << 20
 _HEAD: Final = 4
@@ -60,7 +63,7 @@ def packed_group(
         words: The words, sorted.
         sizes: How many documents have each.
         values: Of each list, see LISTS, the members; documents are whole numbers.
-        refs: The references of the documents of words that at most REFERRED have.
+        refs: The references of the documents that are marked by WITH_REF among their fields.
     """
     documents, *others = values
     gaps = np.diff(documents, prepend=np.int32(0)).astype(np.int32)
@@ -108,17 +111,16 @@ class WordGroup:
         numbers = _numbers(plain, 4 * _HEAD, (words, words, refs, *[postings] * 4))
         sizes, word_sizes, ref_sizes, *lists = numbers
         self._ends = np.cumsum(sizes, dtype=np.int64)
-        self._referred = np.where(sizes <= REFERRED, sizes, 0)
-        self._ref_ends = np.cumsum(self._referred, dtype=np.int64)
         if any(len(one) and int(one.min()) < 0 for one in (sizes, word_sizes, ref_sizes)):
             raise ValueError("a length is negative")
-        if int(sizes.sum(dtype=np.int64)) != postings or int(self._referred.sum(dtype=np.int64)) != refs:
+        gaps, weights, fields, lengths = lists
+        self._referred = np.flatnonzero(fields & WITH_REF)
+        if int(sizes.sum(dtype=np.int64)) != postings or len(self._referred) != refs:
             raise ValueError("its lists are of different lengths")
         self.words: list[str] = _strings(word_sizes, plain[at : at + word_bytes]).to_pylist()
         self._refs = _strings(ref_sizes, plain[at + word_bytes :])
         self._places = {word: place for place, word in enumerate(self.words)}
-        gaps, weights, fields, lengths = lists
-        self._gaps, self._fields = gaps, fields
+        self._gaps, self._fields = gaps, fields & ~WITH_REF
         self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
         self._count = count
         self.size_bytes = len(plain) + 100 * words
@@ -156,14 +158,17 @@ class WordGroup:
 
     def refs(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, str]]:
         """Give those of some documents that a word has the references of, each with its reference."""
-        found = self.of(word)
-        if found is None or not len(found.documents) or not self._referred[at := self._places[word]]:
+        if (found := self.of(word)) is None:
             return
-        first = int(self._ref_ends[at]) - len(found.documents)
+        at = self._places[word]
+        start = int(self._ends[at - 1]) if at else 0
+        first, last = np.searchsorted(self._referred, (start, int(self._ends[at])))
+        documents = found.documents[self._referred[first:last] - start]
         wanted = np.array(sorted(numbers), np.int64)
-        places = np.minimum(np.searchsorted(found.documents, wanted), len(found.documents) - 1)
-        for place in places[found.documents[places] == wanted].tolist():
-            yield int(found.documents[place]), str(self._refs[first + place].as_py())
+        places = np.searchsorted(documents, wanted)
+        for number, place in zip(wanted.tolist(), places.tolist(), strict=True):
+            if place < len(documents) and documents[place] == number:
+                yield number, str(self._refs[int(first) + place].as_py())
 
 
 def _numbers(plain: bytes, start: int, counts: tuple[int, ...]) -> Iterator[Ints]:
