@@ -68,11 +68,11 @@ class BoundViews:
         further: frozenset[str],
     ) -> None:
         self.tables = tuple(tables[name] for name in CORE)
-        self.uses = Uses()
         self._relations = _relations_of(tables, further)
         self._bound: set[str] = set()
         self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
         self.connection = open_tables({}, (), memory_bytes=_MEMORY_BYTES)
+        self.uses = Uses(self.connection)
         scans = [one for one in self._relations.values() if isinstance(one, FileScan)]
         if sum(len(one.paths) for one in scans if one.alike) <= _KEPT_FOOTERS:
             # the files are held open as long as the connection, so that none of their places is ever another's

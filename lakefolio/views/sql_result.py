@@ -11,14 +11,16 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, cast
 
 import pyarrow as pa
 
 from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.process.signals import HeldSignals
+from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.shortage import shortage
-from lakefolio.views.sql_guard import first_line
+from lakefolio.views.sql_guard import check_select, first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,8 +29,9 @@ __all__ = ["Use", "Uses", "as_relation", "translated"]
 
 _INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardInterrupt$", re.MULTILINE)
 """How pybind11 and Arrow write the exception of Python that Ctrl-C raises."""
-_AT_ONCE: Final = frozenset({"df", "fetchall", "fetchmany", "fetchnumpy", "fetchone", "pl", "to_arrow_table"})
-"""What gives rows and reads none later; ``pl`` does if it is not told to be lazy."""
+_MAKE: Final = frozenset({"create", "create_view", "insert", "insert_into", "to_table", "to_view", "update"})
+"""What would change the relations that all SQL over the same state reads."""
+_WRITE: Final = frozenset({"to_csv", "to_parquet", "write_csv", "write_parquet"})
 
 
 @contextmanager
@@ -86,60 +89,55 @@ def _fetching(failed: Callable[[Exception], InvalidInputError], *, held: bool = 
 
 
 class Uses:
-    """Tells whether anybody may still read the rows that a connection is bound to."""
+    """Tells whether anybody may still read the rows that a connection is bound to, and keeps it for as long.
 
-    def __init__(self) -> None:
+    A scan of an Arrow table asks the connection that the table was given to, which DuckDB itself does not keep.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Begin with nobody."""
+        self._connection = connection
         self._uses: weakref.WeakSet[Use] = weakref.WeakSet()
-        self._is_kept = False
 
     def begin(self) -> Use:
-        """Return a use, which lasts as long as the object, or for ever."""
+        """Return a use, which lasts as long as the object."""
         use = Use(self)
         self._uses.add(use)
         return use
 
     def are_over(self) -> bool:
         """Say whether all uses are."""
-        return not self._is_kept and not len(self._uses)
-
-    def keep(self) -> None:
-        """Let them last for ever: something that is not known reads the rows when it likes."""
-        self._is_kept = True
+        return not len(self._uses)
 
 
 class Use:
-    """The use of a connection by a relation, and by those that are made of it.
+    """The use of a connection by a relation, and by those that are made of it; see ``Uses``."""
 
-    Attributes:
-        all: All uses of the connection.
-    """
-
-    __slots__ = ("__weakref__", "all")
+    __slots__ = ("__weakref__", "_all")
 
     def __init__(self, uses: Uses) -> None:
         """Begin; see ``Uses.begin``."""
-        self.all = uses
+        self._all = uses
 
 
 def as_relation(
-    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], use: Use
+    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], *uses: Use
 ) -> duckdb.DuckDBPyRelation:
-    """Return a relation whose errors are those that ``failed`` makes, and which prolongs a use of its connection."""
-    found: Any = _Answer(relation, failed, use)
+    """Return a relation whose errors are those that ``failed`` makes, and which prolongs uses of its connection."""
+    found: Any = _Answer(relation, failed, uses)
     return found  # type: ignore[no-any-return]
 
 
 class _Answer:
-    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation", "_use")
+    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation", "_uses")
 
     def __init__(
-        self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], use: Use
+        self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], uses: tuple[Use, ...]
     ) -> None:
         self._relation = relation
         self._failed = failed
         self._has_begun = False  # to be fetched row by row
-        self._use = use
+        self._uses = uses
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -162,6 +160,10 @@ class _Answer:
         if not callable(getattr(type(self._relation), name, None)):
             with _fetching(self._failed):
                 return getattr(self._relation, name)
+        if name in _MAKE:
+            return self._refuse
+        if name in _WRITE:
+            return partial(self._write, name)
         found = getattr(self._relation, name)
 
         def call(*args: object, **kwargs: object) -> Any:
@@ -170,12 +172,35 @@ class _Answer:
             with _fetching(self._failed, held=not further):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
             if type(made) is type(self._relation):
-                return as_relation(made, self._failed, self._use)
-            if name not in _AT_ONCE or (name == "pl" and (args or kwargs)):
-                self._use.all.keep()
+                parts = [use for one in (*args, *kwargs.values()) if type(one) is _Answer for use in one._uses]
+                return as_relation(made, self._failed, *self._uses, *parts)
+            if isinstance(made, pa.RecordBatchReader):  # its rows are computed when it is read
+                return pa.RecordBatchReader.from_batches(made.schema, _batches(made, self._failed, self._uses))
+            if name == "pl" and kwargs.get("lazy"):
+                from duckdb.polars_io import duckdb_source
+
+                return duckdb_source(cast("duckdb.DuckDBPyRelation", self), made.collect_schema())
             return made
 
         return call
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise InvalidInputError(
+            "an answer of SQL makes no views or tables: all SQL of this process would read them",
+            kind="sql",
+            hint="connect() gives a connection of your own: lake.connect().from_arrow(answer.to_arrow_table())",
+        )
+
+    def _write(self, name: str, *args: object, **kwargs: object) -> None:
+        """Write a file, by a connection that may do so."""
+        with translated(self._failed), connect_in_memory({}) as connection:
+            getattr(connection.from_arrow(self.to_arrow_reader()), name)(*args, **kwargs)
+
+    def query(self, virtual_table_name: str, sql_query: str) -> duckdb.DuckDBPyRelation:
+        """Ask a reading statement of the rows, by a name."""
+        check_select(sql_query)
+        asked: duckdb.DuckDBPyRelation = self.__getattr__("query")(virtual_table_name, sql_query)
+        return asked
 
     def __dir__(self) -> list[str]:
         return dir(self._relation)
@@ -194,11 +219,23 @@ class _Answer:
     def __getitem__(self, name: str) -> Any:
         found: Any = self._relation
         with _fetching(self._failed):
-            return as_relation(found[name], self._failed, self._use)
+            return as_relation(found[name], self._failed, *self._uses)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
 
 
 def _plain(value: object) -> Any:
-    if type(value) is not _Answer:
-        return value
-    value._use.all.keep()  # it becomes a part of another relation
-    return value._relation
+    return value._relation if type(value) is _Answer else value
+
+
+def _batches(
+    reader: pa.RecordBatchReader, failed: Callable[[Exception], InvalidInputError], uses: tuple[Use, ...]
+) -> Iterator[pa.RecordBatch]:
+    """Give the batches of a reader, whose errors become those of this library; ``uses`` last as long."""
+    while True:
+        with _fetching(failed):
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch

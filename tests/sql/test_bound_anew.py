@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
+from lakefolio.session import sql_tables
 from lakefolio.views import bound_views, engine
 
 COUNT = "select count(*) from items"
@@ -65,6 +67,7 @@ def test_further_states_open_no_connection(lake: lf.Lake, opened: list[int]) -> 
         lambda lake: lake.sql("from items").pl(lazy=True).collect,
         lambda lake: lake.sql("from items").to_arrow_reader(2).read_all,
         lambda lake: (one := lake.sql("select item from items")).filter("item > 'item 1'").union(one).fetchall,
+        lambda lake: pa.RecordBatchReader.from_stream(lake.sql("from items")).read_all,
         lambda lake: lake.sql("from items").fetchmany,
         lambda lake: lake.sql("from items")["item"].fetchall,
         lambda lake: lake.sql("from items").select("item").df,
@@ -78,6 +81,37 @@ def test_who_reads_an_earlier_state_goes_on_reading_it(
     go_on(lake)
     assert len(later()) == expected
     assert opened  # of those that were in use
+
+
+def test_the_connection_that_tables_were_given_to_lives_as_long_as_their_rows_are_read(
+    lake: lf.Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their scans ask it, by its address in memory alone."""
+    opened: list[weakref.ref[Any]] = []
+    real = bound_views.open_tables
+
+    def remembered(*args: Any, **options: Any) -> Any:
+        opened.append(weakref.ref(found := real(*args, **options)))
+        return found
+
+    monkeypatch.setattr(bound_views, "open_tables", remembered)
+    readings: dict[Callable[[Any], Any], bool] = {
+        (lambda found: found): True,
+        (lambda found: found.union(found).limit(3)): True,
+        (lambda found: found.to_arrow_reader(2)): True,
+        (lambda found: found.pl(lazy=True).head(2)): True,
+        pa.RecordBatchReader.from_stream: True,
+        (lambda found: found.to_arrow_table()): False,
+    }
+    for read, holds_on in readings.items():
+        sql_tables._views()._bindings.clear()
+        rows = read(lake.sql("from items"))
+        sql_tables._views()._bindings.clear()
+        gc.collect()
+        assert (opened[-1]() is not None) == holds_on
+        del rows
+        gc.collect()
+        assert opened[-1]() is None
 
 
 def test_lakes_do_not_see_one_another(lake: lf.Lake, tmp_path: Path, opened: list[int]) -> None:

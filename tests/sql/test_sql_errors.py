@@ -70,6 +70,28 @@ def test_a_relation_is_all_that_one_of_duckdb_is(lake: lf.Lake) -> None:
         found.fetch_everything()
 
 
+def test_an_answer_changes_no_relation_that_others_read(lake: lf.Lake) -> None:
+    for make in ("create", "create_view", "to_table", "to_view", "insert_into"):
+        with pytest.raises(InvalidInputError, match="makes no views") as info:
+            getattr(lake.sql("select 1 as item"), make)("items")
+        assert "connect()" in str(info.value.hint)
+    for statement in ("drop view items", "create or replace view items as select 1 as item", "copy t to 't.csv'"):
+        with pytest.raises(InvalidInputError):
+            lake.sql("from items").query("t", statement)
+    assert lake.sql("from items").query("t", "select count(*) from t").fetchall() == [(1,)]
+    assert lake.sql("select item from items").fetchall() == [("a",)]
+
+
+def test_an_answer_is_written_to_a_file(lake: lf.Lake, tmp_path: Path) -> None:
+    found = lake.sql("select folio, item from items")
+    found.to_parquet(str(tmp_path / "x.parquet"))
+    assert pl.read_parquet(tmp_path / "x.parquet").rows() == [("f", "a")]
+    found.filter("item = 'a'").write_csv(str(tmp_path / "x.csv"), header=True)
+    assert (tmp_path / "x.csv").read_text() == "folio,item\nf,a\n"
+    with pytest.raises(InvalidInputError, match="No such file"):
+        found.to_csv(str(tmp_path / "none" / "x.csv"))
+
+
 @pytest.mark.parametrize("where", ["cast('x' as integer) > 1", "nope > 1", "lr > 'x'"])
 def test_an_expression_is_all_that_its_error_speaks_of(lake: lf.Lake, where: str) -> None:
     for ask in (lake.run_rows, lake.query):
