@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lakefolio.format.arrow_rows import check_rows
+from lakefolio.format.parquet_columns import bounded_columns
 
 __all__ = ["fitted", "from_parquet", "same_rows", "to_parquet"]
 
@@ -33,7 +34,7 @@ def to_parquet(rows: pa.Table) -> bytes:
         sink,
         compression="none" if small else "zstd",
         use_dictionary=not small,
-        write_statistics=not small,
+        write_statistics=False if small else bounded_columns(rows.schema),
         row_group_size=_GROUP_ROWS,
         store_schema=False,
     )

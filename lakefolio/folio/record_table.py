@@ -27,6 +27,7 @@ from lakefolio.session.record_tables import (
     dataset_of,
     encoded,
     is_frozen,
+    lazy_frame,
     load_records,
     marked,
     origin_of,
@@ -282,12 +283,14 @@ class Records:
         return found
 
     def lazy(self) -> polars.LazyFrame:
-        """Return all rows as a Polars LazyFrame, which reads the files, columns and row groups that a query needs."""
-        import polars as pl
+        """Return all rows as a Polars LazyFrame, which reads the columns that a query needs.
 
+        Without a column of floats, it reads the files and row groups that it needs alone; ``query`` always does.
+        """
         session, entry = self._found()
         session.was_read(entry)
-        return pl.scan_pyarrow_dataset(dataset_of(session, entry))
+        frame: polars.LazyFrame = lazy_frame(dataset_of(session, entry))
+        return frame
 
     # -- writing -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,29 +11,12 @@ import pyarrow.compute as pc
 
 from lakefolio.format.column_digest import map_as_list
 
-__all__ = ["children", "leaves", "rebuilt"]
+__all__ = ["children", "rebuilt"]
 
 
 def children(kind: pa.DataType) -> list[pa.Field]:
     """Return the fields of a nested type, none of any other."""
     return [kind.field(index) for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
-
-
-def leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
-    """Give the path of each Parquet column below an Arrow column, and its type."""
-    types = pa.types
-    if isinstance(kind, pa.BaseExtensionType):
-        yield from leaves(kind.storage_type, path)
-    elif types.is_struct(kind):
-        for field in kind:
-            yield from leaves(field.type, f"{path}.{field.name}")
-    elif types.is_map(kind):
-        yield from leaves(kind.key_type, f"{path}.key_value.key")
-        yield from leaves(kind.item_type, f"{path}.key_value.value")
-    elif types.is_nested(kind):
-        yield from leaves(kind.value_type, f"{path}.list.element")
-    else:
-        yield path, kind
 
 
 def rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.parquet_columns import bounded_columns, leaves
 from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import arrow_ipc
-from lakefolio.items.arrow_nested import children, leaves
+from lakefolio.items.arrow_nested import children
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
 from lakefolio.items.parquet_types import from_stored, storage_type, to_stored
 
@@ -94,6 +95,7 @@ def write_batches(
         use_dictionary=[path for path, (_, kind) in below.items() if _is_text(kind)] or False,
         # whole numbers and times as differences: smaller, and written and read in a third of the time
         column_encoding={path: "DELTA_BINARY_PACKED" for path in below if path not in mixed} or None,
+        write_statistics=bounded_columns(stored),
         store_schema=True,
     ) as writer:
         for batch in itertools.chain([] if first is None else [first], groups):

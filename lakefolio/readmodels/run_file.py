@@ -24,6 +24,7 @@ from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import IntegrityError
 from lakefolio.format.arrow_rows import check_rows
 from lakefolio.format.layout import table_prefix
+from lakefolio.format.parquet_columns import bounded_columns, leaves
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.merge import Key, key_at
 from lakefolio.readmodels.model import Model
@@ -137,12 +138,13 @@ def encode(
     sink = io.BytesIO()
     searched = {name: {"ndv": min(group_rows, rows.num_rows), "fpp": _FALSE_POSITIVES} for name in model.searched}
     groups = []
+    paths = [path for field in rows.schema for path, _ in leaves(field.type, field.name)]
     with pq.ParquetWriter(
         sink,
         rows.schema,
-        compression={path: "snappy" if path in model.scanned else "zstd" for path in _leaves(list(rows.schema))},
+        compression={path: "snappy" if path in model.scanned else "zstd" for path in paths},
         store_schema=False,
-        write_statistics=[field.name for field in rows.schema if not pa.types.is_nested(field.type)],
+        write_statistics=[path for path in bounded_columns(rows.schema) if path in rows.schema.names],
         bloom_filter_options=searched or None,
     ) as writer:
         for start in range(0, rows.num_rows, group_rows):
@@ -170,17 +172,6 @@ def encode(
         through=through,
     )
     return file, body
-
-
-def _leaves(fields: Sequence[pa.Field], above: str = "") -> Iterator[str]:
-    """Give the paths of the columns of a file, as Parquet names them."""
-    for field in fields:
-        if pa.types.is_list(field.type):
-            yield from _leaves([field.type.value_field.with_name("element")], f"{above}{field.name}.list.")
-        elif pa.types.is_struct(field.type):
-            yield from _leaves(list(field.type), f"{above}{field.name}.")
-        else:
-            yield above + field.name
 
 
 def _filter_of(rows: pa.Table, model: Model) -> bytes:

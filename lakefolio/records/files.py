@@ -25,6 +25,7 @@ from lakefolio.content.file_cache import file_cache
 from lakefolio.delta.actions import now_ms
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.digest import sha256_of_file
+from lakefolio.format.parquet_columns import bounded_columns
 from lakefolio.records.state import RecordFile
 
 if TYPE_CHECKING:
@@ -56,18 +57,24 @@ def encode(rows: pa.Table, base: int) -> tuple[RecordFile, bytes]:
 
     sink = io.BytesIO()
     plain = rows.cast(pa.schema([one.remove_metadata() for one in rows.schema])) if _noted(rows.schema) else rows
-    pq.write_table(plain.replace_schema_metadata(None), sink, compression="zstd", row_group_size=131_072)
+    pq.write_table(
+        plain.replace_schema_metadata(None),
+        sink,
+        compression="zstd",
+        row_group_size=131_072,
+        write_statistics=bounded_columns(plain.schema),
+    )
     body = sink.getvalue()
     path = f"{base:020d}-{uuid.uuid4().hex}.parquet"
-    stats = json.dumps(_stats(rows), separators=(",", ":"))
-    return RecordFile(path, len(body), rows.num_rows, stats, now_ms(), hashlib.sha256(body).hexdigest()), body
+    bounds = json.dumps(_bounds(rows), separators=(",", ":"))
+    return RecordFile(path, len(body), rows.num_rows, bounds, now_ms(), hashlib.sha256(body).hexdigest()), body
 
 
 def _noted(schema: pa.Schema) -> bool:
     return any(one.metadata for one in schema)
 
 
-def _stats(rows: pa.Table) -> dict[str, Any]:
+def _bounds(rows: pa.Table) -> dict[str, Any]:
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
     nulls: dict[str, int] = {}
@@ -82,7 +89,7 @@ def _stats(rows: pa.Table) -> dict[str, Any]:
         low, high = _said(found["min"]), _said(found["max"])
         if low is not None and high is not None:
             least[one.name], most[one.name] = low, high
-    return {"numRecords": rows.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls}
+    return {"minValues": least, "maxValues": most, "nullCount": nulls}
 
 
 def _bounded(kind: pa.DataType) -> bool:
@@ -102,15 +109,15 @@ def _said(value: Any) -> Any:
 
 
 @lru_cache(4096)
-def _parsed(stats: str) -> Mapping[str, Any]:
-    found = json.loads(stats) if stats else {}
+def _parsed(bounds: str) -> Mapping[str, Any]:
+    found = json.loads(bounds) if bounds else {}
     return found if isinstance(found, dict) else {}
 
 
 def _guarantee(file: RecordFile, schema: pa.Schema) -> pc.Expression | None:
-    """Return what the statistics of a file say of all of its rows; None for nothing."""
-    stats = _parsed(file.stats)
-    least, most, nulls = (stats.get(name) for name in ("minValues", "maxValues", "nullCount"))
+    """Return what the bounds of a file say of all of its rows; None for nothing."""
+    bounds = _parsed(file.bounds)
+    least, most, nulls = (bounds.get(name) for name in ("minValues", "maxValues", "nullCount"))
     if not isinstance(least, dict) or not isinstance(most, dict):
         return None
     whole = None

@@ -22,6 +22,7 @@ __all__ = ["SHA256", "RecordFile", "TableState", "moment_of"]
 
 _OURS: Final = "lakefolio"
 SHA256: Final = "lakefolio.sha256"
+_BOUNDS: Final = "lakefolio.bounds"
 _READS: Final = frozenset({"timestampNtz"})
 _WRITES: Final = frozenset({"timestampNtz", "appendOnly", "invariants", "checkConstraints"})
 _KEPT_TOMBSTONES: Final = 500
@@ -30,25 +31,37 @@ _REFUSED_NOTES: Final = ("delta.invariants", "delta.generationExpression", "delt
 
 @dataclass(frozen=True, slots=True)
 class RecordFile:
-    """A data file as its ``add`` says it; ``sha256`` (hex) is empty for files of other engines."""
+    """A data file as its ``add`` says it.
+
+    Attributes:
+        path: Relative to the table.
+        size_bytes: Its size.
+        row_count: How many rows it has, if that is said.
+        bounds: JSON: the least and greatest values of columns, as the statistics of an ``add`` say them. Those of
+            other engines are these statistics; this library's lie in a tag: with bounds of some columns and none of
+            others, readers such as deltalake's dataset find nothing under a filter on the others.
+        modified_ms: When it was made.
+        sha256: In hex; empty for files of other engines.
+    """
 
     path: str
     size_bytes: int
     row_count: int | None
-    stats: str
+    bounds: str
     modified_ms: int
     sha256: str = ""
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""
+        ours = self.sha256 and self.row_count is not None
         return {
             "path": quote(self.path, safe="/=-_.~"),
             "partitionValues": {},
             "size": self.size_bytes,
             "modificationTime": self.modified_ms,
             "dataChange": data_change,
-            "stats": self.stats or None,
-        } | ({"tags": {SHA256: self.sha256}} if self.sha256 else {})
+            "stats": (f'{{"numRecords":{self.row_count}}}' if ours else self.bounds) or None,
+        } | ({"tags": {SHA256: self.sha256, _BOUNDS: self.bounds}} if ours else {})
 
     def remove(self, at_ms: int, *, data_change: bool) -> dict[str, Any]:
         """Return the ``remove`` action."""
@@ -176,9 +189,10 @@ def _file_of(said: Any) -> RecordFile:
         raise FormatError("its files have deletion vectors")
     stats = optional(text, said.get("stats")) or ""
     count = optional(number, mapped(json.loads(stats)).get("numRecords")) if stats else None
-    sha256 = strings(said.get("tags")).get(SHA256, "")
+    tags = strings(said.get("tags"))
+    sha256, bounds = tags.get(SHA256, ""), tags.get(_BOUNDS, stats)
     path, size = _plain(text(said["path"])), number(said["size"], 0)
-    return RecordFile(path, size, count, stats, optional(number, said.get("modificationTime")) or 0, sha256)
+    return RecordFile(path, size, count, bounds, optional(number, said.get("modificationTime")) or 0, sha256)
 
 
 def _plain(path: str) -> str:

@@ -23,6 +23,7 @@ from lakefolio.errors import (
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import record_prefix
 from lakefolio.format.names import new_id
+from lakefolio.format.parquet_columns import has_floats
 from lakefolio.format.plain import mapped, need, number, strings, text
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
@@ -44,6 +45,7 @@ __all__ = [
     "encoded",
     "has_tables",
     "is_frozen",
+    "lazy_frame",
     "load_records",
     "mark_of",
     "marked",
@@ -235,6 +237,13 @@ def dataset_of(session: Session, entry: Entry, state: TableState | None = None) 
     return table.files.dataset(files, state.schema.arrow)
 
 
+def lazy_frame(dataset: Any) -> Any:
+    """Return a dataset of Arrow as a LazyFrame; of floats Polars filters itself: for it NaN is the largest number."""
+    import polars as pl
+
+    return pl.scan_pyarrow_dataset(dataset, allow_pyarrow_filter=not has_floats(dataset.schema))
+
+
 def load_records(session: Session, entry: Entry, **options: Any) -> Any:
     """Return the rows of a record table, see ``Records.query``; ``as_`` is as of tables, or ``dataset``."""
     from lakefolio.items.conversions import to_pandas, to_polars
@@ -251,9 +260,7 @@ def load_records(session: Session, entry: Entry, **options: Any) -> Any:
     if as_ == "dataset":
         return dataset
     if as_ == "lazy" and not any(one is not None for name, one in options.items() if name != "as_"):
-        import polars as pl
-
-        return pl.scan_pyarrow_dataset(dataset)
+        return lazy_frame(dataset)
     table = rows_of(
         dataset,
         columns=options.get("columns"),

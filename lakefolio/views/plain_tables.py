@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakefolio.format.parquet_columns import bounded_columns, leaves
 from lakefolio.items import parquet
-from lakefolio.items.arrow_nested import children, leaves
+from lakefolio.items.arrow_nested import children
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,7 +171,7 @@ def _copy(source: Path, texts: set[str], aliases: Mapping[str, str], target: Pat
 
     with pq.ParquetFile(source) as file:
         schema = _plain(file.schema_arrow.empty_table(), texts, aliases).schema
-        with pq.ParquetWriter(target, schema) as writer:
+        with pq.ParquetWriter(target, schema, write_statistics=bounded_columns(schema)) as writer:
             for batch in file.iter_batches():
                 writer.write_table(_plain(pa.table(batch), texts, aliases).cast(schema))
     return target

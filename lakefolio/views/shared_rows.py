@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lakefolio.items.arrow_nested import leaves
+from lakefolio.format.parquet_columns import leaves
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.dataset as ds
 import pytest
 
 import lakefolio as lf
+from lakefolio.folio.record_table import Records
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.testing import need
 
@@ -143,3 +145,97 @@ def test_daft(uri: str, expected: dict[str, tuple[Any, int]]) -> None:
     found = {name: (count, rows) for name, count, rows in map(json.loads, done.stdout.splitlines())}
     rows = lf.open(Path(uri).parents[1]).scan("manifests").collect().height
     assert found == {name: (count, rows) for name, (_, count) in expected.items()}, done.stderr
+
+
+# -- tables that users fill: record tables, and what is stored as a table ---------------------------------------------
+
+NAN = float("nan")
+COLUMNS = {
+    "id": "int64",
+    "small": "int8",
+    "text": "string",
+    "x": "double",
+    "yes": "boolean",
+    "day": "date",
+    "at": "timestamp",
+    "local": "timestamp_ntz",
+    "money": "decimal(20, 4)",
+    "raw": "binary",
+    "place": "struct<x: double, y: string>",
+    "all": "array<int64>",
+}
+MOMENT = datetime(2020, 1, 1, 12, 0, 0, 1)
+USED = {
+    "id": 2**53 + 1,
+    "small": -1,
+    "text": "y" * 100,
+    "x": 0.0,
+    "yes": True,
+    "day": MOMENT.date(),
+    "at": MOMENT.replace(tzinfo=UTC),
+    "local": MOMENT,
+    "money": Decimal("2.5000"),
+    "raw": b"\xff",
+}
+"""Of each plain column a value that one row has."""
+ROWS: list[list[dict[str, Any]]] = [
+    [USED | {"place": {"x": 0.0, "y": "é"}}, {"id": 2**53, "x": NAN, "text": "b", "place": {"x": NAN}, "yes": False}],
+    [{"id": 3}],
+    [{"id": 4, "small": 1, "text": "", "x": -1e308, "at": datetime(2020, 1, 1, 12, tzinfo=UTC), "money": Decimal(3)}],
+]
+
+
+@pytest.fixture(scope="module", params=["small files", "merged"])
+def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Records:
+    found = lf.open(tmp_path_factory.mktemp("records") / "lake").folio("f").create_table("r", COLUMNS, key="id")
+    for rows in ROWS:
+        found.append(rows)
+    if request.param == "merged":
+        found.compact()
+    return found
+
+
+def test_all_find_the_same_rows_of_a_record_table(records: Records) -> None:
+    import deltalake
+
+    table = deltalake.DeltaTable(records.uri)
+    dataset, files = table.to_pyarrow_dataset(), table.file_uris()
+    builder = deltalake.QueryBuilder().register("rows", table)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.register("dataset", dataset)
+        for name, value in USED.items():
+            equal = pl.col(name) == value
+            found = {
+                "arrow": dataset.to_table(filter=ds.field(name) == value).num_rows,
+                "polars": pl.scan_delta(records.uri).filter(equal).collect().height,
+                "polars by arrow": pl.scan_delta(records.uri, use_pyarrow=True).filter(equal).collect().height,
+                "lazy": records.lazy().filter(equal).collect().height,
+            }
+            for source in ("dataset", f"read_parquet({files})"):
+                sql = f'select count(*) from {source} where "{name}" = $1'
+                found[source] = connection.execute(sql, [value]).fetchall()[0][0]
+            assert set(found.values()) == {1}, (name, found)
+            nulls = dataset.to_table(columns=[name])[name].null_count
+            sql = f'select count(*) as n from rows where "{name}" is null'
+            assert pl.DataFrame(builder.execute(sql).read_all())["n"].to_list() == [nulls], name
+            assert dataset.to_table(filter=ds.field(name).is_null()).num_rows == nulls, name
+            assert records.count(f"{name} is null") == nulls, name
+
+
+def test_nan_is_found_whatever_lies_beside_it(records: Records) -> None:
+    """Bounds in Parquet leave NaN out, so columns of floats have none."""
+    import deltalake
+
+    stored = records._folio.add("t", records.to_arrow(), overwrite=True)
+    files = deltalake.DeltaTable(records.uri).file_uris()
+    for source in (f"read_parquet({files})", f"read_parquet('{stored.get_data_path('t')}')"):
+        # for DuckDB NaN is the largest number
+        for condition in ("x > 5", "x <> 0", "place.x > 5", "x = 'nan'"):
+            sql = f"select count(*) from {source} where {condition} and id = {2**53}"
+            assert duckdb.sql(sql).fetchall() == [(1,)], sql
+    assert records.count("x <> 0") == 2
+    assert ds.dataset(files).to_table(filter=ds.field("x") != 0).num_rows == 2
+    for lazy in (records.lazy(), stored.get("t", as_="lazy")):  # for Polars, too
+        assert lazy.filter(pl.col("x") > 5).collect()["id"].to_list() == [2**53]
+        assert lazy.filter(pl.col("place").struct.field("x").is_nan()).collect()["id"].to_list() == [2**53]
