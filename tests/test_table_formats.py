@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import gzip
 import json
@@ -198,14 +199,23 @@ def _csv(folder: Path) -> Path:
     return path
 
 
-def test_a_sqlite_file_whose_schema_computes_is_refused(folio: lf.Folio, tmp_path: Path) -> None:
+def test_generated_columns_of_sqlite_come_along_unless_they_compute_too_much(folio: lf.Folio, tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
-    connection = sqlite3.connect(path)
-    connection.execute("create table t (a text, b text generated always as (hex(zeroblob(100000000))) virtual)")
-    connection.execute("insert into t (a) values ('x')")
-    connection.commit()
-    connection.close()
-    assert read(folio, path).to_pylist() == [{"a": "x"}]
+
+    def made(*columns: str) -> Path:
+        path.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"create table t (a integer, {', '.join(columns)})")
+            connection.execute("insert into t (a) values (1), (2)")
+            connection.commit()
+        return path
+
+    made("b integer generated always as (a * 2) virtual", "c text as (upper('x' || a)) stored", "d")
+    assert read(folio, path).to_pylist() == [
+        {"a": 1, "b": 2, "c": "X1", "d": None},
+        {"a": 2, "b": 4, "c": "X2", "d": None},
+    ]
+    refused(folio, made("b as (hex(zeroblob(10000000)))"), "too big")
 
 
 # -- DuckDB ------------------------------------------------------------------------------------------------

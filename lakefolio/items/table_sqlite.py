@@ -1,7 +1,9 @@
 """Tables of SQLite files: read as data alone, and written.
 
 A SQLite file can hold views, triggers and virtual tables, whose SQL would run where it is read. Only the rows of a
-plain table are read, by one SELECT of its columns, with everything else refused by SQLite's own authorizer.
+plain table are read, by one SELECT of its columns, with everything else refused by SQLite's own authorizer. Columns
+that are generated are columns too: of the schema's expressions only those of SQLite's own harmless functions are
+computed (``trusted_schema``), within the limits of the process.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from lakefolio.items.guessed_columns import checked_names, reader_of
 __all__ = ["chosen_table", "open_sqlite", "write_sqlite"]
 
 _LONGEST_VALUE: Final = 64 << 20
+_LONGEST_MADE: Final = 1 << 20
+"""No value that is computed is longer, or twice the file: one that is stored never is."""
 _PLAIN: Final = re.compile(r"create\s+table\b", re.IGNORECASE)
 
 
@@ -40,7 +44,8 @@ def open_sqlite(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
     try:
         connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
         with contextlib.closing(connection):
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+            longest = min(_LONGEST_VALUE, max(_LONGEST_MADE, 2 * path.stat().st_size))
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.text_factory = lambda raw: raw.decode("utf-8")
             yield _reader(connection, path, table)
@@ -58,7 +63,7 @@ def _reader(connection: sqlite3.Connection, path: Path, table: str | None) -> pa
     )
     plain = [name for name, sql in there.items() if isinstance(sql, str) and _PLAIN.match(sql)]
     chosen = chosen_table(plain, table, path.name)
-    columns = connection.execute(f"PRAGMA table_info({_quoted(chosen)})").fetchall()
+    columns = connection.execute(f"PRAGMA table_xinfo({_quoted(chosen)})").fetchall()  # table_info lacks generated ones
     names = checked_names([one[1] for one in columns], f"table {chosen!r}")
     connection.set_authorizer(_allowed)
     select = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(chosen)} NOT INDEXED"
@@ -70,7 +75,9 @@ def _reader(connection: sqlite3.Connection, path: Path, table: str | None) -> pa
 
 
 def _allowed(action: int, *_: object) -> int:
-    return sqlite3.SQLITE_OK if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ) else sqlite3.SQLITE_DENY
+    """Allow reading; functions stand in the expressions of generated columns alone."""
+    allowed = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
+    return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
 
 
 def chosen_table(there: list[str], table: str | None, where: str) -> str:
