@@ -27,6 +27,7 @@ _ENDINGS: Final = {
     "timestamp": {"json": (".json",)},
     "model": {"skops": (".skops",)},
     "torch": {"safetensors": (".safetensors",)},
+    "figure": {"png": (".png",), "svg": (".svg",), "json": (".json",)},
 }
 """Kind and format -> the endings that a file of this content may have."""
 _TEXTS: Final = (".txt", ".md")

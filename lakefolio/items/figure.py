@@ -195,7 +195,7 @@ def _matplotlib(obj: Any, format: str, dpi: float | None) -> Encoded:
     metadata = {"Software": None} if format == "png" else {"Date": None, "Creator": None}
     try:
         with matplotlib.rc_context({"svg.hashsalt": "lakefolio"}):
-            figure.savefig(buffer, format=format, metadata=metadata, dpi=dpi or "figure")
+            figure.savefig(buffer, format=format, metadata=metadata, dpi="figure" if dpi is None else dpi)
     except Exception as exc:  # drawing runs code of the figure's artists
         raise InvalidInputError(
             f"the figure can't be drawn: {type(exc).__name__}: {exc}", kind="bad-figure", hint="does savefig draw it?"

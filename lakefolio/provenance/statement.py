@@ -2,7 +2,8 @@
 
 Each entry and each run is a *node*: a JSON object that names its inputs by their nodes, and is named by the SHA-256 of
 its own text. So one digest, that of the node of the item, holds all that the item was made from: a file in which
-anything was changed, left out or added does not verify. Source: in-toto Statement v1; docs/provenance.md.
+anything of it was changed, left out or added does not verify. The lake and its version lie beside the nodes: only a
+signature says that they are true. Source: in-toto Statement v1; docs/provenance.md.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ PREDICATE: Final = "urn:lakefolio:provenance:1"
 _STATEMENT_KEYS: Final = frozenset({"_type", "subject", "predicateType", "predicate"})
 _PREDICATE_KEYS: Final = frozenset({"lake_id", "lake_version", "root", "nodes"})
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
+_LAKE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SHOWN: Final = 200
 
 Node = Mapping[str, Any]
@@ -164,8 +166,19 @@ def check_statement(statement: object, signature: str) -> Verification:
     for holder, keys in ((statement, _STATEMENT_KEYS), (predicate, _PREDICATE_KEYS)):
         problems += [f"its key {str(key)[:_SHOWN]!r} is none of a statement" for key in sorted(holder.keys() - keys)]
         problems += [f"its key {key!r} is missing" for key in sorted(keys - holder.keys())]
+    problems += _of_no_lake(predicate, [nodes[key] for key in seen if isinstance(nodes.get(key), dict)])
     found = subject["digest"].get("sha256")
     return Verification(str(subject["name"]), found, tuple(problems), signature, tuple(sorted(sources)), len(seen))
+
+
+def _of_no_lake(predicate: Mapping[str, Any], nodes: Iterable[Node]) -> Iterator[str]:
+    """Give what is wrong with the lake that a predicate names, and with the version of it that was read."""
+    lake_id, version = predicate.get("lake_id"), predicate.get("lake_version")
+    if "lake_id" in predicate and not (isinstance(lake_id, str) and _LAKE_ID.fullmatch(lake_id)):
+        yield "its lake_id is the id of no lake"
+    newest = max((one["version"] for one in nodes if type(one.get("version")) is int), default=0)
+    if "lake_version" in predicate and (type(version) is not int or version < newest):
+        yield f"its lake_version is not from {newest} on, as what it tells of"
 
 
 def _inputs(node: Node) -> Iterator[Mapping[str, Any]]:

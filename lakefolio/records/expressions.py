@@ -96,8 +96,8 @@ class _Value:
             return pa.scalar(decimal.Decimal(value))
         if pa.types.is_integer(beside) and isinstance(value, int | decimal.Decimal):
             return _beside_integers(value)
-        if isinstance(value, decimal.Decimal):
-            return float(value)
+        if isinstance(value, decimal.Decimal) or (_is_float(beside) and type(value) is int):
+            return float(decimal.Decimal(value))  # a number beyond all floats is infinite
         if isinstance(value, str) != (pa.types.is_string(beside) or pa.types.is_binary(beside)):
             raise ValueError(f"{one_line(repr(value), 40)} can't be compared with {beside}")
         return value.encode() if pa.types.is_binary(beside) else value
@@ -361,7 +361,7 @@ class _Parser:
             left_side, right_side, kind = _operands(found, right)
             if word == "*":
                 found = _Value(pc.multiply_checked(left_side, right_side), kind=kind)
-            elif word == "/":  # as SQL says it: without remainder lost, and null for nothing to divide by
+            elif word == "/":  # as DuckDB says it: no remainder is lost, and infinite by nothing
                 left_side, right_side = (side.cast(pa.float64(), safe=False) for side in (left_side, right_side))
                 found = _Value(pc.divide(left_side, right_side), kind=pa.float64())
             elif kind is None or not pa.types.is_integer(kind):

@@ -188,6 +188,10 @@ def test_a_folio_keeps_a_figure_with_what_it_says_of_itself(tmp_path):
     assert folio.item_info("own")["description"] == "mine"
     assert isinstance(folio.get("line"), go.Figure)
     assert folio.export("fig", tmp_path / "x.png").stat().st_size == info["size_bytes"]
+    with pytest.raises(InvalidInputError, match=r"can't be written as 'x\.svg'"):
+        folio.export("fig", tmp_path / "x.svg")
+    with pytest.raises(InvalidInputError, match="dpi"):
+        folio.add("none", curve(), dpi=0)
     assert json.loads(folio.get("line", as_="bytes"))["data"] == []
     folio.add("fig", curve(5), overwrite=True, keep=True)
     assert folio.item_info("fig")["description"] == "Validation: AUC against epoch"
