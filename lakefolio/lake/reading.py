@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connect",
+    "few_items",
     "folios",
     "get",
     "impact",
@@ -99,6 +101,21 @@ def items(lake: Lake, /, folio: str | None = None, *, archived: bool = True) -> 
     names = state.folios() if folio is None else [folio]
     found = (one for name in names for one in state.entries(name) if archived or not one.archived)
     return Listing(found, "item", ENTRY_COLUMNS)
+
+
+def few_items(lake: Lake, folios: Iterable[str], limit: int, shown: int) -> tuple[list[Entry], bool]:
+    """Return the entries of all items of some folios if there are at most ``limit``, else the first ``shown`` of them.
+
+    Returns:
+        The entries, and whether they are all. No more is read than it takes, however large the lake.
+    """
+    state = lake._session.state()
+    found: list[Entry] = []
+    for folio in folios:
+        found += state.first_entries(folio, limit + 1 - len(found))
+        if len(found) > limit:
+            return found[:shown], False
+    return found, True
 
 
 def folios(lake: Lake, /) -> list[str]:

@@ -83,6 +83,10 @@ class BaseState(Protocol):
         """Return the live rows of a folio in the order of their items' first addition; all columns or some."""
         ...
 
+    def is_large(self, folio: str) -> bool:
+        """Say whether the rows of a folio are so many that they are not read for a few of them."""
+        ...
+
     def has_live(self, folio: str, besides: Collection[str] = ()) -> bool:
         """Say whether a folio has a live item that is none of some."""
         ...

@@ -154,6 +154,11 @@ class Overlay:
         found = [self.entry(folio, name) for name in self.names(folio)]
         return [entry for entry in found if entry is not None]
 
+    def first_entries(self, folio: str, most: int) -> list[Entry]:
+        """Return the first ``most`` of :meth:`entries`."""
+        found = [self.entry(folio, name) for name in self.names(folio)[:most]]
+        return [entry for entry in found if entry is not None]
+
     def folios(self) -> list[str]:
         """See View."""
         return sorted(folio for folio in {*self.base.folios(), *self._heads} if self.names(folio))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -257,6 +258,18 @@ class State:
         return [
             entry_from_row(found[item] if number is None else self.rows.row(number)) for item, number in merged.items()
         ]
+
+    def first_entries(self, folio: str, most: int) -> list[Entry]:
+        """Return the first ``most`` of :meth:`entries`; of a large folio their rows are read, and the names of others."""
+        if self._base is None or not self._base.is_large(folio):
+            return self.entries(folio)[:most]
+        items = self._base.heads_of(folio, ("item",)).column("item")
+        if folio not in self._heads and not any(one == folio for one, _ in self._past):
+            items = items.slice(0, most)
+        merged = dict(islice(self._merged(folio, items.to_pylist()).items(), most))
+        heads = self._base.heads_among([(folio, item) for item, number in merged.items() if number is None])
+        kept = {row["item"]: row for row in heads.to_pylist()}
+        return [entry_from_row(kept[one] if number is None else self.rows.row(number)) for one, number in merged.items()]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See View. Reads those columns instead of whole rows; null is None."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.names import OWN_FOLIOS, is_own_folio
+from lakefolio.lake.reading import few_items
 from lakefolio.pages.values import column_value
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["NOT_OWN", "listed"]
 
 ITEMS: Final = 2_000
+FIRST: Final = 500
+"""The items of a larger list that are shown before anything is asked of it."""
 FOLIOS: Final = 2_000
 NOT_OWN: Final = f"not regexp_full_match(folio, '{OWN_FOLIOS}', 's')"
 """Tells the folios of users from those that the library keeps for itself, in SQL."""
@@ -56,12 +59,7 @@ def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManage
     every = lake.folios()
     folios = [one for one in every if asked.get("all") or not is_own_folio(one)]
     hidden = {"hidden": len(every) - len(folios)}
-    entries: list[Entry] = []
-    for folio in [chosen] if chosen else folios:
-        if len(entries) > ITEMS:
-            break
-        entries += lake.items(folio)
-    whole = len(entries) <= ITEMS
+    entries, whole = few_items(lake, [chosen] if chosen else folios, ITEMS, min(FIRST, ITEMS))
     if not whole and (asked.get("q") or asked.get("kind") or asked.get("sort")):
         with querying:
             return _by_sql(lake, asked, sort) | hidden
@@ -69,7 +67,7 @@ def listed(lake: Lake, asked: Mapping[str, str], querying: AbstractContextManage
     if whole:
         column, falls = sort.removeprefix("-"), sort.startswith("-")
         found.sort(key=lambda one: _order(getattr(one, column), falls), reverse=falls)
-    values = {name: [getattr(one, name) for one in found[:ITEMS]] for name in _ITEM_COLUMNS}
+    values = {name: [getattr(one, name) for one in found] for name in _ITEM_COLUMNS}
     total = len(found) if whole else None
     counts = Counter(one.folio for one in found) if whole else dict.fromkeys(folios)
     return _page(values, total, counts, Counter(one.kind for one in found) if whole else {}) | hidden

@@ -135,6 +135,11 @@ class ModelRuns:
             found = settled(sorted_rows(found, self.model), self.model)
         return found
 
+    def group_count(self, prefix: Key) -> int:
+        """Return how many row groups may hold rows whose order columns begin with a prefix."""
+        files = (file for run in self.runs for file in run.files_between(prefix, prefix))
+        return sum(len(self._footer(file).groups_between(prefix, prefix)) for file in files)
+
     def rows_of(self, keys: Collection[Key], upto: int | None = None) -> pa.Table:
         """Return the rows of many keys, sorted and settled; each row group that may hold some is read once.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,8 @@ from lakefolio.readmodels.runs import ModelRuns
 __all__ = ["Folded", "JournalParts", "Models"]
 
 T = TypeVar("T")
+_FEW_GROUPS: Final = 8
+"""Row groups of a folio that are read and kept whole."""
 
 
 class JournalParts(Protocol):
@@ -167,6 +169,11 @@ class Folded:
     def heads_of(self, folio: str, columns: tuple[str, ...] | None = None) -> pa.Table:
         """See BaseState."""
         return self._lives(ENTRIES, self._rows(ENTRIES, (folio,), columns))
+
+    def is_large(self, folio: str) -> bool:
+        """See BaseState."""
+        count: int = self._ask(ENTRIES, lambda runs: runs.group_count((folio,)))
+        return count > _FEW_GROUPS
 
     def folios(self) -> list[str]:
         """See View."""

@@ -101,6 +101,30 @@ def test_a_long_list_of_items_begins_at_once_and_is_searched_by_the_views(
     assert (found["folios"], found["kinds"]) == (whole["folios"], whole["kinds"])
 
 
+def test_of_a_large_folio_the_first_items_are_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("many")
+    with lake.batch("many"):
+        for number in (*range(20, 40), *range(20)):
+            folio.add(f"n{number:02}", number)
+    lake.compact()
+    monkeypatch.setattr("lakefolio.readmodels.view._FEW_GROUPS", 0)
+    monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", 6)
+
+    def seen(name: str) -> list[Any]:
+        return column(asked(Answers(lf.open(tmp_path / "lake")), "items"), name)
+
+    assert seen("item") == [f"n{number}" for number in range(20, 26)]
+    folio.delete("n20", warn_dependents=False)  # these lie beside the read models
+    folio.add("n21", 7, overwrite=True)
+    folio.add("n20", 8)
+    folio.add("new", 9)
+    assert seen("item") == [f"n{number}" for number in range(21, 27)]
+    assert seen("version")[:2] == [3, 1]
+    monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", 100)
+    assert len(seen("item")) == 41
+
+
 def test_folios_of_runs_are_left_out_unless_asked_for(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     every = asked(answers, "items", all="1")
     own = {name for name, _ in every["folios"] if name.startswith("runs/") or name == "environments"}
