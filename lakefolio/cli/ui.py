@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["ui"]
 
 
-@command(example="lakefolio ui --no-open")
+@command(example="lakefolio ui --no-open", light=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on; by default a free one.")
 @click.option("--no-open", is_flag=True, help="Open no browser; the address is printed anyway.")
 def ui(app: App, port: int, no_open: bool) -> None:

@@ -260,7 +260,7 @@ class State:
         ]
 
     def first_entries(self, folio: str, most: int) -> list[Entry]:
-        """Return the first ``most`` of :meth:`entries`; of a large folio their rows are read, and the names of others."""
+        """Return the first ``most`` of :meth:`entries`; of a large folio their rows are read, of others the names."""
         if self._base is None or not self._base.is_large(folio):
             return self.entries(folio)[:most]
         items = self._base.heads_of(folio, ("item",)).column("item")
@@ -269,7 +269,7 @@ class State:
         merged = dict(islice(self._merged(folio, items.to_pylist()).items(), most))
         heads = self._base.heads_among([(folio, item) for item, number in merged.items() if number is None])
         kept = {row["item"]: row for row in heads.to_pylist()}
-        return [entry_from_row(kept[one] if number is None else self.rows.row(number)) for one, number in merged.items()]
+        return [entry_from_row(kept[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See View. Reads those columns instead of whole rows; null is None."""
