@@ -193,7 +193,7 @@ class Views:
                 f"SQL {str(sql)[:60]!r} is not a text", kind="sql", hint="write it like: select * from items", sql=sql
             )
         failed = partial(self._error, sql)
-        with translated(failed):
+        with translated(failed) as cursors:
             judged = check_select(sql)
             named = frozenset() if items is None else frozenset(map(str.lower, judged.items))
             if file := next((name for name in judged.reads - named if "/" in name or "\\" in name), None):
@@ -207,6 +207,7 @@ class Views:
             further = _FURTHER if judged.catalogue else self._further(judged.reads)
             binding, use = self._binding(tables, lost, {name: entry for name, (entry, _) in rows.items()}, further)
             cursor = binding.connection.cursor()
+            cursors.append(cursor)
             if judged.catalogue:
                 binding.require_all()
             recursing = bool(_RECURSING.search(sql))
@@ -221,7 +222,7 @@ class Views:
                 relation.execute()  # errors of view files of others are raised here
         if relation is None:  # a statement with nothing to return, which check_select should have refused
             raise InvalidInputError(f"SQL {shown(sql)} returns no rows", kind="sql", sql=sql)
-        return as_relation(relation, failed, use)
+        return as_relation(relation, failed, cursor, use)
 
     def metric_names(self, tables: Mapping[str, Rows], *, lost: frozenset[str] = NONE_LOST) -> list[str]:
         """Return the names of the metrics that any run has, sorted."""
@@ -232,12 +233,13 @@ class Views:
     def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
         """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
         audits = [view.name for view in self.files if view.folder == AUDITS]
-        with translated(partial(self._error, "of the audits")):
+        with translated(partial(self._error, "of the audits")) as cursors:
             if self._small_audits.are_for(tables):
                 return self._small_audits.problems(tables)
             binding, _use = self._binding(tables, NONE_LOST, {}, _FURTHER)
             binding.require(audits)
             cursor = binding.connection.cursor()
+            cursors.append(cursor)
             return [
                 (name.removeprefix("audit_"), *row)
                 for name in audits

@@ -35,27 +35,35 @@ _WRITE: Final = frozenset({"to_csv", "to_parquet", "write_csv", "write_parquet"}
 
 
 @contextmanager
-def translated(failed: Callable[[Exception], InvalidInputError], *, held: bool = True) -> Iterator[None]:
+def translated(
+    failed: Callable[[Exception], InvalidInputError], *cursors: duckdb.DuckDBPyConnection, held: bool = True
+) -> Iterator[list[duckdb.DuckDBPyConnection]]:
     """Turn what DuckDB objects to into an error of this library; of parameters it does so with errors of Python.
 
     A signal comes out of DuckDB as a RuntimeError, or as an error of its own where it fell into Python code that DuckDB
     had called, and is what its handler raised again: KeyboardInterrupt, SystemExit, or an exception of the caller's.
+    DuckDB's threads would go on computing for nobody then, at worst for ever: they are told to end.
 
     Args:
         failed: Makes the error.
+        cursors: Those on which it computes; the block adds its own to the list that it gets.
         held: Whether to ask handlers what they raised, which takes 10 µs; else every signal is a KeyboardInterrupt.
     """
     with HeldSignals() if held else nullcontext():
-        yield from _translated(failed)
+        yield from _translated(failed, [*cursors])
 
 
-def _translated(failed: Callable[[Exception], InvalidInputError]) -> Iterator[None]:
+def _translated(
+    failed: Callable[[Exception], InvalidInputError], cursors: list[duckdb.DuckDBPyConnection]
+) -> Iterator[list[duckdb.DuckDBPyConnection]]:
     import duckdb
 
     try:
-        yield
+        yield cursors
     except RuntimeError as exc:
         if str(exc) == "Query interrupted":
+            for cursor in cursors:
+                cursor.interrupt()
             raise KeyboardInterrupt from exc
         raise failed(exc) from exc
     except (duckdb.Error, pa.ArrowException, OverflowError, TypeError) as exc:
@@ -71,12 +79,14 @@ def _error(exc: Exception, failed: Callable[[Exception], InvalidInputError]) -> 
 
 
 @contextmanager
-def _fetching(failed: Callable[[Exception], InvalidInputError], *, held: bool = True) -> Iterator[None]:
+def _fetching(
+    failed: Callable[[Exception], InvalidInputError], cursor: duckdb.DuckDBPyConnection, *, held: bool = True
+) -> Iterator[None]:
     """Do so while rows are fetched, where a file of theirs may be gone that was not held (``process.held_files``)."""
     import duckdb
 
     try:
-        with translated(failed, held=held):
+        with translated(failed, cursor, held=held):
             yield
     except InvalidInputError as exc:
         if not isinstance(exc.__cause__, duckdb.IOException | duckdb.PermissionException):
@@ -121,22 +131,30 @@ class Use:
 
 
 def as_relation(
-    relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], *uses: Use
+    relation: duckdb.DuckDBPyRelation,
+    failed: Callable[[Exception], InvalidInputError],
+    cursor: duckdb.DuckDBPyConnection,
+    *uses: Use,
 ) -> duckdb.DuckDBPyRelation:
-    """Return a relation whose errors are those that ``failed`` makes, and which prolongs uses of its connection."""
-    found: Any = _Answer(relation, failed, uses)
+    """Return a relation of a cursor, with errors that ``failed`` makes, which prolongs uses of its connection."""
+    found: Any = _Answer(relation, failed, cursor, uses)
     return found  # type: ignore[no-any-return]
 
 
 class _Answer:
-    __slots__ = ("__weakref__", "_failed", "_has_begun", "_relation", "_uses")
+    __slots__ = ("__weakref__", "_cursor", "_failed", "_has_begun", "_relation", "_uses")
 
     def __init__(
-        self, relation: duckdb.DuckDBPyRelation, failed: Callable[[Exception], InvalidInputError], uses: tuple[Use, ...]
+        self,
+        relation: duckdb.DuckDBPyRelation,
+        failed: Callable[[Exception], InvalidInputError],
+        cursor: duckdb.DuckDBPyConnection,
+        uses: tuple[Use, ...],
     ) -> None:
         self._relation = relation
         self._failed = failed
         self._has_begun = False  # to be fetched row by row
+        self._cursor = cursor
         self._uses = uses
 
     @property  # type: ignore[misc]
@@ -158,7 +176,7 @@ class _Answer:
 
     def __getattr__(self, name: str) -> Any:
         if not callable(getattr(type(self._relation), name, None)):
-            with _fetching(self._failed):
+            with _fetching(self._failed, self._cursor):
                 return getattr(self._relation, name)
         if name in _MAKE:
             return self._refuse
@@ -169,13 +187,15 @@ class _Answer:
         def call(*args: object, **kwargs: object) -> Any:
             further = name == "fetchone" and self._has_begun
             self._has_begun |= name == "fetchone"
-            with _fetching(self._failed, held=not further):
+            with _fetching(self._failed, self._cursor, held=not further):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
             if type(made) is type(self._relation):
                 parts = [use for one in (*args, *kwargs.values()) if type(one) is _Answer for use in one._uses]
-                return as_relation(made, self._failed, *self._uses, *parts)
+                return as_relation(made, self._failed, self._cursor, *self._uses, *parts)
             if isinstance(made, pa.RecordBatchReader):  # its rows are computed when it is read
-                return pa.RecordBatchReader.from_batches(made.schema, _batches(made, self._failed, self._uses))
+                return pa.RecordBatchReader.from_batches(
+                    made.schema, _batches(made, self._failed, self._cursor, self._uses)
+                )
             if name == "pl" and kwargs.get("lazy"):
                 from duckdb.polars_io import duckdb_source
 
@@ -193,7 +213,7 @@ class _Answer:
 
     def _write(self, name: str, *args: object, **kwargs: object) -> None:
         """Write a file, by a connection that may do so."""
-        with translated(self._failed), connect_in_memory({}) as connection:
+        with translated(self._failed, self._cursor), connect_in_memory({}) as connection:
             getattr(connection.from_arrow(self.to_arrow_reader()), name)(*args, **kwargs)
 
     def query(self, virtual_table_name: str, sql_query: str) -> duckdb.DuckDBPyRelation:
@@ -206,11 +226,11 @@ class _Answer:
         return dir(self._relation)
 
     def __repr__(self) -> str:
-        with _fetching(self._failed):
+        with _fetching(self._failed, self._cursor):
             return repr(self._relation)
 
     def __len__(self) -> int:
-        with _fetching(self._failed):
+        with _fetching(self._failed, self._cursor):
             return len(self._relation)
 
     def __contains__(self, name: str) -> bool:
@@ -218,8 +238,8 @@ class _Answer:
 
     def __getitem__(self, name: str) -> Any:
         found: Any = self._relation
-        with _fetching(self._failed):
-            return as_relation(found[name], self._failed, *self._uses)
+        with _fetching(self._failed, self._cursor):
+            return as_relation(found[name], self._failed, self._cursor, *self._uses)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
@@ -230,11 +250,14 @@ def _plain(value: object) -> Any:
 
 
 def _batches(
-    reader: pa.RecordBatchReader, failed: Callable[[Exception], InvalidInputError], uses: tuple[Use, ...]
+    reader: pa.RecordBatchReader,
+    failed: Callable[[Exception], InvalidInputError],
+    cursor: duckdb.DuckDBPyConnection,
+    uses: tuple[Use, ...],
 ) -> Iterator[pa.RecordBatch]:
     """Give the batches of a reader, whose errors become those of this library; ``uses`` last as long."""
     while True:
-        with _fetching(failed):
+        with _fetching(failed, cursor):
             batch = next(reader, None)
         if batch is None:
             return
