@@ -55,6 +55,20 @@ class Choice(NamedTuple):
     ending: str
 
 
+class Signal:
+    """Wakes the one thread that waits for it, or that will; cheaper than an event, and used up by being heard."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def give(self) -> None:
+        self._lock.release()
+
+    def wait(self, timeout_s: float = -1) -> bool:
+        return self._lock.acquire(timeout=timeout_s)
+
+
 @dataclass
 class Actor:
     """One process.
@@ -74,7 +88,7 @@ class Actor:
     dying: bool = False
     now_s: float = 0.0
     ending: str = ""
-    may_go: threading.Event = field(default_factory=threading.Event)
+    may_go: Signal = field(default_factory=Signal)
     ready: Callable[[], bool] = lambda: True
     answerable: Callable[[], bool] = lambda: True
 
@@ -86,7 +100,15 @@ class Actor:
 class World:
     """Objects and actors; a run is a list of choices."""
 
-    def __init__(self, objects: dict[str, bytes], actors: dict[str, Callable[[Face], None]], *, faults: int) -> None:
+    def __init__(
+        self,
+        objects: dict[str, bytes],
+        actors: dict[str, Callable[[Face], None]],
+        *,
+        faults: int,
+        desk: Desk | None = None,
+    ) -> None:
+        self.desk = desk or Desk()
         self.objects: dict[str, bytes] = {}
         self._telling: dict[str, str] = {}
         self.labels: dict[str, str] = {}
@@ -96,14 +118,12 @@ class World:
         self.faults = faults
         self.faulty = False
         self.notes: list[tuple[Any, ...]] = []
-        self.steps = 0
         self.story: list[str] = []
-        self._parked = threading.Event()
+        self._parked = Signal()
         self._threads = [
             threading.Thread(target=self._live, args=(actor,), daemon=True, name=actor.name) for actor in self.actors
         ]
         for thread, actor in zip(self._threads, self.actors, strict=True):
-            self._parked.clear()
             thread.start()
             self._wait(actor)
 
@@ -129,7 +149,6 @@ class World:
     def step(self, choice: Choice) -> None:
         """Let an actor make its request, and run until it stands before the next one."""
         actor = self.actors[choice.actor]
-        self.steps += 1
         if actor.at is not None:
             self.story.append(f"{actor.name}: {self._place(*actor.at)} {choice.ending}")
         if choice.ending not in FREE:
@@ -149,9 +168,15 @@ class World:
     def key(self) -> str:
         """Say which state this is: two of the same key have the same futures.
 
-        Names that are drawn at random count by what they stand for; times do not count, but for their order.
+        Names that are drawn at random count by what they stand for; times do not count. So a note must say what is to
+        be judged by, and nothing else: each different note makes for states of its own.
         """
-        said: list[Any] = [sorted(self._telling.values()), self.faults, sorted(map(str, self.notes))]
+        said: list[Any] = [
+            sorted(self._telling.values()),
+            self.faults,
+            sorted(map(str, self.notes)),
+            [*self.desk.asked],
+        ]
         said += [(actor.at and self._place(*actor.at), actor.heard, str(actor.outcome)) for actor in self.actors]
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
@@ -228,12 +253,11 @@ class World:
         except BaseException as exc:
             outcome = exc
         actor.at, actor.outcome = None, outcome
-        self._parked.set()
+        self._parked.give()
 
     def _release(self, actor: Actor, ending: str) -> None:
-        self._parked.clear()
         actor.ending = ending
-        actor.may_go.set()
+        actor.may_go.give()
         self._wait(actor)
 
     def _wait(self, actor: Actor) -> None:
@@ -246,9 +270,8 @@ class World:
         if actor.dying:
             raise Died
         actor.at = operation, key
-        self._parked.set()
+        self._parked.give()
         actor.may_go.wait()
-        actor.may_go.clear()
         if actor.ending == "dies":
             actor.dying = True
             raise Died

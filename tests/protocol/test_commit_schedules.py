@@ -55,7 +55,8 @@ def commit_of(name: str, number: int, item: str | None = None) -> Commit:
 def write(face: Face, journal: Journal, commits: list[Commit]) -> None:
     """Commit one after another; a commit whose fate is unknown is given again, as its user would."""
     for commit in commits:
-        face.note("began", commit.message, face.world.steps)
+        before = sorted(note[1] for note in face.world.notes if note[0] == "acknowledged")
+        face.note("began", commit.message, before)
         for _ in range(4):
             try:
                 outcome = journal.commit(commit)
@@ -64,7 +65,7 @@ def write(face: Face, journal: Journal, commits: list[Commit]) -> None:
             except AlreadyExistsError:
                 face.note("refused", commit.message)
             else:
-                face.note("acknowledged", commit.message, outcome.version, face.world.steps)
+                face.note("acknowledged", commit.message, outcome.version)
             break
         else:
             face.note("gave up", commit.message)
@@ -141,7 +142,7 @@ def world(
         act["leader"] = partial(leader, desk=desk, late=leads == "late")
     if settles:
         act["settler"] = settler
-    return World(template()[1], act, faults=faults)
+    return World(template()[1], act, faults=faults, desk=desk)
 
 
 def check(world: World) -> str:
@@ -177,17 +178,17 @@ def check(world: World) -> str:
     ends = {}
     for note in world.notes:
         if note[0] == "acknowledged":
-            _, name, version, at = note
+            _, name, version = note
             if versions.get(name) != [version]:
                 return f"{name} was acknowledged at version {version}, and is at {versions.get(name)}"
-            ends[name] = (at, version)
+            ends[name] = version
         elif note[0] == "refused" and note[1] in versions:
             return f"{note[1]} was refused and committed"
     for note in world.notes:
         if note[0] == "began":
-            _, name, at = note
-            for other, (ended, version) in ends.items():
-                if ended < at and name in versions and name != other and versions[name][0] <= version:
+            _, name, before = note
+            for other in before:
+                if name in versions and versions[name][0] <= ends[other]:
                     return f"{name} began after {other} was acknowledged, and comes before it"
     return ""
 
@@ -223,22 +224,23 @@ def test_of_two_who_want_a_name_one_gets_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "states", "runs"),
     [
-        {"writers": 3},
-        {"writers": 2, "faults": 2},
-        {"writers": 1, "late": 1, "faults": 1},
-        {"writers": 2, "leads": "early", "faults": 1},
-        {"writers": 2, "leads": "late"},
-        {"writers": 2, "settles": True},
+        ({"writers": 3}, 2_434, 165),
+        ({"writers": 2, "faults": 2}, 10_060, 1_682),
+        ({"writers": 1, "late": 1, "faults": 1}, 1_349, 178),
+        ({"writers": 2, "leads": "early", "faults": 1}, 3_929, 404),
+        ({"writers": 2, "leads": "late"}, 321, 20),
+        ({"writers": 2, "settles": True}, 600, 38),
     ],
     ids=str,
 )
-def test_nor_does_any_interleaving_of_more(kind: dict[str, Any]) -> None:
+def test_nor_does_any_interleaving_of_more(kind: dict[str, Any], states: int, runs: int) -> None:
+    """So many states there were when this was written, and ends that differ; with half of them, something is unseen."""
     found = explore(partial(world, **kind), check, most=60_000)
     assert not found.wrong, found.wrong
-    assert found.states > 1_000
-    assert found.runs > 50  # the fewest, 96, are those of the late leader
+    assert found.states > states // 2
+    assert found.runs > runs // 2
 
 
 @pytest.mark.parametrize("seed", range(3))
