@@ -46,7 +46,6 @@ SLOW = {
     "stateful/test_gc_machine.py",
     "stateful/test_time_travel.py",
     "test_bench.py",
-    "test_large_check.py::test_the_same_damage_is_found_either_way",
     "test_browse.py::test_a_view_file_without_an_end_is_stopped_and_named",
     "test_browse.py::test_files_that_mean_no_good_are_left_out_and_do_no_harm",
     "test_decoding_bombs.py",

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from lakefolio.delta.table import DataFile, DeltaTable
-from lakefolio.errors import FormatError, IntegrityError
-from lakefolio.format.arrow_rows import no_rows
+from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import BATCH_OPS, SPECS
 from lakefolio.journal.batch_tables import LogTables
 from lakefolio.journal.commit_queue import CommitQueue
@@ -236,29 +235,6 @@ class Journal:
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""
         return self.anew(name).active()
-
-    def reread(self, name: str) -> pa.Table:
-        """Read a table anew from its log and its files, not from memory.
-
-        Raises:
-            IntegrityError: If a log entry or a data file is missing or damaged, or a log entry's copy of rows
-                differs from the file it describes.
-        """
-        table = self.anew(name)
-        try:
-            return table.load(trust_copies=False)
-        except FormatError as exc:
-            if name in self.logs and exc.kind == "table-missing":
-                return no_rows(table.schema)  # nothing was logged yet
-            raise
-
-    def audit_log(self, name: str) -> None:
-        """Compare the log of a table with its checkpoint, see ``DeltaLog.audit``."""
-        try:
-            self.anew(name).audit()
-        except FormatError as exc:
-            if name not in self.logs or exc.kind != "table-missing":
-                raise
 
     def anew(self, name: str) -> DeltaTable:
         """Return a table that has not read its log yet."""

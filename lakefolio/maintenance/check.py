@@ -15,30 +15,16 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from lakefolio.errors import (
-    ConflictError,
     IntegrityError,
     LakefolioError,
     UntrustedContentError,
 )
-from lakefolio.format.layout import (
-    BLOBS,
-    JOURNAL,
-    LOG_TABLES,
-    MARKER,
-    PENDING,
-    README,
-    TABLES,
-    log_key,
-    table_prefix,
-)
+from lakefolio.format.layout import JOURNAL, PENDING, log_key
 from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.check_entries import EntryCheck
 from lakefolio.maintenance.check_report import CheckReport, Problem
+from lakefolio.maintenance.check_rows import check_rows
 from lakefolio.maintenance.dates import HINT_DATES, ahead_of
-from lakefolio.maintenance.large_check import is_large, look_at_large
-from lakefolio.maintenance.large_entries import LargeEntries
-from lakefolio.maintenance.model_check import ModelCheck
-from lakefolio.maintenance.reachability import Keep, Reach
 from lakefolio.maintenance.record_tables import check_record_tables
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published
@@ -54,8 +40,6 @@ __all__ = ["check"]
 _TICKET_AGE_S: Final = 3_600
 
 _LOOKS: Final = 3
-
-_PART_ROWS: Final = 100_000
 
 _ENTRIES_AT_ONCE: Final = 1_000
 """So many of the entries whose objects are read are Python values at once; the others wait as columns."""
@@ -100,68 +84,15 @@ def check(
     return report
 
 
-def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck | LargeEntries]:
+def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck]:
     """Check everything but the stored bytes once, as of one version."""
     session = session.still()
     state = session.committed()
     report = CheckReport(state.version)
-    models = _models(session, report)
-    if is_large(session):
-        found = look_at_large(session, report, models, with_data=with_data)
-        _check_tickets(session, report)
-        _check_dates(session, report)
-        return report, found
-    contents = EntryCheck(state, report, with_data=with_data)
-    read = _check_files(session, report)
-    tables: dict[str, pa.Table] = {}
-    try:
-        tables[JOURNAL] = state.rows_since(-1) if read is None else _upto(read, state.version)
-        tables |= {name: session.journal.log_rows(name, state.version) for name in LOG_TABLES}
-    except IntegrityError:
-        if not report.problems:
-            raise
-        if read is None:
-            return report, contents  # the problem of the journal is reported; nothing else can be checked
-        # the audits of rows need all tables
-    else:
-        for audit, named, message in session.audit(tables):
-            report.problems.append(Problem(audit.replace("_", "-"), named, message))
-    manifests = tables[JOURNAL]
-    report.counts["rows"] = sum(rows.num_rows for rows in tables.values())
-    for rows in _parts(manifests):
-        contents.add(rows, inline=read is not None)
-    report.counts["entries"] = contents.count
-    _check_batches(manifests, report)
+    contents = check_rows(session, report, _models(session, report), with_data=with_data)
     _check_tickets(session, report)
-    _check_blobs(session, contents, report)
-    _check_snapshots(session, manifests, report)
-    if read is not None:
-        with ModelCheck(session.journal.models, models, read.num_rows) as compared:
-            for rows in _parts(read):
-                compared.add(rows)
-            differ = list(compared.problems(state.version))
-        report.problems += [Problem("model-differs", key, message) for key, message in differ]
     _check_dates(session, report)
     return report, contents
-
-
-def _upto(rows: pa.Table, version: int) -> pa.Table:
-    import pyarrow.compute as pc
-
-    later = pc.greater(rows.column("version"), version)
-    return rows.filter(pc.invert(later)) if pc.any(later).as_py() else rows
-
-
-def _parts(rows: pa.Table) -> Iterator[pa.Table]:
-    """Yield rows part by part, whole versions each."""
-    versions = rows.column("version").to_numpy()
-    start = 0
-    while start < rows.num_rows:
-        end = min(start + _PART_ROWS, rows.num_rows)
-        while end < rows.num_rows and versions[end] == versions[end - 1]:
-            end += 1
-        yield rows.slice(start, end - start)
-        start = end
 
 
 def _models(session: Session, report: CheckReport) -> dict[str, Published]:
@@ -170,75 +101,6 @@ def _models(session: Session, report: CheckReport) -> dict[str, Published]:
     except IntegrityError as exc:
         report.problems.append(Problem(exc.kind, str(exc.objects.get("key", "")), exc.message))
         return {}
-
-
-def _check_files(session: Session, report: CheckReport) -> pa.Table | None:
-    """Read all tables from their logs and files, and return the rows of the journal; None if they can't be read."""
-    manifests = None
-    for key in (MARKER, README):
-        if session.store.find(key) is None:
-            report.problems.append(Problem("file-missing", key, f"{key} is missing"))
-    for table in (*TABLES, *LOG_TABLES):
-        files = session.journal.data_files(table)  # before they are listed: what is listed may be more, never less
-        listed = {info.key: info.size_bytes for info in session.store.list(table_prefix(table) + "/")}
-        for path, size_bytes in files.items():
-            key = f"{table_prefix(table)}/{path}"
-            if key not in listed:
-                report.problems.append(Problem("table-file-missing", key, f"data file {key} is missing"))
-            elif listed[key] != size_bytes:
-                report.problems.append(
-                    Problem(
-                        "table-file-damaged",
-                        key,
-                        f"data file {key} has {counted(listed[key], 'byte')}, expected {size_bytes}",
-                    )
-                )
-        for look in (session.journal.audit_log, session.journal.reread):
-            try:
-                rows = look(table)
-            except ConflictError:
-                raise  # it says nothing of the lake, and what was not looked at is not well
-            except LakefolioError as exc:
-                problem = Problem(exc.kind, str(exc.objects.get("key", table)), exc.message)
-                if problem not in report.problems:
-                    report.problems.append(problem)
-            else:
-                manifests = rows if table == JOURNAL and isinstance(rows, pa.Table) else manifests
-    return manifests
-
-
-def _check_blobs(session: Session, contents: EntryCheck, report: CheckReport) -> None:
-    state = session.committed()
-    listed = {info.key: info for info in session.store.list_archives(BLOBS + "/")}
-    expected = {one.key: one for one in contents.blobs() if one.generation >= state.generation(one.digest)}
-    if any(key not in listed for key in expected):  # a gc beside this check may have purged them since
-        newest = session.journal.refresh()
-        expected = {key: one for key, one in expected.items() if one.generation >= newest.generation(one.digest)}
-    for key, one in expected.items():
-        if key not in listed:
-            report.problems.append(Problem("blob-missing", key, f"blob {key} of {one.ref} is missing"))
-        elif (size_bytes := listed[key].size_bytes) != one.stored_bytes:
-            message = f"blob {key} of {one.ref} has {counted(size_bytes, 'byte')}, expected {one.stored_bytes}"
-            report.problems.append(Problem("blob-truncated", key, message))
-        elif (archive := listed[key].archive) is not None:
-            message = f"blob {key} of {one.ref} lies in the storage class {archive}: restore it before it is read"
-            report.problems.append(Problem("blob-archived", key, message))
-    report.counts["blobs"] = len(expected)
-    report.counts["blob_bytes"] = sum(listed[key].size_bytes for key in expected if key in listed)
-    report.counts["orphans"] = len(listed.keys() - expected.keys())
-
-
-def _check_batches(manifests: pa.Table, report: CheckReport) -> None:
-    """Report batches of points or events that two rows name: a batch counts once."""
-    import pyarrow.compute as pc
-
-    rows = manifests.filter(pc.is_in(manifests.column("op"), value_set=pa.array(["metrics", "events"])))
-    for one in rows.column("entry_id").drop_null().value_counts().to_pylist():
-        if one["counts"] > 1:
-            named = f"batch {one['values']}"
-            report.problems.append(
-                Problem("batch-doubled", named, f"{named} is named by {counted(one['counts'], 'row')}, expected 1")
-            )
 
 
 def _check_tickets(session: Session, report: CheckReport) -> None:
@@ -334,17 +196,3 @@ def _check_dates(session: Session, report: CheckReport) -> None:
         return  # reported as missing already
     if ahead is not None:
         report.problems.append(Problem("dated-ahead", key, f"version {version} is dated {ahead}: {HINT_DATES}"))
-
-
-def _check_snapshots(session: Session, manifests: pa.Table, report: CheckReport) -> None:
-    """Report purged content of snapshots (an audit in SQL reports that of heads)."""
-    state = session.committed()
-    if not state.purged:
-        return
-    rows = Reach(manifests, Keep()).protected().select(["folio", "item", "version", "blob_digest", "generation"])
-    for row in rows.to_pylist():
-        if (row["generation"] or 0) < state.generation(row["blob_digest"]):
-            ref = f"{row['folio']}:{row['item']}@{row['version']}"
-            report.problems.append(
-                Problem("protected-purged", ref, f"{ref} is protected, but gc purged {row['blob_digest']}")
-            )

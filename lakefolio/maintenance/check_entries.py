@@ -1,53 +1,75 @@
-"""Checking the entries of a journal part by part, column by column: few rows become Python values.
+"""Checking the entries of a journal part by part, in SQL: only rows that are doubtful become Python values.
 
 Names, what every entry has, the digests of inline content. What is needed of all entries later is kept: the objects
-they refer to, and the rows that name tables of records or, where data is to be read, content outside of the journal.
+they refer to, as rows of the workbench, and the rows that name tables of records or, where data is to be read, content
+outside of the journal.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, InvalidInputError
-from lakefolio.format.digest import sha256_of_bytes
-from lakefolio.format.layout import blob_key, check_digest
+from lakefolio.format.layout import BLOBS, check_digest
 from lakefolio.format.names import check_folio, check_item, check_snapshot
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.model.entries import Entry, Stored, content_from_row
+from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
     from lakefolio.model.state import State
+    from lakefolio.storage import ObjectInfo
+    from lakefolio.views.workbench import Workbench
 
-__all__ = ["UNREAD", "Blob", "EntryCheck"]
+__all__ = ["EntryCheck"]
 
-UNREAD: Final = ("content", "inputs", "facts")
+_UNREAD: Final = ("content", "inputs", "facts")
 """The columns that a reader of content does not need."""
 
-_REQUIRED: Final = ("version", "ordinal", "committed_at", "commit_id", "folio", "item", "entry_id", "kind", "storage")
-_OF_BLOBS: Final = ("folio", "item", "version", "blob_digest", "generation", "stored_bytes")
 _PLAIN: Final = r"\A[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*\z"
 _PLAIN_LENGTH: Final = 255
-_DIGEST: Final = r"\Asha256:[0-9a-f]{64}\z"
+_LISTED_AT_ONCE: Final = 20_000
+
+_REQUIRED: Final = ("entry_id", "kind", "storage")
+"""What every entry has, beside what every row of the journal has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """An object that entries refer to, and the first of them."""
+def _is_doubtful(name: str) -> str:
+    """Return the condition that a text may be that of no JSON object; Python has the last word on it."""
+    brackets = f"length({name}) - length(replace(replace({name}, '[', ''), '{{', ''))"
+    plain = f"json_valid({name}) and ltrim({name}, ' \t\r\n') like '{{%' and {brackets} < 100"
+    return f"coalesce({name} <> '' and not ({plain} and not regexp_matches({name}, '[0-9]{{1000}}')), false)"
 
-    key: str
-    ref: str
-    digest: str
-    generation: int
-    stored_bytes: int | None
+
+_DOUBTFUL: Final = " or ".join(
+    [
+        *(f"{name} is null" for name in _REQUIRED),
+        "(op = 'put' and (folio is null or item is null))",
+        f"(op = 'put' and {_is_doubtful('details')})",
+        _is_doubtful("extra"),
+        *(f"coalesce(len({name}) <> list_count({name}), false)" for name in ("inputs", "facts")),
+    ]
+)
+_ENTRIES: Final = """(
+    select * replace (
+        if(op = 'put', folio, 'event') as folio,
+        if(op = 'put', item, entry_id) as item,
+        if(op = 'put', details, null) as details
+    )
+    from {rows} where op in ('put', 'event_blob')
+)"""
+_OF_INLINE: Final = ("folio", "item", "version", "kind", "storage", "blob_digest", "generation")
+_KEY: Final = f"""
+    '{BLOBS}/' || substr(blob_digest, 8, 2) || '/' || substr(blob_digest, 8)
+    || if(generation > 0, '.' || generation, '')
+"""
 
 
 class EntryCheck:
@@ -57,88 +79,143 @@ class EntryCheck:
         count: How many entries can be read.
     """
 
-    def __init__(self, state: State, report: CheckReport, *, with_data: bool) -> None:
+    def __init__(self, bench: Workbench, state: State, report: CheckReport, *, with_data: bool) -> None:
         """Begin.
 
         Args:
+            bench: Where SQL is run.
             state: What was purged.
             report: Where problems go.
             with_data: Whether :meth:`sources` is going to be asked.
         """
+        self._bench = bench
         self._state = state
         self._report = report
         self._with_data = with_data
         self._bad_names: set[tuple[str, str]] = set()
-        self._blobs: list[pa.Table] = []
         self._records: list[pa.Table] = []
         self._sources: list[pa.Table] = []
         self.count = 0
+        bench.run(
+            "create or replace table blobs (blob_digest varchar, generation integer, version bigint, ordinal integer, "
+            "stored_bytes bigint, folio varchar, item varchar)"
+        )
+        bench.run("create or replace table purged (blob_digest varchar, generation integer)")
 
-    def add(self, rows: pa.Table, *, inline: bool) -> None:
+    def add(self, rows: str, *, inline: bool) -> None:
         """Check rows of the journal.
 
         Args:
-            rows: Some rows, in order.
+            rows: What stands for them, see ``Workbench.part``.
             inline: Whether they are as the data files hold them, inline content included.
         """
         self._check_names(rows)
-        rows = self._readable(rows.filter(pc.is_in(rows.column("op"), value_set=pa.array(["put", "event_blob"]))))
-        self.count += rows.num_rows
-        storage = rows.column("storage")
+        entries = _ENTRIES.format(rows=self._readable(rows))
         if inline:
-            self._check_inline(rows.filter(pc.equal(storage, "inline")))
-        rows = rows.drop(["content"])
-        self._blobs.append(rows.filter(pc.equal(storage, "blob")).select(_OF_BLOBS).combine_chunks())
-        kind = rows.column("kind")
-        self._records.append(rows.filter(pc.equal(kind, KIND)).combine_chunks())
+            self._check_inline(entries)
+        self.count += self._bench.run(f"select count(*) from {entries}")[0][0]
+        self._bench.run(
+            "insert into blobs "
+            "select blob_digest, coalesce(generation, 0), version, ordinal, stored_bytes, folio, item "
+            f"from {entries} where storage = 'blob'"
+        )
+        self._bench.run(
+            "insert into purged select blob_digest, coalesce(generation, 0) "
+            f"from {rows} where op = 'purge' and blob_digest is not null"
+        )
+        some = f"select * exclude (content), null::blob as content from {entries}"
+        self._records.append(self._bench.arrow(f"{some} where kind = '{KIND}'"))
         if self._with_data:
-            outside = pc.or_(pc.not_equal(storage, "inline"), pc.equal(kind, "table"))
-            self._sources.append(
-                rows.drop([name for name in UNREAD if name in rows.schema.names]).filter(outside).combine_chunks()
-            )
+            outside = "storage <> 'inline' or kind = 'table'"
+            some = f"select * exclude ({', '.join(_UNREAD)}) from {entries}"
+            self._sources.append(self._bench.arrow(f"{some} where {outside} order by version, ordinal"))
 
     def records(self) -> list[Entry]:
         """Return the entries that name tables of records."""
         return _entries(self._records)
 
     def sources(self) -> pa.Table:
-        """Return the rows of entries with content outside of the journal, and of tables, without :data:`UNREAD`."""
-        empty = MANIFESTS_SCHEMA.empty_table().drop(UNREAD)
+        """Return the rows of entries with content outside of the journal, and of tables, without :data:`_UNREAD`."""
+        empty = MANIFESTS_SCHEMA.empty_table().drop(_UNREAD)
         return pa.concat_tables(
             [empty, *(rows.select(empty.schema.names).cast(empty.schema) for rows in self._sources)]
         )
 
-    def blobs(self) -> Iterator[Blob]:
-        """Yield each object that entries refer to; report digests that are none."""
-        if not self._blobs:
-            return
-        rows = pa.concat_tables(self._blobs)
-        formed = pc.fill_null(pc.match_substring_regex(rows.column("blob_digest"), _DIGEST), False)
-        for row in rows.filter(pc.invert(formed)).to_pylist():
+    def check_blobs(self, listed: Iterable[ObjectInfo], refresh: Callable[[], State], report: CheckReport) -> None:
+        """Compare the objects that entries refer to with those that there are.
+
+        Args:
+            listed: All objects below ``blobs/``.
+            refresh: Gives the newest state: a gc beside this check may have purged what is missing.
+            report: Where problems go.
+        """
+        bench = self._bench
+        for row in bench.arrow(
+            r"select * from blobs where not coalesce(regexp_full_match(blob_digest, 'sha256:[0-9a-f]{64}'), false)"
+        ).to_pylist():
             try:
                 check_digest(row["blob_digest"] or "")
             except IntegrityError as exc:
-                self._report.problems.append(Problem("bad-digest", _ref(row), f"{_ref(row)}: {exc.message}"))
-        rows = rows.filter(formed)
-        generations = pc.cast(pc.fill_null(rows.column("generation"), 0), pa.string())
-        names = pc.binary_join_element_wise(rows.column("blob_digest"), generations, ".")
-        codes = names.combine_chunks().dictionary_encode()
-        codes = pa.concat_arrays(codes.chunks) if isinstance(codes, pa.ChunkedArray) else codes
-        first = np.unique(codes.indices.to_numpy(zero_copy_only=False), return_index=True)[1]
-        for row in rows.take(pa.array(first, pa.int64())).to_pylist():
-            digest, generation = row["blob_digest"], row["generation"] or 0
-            yield Blob(blob_key(digest, generation), _ref(row), digest, generation, row["stored_bytes"])
+                report.problems.append(Problem("bad-digest", _ref(row), f"{_ref(row)}: {exc.message}"))
+        place = "version * 4294967296 + ordinal"
+        firsts = ", ".join(f"arg_min({name}, {place}) as {name}" for name in ("stored_bytes", "folio", "item"))
+        bench.run(f"""
+            create or replace table expected as
+            select *, {_KEY} as key from (
+                select blob_digest, generation, min(version) as version, {firsts} from (
+                    select b.* from blobs as b
+                    left join (select blob_digest, max(generation) as gone from purged group by blob_digest) as p
+                    on b.blob_digest = p.blob_digest
+                    where b.generation > coalesce(p.gone, -1)
+                    and regexp_full_match(b.blob_digest, 'sha256:[0-9a-f]{{64}}')
+                ) group by blob_digest, generation
+            )""")
+        bench.run("create or replace table listed (key varchar, size_bytes bigint, archive varchar)")
+        objects = iter(listed)
+        while some := list(islice(objects, _LISTED_AT_ONCE)):
+            columns = [[getattr(one, name) for one in some] for name in ("key", "size_bytes", "archive")]
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, _LISTED, strict=True)]
+            with bench.part(pa.table(arrays, names=["key", "size_bytes", "archive"])) as rows:
+                bench.run(f"insert into listed from {rows}")
+        found = bench.arrow("""
+            select e.*, l.key is not null as there, l.size_bytes as found_bytes, l.archive
+            from expected as e left join listed as l on e.key = l.key
+            where l.key is null or l.size_bytes is distinct from e.stored_bytes or l.archive is not null
+            order by e.version, e.key""").to_pylist()
+        newest = refresh() if any(not row["there"] for row in found) else self._state
+        gone = 0
+        for row in found:
+            if row["generation"] < newest.generation(row["blob_digest"]):
+                gone += 1
+                continue
+            key, ref = row["key"], _ref(row)
+            if not row["there"]:
+                report.problems.append(Problem("blob-missing", key, f"blob {key} of {ref} is missing"))
+            elif row["found_bytes"] != row["stored_bytes"]:
+                size = counted(row["found_bytes"], "byte")
+                message = f"blob {key} of {ref} has {size}, expected {row['stored_bytes']}"
+                report.problems.append(Problem("blob-truncated", key, message))
+            else:
+                message = (
+                    f"blob {key} of {ref} lies in the storage class {row['archive']}: restore it before it is read"
+                )
+                report.problems.append(Problem("blob-archived", key, message))
+        count, stored = bench.run(
+            "select count(*), coalesce(sum(l.size_bytes), 0) from expected as e left join listed as l on e.key = l.key"
+        )[0]
+        orphans = bench.run("select count(*) from listed anti join expected using (key)")[0][0]
+        report.counts |= {"blobs": count - gone, "blob_bytes": int(stored), "orphans": orphans}
 
-    def _check_names(self, rows: pa.Table) -> None:
+    def _check_names(self, rows: str) -> None:
         """Report invalid names (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
-        rows = rows.filter(pc.is_in(rows.column("op"), value_set=pa.array(["put", "snapshot"])))
         checks: tuple[tuple[str, Callable[[object], str]], ...] = (
             ("folio", check_folio),
             ("item", check_item),
             ("snapshot", check_snapshot),
         )
+        found = self._bench.arrow(f"select distinct folio, item, snapshot from {rows} where op in ('put', 'snapshot')")
         for column, check_name in checks:
-            names = rows.column(column).unique().drop_null()
+            names = found.column(column).unique().drop_null()
             if column != "snapshot":
                 plain = pc.and_(
                     pc.match_substring_regex(names, _PLAIN), pc.less_equal(pc.binary_length(names), _PLAIN_LENGTH)
@@ -152,59 +229,41 @@ class EntryCheck:
                         self._bad_names.add((column, name))
                         self._report.problems.append(Problem("bad-name", name, exc.message))
 
-    def _readable(self, rows: pa.Table) -> pa.Table:
-        """Return the rows that entries can be made of, named as those; report the others."""
-        is_event = pc.equal(rows.column("op"), "event_blob")
-        ids = rows.column("entry_id")
-        columns = {
-            "folio": pc.if_else(is_event, "event", rows.column("folio")),
-            "item": pc.if_else(is_event, ids, rows.column("item")),
-            "details": pc.if_else(is_event, None, rows.column("details")),
-        }
-        named = rows
-        for name, column in columns.items():
-            named = named.set_column(named.schema.get_field_index(name), name, column)
-        doubtful = np.zeros(rows.num_rows, np.bool_)
-        for name in _REQUIRED:
-            doubtful |= _mask(pc.is_null(named.column(name)))
-        for name in ("details", "extra"):
-            texts = named.column(name)
-            bad = [text for text in texts.unique().drop_null().to_pylist() if not _is_object(text)]
-            if bad:
-                doubtful |= _mask(pc.is_in(texts, value_set=pa.array(bad, texts.type)))
-        for name in ("inputs", "facts"):
-            if any(chunk.flatten().null_count for chunk in named.column(name).chunks):
-                doubtful[:] = True
-        for number in np.flatnonzero(doubtful):
-            row = rows.slice(int(number), 1).to_pylist()[0]
+    def _readable(self, rows: str) -> str:
+        """Return the rows without those that no entry can be made of; report these."""
+        bench, bad = self._bench, []
+        some = f"select version, ordinal from {rows} where op in ('put', 'event_blob') and ({_DOUBTFUL})"
+        bench.run(f"create or replace temp table doubtful as {some}")
+        if not bench.run("select count(*) from doubtful")[0][0]:
+            return rows
+        found = f"select * from {rows} semi join doubtful using (version, ordinal) order by version, ordinal"
+        for row in bench.arrow(found).to_pylist():
             try:
                 content_from_row(row)
             except IntegrityError as exc:
                 self._report.problems.append(Problem(exc.kind, _ref(row), exc.message))
-            else:
-                doubtful[number] = False
-        return named.filter(pa.array(~doubtful)) if doubtful.any() else named
+                bad.append(f"({row['version']}, {row['ordinal']})")
+        return f"(from {rows} where (version, ordinal) not in ({', '.join(bad)}))" if bad else rows
 
-    def _check_inline(self, rows: pa.Table) -> None:
+    def _check_inline(self, entries: str) -> None:
         """Compare inline content with its digests; purged content may be there or not."""
-        expected = pc.if_else(
-            pc.greater(pc.fill_null(pc.binary_length(rows.column("blob_digest")), 0), 0),
-            rows.column("blob_digest"),
-            rows.column("digest"),
+        expected = "if(coalesce(strlen(blob_digest), 0) > 0, blob_digest, digest)"
+        wrong = f"content is null or ('sha256:' || sha256(content)) is distinct from {expected}"
+        found = self._bench.arrow(
+            f"select {', '.join(_OF_INLINE)}, content is not null as is_there from {entries} "
+            f"where storage = 'inline' and ({wrong}) order by version, ordinal"
         )
-        content = rows.column("content")
-        found = [None if one is None else sha256_of_bytes(one) for one in content.to_pylist()]
-        same = pc.fill_null(pc.equal(pa.chunked_array([pa.array(found, pa.string())]), expected), False)
-        said = ("folio", "item", "version", "kind", "storage", "blob_digest", "generation")
-        wrong = rows.append_column("is_there", pc.is_valid(content)).filter(pc.invert(same))
-        for row in wrong.select([*said, "is_there"]).to_pylist():
+        for row in found.to_pylist():
             ref = _ref(row)
             if row["is_there"]:
                 message = f"inline content of {ref} does not match its digest"
                 self._report.problems.append(Problem("inline-damaged", ref, message))
-            elif not self._state.is_purged(Stored(**{name: row[name] for name in said[3:]})):
+            elif not self._state.is_purged(Stored(**{name: row[name] for name in _OF_INLINE[3:]})):
                 message = f"inline content of {ref} is missing"
                 self._report.problems.append(Problem("inline-missing", ref, message))
+
+
+_LISTED: Final = (pa.string(), pa.int64(), pa.string())
 
 
 def _entries(tables: list[pa.Table]) -> list[Entry]:
@@ -214,15 +273,3 @@ def _entries(tables: list[pa.Table]) -> list[Entry]:
 
 def _ref(row: dict[str, Any]) -> str:
     return f"{row['folio']}:{row['item']}@{row['version']}"
-
-
-def _is_object(text: str) -> bool:
-    """Say whether a text is empty or that of a JSON object."""
-    try:
-        return not text or isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _mask(column: object) -> Any:
-    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()  # type: ignore[attr-defined]

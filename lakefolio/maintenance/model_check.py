@@ -1,174 +1,173 @@
 """Comparing read models with the journal that they are functions of, in memory that does not grow with either.
 
 A model and the rows that the journal makes of it are the same if they are as many and the sums of their rows' hashes
-are equal (``row_hashes``): neither side is sorted or held, and the parts of the journal may come in any order. A row
-that depends on others of its key (a superseded one, an entry that was put again) waits as a few numbers, dealt out by
-the hash of its key, until all of the journal has passed.
+are equal (``workbench``): neither side is sorted or held, and the parts of the journal may come in any order. A row
+that depends on others of its key (a superseded one, an entry that was put again) waits as a few numbers until all of
+the journal has passed. What a model makes of the journal is said here once more, in SQL: a check that asked the code
+which wrote the models would find none of its mistakes.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import table_prefix
-from lakefolio.maintenance.shards import Shards
-from lakefolio.maintenance.states_check import StatesCheck
-from lakefolio.process.scratch import scratch_folder
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, METADATA, MODELS, USES, folded_rows
-from lakefolio.readmodels.merge import merged, same_key_as_next, settled, sorted_rows, whole
-from lakefolio.readmodels.model import POSITION, REMOVED, Model, succession
-from lakefolio.readmodels.run_states import RUN_STATES
+from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.maintenance.row_numbers import DELETE, PLACE, own_hash
+from lakefolio.readmodels.fold import (
+    COMMITS,
+    CONTENTS,
+    ENTRIES,
+    FOLIOS,
+    LINEAGE,
+    METADATA,
+    MODELS,
+    PURGES,
+    RUN_FACTS,
+    RUNNING,
+    SNAPSHOTS,
+    USES,
+)
+from lakefolio.readmodels.model import Model, succession
+from lakefolio.readmodels.run_states import READ_COLUMNS, READ_OPS, RUN_STATES, states_of
+from lakefolio.views.workbench import UnreadableRowsError, Workbench
 
 if TYPE_CHECKING:
     from lakefolio.readmodels.runs import ModelRuns
     from lakefolio.readmodels.store import ReadModels
     from lakefolio.readmodels.table import Published
-    from lakefolio.views.row_hashes import RowHashes
 
 __all__ = ["ModelCheck"]
 
-_FEW_ROWS: Final = 20_000
-_IN_MEMORY_ROWS: Final = 500_000
-_SHARD_ROWS: Final = 500_000
-_ONCE: Final = {LINEAGE.name: ("output_kind", "output_id"), USES.name: ("output_kind", "output_id")}
-"""The models whose rows do not depend on one another, but for entries that are put again, and the subject of a row."""
+_AT_ONCE_ROWS: Final = 20_000
+"""About so many rows about runs are made Python values at once."""
 
+_Sum = tuple[int, int]
+"""How many rows there are, and the sum of their hashes."""
 
-@dataclass(slots=True)
-class _Sum:
-    """How many rows there are, and the sum of their hashes."""
+_FACTS: Final = """(
+    select version, ordinal, place, run_id, fact.key as key, coalesce(fact.value, '') as value
+    from (
+        select version, ordinal, run_id, unnest(facts) as fact, unnest(range(len(facts)))::integer as place
+        from {rows} where op = 'run' and run_id is not null and len(facts) > 0
+    )
+)"""
+_FOLDS: Final = {
+    CONTENTS.name: "(from {rows} where op = 'put' and folio is not null and item is not null "
+    "and digest is not null and kind is not null)",
+    PURGES.name: "(from {rows} where op = 'purge' and blob_digest is not null)",
+    COMMITS.name: "(select version, commit_id, arg_min(committed_at, ordinal) as committed_at from {rows} "
+    "group by version, commit_id)",
+    SNAPSHOTS.name: "(select *, coalesce(folio, '') as scope, op = 'drop_snapshot' as removed from {rows} "
+    "where snapshot is not null and (op = 'drop_snapshot' or (op = 'snapshot' and target_version is not null)))",
+    RUN_FACTS.name: f"(from {_FACTS} where key in ('status', 'memo', 'parent'))",
+    RUNNING.name: f"(select *, value <> '\"running\"' as removed from {_FACTS} where key = 'status')",
+}
+"""The rows that rows of the journal make of models, before they are related to one another."""
 
-    count: int = 0
-    total: int = 0
+_NUMBERS: Final = {
+    ENTRIES.name: f"(select *, name as key, op = {DELETE} as removed from seen where own is not null)",
+    LINEAGE.name: "(from edges where subject is not null)",
+    USES.name: "(select * replace (own_use as own) from edges where subject is not null and own_use is not null)",
+    METADATA.name: "(from noted where key is not null)",
+}
+"""The rows of the large models, as ``row_numbers`` keeps them."""
 
-    def add(self, found: tuple[int, int]) -> None:
-        self.count += found[0]
-        self.total += found[1]
+_OF_FIRST_PUTS: Final = (LINEAGE.name, USES.name, METADATA.name)
+"""The models of whose rows only those of the first put of an entry count: an entry put again says the same again."""
 
 
 class ModelCheck:
-    """Compares all read models with a journal whose rows it is given part by part; a context manager."""
+    """Compares all read models with a journal whose rows it is given part by part."""
 
-    def __init__(self, models: ReadModels, published: Mapping[str, Published], row_count: int) -> None:
+    def __init__(self, bench: Workbench, models: ReadModels, published: Mapping[str, Published]) -> None:
         """Begin.
 
         Args:
+            bench: Where rows wait, and where ``RowNumbers`` has what it keeps of them.
             models: The models.
             published: The versions of them to look at.
-            row_count: About how many rows the journal has.
         """
-        from lakefolio.views.row_hashes import RowHashes
-
+        self._bench = bench
         self._models = models
         self._published = dict(published)
-        self._hashes: RowHashes = RowHashes(few=row_count <= _FEW_ROWS)
-        self._folder = None if row_count <= _IN_MEMORY_ROWS else scratch_folder("lakefolio-check-")
-        self._count = max(1, -(-row_count // _SHARD_ROWS))
-        self._expected = {model.name: _Sum() for model in MODELS}
-        self._waiting = {
-            model.name: Shards(_waiting_schema(model), self._folder, model.name)
-            for model in MODELS
-            if model is not RUN_STATES and (model.succeeding or model.name in _ONCE)
-        }
-        self._states = StatesCheck(self._hashes, self._folder, self._count)
-
-    def add(self, rows: pa.Table) -> None:
-        """Take rows of the journal: whole commits, in order within the part."""
-        rows = rows.drop([name for name in ("content",) if name in rows.schema.names])
-        newest = pc.max(rows.column("version")).as_py()
-        by_through: dict[int, pa.Table] = {}
+        self._sums: dict[str, _Sum] = {model.name: (0, 0) for model in MODELS}
+        bench.run(f"create or replace table of_runs as select {', '.join(READ_COLUMNS)} from no_manifests")
         for model in MODELS:
-            through = self._through(model)
-            if model is FOLIOS or through < 0 or newest is None:
+            if model.name in _FOLDS and model.succeeding:
+                columns = [*_numbers(model), "removed boolean"]
+                bench.run(f"create or replace table waiting_{model.name} ({', '.join(columns)})")
+
+    def add(self, rows: str) -> None:
+        """Take rows of the journal: whole commits.
+
+        Args:
+            rows: What stands for them, see ``Workbench.part``.
+        """
+        sums = dict(self._sums)
+        for model in MODELS:
+            if model.name not in _FOLDS or model.name not in self._published:
                 continue
-            if (some := by_through.get(through)) is None:
-                bound = pc.less_equal(rows.column("version"), through)
-                some = by_through[through] = rows if newest <= through else rows.filter(bound)
-            if model is RUN_STATES:
-                self._states.add(some)
+            through = self._published[model.name].through
+            if through < 0:
+                continue
+            made = _FOLDS[model.name].format(rows=f"(from {rows} where version <= {through})")
+            if model.succeeding:
+                values = [f"hash({', '.join(model.key)})", own_hash(model), *model.position, "removed"]
+                self._bench.run(f"insert into waiting_{model.name} select {', '.join(values)} from {made}")
             else:
-                self._add(model, folded_rows(model, some))
+                sums[model.name] = _added(sums[model.name], self._sum(own_hash(model), made))
+        if RUN_STATES.name in self._published:
+            through = self._published[RUN_STATES.name].through
+            about = f"version <= {through} and run_id is not null and op in {READ_OPS}"
+            self._bench.run(f"insert into of_runs select {', '.join(READ_COLUMNS)} from {rows} where {about}")
+        self._sums = sums  # after an error nothing was taken
 
-    def _through(self, model: Model) -> int:
-        """Return up to which version rows count: folios are found with the help of entries."""
-        names = (ENTRIES.name, FOLIOS.name) if model is ENTRIES else (model.name,)
-        return max((self._published[name].through for name in names if name in self._published), default=-1)
+    def _sum(self, hashed: str, rows: str) -> _Sum:
+        count, total = self._bench.run(f"select count(*), coalesce(sum({hashed}), 0) from {rows}")[0]
+        return int(count), int(total)
 
-    def _add(self, model: Model, rows: pa.Table) -> None:
-        if model.name not in self._waiting:
-            self._expected[model.name].add(self._hashes.total(rows, model.schema.names))
-            return
-        subject = _subject(model)
-        is_entry = pa.scalar(False)
-        if model in (LINEAGE, USES, METADATA):
-            is_entry = pc.equal(rows.column(subject[0]), "entry")
-        if model.name in _ONCE:
-            self._expected[model.name].add(self._hashes.total(rows.filter(pc.invert(is_entry)), model.schema.names))
-            rows = rows.filter(is_entry)
-        hashed = [subject, model.key or subject, _own_columns(model)]
-        if model is ENTRIES:
-            hashed += [FOLIOS.key, ("folio", *POSITION)]
-        if not rows.num_rows:
-            return
-        hashes = self._hashes.of(rows, *hashed)
-        schema = _waiting_schema(model)
-        columns: dict[str, Any] = dict(
-            zip(("subject", "hash_of_key", "own", "folio", "own_folio"), hashes, strict=False)
+    def _expected(self, model: Model) -> _Sum:
+        """Return the sum of the rows that the journal makes of a model."""
+        through = self._published[model.name].through
+        if model is FOLIOS:
+            return self._sum(*_settled(model, _folio_rows(self._bench, through)))
+        if model is RUN_STATES:
+            return self._states()
+        if model.name in _FOLDS and not model.succeeding:
+            return self._sums[model.name]
+        rows = f"(from {_NUMBERS.get(model.name, f'waiting_{model.name}')} where version <= {through})"
+        if model.name in _OF_FIRST_PUTS:
+            rows = self._of_first_puts(rows)
+        return self._sum(*_settled(model, rows)) if model.succeeding else self._sum("own", rows)
+
+    def _states(self) -> _Sum:
+        """Return the sum of the states of all runs, each of which follows from all rows about it."""
+        found = (0, 0)
+        shards = 1 + self._bench.run("select count(*) from of_runs")[0][0] // _AT_ONCE_ROWS
+        for shard in range(shards):
+            some = f"from of_runs where hash(run_id) % {shards} = {shard} order by run_id, version, ordinal"
+            rows = self._bench.arrow(some).cast(pa.schema([MANIFESTS_SCHEMA.field(name) for name in READ_COLUMNS]))
+            with self._bench.part(states_of(rows, lambda _: {})) as states:
+                found = _added(found, self._sum(f"hash({own_hash(RUN_STATES)}, removed)", states))
+        return found
+
+    def _of_first_puts(self, rows: str) -> str:
+        """Leave out what entries say that were put before."""
+        if not self._bench.run("select count(*) from put_twice")[0][0]:
+            return rows
+        self._bench.run(
+            f"create or replace temp table put_again as select subject, min({PLACE}) as first "
+            f"from {rows} where is_entry group by subject having min({PLACE}) < max({PLACE})"
         )
-        for name in (*model.position, REMOVED):
-            if name in rows.schema.names:
-                columns[name] = rows.column(name)
-        if "is_entry" in schema.names:
-            columns["is_entry"] = is_entry
-        waiting = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
-        numbers = hashes[0].to_numpy() >> np.uint64(40)
-        self._waiting[model.name].deal(waiting, numbers % np.uint64(self._count))
-
-    def _settle(self) -> None:
-        """Look at the rows that wait."""
-        for states in self._states.states():
-            self._expected[RUN_STATES.name].add(self._total(RUN_STATES, states))
-        folios = Shards(_FOLIO_SCHEMA, self._folder, "of-folios")
-        for model in MODELS:
-            if model is FOLIOS or model.name not in self._waiting:
-                continue
-            for shard in sorted(self._waiting[model.name].numbers):
-                rows = self._waiting[model.name].take(shard)
-                if model in (LINEAGE, USES, METADATA):
-                    rows = rows.filter(pa.array(_of_first_put(rows)))
-                if model.name in _ONCE:
-                    self._expected[model.name].add(_sum_of(rows.column("own")))
-                    continue
-                rows = sorted_rows(rows, _waiting_model(model))
-                if model is ENTRIES:
-                    some = _upto(rows, self._published, FOLIOS)
-                    changed = _changes(some)
-                    numbers = whole(changed.column("folio")).to_numpy() >> np.uint64(40)
-                    folios.deal(changed, numbers % np.uint64(self._count))
-                    rows = _upto(rows, self._published, ENTRIES)
-                self._add_settled(model, rows)
-        for shard in sorted(folios.numbers):
-            self._add_settled(FOLIOS, _folio_rows(folios.take(shard)))
-
-    def _add_settled(self, model: Model, rows: pa.Table) -> None:
-        fields = succession(model.position)
-        columns = [
-            rows.column(one.name) if one.name in rows.schema.names else pa.nulls(rows.num_rows, one.type)
-            for one in fields
-        ]
-        names = ["hash_of_key", *model.position, "own"]
-        arrays = [*(rows.column(name) for name in names), *columns]
-        rows = pa.table(arrays, names=[*names, *(one.name for one in fields)])
-        rows = settled(rows, _waiting_model(model), bottom=True)
-        self._expected[model.name].add(self._hashes.total(rows, ("own", *(one.name for one in fields))))
+        return (
+            f"(select rows.* from {rows} as rows left join put_again on rows.subject = put_again.subject "
+            f"and rows.is_entry where coalesce(put_again.first = {PLACE}, true))"
+        )
 
     def problems(self, version: int) -> Iterator[tuple[str, str]]:
         """Yield (key, problem) of the models that are not as the journal says. Called once, at the end.
@@ -176,136 +175,124 @@ class ModelCheck:
         Args:
             version: The version of the journal.
         """
-        self._settle()
         for name, one in self._published.items():
             if one.through > version:
                 yield table_prefix(name), f"read model {name!r} goes up to version {one.through}, beyond the journal"
                 continue
+            reader = self._models.anew(name, one.runs)
             try:
-                if self._found(self._models.anew(name, one.runs)) != self._expected[name]:
+                if self._found(reader) != self._expected(reader.model):
                     yield table_prefix(name), f"read model {name!r} says other things than the journal: delete it"
             except (IntegrityError, NotFoundError) as exc:
                 yield str(exc.objects.get("key") or table_prefix(name)), exc.message
 
     def _found(self, reader: ModelRuns) -> _Sum:
         """Return the sum of the rows that a model has; every file is read and verified."""
-        model, found = reader.model, _Sum()
-        if not model.succeeding:
-            for run in reader.runs:
-                for rows in reader.parts(run):
-                    found.add(self._hashes.total(rows, model.schema.names))
-            return found
-        for rows in merged([reader.parts(run) for run in reader.runs], model, bottom=True):
-            found.add(self._total(model, rows))
+        model, found = reader.model, (0, 0)
+        table = f"found_{model.name}"
+        if model.succeeding:
+            kinds = {"superseded_by": "varchar", "removed": "boolean"}
+            columns = [f"{one.name} {kinds.get(one.name, 'bigint')}" for one in succession(model.position)]
+            self._bench.run(f"create or replace table {table} ({', '.join([*_numbers(model), *columns])})")
+        runs = sorted(reader.runs, key=lambda run: run.row_count)
+        for run in runs:
+            alone = run is runs[-1] and model.succeeding and model.past
+            if alone:
+                self._bench.run(f"create or replace temp table in_others as select distinct key from {table}")
+            for file, body in reader.bodies(run):
+                place = self._models.place_of(model.name, file)
+                try:
+                    with self._bench.part(body if place is None else place) as rows:
+                        del body
+                        found = _added(found, self._taken(model, rows, table, alone=alone))
+                except UnreadableRowsError as exc:
+                    raise reader.unreadable(file) from exc
+        if model.succeeding:
+            found = _added(found, self._sum(*_settled(model, table, noted=True)))
+            self._bench.run(f"drop table {table}")
         return found
 
-    def _total(self, model: Model, rows: pa.Table) -> tuple[int, int]:
-        names = [one.name for one in succession(model.position)]
-        return self._hashes.total(rows, names, first=_own_columns(model))
+    def _taken(self, model: Model, rows: str, table: str, *, alone: bool) -> _Sum:
+        """Return the sum of rows of a run, but for those that are related to rows of other runs, which wait in a table.
 
-    def __enter__(self) -> ModelCheck:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for shards in self._waiting.values():
-            shards.close()
-        self._states.close()
-        self._hashes.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-_HASH: Final = pa.uint64()
-_FOLIO_SCHEMA: Final = pa.schema(
-    [
-        ("folio", _HASH),
-        *((name, FOLIOS.schema.field(name).type) for name in POSITION),
-        ("change", pa.int8()),
-        ("own", _HASH),
-    ]
-)
+        Rows of one run are related to one another already. So of the largest, taken last, only keys wait that lie in
+        others, too.
+        """
+        if not model.succeeding:
+            return self._sum(own_hash(model), rows)
+        said = [one.name for one in succession(model.position)]
+        values = [f"hash({', '.join(model.key)}) as key", f"{own_hash(model)} as own", *model.position, *said]
+        made = f"select {', '.join(values)} from {rows}"
+        if not alone:
+            self._bench.run(f"insert into {table} {made}")
+            return (0, 0)
+        self._bench.run(f"create or replace temp table taken as {made}")
+        self._bench.run(f"insert into {table} from taken semi join in_others using (key)")
+        related = ["own", "removed", "superseded_at", "superseded_by", *model.replaces]
+        return self._sum(f"hash({', '.join(related)})", "(from taken anti join in_others using (key))")
 
 
-def _subject(model: Model) -> tuple[str, ...]:
-    """Return the columns that rows are dealt out by; all rows of a key have the same."""
-    return _ONCE.get(model.name, model.key[:2] if model is METADATA else model.key)
+def _numbers(model: Model) -> list[str]:
+    """Return the columns of what is kept of a row."""
+    return ["key ubigint", "own ubigint", "version bigint", *(f"{one} integer" for one in model.position[1:])]
 
 
-def _own_columns(model: Model) -> list[str]:
-    """Return the columns of a row that do not depend on other rows."""
-    others = {one.name for one in succession(model.position)} if model.succeeding else set()
-    return [name for name in model.schema.names if name not in others]
+def _settled(model: Model, rows: str, *, noted: bool = False) -> tuple[str, str]:
+    """Return the hash of rows related to those of the same key, and the rows; see ``readmodels.merge.settled``.
 
-
-def _waiting_schema(model: Model) -> pa.Schema:
-    fields = [pa.field("subject", _HASH), pa.field("hash_of_key", _HASH), pa.field("own", _HASH)]
-    fields += [pa.field(name, model.schema.field(name).type) for name in model.position]
-    if model.succeeding:
-        fields.append(pa.field(REMOVED, pa.bool_()))
-    if model is METADATA:
-        fields.append(pa.field("is_entry", pa.bool_()))
-    if model is ENTRIES:
-        fields += [pa.field("folio", _HASH), pa.field("own_folio", _HASH)]
-    return pa.schema(fields)
-
-
-def _waiting_model(model: Model) -> Model:
-    """Return the model of the numbers that stand for the rows of a model."""
-    return Model(
-        name=model.name,
-        schema=pa.schema([]),
-        key=("hash_of_key",),
-        position=model.position,
-        succeeding=True,
-        past=model.past,
+    Args:
+        model: Their model.
+        rows: What stands for them.
+        noted: Whether they say already how they are related, as far as rows of the same run are.
+    """
+    values = ["own", "removed"]
+    if model.past:
+        since, at, by = "following is not null", "null::bigint", "null::varchar"
+        if noted:
+            since, at, by = f"superseded_at is null and {since}", "superseded_at", "superseded_by"
+        values.append(f"if({since}, following, {at})")
+        values.append(f"if({since}, if(following_removed, 'delete', 'put'), {by})")
+        values += [f"if(follows, null, {one})" if noted else "null::bigint" for one in model.replaces]
+    related = (
+        "(select *, lead(version) over w as following, lead(removed) over w as following_removed, "
+        f"lag(version) over w is not null as follows from {rows} "
+        f"window w as (partition by key order by {', '.join(model.position)}))"
     )
+    kept = "not (removed and follows)" if model.past else "following is null and not removed"
+    return f"hash({', '.join(values)})", f"(from {related} where {kept})"
 
 
-def _upto(rows: pa.Table, published: Mapping[str, Published], model: Model) -> pa.Table:
-    through = published[model.name].through if model.name in published else -1
-    return rows.filter(pc.less_equal(rows.column("version"), through))
+def _folio_rows(bench: Workbench, through: int) -> str:
+    """Return the rows at which folios came to have a live item, or to have none.
+
+    A folio that never lost an item has one, the first. Those of the others are counted.
+    """
+    rows = f"(from {_NUMBERS[ENTRIES.name]} where version <= {through})"
+    bench.run(f"create or replace temp table shrunk as select distinct folio from {rows} where removed")
+    return f"""(
+        select folio as key, hash(folio, version, ordinal) as own, version, ordinal, removed
+        from (
+            select folio, min(version) as version, arg_min(ordinal, {PLACE}) as ordinal, false as removed
+            from {rows} anti join shrunk using (folio) group by folio
+            union all
+            select folio, version, ordinal, change < 0 as removed from (
+                select *, sum(change) over (
+                    partition by folio order by version, ordinal rows unbounded preceding
+                ) as now
+                from (
+                    select folio, version, ordinal,
+                        (not removed and not was)::integer - (removed and was)::integer as change
+                    from (
+                        select *, not coalesce(
+                            lag(removed) over (partition by key order by version, ordinal), true
+                        ) as was
+                        from {rows} semi join shrunk using (folio)
+                    )
+                ) where change <> 0
+            ) where now = 0 or now = change
+        )
+    )"""
 
 
-def _of_first_put(rows: pa.Table) -> Any:
-    """Say of each row whether it is of the first put of its entry, or of no entry: an entry put again says the same."""
-    subjects, versions, ordinals = (whole(rows.column(name)).to_numpy() for name in ("subject", *POSITION))
-    order = np.lexsort((ordinals, versions, subjects))
-    begins = np.append(True, subjects[order][1:] != subjects[order][:-1])[: len(order)]
-    first = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
-    kept = np.empty(len(order), np.bool_)
-    kept[order] = (versions[first] == versions[order]) & (ordinals[first] == ordinals[order])
-    if "is_entry" in rows.schema.names:
-        kept |= ~whole(rows.column("is_entry")).to_numpy(zero_copy_only=False)
-    return kept
-
-
-def _changes(rows: pa.Table) -> pa.Table:
-    """Return the sorted rows by which a folio has one live item more or less."""
-    same = np.insert(same_key_as_next(rows, _waiting_model(ENTRIES)), 0, False)[: rows.num_rows]
-    removed = whole(rows.column(REMOVED)).to_numpy(zero_copy_only=False)
-    was = same & ~np.insert(removed, 0, True)[: rows.num_rows]
-    change = pa.array((~removed & ~was).astype(np.int8) - (removed & was).astype(np.int8))
-    columns = [rows.column("folio"), *(rows.column(name) for name in POSITION), change, rows.column("own_folio")]
-    found = pa.Table.from_arrays(columns, schema=_FOLIO_SCHEMA)
-    return found.filter(pc.not_equal(found.column("change"), 0))
-
-
-def _folio_rows(changes: pa.Table) -> pa.Table:
-    """Return the rows at which folios came to have a live item, or to have none."""
-    changes = changes.sort_by([(name, "ascending") for name in ("folio", *POSITION)]).combine_chunks()
-    folios, change = (whole(changes.column(name)).to_numpy() for name in ("folio", "change"))
-    begins = np.append(True, folios[1:] != folios[:-1])[: len(folios)]
-    counts = np.cumsum(change, dtype=np.int64)
-    before = (counts - change)[np.flatnonzero(begins)[np.cumsum(begins) - 1]]  # those of the folios before
-    now = counts - before
-    turned = (now == 0) | (now - change == 0)
-    found = changes.append_column(REMOVED, pa.array(change < 0)).rename_columns(
-        ["hash_of_key", *POSITION, "change", "own", REMOVED]
-    )
-    return found.filter(pa.array(turned))
-
-
-def _sum_of(hashes: pa.ChunkedArray) -> tuple[int, int]:
-    values = whole(hashes).to_numpy()
-    high, low = values >> np.uint64(32), values & np.uint64(0xFFFFFFFF)
-    return len(values), (int(high.sum()) << 32) + int(low.sum())
+def _added(one: _Sum, other: _Sum) -> _Sum:
+    return one[0] + other[0], one[1] + other[1]

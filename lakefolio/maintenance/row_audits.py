@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from lakefolio.format.schema import LOG_SCHEMAS, MANIFESTS_SCHEMA
+from lakefolio.format.schema import LOG_SCHEMAS
 from lakefolio.maintenance.reachability import Keep, Reach, live_snapshots
 from lakefolio.maintenance.row_numbers import DELETE, EVENT, PLACE, PUT
 
@@ -130,11 +130,8 @@ class RowAudits:
         bench.run(
             "create or replace table batch_rows (logged varchar, batch_id varchar, run_id varchar, row_count bigint)"
         )
-        for name, schema in {"manifests": MANIFESTS_SCHEMA, **LOG_SCHEMAS}.items():
-            with bench.part(schema.empty_table()) as rows:
-                bench.run(f"create or replace table no_{name} as from {rows}")
-            bench.run(f"create or replace view {name} as from no_{name}")
-        bench.make_audits()
+        bench.run("create or replace view manifests as from no_manifests")
+        bench.make_views(*(f"audit_{audit}" for audit in _WHOLE))
 
     def add(self, rows: str) -> None:
         """Take rows of the journal; see ``Workbench.part``."""
@@ -207,6 +204,7 @@ class RowAudits:
 
     def _judge(self, audit: str, rows: str) -> None:
         self._bench.run(f"create or replace view manifests as from {rows}")
+        self._bench.make_views(f"audit_{audit}")
         self._found[audit] = self._ask(audit)
 
     def _judge_times(self) -> None:
@@ -243,7 +241,9 @@ class RowAudits:
 
     def _take_batches(self) -> None:
         """Let the audit see as many rows of each batch that may be wrong as were counted; it asks for nothing else."""
-        for table in LOG_SCHEMAS:
+        for table, schema in LOG_SCHEMAS.items():
+            with self._bench.part(schema.empty_table()) as rows:
+                self._bench.run(f"create or replace table no_{table} as from {rows}")
             columns = ", ".join(
                 f"null::{kind} as {name}"
                 for name, kind, *_ in self._bench.run(f"describe no_{table}")

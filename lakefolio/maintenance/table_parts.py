@@ -43,7 +43,7 @@ def each_part(table: DeltaTable, bench: Workbench, take: Callable[[str], None]) 
     """
     for some in _portions(table.known_files):
         if not (len(some) == 1 and _take_file(table, some[0], bench, take)):
-            with bench.part(table.compared(some)) as rows, bench.all_or_nothing():
+            with bench.copied(table.compared(some)) as rows, bench.all_or_nothing():
                 try:
                     take(rows)
                 except UnreadableRowsError as exc:

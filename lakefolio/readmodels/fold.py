@@ -34,7 +34,6 @@ __all__ = [
     "USES",
     "Before",
     "fold",
-    "folded_rows",
 ]
 
 _LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
@@ -414,15 +413,6 @@ class Before(Protocol):
     def run_states(self, run_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
         """Return the rows of ``run_states`` of some runs, by their ids."""
         ...
-
-
-def folded_rows(model: Model, rows: pa.Table) -> pa.Table:
-    """Return the rows of a model that rows of the journal make if nothing was before them.
-
-    They are in no order, and not related to one another yet. Not of ``folios`` and ``run_states``.
-    """
-    found = _FOLDS[model.name](rows)
-    return _uses(found) if model is USES else found
 
 
 def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -> dict[str, pa.Table]:

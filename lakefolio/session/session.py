@@ -175,7 +175,6 @@ class Session:
     query = sql_tables.query
     own_views = sql_tables.own_views
     connect = sql_tables.connect
-    audit = sql_tables.audit
 
     put = putting.put
     put_encoded = putting.put_encoded

@@ -12,7 +12,6 @@ from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.names import parse_ref
 from lakefolio.format.table_formats import RECORDS
-from lakefolio.model.derived import DERIVED, derive
 from lakefolio.session.record_tables import dataset_of, reader_of, state_of
 from lakefolio.session.relations import LakeTables
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from lakefolio.views.engine import Views
     from lakefolio.views.user_views import OwnViews
 
-__all__ = ["audit", "connect", "metric_names", "own_views", "query", "tables"]
+__all__ = ["connect", "metric_names", "own_views", "query", "tables"]
 
 T = TypeVar("T")
 _KEPT_TABLES = 4
@@ -149,11 +148,6 @@ def own_views(session: Session, /) -> OwnViews:
 def connect(session: Session, /) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection with the views bound at this session's version."""
     return _of_files(session, lambda: _views().connect(session.tables(content=True), lost=session.lost))
-
-
-def audit(session: Session, /, tables: Mapping[str, pa.Table]) -> list[tuple[str, str, str]]:
-    """Return the problems that the audits of ``sql/`` find in given rows, as (audit, object, message)."""
-    return _views().audit({**tables, **{name: derive(name, tables[JOURNAL]) for name in DERIVED}})
 
 
 @cache

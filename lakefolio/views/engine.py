@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.process.fork import at_forks
-from lakefolio.views.audits import SmallAudits
 from lakefolio.views.binding import (
     NONE_LOST,
     count_keys,
@@ -35,7 +34,7 @@ from lakefolio.views.relations import FileScan, Rows, bind_shallow
 from lakefolio.views.run_columns import run_columns
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
 from lakefolio.views.sql_result import Use, as_relation, translated
-from lakefolio.views.view_files import AUDITS, View, comment_view, load_views
+from lakefolio.views.view_files import View, comment_view, load_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -229,26 +228,6 @@ class Views:
         with translated(partial(self._error, "of runs")):
             binding, _use = self._binding(tables, lost, {}, self._further(["runs"]))
             return binding.metric_names()
-
-    def audit(self, tables: Mapping[str, Rows]) -> list[tuple[str, str, str]]:
-        """Return the problems that the audits find as (audit, object, message); none on a healthy lake."""
-        audits = [view.name for view in self.files if view.folder == AUDITS]
-        with translated(partial(self._error, "of the audits")) as cursors:
-            if self._small_audits.are_for(tables):
-                return self._small_audits.problems(tables)
-            binding, _use = self._binding(tables, NONE_LOST, {}, _FURTHER)
-            binding.require(audits)
-            cursor = binding.connection.cursor()
-            cursors.append(cursor)
-            return [
-                (name.removeprefix("audit_"), *row)
-                for name in audits
-                for row in cursor.execute(f"select object, message from {name} order by all").fetchall()
-            ]
-
-    @cached_property
-    def _small_audits(self) -> SmallAudits:
-        return SmallAudits(self.files)
 
     def _further(self, names: Iterable[str]) -> frozenset[str]:
         """Return the relations beside the journal that are read; what view files of others read is not known."""

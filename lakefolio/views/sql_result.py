@@ -25,13 +25,28 @@ from lakefolio.views.sql_guard import check_select, first_line
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Use", "Uses", "as_relation", "translated"]
+__all__ = ["Use", "Uses", "as_relation", "interruptible", "translated"]
 
 _INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardInterrupt$", re.MULTILINE)
 """How pybind11 and Arrow write the exception of Python that Ctrl-C raises."""
 _MAKE: Final = frozenset({"create", "create_view", "insert", "insert_into", "to_table", "to_view", "update"})
 """What would change the relations that all SQL over the same state reads."""
 _WRITE: Final = frozenset({"to_csv", "to_parquet", "write_csv", "write_parquet"})
+
+
+@contextmanager
+def interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Raise again what the handler of a signal raised while a statement was computed, which ends."""
+    import duckdb
+
+    with HeldSignals():
+        try:
+            yield
+        except (RuntimeError, duckdb.Error) as exc:
+            if str(exc) != "Query interrupted" and not _INTERRUPTED.search(str(exc)):
+                raise
+            connection.interrupt()  # its threads would go on
+            raise KeyboardInterrupt from exc
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from lakefolio.views.binding import open_tables
 from lakefolio.views.relations import literal
 from lakefolio.views.shortage import shortage
 from lakefolio.views.sql_guard import first_line
-from lakefolio.views.view_files import AUDITS, STAGING, create_view, load_views, quoted
+from lakefolio.views.sql_result import interruptible
+from lakefolio.views.view_files import create_view, load_views, quoted
 
 __all__ = ["MEMORY_BYTES", "UnreadableRowsError", "Workbench", "hash_of"]
 
@@ -40,17 +41,18 @@ class UnreadableRowsError(Exception):
 class Workbench:
     """A database of one caller; a context manager. Not thread-safe."""
 
-    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, memory_bytes: int = MEMORY_BYTES, *, few: bool = False) -> None:
         """Begin with an empty database.
 
         Args:
             memory_bytes: How much it holds before it spills.
+            few: Whether it is going to have few rows, which one thread computes with in less time than several.
         """
         self._connection = open_tables({}, (), memory_bytes=memory_bytes)
         self._folder = scratch_folder("lakefolio-rows-")
         self._parts = 0
         threads = self._connection.execute("select current_setting('threads')").fetchall()[0][0]
-        self._connection.execute(f"set threads = {min(int(threads), _THREADS)}")
+        self._connection.execute(f"set threads = {1 if few else min(int(threads), _THREADS)}")
         self._connection.execute("set preserve_insertion_order = false")
 
     def run(self, sql: str) -> list[Any]:
@@ -63,7 +65,8 @@ class Workbench:
         import duckdb
 
         try:
-            return self._connection.execute(sql).fetchall()
+            with interruptible(self._connection):
+                return self._connection.execute(sql).fetchall()
         except duckdb.Error as exc:
             raise self._failed(exc) from exc
 
@@ -72,17 +75,14 @@ class Workbench:
         import duckdb
 
         try:
-            return self._connection.execute(sql).to_arrow_table()
+            with interruptible(self._connection):
+                return self._connection.execute(sql).to_arrow_table()
         except duckdb.Error as exc:
             raise self._failed(exc) from exc
 
     def _failed(self, exc: Exception) -> Exception:
         """Return the error to raise; that there is no room says nothing of the rows."""
         return shortage(exc, "a merge of rows") or UnreadableRowsError(first_line(exc))
-
-    def bind(self, name: str, rows: pa.Table) -> None:
-        """Let a name stand for an Arrow table."""
-        self._connection.register(name, rows)
 
     @contextmanager
     def part(self, rows: pa.Table | bytes | Path) -> Iterator[str]:
@@ -111,6 +111,18 @@ class Workbench:
                 path.unlink(missing_ok=True)
 
     @contextmanager
+    def copied(self, rows: pa.Table) -> Iterator[str]:
+        """Give the name of a table with rows, as :meth:`part`; many questions are faster to it than to Arrow."""
+        with self.part(rows) as given:
+            del rows
+            name = f"copy_{self._parts}"
+            self.run(f"create temp table {name} as from {given}")
+        try:
+            yield name
+        finally:
+            self._connection.execute(f"drop table if exists {name}")
+
+    @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Keep what the block inserts, unless an error leaves it."""
         self._connection.execute("begin")
@@ -121,12 +133,13 @@ class Workbench:
             raise
         self._connection.execute("commit")
 
-    def make_audits(self) -> None:
-        """Make the audits of ``sql/`` and what they read, over ``manifests``, ``metric_rows`` and ``event_rows``."""
+    def make_views(self, *names: str) -> None:
+        """Make views of ``sql/`` and those they read, over ``manifests``, ``metric_rows`` and ``event_rows``."""
         views = {view.name: view for view in load_views()}
-        wanted = {name for name, view in views.items() if view.folder == AUDITS or view.folder in STAGING}
-        for name in list(wanted):
-            wanted |= {read for read in views[name].reads if read in views}
+        wanted, more = set[str](), set(names)
+        while more:
+            wanted |= more
+            more = {read for name in more for read in views[name].reads if read in views} - wanted
         for name, view in views.items():
             if name in wanted:
                 self._connection.execute(create_view(view))

@@ -149,7 +149,7 @@ def test_a_file_that_the_newest_log_names_is_missing(writer: lf.Lake) -> None:
 
 
 def test_a_check_that_can_not_follow_says_so(writer: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lakefolio.delta.log._LOOKS", 2)
+    monkeypatch.setattr("lakefolio.maintenance.check_rows.LOOKS", 2)
     reader = lf.open(writer.uri)
     with replaced_beside(monkeypatch, writer, 9), pytest.raises(ConflictError) as caught:
         reader.check()

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from memory_models import MemoryModels
 from test_readmodels_equal_replay import BEGIN, commits, merges, table_of
 
-from lakefolio.maintenance.large_models import LargeModels
 from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.readmodels.cache import Cache
@@ -23,9 +22,6 @@ from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import Published
 from lakefolio.views.workbench import Workbench
-
-MANY_ROWS = 2_000_000
-"""So many that rows wait in several temporary files."""
 
 
 class Files:
@@ -42,25 +38,20 @@ class Files:
         return ModelRuns(model, runs, self.models, Cache(0))
 
 
-def found(models: MemoryModels, parts: Sequence[pa.Table], row_count: int, among: Sequence[Model] = MODELS) -> set[str]:
+def found(models: MemoryModels, parts: Sequence[pa.Table], among: Sequence[Model] = MODELS) -> set[str]:
     """Return the models that a check finds to differ."""
     published = {
         model.name: Published(version=1, through=models.through, runs=tuple(models.runs(model.name))) for model in among
     }
-    with ModelCheck(Files(models), published, row_count) as check:  # type: ignore[arg-type]
-        for part in parts:
-            check.add(part)
-        differ = {key.removeprefix("tables/") for key, _ in check.problems(models.through)}
-    with Workbench() as bench:  # as a large lake is checked
+    with Workbench() as bench:
         numbers = RowNumbers(bench, models.through)
-        large = LargeModels(bench, Files(models), published)  # type: ignore[arg-type]
+        check = ModelCheck(bench, Files(models), published)  # type: ignore[arg-type]
         for part in parts:
             with bench.part(part) as rows:
                 numbers.add(rows)
-                large.add(rows)
+                check.add(rows)
         numbers.complete()
-        assert {key.removeprefix("tables/") for key, _ in large.problems(models.through)} == differ
-    return differ
+        return {key.removeprefix("tables/") for key, _ in check.problems(models.through)}
 
 
 def parts_of(rows: pa.Table, cuts: set[int]) -> list[pa.Table]:
@@ -88,8 +79,7 @@ def test_models_of_any_journal_are_found_right_however_they_were_merged(
         models.fold(rows.filter(pa.array((versions > models.through) & (versions <= upto))), upto)
         for name, first, count in merging[step::2]:
             models.merge(name, first, count)
-    assert found(models, parts_of(rows, cuts), 1) == set()
-    assert found(models, parts_of(rows, cuts), MANY_ROWS) == set()
+    assert found(models, parts_of(rows, cuts)) == set()
 
 
 def journal() -> pa.Table:
@@ -143,9 +133,9 @@ def test_a_row_too_few_or_another_value_is_found(model: Model) -> None:
     models.fold(rows, newest)
     whole = Files(models).anew(model.name, models.runs(model.name)).whole()
     assert whole.num_rows, "the journal has something in it"
-    assert found(models, [rows], 1, [model]) == set()
+    assert found(models, [rows], [model]) == set()
     made_by_merging = {one.name for one in succession(model.position)} - {REMOVED}
     others = [name for name in model.schema.names if name not in {*model.order, *made_by_merging}]
     for lie in (whole.slice(1), *(changed(whole, name) for name in others)):
         models._runs[model.name] = models._stored(model.name, [lie], -1, newest)
-        assert found(models, [rows], 1, [model]) == {model.name}, lie.to_pylist()
+        assert found(models, [rows], [model]) == {model.name}, lie.to_pylist()

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from lakefolio.maintenance.row_audits import RowAudits
 from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.views.engine import Views
 from lakefolio.views.relations import bind
-from lakefolio.views.view_files import load_views
+from lakefolio.views.view_files import create_view, load_views
 from lakefolio.views.workbench import Workbench
 
 HERE = Path(__file__).parent
@@ -372,20 +371,40 @@ def test_text_that_is_not_json_does_not_break_the_runs(views):
     every = [fact for row in lake.rows["manifests"] for fact in row.get("facts") or ()]
     next(fact for fact in every if fact["key"] == "params.name")["value"] = "{broken"
     assert rows(views, lake, "select params ->> 'name' from runs where run_id = 'r0'") == [("{broken",)]
-    assert [kind for kind, _, _ in views.audit(lake.tables())] == ["metadata_value"]
+    assert [kind for kind, _, _ in audited(lake.tables())] == ["metadata_value"]
 
 
 # -- audits ----------------------------------------------------------------------------------------------------
 
 
+def audited(tables):
+    """Return the problems that the audits find in a whole journal at once, as (audit, object, message)."""
+    audits = [view.name for view in load_views() if view.folder == "90_audits"]
+    read = {*audits}
+    for view in reversed(load_views()):
+        read |= view.reads if view.name in read else set()
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for name in ("manifests", "metric_rows", "event_rows"):
+            bind(connection, name, tables[name])
+        for view in load_views():
+            if view.name in read:
+                connection.execute(create_view(view))
+        return [
+            (name.removeprefix("audit_"), *row)
+            for name in audits
+            for row in connection.execute(f"select object, message from {name} order by all").fetchall()
+        ]
+
+
 def test_audits_find_nothing_on_healthy_lakes(views):
     for lake in (Rows(), small_lake(), lake_with_runs()):
-        assert views.audit(lake.tables()) == []
+        assert audited(lake.tables()) == []
 
 
 def test_an_op_that_is_not_known_is_no_damage(views):
     lake = small_lake().change("hold", folio="a", item="raw", blob_digest=sha("x")).commit()
-    assert views.audit(lake.tables()) == []
+    assert audited(lake.tables()) == []
 
 
 def test_audits_find_nothing_on_a_lake_that_the_journal_wrote(views, tmp_path):
@@ -403,7 +422,7 @@ def test_audits_find_nothing_on_a_lake_that_the_journal_wrote(views, tmp_path):
         folio.metadata["owner"] = "ada"
     folio.archive("clean")
     lake.restore("s")
-    assert views.audit(session_of(lake).tables()) == []
+    assert audited(session_of(lake).tables()) == []
     found = lake.sql("select folio, entry_count, stored_bytes > 0, shared_bytes > 0 from storage_savings order by 1")
     assert found.fetchall() == [("a", 4, True, True), ("b", 1, False, True)]
     assert lake.sql("select count(*) from items").fetchall() == [(4,)]
@@ -496,15 +515,10 @@ def damaged(name):
     ],
 )
 def test_an_audit_sees_the_damage_it_is_for(views, name):
-    found = views.audit(damaged(name).tables())
+    found = audited(damaged(name).tables())
     mine = [problem for problem in found if problem[0] == name.partition("/")[0]]
     assert mine
     assert all(thing and message for _, thing, message in mine)
-    assert views.audit(small_lake().tables()) == []  # on the same connection
-    assert views.audit(damaged(name).tables()) == found
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lakefolio.views.audits._SMALL_BYTES", -1)
-        assert views.audit(damaged(name).tables()) == found  # as a large lake is audited
 
 
 @pytest.mark.parametrize("name", [None, *test_an_audit_sees_the_damage_it_is_for.pytestmark[0].args[1]])
@@ -527,32 +541,7 @@ def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
             with bench.part(tables[table]) as part:
                 audits.add_logged(table, part)
         found = audits.problems(each, logged=True)
-    assert sorted(one for one in found if one[0] != "protected_purged") == sorted(views.audit(tables))
-
-
-def test_small_lakes_are_audited_on_one_connection(views, monkeypatch):
-    lakes = [small_lake().tables(), Rows().tables(), damaged("blob_size").tables()]
-    found = [views.audit(lake) for lake in lakes]
-    monkeypatch.setattr("lakefolio.views.audits.open_tables", None)
-    assert [views.audit(lake) for lake in lakes] == found
-    monkeypatch.undo()
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(views.audit, lakes * 4)) == found * 4
-
-
-def test_rows_of_the_last_time_are_not_audited_again(views, monkeypatch):
-    whole, broken = small_lake().tables(), damaged("blob_size").tables()
-    found = views.audit(broken)
-    assert found
-    asked = []
-    monkeypatch.setattr("lakefolio.views.audits.bind", lambda *one: asked.append(one[1]) or bind(*one))
-    views.audit(broken).clear()  # the caller's own list
-    alike = {name: pa.concat_tables([rows.slice(0, 1), rows.slice(1)]) for name, rows in broken.items()}
-    assert views.audit(alike) == found
-    assert asked == []
-    assert views.audit(whole) == []
-    assert sorted(asked) == ["event_rows", "manifests", "metric_rows"]
-    assert views.audit(broken) == found
+    assert sorted(one for one in found if one[0] != "protected_purged") == sorted(audited(tables))
 
 
 def test_every_audit_is_tested(views):
@@ -676,7 +665,7 @@ def test_duckdb_polars_and_a_dict_agree(commits):
     assert sorted(polars_savings(tables["manifests"]).collect().rows()) == sorted(
         (folio, *numbers) for folio, numbers in savings.items()
     )
-    assert views.audit(tables) == []
+    assert audited(tables) == []
 
 
 # -- the same files over delta_scan ------------------------------------------------------------------------------

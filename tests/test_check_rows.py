@@ -1,19 +1,18 @@
-"""A large lake is checked without holding its rows, and what is found is what is found in a small one."""
+"""A lake is checked without holding its rows."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from inside import session_of
 
 import lakefolio as lf
-from lakefolio.maintenance import check, large_check, table_parts
-from lakefolio.maintenance.check_report import CheckReport
+from lakefolio.maintenance import check, check_rows, table_parts
 from lakefolio.model.entries import Entry
 from lakefolio.session.session import Session
 from lakefolio.views.workbench import Workbench
@@ -57,24 +56,15 @@ def made(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def both(root: Path, monkeypatch: pytest.MonkeyPatch, *, read_data: bool = False) -> CheckReport:
-    """Check a lake as a small one and as a large one, and see that both reports say the same."""
-    reports = []
-    for bound in (1 << 40, -1):
-        monkeypatch.setattr(large_check, "_LARGE_BYTES", bound)
-        reports.append(lf.open(root, read_only=True).check(read_data=read_data))
-    small, large = reports
-    assert sorted(map(str, large.problems)) == sorted(map(str, small.problems))
-    assert (large.counts, large.notices) == (small.counts, small.notices)
-    return large
-
-
-def test_a_whole_lake_is_well_either_way(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = both(made, monkeypatch)
+def test_a_whole_lake_is_well(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = lf.open(made, read_only=True).check()
     assert report.ok, report
     assert report.counts["blobs"] > 1
     monkeypatch.setattr(table_parts, "_SMALL_BYTES", 0)  # each data file by itself
-    assert both(made, monkeypatch).ok
+    monkeypatch.setattr(check_rows, "_FEW_BYTES", -1)  # in several threads
+    again = lf.open(made, read_only=True).check()
+    assert again.ok, again
+    assert again.counts == report.counts
 
 
 def _first(root: Path, pattern: str) -> Path:
@@ -118,27 +108,17 @@ def _turn(pattern: str) -> Callable[[Path], None]:
         (_remove("README.txt"), "file-missing"),
     ],
 )
-def test_the_same_damage_is_found_either_way(
+def test_damage_is_found(
     made: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], kind: str
 ) -> None:
     damage(made)
     monkeypatch.setattr(check, "_LOOKS", 1)  # nobody writes
-    assert kind in {problem.kind for problem in both(made, monkeypatch).problems}
-
-
-def test_rows_are_read_once_and_never_held(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_check, "_LARGE_BYTES", -1)
-    lake = lf.open(made, read_only=True)
-    journal = type(session_of(lake).journal)
-    monkeypatch.setattr(journal, "reread", None)
-    monkeypatch.setattr(journal, "log_rows", None)
-    assert lake.check().ok
+    assert kind in {problem.kind for problem in lf.open(made, read_only=True).check().problems}
 
 
 def test_files_of_a_local_lake_are_read_where_they_lie(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also below a folder whose name is a pattern to DuckDB."""
     root = made.rename(made.parent / "a[b]?*")
-    monkeypatch.setattr(large_check, "_LARGE_BYTES", -1)
     monkeypatch.setattr(table_parts, "_SMALL_BYTES", 0)
     given: list[object] = []
     part = Workbench.part
@@ -154,13 +134,13 @@ def test_files_of_a_local_lake_are_read_where_they_lie(made: Path, monkeypatch: 
     assert not [one for one in given if isinstance(one, bytes)]
 
 
-def test_damage_of_content_is_found_either_way(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    well = both(made, monkeypatch, read_data=True)
+def test_damage_of_content_is_found(made: Path) -> None:
+    well = lf.open(made, read_only=True).check(read_data=True)
     assert well.ok
     assert well.counts["objects_read"] > 3
     assert well.counts["bytes_read"] > 10_000
     _turn("blobs/sha256/*/*")(made)
-    found = both(made, monkeypatch, read_data=True)
+    found = lf.open(made, read_only=True).check(read_data=True)
     assert [problem.kind for problem in found.problems] == ["blob-damaged"]
     assert found.counts["objects_read"] == well.counts["objects_read"]
 
@@ -183,3 +163,24 @@ def test_entries_are_made_as_their_content_is_read(made: Path, monkeypatch: pyte
     lake = lf.open(made, read_only=True)
     assert lake.check(read_data=True).counts["objects_read"] > 3
     assert lake.check(sample=2).counts["objects_read"] <= 2
+
+
+class StoppedError(Exception):
+    """Raised by the handler of a signal."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_a_signal_ends_a_statement_and_is_what_its_handler_raised() -> None:
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with Workbench() as bench:
+            with pytest.raises(StoppedError):  # noqa: PT012 - the signal may come at once
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                bench.run("select sum(a.range * b.range % 7) from range(10_000_000) as a, range(10_000_000) as b")
+            assert bench.run("select 1") == [(1,)]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

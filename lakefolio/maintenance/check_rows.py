@@ -1,8 +1,7 @@
-"""Checking a large lake: its rows are read once, file by file, and held nowhere, so that memory does not grow with it.
+"""Checking the rows of a lake: read once, file by file, and held nowhere, so that memory does not grow with the lake.
 
-What is found is what ``check`` finds in a small lake, whose rows it holds: there that is faster. A row leaves a few
-numbers in a workbench (``row_numbers``); the audits (``row_audits``), the objects that entries refer to
-(``large_entries``) and the read models (``large_models``) are judged by these.
+A row leaves a few numbers in a workbench (``row_numbers``); the audits (``row_audits``), the objects that entries refer
+to (``check_entries``) and the read models (``model_check``) are judged by these.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from lakefolio.errors import ConflictError, IntegrityError, LakefolioError
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, MARKER, README, TABLES, table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.maintenance.check_entries import EntryCheck
 from lakefolio.maintenance.check_report import CheckReport, Problem
-from lakefolio.maintenance.large_entries import LargeEntries
-from lakefolio.maintenance.large_models import LargeModels
+from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.row_audits import RowAudits
 from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.maintenance.table_parts import LOOKS, each_part
@@ -28,21 +27,15 @@ if TYPE_CHECKING:
     from lakefolio.readmodels.table import Published
     from lakefolio.session.session import Session
 
-__all__ = ["is_large", "look_at_large"]
+__all__ = ["check_rows"]
 
-_LARGE_BYTES: Final = 8 << 20
-"""Data files of so many bytes have about 80,000 rows of small values, which take 200 MiB when they are held."""
-
-
-def is_large(session: Session) -> bool:
-    """Say whether the rows of a lake are too many to be held."""
-    files = [session.journal.data_files(name) for name in (*TABLES, *LOG_TABLES)]
-    return sum(sum(sizes.values()) for sizes in files) > _LARGE_BYTES
+_FEW_BYTES: Final = 8 << 20
+"""Data files of so many bytes: to compute with their rows in several threads would cost more than it helps."""
 
 
-def look_at_large(
+def check_rows(
     session: Session, report: CheckReport, published: dict[str, Published], *, with_data: bool
-) -> LargeEntries:
+) -> EntryCheck:
     """Check everything but the stored bytes once, as of one version; see ``check``.
 
     Args:
@@ -54,7 +47,9 @@ def look_at_large(
     for key in (MARKER, README):
         if session.store.find(key) is None:
             report.problems.append(Problem("file-missing", key, f"{key} is missing"))
-    with Workbench() as bench:
+    files = [session.journal.data_files(name) for name in (*TABLES, *LOG_TABLES)]
+    few = sum(sum(sizes.values()) for sizes in files) <= _FEW_BYTES
+    with Workbench(few=few) as bench:
         look = _Look(bench, session, report, published, with_data=with_data)
         tables = {name: _check_log(session, name, report) for name in (*TABLES, *LOG_TABLES)}
         read = look.read_journal(tables[JOURNAL])
@@ -94,10 +89,10 @@ class _Look:
         session, bench = self._session, self._bench
         state = session.committed()
         self._partial = CheckReport(state.version)
-        self.contents = LargeEntries(bench, state, self._partial, with_data=self._with_data)
+        self.contents = EntryCheck(bench, state, self._partial, with_data=self._with_data)
         self.numbers = RowNumbers(bench, state.version)
         self.audits = RowAudits(bench, state.version)
-        self.models = LargeModels(bench, session.journal.models, self._published)
+        self.models = ModelCheck(bench, session.journal.models, self._published)
 
     def read_journal(self, table: DeltaTable | None) -> bool:
         """Read and check the rows of the journal from its files; say whether they could all be read."""
@@ -128,7 +123,6 @@ class _Look:
     ) -> None:
         """Hand out the rows of a table; from the start if a gc deleted files that a merge had replaced."""
         for _ in range(LOOKS):
-            begin()
             try:
                 each_part(table, self._bench, take)
                 return
@@ -136,6 +130,7 @@ class _Look:
                 if not table.outdated(exc):
                     raise
                 table.look()
+                begin()
         raise table.restless()
 
     def take_known(self) -> bool:
@@ -144,7 +139,7 @@ class _Look:
 
         def each(take: Callable[[str], None]) -> None:
             for part in state.parts(MANIFESTS_SCHEMA.names):
-                with self._bench.part(part) as rows:
+                with self._bench.copied(part) as rows:
                     take(rows)
 
         self._begin()
