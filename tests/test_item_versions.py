@@ -164,6 +164,16 @@ def test_a_label_goes_with_its_entry(folio: lf.Folio) -> None:
     assert labels(folio, "y") == [(1, "1.0.0"), (2, "1.0.1"), (3, None)]
 
 
+def test_a_copy_of_a_folio_has_the_labels_that_its_names_never_had(folio: lf.Folio, tmp_path: Path) -> None:
+    folio.add("x", 1, version="1.0.0").add("y", 2, version="2.0.0").add("z", 3, version="1.2.3").create_snapshot("s")
+    folio.add("x", 4, bump="minor", overwrite=True)
+    other = lf.Folio(tmp_path / "other").add("y", 0, version="3.0.0").delete("y")
+    folio.copy(other.path)
+    assert (other.get("x", at="1.1.0"), other.get("y"), other.get("z", at="1.2.3")) == (4, 2, 3)
+    assert [one.label for one in other.history("y")] == [None, None, "3.0.0"]
+    assert folio.export_snapshot("s", "then").get("x", at="^1.0") == 1
+
+
 def test_a_version_can_be_labelled_later_and_once(folio: lf.Folio) -> None:
     folio.add("x", 1)
     folio.update_item("x", version="1.0.0").update_item("x", version="1.0.0", tags=["good"])

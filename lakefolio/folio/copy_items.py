@@ -1,6 +1,7 @@
 """Copying items from folio to folio: within a lake as rows alone, between lakes with their content.
 
-A copy has the description, tags and metadata of its original; that of a record table is a table of its present rows.
+A copy has the description, tags, metadata and version label of its original (not the label if the new name had one
+before); that of a record table is a table of its present rows.
 Its inputs are the copies of the original's inputs where those were copied along unchanged. Other inputs stay as they
 are: an exact version in the same lake, or an address in the other lake. An output of a run has its original as an
 input, too: the copy is none of the run's outputs, but its lineage leads to the run.
@@ -20,12 +21,13 @@ from lakefolio.items.handler import Encoded, FilePayload
 from lakefolio.items.table import TableHandler
 from lakefolio.model.changes import Change, Put, SetArchived
 from lakefolio.model.entries import Stored
+from lakefolio.model.item_versions import label_of
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
-    from lakefolio.model.entries import Entry
+    from lakefolio.model.entries import Entry, View
     from lakefolio.session.session import Session
 
 __all__ = ["copy_items", "with_their_inputs"]
@@ -92,6 +94,7 @@ def copy_items(
                 tags=entry.tags,
                 inputs=tuple(_input(edge, entry, done, source, same_lake) for edge in edges[entry.item]),
                 metadata=metadata_texts(source.metadata_of(entry)),
+                version=_label(target.state(), folio, entry),
             )
         )
         if entry.archived:
@@ -102,6 +105,14 @@ def copy_items(
             target.apply(*changes)
         if metadata:
             target.annotate("folio", folio, metadata)
+
+
+def _label(view: View, folio: str, entry: Entry) -> str | None:
+    """Return the label of an entry if its copy can have it: as of a copy of one item, and if it names no snapshot."""
+    label = label_of(entry.extra)
+    if label is None or any(label_of(one.extra) for one in view.puts(folio, entry.item)):
+        return None
+    return label if view.snapshot(folio, label) is None and view.snapshot(None, label) is None else None
 
 
 def _content(entry: Entry, source: Session, target: Session, same_lake: bool) -> Stored:
