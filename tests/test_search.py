@@ -18,6 +18,7 @@ from sql.lake_tables import Rows
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.search import upkeep
 from lakefolio.search.answer import answer
 from lakefolio.search.documents import item_documents
 from lakefolio.search.gathering import Document
@@ -427,3 +428,25 @@ def test_what_the_library_keeps_for_itself_stands_last(tmp_path, meaning):
     found = [hit.folio for hit in lake.search("late flights", meaning=meaning) if hit.type == "item"]
     assert (found[:2], sorted(found[2:])) == (["code", "a"], ["code", f"runs/{run.run_id}"])
     assert [hit.folio for hit in lake.search("late flights", folio="code", meaning=meaning)] == ["code", "code"]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_members_of_datasets_are_not_found_beside_their_originals(tmp_path, monkeypatch, stored):
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("my/datasets").add("late", 1, description="late flights of the year")
+    folio.add("fog", 2, description="flights in fog").add("rain", 3, description="no more than rain")
+    lake.create_dataset("paper", lake.query(folio="my/datasets"))
+    folio.delete("rain", warn_dependents=False)
+    if stored:
+        monkeypatch.setattr(upkeep, "INDEXED_FROM", 0)
+        assert upkeep.make_index(session_of(lake)) is not None
+    for query in ("flights", "late flights of the year", "", "fli*"):  # by words and by meaning, all, by beginnings
+        found = lake.search(query)
+        assert {one.folio for one in found} == set(found.facets["folio"]) == {"my/datasets"}, query
+        assert found.total == 2
+    # who names the dataset, or finds nothing else, means the members
+    assert {one.folio for one in lake.search("paper")} == {"datasets/paper"}
+    assert {one.folio for one in lake.search("flights paper")} == {"datasets/paper", "my/datasets"}
+    assert lake.search("flights", folio="datasets/paper").total == 2
+    assert [one.folio for one in lake.search("rain")] == ["datasets/paper"]
+    assert {one.folio for one in lake.similar("my/datasets:late")} <= {"my/datasets"}

@@ -227,6 +227,8 @@ def search(
     models, descriptions, tags, parameters and errors. Case, accents, and the s of plurals make no difference. Names
     that are what was asked for, then names that begin so, stand above everything else, which is ranked by BM25. A word
     that stands nowhere is taken for words that begin so, else for those that are spelt alike; ``why`` of a hit says it.
+    Members of datasets are copies of items, and left out: unless ``folio`` or a word names the dataset, or nothing else
+    is found.
 
     A question of three or more plain words is searched by meaning too: up to 50 items and runs that mean most alike
     are ranked beside those that have its words, and the two rankings are fused. Nothing is downloaded for it.

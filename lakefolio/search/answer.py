@@ -8,6 +8,9 @@ begin so, else for those that are spelt most alike; the reason of a hit says so.
 Where the meaning counts too, the documents that mean most alike are ranked beside those that have the words, and the
 two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
 
+A member of a dataset is a copy of an item that is found itself: it is left out unless the query names its dataset, or
+nothing else is found.
+
 Slightly longer than most modules: how documents match, rank and say why share the same words of a query.
 """
 
@@ -50,6 +53,9 @@ _NEAREST: Final = 50
 _LEAST: Final = 0.3
 _RANKED: Final = 200
 _RANK: Final = 10
+_DATASETS: Final = "datasets/"
+"""What the folios that are datasets begin with."""
+_DATASET: Final = tokens(_DATASETS)[0]
 
 
 def answer(
@@ -62,6 +68,7 @@ def answer(
     only: Mapping[str, str],
     purged: Mapping[str, int],
     encoder: Encoder | None = None,
+    members: bool = False,
 ) -> SearchResult:
     """Return the best documents for a query.
 
@@ -74,11 +81,16 @@ def answer(
         only: Facet -> the value that hits must have.
         purged: Blob -> the highest generation of it that was purged.
         encoder: Gives the meaning of texts, if that counts too.
+        members: Whether members of datasets are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([token for term in _positive(node) for token in term.tokens], name)
+    index.prefetch([_DATASET, *(token for term in _positive(node) for token in term.tokens)], name)
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
+    members = members or _is_dataset(only.get("folio"))
+    copies = [] if members else [_copies(part, asked.wanted) for part, _ in index.parts]
+    if copies:
+        allowed = [mask & ~copy for mask, copy in zip(allowed, copies, strict=True)]
     near = [] if encoder is None else _nearest(index, allowed, encoder, encoder.of_texts([query])[0], _NEAREST)
     best: list[_Ranked] = []
     found: list[npt.NDArray[np.int64]] = []
@@ -110,6 +122,9 @@ def answer(
             for one, document in zip(hits, documents, strict=True)
         }
 
+    if not sum(map(len, found)) and any(copy.any() for copy in copies):
+        again = partial(answer, index, node, query, version=version, limit=limit, only=only, purged=purged)
+        return again(encoder=encoder, members=True)
     return _result(query, version, sum(map(len, found)), hits, details, partial(_facets, index, found))
 
 
@@ -138,6 +153,8 @@ def similar(
     """Return the documents that mean most alike one, given as part and number, without it."""
     place, number = document
     allowed = [_allowed(*part, only, purged) for part in index.parts]
+    if not _is_dataset(only.get("folio")):
+        allowed = [mask & ~_copies(part, ()) for mask, (part, _) in zip(allowed, index.parts, strict=True)]
     allowed[place][number] = False
     vector = index.parts[place][0].vectors(encoder).row(number)
     near = _nearest(index, allowed, encoder, vector, limit)
@@ -182,6 +199,31 @@ def _allowed(part: Part, live: Mask, only: Mapping[str, str], purged: Mapping[st
     for facet, value in only.items():
         mask &= part.having(facet, value)
     return part.without_purged(mask, purged)
+
+
+def _is_dataset(folio: str | None) -> bool:
+    return folio is not None and folio.startswith(_DATASETS)
+
+
+def _copies(part: Part, words: Iterable[str]) -> Mask:
+    """Return which documents are members of datasets whose names have none of some words."""
+    copies = np.zeros(part.count, np.bool_)
+    if not len(_in_folios(part, _DATASET)):
+        return copies
+    for folio in filter(_is_dataset, part.values("folio")):
+        copies |= part.having("folio", folio)
+    for word in words:
+        copies[_in_folios(part, word)] = False
+    return copies
+
+
+def _in_folios(part: Part, word: str) -> npt.NDArray[np.int64]:
+    """Return the documents whose folio's name has a word."""
+    if (found := part.postings(word)) is None:
+        return np.zeros(0, np.int64)
+    numbers, _, masks, _ = found
+    named: npt.NDArray[np.int64] = numbers[(masks & BITS["folio"]) != 0].astype(np.int64)
+    return named
 
 
 def _highest(scores: npt.NDArray[np.float64], chosen: npt.NDArray[np.int64], least: int) -> list[int]:
