@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli.program import cli
+from lakefolio.errors import IntegrityError
 from lakefolio.interop.importing import import_from
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
 
@@ -80,6 +82,31 @@ def test_a_folder(lake: lf.Lake, source: Path) -> None:
     (source / "note@1.txt").write_text("two")
     assert len(import_from(lake, "folder", str(source)).steps) == 1
     assert len(lake.history("source:note%401.txt")) == 2
+
+
+def test_what_of_a_folder_can_not_be_read_is_said(lake: lf.Lake, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source / "bad.txt").write_text("x")
+    (source / "good.txt").write_text("x")
+    (source / "locked").mkdir()
+    opened, listed = Path.open, os.scandir
+
+    def open_(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == "bad.txt":
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, *args, **options)
+
+    def scandir(path: Any) -> Any:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "open", open_)
+    report = import_from(lake, "folder", str(source))
+    assert [(one["what"], "Input/output error" in one["why"]) for one in report.problems] == [("bad.txt", True)]
+    assert "good.txt" in lake.folio("source")
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(IntegrityError, match="locked' can't be read: Permission denied"):
+        import_from(lake, "folder", str(source))
 
 
 def test_a_table_that_is_none_is_said_and_tried_again(lake: lf.Lake, source: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakefolio.errors import IntegrityError
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.source_files import SourceFolder, digest_of
@@ -25,7 +26,11 @@ def read(source: str, folio: str | None, *, as_files: bool = False) -> Plan:
         if not regular:
             plan.leave_out(relative, "a link or no regular file")
             continue
-        digest = digest_of(path, "sha256")
+        try:
+            digest = digest_of(path, "sha256")
+        except IntegrityError as exc:
+            plan.leave_out(relative, exc.message)
+            continue
         kind = "table" if path.suffix == ".parquet" and not as_files else "artifact"
         item = quoted_path(relative.removesuffix(".parquet") if kind == "table" else relative)
         facts = {"imported_from": relative, "imported_sha256": digest}

@@ -100,8 +100,16 @@ class SourceFolder:
             raise IntegrityError(f"file {relative!r} can't be read: {exc}", kind="bad-source", path=relative) from exc
 
     def walk(self) -> Iterator[tuple[str, Path, bool]]:
-        """Give every regular file (relative path, path, True), and every link or other thing (…, False), sorted."""
-        for folder, folders, files in os.walk(self.root):
+        """Give every regular file (relative path, path, True), and every link or other thing (…, False), sorted.
+
+        Raises:
+            IntegrityError: kind ``bad-source``: a folder in it can't be listed.
+        """
+
+        def failed(error: OSError) -> None:
+            raise _unread(Path(str(error.filename)), error) from error
+
+        for folder, folders, files in os.walk(self.root, onerror=failed):
             folders.sort()
             linked = [one for one in folders if Path(folder, one).is_symlink()]
             for name in sorted([*files, *linked]):
@@ -134,9 +142,16 @@ def plain_yaml(text: str) -> Any:
 
 
 def digest_of(path: Path, algorithm: str) -> str:
-    """Return the digest of a file's bytes as hex digits."""
+    """Return the digest of a file's bytes as hex digits; IntegrityError (kind ``bad-source``) if it can't be read."""
     hasher = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            hasher.update(piece)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                hasher.update(piece)
+    except OSError as exc:
+        raise _unread(path, exc) from exc
     return hasher.hexdigest()
+
+
+def _unread(path: Path, error: OSError) -> IntegrityError:
+    return IntegrityError(f"{str(path)!r} can't be read: {error.strerror or error}", kind="bad-source", path=str(path))
