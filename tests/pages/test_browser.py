@@ -214,6 +214,7 @@ def test_what_a_lake_holds_is_never_html(page: Page) -> None:
     go(page, "item?ref=shop/eu:config")
     page.get_by_role("heading", name="config json").wait_for()
     assert page.locator(".tag").inner_text() == HOSTILE
+    assert page.locator(".tag").evaluate("one => getComputedStyle(one).unicodeBidi") == "isolate"
     assert "pwned" not in page.title() + title
 
 
