@@ -162,7 +162,7 @@ def _bounds(found: re.Match[str]) -> _Bounds:
     if operator == ">":
         return _Bounds(span or low.key, span is not None, None, False, named)
     if operator == "<":
-        return _Bounds(None, False, _first(low), False, named)
+        return _Bounds(None, False, _first(low) if patch is None else low.key, False, named)
     if operator == "<=":
         return _Bounds(None, False, span or low.key, span is None, named)
     return _Bounds(low.key, True, span or low.key, span is None, named)
@@ -176,5 +176,5 @@ def _after(major: int, minor: int | None = None, patch: int | None = None) -> _K
 
 
 def _first(version: SemVer) -> _Key:
-    """Return a version as an upper bound: that of a release lies before its pre-releases, too."""
-    return version.key if version.pre else (*version.key[:3], ())
+    """Return the bound before a release and all of its pre-releases."""
+    return (*version.key[:3], ())
