@@ -384,7 +384,9 @@ def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, m
     assert lake.check().ok
 
 
-def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp_path: Path) -> None:
+def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(
+    place: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     need("sqlalchemy", "test")
     alembic = need("alembic", "test")
     need("alembic.command", "test")
@@ -410,7 +412,9 @@ def test_a_sqlite_file_of_mlflow_is_imported_and_left_as_it_was(place: Path, tmp
     before = (tmp_path / "mlflow.db").read_bytes()
 
     lake = lf.open(place)
+    caplog.clear()
     planned = import_from(lake, "mlflow", str(tmp_path / "mlflow.db"), dry_run=True)
+    assert "database" not in caplog.text  # it is not the user's that is updated
     report = import_from(lake, "mlflow", address)
     assert report.steps == planned.steps
     assert report.problems == []

@@ -260,6 +260,13 @@ def test_a_catalogue_that_speaks_no_http_is_one_error(answer: bytes) -> None:
         thread.join()
 
 
+def test_a_catalogue_that_is_not_there_is_said_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(lf.StorageError, match=r"event 1: \[Errno \d+\] Connection refused \(check"):
+        send_events([{}], f"http://127.0.0.1:{port}")
+
+
 def test_the_command(lake: lf.Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = lake.uri.removeprefix("file://")
 

@@ -134,6 +134,8 @@ def names(page: Page) -> list[str]:
 
 def test_the_table_of_runs_is_sorted_and_filtered(page: Page) -> None:
     assert names(page)[:3] == ["train-2", "train-1", "train-0"]
+    cut = "[...document.querySelectorAll('td:has(> input)')].map(one => one.scrollWidth > one.clientWidth)"
+    assert page.evaluate(cut) == [False] * 4  # a box that is cut has an ellipsis beside it
     page.get_by_role("button", name=re.compile("metric auc")).click()
     assert names(page)[1:] == ["train-0", "train-1", "train-2"]
     header = page.locator("th[aria-sort=ascending]")

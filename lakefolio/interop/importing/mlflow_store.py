@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -171,12 +172,16 @@ def _bring_up_to_date(address: str, name: str) -> None:
             hint="pip install mlflow",
         ) from exc
     engine = create_sqlalchemy_engine(address)
+    log = logging.getLogger("mlflow.store.db.utils")  # would say that it updates the database: it is the copy
+    level = log.level
+    log.setLevel(logging.WARNING)
     try:
         _upgrade_db(engine)
     except Exception as exc:  # of MLflow, SQLAlchemy or alembic, where the tables are not those of MLflow
         said = f"{type(exc).__name__}: {exc}".partition("\n")[0]
         raise InvalidInputError(f"MLflow can't read {name!r}: {said}", kind="bad-source") from exc
     finally:
+        log.setLevel(level)
         engine.dispose()
 
 

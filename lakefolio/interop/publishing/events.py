@@ -74,8 +74,9 @@ def send_events(events: Iterable[Mapping[str, object]], address: str) -> int:
             with opener.open(request, timeout=_TIMEOUT_S):
                 count += 1
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as exc:
+            said = exc.reason if type(exc) is urllib.error.URLError else exc
             raise StorageError(
-                f"catalogue {scrub_address(url)} does not take event {count + 1}: {exc}",
+                f"catalogue {scrub_address(url)} does not take event {count + 1}: {said}",
                 kind="catalogue",
                 hint="check the address, and the key in OPENLINEAGE_API_KEY",
                 uri=scrub_address(url),
