@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,10 +80,10 @@ class RunList(list[RunManifest]):
     def rows(self) -> list[dict[str, Any]]:
         """Return one dict a run: what identifies it, then parameters and metrics; all points are read for that."""
         measured = self._measured()
+        own = {f"metrics.{name}" for run in self for name in run.metrics}  # a metric may be called loss.min
         return [
-            row | {f"metrics.{name}.{one}": values.get(one) for name, values in some.items() for one in MEASURES[1:]}
+            row | {column: value for column, value in _columns_of(measured.get(run.run_id, {})) if column not in own}
             for row, run in zip(self._plain(), self, strict=True)
-            for some in [measured.get(run.run_id, {})]
         ]
 
     def _plain(self) -> list[dict[str, Any]]:
@@ -122,6 +122,11 @@ class RunList(list[RunManifest]):
         names = list(dict.fromkeys(name for row in shown for name, value in row.items() if value not in (None, [])))
         rows = [[row.get(name) for name in names] for row in shown]
         return html.block(html.heading("runs", len(self)), html.row_table(names, rows, total=len(self)))
+
+
+def _columns_of(measured: Mapping[str, Mapping[str, float | None]]) -> Iterator[tuple[str, float | None]]:
+    for name, values in measured.items():
+        yield from ((f"metrics.{name}.{one}", values.get(one)) for one in MEASURES[1:])
 
 
 def listed(

@@ -83,6 +83,18 @@ def test_a_frame_of_runs_has_the_measures(lake):
     assert table.column("metrics.val/loss").to_pylist() == [0.5, 2.0]
 
 
+def test_a_metric_that_is_called_as_a_measure_keeps_its_value(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("both") as run:
+        run.log({"loss": 3.0, "loss.min": 100.0})
+    with lake.run("one") as run:
+        run.log(loss=1.0)
+    frame = lake.runs(sort="name").df()
+    assert frame["metrics.loss.min"].fillna(-1).tolist() == [100.0, -1.0]
+    assert frame["metrics.loss.max"].tolist() == [3.0, 1.0]
+    assert [one.name for one in lake.runs(where="loss.min > 50")] == ["both"]
+
+
 def test_a_table_shows_runs_below_their_parents(lake):
     out, _ = lakefolio(lake, "runs", "--sort", "val/loss.min")
     names = [line[10:].split("  ")[0] for line in out.splitlines()]
