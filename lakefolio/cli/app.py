@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
@@ -195,12 +195,29 @@ class Command(Shared):
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
+_OTHER_WORDS = {
+    **dict.fromkeys(("delete", "remove", "del"), "rm"),
+    **dict.fromkeys(("rename", "move"), "mv"),
+    **dict.fromkeys(("publish", "html"), "export"),
+    **dict.fromkeys(("serve", "web", "view"), "ui"),
+    **dict.fromkeys(("revert", "rollback", "checkout", "undo"), "restore"),
+    **dict.fromkeys(("download", "cat"), "get"),
+    **dict.fromkeys(("upload", "put"), "add"),
+    "copy": "cp",
+    "list": "ls",
+    "create": "init",
+}
+"""What other programs call a command."""
+
+
 class UnknownCommand(click.UsageError):
     """A command that does not exist."""
 
-    def __init__(self, name: str, known: Iterable[str], ctx: click.Context) -> None:
+    def __init__(self, name: str, known: Collection[str], ctx: click.Context) -> None:
         super().__init__(f"there is no command {name!r}", ctx)
-        self.hint = f"{nearest(name, known)} ({ctx.command_path} --help lists all)"
+        other = _OTHER_WORDS.get(name)
+        hint = f"did you mean {other!r}?" if other in known else nearest(name, known)
+        self.hint = f"{hint} ({ctx.command_path} --help lists all)"
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import lakefolio
 from lakefolio.cli import cli
-from lakefolio.cli.app import Command
+from lakefolio.cli.app import _OTHER_WORDS, Command
 from lakefolio.cli.command_list import COMMANDS, EXIT_CODES
 from lakefolio.cli.reference import reference
 from lakefolio.errors import LakefolioError
@@ -131,6 +131,16 @@ print("loaded", [name for name in {HEAVY!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("word", "ours"), [("delete", "rm"), ("rename", "mv"), ("list", "ls"), ("publish", "export")])
+def test_the_words_of_other_programs_lead_to_the_command(run, word: str, ours: str) -> None:
+    assert f"did you mean '{ours}'?" in run(word, code=2).stderr
+
+
+def test_every_hint_for_a_word_of_other_programs_is_a_command() -> None:
+    assert set(_OTHER_WORDS.values()) <= set(COMMANDS)
+    assert not set(_OTHER_WORDS) & set(COMMANDS)
 
 
 def test_help_loads_no_library() -> None:
