@@ -26,6 +26,7 @@ from lakefolio.errors import (
     LocalFileNotFoundError,
     NotFoundError,
     PlaceTakenError,
+    ReadOnlyError,
     ReferenceNotFoundError,
     UnsupportedTypeError,
 )
@@ -412,6 +413,20 @@ def test_words_that_look_like_others_are_kept_and_said(local: lf.Lake, word: str
         folio.tag("x", "more")
         folio.tag("x", remove=word)
     assert list(folio.data.x.tags) == ["ok", "more"]
+
+
+def test_items_are_not_set_through_data_nor_runs_left_that_were_not_entered(local: lf.Lake) -> None:
+    folio = local.folio("f").add_json("x", 1)
+    run = local.create_run("r")
+    with unchanged(local):
+        for act in (lambda: setattr(folio.data, "x", 2), lambda: folio.data.__setitem__("x", 2)):
+            with pytest.raises(ReadOnlyError) as caught:
+                act()
+            assert "folio.add('x', value, overwrite=True)" in str(caught.value.hint)
+        with pytest.raises(InvalidInputError, match="was not entered"):
+            run.__exit__(None, None, None)
+    run.finish()
+    assert folio.data.x.content == 1
 
 
 def test_folio_metadata_that_can_not_be_stored(local: lf.Lake) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.process import signals
+from lakefolio.process.keywords import explained
 from lakefolio.process.signals import HeldSignals
 from lakefolio.storage import open_store
 from lakefolio.storage.conformance import race
@@ -96,6 +97,7 @@ def test_an_import_around_the_block_delays_nothing(
 ) -> None:
     text = """
 import signal
+from lakefolio.process.keywords import explained
 from lakefolio.process.signals import HeldSignals
 reached = []
 try:
@@ -200,6 +202,7 @@ def test_an_interrupt_while_a_store_is_tried_leaves_no_thread_that_waits(
 
 STEPS = """
 import importlib, signal, sys, threading
+from lakefolio.process.keywords import explained
 from lakefolio.process.signals import HeldSignals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
@@ -257,6 +260,20 @@ def test_an_interrupt_at_any_step_of_an_import_leaves_no_lock_held(tmp_path: Pat
     (tmp_path / "empty.py").write_text("whole = True\n")
     steps, interrupts = map(int, ran(STEPS, tmp_path).split())
     assert interrupts == steps - 1 > 50
+
+
+def test_a_call_of_the_main_thread_holds_signals_though_others_called_before() -> None:
+    """What those imported may not be all that it needs."""
+
+    @explained
+    def held() -> bool:
+        return HeldSignals._outermost is not None
+
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(held()))
+    thread.start()
+    thread.join()
+    assert [*answers, held(), held()] == [False, True, False]
 
 
 FIRST_CALLS = """

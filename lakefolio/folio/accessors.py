@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.errors import NotFoundError
+from lakefolio.errors import NotFoundError, ReadOnlyError
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -100,9 +100,19 @@ class DataAccessor:
     """The items of a folio as attributes and keys. A name that is no identifier is reached as a key."""
 
     __slots__ = ("_folio",)
+    _folio: Folio
 
     def __init__(self, folio: Folio) -> None:
-        self._folio = folio
+        object.__setattr__(self, "_folio", folio)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise ReadOnlyError(
+            f"item {name!r} can't be set here: nothing would be recorded",
+            kind="attribute-read-only",
+            hint=f"write: folio.add({name!r}, value, overwrite=True)",
+        )
+
+    __setitem__ = __setattr__
 
     def __getattr__(self, name: str) -> ItemProxy:
         if name.startswith("_"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -74,7 +75,7 @@ def _too_many(function: Callable[..., object], args: tuple[object, ...]) -> str 
 def explained(function: F, shown: str | None = None) -> F:
     """Return a function that raises errors which name the keyword that was meant, or the argument of a wrong type.
 
-    The first call imports what the function needs, so it holds signals.
+    The first call in the main thread, where signals are handled, holds them: it may import what the function needs.
     """
     any_keyword = keywords_of(function) is None
     known = (keywords_of(function) or frozenset()) - {"self", "cls"}
@@ -91,7 +92,7 @@ def explained(function: F, shown: str | None = None) -> F:
                 return function(*args, **kwargs)
             with HeldSignals():
                 result = function(*args, **kwargs)
-            was_called = True
+            was_called = threading.current_thread() is threading.main_thread()
             return result
         except LakefolioError:
             raise

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import LocalFileSystem
 
+from lakefolio.records.files import reader_of
+
 __all__ = ["RecordDataset"]
 
 
@@ -23,9 +25,12 @@ class RecordDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow has 
         """Make a dataset of fragments, each of verified bytes or of a file of this host."""
         super().__init__(fragments, schema, form, filesystem=LocalFileSystem())
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[pa.Table]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes]]:
         """Pickle the rows: the files may be gone where they are unpickled."""
-        return ds.dataset, (self.to_table(),)
+        rows, stream = self.to_table(), pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, rows.schema) as writer:
+            writer.write_table(rows)
+        return _unpickled, (stream.getvalue().to_pybytes(),)
 
     def __copy__(self) -> RecordDataset:
         """Return itself."""
@@ -34,3 +39,8 @@ class RecordDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow has 
     def __deepcopy__(self, memo: dict[int, Any]) -> RecordDataset:
         """Return itself."""
         return self
+
+
+def _unpickled(rows: bytes) -> ds.Dataset:
+    with pa.ipc.open_stream(reader_of(rows)) as reader:
+        return ds.dataset(reader.read_all())

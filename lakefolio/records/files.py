@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lakefolio.storage import Store
 
-__all__ = ["REACH", "DataFiles", "base_version", "encode"]
+__all__ = ["REACH", "DataFiles", "base_version", "encode", "reader_of"]
 
 REACH: Final = 1_000
 """How many versions after the one in its name may name a file first."""
@@ -112,6 +112,17 @@ def _said(value: Any) -> Any:
 def _parsed(bounds: str) -> Mapping[str, Any]:
     found = json.loads(bounds) if bounds else {}
     return found if isinstance(found, dict) else {}
+
+
+def reader_of(body: bytes | memoryview) -> pa.BufferReader:
+    """Return a reader of bytes in Arrow's own memory.
+
+    A thread of Arrow may be the last to hold it, after a scan. Memory of Python needs the interpreter to be given back,
+    and a thread that asks for an interpreter which is ending aborts the process.
+    """
+    memory = pa.allocate_buffer(len(body))
+    pa.FixedSizeBufferWriter(memory).write(body)
+    return pa.BufferReader(memory)
 
 
 def _guarantee(file: RecordFile, schema: pa.Schema) -> pc.Expression | None:
@@ -231,7 +242,7 @@ class DataFiles:
         key = self.key(file.path)
         try:
             if file.size_bytes <= _IN_MEMORY and not hasattr(self.store, "local_path"):
-                return pa.BufferReader(pa.py_buffer(self._bytes(file, key)))
+                return reader_of(self._bytes(file, key))
             if hasattr(self.store, "local_path"):
                 return self._local(file, key)
             if not file.sha256:
@@ -257,7 +268,7 @@ class DataFiles:
 
     def _local(self, file: RecordFile, key: str) -> Any:
         if file.size_bytes <= _IN_MEMORY:
-            return pa.BufferReader(pa.py_buffer(self._bytes(file, key)))
+            return reader_of(self._bytes(file, key))
         path = Path(str(self.store.uri)) / key
         self.store.head(key)  # a regular file below the lake
         found = os.stat(path)

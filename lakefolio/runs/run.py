@@ -16,6 +16,7 @@ from lakefolio.format.times import parse_time
 from lakefolio.model.changes import RUN_OVER, SetRun
 from lakefolio.process.clock import elapsing_s
 from lakefolio.process.facade import closed, facade, obtained
+from lakefolio.process.signals import HeldSignals
 from lakefolio.runs import run_data, run_logging, run_metrics
 from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
@@ -346,8 +347,14 @@ class Run:
         _CURRENT.reset(current)
 
     def __exit__(self, kind: _Raised, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if not self._tokens:
+            raise InvalidInputError(
+                f"run {self._called()} can't be left: its block was not entered",
+                kind="run-not-entered",
+                hint="with run: enters and leaves it; run.finish() ends a run that was not entered",
+            )
         self._leave()
-        with self._lock:
+        with HeldSignals(), self._lock:  # it may import what ends the run
             if self._over or self._tokens or os.getpid() != self._entered_by:  # a forked child's block is its parent's
                 return
             if exc is None:
