@@ -237,7 +237,7 @@ class _Parser:
             raise InvalidInputError(
                 f"search {self.query!r} names the field {piece['field']!r}, which does not exist",
                 kind="unknown-field",
-                hint=f'{nearest(field, FIELDS)}. To look for the text, quote it: "{piece[0].strip()}"',
+                hint=f'{nearest(field, FIELDS)}; to look for the text, quote it: "{piece[0].strip()}"',
                 field=field,
             )
         text = piece["phrase"] if piece["phrase"] is not None else piece["word"]
