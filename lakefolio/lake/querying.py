@@ -1,4 +1,7 @@
-"""Finding items by their facts, walking and comparing runs, and keeping datasets."""
+"""Finding items by their facts, walking and comparing runs, and keeping datasets.
+
+Longer than most modules: each method states its whole signature and guarantees, for ``help()``.
+"""
 
 from __future__ import annotations
 
