@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,9 @@ def server() -> Iterator[str]:
     running.server_close()
 
 
+NUMBERS = itertools.count(1)
+
+
 class Bucket:
     """A bucket of its own, whose objects can be moved to another storage class."""
 
@@ -63,9 +67,9 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Bucket:
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Bucket:
     monkeypatch.setenv("LAKEFOLIO_CACHE", str(tmp_path / "cache"))
-    return Bucket(server, f"bucket-{abs(hash(request.node.name)) % 10**8}")
+    return Bucket(server, f"bucket-{next(NUMBERS)}")
 
 
 ARRAY = np.arange(10_000)
