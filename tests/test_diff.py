@@ -246,3 +246,27 @@ def test_log_is_json_and_text():
         lake.put("a", f"i{number}")
     assert "and 5 more" in str(log(journal(lake.commit())))
     assert str(log(empty_tables()["manifests"])) == "no commits"
+
+
+# -- folios that a lake is asked about -------------------------------------------------------------------------
+
+
+def test_a_folio_that_never_was_is_no_empty_answer(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("flights").add_json("x", 1).add_json("x", 2, overwrite=True).delete("x")
+    lake.folio("trains").add_json("x", 1)
+    for ask in (lambda: lake.diff(1, 4, "train"), lambda: lake.log(folio="train")):
+        with pytest.raises(NotFoundError, match="folio 'train' has no items and no history") as found:
+            ask()
+        assert "trains" in found.value.hint
+    assert len(lake.log(folio="flights")) == 3  # its items are gone
+    assert len(lake.diff(3, 4, "flights")) == 0
+    assert len(lake.diff(1, 2, "trains")) == 0  # it came later
+
+
+def test_an_item_is_named_in_the_place_of_a_folio_too(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("flights").add_json("x", {"a": 1}).add_json("x", {"a": 2}, overwrite=True)
+    assert str(lake.diff(1, 2, "flights:x")) == str(lake.diff(1, 2, item="flights:x")) != ""
+    with pytest.raises(NotFoundError, match="item 'y' not found"):
+        lake.diff(1, 2, "flights:y")

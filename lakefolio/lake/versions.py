@@ -36,10 +36,17 @@ __all__ = [
 
 
 def log(lake: Lake, /, limit: int | None = 20, *, folio: str | None = None) -> Log:
-    """Return the commits, newest first; all of them if ``limit`` is None."""
+    """Return the commits, newest first; all of them if ``limit`` is None.
+
+    Raises:
+        NotFoundError: kind ``folio-not-found``: nothing was ever committed to this folio; the hint names the nearest.
+    """
     from lakefolio.session.past import log_of
 
-    return log_of(lake._session, limit, folio)
+    found = log_of(lake._session, limit, folio)
+    if not len(found) and limit != 0:
+        _check_known(lake, folio)
+    return found
 
 
 def history(lake: Lake, /, ref: str) -> History:
@@ -89,16 +96,21 @@ def diff(
     digests cost nothing. No code of a model is run. See ``docs/differences.md``.
 
     Args:
+        a: A version, a time or a snapshot.
+        b: Another one.
+        folio: Compare this folio only; ``folio:name`` is an item, as ``item`` is.
         item: Compare the content of this item: ``folio:name``.
         key: The columns that identify a row of a table; by default the index of pandas frames if it has no duplicates,
             else rows are compared by their position.
         limit: How many rows of each change, or cells, are given as examples at most; all are counted.
 
     Raises:
-        NotFoundError: There is no such version, or the item is not there at one of both.
+        NotFoundError: There is no such version or folio, or the item is not there at one of both.
         InvalidInputError: kind ``unknown-column`` or ``duplicate-key`` for a key that is none of both tables;
             ``bad-option``.
     """
+    if item is None and folio is not None and ":" in folio:
+        folio, item = None, folio
     if item is None:
         if key is not None:
             raise InvalidInputError(
@@ -106,7 +118,10 @@ def diff(
             )
         from lakefolio.session.past import diff_of
 
-        return diff_of(lake._session, a, b, folio)
+        found = diff_of(lake._session, a, b, folio)
+        if not len(found) and not found.unchanged_count:
+            _check_known(lake, folio)
+        return found
     from lakefolio.compare.reading import diff_item
 
     if folio is not None:
@@ -259,6 +274,20 @@ def _told(at: At, version: int) -> str:
     """Return a point in time as the log says it: ``-1`` and "yesterday" mean another version later on."""
     named = str(at).removeprefix("@")
     return f"@{version}" if named == str(version) else f"@{version} ({named})"
+
+
+def _check_known(lake: Lake, folio: str | None) -> None:
+    """Refuse a folio about which the journal says nothing: its name is misspelt."""
+    from lakefolio.session.past import log_of
+
+    if folio is None or len(log_of(lake._session, 1, folio)):
+        return
+    raise NotFoundError(
+        f"folio {folio!r} has no items and no history",
+        kind="folio-not-found",
+        hint=nearest(folio, lake._session.committed().folios()),
+        folio=folio,
+    )
 
 
 def _check_restorable(lake: Lake, folio: str | None, version: int) -> None:
