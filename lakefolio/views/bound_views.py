@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
 from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.item_tables import ItemContent, ItemTables
@@ -122,7 +123,7 @@ class BoundViews:
                 self._keys = self._find_keys()
             for view in missing:
                 if view.name in _ONCE:
-                    self.connection.from_arrow(self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
+                    relation_of(self.connection, self.connection.sql(view.sql).to_arrow_table()).create_view(view.name)
                     if view.name == _REPLACED:
                         self._part()
                 elif view.name == "runs" and is_of_states:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.process.limited import start
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.view_files import View, quoted
 
@@ -59,7 +60,7 @@ class Rows:
 
     def bind(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make them a view of a connection, every column of its own type."""
-        relation = connection.from_arrow(shallow(name, self.table))
+        relation = relation_of(connection, shallow(name, self.table))
         if self.types:
             casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in self.types.items())
             relation = relation.project(f"* replace ({casts})")

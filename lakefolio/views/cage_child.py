@@ -18,9 +18,11 @@ import duckdb
 import pyarrow as pa
 
 from lakefolio.process.limited import limit
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
+from lakefolio.views.view_files import quoted
 
-__all__ = ["CARRIED", "carried", "main", "quoted"]
+__all__ = ["CARRIED", "carried", "main"]
 
 CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
 """DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
@@ -60,11 +62,6 @@ def carried(relation: Any) -> tuple[Any, dict[str, str]]:
         return relation, {}
     chosen = [f"cast({quoted(one)} as varchar) as {quoted(one)}" if one in types else quoted(one) for one, _ in columns]
     return relation.project(", ".join(chosen)), types
-
-
-def quoted(name: str) -> str:
-    """Return a name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _answer(source: BinaryIO, out: BinaryIO) -> None:
@@ -128,11 +125,11 @@ def _judged(connection: Any, sql: str, known: frozenset[str]) -> Judgement:
 
 
 def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str]) -> None:
-    rows = connection.from_arrow(rows)
+    relation = relation_of(connection, rows)
     if types:
         casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in types.items())
-        rows = rows.project(f"* replace ({casts})")
-    rows.create_view(name)
+        relation = relation.project(f"* replace ({casts})")
+    relation.create_view(name)
 
 
 def _lift_memory() -> None:

@@ -15,7 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from lakefolio.items.table_sqlite import chosen_table
-from lakefolio.views.cage_child import CARRIED, quoted
+from lakefolio.views.cage_child import CARRIED
+from lakefolio.views.view_files import quoted
 
 __all__ = ["open_duckdb", "write_duckdb"]
 

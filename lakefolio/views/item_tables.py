@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.bounded_json import shallow as bounded
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ItemTables:
         content = _readable(name, content)
         if shallow:
             content = bounded(name, content if isinstance(content, pa.Table) else content.to_table())
-        self._connection.from_arrow(content).create_view(name)
+        relation_of(self._connection, content).create_view(name)
         self._bound[name.lower()] = (name, shallow)
         self._entries[name] = entry
 

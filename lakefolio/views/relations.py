@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.bounded_json import DEPTH_LIMIT, shallow
 from lakefolio.views.view_files import quoted
 
@@ -81,9 +82,9 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
         IntegrityError: A file is missing or damaged.
     """
     if isinstance(rows, pa.Table):
-        connection.from_arrow(shallow(name, rows)).create_view(name, replace=True)
+        relation_of(connection, shallow(name, rows)).create_view(name, replace=True)
         return
-    connection.from_arrow(shallow(name, rows.rows)).create_view(name + _IN_MEMORY)
+    relation_of(connection, shallow(name, rows.rows)).create_view(name + _IN_MEMORY)
     if not rows.paths:
         connection.execute(f"create view {quoted(name)} as select * from {quoted(name + _IN_MEMORY)}")
         return

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.process.scratch import named_if_full, private_folder
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
@@ -190,7 +191,7 @@ def _bind_rows(
     lost: bool = False,
 ) -> None:
     """Make the view over rows; columns whose type Arrow lacks (JSON) get it again."""
-    connection.from_arrow(rows).create_view(_KEPT)
+    relation_of(connection, rows).create_view(_KEPT)
     there = dict(describe(connection, _KEPT))
     casts = [f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if there[name] != kind]
     typed = f" replace ({', '.join(casts)})" if casts else ""

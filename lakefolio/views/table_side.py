@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.relations import literal
 from lakefolio.views.shared_rows import Range
 from lakefolio.views.view_files import quoted
@@ -106,7 +107,7 @@ class TableSide:
         if isinstance(rows, Path):
             source = f"read_parquet({literal(str(rows))}, hive_partitioning = false"
         else:
-            connection.from_arrow(rows).create_view(f"{name} rows")
+            relation_of(connection, rows).create_view(f"{name} rows")
             source = quoted(f"{name} rows")
         end = ")" if isinstance(rows, Path) else ""
         self.types = {row[0]: row[1] for row in self.all(f"describe select * from {source}{end}")}
