@@ -27,7 +27,6 @@ from lakefolio.session.record_tables import (
     dataset_of,
     encoded,
     is_frozen,
-    lazy_frame,
     load_records,
     marked,
     origin_of,
@@ -287,6 +286,8 @@ class Records:
 
         Without a column of floats, it reads the files and row groups that it needs alone; ``query`` always does.
         """
+        from lakefolio.items.conversions import lazy_frame
+
         session, entry = self._found()
         session.was_read(entry)
         frame: polars.LazyFrame = lazy_frame(dataset_of(session, entry))

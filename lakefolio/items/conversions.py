@@ -11,10 +11,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.format.parquet_columns import has_floats
 from lakefolio.items.arrow_nested import children, rebuilt
 from lakefolio.items.optional_imports import need
 
-__all__ = ["checked", "from_polars", "is_failure", "polars_scans", "to_pandas", "to_polars"]
+__all__ = ["checked", "from_polars", "is_failure", "lazy_frame", "polars_scans", "to_pandas", "to_polars"]
 
 
 _NULLABLE: Final = {f"{sign}int{bits}": f"{sign.upper()}Int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -34,6 +35,12 @@ def to_pandas(table: pa.Table) -> Any:
             dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
             frame.isetitem(places[0], dtype.__from_arrow__(column))
     return frame
+
+
+def lazy_frame(dataset: Any) -> Any:
+    """Return a dataset of Arrow as a LazyFrame; of floats Polars filters itself: for it NaN is the largest number."""
+    pl = need("polars", "a lazy frame")
+    return pl.scan_pyarrow_dataset(dataset, allow_pyarrow_filter=not has_floats(dataset.schema))
 
 
 def to_polars(table: pa.Table) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, one_line
 from lakefolio.format.table_formats import SCANNED, format_of
-from lakefolio.items.conversions import to_pandas, to_polars
+from lakefolio.items.conversions import lazy_frame, to_pandas, to_polars
+from lakefolio.items.optional_imports import need
 from lakefolio.items.pandas_options import check_options
 
 __all__ = ["read"]
@@ -115,14 +116,12 @@ def _files(path: Path, format: str) -> list[Path]:
 
 
 def _lazy(path: Path, format: str, columns: list[str] | None) -> Any:
-    import polars as pl
-
     if format == "delta":
-        lazy = pl.scan_delta(str(path))
+        lazy = need("polars", "a lazy frame").scan_delta(str(path))
     else:
         import pyarrow.dataset as ds
 
-        lazy = pl.scan_pyarrow_dataset(ds.dataset(path, format="parquet" if format == "parquet" else "ipc"))
+        lazy = lazy_frame(ds.dataset(path, format="parquet" if format == "parquet" else "ipc"))
     return lazy if columns is None else lazy.select(columns)
 
 

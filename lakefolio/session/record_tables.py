@@ -23,7 +23,6 @@ from lakefolio.errors import (
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import record_prefix
 from lakefolio.format.names import new_id
-from lakefolio.format.parquet_columns import has_floats
 from lakefolio.format.plain import mapped, need, number, strings, text
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
@@ -45,7 +44,6 @@ __all__ = [
     "encoded",
     "has_tables",
     "is_frozen",
-    "lazy_frame",
     "load_records",
     "mark_of",
     "marked",
@@ -237,16 +235,9 @@ def dataset_of(session: Session, entry: Entry, state: TableState | None = None) 
     return table.files.dataset(files, state.schema.arrow)
 
 
-def lazy_frame(dataset: Any) -> Any:
-    """Return a dataset of Arrow as a LazyFrame; of floats Polars filters itself: for it NaN is the largest number."""
-    import polars as pl
-
-    return pl.scan_pyarrow_dataset(dataset, allow_pyarrow_filter=not has_floats(dataset.schema))
-
-
 def load_records(session: Session, entry: Entry, **options: Any) -> Any:
     """Return the rows of a record table, see ``Records.query``; ``as_`` is as of tables, or ``dataset``."""
-    from lakefolio.items.conversions import to_pandas, to_polars
+    from lakefolio.items.conversions import lazy_frame, to_pandas, to_polars
     from lakefolio.process.keywords import check_keywords
     from lakefolio.records.query import rows_of
 

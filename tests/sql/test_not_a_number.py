@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
@@ -69,6 +70,16 @@ def test_of_a_frame_and_a_record_table(tmp_path: Path) -> None:
     for value in (1.0, NAN, 200.0):
         scores.append([{"x": value}])
     assert counted(lake, '"f:scores"', "x > 100") == 2
+
+
+def test_of_a_reference_however_it_is_read(tmp_path: Path) -> None:
+    import polars as pl
+
+    pq.write_table(pa.table({"x": [1.0, NAN, 2.0, 200.0]}), tmp_path / "t.parquet", row_group_size=2)
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").reference_table("t", tmp_path / "t.parquet")
+    assert counted(lake, '"f:t"', "x > 5") == 2
+    assert lake.folio("f").get("t", as_="lazy").filter(pl.col("x") > 5).collect().height == 2
 
 
 def test_of_metrics_in_memory_and_merged(tmp_path: Path) -> None:
