@@ -159,7 +159,7 @@ class Model:
         fields, registry = self._fields(), self._still()
         versions, aliases = registry.versions(self.name), registry.aliases(self.name)
         number = self._number(which, versions, aliases)
-        if not number and isinstance(which, str):
+        if number not in versions and isinstance(which, str):  # the short id of a run may be all digits
             run_id = run_id_of(self._lake._session.committed(), which)
             number = max((one for one, known in versions.items() if known.get("run_id") == run_id), default=0)
         if number not in versions:

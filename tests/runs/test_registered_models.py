@@ -170,6 +170,16 @@ def test_mistakes_are_told_and_change_nothing(lake, call, error, match):
     assert lake.version == before
 
 
+def test_a_short_id_of_digits_is_a_run(lake):
+    model = lake.model("churn")
+    with lake.run("digits", run_id="train12345678") as run:
+        run.log_model({"weights": [9]}, name="m", registered_model_name="churn")
+    assert model.version("12345678").run_id == run.run_id
+    assert model.promote("12345678").after == model.version().number
+    with pytest.raises(lf.NotFoundError, match="no version, alias or run '99'"):
+        model.version("99")
+
+
 def test_the_version_that_a_run_made_is_named_by_the_run(lake):
     model = lake.model("churn")
     for one in model.versions():
