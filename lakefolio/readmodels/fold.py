@@ -415,13 +415,17 @@ class Before(Protocol):
         ...
 
 
-def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -> dict[str, pa.Table]:
+def fold(
+    rows: pa.Table, before: Before, names: Collection[str] | None = None, *, linked: bool = True
+) -> dict[str, pa.Table]:
     """Return the runs that rows of the journal make: the name of a model -> its rows, sorted and settled.
 
     Args:
         rows: Rows of ``manifests`` in their order, which follow those that older runs hold.
         before: The older runs.
         names: Only these models.
+        linked: Whether rows name the heads in older runs that they replace. Merging them with all older runs clears
+            these names.
     """
     rows = rows.select([name for name in rows.schema.names if name != "content"])
     if rows.num_rows <= _CONTIGUOUS_ROWS:
@@ -439,7 +443,8 @@ def fold(rows: pa.Table, before: Before, names: Collection[str] | None = None) -
         if model in (LINEAGE, METADATA, USES):
             found = _without_known(found, LINEAGE if model is USES else model, before)
         found = sorted_rows(_uses(found) if model is USES else found, model)
-        runs[model.name] = _linked(settled(found, model), model, before)
+        found = settled(found, model)
+        runs[model.name] = _linked(found, model, before) if linked else found
     return runs
 
 

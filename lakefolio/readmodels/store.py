@@ -31,9 +31,9 @@ from lakefolio.format.layout import (
 )
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.process.fork import at_forks
+from lakefolio.readmodels.anew import made_of
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
-from lakefolio.readmodels.in_memory import in_memory
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
@@ -329,7 +329,7 @@ class _Opened:
     """The models of a catalogue, each opened when it is first asked for.
 
     One that can't be read is looked for anew: it was made again meanwhile, and gc took the old files away. Failing
-    that it is made of the journal, in memory.
+    that it is made of the journal, part by part.
     """
 
     def __init__(self, models: ReadModels, catalogue: Catalogue, journal: JournalParts) -> None:
@@ -357,8 +357,8 @@ class _Opened:
             with contextlib.suppress(NotFoundError, IntegrityError):
                 self._known[name] = self._models.reopen(name, self._through)
                 return self._known[name]
-        rows = pa.concat_tables(self._journal(MANIFESTS_SCHEMA.names, -1, self._through))
-        self._known[name] = in_memory(name, rows, self._through)
+        columns = [one for one in MANIFESTS_SCHEMA.names if one != "content"]
+        self._known[name] = made_of(name, self._journal(columns, -1, self._through), self._through)
         return self._known[name]
 
 

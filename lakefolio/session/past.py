@@ -24,8 +24,8 @@ from lakefolio.model.compatibility import column_names
 from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.model.version_policy import policy_of
+from lakefolio.readmodels.anew import edges_of
 from lakefolio.readmodels.fold import LINEAGE
-from lakefolio.readmodels.in_memory import edges_of
 from lakefolio.session.batches import pending_view
 
 if TYPE_CHECKING:

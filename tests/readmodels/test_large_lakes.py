@@ -19,6 +19,7 @@ from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.errors import IntegrityError
 from lakefolio.journal import table_rows
 from lakefolio.journal.table_rows import TableRows
+from lakefolio.readmodels import anew
 from lakefolio.testing import CountingProxy, S3Server
 from lakefolio.views import bound_views
 from lakefolio.views.relations import FileScan
@@ -79,6 +80,28 @@ def test_nothing_of_the_journal_is_in_memory(large: lf.Lake) -> None:
     assert state.base_version == state.version
     assert large.sql("select count(*) from items").fetchall() == [(session_of(large).query(LIVE).fetchone()[0],)]
     assert len(state.rows) == 0
+
+
+def test_a_missing_model_is_made_while_the_journal_is_read(
+    made: Path, tmp_path: Path, parts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the journal nor the model is ever in memory as a whole."""
+    shutil.copytree(made, tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake" / "tables" / "folios")
+    monkeypatch.setattr(table_rows, "SMALL_BYTES", 0)
+    monkeypatch.setattr(anew, "_PART_ROWS", 1_000)
+    fold, folded = anew.fold, []
+
+    def counted(rows: pa.Table, *given: Any, **named: Any) -> dict[str, pa.Table]:
+        folded.append((rows.num_rows, len(parts)))
+        return fold(rows, *given, **named)
+
+    monkeypatch.setattr(anew, "fold", counted)
+    assert lf.open(tmp_path / "lake", read_only=True).folios() == lf.open(made, read_only=True).folios()
+    assert len(folded) > 10
+    assert sum(rows for rows, _ in folded) == sum(parts)
+    assert max(rows for rows, _ in folded) <= 1_100
+    assert folded[0][1] == 1 < len(parts) == folded[-1][1]
 
 
 LIVE = "select count(*) from (select max(position) from stg_manifests group by folio, item)"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_models import MemoryModels, parts_of
@@ -14,8 +15,10 @@ from memory_models import MemoryModels, parts_of
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
-from lakefolio.readmodels.fold import LINEAGE, MODELS
-from lakefolio.readmodels.in_memory import edges_of
+from lakefolio.readmodels import anew
+from lakefolio.readmodels.anew import edges_of, made_of
+from lakefolio.readmodels.fold import LINEAGE, MODELS, fold
+from lakefolio.readmodels.merge import merged
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLIOS = ("a", "a/b", "é")
@@ -209,3 +212,39 @@ def test_read_models_answer_as_a_replay_does(
     assert bounded.rows_since(-1).equals(state.rows_since(-1))
     past = min(past, newest)
     assert said(bounded.at(past), rows) == said(state.at(past), rows)
+
+
+def without_room(**named: Any) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+@settings(max_examples=5, deadline=None)
+@given(made=commits, part_rows=st.integers(1, 6), held_bytes=st.sampled_from([0, 20_000]), room=st.booleans())
+def test_a_model_made_part_by_part_is_that_of_the_whole_journal(
+    made: list[list[dict[str, Any]]], part_rows: int, held_bytes: int, room: bool
+) -> None:
+    rows = table_of(made)
+    newest = rows.column("version")[-1].as_py()
+    at_once = fold(rows, MemoryModels().folded())
+    largest = max(len(rows.filter(pc.equal(rows.column("version"), one))) for one in rows.column("version").unique())
+    folded: list[int] = []
+
+    def counted(part: pa.Table, *given: Any, **named: Any) -> dict[str, pa.Table]:
+        folded.append(part.num_rows)
+        return fold(part, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(anew, "_PART_ROWS", part_rows)
+        patched.setattr(anew, "_FILE_ROWS", 2)
+        patched.setattr(anew, "_HELD_BYTES", held_bytes)
+        patched.setattr(anew, "fold", counted)
+        if not room:
+            patched.setattr(anew.tempfile, "TemporaryFile", without_room)
+        for model in MODELS:
+            folded.clear()
+            found = made_of(model.name, parts_of(rows)(rows.schema.names, -1, newest), newest)
+            expected = pa.concat_tables([model.nothing, *merged([[at_once[model.name]]], model, bottom=True)])
+            assert found.whole().to_pylist() == expected.to_pylist()
+            assert len(found.runs) <= 1
+            assert sum(folded) == len(rows)
+            assert max(folded) <= 2 * part_rows + largest
