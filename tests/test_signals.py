@@ -321,7 +321,7 @@ for thread in threads:
     thread.start()
 sys.addaudithook(hook)
 while interrupting:
-    left = 3 + interrupts
+    left = 3 + interrupts * (1 + interrupts // 10)  # some modules run hundreds of texts, and begin anew each time
     try:
         work("main")
         interrupting = False
