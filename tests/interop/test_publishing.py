@@ -143,6 +143,30 @@ def test_refusals(lake: lf.Lake, tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["full", "lake", "logs"]
 
 
+@pytest.mark.parametrize(
+    ("authors", "names"),
+    [
+        ("Ada", ["Ada"]),
+        ([{"name": "Ada"}, "Bob"], ["Ada", "Bob"]),
+        (["A\ud800"], ["A\ud800"]),
+        ([1], None),
+        ([{}], None),
+    ],
+)
+def test_authors_are_names_or_refused(lake: lf.Lake, tmp_path: Path, authors: Any, names: list[str] | None) -> None:
+    try:
+        publish(lake, "exp/clf", tmp_path / "out", ["croissant", "ro-crate"], authors=authors)
+    except lf.InvalidInputError as exc:
+        assert (names, exc.kind, sorted(one.name for one in tmp_path.iterdir())) == (
+            None,
+            "bad-authors",
+            ["lake", "logs"],
+        )
+        return
+    creators = described(tmp_path / "out", "croissant.json")["creator"]
+    assert [one["name"] for one in creators] == names
+
+
 def test_items_whose_files_would_meet_get_places_of_their_own(lake: lf.Lake, tmp_path: Path) -> None:
     folio = lake.folio("close")
     for name in ("a", "A"):

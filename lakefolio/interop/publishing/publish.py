@@ -62,7 +62,7 @@ def publish(
     Raises:
         NotFoundError: There is no such folio.
         InvalidInputError: kind ``no-license``: nobody said under which licence it is.
-            ``bad-path``: the folder can't be made.
+            ``bad-authors``: the authors are no names. ``bad-path``: the folder can't be made.
         PlaceTakenError: Something is at ``target``.
         StorageError: kind ``local-write-failed``.
     """
@@ -89,7 +89,8 @@ def publish(
         )
     place = _place(target)
     files: list[PublishedFile] = []
-    noted = said.get("authors")
+    given = authors if isinstance(authors, str) else list(authors)
+    people = _names(given or said.get("authors") or _committers(entries), folio)
 
     def write(scratch: Path) -> None:
         scratch.mkdir()
@@ -98,7 +99,7 @@ def publish(
             name=title or str(said.get("title") or folio),
             description=description or str(said.get("description") or f"Folio {folio} of a lakefolio lake."),
             license=license_address(terms),
-            authors=list(authors) or (noted if isinstance(noted, list) else _committers(entries)),
+            authors=people,
             url=url or str(said.get("url") or f"{lake.uri}#{folio}@{version}"),
             version=version,
             published_at=max((one.committed_at for one in entries), default=datetime.now(UTC)),
@@ -140,6 +141,21 @@ def _place(target: str | Path) -> Path:
             f"folder {str(target)!r} can't be made: {reason}", kind="bad-path", path=str(target)
         ) from exc
     return place
+
+
+def _names(authors: object, folio: str) -> list[str]:
+    """Return the names of authors, who may be given as one name, as names, or as objects that have one."""
+    listed = authors if isinstance(authors, list) else [authors]
+    found = [one.get("name") if isinstance(one, Mapping) else one for one in listed]
+    names = [one for one in found if isinstance(one, str) and one]
+    if len(names) != len(found):
+        raise InvalidInputError(
+            f"authors of folio {folio!r} are not all names",
+            kind="bad-authors",
+            hint='write folio.metadata["authors"] = ["Ada Lovelace"]',
+            folio=folio,
+        )
+    return names
 
 
 def _committers(entries: Iterable[Any]) -> list[str]:

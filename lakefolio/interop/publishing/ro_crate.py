@@ -23,7 +23,9 @@ _SELF: Final = "#lakefolio"
 def ro_crate(told: Description) -> dict[str, Any]:
     """Return the content of ``ro-crate-metadata.json``; the RO-Crate validator finds nothing required missing in it."""
     files = {_id(one): one for one in told.files}
-    authors = [{"@id": f"#{quote(one)}", "@type": "Person", "name": one} for one in told.authors]
+    authors = [
+        {"@id": f"#{quote(one, errors='backslashreplace')}", "@type": "Person", "name": one} for one in told.authors
+    ]
     actions = [action for run in told.runs for action in _action(run, told.files)]
     root: dict[str, Any] = {
         "@id": "./",
