@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
+import json
 import random
 import tempfile
 import weakref
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +40,8 @@ QUERIES = [
     *("name:item*", "metadata.owner:ada", "tag:clean fog", "wethr", "flig*", "nothing", "", "-fog", "zzzz"),
     *("fog AND (sun OR hail)", "folio:f1 fog", "author:ada", "airprot wind", '"blizzard"', "status:done", "planes"),
 ]
+
+Forgery = Callable[[dict[str, bytes], dict[str, Any]], None]
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +75,8 @@ def index_of(lake: lf.Lake):
     return session.opened.part(_Indexes, _Indexes).at(session, whole=False)
 
 
-def answers(lake: lf.Lake) -> list[object]:
-    found = [lake.search(query, meaning=False, limit=7) for query in QUERIES]
+def answers(lake: lf.Lake, queries: list[str] = QUERIES) -> list[object]:
+    found = [lake.search(query, meaning=False, limit=7) for query in queries]
     return [
         (one.query, one.total, one.facets, [(hit.ref, round(hit.score, 3), hit.why, hit.highlights) for hit in one])
         for one in found
@@ -174,6 +181,117 @@ def test_check_tells_an_index_that_says_something_else(uri: str, monkeypatch: py
         make(lake)
     assert lake.check().ok
     assert [one.kind for one in lake.check(read_data=True).problems] == ["index-differs"]
+
+
+def _directory(**said: Any) -> Forgery:
+    return lambda files, directory: directory.update(said)
+
+
+def _texts_of(name: str, **said: Any) -> Forgery:
+    return lambda files, directory: directory[name].update({**directory[name], **said})
+
+
+def _parquet(what: str, columns: dict[str, Any]) -> Forgery:
+    def forge(files: dict[str, bytes], directory: dict[str, Any]) -> None:
+        sink = io.BytesIO()
+        pq.write_table(pa.table(columns), sink, compression="zstd", store_schema=False)
+        files[what] = sink.getvalue()
+        directory["files"][what] = [len(files[what]), hashlib.sha256(files[what]).hexdigest()]
+
+    return forge
+
+
+def _words(group: Callable[[bytes], bytes]) -> Forgery:
+    def forge(files: dict[str, bytes], directory: dict[str, Any]) -> None:
+        assert len(directory["words"]["lengths"]) == 1
+        files["words"] = group(files["words"])
+        digest = base64.b64encode(index_files.digest_of(files["words"])).decode()
+        directory["words"].update(lengths=[len(files["words"])], digests=digest)
+
+    return forge
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), [text])
+
+
+def _weights(group: bytes) -> bytes:
+    plain = bytearray(word_group.expanded(group))
+    words, postings, refs, _ = np.frombuffer(bytes(plain[:16]), "<i4").tolist()
+    start = 16 + 4 * (2 * words + refs + postings)
+    plain[start : start + 4 * postings] = b"\xff" * (4 * postings)
+    return word_group.shrunk(bytes(plain))
+
+
+FORGERIES: dict[str, tuple[Forgery, bool]] = {
+    "more documents than memory": (_directory(counts=[2**40], count=2**40), True),
+    "fewer than no documents": (_directory(counts=[2**63 - 1, 2**63 - 1], count=-2), True),
+    "a block of too many": (_directory(counts=[10**9], count=10**9), True),
+    "no weight": (_directory(total_length=float("nan")), True),
+    "another weight": (_directory(total_length=1.0), False),
+    "other kinds": (_directory(kinds=["x"]), False),
+    "no files": (_directory(files={}), True),
+    "facets larger than memory": (_directory(files={"facets": [2**62, ""], "vocabulary": [9, ""]}), True),
+    "a block larger than memory": (_texts_of("texts", lengths=[2**40]), True),
+    "blocks that wrap": (_texts_of("texts", lengths=[2**63 - 1]), True),
+    "an empty group": (_words(lambda group: b""), True),
+    "a group cut off": (_words(lambda group: group[: len(group) // 2]), True),
+    "no words": (_words(lambda group: word_group.shrunk(bytes(16))), False),
+    "weights that are none": (_words(_weights), True),
+    "numbers for words": (_parquet("vocabulary", {"word": [1], "count": [1]}), True),
+    "null for a word": (_parquet("vocabulary", {"word": pa.nulls(2, pa.string()), "count": [1, 1]}), True),
+    "no vocabulary": (
+        _parquet("vocabulary", {"word": pa.nulls(0, pa.string()), "count": pa.nulls(0, pa.int64())}),
+        False,
+    ),
+    "a vocabulary of 9 GB": (
+        _parquet("vocabulary", {"word": _repeated("x" * 90_000, 100_000), "count": range(100_000)}),
+        True,
+    ),
+    "facets of numbers": (
+        _parquet("facets", dict.fromkeys(("type", "kind", "folio", "author", "tags"), range(60))),
+        True,
+    ),
+    "facets without tags": (_parquet("facets", dict.fromkeys(("type", "kind", "folio", "author"), ["x"] * 60)), True),
+}
+"""Something else said under digests and a seal that are right, and whether nobody can believe it."""
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_index_that_someone_forged_ends_no_search_and_is_told(uri: str) -> None:
+    lake = lf.open(uri)
+    fill(lake, 60)
+    queries = ["fog -snow", "tag:clean fog", "wethr", "flig*"]
+    expected = answers(lf.open(uri), queries)
+    make(lake)
+    session = session_of(lake)
+    assert list(upkeep.audit(session, read_data=True)) == []
+    saved = {path: path.read_bytes() for path in objects(uri)}
+    name = next(found for path in saved if (found := IndexName.parse(f"{PREFIX}/{path.name}")))
+    parts = {path.suffix[1:].partition("-")[0]: body for path, body in saved.items()}
+    for what, (forge, unbelievable) in FORGERIES.items():
+        files = {**parts, "words": parts["words"][: -name.footer_bytes]}
+        directory = json.loads(zlib.decompress(parts["words"][-name.footer_bytes :]))
+        forge(files, directory)
+        footer = zlib.compress(json.dumps(directory).encode())
+        files["words"] += footer
+        forged = IndexName.of(name.version, name.id, footer, session.marker.lake_id)
+        for path in objects(uri):
+            path.unlink()
+        for one, body in files.items():
+            (Path(uri) / forged.key(one)).write_bytes(body)
+        found = answers(lf.open(uri), queries)
+        assert not unbelievable or found == expected, what
+        assert len(list(upkeep.audit(session, read_data=True))) == 1, what
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_index_of_next_to_nothing_is_whole(uri: str, count: int) -> None:
+    lake = lf.open(uri)
+    fill(lake, count)
+    make(lake)
+    assert list(upkeep.audit(session_of(lake), read_data=True)) == []
+    assert len(lf.open(uri).search("", meaning=False)) == count
 
 
 def test_purged_content_leaves_no_words_behind(uri: str) -> None:

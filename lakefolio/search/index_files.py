@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import zlib
 from base64 import b64decode, b64encode
@@ -22,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.delta.seal import Seals
+from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
 from lakefolio.search.gathering import Document
 from lakefolio.search.word_group import WordGroup, expanded
 
@@ -58,6 +60,15 @@ STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tag
 
 _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
+_BLOCK_DOCUMENTS: Final = 128
+_DOCUMENTS: Final = 1 << 22
+_DOCUMENT_BYTES: Final = 4096
+"""Facets of a document take less, in memory and on average: its tags, and the names of its folio and author."""
+
+_WHOLE: Final = {
+    "facets": {**dict.fromkeys(("type", "kind", "folio", "author"), pa.string()), "tags": pa.list_(pa.string())},
+    "vocabulary": {"word": pa.string(), "count": pa.int64()},
+}
 _KEY: Final = re.compile(rf"{PREFIX}/(\d{{20}})-([0-9a-f]{{32}})\.(words-(\d{{1,12}})-([0-9a-f]{{64}})|[a-z]+)")
 
 
@@ -132,7 +143,9 @@ class Spans:
             ValueError: It contradicts itself.
         """
         lengths, firsts, body = noted["lengths"], noted["firsts"], b64decode(noted["digests"])
-        if any(type(one) is not int or one < 0 for one in lengths) or any(type(one) is not str for one in firsts):
+        if any(type(one) is not int or not 0 < one < 2**32 for one in lengths):
+            raise ValueError("a part of it has no such length")
+        if any(type(one) is not str for one in firsts):
             raise ValueError("a part of it is not described")
         digests = [body[at : at + _DIGEST_BYTES] for at in range(0, len(body), _DIGEST_BYTES)]
         if not len(lengths) == len(firsts) == len(digests):
@@ -202,17 +215,25 @@ def document_of(row: Sequence[Any]) -> Document:
     return Document(values["ref"], texts=texts, tags=tags, **values)
 
 
-def whole_file(body: bytes, noted: tuple[int, str], columns: Sequence[str]) -> pa.Table:
-    """Return ``facets`` or ``vocabulary``.
+def whole_file(what: str, body: bytes, directory: Directory) -> pa.Table:
+    """Return ``facets`` or ``vocabulary``, whose memory is bounded before it is taken.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: It is damaged; struct.error or IndexError if its pages are.
     """
     import pyarrow.parquet as pq
 
-    if hashlib.sha256(body).hexdigest() != noted[1]:
+    if hashlib.sha256(body).hexdigest() != directory.files[what][1]:
         raise ValueError("it has another digest than its directory says")
-    return pq.read_table(pa.BufferReader(body), columns=list(columns)).select(list(columns)).combine_chunks()
+    columns = _WHOLE[what]
+    count = directory.count if what == "facets" else None
+    most = limit_bytes(max(len(body), _DOCUMENT_BYTES * (count or 0) // 64), None)
+    with pq.ParquetFile(pa.BufferReader(body)) as file:
+        check_bounds(pa.py_buffer(body), file, row_count=count, most_bytes=most, kept=frozenset())
+        rows = file.read(columns=list(columns)).select(list(columns)).combine_chunks()
+    if rows.schema.types != list(columns.values()) or (what == "vocabulary" and any(one.null_count for one in rows)):
+        raise ValueError("its columns are of other types")
+    return rows
 
 
 def directory_bytes(noted: Mapping[str, Any], words: Spans, texts: Spans) -> bytes:
@@ -241,12 +262,18 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
             raise ValueError("it is about another file")
         counts = np.array(noted["counts"], np.int64)
         count = int(noted["count"])
-        if len(counts) != len(texts.firsts) or int(counts.sum()) != count or (counts < 0).any():
+        if len(counts) != len(texts.firsts) or (counts < 0).any() or (counts > _BLOCK_DOCUMENTS).any():
             raise ValueError("its counts contradict one another")
-        files = {name: (int(size), str(digest)) for name, (size, digest) in noted["files"].items()}
+        if int(counts.sum()) != count or count > _DOCUMENTS or (np.diff(texts.starts) > _BLOCK_LIMIT).any():
+            raise ValueError("it is about too many documents, or too large ones")
+        files = {what: (int(noted["files"][what][0]), str(noted["files"][what][1])) for what in _WHOLE}
+        if any(not 0 < size <= max(_BLOCK_LIMIT, 64 * count) for size, _ in files.values()):
+            raise ValueError("one of its files is too large")
         kinds, total = tuple(map(str, noted["kinds"])), float(noted["total_length"])
+        if not 0 <= total < math.inf:
+            raise ValueError("its weight is no such number")
         return Directory(count, total, kinds, files, words, texts, np.cumsum(counts))
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
+    except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
         raise ValueError(f"its directory can't be read: {exc}"[:200]) from exc
 
 

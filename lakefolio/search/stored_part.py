@@ -7,6 +7,7 @@ searched.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -199,7 +200,7 @@ class StoredPart:
             words = self._groups([number])[number].words
             some = [word for word in words[bisect_right(words, prefix[:-1]) :] if word.startswith(prefix)]
             found += some[: limit - len(found)]
-            if len(found) >= limit or words[-1][: len(prefix)] > prefix:
+            if len(found) >= limit or (words and words[-1][: len(prefix)] > prefix):
                 break
         return found
 
@@ -212,7 +213,7 @@ class StoredPart:
 
     @cached_property
     def _spelling(self) -> Spelling:
-        words = self._whole("vocabulary", ("word", "count"))
+        words = self.whole("vocabulary")
         return Spelling(words.column("word").to_pylist(), words.column("count").to_numpy())
 
     def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
@@ -307,10 +308,7 @@ class StoredPart:
 
     @cached_property
     def _facet_rows(self) -> pa.Table:
-        rows = self._whole("facets", (*FACETS, "tags"))
-        if rows.num_rows != self.count:
-            raise _damaged(self.name.key("facets"), ValueError("it is about other documents"))
-        return rows
+        return self.whole("facets")
 
     def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
         """See Part."""
@@ -356,20 +354,20 @@ class StoredPart:
                 if [digest_of(body) for body in bodies] != [parts.digests[one] for one in numbers]:
                     raise _damaged(self.name.key(what), ValueError("a part has another digest than its directory says"))
         for what in self.directory.files:
-            self._whole(what, ())
+            self.whole(what)
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
     def _verified(self, what: str, read: Callable[[], T]) -> T:
         try:
             return read()
-        except (ValueError, TypeError, pa.ArrowException, RecursionError) as exc:
+        except (ValueError, TypeError, LookupError, OSError, struct.error, pa.ArrowException, RecursionError) as exc:
             raise _damaged(self.name.key(what), ValueError(str(exc)[:200])) from exc
 
-    def _whole(self, what: str, columns: Sequence[str]) -> pa.Table:
-        noted = self.directory.files[what]
-        body = self._store.get_range(self.name.key(what), 0, noted[0])
-        return self._verified(what, partial(whole_file, body, noted, columns))
+    def whole(self, what: str) -> pa.Table:
+        """Return ``facets`` or ``vocabulary``."""
+        body = self._store.get_range(self.name.key(what), 0, self.directory.files[what][0])
+        return self._verified(what, partial(whole_file, what, body, self.directory))
 
     def _bodies(self, what: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return spans of a file, given in order as start and length: at once, neighbours in one request."""

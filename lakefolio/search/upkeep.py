@@ -182,6 +182,12 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
             yield str(exc.objects.get("key", info.key)), exc.message
 
 
+def _said(part: StoredPart) -> tuple[object, ...]:
+    """Return what the directory of an index says, without how many bytes its parts take."""
+    said = part.directory
+    return said.count, said.total_length, said.kinds, said.words.firsts, said.texts.firsts, said.ends.tolist()
+
+
 def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:
     """Return an index that was just made as one that is read, called like another."""
     own = IndexName.of(name.version, name.id, files.footer, lake_id)
@@ -193,7 +199,10 @@ def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:
 
 
 def _differences(part: StoredPart, made: StoredPart) -> Iterator[tuple[str, str]]:
-    """Tell the first document and the first word that an index has otherwise than one that was made of the journal."""
+    """Tell the first thing that an index has otherwise than one that was made of the journal.
+
+    Documents, words, facets, vocabulary and counts are compared; not how well each part of it was compressed.
+    """
     for one, other in zip_longest(made.documents(), part.documents()):
         if one != other:
             ref = one.ref if one is not None else other.ref if other is not None else ""
@@ -204,3 +213,9 @@ def _differences(part: StoredPart, made: StoredPart) -> Iterator[tuple[str, str]
             word = min(one[0] for one in (mine, its) if one is not None)
             yield part.name.key("words"), f"the search index has other documents for {word!r} than the journal"
             return
+    for what in ("facets", "vocabulary"):
+        if part.directory.files[what] != made.directory.files[what] and not part.whole(what).equals(made.whole(what)):
+            yield part.name.key(what), f"the search index has another {what.removesuffix('s')} than the journal"
+            return
+    if _said(part) != _said(made):
+        yield part.name.key("words"), "the directory of the search index says something else than the journal"

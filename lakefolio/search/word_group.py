@@ -45,12 +45,15 @@ def expanded(body: bytes, limit: int = _LIMIT) -> bytes:
     """Return what was shrunk.
 
     Raises:
-        ValueError: It is larger than the limit.
+        ValueError: It is larger than the limit, or damaged.
     """
     size = int.from_bytes(body[:4], "little")
     if size > max(limit, _LIMIT):
         raise ValueError("a part is too large")
-    plain: bytes = pa.decompress(body[4:], decompressed_size=size, codec="zstd", asbytes=True)
+    try:
+        plain: bytes = pa.decompress(body[4:], decompressed_size=size, codec="zstd", asbytes=True)
+    except OSError as exc:
+        raise ValueError("a part can't be decompressed") from exc
     return plain
 
 
@@ -122,6 +125,8 @@ class WordGroup:
         self._places = {word: place for place, word in enumerate(self.words)}
         self._gaps, self._fields = gaps, fields & ~WITH_REF
         self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
+        if not all((one >= 0).all() and np.isfinite(one).all() for one in (self._weights, self._lengths)):
+            raise ValueError("a weight is no such number")
         self._count = count
         self.size_bytes = len(plain) + 100 * words
 
