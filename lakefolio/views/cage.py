@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.process.limited import start
-from lakefolio.views.arrow_views import relation_of
 from lakefolio.views.bounded_json import shallow
+from lakefolio.views.relations import relation_of
 from lakefolio.views.view_files import View, quoted
 
 if TYPE_CHECKING:

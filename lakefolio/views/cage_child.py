@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from lakefolio.process.limited import limit
-from lakefolio.views.arrow_views import relation_of
+from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 from lakefolio.views.view_files import quoted
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.views.arrow_views import relation_of
-from lakefolio.views.relations import literal
+from lakefolio.views.relations import literal, relation_of
 from lakefolio.views.shared_rows import Range
 from lakefolio.views.view_files import quoted
 

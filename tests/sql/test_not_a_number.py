@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.views.arrow_views import relation_of
+from lakefolio.views.relations import relation_of
 
 NAN = math.nan
 ROWS = pa.table(
