@@ -167,7 +167,7 @@ def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRela
 
     The relation shows the version at which it was asked, whenever it is fetched: files that a merge or gc removes
     meanwhile stay open for it. If they can't stay open (beyond a quarter of the process's limit of open files, or on
-    systems other than Linux), fetching raises DuckDB's ``IOException``; ask the query again.
+    systems other than Linux), fetching raises ConflictError, kind ``files-replaced``; ask the query again.
 
     A JSON text nested more than 1,000 deep, which lakefolio never writes, reads as null with a warning: DuckDB's JSON
     functions could end the process.
