@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,75 @@ def test_a_catalogue_that_speaks_no_http_is_one_error(answer: bytes) -> None:
         with pytest.raises(lf.StorageError, match="does not take event 1"):
             send_events([{}], f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_a_catalogue_that_answers_drop_by_drop_holds_nobody(start: bytes) -> None:
+    drop, over = start or b"H", threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drips() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(start)
+                while not over.wait(0.02):
+                    connection.sendall(b"x: y\r\n" if start.endswith(b"OK\r\n") else drop)
+
+        thread = threading.Thread(target=drips, daemon=True)
+        thread.start()
+        with pytest.raises(lf.StorageError, match=r"event 1: no answer within 0.2 s"):
+            send_events([{}], f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.2)
+        over.set()
+        thread.join()
+
+
+def test_an_endless_answer_is_not_read_and_what_it_says_of_itself_is_cut_short() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answers() -> None:
+            for head in (b"HTTP/1.1 200 OK", b"HTTP/1.1 500 " + b"no\x1b[2J " * 5_000):
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(head + b"\r\n\r\n")
+                    while True:
+                        connection.sendall(b"x" * 65_536)
+
+        thread = threading.Thread(target=answers, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert send_events([{}], address) == 1
+        with pytest.raises(lf.StorageError) as caught:
+            send_events([{}], address)
+        assert len(str(caught.value)) < 400
+        assert str(caught.value).isprintable()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_key_goes_to_no_other_host(catalogue: Any, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "sesame")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def points_elsewhere() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                place = f"http://localhost:{catalogue.server_port}/api/v1/lineage"
+                connection.sendall(f"HTTP/1.1 {status} Over There\r\nLocation: {place}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=points_elsewhere, daemon=True)
+        thread.start()
+        with pytest.raises(lf.StorageError, match=str(status)):
+            send_events([{}], f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert catalogue.took == []
+
+
+def test_an_address_that_holds_a_password_is_refused_without_it() -> None:
+    with pytest.raises(lf.InvalidInputError, match="OPENLINEAGE_API_KEY") as caught:
+        send_events([{}], "http://ada:hunter2@127.0.0.1:1")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_catalogue_that_is_not_there_is_said_in_words() -> None:
