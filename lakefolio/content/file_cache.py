@@ -12,7 +12,6 @@ import functools
 import os
 import random
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import IO, BinaryIO, Final
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.exit import at_exit
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.process.places import absolute_path, user_folder
 from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.render.text import parse_bytes
@@ -40,8 +39,8 @@ _LEASES: Final = ".leases"
 _LOCK: Final = ".lock"
 
 
-class FileCache:
-    """A folder of verified copies. Safe to share between threads and processes."""
+class FileCache(Locked):
+    """A folder of verified copies. Safe to share between threads and processes; a child has the lease of its parent."""
 
     def __init__(self, root: Path | None, *, limit_bytes: int | None = None) -> None:
         """Choose the folder.
@@ -52,20 +51,11 @@ class FileCache:
             limit_bytes: How much to keep; by default LAKEFOLIO_CACHE_BYTES, else 10 GiB. Files that living processes
                 were given stay, whatever the limit.
         """
+        super().__init__()
         self._chosen = root
         self._limit_bytes = limit_bytes
         self._given: set[str] = set()
         self._lease: IO[bytes] | None = None
-        self._lock = threading.Lock()
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing to wait for: files appear whole."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Give the child a new lock; it shares the lease of its parent."""
-        if child:
-            self._lock = threading.Lock()
 
     def file(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import NotFoundError
 from lakefolio.format.digest import sha256_of_file
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.process.held_files import HeldFile, most_held
 from lakefolio.render.text import counted
 
@@ -52,24 +51,15 @@ class Immutable:
     damaged: Callable[[str], Exception]
 
 
-class LocalFiles:
+class LocalFiles(Locked):
     """The objects of one store as local files. Safe to share between threads."""
 
     def __init__(self, store: Store, cache: FileCache) -> None:
+        super().__init__()
         self._store = store
         self._cache = cache
-        self._lock = threading.Lock()
         self._known: dict[Path, tuple[str, _Status]] = {}
         self._held: weakref.WeakValueDictionary[tuple[str, _Status], HeldFile] = weakref.WeakValueDictionary()
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing to wait for."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Give the child a new lock."""
-        if child:
-            self._lock = threading.Lock()
 
     def path(self, one: Immutable) -> Path:
         """Return where an object lies, or will lie once it is :meth:`ready`. No request."""

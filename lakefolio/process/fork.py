@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lakefolio.process.imports import wait_for_imports
 
-__all__ = ["Forked", "at_forks"]
+__all__ = ["Forked", "Locked", "at_forks"]
 
 
 class Forked(Protocol):
@@ -36,6 +36,26 @@ def at_forks(member: Forked) -> None:
     """Register an object's fork hooks for as long as the object exists."""
     with _lock:
         _members.add(member)
+
+
+class Locked:
+    """An object with a lock, which a forked child gets anew: no thread of the child could release the inherited one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        at_forks(self)
+
+    def before_fork(self) -> None:
+        """Wait for nothing."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let a child begin anew."""
+        if child:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Take a new lock, and whatever else a child may not share with its parent."""
+        self._lock = threading.RLock()
 
 
 def _before() -> None:

@@ -7,7 +7,6 @@ Each write is a function that plans a :class:`Change` on a state; ``versions`` c
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.records.change import Change, Origin, Written, once_key
 from lakefolio.records.expressions import condition, told
 from lakefolio.records.files import DataFiles
@@ -46,26 +45,17 @@ class _Rest:
     gone: int
 
 
-class RecordTable:
+class RecordTable(Locked):
     """One record table through one handle. Safe to share between threads: commits of one handle stand in line."""
 
     def __init__(self, store: Store, prefix: str, name: str) -> None:
         """Name the table by its folder, and for errors as people call it."""
+        super().__init__()
         self.name = name
         self.prefix = prefix
         self.files = DataFiles(store, prefix)
         self._versions = TableVersions(store, prefix, name)
         self._index = KeyIndex()
-        self._lock = threading.RLock()
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Give a child a lock that no other thread holds."""
-        if child:
-            self._lock = threading.RLock()
 
     # -- versions ------------------------------------------------------------------------------------------
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations
 
@@ -19,21 +18,12 @@ __all__ = ["note_scan", "with_plan_inputs"]
 _MOST_SCANS: Final = 10_000
 
 
-class _Scans:
+class _Scans(Locked):
     """Which item each local file is that a lazy frame was given for; the last one counts. Safe between threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._entries: dict[str, Entry] = {}
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Give a child a lock that no other thread holds."""
-        if child:
-            self._lock = threading.Lock()
 
     def note(self, path: str, entry: Entry) -> None:
         with self._lock:

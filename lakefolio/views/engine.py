@@ -9,13 +9,12 @@ on their own. View files that users wrote never run in this process: a process o
 from __future__ import annotations
 
 import re
-import threading
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.views.binding import (
     NONE_LOST,
     count_keys,
@@ -77,7 +76,7 @@ def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, 
 _LIMITS = Limits(seconds=30, memory_mib=1024)
 
 
-class Views:
+class Views(Locked):
     """The views, and the DuckDB connections they are bound in.
 
     Safe to use from many threads: a query runs on a cursor of its own.
@@ -90,21 +89,16 @@ class Views:
             given: View files of others, which may read the library's views and one another.
             limits: How much each of those may take.
         """
+        super().__init__()
         self._limits = limits
         self._given = tuple(given)
-        self._lock = threading.Lock()
         self._bindings: dict[tuple[Any, ...], BoundViews] = {}
-        at_forks(self)
 
-    def before_fork(self) -> None:
-        """Nothing has to come to an end: a child begins anew."""
-
-    def after_fork(self, *, child: bool) -> None:
+    def begin_anew(self) -> None:
         """Let a child begin without connections: the threads that answer on them are its parent's."""
-        if child:
-            _inherited.extend(self._bindings.values())
-            self._lock = threading.Lock()
-            self._bindings = {}
+        super().begin_anew()
+        _inherited.extend(self._bindings.values())
+        self._bindings = {}
 
     @cached_property
     def files(self) -> tuple[View, ...]:

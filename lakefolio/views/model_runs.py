@@ -7,14 +7,13 @@ counted once in a process, for files never change, and what later rows replaced 
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.views.binding import describe
 from lakefolio.views.relations import Rows, bind, literal, scan_of
 from lakefolio.views.run_columns import KeyCounts, called_lost, new_columns, typed_keys
@@ -83,21 +82,12 @@ _Counts = dict[str, KeyCounts]
 _KEPT_FILES: Final = 1_000
 
 
-class _Counted:
+class _Counted(Locked):
     """What was counted of files, by their paths, which are never given again. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._known: OrderedDict[str, _Counts] = OrderedDict()
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Let a child have a lock of its own."""
-        if child:
-            self._lock = threading.Lock()
 
     def get(self, path: str) -> _Counts | None:
         with self._lock:
