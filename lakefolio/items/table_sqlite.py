@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.format.sql_text import sql_id
 from lakefolio.items.guessed_columns import checked_names, reader_of
 
 __all__ = ["chosen_table", "open_sqlite", "write_sqlite"]
@@ -63,10 +64,10 @@ def _reader(connection: sqlite3.Connection, path: Path, table: str | None) -> pa
     )
     plain = [name for name, sql in there.items() if isinstance(sql, str) and _PLAIN.match(sql)]
     chosen = chosen_table(plain, table, path.name)
-    columns = connection.execute(f"PRAGMA table_xinfo({_quoted(chosen)})").fetchall()  # table_info lacks generated ones
+    columns = connection.execute(f"PRAGMA table_xinfo({sql_id(chosen)})").fetchall()  # table_info lacks generated ones
     names = checked_names([one[1] for one in columns], f"table {chosen!r}")
     connection.set_authorizer(_allowed)
-    select = f"SELECT {', '.join(map(_quoted, names))} FROM {_quoted(chosen)} NOT INDEXED"
+    select = f"SELECT {', '.join(map(sql_id, names))} FROM {sql_id(chosen)} NOT INDEXED"
 
     def rows() -> Iterator[tuple[Any, ...]]:
         yield from connection.execute(select)
@@ -97,19 +98,15 @@ def chosen_table(there: list[str], table: str | None, where: str) -> str:
     raise InvalidInputError(f"{where!r} has {what}", kind="unknown-table", hint=hint, table=table)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def write_sqlite(table: pa.Table, target: Path, name: str = "data") -> None:
     """Write a table to a new SQLite file. Decimals, dates and times become texts, true and false 1 and 0."""
     from lakefolio.items.table_export import plain_rows
 
     with contextlib.closing(sqlite3.connect(target)) as connection:
-        columns = ", ".join(f"{_quoted(one.name)} {_declared(one.type)}" for one in table.schema)
-        connection.execute(f"CREATE TABLE {_quoted(name)} ({columns})")
+        columns = ", ".join(f"{sql_id(one.name)} {_declared(one.type)}" for one in table.schema)
+        connection.execute(f"CREATE TABLE {sql_id(name)} ({columns})")
         marks = ", ".join("?" * len(table.schema))
-        insert = f"INSERT INTO {_quoted(name)} VALUES ({marks})"
+        insert = f"INSERT INTO {sql_id(name)} VALUES ({marks})"
         for rows in plain_rows(table, keep=(bytes,)):
             connection.executemany(insert, [tuple(map(_stored, row)) for row in rows])
         connection.commit()

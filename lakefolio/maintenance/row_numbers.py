@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.format.sql_text import sql_id
 from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, USES
 from lakefolio.readmodels.model import Model, succession
-from lakefolio.views.view_files import quoted
 from lakefolio.views.workbench import hash_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class RowNumbers:
         self._bench = bench
         self._version = version
         for name, columns in _TABLES.items():
-            bench.run(f"create or replace table {quoted(name)} ({columns})")
+            bench.run(f"create or replace table {sql_id(name)} ({columns})")
         with bench.part(MANIFESTS_SCHEMA.empty_table()) as rows:
             bench.run(f"create or replace table no_manifests as from {rows}")
         bench.run("create or replace table snapshot_rows as from no_manifests")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lakefolio.format.arrow_rows import VERSIONS_END
 from lakefolio.format.layout import table_prefix
-from lakefolio.views.view_files import quoted
+from lakefolio.format.sql_text import sql_id
 from lakefolio.views.workbench import UnreadableRowsError, Workbench
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ def _bare(kind: pa.DataType) -> object:
 def _fits(file: DataFile, schema: pa.Schema, bench: Workbench, rows: str) -> bool:
     """Say whether rows are as many as the log says, of its versions, and such as a table may have (``check_rows``)."""
     right = [f"count(*) = {file.row_count}"]
-    right += [f"count({quoted(field.name)}) = count(*)" for field in schema if not field.nullable]
+    right += [f"count({sql_id(field.name)}) = count(*)" for field in schema if not field.nullable]
     for field in schema:
         if pa.types.is_timestamp(field.type):
-            name = quoted(field.name)
+            name = sql_id(field.name)
             right.append(f"coalesce(min({name}) >= '0001-01-01' and max({name}) < '10000-01-01', true)")
     if "version" in schema.names:
         first, last = (0, VERSIONS_END - 1) if file.versions is None else file.versions

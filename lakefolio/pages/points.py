@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from lakefolio.views.relations import literal
+from lakefolio.format.sql_text import sql_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def _points(lake: Lake, ids: list[str]) -> dict[str, dict[str, Curve]]:
     """Read the points of some runs by one query."""
     import numpy as np
 
-    named = ", ".join(map(literal, ids))  # as literals: DuckDB holds the rows of a query with parameters one by one
+    named = ", ".join(map(sql_text, ids))  # as literals: DuckDB holds the rows of a query with parameters one by one
     points = lake.sql(
         f"select (list_position([{named}], run_id) - 1)::integer as run, name, step::double as step, value, "
         f"epoch_us(logged_at) as at from metrics where run_id in ({named}) order by run, name, batch, ordinal"

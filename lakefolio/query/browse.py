@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.sql_text import sql_id
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 from lakefolio.views.engine import default_views, described, described_view
-from lakefolio.views.view_files import load_views, quoted
+from lakefolio.views.view_files import load_views
 
 if TYPE_CHECKING:
     import polars as pl
@@ -189,7 +190,7 @@ def browse(reader: Session, path: str = "") -> Folder:
 
 
 def _columns(tables: Mapping[str, pa.Table], views: Views, view: str, lost: frozenset[str]) -> dict[str, str]:
-    relation = views.query(tables, f"select * from {quoted(view)} limit 0", lost=lost)
+    relation = views.query(tables, f"select * from {sql_id(view)} limit 0", lost=lost)
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
@@ -207,7 +208,7 @@ def _folder(reader: Session, organisation: str, view: str, segments: list[str]) 
         )
     columns = list(kinds)
     holds = "run" if "run_id" in columns else "item" if {"folio", "item"} <= set(columns) else "row"
-    placed, here = _PLACED.format(quoted(view)), {"here": segments, "depth": len(segments)}
+    placed, here = _PLACED.format(sql_id(view)), {"here": segments, "depth": len(segments)}
     inside = f"from {placed} where segments[1:$depth] = cast($here as varchar[])"
     folders = views.query(
         tables,
@@ -217,15 +218,15 @@ def _folder(reader: Session, organisation: str, view: str, segments: list[str]) 
     ).fetchall()
     shown = list(_PREFERRED[holds]) if holds in _PREFERRED else [one for one in columns if one != "path"][:20]
     time = next((one for one in ("started_at", "committed_at") if one in (*columns, *shown)), None)
-    order = f"{quoted(time)} desc nulls last, " if time else ""
+    order = f"{sql_id(time)} desc nulls last, " if time else ""
     known = _KNOWN_FROM.get(holds, "").format(
-        "".join(f", {quoted(one)}" for one in shown if one not in columns)
+        "".join(f", {sql_id(one)}" for one in shown if one not in columns)
     )  # the columns of its runs that the view lacks
     inside = f"from {placed} {known} where segments[1:$depth] = cast($here as varchar[])"
     leaves = views.query(
         tables,
-        f"select {', '.join(map(quoted, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"
-        f" order by {order}{quoted(shown[0])} limit {_LIMIT}",
+        f"select {', '.join(map(sql_id, shown))}, count(*) over () as count_of_all {inside} and len(segments) = $depth"
+        f" order by {order}{sql_id(shown[0])} limit {_LIMIT}",
         here,
         lost=reader.lost,
     ).to_arrow_table()

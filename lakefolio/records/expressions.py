@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest, one_line
 
-__all__ = ["Condition", "computed", "condition", "literal", "quoted", "told"]
+__all__ = ["Condition", "column_text", "computed", "condition", "told", "value_text"]
 
 _MOST_TEXT: Final = 10_000
 _DEEPEST: Final = 100
@@ -201,14 +201,14 @@ def computed(rows: pa.Table, columns: Mapping[str, pc.Expression]) -> pa.Table:
     return acero.Declaration.from_sequence(steps).to_table(use_threads=False)
 
 
-def quoted(name: str) -> str:
+def column_text(name: str) -> str:
     """Return a column's name as a condition writes it."""
     if re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in _RESERVED | _FUNCTIONS.keys():
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(value: object) -> str:
+def value_text(value: object) -> str:
     """Return a value as a condition writes it; ValueError for one that it can't."""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefolio.errors import FormatError, InvalidInputError, nearest
 from lakefolio.format.plain import listed, mapped, text, texts
-from lakefolio.records.expressions import Condition, condition, literal, quoted
+from lakefolio.records.expressions import Condition, column_text, condition, value_text
 from lakefolio.records.types import JSON_NOTE, from_delta, is_json, parse_type, shown_type, to_delta, uses_naive_times
 from lakefolio.redaction import scrub
 
@@ -282,11 +282,11 @@ def _column(name: object, said: object) -> Column:
 
 def _ranges(name: str, column: Column) -> dict[str, str]:
     """Return the checks that the range and the values of a column are."""
-    here = quoted(name)
+    here = column_text(name)
     try:
-        bounds = [f"{here} >= {literal(column.min)}"] if column.min is not None else []
-        bounds += [f"{here} <= {literal(column.max)}"] if column.max is not None else []
-        listed_values = None if column.values is None else [literal(one) for one in column.values]
+        bounds = [f"{here} >= {value_text(column.min)}"] if column.min is not None else []
+        bounds += [f"{here} <= {value_text(column.max)}"] if column.max is not None else []
+        listed_values = None if column.values is None else [value_text(one) for one in column.values]
     except ValueError as exc:
         raise _bad(f"column {name!r}: {exc}") from exc
     # a constraint of a Delta table must be true: one that is unknown is broken

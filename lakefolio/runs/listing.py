@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.sql_text import sql_text
 from lakefolio.items.optional_imports import need
 from lakefolio.render import html
 from lakefolio.render.text import counted
@@ -15,7 +16,6 @@ from lakefolio.runs.run_names import run_id_of, short_id
 from lakefolio.runs.table import MEASURES, measures, run_rows
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import shown_value, visible
-from lakefolio.views.relations import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,8 +153,8 @@ def listed(
     if "parent" in given:
         given["parent"] = run_id_of(still.committed(), given["parent"])
     if where is not None or sort:
-        also = [f"{column} = {literal(value)}" for column, value in given.items()]
-        also += [] if tag is None else [f"list_contains(tags, {literal(str(tag))})"]
+        also = [f"{column} = {sql_text(value)}" for column, value in given.items()]
+        also += [] if tag is None else [f"list_contains(tags, {sql_text(str(tag))})"]
         _, rows = run_rows(still, where, sort, ["run_id"], None if limit is None else min(limit, 2**62), also=also)
         found = manifests_of(session if session.in_batch else still, [run_id for (run_id,) in rows])
         return RunList(found, lambda: measures(still))

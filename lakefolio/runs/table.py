@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.session.sql_tables import metric_names
 from lakefolio.views.sql_guard import about_where, check_expression
 
@@ -56,7 +57,7 @@ def run_rows(
     condition = None if where is None else _with_quotes(where, known) if isinstance(where, str) else where
     orders = [(one.lstrip("-"), " desc" if one.startswith("-") else "") for one in sort] or [("started_at", " desc")]
     asked = [name for name, _ in orders if name != "started_at"]
-    asked += [name for name in known if condition is not None and _quoted(name) in condition]
+    asked += [name for name in known if condition is not None and sql_id(name) in condition]
     if columns:
         wanted = list(columns)
     else:
@@ -68,8 +69,8 @@ def run_rows(
                 f"runs have no column {name!r}", kind="bad-query", hint=nearest(name, known), column=name
             )
     used = {name: measured[name] for name in [*wanted, *asked] if name not in plain and name in measured}
-    chosen = ", ".join(map(_quoted, wanted))
-    order = ", ".join(f"{_quoted(name)}{way} nulls last" for name, way in orders)
+    chosen = ", ".join(map(sql_id, wanted))
+    order = ", ".join(f"{sql_id(name)}{way} nulls last" for name, way in orders)
     holds = " and ".join([*also, *([] if condition is None else [f"({check_expression(condition)})"])]) or "true"
     most = "" if limit is None else f" limit {int(limit)}"
     query = f"select {{}} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
@@ -89,7 +90,7 @@ def run_rows(
 
 def among(run_ids: Collection[str]) -> str:
     """Return the condition that a run is one of some: literals, by which files leave out row groups."""
-    return f"run_id in ({', '.join(map(_text, run_ids))})" if run_ids else "false"
+    return f"run_id in ({', '.join(map(sql_text, run_ids))})" if run_ids else "false"
 
 
 def measures(session: Session) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -146,14 +147,12 @@ def _source(used: Mapping[str, tuple[str, str]]) -> str:
     """Return the relation of runs, with the measures that are used."""
     if not used:
         return "runs"
-    names = sorted({name for name, _ in used.values()})
+    names = ", ".join(sorted({sql_text(name) for name, _ in used.values()}))
     columns = ", ".join(
-        f"max({_quoted(one)}) filter (where name = {_text(name)}) as {_quoted(column)}"
+        f"max({sql_id(one)}) filter (where name = {sql_text(name)}) as {sql_id(column)}"
         for column, (name, one) in used.items()
     )
-    some = (
-        f"select run_id as run_of, {columns} from run_metrics where name in ({', '.join(map(_text, names))}) group by 1"
-    )
+    some = f"select run_id as run_of, {columns} from run_metrics where name in ({names}) group by 1"
     return f"(select * exclude (run_of) from runs left join ({some}) on run_id = run_of) as runs"
 
 
@@ -166,12 +165,4 @@ def _with_quotes(where: str, known: Collection[str]) -> str:
         return where
     names = "|".join(re.escape(name) for name in sorted(odd, key=lambda name: -len(name)))
     pattern = re.compile(rf"{_TEXTS}|(?<![\w./$])(?P<name>{names})(?![\w/]|\.\w)")
-    return pattern.sub(lambda found: _quoted(found["name"]) if found["name"] else found[0], where)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return pattern.sub(lambda found: sql_id(found["name"]) if found["name"] else found[0], where)

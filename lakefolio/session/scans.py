@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import NotFoundError, nearest
 from lakefolio.format.schema import LINEAGE_SCHEMA, METADATA_SCHEMA, SCHEMAS
+from lakefolio.format.sql_text import sql_id
 from lakefolio.views.polars_scan import scan
-from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +40,7 @@ def scan_of(session: Session, table: str) -> pl.LazyFrame:
     source = _SOURCES.get(table, table)
 
     def batches(columns: Sequence[str], limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
-        chosen = ", ".join(map(quoted, columns)) or "1"
+        chosen = ", ".join(map(sql_id, columns)) or "1"
         most = "" if limit is None else f" limit {limit}"
         yield from still.query(f"select {chosen} from {source}{most}").to_arrow_reader(rows)
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import StorageError
 from lakefolio.format.schema import SCHEMAS
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.process.held_files import DESCRIPTORS
 from lakefolio.process.scratch import bounded_options, spill_options
 from lakefolio.views.connecting import connect_in_memory
-from lakefolio.views.relations import Rows, bind, literal
+from lakefolio.views.relations import Rows, bind
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
-from lakefolio.views.view_files import View, create_view, quoted
+from lakefolio.views.view_files import View, create_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,9 +68,9 @@ def lock(connection: duckdb.DuckDBPyConnection, paths: Iterable[str] = ()) -> No
     import duckdb
 
     try:
-        connection.execute(f"set allowed_paths = [{', '.join(map(literal, paths))}]")
+        connection.execute(f"set allowed_paths = [{', '.join(map(sql_text, paths))}]")
         if DESCRIPTORS is not None:  # as what is held open is called; SQL that names a path is refused before
-            connection.execute(f"set allowed_directories = [{literal(DESCRIPTORS)}]")
+            connection.execute(f"set allowed_directories = [{sql_text(DESCRIPTORS)}]")
         connection.execute(
             "set python_enable_replacements = false;set enable_external_access = false;set lock_configuration = true"
         )
@@ -86,7 +87,7 @@ def relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     import duckdb
 
     try:
-        connection.execute(f"describe {quoted(name)}")
+        connection.execute(f"describe {sql_id(name)}")
     except duckdb.CatalogException:
         return False
     return True
@@ -121,7 +122,7 @@ def name_lost(connection: duckdb.DuckDBPyConnection, lost: frozenset[str]) -> No
 
 def describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
     """Return the columns of a relation as (name, type)."""
-    return [(row[0], row[1]) for row in connection.execute(f"describe {quoted(name)}").fetchall()]
+    return [(row[0], row[1]) for row in connection.execute(f"describe {sql_id(name)}").fetchall()]
 
 
 def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> dict[str, KeyCounts]:

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
+from lakefolio.format.sql_text import sql_id
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
 from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.item_tables import ItemContent, ItemTables
@@ -18,7 +19,7 @@ from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow, relati
 from lakefolio.views.run_columns import KEY_VIEWS, KeyCounts, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
 from lakefolio.views.sql_result import Uses
-from lakefolio.views.view_files import View, load_model_views, quoted
+from lakefolio.views.view_files import View, load_model_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -208,7 +209,7 @@ class BoundViews:
 
     def _all_of(self, relation: str) -> duckdb.DuckDBPyRelation:
         self.require([relation])
-        return self.connection.cursor().sql(f"from {quoted(relation)}")
+        return self.connection.cursor().sql(f"from {sql_id(relation)}")
 
     def _find_keys(self) -> list[tuple[str, str]]:
         """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""

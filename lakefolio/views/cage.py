@@ -18,10 +18,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
+from lakefolio.format.sql_text import sql_id
 from lakefolio.process.limited import start
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.relations import relation_of
-from lakefolio.views.view_files import View, quoted
+from lakefolio.views.view_files import View
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +63,7 @@ class Rows:
         """Make them a view of a connection, every column of its own type."""
         relation = relation_of(connection, shallow(name, self.table))
         if self.types:
-            casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in self.types.items())
+            casts = ", ".join(f"cast({sql_id(one)} as {kind}) as {sql_id(one)}" for one, kind in self.types.items())
             relation = relation.project(f"* replace ({casts})")
         relation.create_view(name, replace=True)
 

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO, Final
 import duckdb
 import pyarrow as pa
 
+from lakefolio.format.sql_text import sql_id
 from lakefolio.process.limited import limit
 from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
-from lakefolio.views.view_files import quoted
 
 __all__ = ["CARRIED", "carried", "main"]
 
@@ -60,7 +60,7 @@ def carried(relation: Any) -> tuple[Any, dict[str, str]]:
     types = {name: kind for name, kind in columns if kind in CARRIED}
     if not types:
         return relation, {}
-    chosen = [f"cast({quoted(one)} as varchar) as {quoted(one)}" if one in types else quoted(one) for one, _ in columns]
+    chosen = [f"cast({sql_id(one)} as varchar) as {sql_id(one)}" if one in types else sql_id(one) for one, _ in columns]
     return relation.project(", ".join(chosen)), types
 
 
@@ -84,8 +84,8 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
         _register(connection, name, pa.ipc.open_stream(source).read_all(), types)
     limit(request["memory_mib"], request["seconds"])
     for name in order:
-        connection.execute(f"create view {quoted(name)} as\n{views[name][1]}\n")
-    relation, types = carried(connection.sql(f"from {quoted(request['wanted'].lower())}"))
+        connection.execute(f"create view {sql_id(name)} as\n{views[name][1]}\n")
+    relation, types = carried(connection.sql(f"from {sql_id(request['wanted'].lower())}"))
     reader = relation.to_arrow_reader(_BATCH_ROWS)
     _say(out, {"types": types})
     with pa.ipc.new_stream(out, reader.schema) as writer:
@@ -127,7 +127,7 @@ def _judged(connection: Any, sql: str, known: frozenset[str]) -> Judgement:
 def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str]) -> None:
     relation = relation_of(connection, rows)
     if types:
-        casts = ", ".join(f"cast({quoted(one)} as {kind}) as {quoted(one)}" for one, kind in types.items())
+        casts = ", ".join(f"cast({sql_id(one)} as {kind}) as {sql_id(one)}" for one, kind in types.items())
         relation = relation.project(f"* replace ({casts})")
     relation.create_view(name)
 

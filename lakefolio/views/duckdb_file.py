@@ -14,9 +14,9 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from lakefolio.format.sql_text import sql_id
 from lakefolio.items.table_sqlite import chosen_table
 from lakefolio.views.cage_child import CARRIED
-from lakefolio.views.view_files import quoted
 
 __all__ = ["open_duckdb", "write_duckdb"]
 
@@ -55,10 +55,10 @@ def open_duckdb(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
     ).fetchall()
     # what Arrow or Parquet lacks or changes goes as text: a HUGEINT would become a double
     chosen = [
-        f"cast({quoted(one)} as varchar) as {quoted(one)}" if kind in CARRIED or kind == "INTERVAL" else quoted(one)
+        f"cast({sql_id(one)} as varchar) as {sql_id(one)}" if kind in CARRIED or kind == "INTERVAL" else sql_id(one)
         for one, kind in columns
     ]
-    rows = connection.sql(f"select {', '.join(chosen)} from {quoted(schema)}.{quoted(name)}")
+    rows = connection.sql(f"select {', '.join(chosen)} from {sql_id(schema)}.{sql_id(name)}")
     yield rows.to_arrow_reader(_BATCH_ROWS)
 
 
@@ -68,4 +68,4 @@ def write_duckdb(table: pa.Table, target: Path, name: str = "data") -> None:
     with duckdb.connect(str(target)) as connection:
         connection.execute("set enable_progress_bar = false")
         connection.register("lakefolio_rows", table)
-        connection.execute(f"create table {quoted(name)} as select * from lakefolio_rows")
+        connection.execute(f"create table {sql_id(name)} as select * from lakefolio_rows")

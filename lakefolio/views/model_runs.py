@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.process.fork import Locked
 from lakefolio.views.binding import describe
-from lakefolio.views.relations import Rows, bind, literal, scan_of
+from lakefolio.views.relations import Rows, bind, scan_of
 from lakefolio.views.run_columns import KeyCounts, called_lost, new_columns, typed_keys
-from lakefolio.views.view_files import View, quoted
+from lakefolio.views.view_files import View
 
 if TYPE_CHECKING:
     import duckdb
@@ -160,7 +161,7 @@ def make_runs(
     connection.execute(_MACRO)
     told = called_lost(view.sql) if lost else view.sql
     plain = f"select * exclude ({', '.join(_HIDDEN)})"
-    name = quoted(view.name)
+    name = sql_id(view.name)
     connection.execute(f"create or replace view {name} as {plain} from (\n{told}\n)")
     taken = {column.lower() for column, _ in describe(connection, view.name)}
     columns = new_columns(
@@ -171,7 +172,7 @@ def make_runs(
 
 
 def _column(is_metric: bool, name: str, kind: str | None, counts: KeyCounts) -> str:
-    source, told = ("metric" if is_metric else "param"), literal(name)
+    source, told = ("metric" if is_metric else "param"), sql_text(name)
     at = f"list_position({source}_names, {told})"
     inexact, tagged = counts[6], counts[7]
     if kind in ("double", "bigint") and not inexact and not tagged:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.views.bounded_json import DEPTH_LIMIT, shallow
-from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "literal", "relation_of", "scan_of"]
+__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "relation_of", "scan_of"]
 
 Key = tuple[object, ...]
 _IN_MEMORY = " in memory"
@@ -91,7 +91,7 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
         return
     relation_of(connection, shallow(name, rows.rows)).create_view(name + _IN_MEMORY)
     if not rows.paths:
-        connection.execute(f"create view {quoted(name)} as select * from {quoted(name + _IN_MEMORY)}")
+        connection.execute(f"create view {sql_id(name)} as select * from {sql_id(name + _IN_MEMORY)}")
         return
     paths, kept = rows.hold()
     connection.from_arrow(_owning(kept)).create_view(name + _FILES, replace=True)
@@ -100,23 +100,23 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
     columns, joined = [], ""
     for column in rows.rows.schema.names:
         if column not in there:
-            columns.append(f"null as {quoted(column)}")
+            columns.append(f"null as {sql_id(column)}")
         elif column == "superseded_at" and rows.upto is not None:
             columns.append(f"if(files.superseded_at <= {rows.upto}, files.superseded_at, null) as superseded_at")
         elif column != "content":
-            columns.append(f"files.{quoted(column)}")
+            columns.append(f"files.{sql_id(column)}")
         elif rows.purged is None:
             columns.append("null as content")
         elif not rows.purged.num_rows:
             columns.append("files.content")
         else:
             connection.from_arrow(rows.purged).create_view(name + " purged")
-            joined = f" left join {quoted(name + ' purged')} as purged on files.blob_digest = purged.blob_digest"
+            joined = f" left join {sql_id(name + ' purged')} as purged on files.blob_digest = purged.blob_digest"
             columns.append("if(coalesce(files.generation, 0) <= purged.generation, null, files.content) as content")
     where = "" if rows.upto is None else f" where files.version <= {rows.upto}"
     connection.execute(
-        f"create view {quoted(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
-        f"union all select * from {quoted(name + _IN_MEMORY)}"
+        f"create view {sql_id(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
+        f"union all select * from {sql_id(name + _IN_MEMORY)}"
     )
 
 
@@ -127,19 +127,19 @@ def bind_shallow(connection: duckdb.DuckDBPyConnection, name: str, rows: FileSca
     all texts are read for it.
     """
     long = " or ".join(
-        _is_long(quoted(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
+        _is_long(sql_id(column.name), column.type) for column in rows.rows.schema if _has_text(column.type)
     )
     paths, _ = rows.hold()
     files = scan_of(paths, alike=rows.alike)
     if paths and connection.execute(f"select count(*) from {files} where {long}").fetchone() != (0,):
-        bind(connection, name, connection.sql(f"from {quoted(name)}").to_arrow_table().cast(rows.rows.schema))
+        bind(connection, name, connection.sql(f"from {sql_id(name)}").to_arrow_table().cast(rows.rows.schema))
 
 
 def scan_of(paths: Sequence[str], *, alike: bool, filename: bool = False) -> str:
     """Return SQL that reads Parquet files; with a column ``filename`` if asked for."""
     union = "false" if alike else "true"
     named = ", filename = true" if filename else ""
-    listed = ", ".join(map(literal, paths))
+    listed = ", ".join(map(sql_text, paths))
     return f"read_parquet([{listed}], union_by_name = {union}, hive_partitioning = false{named})"
 
 
@@ -163,15 +163,10 @@ def _is_long(value: str, kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return f"len(list_filter({value}, one -> {_is_long('one', kind.value_type)})) > 0"
     if pa.types.is_struct(kind):
-        inner = [_is_long(f"{value}.{quoted(field.name)}", field.type) for field in kind if _has_text(field.type)]
+        inner = [_is_long(f"{value}.{sql_id(field.name)}", field.type) for field in kind if _has_text(field.type)]
         return f"({' or '.join(inner)})"
     brackets = f"length({value}) - length(replace(replace({value}, '[', ''), '{{', ''))"
     return f"coalesce(strlen({value}) > {DEPTH_LIMIT} and {brackets} > {DEPTH_LIMIT}, false)"
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL says it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def relation_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> duckdb.DuckDBPyRelation:
@@ -181,7 +176,7 @@ def relation_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> duckdb
     if not any(_has_number(kind) for _, kind in known):
         return relation
     columns = [
-        f"{_computed(quoted(name), kind)} as {quoted(name)}" if _has_number(kind) else quoted(name)
+        f"{_computed(sql_id(name), kind)} as {sql_id(name)}" if _has_number(kind) else sql_id(name)
         for name, kind in known
     ]
     return relation.project(", ".join(columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from lakefolio.views.view_files import quoted
+from lakefolio.format.sql_text import sql_id, sql_text
 
 __all__ = [
     "KEYS_OF_RUNS",
@@ -76,7 +76,7 @@ def run_columns(keys: Mapping[str, KeyCounts]) -> list[tuple[str, str]]:
             path = "/" + one.name.replace("~", "~0").replace("/", "~1")
         else:
             path = one.name
-        text = f"{one.key.partition('.')[0]} ->> '{path.replace(chr(39), chr(39) * 2)}'"
+        text = f"{one.key.partition('.')[0]} ->> {sql_text(path)}"
         columns.append((one.name, f"try_cast({text} as {one.kind})" if one.kind else text))
     return columns
 
@@ -141,14 +141,14 @@ def new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
     for name, expression in keys:
         if name.lower() not in taken and len(chosen) < RUN_COLUMNS_LIMIT:
             taken.add(name.lower())
-            chosen.append(f"{expression} as {quoted(name)}")
+            chosen.append(f"{expression} as {sql_id(name)}")
     return ", ".join(chosen)
 
 
 def called_lost(sql: str) -> str:
     """Return the SELECT of the runs with those called lost that are recorded as running."""
     told = (
-        f"case when status = 'running' and run_id in (select run_id from {quoted(LOST)}) then 'lost' else status end"
+        f"case when status = 'running' and run_id in (select run_id from {sql_id(LOST)}) then 'lost' else status end"
         " as status"
     )
     return f"select * replace ({told}) from (\n{sql}\n)"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.format.sql_text import sql_id
 from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.relations import relation_of
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
-from lakefolio.views.view_files import View, quoted
+from lakefolio.views.view_files import View
 
 if TYPE_CHECKING:
     import duckdb
@@ -100,7 +101,7 @@ def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[V
         if run_columns(counts) == run_columns(old.counts):
             _, rows = _with_keys(connection, view.name, counts)
             return KeptRuns(last, counts, old.columns, old.plain_count, _joined(others, rows))
-        rows = _joined(others, connection.sql(f"from {quoted(view.name)}").to_arrow_table())
+        rows = _joined(others, connection.sql(f"from {sql_id(view.name)}").to_arrow_table())
         _bind_rows(connection, rows, old.columns[: old.plain_count], view)
         columns, rows = _with_keys(connection, view.name, counts)
     return KeptRuns(last, counts, columns, old.plain_count, rows)
@@ -159,7 +160,7 @@ def _with_keys(
 ) -> tuple[tuple[tuple[str, str], ...], pa.Table]:
     """Return the rows of the view of runs, and its columns, with one for each parameter and metric."""
     columns = new_columns(run_columns(counts), {column.lower() for column, _ in describe(connection, name)})
-    found = connection.sql(f"select *{', ' * bool(columns)}{columns} from {quoted(name)}")
+    found = connection.sql(f"select *{', ' * bool(columns)}{columns} from {sql_id(name)}")
     described = tuple(zip(found.columns, map(str, found.types), strict=True))
     return described, kept(found.to_arrow_reader(_AT_ONCE_ROWS))
 
@@ -193,6 +194,6 @@ def _bind_rows(
     """Make the view over rows; columns whose type Arrow lacks (JSON) get it again."""
     relation_of(connection, rows).create_view(_KEPT)
     there = dict(describe(connection, _KEPT))
-    casts = [f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if there[name] != kind]
+    casts = [f"cast({sql_id(name)} as {kind}) as {sql_id(name)}" for name, kind in columns if there[name] != kind]
     typed = f" replace ({', '.join(casts)})" if casts else ""
-    make_view(connection, replace(view, sql=f"select *{typed} from {quoted(_KEPT)}"), [], lost=lost)
+    make_view(connection, replace(view, sql=f"select *{typed} from {sql_id(_KEPT)}"), [], lost=lost)

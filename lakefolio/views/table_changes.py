@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, nearest
+from lakefolio.format.sql_text import sql_id
 from lakefolio.views.binding import open_tables
 from lakefolio.views.plain_tables import PlainTables, plain_tables
 from lakefolio.views.shared_rows import NOTHING_SHARED, SharedRows, shared_rows
 from lakefolio.views.sql_guard import first_line
 from lakefolio.views.table_side import NANOSECONDS, TableSide, comparable
-from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -250,10 +250,10 @@ class _Comparison:
             return {}
         asked = ["count(*)"]
         for one, other in pairs:
-            before, after = f"o.{quoted(one)}", f"n.{quoted(other)}"
+            before, after = f"o.{sql_id(one)}", f"n.{sql_id(other)}"
             asked.append(f"count(*) filter (where {before} is not distinct from {after})")
             asked.append(f"approx_count_distinct({before})")
-        number = (quoted(old.number), quoted(new.number))
+        number = (sql_id(old.number), sql_id(new.number))
         sample = f"(select * from old where {number[0]} < {_SAMPLE})"
         matched = self._matched("o", "n") if self._key else f"o.{number[0]} = n.{number[1]}"
         ((rows, *told),) = old.all(f"select {', '.join(asked)} from {sample} o join new n on {matched}")
@@ -305,7 +305,7 @@ class _Comparison:
         """Compare rows that have one number in both tables, in some columns."""
         if not ranges or not columns:
             return
-        numbers = [f"{side.name}.{quoted(side.number)}" for side in (self._old, self._new)]
+        numbers = [f"{side.name}.{sql_id(side.number)}" for side in (self._old, self._new)]
         if sum(stop - start for start, stop in ranges) == min(self._old.count, self._new.count):
             source, both = "old positional join new", f"{numbers[0]} is not null and {numbers[1]} is not null"
         else:
@@ -333,13 +333,13 @@ class _Comparison:
         left = [shared.left(side.count) for side in sides]
         if not any(left):
             return
-        keys = ", ".join(map(quoted, self._key))
-        place, values = (quoted(self._unused(name)) for name in ("number", "hash"))
+        keys = ", ".join(map(sql_id, self._key))
+        place, values = (sql_id(self._unused(name)) for name in ("number", "hash"))
         parts = []
         for side, ranges in zip(sides, left, strict=True):
             hashed = ", ".join(self._value(one, side) for one in self._common)
             parts.append(
-                f"(select {keys}, {quoted(side.number)} as {place}, {f'hash({hashed})' if hashed else '0'} as {values}"
+                f"(select {keys}, {sql_id(side.number)} as {place}, {f'hash({hashed})' if hashed else '0'} as {values}"
                 f" from {side.only(ranges)})"
             )
         count = max(limit, 1)
@@ -363,7 +363,7 @@ class _Comparison:
         found.first_added, found.first_removed = (first_added or [])[:limit], (first_removed or [])[:limit]
         if changed:
             self._connection.execute("create temp table pairs as select unnest(pairs, recursive := true) from found")
-            by_number = [f"{side.name}.{quoted(side.number)}" for side in sides]
+            by_number = [f"{side.name}.{sql_id(side.number)}" for side in sides]
             parts = [f"{side.only(ranges)} as {side.name}" for side, ranges in zip(sides, left, strict=True)]
             joined = (
                 f"pairs join {parts[0]} on pairs.o = {by_number[0]} join {parts[1]} on pairs.n = {by_number[1]}"
@@ -377,10 +377,10 @@ class _Comparison:
             found.pairs += self._old.all(f"select o, n from pairs order by o limit {limit}")
 
     def _refuse_duplicates(self) -> None:
-        keys = ", ".join(map(quoted, self._key))
+        keys = ", ".join(map(sql_id, self._key))
         for side in (self._old, self._new):
             rows = side.all(
-                f"select {', '.join(f'cast({quoted(one)} as varchar)' for one in self._key)}, count(*) from {side.name}"
+                f"select {', '.join(f'cast({sql_id(one)} as varchar)' for one in self._key)}, count(*) from {side.name}"
                 f" group by {keys} having count(*) > 1 limit 1"
             )
             if rows:
@@ -437,7 +437,7 @@ class _Comparison:
         """Return a column of a side as a value that equals that of the other side if both are the same."""
         other = self._new if side is self._old else self._old
         types = [(one.types[column], one.shown_types[column]) for one in (side, other)]
-        return comparable(f"{table}{quoted(column)}", types[0], types[1])
+        return comparable(f"{table}{sql_id(column)}", types[0], types[1])
 
     def _differs(self, column: str) -> str:
         old, new = self._value(column, self._old, "old."), self._value(column, self._new, "new.")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.views.relations import literal, relation_of
+from lakefolio.format.sql_text import sql_id, sql_text
+from lakefolio.views.relations import relation_of
 from lakefolio.views.shared_rows import Range
-from lakefolio.views.view_files import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,16 +104,16 @@ class TableSide:
             connection.execute(f"create view {name} as select {self._selected}")
             return
         if isinstance(rows, Path):
-            source = f"read_parquet({literal(str(rows))}, hive_partitioning = false"
+            source = f"read_parquet({sql_text(str(rows))}, hive_partitioning = false"
         else:
             relation_of(connection, rows).create_view(f"{name} rows")
-            source = quoted(f"{name} rows")
+            source = sql_id(f"{name} rows")
         end = ")" if isinstance(rows, Path) else ""
         self.types = {row[0]: row[1] for row in self.all(f"describe select * from {source}{end}")}
         self.number = "number"
         while self.number.lower() in {one.lower() for one in self.types}:
             self.number += "_"
-        number = quoted(self.number)
+        number = sql_id(self.number)
         if isinstance(rows, Path) and "file_row_number" not in {one.lower() for one in self.types}:
             self._selected = (
                 f"* exclude (file_row_number), file_row_number as {number} from {source}, file_row_number = true)"
@@ -130,7 +130,7 @@ class TableSide:
     def rename(self, names: Mapping[str, str]) -> None:
         """Call columns by other names from now on: new name -> old name."""
         others = {before: after for after, before in names.items()}
-        renamed = ", ".join(f"{quoted(before)} as {quoted(after)}" for before, after in others.items())
+        renamed = ", ".join(f"{sql_id(before)} as {sql_id(after)}" for before, after in others.items())
         self._connection.execute(
             f"create or replace view {self.name} as select * rename ({renamed}) from (select {self._selected})"
         )
@@ -142,7 +142,7 @@ class TableSide:
         """Return a relation of the rows of some ranges; DuckDB reads no row group without any."""
         if list(ranges) == [(0, self.count)]:
             return self.name
-        number = quoted(self.number)
+        number = sql_id(self.number)
         parts = [f"select * from {self.name} where {number} >= {start} and {number} < {stop}" for start, stop in ranges]
         return f"({' union all '.join(parts) or f'select * from {self.name} where false'})"
 
@@ -152,9 +152,9 @@ class TableSide:
             return {}
         columns = list(self.types)
         values = "".join(
-            f", cast({f'cast({quoted(one)} as double)' if one in wide else quoted(one)} as varchar)" for one in columns
+            f", cast({f'cast({sql_id(one)} as double)' if one in wide else sql_id(one)} as varchar)" for one in columns
         )
-        number = quoted(self.number)
+        number = sql_id(self.number)
         listed = ", ".join(map(str, numbers))
         rows = self.all(f"select {number}{values} from {self.name} where {number} in ({listed})")
         return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
@@ -166,7 +166,7 @@ class TableSide:
         for start in range(0, len(own), _AT_ONCE):
             asked, names = [], []
             for one in own[start : start + _AT_ONCE]:
-                kind, column = self.types[one], quoted(one)
+                kind, column = self.types[one], sql_id(one)
                 asked.append(f"count(*) - count({column})")
                 names.append((one, "nulls"))
                 is_ordered = kind.startswith("DECIMAL") or not any(sign in kind for sign in _NO_ORDER)

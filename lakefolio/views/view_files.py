@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from lakefolio.errors import FormatError
+from lakefolio.format.sql_text import sql_id, sql_text
 
 __all__ = [
     "AUDITS",
@@ -23,7 +24,6 @@ __all__ = [
     "load_model_views",
     "load_views",
     "parse_view",
-    "quoted",
 ]
 
 STAGING = ("10_staging", "11_staging")
@@ -91,7 +91,7 @@ def load_model_views() -> dict[str, View]:
 def create_view(view: View, columns: str = "") -> str:
     """Return the statement that makes a view, with further ``columns`` computed from its own."""
     body = f"select *, {columns} from (\n{view.sql}\n)" if columns else view.sql
-    return f"create or replace view {quoted(view.name)} as\n{body}\n"
+    return f"create or replace view {sql_id(view.name)} as\n{body}\n"
 
 
 def comment_view(view: View) -> str:
@@ -101,13 +101,7 @@ def comment_view(view: View) -> str:
         f"Grain: {view.grain}." if view.grain else "",
         f"Source: {view.source}." if view.source else "",
     ]
-    text = " ".join(part for part in parts if part).replace("'", "''")
-    return f"comment on view {quoted(view.name)} is '{text}'"
-
-
-def quoted(name: str) -> str:
-    """Return ``name`` as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+    return f"comment on view {sql_id(view.name)} is {sql_text(' '.join(part for part in parts if part))}"
 
 
 def _sql_root() -> Path:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from lakefolio.errors import StorageError
 from lakefolio.format.layout import VIEWS_FILE, log_key
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
-from lakefolio.views.view_files import AUDITS, create_view, load_views, quoted
+from lakefolio.format.sql_text import sql_id
+from lakefolio.views.view_files import AUDITS, create_view, load_views
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -95,9 +96,9 @@ def views_text(tables: Collection[str]) -> str:
         if name == "manifests" or name in tables:
             body = f"select * from delta_scan(getvariable('lake') || '/tables/{name}')"
         else:  # nothing was logged yet
-            nulls = ", ".join(f"cast(null as {_duckdb_type(field.type)}) as {quoted(field.name)}" for field in schema)
+            nulls = ", ".join(f"cast(null as {_duckdb_type(field.type)}) as {sql_id(field.name)}" for field in schema)
             body = f"select {nulls} where false"
-        parts.append(f"create or replace view {quoted(name)} as\n{body};\n\n")
+        parts.append(f"create or replace view {sql_id(name)} as\n{body};\n\n")
     parts += [f"{create_view(view)};\n" for view in load_views() if view.folder != AUDITS]
     if "entries" in tables:
         parts.append(_MODELS)

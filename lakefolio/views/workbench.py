@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.views.binding import open_tables
-from lakefolio.views.relations import literal
 from lakefolio.views.shortage import shortage
 from lakefolio.views.sql_guard import first_line
 from lakefolio.views.sql_result import interruptible
-from lakefolio.views.view_files import create_view, load_views, quoted
+from lakefolio.views.view_files import create_view, load_views
 
 __all__ = ["MEMORY_BYTES", "UnreadableRowsError", "Workbench", "hash_of"]
 
@@ -105,7 +105,7 @@ class Workbench:
             if isinstance(rows, bytes):
                 with named_if_full():
                     path.write_bytes(rows)
-            yield f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
+            yield f"read_parquet({sql_text(glob.escape(str(path)))}, hive_partitioning = false)"
         finally:
             if isinstance(rows, bytes):
                 path.unlink(missing_ok=True)
@@ -159,4 +159,4 @@ class Workbench:
 def hash_of(columns: Sequence[str], schema: pa.Schema) -> str:
     """Return the expression of the hash of some columns; to DuckDB's, no list and an empty one are the same."""
     lists = [name for name in columns if pa.types.is_list(schema.field(name).type)]
-    return f"hash({', '.join([*map(quoted, columns), *(f'{quoted(name)} is null' for name in lists)])})"
+    return f"hash({', '.join([*map(sql_id, columns), *(f'{sql_id(name)} is null' for name in lists)])})"
