@@ -10,7 +10,7 @@ import inspect
 import math
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,7 +28,9 @@ import pyarrow as pa
 from fuzzing import NESTED, PLAIN, TEXTS
 
 import lakefolio as lf
+from lakefolio import pages
 from lakefolio.errors import LakefolioError
+from lakefolio.interop import importing, publishing
 
 __all__ = ["FACES", "Call", "calls_of", "faces", "outcome"]
 
@@ -127,6 +129,11 @@ NAMED: dict[str, list[Any]] = {
     "dry_run": [True],
     "grace": [0],
     "silent_s": [1e9],
+    "license": ["MIT"],
+    "forms": [["croissant"], ["croissant", "ro-crate"]],
+    "kind": ["folder", "dvc", "json"],
+    "source": [Path(__file__).parent / "compat", "."],
+    "address": ["http://127.0.0.1:1"],
 }
 """What fits, by the name of a parameter; others are given an odd value, or what their annotation asks for."""
 
@@ -161,15 +168,19 @@ def faces(lake: lf.Lake) -> dict[str, Any]:
         "metadata": folio.metadata,
         "folder": lake.browse("by_type"),
         "library": lf,
+        "publishing": publishing,
+        "importing": importing,
+        "pages": pages,
     }
 
 
 def methods(face: Any) -> dict[str, Callable[..., Any]]:
     """Return the public methods of a face that this library made."""
-    names = lf.__all__ if face is lf else [name for name in dir(type(face)) if not name.startswith("_")]
+    module = inspect.ismodule(face)
+    names = face.__all__ if module else [name for name in dir(type(face)) if not name.startswith("_")]
     found = {}
     for name in names:
-        static = getattr(lf, name) if face is lf else inspect.getattr_static(type(face), name)
+        static = getattr(face, name) if module else inspect.getattr_static(type(face), name)
         if isinstance(static, property) or inspect.isclass(static) or not callable(getattr(face, name, None)):
             continue
         method = getattr(face, name)
@@ -182,6 +193,7 @@ def methods(face: Any) -> dict[str, Callable[..., Any]]:
 FACES = [
     "lake", "folio", "run", "past", "pinned", "manifest", "found", "report", "runs",
     "log", "diff", "lineage", "comparison", "metadata", "folder", "library",
+    "publishing", "importing", "pages",
 ]  # fmt: skip
 
 
@@ -203,33 +215,35 @@ def short(value: Any) -> str:
     return repr(value).replace("\n", " ")[:60]
 
 
-def calls_of(chance: Random, label: str, face: Any) -> Iterator[Call]:
-    """Yield one call of each method of a face."""
-    for name, method in methods(face).items():
-        yield drawn(chance, f"{label}.{name}", method)
+def calls_of(chance: Random, label: str, lake: lf.Lake) -> Iterator[Call]:
+    """Yield one call of each method of a face of a lake; a function is called with the lake, or with something else."""
+    for name, method in methods(faces(lake)[label]).items():
+        yield drawn(chance, f"{label}.{name}", method, {"lake": [lake]})
 
 
-def drawn(chance: Random, name: str, method: Callable[..., Any]) -> Call:
+def drawn(chance: Random, name: str, method: Callable[..., Any], own: Mapping[str, list[Any]]) -> Call:
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for one in inspect.signature(method).parameters.values():
         needed = one.default is inspect.Parameter.empty
         if one.kind is one.VAR_POSITIONAL:
-            args += [argument(chance, one) for _ in range(chance.choice([0, 0, 1]))]
+            args += [argument(chance, one, own) for _ in range(chance.choice([0, 0, 1]))]
         elif one.kind is one.VAR_KEYWORD:
             if chance.random() < 0.2:
-                kwargs[chance.choice(["extra", "x", "name", "at", "folio", "as_", "metric"])] = argument(chance, one)
+                kwargs[chance.choice(["extra", "x", "name", "at", "folio", "as_", "metric"])] = argument(
+                    chance, one, own
+                )
         elif needed or chance.random() < 0.3:
             if one.kind is one.KEYWORD_ONLY or (not needed and one.kind is not one.POSITIONAL_ONLY):
-                kwargs[one.name] = argument(chance, one)
+                kwargs[one.name] = argument(chance, one, own)
             else:
-                args.append(argument(chance, one))
+                args.append(argument(chance, one, own))
     return Call(name, method, args, kwargs)
 
 
-def argument(chance: Random, one: inspect.Parameter) -> Any:
+def argument(chance: Random, one: inspect.Parameter, own: Mapping[str, list[Any]]) -> Any:
     """Return what a parameter may be given: half of it fits."""
-    fitting = list(NAMED.get(one.name, ()))
+    fitting = list(own.get(one.name) or NAMED.get(one.name, ()))
     if not fitting:
         said = str(one.annotation)
         fitting = [value for word, values in TYPED.items() if word in said for value in values]

@@ -29,7 +29,7 @@ def fuzz(healthy: Healthy, folder: Path, label: str, seed: int) -> list[str]:
     lake, chance, found = lf.open(uri), Random(seed), []
     with chdir(folder / "deep" / "cwd"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for call in calls_of(chance, label, faces(lake)[label]):
+        for call in calls_of(chance, label, lake):
             lake.flush()
             before = lake.version
             refused, wrong = outcome(call)

@@ -19,6 +19,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.pages.answers import Answers
 from lakefolio.pages.server import STATIC
 from lakefolio.pages.values import plain
+from lakefolio.process.keywords import explained
 from lakefolio.redaction import scrub
 from lakefolio.render.text import counted
 
@@ -79,6 +80,7 @@ class Frozen:
         }
 
 
+@explained
 def freeze(lake: Lake, *, progress: Callable[[str], Any] | None = None) -> Frozen:
     """Return the page of a lake at its version, as one file that opens from a disk.
 

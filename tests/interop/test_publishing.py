@@ -382,3 +382,16 @@ def test_the_command(lake: lf.Lake, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(json.loads(capsys.readouterr().out)) == 2
     assert run("--croissant", out) == 2
     assert run("exp/clf") == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"title": 5}, {"description": b"x"}, {"license": 5}, {"authors": 5}, {"url": ["x"]}, {"forms": 5}, {"titel": "x"}],
+)
+def test_an_argument_of_a_wrong_type_is_named_and_nothing_is_written(
+    lake: lf.Lake, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    given: Any = {"license": "MIT", "forms": ["croissant", "ro-crate"], **wrong}
+    with pytest.raises(lf.UnsupportedTypeError, match=next(iter(wrong))):
+        publish(lake, "exp/clf", tmp_path / "out", given.pop("forms"), **given)
+    assert not (tmp_path / "out").exists()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.interop.importing.plan import ImportReport, Plan, do_steps
 from lakefolio.lake import Lake
+from lakefolio.process.keywords import explained
 
 __all__ = ["KINDS", "import_from"]
 
@@ -21,10 +24,11 @@ KINDS: Final = {
 }
 
 
+@explained
 def import_from(
     lake: Lake,
     kind: str,
-    source: str,
+    source: str | Path,
     *,
     folio: str | None = None,
     dry_run: bool = False,
@@ -55,7 +59,7 @@ def import_from(
             f"there is no importer {kind!r}", kind="bad-import", hint=nearest(kind, KINDS), name=kind
         )
     read = importlib.import_module(f"lakefolio.interop.importing.{_MODULES.get(kind, kind)}").read
-    plan: Plan = read(source, folio, **options)
+    plan: Plan = explained(read, "import_from")(os.fspath(source), folio, **options)
     return do_steps(lake, plan, dry_run=dry_run, progress=progress)
 
 

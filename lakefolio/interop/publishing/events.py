@@ -55,7 +55,7 @@ def send_events(events: Iterable[Mapping[str, object]], address: str, *, timeout
         timeout_s: Seconds that one request may take as a whole, however slowly its answer comes.
 
     Raises:
-        InvalidInputError: kind ``bad-uri``: it is no address of HTTP, or holds a password.
+        InvalidInputError: kind ``bad-uri``: it is no address of HTTP, or holds a password. ``bad-timeout``.
         StorageError: kind ``catalogue``: it can't be reached, refuses, or has not answered in time; the events before
             were sent.
     """
@@ -75,6 +75,10 @@ def send_events(events: Iterable[Mapping[str, object]], address: str, *, timeout
             f"address {scrub_address(address)!r} holds a user or a password, which are not sent",
             kind="bad-uri",
             hint="set the key of the catalogue in OPENLINEAGE_API_KEY",
+        )
+    if not 0 < timeout_s <= threading.TIMEOUT_MAX:
+        raise InvalidInputError(
+            f"timeout_s={timeout_s} is no time to wait", kind="bad-timeout", hint="give seconds, such as 30"
         )
     url = address if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{_PATH}"
     headers = {"Content-Type": "application/json", "User-Agent": "lakefolio"}

@@ -9,15 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, PlaceTakenError, nearest
+from lakefolio.errors import (
+    InvalidInputError,
+    LakefolioError,
+    NotFoundError,
+    PlaceTakenError,
+    UnsupportedTypeError,
+    nearest,
+)
 from lakefolio.interop.publishing.croissant import croissant
 from lakefolio.interop.publishing.description import Description, license_address
 from lakefolio.interop.publishing.files import PublishedFile, write_files
 from lakefolio.interop.publishing.ro_crate import ro_crate
 from lakefolio.lake import Lake
+from lakefolio.process.keywords import explained
 from lakefolio.process.local_files import publish as publish_locally
 from lakefolio.render.report import Report
 from lakefolio.runs.record import RunManifest
+from lakefolio.terminal import shown_value
 
 __all__ = ["FORMS", "publish"]
 
@@ -28,6 +37,7 @@ FORMS: Final[Mapping[str, tuple[str, Callable[[Description], dict[str, Any]]]]] 
 """Form -> the file with the description, and the function that writes it."""
 
 
+@explained
 def publish(
     lake: Lake,
     folio: str,
@@ -66,7 +76,12 @@ def publish(
         PlaceTakenError: Something is at ``target``.
         StorageError: kind ``local-write-failed``.
     """
-    chosen = list(dict.fromkeys(forms))
+    for word, text in {"title": title, "description": description, "license": license, "url": url}.items():
+        if not isinstance(text, str | None):  # nothing that follows would look
+            raise UnsupportedTypeError(
+                f"publish() got {word}={shown_value(text):.60}, expected str", kind="bad-argument"
+            )
+    chosen = list(dict.fromkeys([forms] if isinstance(forms, str) else forms))
     for form in chosen:
         if form not in FORMS:
             raise InvalidInputError(f"there is no form {form!r}", kind="bad-form", hint=nearest(form, FORMS), name=form)
