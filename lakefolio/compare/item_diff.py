@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from lakefolio.render.report import AsFrames, AsText
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
     from lakefolio.views.table_changes import RowChange
@@ -95,7 +94,7 @@ class Found:
     heat_map: HeatMap | None = None
 
 
-class ItemDiff:
+class ItemDiff(AsFrames, AsText):
     """The differences inside an item; see ``Lake.diff``. Iterable over the changes; prints as git and daff show them.
 
     Attributes:
@@ -158,16 +157,6 @@ class ItemDiff:
         kinds = {name: pa.int64() if name == "line" else pa.string() for name in ContentChange._fields}
         return pa.Table.from_pylist([one._asdict() for one in self.changes], schema=pa.schema(kinds.items()))
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the changes as a pandas frame; see :meth:`to_arrow`."""
-        return self.to_arrow().to_pandas()
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return the changes as a polars frame; see :meth:`to_arrow`."""
-        import polars as pl
-
-        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
-
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON-able values."""
         return {
@@ -198,9 +187,6 @@ class ItemDiff:
 
         lines = ("".join(text for text, _ in line).rstrip() for line in shown_lines(self, _WIDTH))
         return visible("\n".join(lines))
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         from lakefolio.compare.shown_html import shown_html

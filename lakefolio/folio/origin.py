@@ -10,6 +10,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.folio.open_folio import At
 from lakefolio.format.times import shown_time
 from lakefolio.render import html
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.runs.record import RunManifest, manifest_of
 from lakefolio.runs.run_names import called
@@ -45,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Origin:
+class Origin(AsText):
     """Where an item comes from; ``print`` it, or show it in a notebook.
 
     Attributes:
@@ -112,9 +113,6 @@ class Origin:
         if self.code:
             lines += ["", *_tail(self.code)]
         return visible("\n".join(lines))
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         rows = [

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
-from lakefolio.render import html
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Change:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"aspects": list(self.aspects)}
 
 
-class Diff:
+class Diff(AsText):
     """The difference of two versions of a lake or folio. Iterable over the changes; prints as a table.
 
     Attributes:
@@ -123,12 +123,6 @@ class Diff:
                 name = one.item if self.folio is not None else f"{one.folio}:{one.item}"
                 rows.append((sign, name, one.kind or "", ", ".join(one.aspects), _sizes(one)))
         return "\n".join([title, *text_table(rows)])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
 
 
 def _sizes(one: Change) -> str:

@@ -16,7 +16,7 @@ from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
 from lakefolio.model.item_versions import label_of, numbers
-from lakefolio.render import html
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 from lakefolio.terminal import shown_value, visible
 
@@ -145,7 +145,7 @@ def _plain(one: Any) -> dict[str, Any]:
 Line = TypeVar("Line", Event, CommitLine)
 
 
-class _Lines(Sequence[Line], Generic[Line]):
+class _Lines(AsText, Sequence[Line], Generic[Line]):
     """A sequence of changes, newest first, that prints as a table."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
@@ -160,12 +160,6 @@ class _Lines(Sequence[Line], Generic[Line]):
     def to_dicts(self) -> list[dict[str, Any]]:
         """The changes as JSON-able values."""
         return [one.to_dict() for one in self._lines]
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
 
 
 class History(_Lines[Event]):

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import NotFoundError
 from lakefolio.lineage.nodes import Edge, Node, NodeId
 from lakefolio.process.facade import facade
+from lakefolio.render.report import AsText
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _ENTRY_COLUMNS = (
 
 
 @facade({})
-class Graph:
+class Graph(AsText):
     """Nodes and edges around some roots. Iterable over its nodes, nearest first; prints as a tree.
 
     Attributes:
@@ -154,9 +155,6 @@ class Graph:
 
     def __str__(self) -> str:
         return self.tree(limit=_TREE_LINES)
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         from lakefolio.lineage.drawing import picture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import (
     one_line,
 )
-from lakefolio.render import html
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(slots=True, repr=False)
-class CheckReport:
+class CheckReport(AsText):
     """What a check found.
 
     Attributes:
@@ -60,12 +60,6 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
         return {"ok": self.ok, **asdict(self)}
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
 
     def __str__(self) -> str:
         """Lines for people."""

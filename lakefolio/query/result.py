@@ -13,6 +13,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.process.facade import facade
 from lakefolio.render import html
+from lakefolio.render.report import AsFrames
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
 
@@ -31,7 +32,7 @@ _SHOWN: Final = 20
 
 
 @facade({})
-class QueryResult(Sequence["Entry"]):
+class QueryResult(AsFrames, Sequence["Entry"]):
     """The items that a query found, in its order: a sequence of entries, all of one version of the lake.
 
     Later commits change neither the entries nor their content.
@@ -90,16 +91,6 @@ class QueryResult(Sequence["Entry"]):
         the type that all of its values have, else as JSON text. Grain: one row per item.
         """
         return self._with_metadata
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return the facts about the items as a polars frame; see :meth:`to_arrow`."""
-        import polars as pl
-
-        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the facts about the items as a pandas frame; see :meth:`to_arrow`."""
-        return self.to_arrow().to_pandas()
 
     @property
     def _with_metadata(self) -> pa.Table:

@@ -1,17 +1,55 @@
-"""The base of what mutating and summarising calls return (pure: no I/O)."""
+"""The bases of what mutating, summarising and searching calls return (pure: no I/O)."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 from lakefolio.render import html
 from lakefolio.render.text import format_bytes
 from lakefolio.terminal import visible
 
-__all__ = ["Report"]
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["AsFrames", "AsText", "Report"]
 
 
-class Report(dict[str, Any]):
+class AsText:
+    """A result that shows its ``str``, also in a notebook."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
+
+
+class AsFrames:
+    """A result whose rows are given as any kind of frame."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as a pyarrow table."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows of :meth:`to_arrow` as a pandas frame."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the rows of :meth:`to_arrow` as a polars frame."""
+        import polars as pl
+
+        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
+
+
+class Report(AsText, dict[str, Any]):
     """A JSON-able dict whose values are attributes too; ``str`` gives lines for people."""
 
     title = ""
@@ -28,12 +66,6 @@ class Report(dict[str, Any]):
         width = max((len(name) for name in self), default=0)
         lines = [f"{name.replace('_', ' '):<{width}}  {_shown(name, value)}" for name, value in self.items()]
         return visible("\n".join(([self.title] if self.title else []) + lines))
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
 
 
 def _shown(name: str, value: Any) -> str:

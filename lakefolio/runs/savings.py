@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.render import html
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ __all__ = ["Savings", "savings_of"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Savings:
+class Savings(AsText):
     """What the lake stores, and what one copy per entry and per further use by a run would take.
 
     Attributes:
@@ -43,12 +43,6 @@ class Savings:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-able values."""
         return {**asdict(self), "saved_bytes": self.saved_bytes, "saved_ratio": self.saved_ratio}
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return html.lines(str(self))
 
     def __str__(self) -> str:
         """One line for people."""

@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from lakefolio.render import html
+from lakefolio.render.report import AsFrames, AsText
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
     from lakefolio.status.staleness import Cause, Stale
@@ -23,7 +22,7 @@ _SHOWN: Final = 50
 _HEADINGS: Final = ("step", "item", "because")
 
 
-class Status(Sequence["Stale"]):
+class Status(AsFrames, AsText, Sequence["Stale"]):
     """The stale items of a lake or a folio, in the order to make them again; see ``Lake.status``.
 
     Attributes:
@@ -112,16 +111,6 @@ class Status(Sequence["Stale"]):
         )
         return pa.Table.from_pylist(self._rows(), schema=schema)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the stale items as a pandas frame; see :meth:`to_arrow`."""
-        return self.to_arrow().to_pandas()
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return the stale items as a polars frame; see :meth:`to_arrow`."""
-        import polars as pl
-
-        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
-
     def __str__(self) -> str:
         lines = [self._title()]
         cells = [_HEADINGS, *map(_cells, self._stale[:_SHOWN])]
@@ -134,9 +123,6 @@ class Status(Sequence["Stale"]):
         lines += [f"  {' '.join(one.split())}" for one in self.commands]
         lines += [f"cycle: {', '.join(one)} are made of each other" for one in self.cycles]
         return visible("\n".join(lines))
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         cycles = [html.muted(f"cycle: {', '.join(one)}") for one in self.cycles]
