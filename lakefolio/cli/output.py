@@ -283,7 +283,7 @@ def _on_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _fancy(stream: Any) -> bool:
+def _fancy(stream: object) -> bool:
     """Say whether a person reads the stream on a terminal that may be coloured."""
     return _on_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 

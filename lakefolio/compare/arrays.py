@@ -298,7 +298,7 @@ def _texts(values: Array) -> Array:
     return np.array([str(one) for one in values.reshape(-1)], dtype=object).reshape(values.shape)
 
 
-def _headings(old: Any, new: Any) -> dict[str, Any]:
+def _headings(old: object, new: object) -> dict[str, Any]:
     return {name: _arrow(str(getattr(old, name)), str(getattr(new, name))) for name in ("shape", "dtype")}
 
 

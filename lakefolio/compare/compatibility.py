@@ -7,7 +7,7 @@ columns are read. Everything else is told from what is recorded of the versions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format.table_digest import table_digest
@@ -47,7 +47,7 @@ def compatibility_of(
 
 
 def _same_values(
-    session: Session, old: Entry, new: Entry, removed: Mapping[str, Any], added: Mapping[str, Any]
+    session: Session, old: Entry, new: Entry, removed: Mapping[str, object], added: Mapping[str, object]
 ) -> dict[str, str]:
     """Return old name -> new name of the columns with equal values; nothing if the content can't be read any more."""
     kinds = set(removed.values()) & set(added.values())

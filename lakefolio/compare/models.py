@@ -17,7 +17,7 @@ _LEARNED: Final = re.compile(r"_(\.|\[|$)")
 _NOTED: Final = ("hyperparameters", "versions", "class", "init_args")
 
 
-def compare_estimators(old: Any, new: Any, notes: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Found:
+def compare_estimators(old: object, new: object, notes: tuple[Mapping[str, object], Mapping[str, object]]) -> Found:
     """Compare estimators by their attributes, see ``items.sklearn_reading``, and what was noted about them."""
     found = compare_values(old, new, "model")
     noted = _noted(notes, ("hyperparameters", "versions"))
@@ -44,7 +44,7 @@ def compare_tensors(
     return Found({"tensors": f"{len(old):,} → {len(new):,}", **counts}, found)
 
 
-def _noted(notes: tuple[Mapping[str, Any], Mapping[str, Any]], names: tuple[str, ...]) -> list[ContentChange]:
+def _noted(notes: tuple[Mapping[str, object], Mapping[str, object]], names: tuple[str, ...]) -> list[ContentChange]:
     old, new = ({name: one[name] for name in names if name in one} for one in notes)
     return list(compare_values(old, new, "").changes)
 

@@ -127,7 +127,7 @@ def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Found | No
     return None
 
 
-def _state(found: Any) -> Mapping[str, Any]:
+def _state(found: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {"tensor": found}
 
 

@@ -177,7 +177,7 @@ def _heat_map(of: HeatMap) -> Iterator[Line]:
     yield [("  └" + "─" * across + "┘", "dim")]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _cut(str(value), 200)

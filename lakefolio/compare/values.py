@@ -52,7 +52,7 @@ def compare_values(old: object, new: object, root: str = "$") -> Found:
     return Found(counts, changes)
 
 
-def _matched(old: Sequence[Any], new: Sequence[Any]) -> list[tuple[int, tuple[Any, Any]]]:
+def _matched(old: Sequence[object], new: Sequence[object]) -> list[tuple[int, tuple[Any, Any]]]:
     """Return pairs of members with their place, in the new list if it has one."""
     start = end = 0
     if len(old) != len(new):

@@ -152,7 +152,7 @@ def _rows_of_records(entry: Entry, source: Session, target: Session) -> Stored:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Entry]:
+def _inputs_first(entries: Sequence[Entry], edges: Mapping[str, Sequence[Mapping[str, object]]]) -> list[Entry]:
     """Return the entries so that each comes after those it was made from (a circle is broken somewhere)."""
     by_name = {entry.item: entry for entry in entries}
     ordered: dict[str, Entry] = {}

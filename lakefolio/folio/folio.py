@@ -102,7 +102,7 @@ class Folio:
     def __init__(
         self,
         path: str | Path,
-        folio: str | Mapping[str, Any] | None = None,
+        folio: str | Mapping[str, object] | None = None,
         random_suffix: bool = False,
         read_only: bool = False,
         cache_enabled: bool = False,

@@ -33,7 +33,7 @@ def number(value: Any, least: int = -(2**63)) -> int:
     return int(value)
 
 
-def flag(value: Any) -> bool:
+def flag(value: object) -> bool:
     """Return True or False."""
     need(type(value) is bool, "true or false is expected")
     return bool(value)
@@ -45,7 +45,7 @@ def listed(value: Any) -> list[Any]:
     return list(value)
 
 
-def texts(value: Any) -> tuple[str, ...]:
+def texts(value: object) -> tuple[str, ...]:
     """Return a list of texts."""
     return tuple(map(text, listed(value)))
 
@@ -56,7 +56,7 @@ def mapped(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def strings(value: Any) -> dict[str, str]:
+def strings(value: object) -> dict[str, str]:
     """Return a map of texts, which Parquet gives as a list of pairs; empty for null, and without null values."""
     if type(value) is list:
         need(all(type(pair) is tuple and len(pair) == 2 for pair in value), "pairs are expected")

@@ -82,7 +82,7 @@ def _fields(dtype: _Dtype) -> list[Any]:
     return [fields[name] for name in dtype.names or ()]
 
 
-def _made(dtype: _Dtype, extras: Mapping[_Path, Mapping[str, Any]], path: _Path) -> _Dtype:
+def _made(dtype: _Dtype, extras: Mapping[_Path, Mapping[str, object]], path: _Path) -> _Dtype:
     extra = extras.get(path, {})
     metadata = extra.get("metadata")
     said: dict[str, Any] = {} if metadata is None else {"metadata": dict(json_decode.decode(metadata))}

@@ -9,12 +9,12 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from lakefolio.errors import LakefolioError
-from lakefolio.process.limited import limit
+from lakefolio.process.limited import limit, say
 
 __all__ = ["main"]
 
@@ -28,22 +28,22 @@ def main() -> None:
         _answer(json.loads(sys.stdin.buffer.readline()), out)
     except BaseException as exc:  # of any type: the process that asked must get it
         with contextlib.suppress(BaseException):
-            _say(out, _told(exc))
+            say(out, _told(exc))
     with contextlib.suppress(BaseException):
         out.flush()
     os._exit(0)
 
 
-def _answer(request: dict[str, Any], out: Any) -> None:
+def _answer(request: dict[str, Any], out: IO[bytes]) -> None:
     module, _, function = request["reader"].partition(":")
     read = getattr(importlib.import_module(module), function)
     limit(request["memory_mib"], request["seconds"])
     with read(Path(request["path"]), request["table"]) as reader:
-        _say(out, {})
+        say(out, {})
         with pa.ipc.new_stream(out, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
-        _say(out, {})
+        say(out, {})
 
 
 def _told(exc: BaseException) -> dict[str, object]:
@@ -60,8 +60,3 @@ def _told(exc: BaseException) -> dict[str, object]:
     if isinstance(exc, MemoryError):
         text = "it needs more memory than its size lets expect"
     return {"error": "", "message": text}
-
-
-def _say(out: Any, what: dict[str, object]) -> None:
-    out.write(json.dumps(what).encode() + b"\n")
-    out.flush()

@@ -11,13 +11,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
 
 import pyarrow as pa
 
 from lakefolio import errors
 from lakefolio.errors import InvalidInputError, LakefolioError, StorageError, one_line
-from lakefolio.process.limited import start
+from lakefolio.process.limited import say, start
 
 __all__ = ["open_apart"]
 
@@ -67,8 +67,7 @@ def open_apart(reader: str, path: Path, table: str | None, form: str) -> Iterato
     out = process.stdout
     try:
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
+            say(process.stdin, request)
             _hear(out, path, form)
             stream = pa.ipc.open_stream(out)
         except (pa.ArrowException, OSError) as exc:
@@ -92,7 +91,7 @@ def open_apart(reader: str, path: Path, table: str | None, form: str) -> Iterato
         process.wait()
 
 
-def _problem(out: Any, path: Path, form: str) -> LakefolioError:
+def _problem(out: IO[bytes], path: Path, form: str) -> LakefolioError:
     """Return what the child said when it broke off in the middle of its batches."""
     try:
         _hear(out, path, form)
@@ -101,7 +100,7 @@ def _problem(out: Any, path: Path, form: str) -> LakefolioError:
     return _ended(path, form)
 
 
-def _hear(out: Any, path: Path, form: str) -> None:
+def _hear(out: IO[bytes], path: Path, form: str) -> None:
     """Wait for the line that says that all went well; raise the error that it says otherwise."""
     try:
         said = json.loads(out.readline(_MESSAGE_BYTES))

@@ -120,7 +120,7 @@ class Guess:
             return pa.string()
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool | dict | list):
@@ -130,13 +130,13 @@ def _text(value: Any) -> str | None:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def _column(values: Sequence[object], kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         return pa.array([_text(value) for value in values], kind)
     return pa.array(values, kind)
 
 
-def checked_names(names: Sequence[Any], where: str) -> list[str]:
+def checked_names(names: Sequence[object], where: str) -> list[str]:
     """Return the names of columns as texts; InvalidInputError for one that is missing or there twice."""
     found = [str(name) if name is not None else "" for name in names]
     if len(found) > MOST_COLUMNS:

@@ -178,7 +178,7 @@ def _chunk(content: Any, chunk: Any, column: Any) -> _Chunk:
     return found
 
 
-def _repeated(source: Path | pa.Buffer, content: Any, chunk: _Chunk, group: int, room: float) -> float:
+def _repeated(source: Path | pa.Buffer, content: object, chunk: _Chunk, group: int, room: float) -> float:
     """Return the memory of the texts that places in a dictionary stand for, or more: as exactly as ``room`` needs."""
     if chunk.dictionary is None:
         raise ValueError(f"column {chunk.path!r} has no dictionary")
@@ -198,7 +198,7 @@ def _repeated(source: Path | pa.Buffer, content: Any, chunk: _Chunk, group: int,
     return sum(_text_bytes(array) for column in table.columns for array in column.chunks)
 
 
-def _longest_known(content: Any, chunk: _Chunk) -> int:
+def _longest_known(content: object, chunk: _Chunk) -> int:
     """Return the length of the longest text that is repeated, or more where its page can't be read here."""
     try:
         return _longest(_dictionary(content, chunk))

@@ -33,7 +33,7 @@ def plain_model(path: Path) -> Any:
         raise IntegrityError(f"the stored model can't be read: {exc}", kind="bad-content") from exc
 
 
-def _plain(node: Any, archive: zipfile.ZipFile) -> Any:
+def _plain(node: object, archive: zipfile.ZipFile) -> Any:
     if isinstance(node, list):
         return [_plain(one, archive) for one in node]
     if not isinstance(node, dict):

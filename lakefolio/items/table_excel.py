@@ -145,7 +145,7 @@ def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     return iter(sheet.iter_rows(values_only=True))
 
 
-def _trimmed(row: tuple[Any, ...]) -> list[Any]:
+def _trimmed(row: tuple[object, ...]) -> list[Any]:
     found = list(row)
     while found and found[-1] is None:
         found.pop()
@@ -172,7 +172,7 @@ def _body(sheet: Any, width: int, path: Path) -> Iterator[list[Any]]:
         raise _unreadable(path, exc) from exc
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> Any:
     if type(value) in (int, float, str, bool, bytes, type(None), dt.datetime, dt.date, dt.time, dt.timedelta):
         return value
     return str(value)

@@ -114,7 +114,7 @@ def plain_rows(table: pa.Table, keep: tuple[type, ...] = ()) -> Iterator[list[tu
         yield list(zip(*columns, strict=True))
 
 
-def _plain(value: Any, keep: tuple[type, ...]) -> Any:
+def _plain(value: object, keep: tuple[type, ...]) -> Any:
     if value is None or isinstance(value, (str, bool, int, float, *keep)):
         return value
     return csv_text(value)

@@ -121,7 +121,7 @@ def _tables(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
     return found
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, bytes | np.bytes_):
         return bytes(value).decode("utf-8", "replace")
     return value if isinstance(value, str) else None
@@ -265,7 +265,7 @@ def _frame(h5py: Any, group: Any, path: Path) -> pa.RecordBatchReader:
     return _reader(lambda: iter([columns]), {}, path, [])
 
 
-def _labels(values: Sequence[Any]) -> list[str]:
+def _labels(values: Sequence[object]) -> list[str]:
     return [one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in values]
 
 

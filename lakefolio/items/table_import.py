@@ -247,7 +247,7 @@ def _check_delimiter(path: Path, names: list[str], own: str) -> None:
         )
 
 
-def _check_width(path: Path, options: Mapping[str, Any]) -> None:
+def _check_width(path: Path, options: Mapping[str, object]) -> None:
     """Refuse a file of millions of columns, for each of which its parser would take kilobytes."""
     compression = compression_of(path.name)
     delimiter = str(options["delimiter"] or ",").encode(errors="replace")

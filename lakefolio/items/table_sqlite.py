@@ -112,7 +112,7 @@ def write_sqlite(table: pa.Table, target: Path, name: str = "data") -> None:
         connection.commit()
 
 
-def _stored(value: Any) -> Any:
+def _stored(value: object) -> Any:
     return str(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
 
 

@@ -187,7 +187,7 @@ def parse_ticket(body: bytes, ticket_id: str) -> Ticket:
 # -- to plain values -------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def _plain(value: object) -> dict[str, Any]:
     """Return the fields of a change that differ from their defaults."""
     found = {}
     for name, default in _DEFAULTS[type(value)]:
@@ -291,7 +291,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _FIELD_READERS = {cls: {one.name: _READERS[str(one.type)] for one in fields(cls)} for cls in _SAID}
 
 
-def _read(cls: type[Any], value: Any) -> Any:
+def _read(cls: type[Any], value: object) -> Any:
     readers = _FIELD_READERS[cls]
     return cls(**{name: readers[name](one) for name, one in mapped(value).items()})
 

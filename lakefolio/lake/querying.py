@@ -355,7 +355,7 @@ def create_dataset(
     lake: Lake,
     /,
     name: str,
-    items: Iterable[Any] | Mapping[str, Any],
+    items: Iterable[object] | Mapping[str, object],
     *,
     description: str | None = None,
     tags: str | Iterable[str] | None = None,

@@ -149,13 +149,13 @@ def _changes(old: Entry, new: Entry | Stored, renamed: Mapping[str, str]) -> lis
     return []
 
 
-def column_names(details: Mapping[str, Any]) -> list[str] | None:
+def column_names(details: Mapping[str, object]) -> list[str] | None:
     """Return the columns of a table by what is recorded of it, None if they are not recorded."""
     found = _dtypes(details)
     return None if found is None else list(found)
 
 
-def _dtypes(details: Mapping[str, Any]) -> dict[str, str] | None:
+def _dtypes(details: Mapping[str, object]) -> dict[str, str] | None:
     """Return name -> type of the columns of a table, None if they are not recorded."""
     columns = details.get("columns")
     if not isinstance(columns, list):
@@ -180,7 +180,7 @@ def _columns(
     return [*found, *(SchemaChange("added", name, None, kind) for name, kind in new.items() if name not in taken)]
 
 
-def _array(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[SchemaChange]:
+def _array(old: Mapping[str, object], new: Mapping[str, object]) -> list[SchemaChange]:
     found = []
     before, after = str(old.get("dtype")), str(new.get("dtype"))
     change = _type_change(before, after)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format.names import check_item
@@ -176,7 +176,7 @@ class NamePattern:
     def _compiled(self) -> re.Pattern[str]:
         return re.compile(self.regex)
 
-    def name_of(self, values: Mapping[str, Any]) -> str:
+    def name_of(self, values: Mapping[str, object]) -> str:
         """Return the name that some values give; others than the fields are not looked at.
 
         Raises:

@@ -56,7 +56,7 @@ class PersistentMap(Mapping[K, V]):
     @overload
     def get(self, key: K, default: V | T) -> V | T: ...
 
-    def get(self, key: K, default: Any = None) -> Any:
+    def get(self, key: K, default: object = None) -> Any:
         """Return the value of a key, or ``default``."""
         if key in self._newest:  # subscripts: methods of dicts take twice as long, and a commit looks up twenty keys
             value = self._newest[key]

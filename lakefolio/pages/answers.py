@@ -425,7 +425,7 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
     raise InvalidInputError(f"{name}={text!r} is not a number", kind="bad-question", hint="write it with digits")
 
 
-def _cut_values(values: Mapping[str, Any]) -> dict[str, Any]:
+def _cut_values(values: Mapping[str, object]) -> dict[str, Any]:
     """Return the first cells of a row, each of bounded length."""
     return {name: cut(one) if isinstance(one, str) else one for name, one in list(values.items())[:KEYS]}
 

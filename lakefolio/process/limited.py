@@ -13,9 +13,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-__all__ = ["limit", "start"]
+__all__ = ["limit", "say", "start"]
 
 _PASSED_ON: Final = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 _SLACK_BYTES: Final = 256 * 2**20
@@ -58,6 +58,12 @@ def _search_path(libraries: tuple[str, ...]) -> list[str]:
         found = importlib.util.find_spec(name)
         places += [] if found is None else list(found.submodule_search_locations or ())[:1]
     return list(dict.fromkeys(str(Path(place).resolve().parent) for place in places))
+
+
+def say(out: IO[bytes], what: object) -> None:
+    """Send a line of JSON to the process at the other end of a pipe."""
+    out.write(json.dumps(what).encode() + b"\n")
+    out.flush()
 
 
 def limit(memory_mib: int, seconds: float) -> None:

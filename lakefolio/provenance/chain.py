@@ -55,7 +55,9 @@ class Provenance:
         statement: The in-toto statement, a JSON-able dict.
     """
 
-    def __init__(self, ref: str, root: str, nodes: Mapping[str, Mapping[str, Any]], lake_id: str, version: int) -> None:
+    def __init__(
+        self, ref: str, root: str, nodes: Mapping[str, Mapping[str, object]], lake_id: str, version: int
+    ) -> None:
         self.ref = ref
         self.root = root
         self.statement = statement_of(lake_id, version, root, nodes)
@@ -135,7 +137,7 @@ class _Gathering:
         version = self._state.version
         return Provenance(entry.ref, root, self.nodes, self._session.marker.lake_id, version)
 
-    def _key(self, edge: Mapping[str, Any]) -> Key:
+    def _key(self, edge: Mapping[str, object]) -> Key:
         return (str(edge["input_kind"]), str(edge["input_id"]))
 
     def _edges(self, key: Key) -> list[Mapping[str, Any]]:
@@ -161,7 +163,7 @@ class _Gathering:
         self.nodes[digest] = node
         self._done[key] = digest
 
-    def _input(self, edge: Mapping[str, Any]) -> dict[str, Any]:
+    def _input(self, edge: Mapping[str, object]) -> dict[str, Any]:
         found: dict[str, Any] = {name: edge[name] for name in ("role",) if edge.get(name)}
         if edge["input_kind"] not in ("entry", "run"):
             return {**found, "uri": str(edge["input_uri"] or edge["input_id"]), "digest": edge["input_digest"]}

@@ -171,7 +171,7 @@ def check_statement(statement: object, signature: str) -> Verification:
     return Verification(str(subject["name"]), found, tuple(problems), signature, tuple(sorted(sources)), len(seen))
 
 
-def _of_no_lake(predicate: Mapping[str, Any], nodes: Iterable[Node]) -> Iterator[str]:
+def _of_no_lake(predicate: Mapping[str, object], nodes: Iterable[Node]) -> Iterator[str]:
     """Give what is wrong with the lake that a predicate names, and with the version of it that was read."""
     lake_id, version = predicate.get("lake_id"), predicate.get("lake_version")
     if "lake_id" in predicate and not (isinstance(lake_id, str) and _LAKE_ID.fullmatch(lake_id)):

@@ -201,7 +201,7 @@ def flattened(name: str, value: object, depth: int = 0) -> list[tuple[str, Any]]
     return [(name, value)]
 
 
-def _are_paths(value: Mapping[Any, Any], depth: int) -> bool:
+def _are_paths(value: Mapping[object, object], depth: int) -> bool:
     """Say whether a path of names leads to each value in a dict."""
     if not value or depth > _PATH_LIMIT:
         return False

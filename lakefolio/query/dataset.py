@@ -106,7 +106,7 @@ class Datasets(list[dict[str, Any]]):
 def create(
     session: Session,
     name: str,
-    items: Iterable[Any] | Mapping[str, Any],
+    items: Iterable[object] | Mapping[str, object],
     *,
     description: str | None,
     tags: str | Iterable[str] | None,

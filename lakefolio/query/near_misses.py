@@ -38,7 +38,7 @@ def _alike(value: object) -> tuple[Any, ...]:
     return ()
 
 
-def tell_near_misses(asked: Iterable[tuple[str, str, Any]], count: Callable[[str, str, Any], int]) -> None:
+def tell_near_misses(asked: Iterable[tuple[str, str, object]], count: Callable[[str, str, Any], int]) -> None:
     """Warn of metadata that a query asked for in another type than items have it in.
 
     Args:

@@ -107,7 +107,7 @@ def _exact(kind: pa.DataType, values: list[Any]) -> bool:
     return any(one(kind) and types.issuperset(map(type, values)) for one, types in _EXACT)
 
 
-def _json(value: Any) -> Any:
+def _json(value: object) -> Any:
     """Return a value as JSON text; as it is if that would not say the same."""
     try:
         return json.dumps(value, allow_nan=False) if _has_texts_as_keys(value) else value
@@ -121,7 +121,7 @@ def _has_texts_as_keys(value: object) -> bool:
     return not isinstance(value, list | tuple) or all(map(_has_texts_as_keys, value))
 
 
-def _fits(value: Any, field: pa.Field) -> bool:
+def _fits(value: object, field: pa.Field) -> bool:
     """Say whether a value can be a cell of a column and is the same there."""
     if is_json(field) and value is not None and not isinstance(value, str):
         value = _json(value)

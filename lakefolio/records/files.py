@@ -99,7 +99,7 @@ def _bounded(kind: pa.DataType) -> bool:
     )
 
 
-def _said(value: Any) -> Any:
+def _said(value: object) -> Any:
     if isinstance(value, str):
         return value if len(value) <= _LONGEST_BOUND else None
     if isinstance(value, dt.datetime):
@@ -161,7 +161,7 @@ def _bound(value: Any, kind: pa.DataType, *, up: bool = False) -> pa.Scalar:
     return pa.scalar(value, kind)
 
 
-def _read(source: Any, wanted: pa.Schema, *, threads: bool) -> pa.Table:
+def _read(source: object, wanted: pa.Schema, *, threads: bool) -> pa.Table:
     """Return columns of a Parquet file; those that it lacks are null, those of narrower types are widened."""
     import pyarrow.parquet as pq
 

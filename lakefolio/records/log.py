@@ -114,7 +114,11 @@ class RecordLog:
                 yield version, self._actions(version, body)
 
     def entry(
-        self, version: int, info: Mapping[str, Any], ours: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]
+        self,
+        version: int,
+        info: Mapping[str, object],
+        ours: Mapping[str, object],
+        actions: Sequence[Mapping[str, object]],
     ) -> bytes:
         """Return the bytes of a log entry, sealed."""
         return self._seals.entry(version, {**info, "engineInfo": "lakefolio"}, ours, actions)

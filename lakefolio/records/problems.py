@@ -25,7 +25,7 @@ class Problems:
         self._rows: set[int] = set()
         self.found: list[dict[str, Any]] = []
 
-    def add(self, rows: Sequence[int], column: str, values: pa.ChunkedArray | Sequence[Any], problem: str) -> None:
+    def add(self, rows: Sequence[int], column: str, values: pa.ChunkedArray | Sequence[object], problem: str) -> None:
         """Note some rows (numbers from 0) whose values of a column break a rule."""
         for row in rows[: max(0, _SHOWN - len(self.found))]:
             value = values[row]

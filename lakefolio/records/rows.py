@@ -66,7 +66,7 @@ def as_tables(rows: object, schema: TableSchema, name: str) -> Iterator[pa.Table
         )
 
 
-def _of_arrow(rows: Any, name: str) -> Iterator[pa.Table]:
+def _of_arrow(rows: object, name: str) -> Iterator[pa.Table]:
     try:
         batches = [rows] if isinstance(rows, pa.Table) else map(_table, pa.RecordBatchReader.from_stream(rows))
         for batch in batches:

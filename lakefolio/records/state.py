@@ -129,7 +129,7 @@ class TableState:
         """The size of its data files."""
         return sum(one.size_bytes for one in self.files.values())
 
-    def after(self, version: int, actions: Iterable[Any], *, within: str) -> TableState:
+    def after(self, version: int, actions: Iterable[object], *, within: str) -> TableState:
         """Return the state that a log entry, or the rows of a checkpoint, lead to.
 
         Raises:
@@ -174,7 +174,7 @@ class TableState:
         return replace(found, files=files, tombstones=tombstones, txns=txns, at_us=moment)
 
 
-def moment_of(info: Any) -> int:
+def moment_of(info: object) -> int:
     """Return when a commit was made by its ``commitInfo``, in microseconds since 1970."""
     info = mapped(info)
     ours = info.get(_OURS)
@@ -183,7 +183,7 @@ def moment_of(info: Any) -> int:
     return (optional(number, info.get("timestamp")) or 0) * 1000
 
 
-def _file_of(said: Any) -> RecordFile:
+def _file_of(said: object) -> RecordFile:
     said = mapped(said)
     if said.get("deletionVector"):
         raise FormatError("its files have deletion vectors")
@@ -204,7 +204,7 @@ def _plain(path: str) -> str:
     return path
 
 
-def _with_metadata(state: TableState, said: Mapping[str, Any]) -> TableState:
+def _with_metadata(state: TableState, said: Mapping[str, object]) -> TableState:
     configuration = strings(said.get("configuration"))
     schema = TableSchema.of(text(said["schemaString"]), configuration)
     reader = writer = None
@@ -225,7 +225,7 @@ def _with_metadata(state: TableState, said: Mapping[str, Any]) -> TableState:
     return replace(state, schema=schema, table_id=text(said["id"]), problems=problems, created_ms=created)
 
 
-def _with_protocol(state: TableState, said: Mapping[str, Any]) -> TableState:
+def _with_protocol(state: TableState, said: Mapping[str, object]) -> TableState:
     reads, writes = number(said.get("minReaderVersion", 1)), number(said.get("minWriterVersion", 2))
     needed = {*(optional(texts, said.get("readerFeatures")) or ())}
     written = {*(optional(texts, said.get("writerFeatures")) or ())}

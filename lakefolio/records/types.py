@@ -233,14 +233,14 @@ def from_delta(schema_string: str) -> pa.Schema:
     return pa.schema([_arrow_field(one, 0) for one in listed(mapped(json.loads(schema_string))["fields"])])
 
 
-def _arrow_field(value: Any, depth: int) -> pa.Field:
+def _arrow_field(value: object, depth: int) -> pa.Field:
     value = mapped(value)
     notes: Mapping[str, Any] = mapped(value.get("metadata") or {})
     known = {key: one if isinstance(one, str) else json.dumps(one) for key, one in notes.items()}
     return pa.field(text(value["name"]), _arrow(value["type"], depth), flag(value.get("nullable", True)), known or None)
 
 
-def _arrow(said: Any, depth: int) -> pa.DataType:
+def _arrow(said: object, depth: int) -> pa.DataType:
     if depth > _DEEPEST:
         raise FormatError("a Delta schema is nested too deep", kind="table-schema")
     if isinstance(said, str):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import format_bytes
@@ -89,7 +89,7 @@ def facts(values: Mapping[str, object]) -> Markup:
 
 def row_table(
     headings: Sequence[str],
-    rows: Iterable[Sequence[Any]],
+    rows: Iterable[Sequence[object]],
     *,
     right: Sequence[str] = (),
     limit: int | None = _ROWS_LIMIT,

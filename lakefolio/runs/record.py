@@ -302,7 +302,7 @@ def last_logged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
-def values_of(last: Any) -> dict[str, float]:
+def values_of(last: object) -> dict[str, float]:
     """Return name -> value of what a ``metrics`` row says is last; what is no number is left out."""
     found = {}
     for name, pair in last.items() if isinstance(last, Mapping) else ():

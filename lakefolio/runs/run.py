@@ -224,7 +224,7 @@ class Run:
 
     # -- what it says of itself ----------------------------------------------------------------------------
 
-    def set_params(self, params: Mapping[str, Any] | None = None, /, **more: object) -> Self:
+    def set_params(self, params: Mapping[str, object] | None = None, /, **more: object) -> Self:
         """Set parameters. One commit; all or none.
 
         Args:
@@ -241,7 +241,7 @@ class Run:
         """
         return self._set(metadata_texts({"tags": list(dict.fromkeys([*self.tags, *check_tags(tags)]))}))
 
-    def annotate(self, values: Mapping[str, Any] | None = None, /, **more: object) -> Self:
+    def annotate(self, values: Mapping[str, object] | None = None, /, **more: object) -> Self:
         """Note facts of it. One commit.
 
         Args:

@@ -104,8 +104,8 @@ def add_output(
     keep: bool = False,
     description: str | None = None,
     tags: str | Iterable[str] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    inputs: str | Iterable[Any] | None = None,
+    metadata: Mapping[str, object] | None = None,
+    inputs: str | Iterable[object] | None = None,
     **options: object,
 ) -> RunOutput:
     """Store an output of the run. One commit, atomic; the entry names the run.

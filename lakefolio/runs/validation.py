@@ -112,7 +112,7 @@ def check_modes(values: Iterable[object] | str | None) -> list[str]:
     return [check_item(str(one)) for one in given]
 
 
-def param_texts(params: Mapping[str, Any] | None) -> dict[str, str]:
+def param_texts(params: Mapping[str, object] | None) -> dict[str, str]:
     """Return parameters as metadata: ``params.<name>`` -> JSON text.
 
     Raises:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.session.read_trace import (
     FILE,
@@ -43,7 +43,7 @@ def watch_files() -> None:
     sys.addaudithook(_told)
 
 
-def _told(event: str, values: tuple[Any, ...]) -> None:
+def _told(event: str, values: tuple[object, ...]) -> None:
     if event in _TOLD and watching():
         with suppress(Exception):  # what goes wrong here must not reach who opens a file
             if event == "open":

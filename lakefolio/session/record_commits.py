@@ -121,7 +121,7 @@ def _read(text: str) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _tables(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _tables(said: Mapping[str, object]) -> list[tuple[str, str]]:
     tables = said.get("tables")
     pairs = [one for one in tables if isinstance(one, list) and len(one) == 2] if isinstance(tables, list) else []
     return [(str(folio), str(item)) for folio, item in pairs]

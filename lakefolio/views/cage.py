@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.format.sql_text import sql_id
-from lakefolio.process.limited import start
+from lakefolio.process.limited import say, start
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.relations import relation_of
 from lakefolio.views.view_files import View
@@ -134,7 +134,7 @@ class _Cage:
             with _Alarm(self, _START_S):
                 self._hear()
             with _Alarm(self, self._left_s) as alarm:
-                self._say(request)
+                say(self._in, request)
                 names: list[str] = self._hear()["reads"]
             self._left_s -= alarm.took_s
             sources = [read(name) for name in names]
@@ -170,15 +170,11 @@ class _Cage:
                 pass
         self._process.wait()
 
-    def _say(self, what: dict[str, Any]) -> None:
-        self._in.write(json.dumps(what).encode() + b"\n")
-        self._in.flush()
-
     def _send(self, relation: duckdb.DuckDBPyRelation) -> None:
         from lakefolio.views.cage_child import carried
 
         plain, types = carried(relation)
-        self._say(types)
+        say(self._in, types)
         reader = plain.to_arrow_reader(100_000)
         with pa.ipc.new_stream(self._in, reader.schema) as writer:
             for batch in reader:

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id
-from lakefolio.process.limited import limit
+from lakefolio.process.limited import limit, say
 from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 
@@ -49,7 +49,7 @@ def main() -> None:
         kind = "refused" if isinstance(exc, RefusedError) else "memory" if _is_memory(exc) else "sql"
         with contextlib.suppress(BaseException):
             out.flush()
-            _say(sys.stderr.buffer, {"kind": kind, "message": _first_line(exc)})
+            say(sys.stderr.buffer, {"kind": kind, "message": _first_line(exc)})
         code = 1
     os._exit(code)
 
@@ -65,7 +65,7 @@ def carried(relation: Any) -> tuple[Any, dict[str, str]]:
 
 
 def _answer(source: BinaryIO, out: BinaryIO) -> None:
-    _say(out, {"ready": True})
+    say(out, {"ready": True})
     request = json.loads(source.readline())
     limit(request["memory_mib"], request["seconds"])
     connection = duckdb.connect(
@@ -77,7 +77,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     order: dict[str, None] = {}
     reads: set[str] = set()
     _collect(connection, request["wanted"].lower(), views, known, order, reads, ())
-    _say(out, {"reads": sorted(reads)})
+    say(out, {"reads": sorted(reads)})
     _lift_memory()  # the rows it reads come from the process that asks, and do not count
     for name in sorted(reads):
         types = json.loads(source.readline())
@@ -87,11 +87,11 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
         connection.execute(f"create view {sql_id(name)} as\n{views[name][1]}\n")
     relation, types = carried(connection.sql(f"from {sql_id(request['wanted'].lower())}"))
     reader = relation.to_arrow_reader(_BATCH_ROWS)
-    _say(out, {"types": types})
+    say(out, {"types": types})
     with pa.ipc.new_stream(out, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)
-    _say(out, {"done": True})  # a stream that is cut off looks like one that ended
+    say(out, {"done": True})  # a stream that is cut off looks like one that ended
 
 
 def _collect(
@@ -148,8 +148,3 @@ def _is_memory(exc: BaseException) -> bool:
 def _first_line(exc: BaseException) -> str:
     line = next(iter(str(exc).splitlines()), "").strip()[:1000]
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", line)
-
-
-def _say(out: BinaryIO, what: dict[str, object]) -> None:
-    out.write(json.dumps(what).encode() + b"\n")
-    out.flush()

@@ -160,7 +160,7 @@ class Views(Locked):
         self,
         tables: Mapping[str, Rows],
         sql: str,
-        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
         *,
         lost: frozenset[str] = NONE_LOST,
         items: ItemRows | None = None,

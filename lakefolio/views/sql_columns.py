@@ -180,7 +180,7 @@ class _Query:
             return left, deciding
         return both, deciding
 
-    def _of(self, part: Any, scope: _Scope, ctes: Ctes) -> Sources:
+    def _of(self, part: object, scope: _Scope, ctes: Ctes) -> Sources:
         """Return the columns that stand anywhere in an expression."""
         if isinstance(part, list):
             return _NONE.union(*(self._of(one, scope, ctes) for one in part))
