@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import (
-    IntegrityError,
-    LakefolioError,
-    UntrustedContentError,
-)
+from lakefolio.errors import IntegrityError, LakefolioError, UntrustedContentError
 from lakefolio.format.layout import JOURNAL, PENDING, log_key
 from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.check_entries import EntryCheck

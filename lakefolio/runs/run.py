@@ -22,13 +22,7 @@ from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
 from lakefolio.runs.record import RunInput, RunManifest, RunOutput, logged, manifest_of, time_of, values_of
 from lakefolio.runs.run_names import called
-from lakefolio.runs.validation import (
-    check_facts,
-    check_status,
-    error_facts,
-    final_metrics,
-    param_texts,
-)
+from lakefolio.runs.validation import check_facts, check_status, error_facts, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, metadata_texts, without_secrets
 from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
 from lakefolio.terminal import visible

@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakefolio.delta.table import DeltaTable, lake_id_of
 from lakefolio.errors import FormatError, InvalidInputError, PlaceTakenError
-from lakefolio.format.layout import (
-    JOURNAL,
-    MARKER,
-    PENDING,
-    README,
-    SPECIFICATION,
-    VIEWS,
-    VIEWS_FILE,
-    log_key,
-)
+from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, SPECIFICATION, VIEWS, VIEWS_FILE, log_key
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
 

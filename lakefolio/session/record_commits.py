@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.format.names import new_id
 from lakefolio.model.changes import Annotate, Change, Mark, Restore, TakeSnapshot
 from lakefolio.model.item_versions import OWN_FACTS
-from lakefolio.session.record_tables import (
-    has_tables,
-    is_frozen,
-    mark_of,
-    origin_of,
-    state_of,
-    table_of,
-    tables_in,
-)
+from lakefolio.session.record_tables import has_tables, is_frozen, mark_of, origin_of, state_of, table_of, tables_in
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry

@@ -13,13 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.errors import (
-    ConflictError,
-    FormatError,
-    IntegrityError,
-    InvalidInputError,
-    LakefolioError,
-)
+from lakefolio.errors import ConflictError, FormatError, IntegrityError, InvalidInputError, LakefolioError
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import record_prefix
 from lakefolio.format.names import new_id

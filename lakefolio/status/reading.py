@@ -15,13 +15,7 @@ from lakefolio.errors import NotFoundError, nearest
 from lakefolio.query.dataset import PREFIX
 from lakefolio.session.past import heads_behind
 from lakefolio.status.report import Status
-from lakefolio.status.staleness import (
-    EDGE_COLUMNS,
-    HEAD_COLUMNS,
-    PUT_COLUMNS,
-    find_stale,
-    used_names,
-)
+from lakefolio.status.staleness import EDGE_COLUMNS, HEAD_COLUMNS, PUT_COLUMNS, find_stale, used_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

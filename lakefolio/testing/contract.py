@@ -16,13 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lakefolio.errors import (
-    AlreadyExistsError,
-    IntegrityError,
-    InvalidInputError,
-    NotFoundError,
-    StorageError,
-)
+from lakefolio.errors import AlreadyExistsError, IntegrityError, InvalidInputError, NotFoundError, StorageError
 from lakefolio.storage import Store
 
 __all__ = ["StorageContract"]
