@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import lakefolio
 
 PACKAGE = Path(lakefolio.__file__).parent
@@ -144,25 +142,25 @@ def test_every_module_has_its_place() -> None:
     }
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_packages_use_each_other_one_way(module: str) -> None:
-    own = package(module)
-    for imported, _ in own_imports(module):
-        other = package(imported)
-        if other == own:
-            continue
-        if own in BESIDE:
-            assert other in BESIDE[own], f"{module} imports {imported}: {own} uses {sorted(BESIDE[own])} only"
-        else:
-            assert other in ORDER, f"{module} imports {imported}, which is for other projects and tests"
-            assert ORDER.index(other) < ORDER.index(own), f"{module} imports {imported}: {other} stands above {own}"
+def test_packages_use_each_other_one_way() -> None:
+    for module in modules():
+        own = package(module)
+        for imported, _ in own_imports(module):
+            other = package(imported)
+            if other == own:
+                continue
+            if own in BESIDE:
+                assert other in BESIDE[own], f"{module} imports {imported}: {own} uses {sorted(BESIDE[own])} only"
+            else:
+                assert other in ORDER, f"{module} imports {imported}, which is for other projects and tests"
+                assert ORDER.index(other) < ORDER.index(own), f"{module} imports {imported}: {other} stands above {own}"
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_packages_import_public_names_of_others(module: str) -> None:
-    for imported, name in own_imports(module):
-        if name is not None and package(imported) != package(module):
-            assert name in exported(imported), f"{module} imports {name}, which __all__ of {imported} does not show"
+def test_packages_import_public_names_of_others() -> None:
+    for module in modules():
+        for imported, name in own_imports(module):
+            if name is not None and package(imported) != package(module):
+                assert name in exported(imported), f"{module} imports {name}, which __all__ of {imported} does not show"
 
 
 @cache
@@ -178,20 +176,20 @@ def named_within(own: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_private_attributes_are_those_of_the_own_package(module: str) -> None:
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
-            own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
-            known = own or node.attr in named_within(package(module)) or node.attr in FOREIGN
-            assert known, f"{module}, line {node.lineno}: {ast.unparse(node)}"
+def test_private_attributes_are_those_of_the_own_package() -> None:
+    for module in modules():
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+                own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+                known = own or node.attr in named_within(package(module)) or node.attr in FOREIGN
+                assert known, f"{module}, line {node.lineno}: {ast.unparse(node)}"
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_third_party_libraries_live_behind_one_adapter(module: str) -> None:
-    for imported, _ in imports(module, types=False):
-        homes = HOMES.get(package(imported))
-        assert homes is None or package(module) in homes, f"{module} imports {imported}, which belongs in {homes}"
+def test_third_party_libraries_live_behind_one_adapter() -> None:
+    for module in modules():
+        for imported, _ in imports(module, types=False):
+            homes = HOMES.get(package(imported))
+            assert homes is None or package(module) in homes, f"{module} imports {imported}, which belongs in {homes}"
 
 
 def test_importing_lakefolio_imports_nothing_heavy() -> None:
