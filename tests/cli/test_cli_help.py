@@ -118,15 +118,17 @@ def test_the_reference_has_every_command() -> None:
             assert f"`{found.example}`" in text
 
 
-def loaded(*args: str) -> str:
+def loaded(*commands: list[str]) -> str:
+    """Return the heavy libraries that one process has loaded after all these commands."""
     code = f"""
 import sys
 from lakefolio.cli import main
-sys.argv = ["lakefolio", *{list(args)!r}]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
+for words in {list(commands)!r}:
+    sys.argv = ["lakefolio", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0
 print("loaded", [name for name in {HEAVY!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -144,14 +146,13 @@ def test_every_hint_for_a_word_of_other_programs_is_a_command() -> None:
 
 
 def test_help_loads_no_library() -> None:
-    assert loaded("--help") == "loaded []"
-    assert loaded("get", "--help") == "loaded []"
+    assert loaded(["--help"], ["get", "--help"]) == "loaded []"
 
 
 def test_listing_loads_no_frames(run, stocked: str) -> None:
-    for args in (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"]):
-        found = loaded("--lake", stocked, *args)
-        assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]
+    every = (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"])
+    found = loaded(*(["--lake", stocked, *words] for words in every))
+    assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]
 
 
 UNNEEDED = ["pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn", "pyarrow.parquet", "pyarrow.dataset"]

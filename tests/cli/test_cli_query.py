@@ -34,34 +34,34 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(tmp_path / "lake")
 
 
-@pytest.mark.parametrize(
-    ("asked", "names"),
-    [
-        ("", ["plain", "t0", "t1", "t2", "other"]),
-        ("--type table", ["t0", "t1", "t2"]),
-        ("--tag toy", ["t0", "t1", "t2", "other"]),
-        ("--tag toy --tag n1", ["t1"]),
-        ("--tag toy --folio b", ["other"]),
-        ("--source survey --name t2", ["t2"]),
-        ("--metadata quality_score>=0.9", ["t1", "t2"]),
-        ("--metadata quality_score>0.5 --metadata quality_score<0.95", ["t1"]),
-        ("--metadata quality_score=0.5", ["t0"]),
-        ("--metadata label=l1", ["t1"]),
-        ("--metadata label!=l1", ["t0", "t2"]),
-        ("--metadata label", ["t0", "t1", "t2"]),
-        ("--where row_count>1", ["t1", "t2"]),
-        ("--type table --order-by -metadata.quality_score --limit 2", ["t2", "t1"]),
-        ("--limit 0", []),
-        ("--at 2 --type table", ["t0", "t1"]),
-    ],
-)
-def test_items_are_found(place: str, run: Any, said: Any, asked: str, names: list[str]) -> None:
-    found = said("query", *asked.split())
-    assert [one["name"] for one in found] == names
-    shown = run("query", *asked.split())
-    lines = shown.stdout.splitlines()[1:]
-    assert [line.split("@")[0].partition(":")[2] for line in lines] == names
-    assert ("no item is like that" in shown.stderr) == (not names)
+FOUND = {
+    "": ["plain", "t0", "t1", "t2", "other"],
+    "--type table": ["t0", "t1", "t2"],
+    "--tag toy": ["t0", "t1", "t2", "other"],
+    "--tag toy --tag n1": ["t1"],
+    "--tag toy --folio b": ["other"],
+    "--source survey --name t2": ["t2"],
+    "--metadata quality_score>=0.9": ["t1", "t2"],
+    "--metadata quality_score>0.5 --metadata quality_score<0.95": ["t1"],
+    "--metadata quality_score=0.5": ["t0"],
+    "--metadata label=l1": ["t1"],
+    "--metadata label!=l1": ["t0", "t2"],
+    "--metadata label": ["t0", "t1", "t2"],
+    "--where row_count>1": ["t1", "t2"],
+    "--type table --order-by -metadata.quality_score --limit 2": ["t2", "t1"],
+    "--limit 0": [],
+    "--at 2 --type table": ["t0", "t1"],
+}
+
+
+def test_items_are_found(place: str, run: Any, said: Any) -> None:
+    for asked, names in FOUND.items():
+        found = said("query", *asked.split())
+        assert [one["name"] for one in found] == names, asked
+        shown = run("query", *asked.split())
+        lines = shown.stdout.splitlines()[1:]
+        assert [line.split("@")[0].partition(":")[2] for line in lines] == names, asked
+        assert ("no item is like that" in shown.stderr) == (not names), asked
 
 
 def test_what_is_known_of_them_is_shown(place: str, run: Any, said: Any) -> None:

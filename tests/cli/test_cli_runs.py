@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import lakefolio as lf
+from lakefolio.cli import cli
+from lakefolio.cli.shells import teach_shells
 
 
 @pytest.fixture
@@ -102,14 +104,11 @@ def test_settings_are_shown_with_where_they_were_said(place: str, run: Any, said
 
 
 def completed(line: str, place: str) -> list[str]:
-    environment = os.environ | {
-        "COMP_LINE": line,
-        "_LAKEFOLIO_COMPLETE": "zsh_complete",
-        "LAKEFOLIO_LAKE": place,
-    }
-    code = "from lakefolio.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    """Return what a shell offers; that it does so in a process of its own: test_cli_help.py and test_shells.py."""
+    environment = {"COMP_LINE": line, "_LAKEFOLIO_COMPLETE": "zsh_complete", "LAKEFOLIO_LAKE": place}
+    teach_shells()
+    done = CliRunner().invoke(cli, [], env=environment, prog_name="lakefolio")
+    assert (done.exit_code, done.stderr) == (0, "")
     return [one.split("\t")[1] for one in done.stdout.splitlines() if one]
 
 

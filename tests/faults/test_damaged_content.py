@@ -238,15 +238,16 @@ def test_the_command_line(lake: lf.Lake, tmp_path: Path, item: str) -> None:
             assert f"f:{item}@" in lines[0]
             assert key in lines[0]
             assert not target.exists()
-        result = CliRunner().invoke(cli, ["--lake", lake.uri, "--json", "check", "--read-data"])
-        assert result.exit_code == 8
-        assert kind in result.stdout
-        assert key in result.stdout
+        if item == "table":  # what check finds in the others: test_checks
+            result = CliRunner().invoke(cli, ["--lake", lake.uri, "--json", "check", "--read-data"])
+            assert result.exit_code == 8
+            assert kind in result.stdout
+            assert key in result.stdout
 
 
-@pytest.mark.parametrize("item", ["table", "folder"])
-def test_checks(lake: lf.Lake, item: str) -> None:
-    for kind, key in damaged(lake, item):
+@pytest.mark.parametrize(("item", "which"), [("table", SOME[1:]), ("folder", SOME[:1])])
+def test_checks(lake: lf.Lake, item: str, which: tuple[str, ...]) -> None:
+    for kind, key in damaged(lake, item, which):
         report = lake.check(read_data=True)
         assert [(one.kind, one.object) for one in report.problems] == [(kind, key)], str(report)
         assert f"f:{item}@" in report.problems[0].message
