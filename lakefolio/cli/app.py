@@ -18,9 +18,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from lakefolio.cli.output import Output
-from lakefolio.errors import LakeNotFoundError, nearest
+from lakefolio.errors import InvalidInputError, LakeNotFoundError, nearest
 
 if TYPE_CHECKING:
+    from lakefolio.cli.glance import Glance
     from lakefolio.lake import Lake
     from lakefolio.storage import Store
 
@@ -68,6 +69,16 @@ class App:
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
 
+    def glance(self) -> Lake | Glance:
+        """Return what tells folios and items at ``at``: of the newest state without the rest of a lake."""
+        if self.at is not None:
+            return self.open()
+        with self._quick_imports():
+            from lakefolio.cli.glance import Glance
+
+            store, lake_id = self.place(writing=False)
+        return Glance(store, lake_id)
+
     def open_for(self, ref: str) -> tuple[Lake, str]:
         """Open the lake to read what ``ref`` names; of an item, an ``--at`` that counts back counts its own changes.
 
@@ -104,12 +115,17 @@ class App:
 
     def place(self, *, writing: bool) -> tuple[Store, str]:
         """Return where the lake lies, which must exist, and its id; its journal is not read."""
-        from lakefolio.config.settings import place_of
+        from lakefolio.config.settings import blamed, place_of
         from lakefolio.format.marker import read_marker
         from lakefolio.session.create import find_marker
         from lakefolio.storage import open_store
 
-        store = open_store(*place_of(self.lake_uri))
+        try:
+            store = open_store(*place_of(self.lake_uri))
+        except InvalidInputError as exc:
+            if self.lake_uri is None and exc.kind == "bad-uri":
+                raise blamed("lake", exc) from None
+            raise
         with self._hints():
             marker = read_marker(find_marker(store), store.uri, writing=writing)
         return store, marker.lake_id

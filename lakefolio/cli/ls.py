@@ -33,7 +33,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising
     runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first.
     """
-    lake = app.open()
+    lake = app.glance()
     if folio is not None and folio in lake.folios():
         entries = lake.items(folio, archived=archived)
         _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
@@ -42,7 +42,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     names = [name for name in lake.folios() if name.startswith(prefix)]
     if folio is not None and not names:
         try:
-            folder(app, lake.browse(folio))
+            folder(app, app.open().browse(folio))
         except NotFoundError as exc:
             if exc.kind != "organisation-not-found":
                 raise

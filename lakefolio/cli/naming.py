@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -21,13 +21,13 @@ _LOOKED_AT = 20_000
 
 def items(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete ``folio:item@version``: folios first, then the items of the folio, then versions and snapshots."""
-    lake = _lake(context)
+    folio, colon, rest = typed.partition(":")
+    item, at, _ = rest.rpartition("@")
+    lake = _lake(context) if at else _glance(context)
     if lake is None:
         return []
-    folio, colon, rest = typed.partition(":")
     if not colon:
         return _beginning([CompletionItem(f"{name}:", "open") for name in _folios(lake, typed)], typed)
-    item, at, _ = rest.rpartition("@")
     if at:
         return _beginning(_versions(lake, folio, item), typed)
     entries = lake.items(folio, archived=False)
@@ -88,7 +88,7 @@ def snapshots(context: click.Context, param: click.Parameter, typed: str) -> lis
 
 def folios(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Complete folios."""
-    lake = _lake(context)
+    lake = _glance(context)
     return [] if lake is None else _beginning(map(CompletionItem, _folios(lake, typed)), typed)
 
 
@@ -182,10 +182,19 @@ def named(ref: str, *, version: bool = False) -> tuple[str, str]:
 
 def _lake(context: click.Context) -> Any:
     """Open the lake of the line; None where there is none."""
+    return _opened(context, App.open)
+
+
+def _glance(context: click.Context) -> Any:
+    """Read the folios and items of the lake of the line; None where there is none."""
+    return _opened(context, App.glance)
+
+
+def _opened(context: click.Context, how: Callable[[App], object]) -> Any:
     app = context.ensure_object(App)
     app.spare_imports()
     try:
-        return app.open()
+        return how(app)
     except (LakefolioError, OSError):
         return None
 

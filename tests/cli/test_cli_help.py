@@ -185,7 +185,7 @@ print("imported", *sys.modules)
     found = printed.rpartition("\nimported ")[2].split()
     assert not set(UNNEEDED) & set(found)
     packages = [name.partition(".")[0] for name in found]
-    assert packages.count("lakefolio") <= 175
+    assert packages.count("lakefolio") <= 100
     if typed in ("lakefolio ", "lakefolio s"):
         assert not {"numpy", "pyarrow", "lakefolio.cli.show", "lakefolio.cli.sql"} & set(found)
     assert len([name for name in packages if name not in ("lakefolio", *LIBRARIES)]) <= 190  # of Python itself
