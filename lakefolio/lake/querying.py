@@ -248,8 +248,8 @@ def search(
 
     Returns:
         The hits, each with ``ref``, ``score``, ``why`` and ``highlights``; ``facets`` counts all hits by type, kind,
-        folio, tag and author. In a large lake all but ``ref`` and ``score`` is read when it is first asked for, of all
-        hits at once.
+        folio, tag and author. In a large lake descriptions and highlights are read when they are first asked for, of
+        all hits at once, and facets when they are.
 
     Raises:
         InvalidInputError: kind ``bad-search``, ``unknown-field`` (the hint names the nearest), ``unknown-kind``,

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lakefolio.format.names import is_own_folio
-from lakefolio.search.gathering import BITS, Document, bm25, plain_name
+from lakefolio.search.facets import FACETS
+from lakefolio.search.gathering import BITS, DATASETS, OWN, Document, Label, bm25, plain_name
 from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
-from lakefolio.search.result import Found, Highlight, SearchResult
+from lakefolio.search.result import Found, Highlight, Hit, SearchResult
 from lakefolio.search.words import compounds, is_letter, spans, tokens
 
 if TYPE_CHECKING:
@@ -48,14 +49,12 @@ _OWN_FACTOR: Final = 1e-3
 _EXACT: Final = 2_000_000.0
 _BEGINS: Final = 1_000_000.0
 _SNIPPET: Final = 160
-_FACETS: Final = ("type", "kind", "folio", "tag", "author")
+_PRINTED_BYTES: Final = 1 << 20
+"""Facets are printed as long as they take no more bytes to read."""
 _NEAREST: Final = 50
 _LEAST: Final = 0.3
 _RANKED: Final = 200
 _RANK: Final = 10
-_DATASETS: Final = "datasets/"
-"""What the folios that are datasets begin with."""
-_DATASET: Final = tokens(_DATASETS)[0]
 
 
 def answer(
@@ -84,7 +83,7 @@ def answer(
         members: Whether members of datasets are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([_DATASET, *(token for term in _positive(node) for token in term.tokens)], name)
+    index.prefetch([token for term in _positive(node) for token in term.tokens], name)
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
     members = members or _is_dataset(only.get("folio"))
@@ -105,8 +104,8 @@ def answer(
                 for number, exact in part.named(name):
                     scores[number] += _EXACT if exact else _BEGINS
             kept = _highest(scores, chosen, least)
-            refs = part.refs(kept, sorted(asked.wanted, key=index.frequency))
-            best += [(-float(scores[one]), refs[one], place, one) for one in kept]
+            known = part.labels(kept, sorted(asked.wanted, key=index.frequency))
+            best += [(-float(scores[one]), known[one], place, one) for one in kept]
         if near:
             mask[[one for _, _, at, one in near if at == place]] = True
             chosen = np.flatnonzero(mask)
@@ -115,29 +114,41 @@ def answer(
     alike = {(place, number): -score for score, _, place, number in near}
     hits = (_fused(best, near, asked.shares(best)) if near else best)[:limit]
 
-    def details() -> dict[str, Found]:
+    def texts() -> dict[str, Found]:
         documents = _documents(index, hits)
-        return {
-            one[1]: asked.said(document, -one[0], alike.get(one[2:]))
-            for one, document in zip(hits, documents, strict=True)
-        }
+        return {one[1].ref: asked.shown(document) for one, document in zip(hits, documents, strict=True)}
 
     if not sum(map(len, found)) and any(copy.any() for copy in copies):
         again = partial(answer, index, node, query, version=version, limit=limit, only=only, purged=purged)
         return again(encoder=encoder, members=True)
-    return _result(query, version, sum(map(len, found)), hits, details, partial(_facets, index, found))
+    return _result(index, query, version, found, hits, asked.reasons(hits, alike), texts)
 
 
 def _result(
+    index: Index,
     query: str,
     version: int,
-    total: int,
+    found: Sequence[npt.NDArray[np.int64]],
     hits: Sequence[_Ranked],
-    details: Callable[[], dict[str, Found]],
-    facets: Callable[[], dict[str, dict[str, int]]],
+    reasons: Sequence[str],
+    texts: Callable[[], dict[str, Found]],
 ) -> SearchResult:
-    shown = [(ref, round(_plain_score(-score), 6)) for score, ref, _, _ in hits]
-    return SearchResult(query, version, total, shown, details, facets)
+    shown = [
+        Hit(label, round(_plain_score(-score), 6), why) for (score, label, _, _), why in zip(hits, reasons, strict=True)
+    ]
+    near = all(part.is_near for part, _ in index.parts)
+    total, facets = sum(map(len, found)), partial(_facets, index, found)
+    return SearchResult(query, version, total, shown, texts, facets, printed=_printed(index), is_near=near)
+
+
+def _printed(index: Index) -> tuple[str, ...]:
+    """Return the facets that few bytes are read for, in order."""
+    sizes = {facet: sum(part.facet_bytes(facet) for part, _ in index.parts) for facet in FACETS}
+    small, total = set(), 0
+    for facet in sorted(FACETS, key=sizes.__getitem__):
+        total += sizes[facet]
+        small |= {facet} if total <= _PRINTED_BYTES else set()
+    return tuple(facet for facet in FACETS if facet in small)
 
 
 def similar(
@@ -161,18 +172,15 @@ def similar(
     found = [np.array([one for _, _, at, one in near if at == place], np.int64) for place in range(len(index.parts))]
     ref = _document(index, place, number).ref
 
-    def details() -> dict[str, Found]:
+    def texts() -> dict[str, Found]:
         documents = _documents(index, near)
-        return {
-            one[1]: Found(document, f"means alike: {-one[0]:.2f}", ())
-            for one, document in zip(near, documents, strict=True)
-        }
+        return {one[1].ref: Found(document.description, ()) for one, document in zip(near, documents, strict=True)}
 
-    return _result(ref, version, len(near), near, details, partial(_facets, index, found))
+    return _result(index, ref, version, found, near, [f"means alike: {-one[0]:.2f}" for one in near], texts)
 
 
-_Ranked = tuple[float, str, int, int]
-"""The score, negative; the reference, which decides between equal scores; segment and number of a document."""
+_Ranked = tuple[float, Label, int, int]
+"""The score, negative; the label, whose reference decides between equal scores; segment and number of a document."""
 
 
 def _document(index: Index, place: int, number: int) -> Document:
@@ -202,17 +210,14 @@ def _allowed(part: Part, live: Mask, only: Mapping[str, str], purged: Mapping[st
 
 
 def _is_dataset(folio: str | None) -> bool:
-    return folio is not None and folio.startswith(_DATASETS)
+    return folio is not None and folio.startswith(DATASETS)
 
 
 def _copies(part: Part, words: Iterable[str]) -> Mask:
     """Return which documents are members of datasets whose names have none of some words."""
     copies = np.zeros(part.count, np.bool_)
-    if not len(_in_folios(part, _DATASET)):
-        return copies
-    for folio in filter(_is_dataset, part.values("folio")):
-        copies |= part.having("folio", folio)
-    for word in words:
+    copies[part.datasets] = True
+    for word in words if copies.any() else ():
         copies[_in_folios(part, word)] = False
     return copies
 
@@ -244,8 +249,8 @@ def _nearest(
     found = []
     for place, (part, _) in enumerate(index.parts):
         near = part.vectors(encoder).nearest(vector, allowed[place], limit, _LEAST) if allowed[place].any() else ()
-        refs = part.refs([one for _, one in near], ())
-        found += [(-alike, refs[one], place, one) for alike, one in near]
+        labels = part.labels([one for _, one in near], ())
+        found += [(-alike, labels[one], place, one) for alike, one in near]
     return sorted(found)[:limit]
 
 
@@ -255,25 +260,27 @@ def _fused(by_words: Sequence[_Ranked], by_meaning: Sequence[_Ranked], shares: S
     A document counts by its words as much as it has of the query's, squared: one that has but a common word of a long
     question is no better than none.
     """
-    scores: dict[tuple[str, int, int], float] = {}
-    for rank, ((score, ref, place, number), share) in enumerate(zip(by_words, shares, strict=True)):
+    scores: dict[tuple[Label, int, int], float] = {}
+    for rank, ((score, label, place, number), share) in enumerate(zip(by_words, shares, strict=True)):
         tier = -score // _BEGINS * _BEGINS if -score >= _BEGINS else 0.0
-        scores[ref, place, number] = tier + share * share / (_RANK + rank)
-    for rank, (_, ref, place, number) in enumerate(by_meaning):
-        scores[ref, place, number] = scores.get((ref, place, number), 0.0) + 1 / (_RANK + rank)
-    for (ref, place, number), score in scores.items():
+        scores[label, place, number] = tier + share * share / (_RANK + rank)
+    for rank, (_, label, place, number) in enumerate(by_meaning):
+        scores[label, place, number] = scores.get((label, place, number), 0.0) + 1 / (_RANK + rank)
+    for (label, place, number), score in scores.items():
         tier = score // _BEGINS * _BEGINS
-        factor = _OWN_FACTOR if is_own_folio(ref.partition(":")[0]) and ":" in ref else 1.0
-        scores[ref, place, number] = tier + (score - tier) * factor
+        factor = _OWN_FACTOR if label.type == "item" and is_own_folio(label.folio or "") else 1.0
+        scores[label, place, number] = tier + (score - tier) * factor
     return sorted((-score, *one) for one, score in scores.items())
 
 
-def _facets(index: Index, found: Sequence[npt.NDArray[np.int64]]) -> dict[str, dict[str, int]]:
-    """Count how documents, given for each part, fall into facets: of each the largest values."""
-    facets: dict[str, Counter[str]] = {name: Counter() for name in _FACETS}
+def _facets(
+    index: Index, found: Sequence[npt.NDArray[np.int64]], names: Sequence[str] = FACETS
+) -> dict[str, dict[str, int]]:
+    """Count how documents, given for each part, fall into some facets: of each the largest values."""
+    facets: dict[str, Counter[str]] = {name: Counter() for name in names}
     for (part, _), chosen in zip(index.parts, found, strict=True):
-        for name, values, counts in part.counts(chosen) if len(chosen) else ():
-            facets[name].update({values[one]: int(counts[one]) for one in np.flatnonzero(counts).tolist()})
+        for name, counts in part.counts(names, chosen).items() if len(chosen) else ():
+            facets[name].update(counts)
     return {
         what: dict(nsmallest(_VALUES, values.items(), key=lambda one: (-one[1], one[0])))
         for what, values in facets.items()
@@ -400,27 +407,43 @@ class _Asked:
         frequency = min(frequency, self._index.count)
         return math.log(1 + (self._index.count - frequency + 0.5) / (frequency + 0.5))
 
-    def said(self, document: Document, score: float, alike: float | None = None) -> Found:
-        """Return a document with why it was found, and where; ``alike`` says how near its meaning is."""
-        highlights = []
-        fields: dict[str, list[str]] = {}
-        for field, text in document.texts:
-            marks = _apart(one[:2] for one in (*compounds(text), *spans(text)) if one[2] in self.wanted)
-            if marks:
-                fields.setdefault(field, [])
-                fields[field] += [text[start:end] for start, end in marks]
-                highlights.append(_highlight(field, text, marks))
+    def reasons(self, hits: Sequence[_Ranked], alike: Mapping[tuple[int, int], float]) -> list[str]:
+        """Return why each hit was found; ``alike`` says how near the meaning of some of them is."""
+        numbers = np.array([number for *_, number in hits], np.int64)
+        places = np.array([place for _, _, place, _ in hits], np.int64)
+        words: list[dict[int, list[str]]] = [{} for _ in hits]
+        for place, (part, _) in enumerate(self._index.parts):
+            here = np.flatnonzero(places == place)
+            for word in self.wanted if len(here) else ():
+                if (found := part.postings(word)) is not None:
+                    at = np.minimum(np.searchsorted(found.documents, numbers[here]), len(found.documents) - 1)
+                    having = found.documents[at] == numbers[here]
+                    for hit, fields in zip(here[having].tolist(), found.fields[at[having]].tolist(), strict=True):
+                        words[hit].setdefault(fields & ~OWN, []).append(word)
+        return [self._why(one, -hit[0], alike.get(hit[2:])) for one, hit in zip(words, hits, strict=True)]
+
+    def _why(self, words: Mapping[int, Sequence[str]], score: float, alike: float | None) -> str:
+        """Say why a document was found that has words in fields, given as bits."""
         why = []
         if score >= _EXACT:
             why.append("this is its name")
         elif score >= _BEGINS:
             why.append("its name begins so")
-        why += [f"{', '.join(dict.fromkeys(words))} in {field}" for field, words in fields.items()]
-        for word, token in self.notes.items():
-            if any(word in _said(one) for words in fields.values() for one in words):
-                why.append(f"{token!r} taken for {word!r}")
+        for field, bit in BITS.items():
+            here = [word for fields, some in words.items() if fields & bit for word in some]
+            why += [f"{', '.join(here)} in {field}"] if here else []
+        has = {word for some in words.values() for word in some}
+        why += [f"{asked!r} taken for {word!r}" for word, asked in self.notes.items() if word in has]
         why += [] if alike is None else [f"means alike: {alike:.2f}"]
-        return Found(document, "; ".join(why) or "nothing speaks against it", tuple(highlights))
+        return "; ".join(why) or "nothing speaks against it"
+
+    def shown(self, document: Document) -> Found:
+        """Return what is shown of the texts of a document: its description, and where in them the words stand."""
+        highlights = []
+        for field, text in document.texts:
+            marks = _apart(one[:2] for one in (*compounds(text), *spans(text)) if one[2] in self.wanted)
+            highlights += [_highlight(field, text, marks)] if marks else []
+        return Found(document.description, tuple(highlights))
 
 
 def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -432,10 +455,6 @@ def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((start, end))
     return found
-
-
-def _said(text: str) -> set[str]:
-    return {*tokens(text), *(token for _, _, token in compounds(text))}
 
 
 def _highlight(field: str, text: str, marks: list[tuple[int, int]]) -> Highlight:

@@ -6,6 +6,7 @@ once.
 
 from __future__ import annotations
 
+import json
 import re
 from array import array
 from collections import defaultdict
@@ -22,7 +23,23 @@ from lakefolio.search.words import WORD, compounds, tokens
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BITS", "OWN", "Document", "Gathering", "Postings", "PostingsTable", "bm25", "plain_name", "plain_names"]
+__all__ = [
+    "BITS",
+    "DATASETS",
+    "OWN",
+    "Document",
+    "Gathering",
+    "Label",
+    "Postings",
+    "PostingsTable",
+    "bm25",
+    "plain_name",
+    "plain_names",
+]
+
+DATASETS: Final = "datasets/"
+"""What the references of members of datasets begin with, and those of nothing else."""
+
 
 BITS: Final = {field: 1 << number for number, field in enumerate(FIELDS)}
 OWN: Final = 1 << len(FIELDS)
@@ -45,6 +62,44 @@ _BLANKS: Final = {one: " " for one in range(1, 128) if not chr(one).isalnum()}
 _BATCH: Final = 1 << 20
 _END: Final = -1
 """Stands for the end of a text among the numbers of tokens."""
+
+
+class Label(NamedTuple):
+    """What is printed of a document: its reference, type and name, its folio or project, its kind, a run's status."""
+
+    ref: str
+    type: str
+    name: str
+    folio: str | None
+    kind: str | None
+    status: str | None
+
+    def packed(self) -> str:
+        """Return it as a text: reference, NUL and kind of an item, as the rest is in these; else all of it as JSON."""
+        short = f"{self.ref}\0{self.kind or ''}"
+        return short if Label.of(short) == self else json.dumps(self, separators=(",", ":"))
+
+    @classmethod
+    def of(cls, text: str) -> Label:
+        """Return the label that a text says.
+
+        Raises:
+            ValueError: It says none.
+        """
+        ref, ends, kind = text.partition("\0")
+        if ends:
+            folio, _, item = ref.partition(":")
+            return cls(ref, "item", item.rpartition("@")[0], folio, kind or None, None)
+        values = json.loads(text)
+        if (
+            not isinstance(values, list)
+            or [type(one) for one in values[:3]] != [str] * 3
+            or len(values) != len(cls._fields)
+        ):
+            raise ValueError("a label has no name")
+        if not all(one is None or isinstance(one, str) for one in values):
+            raise ValueError("a label has a value that is no text")
+        return cls(*values)
 
 
 class Document(NamedTuple):
@@ -79,6 +134,11 @@ class Document(NamedTuple):
     def key(self) -> str:
         """``folio:name``, or the id of a run: what another version of it has, too."""
         return self.ref.rpartition("@")[0] if self.type == "item" else self.ref
+
+    @property
+    def label(self) -> Label:
+        """What is printed of it."""
+        return Label(self.ref, self.type, self.name, self.folio, self.kind, self.status)
 
     @property
     def is_own(self) -> bool:

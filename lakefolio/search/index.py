@@ -11,6 +11,7 @@ they lie in, so that an answer does not depend on how the index came to be.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from lakefolio.search.document_vectors import MEANT, summed
-from lakefolio.search.gathering import Document, Gathering, Postings, plain_names
+from lakefolio.search.facets import FACETS, Column, Facets
+from lakefolio.search.gathering import Document, Gathering, Label, Postings, plain_names
 from lakefolio.search.meaning import Encoder, StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
@@ -29,10 +31,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["FACETS", "NAMES_FOUND", "Counts", "Index", "Part", "Segment", "facet_codes", "tag_codes"]
-
-FACETS: Final = ("type", "kind", "folio", "author")
-"""The facets with one value a document; ``tag`` has several."""
+__all__ = ["NAMES_FOUND", "Index", "Part", "Segment"]
 
 NAMES_FOUND: Final = 2_000
 """How many names that begin as the query does are looked for, in their order."""
@@ -40,12 +39,6 @@ NAMES_FOUND: Final = 2_000
 _MERGE: Final = 10
 _FORMS: Final = 200
 _ALIKE: Final = 3
-
-Counts = tuple[str, Sequence[str], "npt.NDArray[np.int64]"]
-"""A facet, its values, and how many of some documents have each."""
-
-Codes = tuple[list[str], "npt.NDArray[np.int32]"]
-Tags = tuple[list[str], "npt.NDArray[np.int32]", "npt.NDArray[np.int64]"]
 
 
 class Part(Protocol):
@@ -59,6 +52,21 @@ class Part(Protocol):
     @property
     def total_length(self) -> float:
         """The weight of all tokens of all documents."""
+        ...
+
+    @property
+    def is_near(self) -> bool:
+        """Whether documents are read from this computer."""
+        ...
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of documents that it has."""
+        ...
+
+    @property
+    def datasets(self) -> slice:
+        """The documents that are members of datasets."""
         ...
 
     def length_of(self, numbers: Sequence[int]) -> float:
@@ -89,8 +97,8 @@ class Part(Protocol):
         """Return some documents."""
         ...
 
-    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
-        """Return the references of some documents, each of which has one of some words or names."""
+    def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
+        """Return the labels of some documents, each of which has one of some words or names."""
         ...
 
     def find(self, keys: Collection[str]) -> list[int]:
@@ -101,12 +109,12 @@ class Part(Protocol):
         """Return which documents have a value of a facet."""
         ...
 
-    def values(self, facet: str) -> Collection[str]:
-        """Return the values of a facet."""
+    def counts(self, facets: Collection[str], chosen: npt.NDArray[np.int64]) -> dict[str, Counter[str]]:
+        """Return facet -> value -> how many of some documents have it."""
         ...
 
-    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
-        """Give each facet with its values, and how many of some documents have each."""
+    def facet_bytes(self, facet: str) -> int:
+        """Return how many bytes are read to count a facet."""
         ...
 
     def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
@@ -116,36 +124,6 @@ class Part(Protocol):
     def vectors(self, encoder: Encoder) -> Vectors:
         """Return the vectors of the documents; made when they are first asked for."""
         ...
-
-
-def facet_codes(values: Iterable[str | None]) -> Codes:
-    """Return the distinct values, and the number of each one, or -1."""
-    numbers: dict[str, int] = {}
-    codes = [-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values]
-    return list(numbers), np.array(codes, np.int32)
-
-
-def tag_codes(documents: Iterable[Sequence[str]]) -> Tags:
-    """Return the tags; the numbers of those of each document, one document after the other; where each one's end."""
-    numbers: dict[str, int] = {}
-    found: list[int] = []
-    ends = []
-    for tags in documents:
-        found += [numbers.setdefault(tag, len(numbers)) for tag in dict.fromkeys(tags)]
-        ends.append(len(found))
-    return list(numbers), np.array(found, np.int32), np.array(ends, np.int64)
-
-
-def counted(facets: dict[str, Codes], tags: Tags, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
-    """Give each facet with its values, and how many of some documents have each."""
-    for name, (values, codes) in facets.items():
-        yield name, values, np.bincount(codes[chosen] + 1, minlength=len(values) + 1)[1:]
-    values, numbers, ends = tags
-    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    lengths = ends[chosen] - starts[chosen]
-    first = np.cumsum(lengths) - lengths
-    places = np.repeat(starts[chosen] - first, lengths) + np.arange(int(lengths.sum()))
-    yield "tag", values, np.bincount(numbers[places], minlength=len(values))
 
 
 class Segment:
@@ -170,6 +148,18 @@ class Segment:
     def total_length(self) -> float:
         """See Part."""
         return float(self._table.lengths.sum(dtype=np.float64))
+
+    is_near: Final = True
+
+    @cached_property
+    def kinds(self) -> Collection[str]:
+        """See Part."""
+        return self._facets.kinds()
+
+    @property
+    def datasets(self) -> slice:
+        """See Part."""
+        return slice(*self._facets.datasets())
 
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
@@ -212,9 +202,9 @@ class Segment:
         """See Part."""
         return {number: self.documents[number] for number in numbers}
 
-    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
+    def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
         """See Part."""
-        return {number: self.documents[number].ref for number in numbers}
+        return {number: self.documents[number].label for number in numbers}
 
     @cached_property
     def _keys(self) -> dict[str, int]:
@@ -225,27 +215,27 @@ class Segment:
         return [self._keys[key] for key in keys if key in self._keys]
 
     @cached_property
-    def _facets(self) -> dict[str, Codes]:
-        return {name: facet_codes(getattr(document, name) for document in self.documents) for name in FACETS}
+    def _facets(self) -> Facets:
+        facets = Facets()
+        for document in self.documents:
+            facets.add(document)
+        return facets
 
     @cached_property
-    def _tags(self) -> Tags:
-        return tag_codes(document.tags for document in self.documents)
+    def _columns(self) -> dict[str, Column]:
+        return {name: self._facets.column(name) for name in FACETS}
 
-    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+    def counts(self, facets: Collection[str], chosen: npt.NDArray[np.int64]) -> dict[str, Counter[str]]:
         """See Part."""
-        return counted(self._facets, self._tags, chosen)
+        return {facet: self._columns[facet].counts(chosen) for facet in facets}
+
+    def facet_bytes(self, facet: str) -> int:
+        """See Part. All is at hand."""
+        return 0
 
     def having(self, facet: str, value: str) -> Mask:
         """See Part."""
-        values, codes = self._facets[facet]
-        wanted = values.index(value) if value in values else -2
-        mask: Mask = codes == wanted
-        return mask
-
-    def values(self, facet: str) -> Collection[str]:
-        """See Part."""
-        return self._facets[facet][0]
+        return self._columns[facet].having(value)
 
     def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
         """See Part."""

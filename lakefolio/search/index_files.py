@@ -1,10 +1,9 @@
 """The files of the index of a lake, and how a few documents of it are read (FORMAT.md, "Search index"; pure).
 
-Four files are made together. ``words`` is groups of a few words with their postings (``word_group``), and at its end
-the *directory*, which says where each group and each block of the other files lies, and the digest of each. ``texts``
-holds the documents in small compressed blocks, ``facets`` and ``vocabulary`` are small Parquet files that are read
-whole. So a query reads the directory and a group for each of its words; the texts of what was found are a block for
-each hit.
+Three files are made together. ``words`` is groups of a few words with their postings (``word_group``), and at its end
+the *directory*, which says where each part of the three files lies, and the digest of each. ``texts`` holds the
+documents in small compressed blocks, ``columns`` each facet of all documents, and the vocabulary. So a query reads the
+directory and a group for each of its words; the texts of what was found are a block for each hit.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from lakefolio.delta.seal import Seals
-from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
+from lakefolio.search.facets import Column
 from lakefolio.search.gathering import Document
 from lakefolio.search.word_group import WordGroup, expanded
 
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "COLUMNS",
     "LAYOUT",
     "NAME",
     "PREFIX",
@@ -40,19 +39,19 @@ __all__ = [
     "OtherLayoutError",
     "Spans",
     "block_of",
+    "column_of",
     "digest_of",
     "directory_bytes",
     "directory_of",
     "document_of",
     "group_of",
-    "whole_file",
 ]
 
 PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """What the files are, and also what is made of a journal: another number once the same lake has another index."""
 
 STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tags", "description", "status")
@@ -62,13 +61,12 @@ _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
 _BLOCK_DOCUMENTS: Final = 128
 _DOCUMENTS: Final = 1 << 22
-_DOCUMENT_BYTES: Final = 4096
-"""Facets of a document take less, in memory and on average: its tags, and the names of its folio and author."""
+_COLUMN_BYTES: Final = 1024
+"""A column takes less of a document, on average: its tags, or the names of its folio and author."""
 
-_WHOLE: Final = {
-    "facets": {**dict.fromkeys(("type", "kind", "folio", "author"), pa.string()), "tags": pa.list_(pa.string())},
-    "vocabulary": {"word": pa.string(), "count": pa.int64()},
-}
+COLUMNS: Final = ("tag", "type", "kind", "folio", "author", "vocabulary")
+"""The parts of ``columns``: those that are small as a rule lie beside the vocabulary."""
+
 _KEY: Final = re.compile(rf"{PREFIX}/(\d{{20}})-([0-9a-f]{{32}})\.(words-(\d{{1,12}})-([0-9a-f]{{64}})|[a-z]+)")
 
 
@@ -170,7 +168,8 @@ class Directory:
         count: The number of documents.
         total_length: The weight of all their tokens.
         kinds: The kinds that documents have.
-        files: The size and the SHA-256 of ``facets`` and ``vocabulary``.
+        datasets: The first document that is a member of a dataset, and the one after the last.
+        columns: The parts of ``columns``.
         words: The groups of ``words``.
         texts: The blocks of ``texts``.
         ends: The number of the document after each block of ``texts``.
@@ -179,7 +178,8 @@ class Directory:
     count: int
     total_length: float
     kinds: tuple[str, ...]
-    files: Mapping[str, tuple[int, str]]
+    datasets: tuple[int, int]
+    columns: Spans
     words: Spans
     texts: Spans
     ends: npt.NDArray[np.int64]
@@ -215,30 +215,27 @@ def document_of(row: Sequence[Any]) -> Document:
     return Document(values["ref"], texts=texts, tags=tags, **values)
 
 
-def whole_file(what: str, body: bytes, directory: Directory) -> pa.Table:
-    """Return ``facets`` or ``vocabulary``, whose memory is bounded before it is taken.
+def column_of(body: bytes, directory: Directory, number: int) -> Column:
+    """Return a part of ``columns``, whose memory is bounded before it is taken.
 
     Raises:
-        ValueError: It is damaged; struct.error or IndexError if its pages are.
+        ValueError: It is damaged.
     """
-    import pyarrow.parquet as pq
-
-    if hashlib.sha256(body).hexdigest() != directory.files[what][1]:
-        raise ValueError("it has another digest than its directory says")
-    columns = _WHOLE[what]
-    count = directory.count if what == "facets" else None
-    most = limit_bytes(max(len(body), _DOCUMENT_BYTES * (count or 0) // 64), None)
-    with pq.ParquetFile(pa.BufferReader(body)) as file:
-        check_bounds(pa.py_buffer(body), file, row_count=count, most_bytes=most, kept=frozenset())
-        rows = file.read(columns=list(columns)).select(list(columns)).combine_chunks()
-    if rows.schema.types != list(columns.values()) or (what == "vocabulary" and any(one.null_count for one in rows)):
-        raise ValueError("its columns are of other types")
-    return rows
+    if digest_of(body) != directory.columns.digests[number]:
+        raise ValueError("a column has another digest than its directory says")
+    column, name = Column.of(body, _COLUMN_BYTES * directory.count), COLUMNS[number]
+    texts, sizes, numbers = column
+    if (len(sizes) if name == "tag" else len(numbers)) != (len(texts) if name == "vocabulary" else directory.count):
+        raise ValueError("a column is about other documents")
+    least, most = (0, directory.count) if name == "vocabulary" else (0 if name == "tag" else -1, len(texts) - 1)
+    if len(numbers) and not (least <= int(numbers.min()) and int(numbers.max()) <= most):
+        raise ValueError("a column names values that there are not")
+    return column
 
 
-def directory_bytes(noted: Mapping[str, Any], words: Spans, texts: Spans) -> bytes:
-    """Return the end of ``words``."""
-    said = {"layout": LAYOUT, **noted, "words": words.noted(), "texts": texts.noted()}
+def directory_bytes(noted: Mapping[str, Any], files: Mapping[str, Spans]) -> bytes:
+    """Return the end of ``words``: what is noted, and the parts of each file."""
+    said = {"layout": LAYOUT, **noted, **{name: parts.noted() for name, parts in files.items()}}
     return zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 6)
 
 
@@ -257,7 +254,7 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
         noted = json.loads(zlib.decompressobj().decompress(footer, _BLOCK_LIMIT))
         if noted["layout"] != LAYOUT:
             raise OtherLayoutError(f"is of layout {noted['layout']!r}, expected {LAYOUT}")
-        words, texts = Spans.of(noted["words"]), Spans.of(noted["texts"])
+        words, texts, columns = (Spans.of(noted[name]) for name in ("words", "texts", "columns"))
         if int(words.starts[-1]) + len(footer) != size_bytes:
             raise ValueError("it is about another file")
         counts = np.array(noted["counts"], np.int64)
@@ -266,13 +263,15 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
             raise ValueError("its counts contradict one another")
         if int(counts.sum()) != count or count > _DOCUMENTS or (np.diff(texts.starts) > _BLOCK_LIMIT).any():
             raise ValueError("it is about too many documents, or too large ones")
-        files = {what: (int(noted["files"][what][0]), str(noted["files"][what][1])) for what in _WHOLE}
-        if any(not 0 < size <= max(_BLOCK_LIMIT, 64 * count) for size, _ in files.values()):
-            raise ValueError("one of its files is too large")
+        if columns.firsts != COLUMNS or (np.diff(columns.starts) > max(_BLOCK_LIMIT, 64 * count)).any():
+            raise ValueError("it has other columns, or too large ones")
         kinds, total = tuple(map(str, noted["kinds"])), float(noted["total_length"])
+        start, stop = map(int, noted["datasets"])
+        if not 0 <= start <= stop <= count:
+            raise ValueError("it is about datasets that there are not")
         if not 0 <= total < math.inf:
             raise ValueError("its weight is no such number")
-        return Directory(count, total, kinds, files, words, texts, np.cumsum(counts))
+        return Directory(count, total, kinds, (start, stop), columns, words, texts, np.cumsum(counts))
     except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
         raise ValueError(f"its directory can't be read: {exc}"[:200]) from exc
 

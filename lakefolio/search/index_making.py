@@ -2,14 +2,12 @@
 
 Documents come in the order of their references and are written as they come; their postings are put aside in chunks,
 which are merged at the end. All lies in a folder of the caller's. Memory holds a chunk, and of all documents where in a
-file the reference of each lies, and what the directory says of them: some bytes for each block of ``texts``. The bytes
-do not depend on how documents fall into chunks.
+file the label of each lies, a number for each of its facets, and what the directory says of them: some bytes for each
+block of ``texts``. The bytes do not depend on how documents fall into chunks.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from array import array
 from collections.abc import Iterable, Iterator
@@ -23,13 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.search.chunks import WordRows, merged, put_aside
+from lakefolio.search.facets import Column, Facets
 from lakefolio.search.gathering import Document, Gathering, Postings, bm25
-from lakefolio.search.index_files import NAME, STORED, Spans, digest_of, directory_bytes
-from lakefolio.search.word_group import REFERRED, WITH_REF, packed_group, shrunk
+from lakefolio.search.index_files import COLUMNS, NAME, STORED, Spans, digest_of, directory_bytes
+from lakefolio.search.word_group import LABELLED, WITH_LABEL, packed_group, shrunk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from typing_extensions import Buffer
 
 __all__ = ["Files", "files_of"]
 
@@ -38,7 +36,6 @@ CHUNK_CHARACTERS: Final = 8 << 20
 
 _BLOCK_DOCUMENTS: Final = 128
 _BLOCK_BYTES: Final = 32_768
-_FACET_ROWS: Final = 65_536
 _VOCABULARY: Final = 100_000
 _PIECE_BYTES: Final = 8 << 20
 _ENCODED: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -82,13 +79,8 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
     given = iter(documents)
     total, count = 0.0, 0
     chunks: list[Path] = []
-    facets_output = _Output(folder / "facets")
-    with (
-        _Output(folder / "texts") as texts_output,
-        facets_output,
-        _Facets(facets_output) as facets,
-        _Refs(folder / "refs") as refs,
-    ):
+    facets = Facets()
+    with _Output(folder / "texts") as texts_output, _Labels(folder / "labels") as labels:
         texts = _Texts(texts_output)
 
         def taken(names: list[str]) -> Iterator[Document]:
@@ -96,7 +88,7 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
             while characters < chunk_characters and (document := next(given, None)) is not None:
                 texts.add(document)
                 facets.add(document)
-                refs.add(document.ref)
+                labels.add(document.label.packed())
                 names.append(document.name)
                 characters += sum(len(text) for _, text in document.texts)
                 yield document
@@ -114,49 +106,36 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
             count += len(names)
             del table, gathering
         texts.end()
-        facets.end()
     noted = {
         "count": count,
         "total_length": total,
-        "kinds": sorted(facets.kinds),
-        "files": {"facets": facets_output.noted()},
+        "kinds": facets.kinds(),
+        "datasets": facets.datasets(),
         "counts": texts.counts,
     }
-    with refs.opened() as of_documents:
-        files = Files(folder, _words_file(chunks, folder, noted, texts.spans(), of_documents))
-    for path in (*chunks, refs.path):
+    with labels.opened() as of_documents:
+        files = Files(folder, _words_file(chunks, folder, noted, texts.spans(), facets, of_documents))
+    for path in (*chunks, labels.path):
         path.unlink()
     return files
 
 
-class _Output(io.RawIOBase):
-    """A file that is written from its start to its end, of which the size and the digest are known."""
+class _Output:
+    """A file that is written from its start to its end."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self._file = path.open("wb")
-        self._sha256 = hashlib.sha256()
-        self._place = 0
 
-    def writable(self) -> bool:
-        return True
+    def __enter__(self) -> Self:
+        return self
 
-    def write(self, body: Buffer) -> int:
-        size_bytes = self._file.write(body)
-        self._sha256.update(body)
-        self._place += size_bytes
-        return size_bytes
-
-    def tell(self) -> int:
-        return self._place
-
-    def close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
-        super().close()
 
-    def noted(self) -> list[Any]:
-        """Return what the directory says of it."""
-        return [self._place, self._sha256.hexdigest()]
+    def write(self, body: bytes) -> int:
+        """Write bytes and return where they end."""
+        self._file.write(body)
+        return self._file.tell()
 
 
 @dataclass
@@ -169,25 +148,24 @@ class _Parts:
     digests: list[bytes] = field(default_factory=list)
 
     def add(self, first: str, body: bytes) -> None:
-        self.output.write(body)
         self.firsts.append(first)
-        self.starts.append(self.output.tell())
+        self.starts.append(self.output.write(body))
         self.digests.append(digest_of(body))
 
     def spans(self) -> Spans:
         return Spans(tuple(self.firsts), np.array(self.starts, np.int64), tuple(self.digests))
 
 
-class _Refs:
-    """Writes the references of documents to a file, to be looked up by number."""
+class _Labels:
+    """Writes the labels of documents to a file, to be looked up by number."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
         self._ends = array("q", [0])
 
-    def add(self, ref: str) -> None:
-        body = ref.encode()
+    def add(self, label: str) -> None:
+        body = label.encode()
         self._file.write(body)
         self._ends.append(self._ends[-1] + len(body))
 
@@ -199,7 +177,7 @@ class _Refs:
 
     @contextmanager
     def opened(self) -> Iterator[pa.Array]:
-        """Give the references of all documents, which are read from the file as they are asked for."""
+        """Give the labels of all documents, which are read from the file as they are asked for."""
         offsets = pa.py_buffer(np.frombuffer(self._ends, np.int64))
         with pa.memory_map(str(self.path)) if self._ends[-1] else pa.BufferReader(b"") as file:
             yield pa.LargeStringArray.from_buffers(len(self._ends) - 1, offsets, file.read_buffer())
@@ -234,39 +212,6 @@ class _Texts:
         self._rows, self._size = [], 0
 
 
-class _Facets:
-    """Writes ``facets``."""
-
-    def __init__(self, output: _Output) -> None:
-        import pyarrow.parquet as pq
-
-        columns = [(one, pa.string()) for one in ("type", "kind", "folio", "author")]
-        self._schema = pa.schema([*columns, ("tags", pa.list_(pa.string()))])
-        self._writer = pq.ParquetWriter(output, self._schema, compression="zstd", store_schema=False)
-        self._rows: dict[str, list[Any]] = {one: [] for one in self._schema.names}
-        self.kinds: set[str] = set()
-
-    def add(self, document: Document) -> None:
-        self._rows["tags"].append(list(dict.fromkeys(document.tags)))
-        for one in ("type", "kind", "folio", "author"):
-            self._rows[one].append(getattr(document, one))
-        self.kinds |= set() if document.kind is None else {document.kind}
-        if len(self._rows["type"]) >= _FACET_ROWS:
-            self.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.close()
-
-    def end(self) -> None:
-        if self._rows["type"]:
-            self._writer.write_table(pa.table(self._rows, schema=self._schema))
-        for values in self._rows.values():
-            values.clear()
-
-
 class _Vocabulary:
     """The words that most documents have, of words that come in order; of two that as many have, the first."""
 
@@ -282,8 +227,13 @@ class _Vocabulary:
             self._parts = [self.most()]
             self._count = self._parts[0].num_rows
 
-    def most(self) -> pa.Table:
+    def column(self) -> Column:
         """Return them, sorted, with the number of documents that have each."""
+        rows = self.most()
+        counts = rows.column("count").to_numpy().astype(np.int32)
+        return Column(rows.column("word").to_pylist(), np.zeros(0, np.int32), counts)
+
+    def most(self) -> pa.Table:
         rows = pa.concat_tables(self._parts).combine_chunks()
         if rows.num_rows <= _VOCABULARY:
             return rows
@@ -291,40 +241,39 @@ class _Vocabulary:
         return rows.take(pa.array(np.sort(order)))
 
 
-def _words_file(chunks: list[Path], folder: Path, noted: dict[str, Any], texts: Spans, refs: pa.Array) -> bytes:
-    """Write ``words`` and ``vocabulary``, and return the directory at the end of the first."""
-    import pyarrow.parquet as pq
-
+def _words_file(
+    chunks: list[Path], folder: Path, noted: dict[str, Any], texts: Spans, facets: Facets, labels: pa.Array
+) -> bytes:
+    """Write ``words`` and ``columns``, and return the directory at the end of the first."""
     vocabulary = _Vocabulary()
     with _Output(folder / "words") as output:
         parts = _Parts(output)
         mean_length = max(noted["total_length"] / max(noted["count"], 1), 1.0)
         for rows in merged(chunks):
             vocabulary.add(rows)
-            referred = _referred(rows, mean_length)
-            named = refs.take(pa.array(rows.values[0][referred])).cast(pa.string())
+            labelled = _labelled(rows, mean_length)
+            named = labels.take(pa.array(rows.values[0][labelled])).cast(pa.string())
             documents, weights, fields, lengths = rows.values
-            values = documents, weights, fields | np.where(referred, np.int32(WITH_REF), np.int32(0)), lengths
+            values = documents, weights, fields | np.where(labelled, np.int32(WITH_LABEL), np.int32(0)), lengths
             parts.add(rows.words[0].as_py(), packed_group(rows.words, rows.sizes(), values, named))
-        with _Output(folder / "vocabulary") as words_output:
-            most = vocabulary.most()
-            pq.write_table(
-                most, words_output, compression="zstd", store_schema=False, row_group_size=max(most.num_rows, 1)
-            )
-        files = {**noted["files"], "vocabulary": words_output.noted()}
-        footer = directory_bytes({**noted, "files": files}, parts.spans(), texts)
+        with _Output(folder / "columns") as columns_output:
+            columns = _Parts(columns_output)
+            for name in COLUMNS:
+                column = vocabulary.column() if name == "vocabulary" else facets.column(name)
+                columns.add(name, column.packed())
+        footer = directory_bytes(noted, {"words": parts.spans(), "texts": texts, "columns": columns.spans()})
         output.write(footer)
     return footer
 
 
-def _referred(rows: WordRows, mean_length: float) -> npt.NDArray[np.bool_]:
-    """Return of which postings the reference is noted: of words that very many documents have those of the best."""
+def _labelled(rows: WordRows, mean_length: float) -> npt.NDArray[np.bool_]:
+    """Return of which postings the label is noted: of words that very many documents have those of the best."""
     found = np.ones(len(rows.values[0]), np.bool_)
     sizes = rows.sizes()
-    for word in np.flatnonzero(sizes > REFERRED).tolist():
+    for word in np.flatnonzero(sizes > LABELLED).tolist():
         start, end = int(rows.ends[word] - sizes[word]), int(rows.ends[word])
         gained = bm25(Postings(*(one[start:end] for one in rows.values)), mean_length)
-        best = np.argsort(-gained, kind="stable")[:REFERRED]
+        best = np.argsort(-gained, kind="stable")[:LABELLED]
         found[start:end] = False
         found[start + best] = True
     return found

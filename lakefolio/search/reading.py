@@ -163,7 +163,7 @@ def _check_closed(session: Session, index: Index, node: Node | None, kind: str |
     fields = [one for one in terms(node) if one.field in ("kind", "status") and not one.prefix]
     if kind is None and not fields:
         return
-    items_and_runs = {*items.kinds(), "run"}.union(*(part.values("kind") for part, _ in index.parts))
+    items_and_runs = {*items.kinds(), "run"}.union(*(part.kinds for part, _ in index.parts))
     known = {"kind": items_and_runs | {*RUN_TYPES, *types_of(session)}, "status": set(STATUSES)}
     asked = [("kind", kind, items_and_runs)] if kind is not None else []
     asked += [(one.field, one.text, known[one.field]) for one in fields if one.field]

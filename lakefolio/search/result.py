@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.render import html
 from lakefolio.render.text import counted
+from lakefolio.search.facets import FACETS
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from lakefolio.search.gathering import Document
+    from lakefolio.search.gathering import Label
 
 __all__ = ["Details", "Found", "Highlight", "Hit", "SearchResult"]
 
@@ -48,21 +49,19 @@ class Highlight:
 
 
 class Found(NamedTuple):
-    """What is said of a hit beside its reference and score.
+    """What the texts of a hit say.
 
     Attributes:
-        document: The item or run.
-        why: Why it was found.
-        highlights: Where.
+        description: Its description.
+        highlights: Where in them it was found.
     """
 
-    document: Document
-    why: str
+    description: str | None
     highlights: tuple[Highlight, ...]
 
 
 class Details:
-    """What is said of the hits of a search, of all when it is first asked for. Safe to share between threads."""
+    """What the texts of hits say: read of all when it is first asked for. Safe to share between threads."""
 
     def __init__(self, read: Callable[[], Mapping[str, Found]]) -> None:
         """Take what reads it, by reference."""
@@ -70,7 +69,7 @@ class Details:
 
     @cached_property
     def known(self) -> Mapping[str, Found]:
-        """Reference -> what is said of it."""
+        """Reference -> what its texts say."""
         return self._read()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,61 +79,43 @@ class Details:
 class Hit:
     """An item or a run that was found.
 
-    In a large lake, whose index is read in parts, reference and score are known at once; all else is read, for all
-    hits of a search together, when it is first asked for.
+    In a large lake, whose index is read in parts, its description and highlights are read, for all hits of a search
+    together, when they are first asked for. All else is known at once.
 
     Attributes:
         ref: ``folio:name@version``, or the id of the run.
+        type: ``item`` or ``run``.
+        name: The name of the item or run.
+        folio: The folio of an item, the project of a run.
+        kind: The kind of an item; ``run``.
+        status: The status of a run.
         score: BM25; hits by name stand above all others whatever theirs is.
+        why: Why it was found: its words, as they are searched, and the fields that they stand in.
     """
 
-    def __init__(self, ref: str, score: float, details: Details) -> None:
-        self.ref = ref
+    def __init__(self, label: Label, score: float, why: str, details: Details | None = None) -> None:
+        self.ref, self.type, self.name, self.folio, self.kind, self.status = label
         self.score = score
+        self.why = why
+        self._label = label
         self._details = details
+
+    def with_details(self, details: Details) -> Hit:
+        """Return it with what its texts say."""
+        return Hit(self._label, self.score, self.why, details)
 
     @property
     def _found(self) -> Found:
-        return self._details.known[self.ref]
-
-    @property
-    def type(self) -> str:
-        """``item`` or ``run``."""
-        return self._found.document.type
-
-    @property
-    def name(self) -> str:
-        """The name of the item or run."""
-        return self._found.document.name
-
-    @property
-    def folio(self) -> str | None:
-        """The folio of an item, the project of a run."""
-        return self._found.document.folio
-
-    @property
-    def kind(self) -> str | None:
-        """The kind of an item; ``run``."""
-        return self._found.document.kind
+        return self._details.known[self.ref] if self._details is not None else Found(None, ())
 
     @property
     def description(self) -> str | None:
         """Its description."""
-        return self._found.document.description
-
-    @property
-    def status(self) -> str | None:
-        """The status of a run."""
-        return self._found.document.status
-
-    @property
-    def why(self) -> str:
-        """Why it was found."""
-        return self._found.why
+        return self._found.description
 
     @property
     def highlights(self) -> tuple[Highlight, ...]:
-        """Where it was found."""
+        """Where in its texts it was found."""
         return self._found.highlights
 
     def __repr__(self) -> str:
@@ -153,6 +134,9 @@ class Hit:
 class SearchResult(Sequence[Hit]):
     """The hits of a search, best first; see ``Lake.search``.
 
+    Of a large lake in a bucket what is printed needs no texts: each is a request of its own. Nor has it the facets that
+    more than a megabyte would be read for. ``highlights`` and ``facets`` have all of them.
+
     Attributes:
         query: The query as it was given.
         version: The lake version that was searched.
@@ -167,9 +151,12 @@ class SearchResult(Sequence[Hit]):
         query: str,
         version: int,
         total: int,
-        hits: Sequence[tuple[str, float]],
+        hits: Sequence[Hit],
         details: Callable[[], Mapping[str, Found]],
-        facets: Callable[[], Mapping[str, Mapping[str, int]]],
+        facets: Callable[[Sequence[str]], Mapping[str, Mapping[str, int]]],
+        *,
+        printed: tuple[str, ...] = FACETS,
+        is_near: bool = True,
     ) -> None:
         """Take what was found.
 
@@ -177,9 +164,11 @@ class SearchResult(Sequence[Hit]):
             query: The query.
             version: The version of the lake.
             total: How many match.
-            hits: Reference and score of each hit.
-            details: Says more of them, when it is first asked for.
-            facets: Counts all that match, when it is first asked for.
+            hits: The hits.
+            details: Reads their texts, when it is first asked for.
+            facets: Counts all that match by some facets, when it is first asked for.
+            printed: The facets that are printed.
+            is_near: Whether texts are read from this computer, so that they are printed.
         """
         self.query = query
         self.version = version
@@ -187,12 +176,18 @@ class SearchResult(Sequence[Hit]):
         self._facets = facets
         self._details = Details(details)
         self.search_id: str | None = None
-        self._hits = tuple(Hit(ref, score, self._details) for ref, score in hits)
+        self._hits = tuple(one.with_details(self._details) for one in hits)
+        self._printed = printed
+        self._is_near = is_near
 
     @cached_property
     def facets(self) -> dict[str, dict[str, int]]:
         """Facet -> value -> number of all that match; counted when it is first asked for."""
-        return {name: dict(values) for name, values in self._facets().items()}
+        return {name: dict(values) for name, values in self._facets(FACETS).items()}
+
+    @cached_property
+    def _printed_facets(self) -> Mapping[str, Mapping[str, int]]:
+        return self.facets if "facets" in vars(self) or self._printed == FACETS else self._facets(self._printed)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"facets": self.facets, "_facets": None}
@@ -210,14 +205,21 @@ class SearchResult(Sequence[Hit]):
             except (IntegrityError, NotFoundError) as exc:
                 return instead(exc)._details.known
 
-        def facets() -> Mapping[str, Mapping[str, int]]:
+        def facets(names: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
             try:
-                return self.facets
+                return self._facets(names)
             except (IntegrityError, NotFoundError) as exc:
-                return instead(exc).facets
+                return instead(exc)._facets(names)
 
         return SearchResult(
-            self.query, self.version, self.total, [(one.ref, one.score) for one in self._hits], details, facets
+            self.query,
+            self.version,
+            self.total,
+            self._hits,
+            details,
+            facets,
+            printed=self._printed,
+            is_near=self._is_near,
         )
 
     def __len__(self) -> int:
@@ -278,8 +280,9 @@ class SearchResult(Sequence[Hit]):
         for one in self._hits:
             name = one.ref if one.type == "item" else f"run {one.name} ({one.ref})"
             lines.append(f"  {name}  {one.kind or ''}  {one.why}")
-            lines += [f"      {mark.field}: {' '.join(mark.marked().split())}" for mark in one.highlights[:2]]
-        for name, values in self.facets.items():
+            marks = one.highlights[:2] if self._is_near else ()
+            lines += [f"      {mark.field}: {' '.join(mark.marked().split())}" for mark in marks]
+        for name, values in self._printed_facets.items():
             if len(values) > 1:
                 shown = ", ".join(f"{value} {count:,}" for value, count in list(values.items())[:_FACETS_SHOWN])
                 lines.append(f"{name}: {shown}" + (", …" if len(values) > _FACETS_SHOWN else ""))
@@ -289,8 +292,9 @@ class SearchResult(Sequence[Hit]):
         return str(self)
 
     def _repr_html_(self) -> str:
-        rows = [(one.ref, one.kind, one.why, one.description) for one in self._hits]
-        return html.block(html.muted(self._title()), html.row_table(("found", "kind", "why", "description"), rows))
+        names = ("ref", "kind", "why", *(("description",) if self._is_near else ()))
+        rows = [tuple(getattr(one, name) for name in names) for one in self._hits]
+        return html.block(html.muted(self._title()), html.row_table(("found", *names[1:]), rows))
 
     def _title(self) -> str:
         if not self.total:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from threading import Lock
@@ -21,20 +22,22 @@ from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.process.fork import at_forks
 from lakefolio.readmodels.cache import Cache
 from lakefolio.search.document_vectors import summed
-from lakefolio.search.gathering import Document, Postings
-from lakefolio.search.index import FACETS, NAMES_FOUND, Counts, Segment, counted
+from lakefolio.search.facets import Column
+from lakefolio.search.gathering import BITS, Document, Label, Postings
+from lakefolio.search.index import NAMES_FOUND, Segment
 from lakefolio.search.index_files import (
+    COLUMNS,
     NAME,
     PREFIX,
     Directory,
     IndexName,
     OtherLayoutError,
     block_of,
+    column_of,
     digest_of,
     directory_of,
     document_of,
     group_of,
-    whole_file,
 )
 from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.spelling import Spelling
@@ -61,6 +64,8 @@ _AT_ONCE_BYTES: Final = 8 << 20
 _GROUPS_AT_ONCE: Final = 16
 _BLOCKS_AT_ONCE: Final = 64
 _FORMS_GROUPS: Final = 3
+_SMALL_COLUMN: Final = 64 << 10
+"""Such columns come along with the vocabulary, which lies beside them."""
 _LAST: Final = "\U0010ffff"
 
 
@@ -119,6 +124,7 @@ class StoredPart:
         self._store = store
         self._firsts = directory.words.firsts
         self._cache = Cache(cache_bytes)
+        self._known: dict[str, Column] = {}
         self._making = Lock()  # guards the vectors, which are made once
         self._vectors: Vectors | None = None
         at_forks(self)
@@ -132,6 +138,21 @@ class StoredPart:
     def total_length(self) -> float:
         """See Part."""
         return self.directory.total_length
+
+    @property
+    def is_near(self) -> bool:
+        """See Part."""
+        return self._store.local_path is not None or self._store.scheme == "memory"
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """See Part."""
+        return self.directory.kinds
+
+    @property
+    def datasets(self) -> slice:
+        """See Part."""
+        return slice(*self.directory.datasets)
 
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
@@ -155,7 +176,7 @@ class StoredPart:
             first = self._group_with(root)  # other forms of the word stand beside it
             last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
             wanted |= dict.fromkeys((*range(first, last + 1), self._group_with(token)))
-        if name:
+        if name and " " not in name:
             wanted[self._group_with(NAME + name)] = None
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
 
@@ -205,16 +226,32 @@ class StoredPart:
         return found
 
     def named(self, name: str) -> Iterator[tuple[int, bool]]:
-        """See Part."""
+        """See Part. Names of several words are only looked for if documents have the first ones in their names."""
+        *whole, _ = name.split(" ")
+        if whole and not self._all_in_names(whole):
+            return
         for word in self.words_from(NAME + name, NAMES_FOUND):
             if (found := self.postings(word)) is not None:
                 for number in found.documents.tolist():
                     yield number, word == NAME + name
 
+    def _all_in_names(self, words: Sequence[str]) -> bool:
+        """Say whether the name of a document has all of some words."""
+        left: npt.NDArray[np.int32] | None = None
+        for word in words:
+            if (found := self.postings(word)) is None:
+                return False
+            named = found.documents[(found.fields & BITS["name"]) != 0]
+            left = named if left is None else np.intersect1d(left, named, assume_unique=True)
+            if not len(left):
+                return False
+        return True
+
     @cached_property
     def _spelling(self) -> Spelling:
-        words = self.whole("vocabulary")
-        return Spelling(words.column("word").to_pylist(), words.column("count").to_numpy())
+        small = [one for one in COLUMNS if self.facet_bytes(one) <= _SMALL_COLUMN]
+        words, _, counts = self.columns(["vocabulary", *small])["vocabulary"]
+        return Spelling(words, counts.astype(np.int64))
 
     def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
         """See Part. Only the most frequent words are compared."""
@@ -233,16 +270,16 @@ class StoredPart:
             found[number] = self._document(blocks[block][number - first])
         return {number: found[number] for number in numbers}
 
-    def refs(self, numbers: Collection[int], words: Collection[str]) -> dict[int, str]:
+    def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
         """See Part. Documents that count little by each of the words are read."""
-        found: dict[int, str] = {}
+        found: dict[int, Label] = {}
         left = set(numbers)
         for word in words:
             if left and (place := self._group_with(word)) < len(self._firsts):
-                some = self._verified("words", lambda: dict(self._groups([place])[place].refs(word, left)))  # noqa: B023
+                some = self._verified("words", lambda: dict(self._groups([place])[place].labels(word, left)))  # noqa: B023
                 found |= some
                 left -= some.keys()
-        return found | {number: document.ref for number, document in self.read(left).items()}
+        return found | {number: document.label for number, document in self.read(left).items()}
 
     def documents(self) -> Iterator[Document]:
         """Give all documents, in order."""
@@ -289,40 +326,25 @@ class StoredPart:
 
     # -- facets --------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _facets(self) -> dict[str, tuple[list[str], npt.NDArray[np.int32]]]:
-        rows = self._facet_rows
-        found = {}
-        for name in FACETS:
-            encoded = rows.column(name).combine_chunks().dictionary_encode()
-            codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-            found[name] = (encoded.dictionary.to_pylist(), codes)
-        return found
+    def columns(self, names: Collection[str]) -> dict[str, Column]:
+        """Return parts of ``columns``; those that are not at hand are got at once, neighbours in one request."""
+        missing = sorted({COLUMNS.index(name) for name in names if name not in self._known})
+        spans = map(self.directory.columns.span, missing)
+        for number, body in zip(missing, self._bodies("columns", list(spans)), strict=True):
+            self._known[COLUMNS[number]] = self._verified("columns", partial(column_of, body, self.directory, number))
+        return {name: self._known[name] for name in names}
 
-    @cached_property
-    def _tags(self) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        lists = self._facet_rows.column("tags").combine_chunks()
-        encoded = lists.values.dictionary_encode()
-        ends = lists.offsets.to_numpy()[1:].astype(np.int64)
-        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False), ends
-
-    @cached_property
-    def _facet_rows(self) -> pa.Table:
-        return self.whole("facets")
-
-    def counts(self, chosen: npt.NDArray[np.int64]) -> Iterator[Counts]:
+    def counts(self, facets: Collection[str], chosen: npt.NDArray[np.int64]) -> dict[str, Counter[str]]:
         """See Part."""
-        return counted(self._facets, self._tags, chosen)
+        return {facet: column.counts(chosen) for facet, column in self.columns(facets).items()}
+
+    def facet_bytes(self, facet: str) -> int:
+        """See Part."""
+        return 0 if facet in self._known else self.directory.columns.span(COLUMNS.index(facet))[1]
 
     def having(self, facet: str, value: str) -> Mask:
         """See Part."""
-        values, codes = self._facets[facet]
-        mask: Mask = codes == (values.index(value) if value in values else -2)
-        return mask
-
-    def values(self, facet: str) -> Collection[str]:
-        """See Part."""
-        return self.directory.kinds if facet == "kind" else self._facets[facet][0]
+        return self.columns([facet])[facet].having(value)
 
     def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
         """See Part. It is asked at the newest version alone, whose content is never purged."""
@@ -347,14 +369,15 @@ class StoredPart:
             IntegrityError: It is damaged.
             NotFoundError: A file is not there.
         """
-        for what, parts in (("words", self.directory.words), ("texts", self.directory.texts)):
+        directory = self.directory
+        files = (("words", directory.words), ("texts", directory.texts), ("columns", directory.columns))
+        for what, parts in files:
             for start in range(0, len(parts.digests), _BLOCKS_AT_ONCE):
                 numbers = range(start, min(start + _BLOCKS_AT_ONCE, len(parts.digests)))
                 bodies = self._bodies(what, list(map(parts.span, numbers)))
                 if [digest_of(body) for body in bodies] != [parts.digests[one] for one in numbers]:
                     raise _damaged(self.name.key(what), ValueError("a part has another digest than its directory says"))
-        for what in self.directory.files:
-            self.whole(what)
+        self.columns(COLUMNS)
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
@@ -363,11 +386,6 @@ class StoredPart:
             return read()
         except (ValueError, TypeError, LookupError, OSError, struct.error, pa.ArrowException, RecursionError) as exc:
             raise _damaged(self.name.key(what), ValueError(str(exc)[:200])) from exc
-
-    def whole(self, what: str) -> pa.Table:
-        """Return ``facets`` or ``vocabulary``."""
-        body = self._store.get_range(self.name.key(what), 0, self.directory.files[what][0])
-        return self._verified(what, partial(whole_file, what, body, self.directory))
 
     def _bodies(self, what: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return spans of a file, given in order as start and length: at once, neighbours in one request."""

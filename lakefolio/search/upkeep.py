@@ -25,7 +25,7 @@ from lakefolio.readmodels.fold import ENTRIES
 from lakefolio.readmodels.view import Folded
 from lakefolio.search.documents import all_documents
 from lakefolio.search.index import Index
-from lakefolio.search.index_files import PREFIX, IndexName
+from lakefolio.search.index_files import COLUMNS, PREFIX, IndexName
 from lakefolio.search.index_making import Files, files_of
 from lakefolio.search.stored_part import StoredPart, opened
 from lakefolio.storage import open_store
@@ -42,7 +42,7 @@ INDEXED_FROM: Final = 100_000
 INDEXED_TO: Final = 3_000_000
 """Of a lake of more entries none is made: DuckDB was not seen to sort more of them in the memory that it is given."""
 
-_FILES: Final = ("texts", "facets", "vocabulary", "words")
+_FILES: Final = ("texts", "columns", "words")
 _CHANGED: Final = 50
 """An index is made anew once the rows since are a 50th of its documents."""
 
@@ -185,7 +185,8 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
 def _said(part: StoredPart) -> tuple[object, ...]:
     """Return what the directory of an index says, without how many bytes its parts take."""
     said = part.directory
-    return said.count, said.total_length, said.kinds, said.words.firsts, said.texts.firsts, said.ends.tolist()
+    firsts = said.words.firsts, said.texts.firsts
+    return said.count, said.total_length, said.kinds, said.datasets, *firsts, said.ends.tolist()
 
 
 def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:
@@ -213,9 +214,10 @@ def _differences(part: StoredPart, made: StoredPart) -> Iterator[tuple[str, str]
             word = min(one[0] for one in (mine, its) if one is not None)
             yield part.name.key("words"), f"the search index has other documents for {word!r} than the journal"
             return
-    for what in ("facets", "vocabulary"):
-        if part.directory.files[what] != made.directory.files[what] and not part.whole(what).equals(made.whole(what)):
-            yield part.name.key(what), f"the search index has another {what.removesuffix('s')} than the journal"
+    for what, mine in made.columns(COLUMNS).items():
+        its = part.columns([what])[what]
+        if mine.texts != its.texts or not all(map(np.array_equal, mine[1:], its[1:])):
+            yield part.name.key("columns"), f"the search index has another column {what!r} than the journal"
             return
     if _said(part) != _said(made):
         yield part.name.key("words"), "the directory of the search index says something else than the journal"

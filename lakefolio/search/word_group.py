@@ -1,35 +1,47 @@
 """A few words with their postings as bytes, and back (FORMAT.md, "Search index"; pure).
 
 Numbers are written byte by byte of all of them, the lowest bytes first: neighbours are alike, so that they compress.
-Words also carry the references of documents, of all that have the word or of those in which it counts most: who is
-shown what was found need not read the documents.
+Words also carry the labels of documents, of all that have the word or of those in which it counts most: who is shown
+what was found need not read the documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.search.gathering import OWN, Postings
+from lakefolio.search.gathering import OWN, Label, Postings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Ints = npt.NDArray[np.int32]
 
-__all__ = ["LISTS", "REFERRED", "WITH_REF", "WordGroup", "expanded", "packed_group", "shrunk"]
+__all__ = [
+    "LABELLED",
+    "LISTS",
+    "WITH_LABEL",
+    "WordGroup",
+    "expanded",
+    "numbers_of",
+    "packed_group",
+    "planes_of",
+    "shrunk",
+    "strings_of",
+    "texts_of",
+]
 
 LISTS: Final = {"documents": pa.int32(), "weights": pa.float32(), "fields": pa.int32(), "lengths": pa.float32()}
 """The lists of a word: a member for each document that has it."""
 
-REFERRED: Final = 16_384
-"""A word carries the references of at most so many documents."""
+LABELLED: Final = 16_384
+"""A word carries the labels of at most so many documents."""
 
-WITH_REF: Final = OWN << 1
-"""Beside the fields: the reference of the document is there."""
+WITH_LABEL: Final = OWN << 1
+"""Beside the fields: the label of the document is there."""
 
 _LIMIT: Final = 64 << 20
 _HEAD: Final = 4
@@ -58,7 +70,7 @@ def expanded(body: bytes, limit: int = _LIMIT) -> bytes:
 
 
 def packed_group(
-    words: pa.Array, sizes: npt.NDArray[np.int64], values: Collection[npt.NDArray[Any]], refs: pa.Array
+    words: pa.Array, sizes: npt.NDArray[np.int64], values: Collection[npt.NDArray[Any]], labels: pa.Array
 ) -> bytes:
     """Return words with their postings as bytes.
 
@@ -66,19 +78,19 @@ def packed_group(
         words: The words, sorted.
         sizes: How many documents have each.
         values: Of each list, see LISTS, the members; documents are whole numbers.
-        refs: The references of the documents that are marked by WITH_REF among their fields.
+        labels: The labels of the documents that are marked by WITH_LABEL among their fields.
     """
     documents, *others = values
     gaps = np.diff(documents, prepend=np.int32(0)).astype(np.int32)
     starts = np.cumsum(sizes) - sizes
     gaps[starts] = documents[starts]
-    (word_sizes, word_bytes), (ref_sizes, ref_bytes) = _texts(words), _texts(refs)
-    head = np.array([len(words), len(gaps), len(refs), len(word_bytes)], np.int32)
-    numbers = [sizes.astype(np.int32), word_sizes, ref_sizes, gaps, *(one.view(np.int32) for one in others)]
-    return shrunk(b"".join([head.astype("<i4").tobytes(), *map(_planes, numbers), word_bytes, ref_bytes]))
+    (word_sizes, word_bytes), (label_sizes, label_bytes) = texts_of(words), texts_of(labels)
+    head = np.array([len(words), len(gaps), len(labels), len(word_bytes)], np.int32)
+    numbers = [sizes.astype(np.int32), word_sizes, label_sizes, gaps, *(one.view(np.int32) for one in others)]
+    return shrunk(b"".join([head.astype("<i4").tobytes(), *map(planes_of, numbers), word_bytes, label_bytes]))
 
 
-def _texts(texts: pa.Array) -> tuple[Ints, bytes]:
+def texts_of(texts: pa.Array) -> tuple[Ints, bytes]:
     """Return the length of each text, and all of them."""
     if not len(texts):
         return np.zeros(0, np.int32), b""
@@ -86,7 +98,8 @@ def _texts(texts: pa.Array) -> tuple[Ints, bytes]:
     return np.diff(offsets).astype(np.int32), bytes(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
 
 
-def _planes(numbers: Ints) -> bytes:
+def planes_of(numbers: Ints) -> bytes:
+    """Return numbers byte by byte of all of them, the lowest bytes first."""
     return np.ascontiguousarray(numbers, "<i4").view(np.uint8).reshape(-1, 4).T.tobytes()
 
 
@@ -107,23 +120,23 @@ class WordGroup:
         plain = expanded(body, 64 * count)
         if len(plain) < 4 * _HEAD:
             raise ValueError("a group of words is too short")
-        words, postings, refs, word_bytes = (int(one) for one in np.frombuffer(plain, "<i4", _HEAD))
-        at = 4 * _HEAD + 4 * (2 * words + refs + 4 * postings)
-        if min(words, postings, refs, word_bytes) < 0 or at + word_bytes > len(plain):
+        words, postings, labels, word_bytes = (int(one) for one in np.frombuffer(plain, "<i4", _HEAD))
+        at = 4 * _HEAD + 4 * (2 * words + labels + 4 * postings)
+        if min(words, postings, labels, word_bytes) < 0 or at + word_bytes > len(plain):
             raise ValueError("a group of words is too short")
-        numbers = _numbers(plain, 4 * _HEAD, (words, words, refs, *[postings] * 4))
-        sizes, word_sizes, ref_sizes, *lists = numbers
+        numbers = numbers_of(plain, 4 * _HEAD, (words, words, labels, *[postings] * 4))
+        sizes, word_sizes, label_sizes, *lists = numbers
         self._ends = np.cumsum(sizes, dtype=np.int64)
-        if any(len(one) and int(one.min()) < 0 for one in (sizes, word_sizes, ref_sizes)):
+        if any(len(one) and int(one.min()) < 0 for one in (sizes, word_sizes, label_sizes)):
             raise ValueError("a length is negative")
         gaps, weights, fields, lengths = lists
-        self._referred = np.flatnonzero(fields & WITH_REF)
-        if int(sizes.sum(dtype=np.int64)) != postings or len(self._referred) != refs:
+        self._labelled = np.flatnonzero(fields & WITH_LABEL)
+        if int(sizes.sum(dtype=np.int64)) != postings or len(self._labelled) != labels:
             raise ValueError("its lists are of different lengths")
-        self.words: list[str] = _strings(word_sizes, plain[at : at + word_bytes]).to_pylist()
-        self._refs = _strings(ref_sizes, plain[at + word_bytes :])
+        self.words: list[str] = strings_of(word_sizes, plain[at : at + word_bytes]).to_pylist()
+        self._labels = strings_of(label_sizes, plain[at + word_bytes :])
         self._places = {word: place for place, word in enumerate(self.words)}
-        self._gaps, self._fields = gaps, fields & ~WITH_REF
+        self._gaps, self._fields = gaps, fields & ~WITH_LABEL
         self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
         if not all((one >= 0).all() and np.isfinite(one).all() for one in (self._weights, self._lengths)):
             raise ValueError("a weight is no such number")
@@ -161,29 +174,35 @@ class WordGroup:
         said = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         return said, documents.astype(np.int32), self._fields
 
-    def refs(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, str]]:
-        """Give those of some documents that a word has the references of, each with its reference."""
+    def labels(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, Label]]:
+        """Give those of some documents that a word has the labels of, each with its label."""
         if (found := self.of(word)) is None:
             return
         at = self._places[word]
         start = int(self._ends[at - 1]) if at else 0
-        first, last = np.searchsorted(self._referred, (start, int(self._ends[at])))
-        documents = found.documents[self._referred[first:last] - start]
+        first, last = np.searchsorted(self._labelled, (start, int(self._ends[at])))
+        documents = found.documents[self._labelled[first:last] - start]
         wanted = np.array(sorted(numbers), np.int64)
         places = np.searchsorted(documents, wanted)
         for number, place in zip(wanted.tolist(), places.tolist(), strict=True):
             if place < len(documents) and documents[place] == number:
-                yield number, str(self._refs[int(first) + place].as_py())
+                yield number, Label.of(str(self._labels[int(first) + place].as_py()))
 
 
-def _numbers(plain: bytes, start: int, counts: tuple[int, ...]) -> Iterator[Ints]:
+def numbers_of(plain: bytes, start: int, counts: Sequence[int]) -> Iterator[Ints]:
+    """Give lists of so many numbers each, of which the first begins at some place: what :func:`planes_of` made."""
     for count in counts:
         planes = np.frombuffer(plain, np.uint8, 4 * count, start).reshape(4, count)
         yield np.ascontiguousarray(planes.T).view("<i4").reshape(-1).astype(np.int32, copy=False)
         start += 4 * count
 
 
-def _strings(sizes: Ints, body: bytes) -> pa.Array:
+def strings_of(sizes: Ints, body: bytes) -> pa.Array:
+    """Return texts of some lengths, one after the other.
+
+    Raises:
+        ValueError: They are of other lengths, or no UTF-8.
+    """
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     if int(offsets[-1]) != len(body):
         raise ValueError("its texts are of another length")
