@@ -192,7 +192,7 @@ class DeltaLog:
             trust_copies: Take the rows of small commits from their log entries, without reading their files. False
                 reads the log from its start and every file, and compares them with the copies.
             after: Given what ``_last_checkpoint`` notes, the version up to which rows are not wanted; it is called when
-                the checkpoint was read, and nothing behind it.
+                the checkpoint was read, and nothing behind it; again, at version -1, if the log contradicts it.
 
         Raises:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
@@ -242,14 +242,15 @@ class DeltaLog:
         try:
             if (found := parse_pointer(pointer)) is not None:
                 self._load_checkpoint(*found)
-            since = after(note_of(pointer, self.seals))
+            note = note_of(pointer, self.seals)
+            since = after(note)
             if self.version < 0:
                 return self._load(trust_copies=trust_copies, after=since)
             try:
                 return self._load(trust_copies=True, after=since)
             except (IntegrityError, FormatError):
                 self._forget()  # a checkpoint only saves time: the log tells the error
-                return self._load(trust_copies=True, after=since)
+                return self._load(trust_copies=True, after=after(note))
         except BaseException:
             self._forget()  # so that the next look does not take a half-read table for a whole one
             raise

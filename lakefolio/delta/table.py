@@ -281,15 +281,17 @@ class DeltaTable(DeltaLog):
         Safe at any time and by any writer: it is a function of the log up to its version.
         """
         with lock:
+            if self.version <= self.checkpoint_version or not self._table_metadata:
+                return
+        noted = note()  # before the version is chosen: what is noted goes no further than the checkpoint
+        with lock:
             version, metadata = self.version, self._table_metadata
             files, tombstones = list(self._files.values()), list(self._tombstones.values())
-        if version <= self.checkpoint_version or not metadata:
-            return
         body = to_checkpoint(metadata, files, tombstones)
         size = 2 + len(files) + len(tombstones)
         prefix, name = log_prefix(self.name), checkpoint_name(version)
         self.store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(self.seals, version, body, len(files), size, note())
+        pointer = to_pointer(self.seals, version, body, len(files), size, noted)
         self.store.put(f"{prefix}/_last_checkpoint", pointer)
         self.checkpoint_version = version
 

@@ -90,7 +90,8 @@ class JournalHead:
             def after(note: str) -> int:
                 nonlocal catalogue
                 catalogue = Catalogue.from_json(note)
-                if catalogue is None and sum(file.row_count for file in self.table.known_files) > _MANY_ROWS:
+                ahead = catalogue is not None and catalogue.through > self.table.version  # of what the log confirmed
+                if ahead or (catalogue is None and sum(file.row_count for file in self.table.known_files) > _MANY_ROWS):
                     catalogue = self._found_models()
                 return -1 if catalogue is None else catalogue.through
 

@@ -8,9 +8,10 @@ newest versions are looked for.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, takewhile
@@ -25,6 +26,7 @@ from lakefolio.format.layout import (
     JOURNAL,
     checkpoint_version,
     data_file_version,
+    log_key,
     log_prefix,
     log_version,
     table_prefix,
@@ -132,7 +134,7 @@ class ReadModels:
 
     def newest(self) -> Catalogue:
         """Look for the newest versions: two requests for each model, all at once."""
-        return Catalogue.of(self.published())
+        return Catalogue.of(self._of_this_journal(self.published(), ())[0])
 
     def folded(self, catalogue: Catalogue, journal: JournalParts) -> Folded:
         """Return the state that the models of a catalogue hold. No request; each model is opened when it is asked.
@@ -172,8 +174,8 @@ class ReadModels:
     def advance(self, journal: Callable[[int], pa.Table], through: int, *, wait: bool = True) -> Catalogue | None:
         """Fold further rows of the journal into the newest models, and merge runs that are due.
 
-        Safe beside any writer and reader, and after being killed anywhere. A model whose files are missing or damaged
-        is made anew.
+        Safe beside any writer and reader, and after being killed anywhere. A model whose files are missing or damaged,
+        or that was folded of another journal, is made anew.
 
         Args:
             journal: Returns the rows of ``manifests`` above a version, and up to ``through``, in order.
@@ -203,6 +205,7 @@ class ReadModels:
     def _advance(
         self, current: dict[str, Published], journal: Callable[[int], pa.Table], through: int
     ) -> Catalogue | None:
+        current, digests = self._of_this_journal(current, (through,))
         if current[ENTRIES.name].through < current[FOLIOS.name].through:
             current[FOLIOS.name] = current[FOLIOS.name].emptied()  # the one is made with the help of the other
         made: dict[str, Published | None] = {}
@@ -213,11 +216,11 @@ class ReadModels:
                 continue
             rows = journal(held)
             try:
-                made |= self._advanced(current, names, rows, held, through)
+                made |= self._advanced(current, names, rows, held, through, digests[through])
             except (NotFoundError, IntegrityError):
                 fresh = {name: current[name].emptied() for name in names}
                 rows = rows if held < 0 else journal(-1)
-                made |= self._advanced(current | fresh, names, rows, -1, through)
+                made |= self._advanced(current | fresh, names, rows, -1, through, digests[through])
         known = [one for name in _NAMES if (one := made[name]) is not None]
         self._last = dict(zip(_NAMES, known, strict=True)) if len(known) == len(_NAMES) else {}
         if not self._last:
@@ -231,6 +234,32 @@ class ReadModels:
             IntegrityError: If a log entry is damaged.
         """
         return self._newest(self._listed())
+
+    def _of_this_journal(
+        self, found: Mapping[str, Published], versions: Collection[int]
+    ) -> tuple[dict[str, Published], dict[int, str]]:
+        """Empty models that were folded of other versions of the journal than there are. A request for each version.
+
+        Such models lie in a copy that was made, or a bucket that was replicated, while the lake was written to: they
+        may be newer than the journal beside them, which has gone on by itself since.
+
+        Args:
+            found: The models.
+            versions: Further versions of the journal.
+
+        Returns:
+            The models, and the digests of the log entries of these versions and of those that the models reach; empty
+            for one that does not exist.
+        """
+        wanted = sorted({*versions, *(one.through for one in found.values())} - {-1})
+        bodies = self._store.get_many([log_key(JOURNAL, version) for version in wanted])
+        hexes = ["" if body is None else hashlib.sha256(body).hexdigest() for body in bodies]
+        digests = dict(zip(wanted, hexes, strict=True))
+
+        def foreign(one: Published) -> bool:
+            return bool(one.journal) and one.journal != digests[one.through]
+
+        return {name: one.emptied() if foreign(one) else one for name, one in found.items()}, digests
 
     def _listed(self) -> dict[str, list[ObjectInfo]]:
         """Return the objects of each model, without listing the journal, which lies among them."""
@@ -280,7 +309,13 @@ class ReadModels:
             yield from (info for info in old[name] if info.key not in active)
 
     def _advanced(
-        self, current: Mapping[str, Published], names: Sequence[str], rows: pa.Table, held: int, through: int
+        self,
+        current: Mapping[str, Published],
+        names: Sequence[str],
+        rows: pa.Table,
+        held: int,
+        through: int,
+        journal: str,
     ) -> dict[str, Published | None]:
         """Fold rows above ``held`` into some models, which all hold the rows up to there."""
         opened = {
@@ -288,13 +323,15 @@ class ReadModels:
         }
         before = Folded(_Given(opened), max(one.through for one in current.values()), held)
         runs = fold(rows, before, names)
-        calls = [partial(self._publish, opened[name], current[name], runs[name], through) for name in names]
+        calls = [partial(self._publish, opened[name], current[name], runs[name], through, journal) for name in names]
         # a merge holds part of its rows in memory: a few small models together, or one large one alone
         written = max((_written(current[name], runs[name]) for name in names), default=0)
         done = self._store.parallel(calls) if written < _TOGETHER_ROWS else [call() for call in calls]
         return dict(zip(names, done, strict=True))
 
-    def _publish(self, reader: ModelRuns, before: Published, rows: pa.Table, through: int) -> Published | None:
+    def _publish(
+        self, reader: ModelRuns, before: Published, rows: pa.Table, through: int, journal: str
+    ) -> Published | None:
         model, table = reader.model, self._tables[reader.model.name]
         runs = list(before.runs)
         if rows.num_rows:
@@ -306,7 +343,7 @@ class ReadModels:
                 parts = merged([*(reader.parts(run) for run in older), [rows]], model, bottom=not kept)
             after = older[0].after if older else before.through
             runs = [*kept, *self._stored(table, model, parts, before.version + 1, after, through)]
-        return table.publish(before, runs, through)
+        return table.publish(before, runs, through, journal)
 
     def _stored(
         self, table: ModelTable, model: Model, parts: Iterator[pa.Table], version: int, after: int, through: int

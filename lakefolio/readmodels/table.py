@@ -58,12 +58,14 @@ class Published:
         through: The journal version up to which it goes.
         runs: Its runs, the oldest first.
         gone: Files of the table that are in none of them; the next version takes them away.
+        journal: The digest of the journal's log entry ``through``; empty if it is not noted.
     """
 
     version: int
     through: int
     runs: tuple[Run, ...]
     gone: tuple[RunFile, ...] = ()
+    journal: str = ""
 
     @property
     def files(self) -> list[RunFile]:
@@ -112,7 +114,8 @@ class ModelTable:
             if not self._seals.is_sealed(version, body):
                 raise ValueError("lakefolio did not write it")
             noted = json.loads(body.partition(b"\n")[0])["commitInfo"]["lakefolio"]
-            return Published(version, counts((noted["through"] + 1,))[0] - 1, runs_of(self.model, noted["runs"]))
+            through, journal = counts((noted["through"] + 1,))[0] - 1, noted.get("journal", "")
+            return Published(version, through, runs_of(self.model, noted["runs"]), journal=journal)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             raise IntegrityError(
                 f"log entry {key!r} of read model {self.model.name!r} is truncated or damaged: {brief(exc)}",
@@ -130,9 +133,9 @@ class ModelTable:
         """Store the bytes of a file; it counts once a log entry names it."""
         self._store.create_if_absent(f"{table_prefix(self.model.name)}/{file.path}", body)
 
-    def publish(self, before: Published, runs: Iterable[Run], through: int) -> Published | None:
+    def publish(self, before: Published, runs: Iterable[Run], through: int, journal: str = "") -> Published | None:
         """Create the next version, whose files are stored; None if another writer was faster."""
-        after = Published(before.version + 1, through, tuple(runs))
+        after = Published(before.version + 1, through, tuple(runs), journal=journal)
         old, new = ({file.path: file for file in (*one.files, *one.gone)} for one in (before, after))
         now = now_ms()
         data = {path: self._data_file(file, now) for path, file in (old | new).items()}
@@ -141,6 +144,7 @@ class ModelTable:
         actions += [{"add": data[path].add(data_change=True)} for path in new if path not in old]
         noted = {
             "through": through,
+            "journal": journal,
             "runs": runs_to_plain(after.runs),
             "total": Total().with_changes([data[path] for path in new], ()).to_plain(),
         }

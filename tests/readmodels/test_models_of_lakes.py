@@ -155,6 +155,55 @@ def test_a_lost_note_costs_requests_and_nothing_else(tmp_path: Path) -> None:
     assert journal_of(lf.open(tmp_path / "lake")).known.base_version > 0
 
 
+def replicated(root: Path, *, pointer: bool) -> lf.Lake:
+    """Return a lake whose read models are newer than its journal, as where a bucket is copied while it is written to.
+
+    Args:
+        root: Where to make it.
+        pointer: Also the journal's checkpoint and the name of it.
+    """
+    lake = lf.open(root / "original")
+    folio = lake.folio("f")
+    with folio.batch():
+        for number in range(3):
+            folio.add_json(f"i{number}", number, metadata={"n": number})
+    lake.compact()
+    shutil.copytree(root / "original", root / "copy")
+    for number in range(3):
+        folio.add_json(f"i{number}", -number, overwrite=True, metadata={"later": True})
+    lake.snapshot("later")
+    lake.compact()
+    for file in (root / "original" / "tables").rglob("*"):
+        key = file.relative_to(root / "original")
+        if file.is_file() and (JOURNAL not in key.parts or (pointer and "checkpoint" in key.name)):
+            (root / "copy" / key).unlink(missing_ok=True)
+            (root / "copy" / key).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, root / "copy" / key)
+    return lake
+
+
+@pytest.mark.parametrize("pointer", [False, True])
+def test_models_of_versions_that_the_journal_lacks_are_not_believed(tmp_path: Path, pointer: bool) -> None:
+    """Neither as long as the journal lacks these versions, nor when it has others of these numbers."""
+    later = replicated(tmp_path, pointer=pointer).version
+    copy = lf.open(tmp_path / "copy")
+    expected = {f"i{number}": number for number in range(3)}
+    assert {name: copy.folio("f").get(name) for name in copy.folio("f")} == expected
+    assert {one.kind for one in copy.check().problems} == {"model-differs"}
+    assert journal_of(copy).models.newest().through == -1
+    for number in range(later):
+        copy.folio("f").add_json("mine", number, overwrite=True)
+    expected["mine"] = later - 1
+    for _ in range(2):
+        copy = lf.open(tmp_path / "copy")
+        assert copy.version > later
+        assert {name: copy.folio("f").get(name) for name in copy.folio("f")} == expected
+        assert copy.snapshots() == []
+        assert len(copy.query(metadata={"later": True})) == 0
+        copy.compact()
+    assert copy.check().ok
+
+
 def damages(body: bytes) -> dict[str, bytes]:
     middle = len(body) // 3
     return {
