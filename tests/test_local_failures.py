@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -145,3 +146,35 @@ def test_many_objects_of_one_folder_open_it_once(tmp_path: Path, monkeypatch: py
         store.get_many([keys[0], "a/b/link"])
     with pytest.raises(InvalidInputError):
         store.get_many([keys[0], "a/b/.."])
+
+
+def test_nothing_is_written_into_the_folder_of_a_lake(lake: lf.Lake, tmp_path: Path) -> None:
+    from lakefolio.interop.publishing import publish
+
+    folio, root, link = lake.folio("f"), tmp_path / "lake", tmp_path / "link"
+    folio.add_table("t", pa.table({"a": [1]}))
+    link.symlink_to(root / "blobs")
+    (tmp_path / "page").symlink_to(root / "page.html")
+    before = sorted(root.rglob("*"))
+    acts = [
+        act
+        for place in (root / "out", root / "blobs" / "sha256" / "out", link / "out")
+        for act in (
+            lambda place=place: folio.export("it", place),
+            lambda place=place: folio.export("it", place, overwrite=True),
+            lambda place=place: publish(lake, "f", place, ["ro-crate"], license="MIT"),
+            lambda place=place: lf.open(place),
+            lambda place=place: lake.sql("from items").write_parquet(str(place)),
+            lambda place=place: lake.sql("from items").write_csv(file_name=str(place)),
+        )
+    ]
+    acts.append(lambda: folio.export("it", root / "lakefolio.json", overwrite=True))
+    for act in acts:
+        with pytest.raises(InvalidInputError) as caught:
+            act()
+        assert caught.value.kind == "inside-lake"
+    for target in (root / "page.html", tmp_path / "page", f"file://{root}/page.html", link / "page.html"):
+        result = CliRunner().invoke(cli, ["export", "--html", str(target), "--force", "--lake", str(root)])
+        assert result.exit_code
+    assert sorted(root.rglob("*")) == before
+    assert folio.export("it", tmp_path / "beside").read_bytes() == b"content" * 1000

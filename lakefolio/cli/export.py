@@ -129,7 +129,7 @@ def _freeze(app: App, target: str, force: bool) -> None:
     with app.output.working("freezing") as progress:
         if _ADDRESS.match(target):
             frozen = freeze(lake, progress=progress)
-            target = _put(target, frozen.html, force)
+            target = _put(lake, target, frozen.html, force)
         else:
             made = []
 
@@ -153,10 +153,23 @@ def _write(path: Path, content: bytes, force: bool) -> None:
     publish(path, lambda at: at.write_bytes(content), force=force)
 
 
-def _put(address: str, content: bytes, force: bool) -> str:
+def _put(lake: Lake, address: str, content: bytes, force: bool) -> str:
     """Put the page into a bucket, and return its address."""
+    from urllib.parse import unquote, urlsplit
+
+    from lakefolio.errors import InvalidInputError
+    from lakefolio.process.local_files import outside_lakes
     from lakefolio.storage import open_store
 
+    if address.lower().startswith("file:"):
+        outside_lakes(unquote(urlsplit(address).path))
+    elif f"{address}/".startswith(f"{lake.uri}/"):
+        raise InvalidInputError(
+            f"{address} lies in lake {lake.uri}, where only the lake writes",
+            kind="inside-lake",
+            hint="choose a place outside of it",
+            uri=address,
+        )
     folder, _, name = address.rpartition("/")
     options = {} if address.lower().startswith(("file:", "memory:")) else {"default_content_type": "text/html"}
     store, key = open_store(folder, options), name or "index.html"

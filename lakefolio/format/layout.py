@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from lakefolio.errors import IntegrityError
+from lakefolio.process.places import LAKE_MARKER
 
 __all__ = [
     "BLOBS",
@@ -37,7 +38,7 @@ __all__ = [
     "table_prefix",
 ]
 
-MARKER = "lakefolio.json"
+MARKER = LAKE_MARKER
 README = "README.txt"
 SPECIFICATION = "FORMAT.md"
 VIEWS_FILE = "views.sql"

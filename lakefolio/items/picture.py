@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lakefolio.errors import AlreadyExistsError, IntegrityError, StorageError
+from lakefolio.process.local_files import outside_lakes
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
@@ -82,6 +83,7 @@ class Picture:
             StorageError: It can't be written.
         """
         target = Path(path).expanduser()
+        outside_lakes(target)
         try:
             with target.open("wb" if overwrite else "xb") as file:
                 file.write(self.data)

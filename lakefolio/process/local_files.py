@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, StorageError
+from lakefolio.process.places import LAKE_MARKER
 
-__all__ = ["is_stream", "publish"]
+__all__ = ["is_stream", "outside_lakes", "publish"]
 
 _KINDS: Final = (
     (stat.S_ISDIR, "folder"),
@@ -41,7 +42,7 @@ def publish(target: Path, write: Callable[[Path], object], *, force: bool = Fals
 
     Raises:
         AlreadyExistsError: Something is there already.
-        InvalidInputError: The folder that it shall lie in does not exist.
+        InvalidInputError: The folder that it shall lie in does not exist, or belongs to a lake.
         StorageError: It can't be written.
     """
     if "\0" in str(target):
@@ -50,6 +51,7 @@ def publish(target: Path, write: Callable[[Path], object], *, force: bool = Fals
         if is_stream(target):
             _pour(target, write)
         else:
+            outside_lakes(target)
             _publish(Path(os.path.realpath(target)) if target.is_symlink() else target, write, force, over_empty)
     except OSError as exc:
         if exc.errno is None:  # an error of the library
@@ -57,6 +59,26 @@ def publish(target: Path, write: Callable[[Path], object], *, force: bool = Fals
         raise StorageError(
             f"{str(target)!r} can't be written: {exc.strerror}", kind="local-write-failed", path=str(target)
         ) from exc
+
+
+def outside_lakes(target: str | os.PathLike[str]) -> None:
+    """Refuse a path that lies in the folder of a lake, through links too: what lies there is the lake's.
+
+    Raises:
+        InvalidInputError: kind ``inside-lake``.
+    """
+    try:
+        real = Path(os.path.realpath(target))
+    except ValueError:  # no path at all, as will be said where it is used
+        return
+    for folder in (real, *real.parents):
+        if os.path.isfile(folder / LAKE_MARKER):
+            raise InvalidInputError(
+                f"{str(target)!r} lies in the folder of lake {str(folder)!r}, where only the lake writes",
+                kind="inside-lake",
+                hint="choose a path outside of it",
+                path=str(target),
+            )
 
 
 def is_stream(target: Path) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["absolute_path", "printable", "user_folder", "working_directory"]
+__all__ = ["LAKE_MARKER", "absolute_path", "printable", "user_folder", "working_directory"]
+
+
+LAKE_MARKER: Final = "lakefolio.json"
+"""The file that makes a folder a lake."""
 
 
 def working_directory() -> str | None:

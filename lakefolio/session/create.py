@@ -14,6 +14,7 @@ from lakefolio.errors import FormatError, InvalidInputError, PlaceTakenError
 from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, SPECIFICATION, VIEWS, VIEWS_FILE, log_key
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
+from lakefolio.process.local_files import outside_lakes
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -78,6 +79,7 @@ def check_place(folder: Path) -> None:
 
     Raises:
         PlaceTakenError: The hint is a folder to take instead.
+        InvalidInputError: kind ``inside-lake``: it lies in the folder of another lake.
     """
     from lakefolio.storage.conformance import PROBES
 
@@ -89,6 +91,7 @@ def check_place(folder: Path) -> None:
             hint="write the path itself (os.path.expandvars and expanduser give it); or make that folder first",
             path=str(folder),
         )
+    outside_lakes(folder.parent)
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:

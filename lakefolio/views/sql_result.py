@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, cast
 import pyarrow as pa
 
 from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.process.local_files import outside_lakes
 from lakefolio.process.signals import HeldSignals
 from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.shortage import shortage
@@ -228,6 +229,8 @@ class _Answer:
 
     def _write(self, name: str, *args: object, **kwargs: object) -> None:
         """Write a file, by a connection that may do so."""
+        if isinstance(target := args[0] if args else kwargs.get("file_name"), str):
+            outside_lakes(target)
         with translated(self._failed, self._cursor), connect_in_memory({}) as connection:
             getattr(connection.from_arrow(self.to_arrow_reader()), name)(*args, **kwargs)
 

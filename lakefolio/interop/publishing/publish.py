@@ -23,6 +23,7 @@ from lakefolio.interop.publishing.files import PublishedFile, write_files
 from lakefolio.interop.publishing.ro_crate import ro_crate
 from lakefolio.lake import Lake
 from lakefolio.process.keywords import explained
+from lakefolio.process.local_files import outside_lakes
 from lakefolio.process.local_files import publish as publish_locally
 from lakefolio.render.report import Report
 from lakefolio.runs.record import RunManifest
@@ -73,6 +74,7 @@ def publish(
         NotFoundError: There is no such folio.
         InvalidInputError: kind ``no-license``: nobody said under which licence it is.
             ``bad-authors``: the authors are no names. ``bad-path``: the folder can't be made.
+            ``inside-lake``: it lies in the folder of a lake.
         PlaceTakenError: Something is at ``target``.
         StorageError: kind ``local-write-failed``.
     """
@@ -141,6 +143,7 @@ def _place(target: str | Path) -> Path:
     """Return the folder to write, which is not there or empty; its parents are made."""
     try:
         place = Path(os.path.abspath(Path(target).expanduser()))
+        outside_lakes(place)
         if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir()) or place == Path.cwd()):
             raise PlaceTakenError(
                 f"{str(place)!r} exists already, or is the working directory",
@@ -148,7 +151,7 @@ def _place(target: str | Path) -> Path:
                 path=str(place),
             )
         place.parent.mkdir(parents=True, exist_ok=True)
-    except PlaceTakenError:
+    except LakefolioError:
         raise
     except (OSError, ValueError, RuntimeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else str(exc)
