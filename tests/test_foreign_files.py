@@ -25,7 +25,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError
-from lakefolio.items import foreign_files
+from lakefolio.items import isolated_reader
 from lakefolio.items.table_excel import open_excel
 from lakefolio.items.table_hdf5 import open_hdf5
 from lakefolio.items.table_import import open_table_file
@@ -71,8 +71,8 @@ def test_a_reader_that_is_killed_is_one_error(folio: lf.Folio, tmp_path: Path, m
         started.append(process)
         return process
 
-    real = foreign_files.start
-    monkeypatch.setattr(foreign_files, "start", start)
+    real = isolated_reader.start
+    monkeypatch.setattr(isolated_reader, "start", start)
     path = tmp_path / "a.json"
     path.write_text("[]")
     refused(folio, path, "the process that reads it stopped")
@@ -82,7 +82,7 @@ def test_a_reader_that_is_killed_is_one_error(folio: lf.Folio, tmp_path: Path, m
 def test_what_takes_more_memory_than_its_size_lets_expect_is_refused(
     folio: lf.Folio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign_files, "_MEMORY_MIB", 64)
+    monkeypatch.setattr(isolated_reader, "_MEMORY_MIB", 64)
     path = tmp_path / "a.feather"
     batch = pa.record_batch([pa.array(np.zeros(1 << 26))], names=["a"])  # half a gigabyte, in some kilobytes
     with pa.ipc.new_file(str(path), batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
@@ -96,7 +96,7 @@ def test_what_takes_more_memory_than_its_size_lets_expect_is_refused(
 
 def test_a_reader_that_prints_harms_nothing(folio: lf.Folio, tmp_path: Path) -> None:
     """Its stdout is the pipe to this process: DuckDB shows its progress there after two seconds."""
-    code = "from lakefolio.items.foreign_child import main; main()"
+    code = "from lakefolio.items.isolated_child import main; main()"
     path = tmp_path / "a.json"
     path.write_text('[{"a": 1}]')
     request = {"path": str(path), "table": None, "memory_mib": 512, "seconds": 30}

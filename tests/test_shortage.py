@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lakefolio as lf
-from lakefolio.views.shortage import shortage
+from lakefolio.views.resource_errors import resource_error
 from lakefolio.views.workbench import Workbench
 
 LISTS = "select list(i || 'abcdefgh') as found from range(20000000) as t(i)"
@@ -36,7 +36,7 @@ def test_what_is_lacking_is_told_apart() -> None:
     import duckdb
 
     def kind_of(exc: Exception) -> tuple[str, str | None] | None:
-        found = shortage(exc, "it")
+        found = resource_error(exc, "it")
         return None if found is None else (found.kind, found.hint)
 
     full = duckdb.OutOfMemoryException(

@@ -149,7 +149,7 @@ def test_damage_is_seen() -> None:
 def crowd(lake: lf.Lake) -> lf.Lake:
     """Make a handle go by ticket."""
     session_of(lake).journal.committer.contend(float("inf"))
-    session_of(lake).journal.committer.neighbours = None
+    session_of(lake).journal.committer.peers = None
     return lake
 
 

@@ -12,7 +12,7 @@ from lakefolio.cli.naming import runs
 from lakefolio.cli.runs import clock
 from lakefolio.errors import NotFoundError
 from lakefolio.format.times import shown_time
-from lakefolio.runs.run_names import called
+from lakefolio.runs.run_names import display_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,7 +82,9 @@ def _lines(news: RunNews) -> list[str]:
         lines = [f"… {len(lines) - _MOST_LINES:,} lines before", *lines[-_MOST_LINES:]]
     error = f": {news.error}" if news.error else ""
     return (
-        [*lines, f"run {called(news.run_id, news.name)} is {news.status}{error}"] if news.status != "running" else lines
+        [*lines, f"run {display_name(news.run_id, news.name)} is {news.status}{error}"]
+        if news.status != "running"
+        else lines
     )
 
 
@@ -103,7 +105,7 @@ def _spans(lake: Lake, run_id: str) -> dict[str, str]:
 
 def _called(lake: Lake, run_id: str) -> str:
     try:
-        return called(run_id, lake.get_run(run_id).name)
+        return display_name(run_id, lake.get_run(run_id).name)
     except NotFoundError:  # a parent that was recorded elsewhere
         return run_id
 
@@ -123,7 +125,7 @@ def _text(lake: Lake, run: RunManifest) -> str:
         "author": run.author,
         "tags": ", ".join(run.tags),
         "part of": run.parent and _called(lake, run.parent),
-        "parts": ", ".join(called(*one) for one in reversed(children)),
+        "parts": ", ".join(display_name(*one) for one in reversed(children)),
         "command": run.command,
         "git": run.git_commit and run.git_commit + (" with changes" if run.git_dirty else ""),
         "host": run.host,

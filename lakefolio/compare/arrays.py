@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lakefolio.compare.item_diff import ContentChange, Found, HeatMap
+from lakefolio.compare.item_diff import ContentChange, Differences, HeatMap
 
 __all__ = ["compare_arrays", "compare_pictures", "compare_sparse", "told_array", "told_difference"]
 
@@ -26,14 +26,14 @@ _WORTH: Final = 32
 _NUMBERS: Final = "biufc"
 
 
-def compare_arrays(old: Any, new: Any, limit: int) -> Found:
+def compare_arrays(old: Any, new: Any, limit: int) -> Differences:
     """Compare arrays cell by cell, where both have one. Differences are new minus old, norms over the cells of both.
 
     Memory is bounded: a block of each is read at a time, so that the arrays may be mapped files.
     """
     summary = _headings(old, new)
     if old.ndim != new.ndim:
-        return Found(summary)
+        return Differences(summary)
     shape = tuple(map(min, old.shape, new.shape))
     kept = tuple(slice(0, size) for size in shape)
     first, second = (side[kept] if shape else side.reshape(1) for side in (old, new))
@@ -54,17 +54,17 @@ def compare_arrays(old: Any, new: Any, limit: int) -> Found:
         ContentChange("changed", _cell(place[:depth]), None, str(first[place]), str(second[place]))
         for place in found.places()
     ]
-    return Found(summary, changes, heat_map=found.heat_map())
+    return Differences(summary, changes, heat_map=found.heat_map())
 
 
-def compare_sparse(old: Any, new: Any, limit: int) -> Found:
+def compare_sparse(old: Any, new: Any, limit: int) -> Differences:
     """Compare sparse matrices by their entries; one that is stored as zero is like one that is not stored."""
     summary = _headings(old, new)
     summary["entries"] = _arrow(f"{old.nnz:,}", f"{new.nnz:,}")
     if getattr(old, "format", "") != getattr(new, "format", ""):
         summary["format"] = _arrow(old.format, new.format)
     if old.ndim != new.ndim:
-        return Found(summary)
+        return Differences(summary)
     sides = [side.tocoo() for side in (old, new)]
     places = np.concatenate([np.stack(side.coords).astype(np.int64) for side in sides], axis=1)
     different, which = np.unique(places, axis=1, return_inverse=True)
@@ -88,10 +88,10 @@ def compare_sparse(old: Any, new: Any, limit: int) -> Found:
         what = "added" if before == 0 else "removed" if after == 0 else "changed"
         texts = [str(value) if value != 0 else None for value in (before, after)]
         changes.append(ContentChange(what, _cell(place), None, texts[0], texts[1]))
-    return Found(summary, changes, heat_map=found.heat_map())
+    return Differences(summary, changes, heat_map=found.heat_map())
 
 
-def compare_pictures(old: Array, new: Array, limit: int) -> Found:
+def compare_pictures(old: Array, new: Array, limit: int) -> Differences:
     """Compare pictures pixel by pixel, where both have one: height × width, or that × channels, of small whole numbers.
 
     A difference is that of the channel that differs most.
@@ -101,7 +101,7 @@ def compare_pictures(old: Array, new: Array, limit: int) -> Found:
     sides = [one[..., None] if one.ndim == 2 else one for one in sides]
     if sides[0].shape != sides[1].shape:
         summary["channels"] = _arrow(*(str(one.shape[2]) for one in sides))
-        return Found(summary)
+        return Differences(summary)
     found = _Tally(sides[0].shape[:2], is_number=True, limit=limit)
     step = max(_BLOCK // max(sides[0].shape[1], 1), 1)
     for start in range(0, len(sides[0]), step):
@@ -118,7 +118,7 @@ def compare_pictures(old: Array, new: Array, limit: int) -> Found:
         )
         for place in found.places()
     ]
-    return Found(summary, changes, heat_map=found.heat_map())
+    return Differences(summary, changes, heat_map=found.heat_map())
 
 
 def _colour(pixel: Array) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lakefolio.views.table_changes import RowChange
 
-__all__ = ["ContentChange", "Found", "HeatMap", "ItemDiff"]
+__all__ = ["ContentChange", "Differences", "HeatMap", "ItemDiff"]
 
 _WIDTH: Final = 130
 _COLUMN_TEXTS: Final = ("name", "change", "renamed_from", "old_type", "new_type")
@@ -74,7 +74,7 @@ def _level(value: float, most: float) -> int:
 
 
 @dataclass(frozen=True)
-class Found:
+class Differences:
     """The result of a comparison.
 
     Attributes:
@@ -110,7 +110,7 @@ class ItemDiff(AsFrames, AsText):
         heat_map: Where an array differs and how much, in at most 24 × 64 cells; None of everything else.
     """
 
-    def __init__(self, old: str, new: str, kind: str, found: Found, *, identical: bool) -> None:
+    def __init__(self, old: str, new: str, kind: str, found: Differences, *, identical: bool) -> None:
         self.old = old
         self.new = new
         self.kind = kind

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lakefolio.compare.arrays import told_array, told_difference
-from lakefolio.compare.item_diff import ContentChange, Found
+from lakefolio.compare.item_diff import ContentChange, Differences
 from lakefolio.compare.values import compare_values
 
 __all__ = ["compare_estimators", "compare_tensors"]
@@ -17,18 +17,20 @@ _LEARNED: Final = re.compile(r"_(\.|\[|$)")
 _NOTED: Final = ("hyperparameters", "versions", "class", "init_args")
 
 
-def compare_estimators(old: object, new: object, notes: tuple[Mapping[str, object], Mapping[str, object]]) -> Found:
+def compare_estimators(
+    old: object, new: object, notes: tuple[Mapping[str, object], Mapping[str, object]]
+) -> Differences:
     """Compare estimators by their attributes, see ``items.sklearn_reading``, and what was noted about them."""
     found = compare_values(old, new, "model")
     noted = _noted(notes, ("hyperparameters", "versions"))
     learned = sum(_LEARNED.search(one.where) is not None for one in found.changes)
     summary = {"parameters_changed": len(found.changes) - learned, "learned_parts_changed": learned}
-    return Found({**summary, "notes_changed": len(noted)}, [*found.changes, *noted])
+    return Differences({**summary, "notes_changed": len(noted)}, [*found.changes, *noted])
 
 
 def compare_tensors(
     old: Mapping[str, Any], new: Mapping[str, Any], notes: tuple[Mapping[str, Any], Mapping[str, Any]]
-) -> Found:
+) -> Differences:
     """Compare the tensors of two models of torch by name, and what was noted about them."""
     found = _noted(notes, _NOTED)
     for name in dict.fromkeys([*old, *new]):
@@ -41,7 +43,7 @@ def compare_tensors(
         elif old[name].dtype != new[name].dtype:
             found.append(ContentChange("changed", name, None, str(old[name].dtype), str(new[name].dtype)))
     counts = {f"parts_{what}": sum(one.change == what for one in found) for what in ("added", "removed", "changed")}
-    return Found({"tensors": f"{len(old):,} → {len(new):,}", **counts}, found)
+    return Differences({"tensors": f"{len(old):,} → {len(new):,}", **counts}, found)
 
 
 def _noted(notes: tuple[Mapping[str, object], Mapping[str, object]], names: tuple[str, ...]) -> list[ContentChange]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lakefolio.compare.arrays import compare_arrays, compare_pictures, compare_sparse
-from lakefolio.compare.item_diff import ContentChange, Found, ItemDiff
+from lakefolio.compare.item_diff import ContentChange, Differences, ItemDiff
 from lakefolio.compare.models import compare_estimators, compare_tensors
 from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
 from lakefolio.compare.values import compare_values
@@ -63,7 +63,7 @@ def diff_item(
         )
     kind = old.kind if old.kind == new.kind else f"{old.kind} → {new.kind}"
     same = old.kind == new.kind and old.digest is not None and old.digest == new.digest
-    found = Found({}) if same else _compared(session, old, new, columns, limit)
+    found = Differences({}) if same else _compared(session, old, new, columns, limit)
     return ItemDiff(old.ref, new.ref, kind, found, identical=same)
 
 
@@ -77,7 +77,7 @@ def _key(key: object) -> tuple[str, ...]:
     )
 
 
-def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Found:
+def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], limit: int) -> Differences:
     if old.kind == new.kind == "table":
         return _tables(_rows(session, old), _rows(session, new), key, limit)
     if old.kind != new.kind or "reference" in (old.storage, new.storage):
@@ -91,7 +91,7 @@ def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], li
     return _as_bytes(old, new) if found is None else found
 
 
-def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Found | None:
+def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Differences | None:
     """Return the differences of two entries of one kind; None if nothing can look into it."""
     kind, notes = new.kind, (old.details, new.details)
     if kind == "array":
@@ -101,7 +101,7 @@ def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Found | No
     if kind in ("json", "timestamp"):
         found = compare_values(*(session.load(one) for one in (old, new)))
         note = {"note": "every value is equal; the order of names differs, or how a value is written"}
-        return found if found.changes else Found({**found.summary, **note})
+        return found if found.changes else Differences({**found.summary, **note})
     if kind == "directory":
         return compare_folders(*(session.local_path(one) for one in (old, new)))
     if kind == "model":
@@ -140,16 +140,16 @@ def _rows(session: Session, entry: Entry) -> Path | pa.Table:
     return Path(files[0]) if files else content
 
 
-def _as_bytes(old: Entry, new: Entry) -> Found:
+def _as_bytes(old: Entry, new: Entry) -> Differences:
     facts: dict[str, Any] = {}
     for name in ("kind", "size_bytes", "digest", "uri"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             facts[name] = f"{before} → {after}"
-    return Found(facts)
+    return Differences(facts)
 
 
-def _tables(old: Path | pa.Table, new: Path | pa.Table, key: tuple[str, ...], limit: int) -> Found:
+def _tables(old: Path | pa.Table, new: Path | pa.Table, key: tuple[str, ...], limit: int) -> Differences:
     rows = old, new
     index = () if key else _index(*rows)
     try:
@@ -187,7 +187,7 @@ def _tables(old: Path | pa.Table, new: Path | pa.Table, key: tuple[str, ...], li
         for one in found.columns
     ]
     changes = [change for one in found.examples for change in _cells(one)]
-    return Found(summary, changes, columns, found.key, found.examples)
+    return Differences(summary, changes, columns, found.key, found.examples)
 
 
 def _index(old: Path | pa.Table, new: Path | pa.Table) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lakefolio.compare.item_diff import ContentChange, Found
+from lakefolio.compare.item_diff import ContentChange, Differences
 
 __all__ = ["compare_folders", "compare_texts", "text_of_file"]
 
@@ -27,19 +27,21 @@ def text_of_file(path: Path) -> str | None:
     return None if path.stat().st_size > _MOST_BYTES else _text(path.read_bytes())
 
 
-def compare_texts(old: str, new: str) -> Found:
+def compare_texts(old: str, new: str) -> Differences:
     """Compare texts line by line, as ``diff -u`` does; of very long ones only the numbers of lines are told."""
     one, other = _lines_of(old), _lines_of(new)
     if len(one) + len(other) > _MOST_LINES:
-        return Found({"lines": f"{len(one):,} → {len(other):,}", "compared": "not line by line: they are too many"})
+        return Differences(
+            {"lines": f"{len(one):,} → {len(other):,}", "compared": "not line by line: they are too many"}
+        )
     changes = list(_lines(one, other, ""))
     counts = {f"lines_{what}": sum(one.change == what for one in changes) for what in ("added", "removed")}
     if not changes:
-        return Found({**counts, "note": "every line is equal; the ends of lines or a byte order mark differ"})
-    return Found(counts, changes)
+        return Differences({**counts, "note": "every line is equal; the ends of lines or a byte order mark differ"})
+    return Differences(counts, changes)
 
 
-def compare_folders(old: Path, new: Path) -> Found:
+def compare_folders(old: Path, new: Path) -> Differences:
     """Compare the files of two tar archives by name and content; changed texts line by line, up to a size."""
     before, after = _members(old), _members(new)
     changes = []
@@ -63,7 +65,7 @@ def compare_folders(old: Path, new: Path) -> Found:
         f"files_{what}": sum(one.change == what and one.line is None for one in changes)
         for what in ("added", "removed", "changed")
     }
-    return Found(counts, changes)
+    return Differences(counts, changes)
 
 
 def _lines_of(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from lakefolio.compare.arrays import told_array, told_difference
-from lakefolio.compare.item_diff import ContentChange, Found
+from lakefolio.compare.item_diff import ContentChange, Differences
 from lakefolio.terminal import shown_value
 
 __all__ = ["compare_values"]
@@ -19,7 +19,7 @@ __all__ = ["compare_values"]
 _ABSENT: Final = object()
 
 
-def compare_values(old: object, new: object, root: str = "$") -> Found:
+def compare_values(old: object, new: object, root: str = "$") -> Differences:
     """Compare values: mappings by key, sets by member, arrays as wholes, everything else by what it prints.
 
     Lists are compared by position; of lists of different lengths the equal beginnings and ends are matched first, so
@@ -49,7 +49,7 @@ def compare_values(old: object, new: object, root: str = "$") -> Found:
             changes.append(ContentChange(change, path, None, _text(one), _text(other)))
         work += reversed(below)
     counts = {f"values_{what}": sum(one.change == what for one in changes) for what in ("added", "removed", "changed")}
-    return Found(counts, changes)
+    return Differences(counts, changes)
 
 
 def _matched(old: Sequence[object], new: Sequence[object]) -> list[tuple[int, tuple[Any, Any]]]:

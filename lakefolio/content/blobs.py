@@ -33,7 +33,7 @@ from lakefolio.process.notice import LakefolioWarning, notice
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
     from lakefolio.content.reupload_buffer import ReuploadBuffer
-    from lakefolio.model.entries import Entry, View
+    from lakefolio.model.entries import Entry, StateView
     from lakefolio.storage import Store
 
 __all__ = ["Blobs", "digest_of"]
@@ -72,7 +72,7 @@ class Blobs:
         self.on_upload: Callable[[int, int], None] | None = None
         self.on_download: Callable[[int, int], None] | None = None
 
-    def put(self, encoded: Encoded, view: View, kept: ReuploadBuffer | None = None) -> Stored:
+    def put(self, encoded: Encoded, view: StateView, kept: ReuploadBuffer | None = None) -> Stored:
         """Make sure content is stored, and return where.
 
         Idempotent, atomic per object, and without a request when an entry in ``view`` holds the content already. The
@@ -127,7 +127,7 @@ class Blobs:
             details=encoded.details,
         )
 
-    def put_object(self, body: bytes, view: View) -> tuple[str, int]:
+    def put_object(self, body: bytes, view: StateView) -> tuple[str, int]:
         """Make sure that bytes are stored as a blob, and return its digest and generation. Idempotent."""
         payload = Buffers((body,))
         digest = _digest_of(payload)
@@ -135,7 +135,7 @@ class Blobs:
         self._upload(blob_key(digest, generation), payload, digest)
         return digest, generation
 
-    def renew(self, stored: Stored, view: View, kept: ReuploadBuffer | None) -> Stored:
+    def renew(self, stored: Stored, view: StateView, kept: ReuploadBuffer | None) -> Stored:
         """Store content again that was purged before the commit that refers to it, and return where.
 
         The bytes come from the re-upload buffer, or from the old object if it still exists. Idempotent.
@@ -192,7 +192,7 @@ class Blobs:
             self._upload(target, payload, digest)
         return True
 
-    def _known(self, encoded: Encoded, own_digest: str | None, view: View) -> Entry | None:
+    def _known(self, encoded: Encoded, own_digest: str | None, view: StateView) -> Entry | None:
         """Return an entry that holds the content already, if one does.
 
         One request checks that its object still exists in its size, so that adding content again repairs a lost object.
@@ -234,7 +234,7 @@ class Blobs:
             details=encoded.details,
         )
 
-    def _store_payload(self, encoded: Encoded, payload: Payload, own_digest: str, view: View) -> Stored:
+    def _store_payload(self, encoded: Encoded, payload: Payload, own_digest: str, view: StateView) -> Stored:
         size_bytes = payload.size_bytes
         content: bytes | None = None
         generation = view.generation(own_digest)

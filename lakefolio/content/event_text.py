@@ -16,7 +16,7 @@ from lakefolio.model.entries import Entry, Stored, content_from_row
 
 if TYPE_CHECKING:
     from lakefolio.content.blobs import Blobs
-    from lakefolio.model.entries import View
+    from lakefolio.model.entries import StateView
 
 __all__ = ["CODEC", "INLINE_EVENT_BYTES", "blob_entries", "compressed", "short", "store", "text_of", "whole"]
 
@@ -59,7 +59,7 @@ def short(document: object) -> str:
     return json.dumps(kept, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def store(text: bytes, body: bytes, blobs: Blobs, view: View) -> Stored:
+def store(text: bytes, body: bytes, blobs: Blobs, view: StateView) -> Stored:
     """Store a large text as a blob; idempotent."""
     blob_digest, generation = blobs.put_object(body, view)
     return Stored(

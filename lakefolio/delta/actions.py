@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from lakefolio.errors import FormatError
 from lakefolio.format.arrow_rows import check_rows, rows_of, to_micros
-from lakefolio.format.plain import flag, listed, mapped, need, number, optional, strings, text, texts
+from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, strings, text, texts
 
 __all__ = ["DataFile", "LogEntry", "Total", "brief", "now_ms"]
 

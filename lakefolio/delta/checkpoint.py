@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from lakefolio.delta.actions import SEAL, DataFile, quoted_path
 from lakefolio.delta.seal import Seals
+from lakefolio.format.checked_json import mapped, number, strings
 from lakefolio.format.layout import checkpoint_name
-from lakefolio.format.plain import mapped, number, strings
 
 __all__ = ["ADD", "METADATA", "REMOVE", "parse_pointer", "to_checkpoint", "to_pointer"]
 

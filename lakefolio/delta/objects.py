@@ -28,8 +28,8 @@ from lakefolio.delta.actions import (
 )
 from lakefolio.delta.parquet_rows import from_parquet
 from lakefolio.errors import IntegrityError
+from lakefolio.format.checked_json import mapped, texts
 from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix
-from lakefolio.format.plain import mapped, texts
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lakefolio.format.checked_json import mapped
 from lakefolio.format.layout import log_name
-from lakefolio.format.plain import mapped
 
 __all__ = ["Seals"]
 

@@ -27,7 +27,7 @@ from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
 
 if TYPE_CHECKING:
-    from lakefolio.model.entries import Entry, View
+    from lakefolio.model.entries import Entry, StateView
     from lakefolio.session.session import Session
 
 __all__ = ["copy_items", "with_their_inputs"]
@@ -107,7 +107,7 @@ def copy_items(
             target.annotate("folio", folio, metadata)
 
 
-def _label(view: View, folio: str, entry: Entry) -> str | None:
+def _label(view: StateView, folio: str, entry: Entry) -> str | None:
     """Return the label of an entry if its copy can have it: as of a copy of one item, and if it names no snapshot."""
     label = label_of(entry.extra)
     if label is None or any(label_of(one.extra) for one in view.puts(folio, entry.item)):

@@ -27,14 +27,14 @@ def history(folio: Folio, /, name: str) -> History:
     Raises:
         NotFoundError: There never was such an item.
     """
-    from lakefolio.session.past import history_of
+    from lakefolio.session.history_queries import history_of
 
     return history_of(folio._core.reading, folio.name, check_item(name))
 
 
 def log(folio: Folio, /, limit: int | None = 20) -> Log:
     """Return the commits that changed this folio, newest first; all if ``limit`` is None."""
-    from lakefolio.session.past import log_of
+    from lakefolio.session.history_queries import log_of
 
     return log_of(folio._core.reading, limit, folio.name)
 
@@ -71,7 +71,7 @@ def diff(
     """
     reading, start = folio._core.reading, 0 if a is None else a
     if item is None:
-        from lakefolio.session.past import diff_of
+        from lakefolio.session.history_queries import diff_of
 
         if key is not None:
             raise InvalidInputError("key= is for the rows of an item, and none is named", kind="bad-option")

@@ -58,6 +58,6 @@ def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:
 
 def lineage(folio: Folio, /, name: str) -> Lineage:
     """Return the lineage of an item; see ``Lake.lineage``."""
-    from lakefolio.session.past import lineage_of
+    from lakefolio.session.history_queries import lineage_of
 
     return lineage_of(*folio._core.find(name))

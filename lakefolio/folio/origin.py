@@ -13,7 +13,7 @@ from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.runs.record import RunManifest, manifest_of
-from lakefolio.runs.run_names import called
+from lakefolio.runs.run_names import display_name
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Origin(AsText):
         if run is None:
             return facts | {"run": "none: lake.track() records the code that adds items"}
         where = next((f"{kind} {run.metadata[kind]}" for kind in ("notebook", "script") if kind in run.metadata), None)
-        facts["run"] = f"{called(run.run_id, run.name)}, {run.status}"
+        facts["run"] = f"{display_name(run.run_id, run.name)}, {run.status}"
         tracked = run.metadata.get(
             "tracked"
         )  # the command of a notebook or prompt starts its kernel: no code of its own

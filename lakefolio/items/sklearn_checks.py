@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from lakefolio.errors import IntegrityError
-from lakefolio.items.sklearn_checks_of_neighbours import NEIGHBOUR_TYPES, check_index
-from lakefolio.items.sklearn_checks_of_trees import TREE_TYPES, check_boosting, check_owner, check_tree
+from lakefolio.items.sklearn_neighbor_checks import NEIGHBOUR_TYPES, check_index
+from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_boosting, check_owner, check_tree
 
 __all__ = ["CHECKED_TYPES", "check_model"]
 

@@ -1,4 +1,4 @@
-"""Tables of Arrow and Feather files, read in the child process of ``foreign_files``.
+"""Tables of Arrow and Feather files, read in the child process of ``isolated_reader``.
 
 Compiled code follows the offsets in such a file without looking, and a few of its bytes can stand for any number of
 rows: views that share their bytes, runs, columns of nulls.

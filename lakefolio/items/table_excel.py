@@ -1,8 +1,8 @@
 """Sheets of Excel files (``.xlsx``), read and written with openpyxl: the first row names the columns.
 
 Excel has one kind of number, a double: what it can't hold is written as text. Files are read in the child process of
-``foreign_files``. openpyxl passes over some that Excel would not open, or shows nothing where there is something: rows
-and cells out of order, formulas without a value. So the XML of a sheet is looked at before, and such are refused.
+``isolated_reader``. openpyxl passes over some that Excel would not open, or shows nothing where there is something:
+rows and cells out of order, formulas without a value. So the XML of a sheet is looked at before, and such are refused.
 """
 
 from __future__ import annotations

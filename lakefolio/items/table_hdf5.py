@@ -1,8 +1,8 @@
 """Tables of HDF5 files, read and written with h5py: datasets of records, arrays, and the keys of pandas.
 
-Files are read in the child process of ``foreign_files``. Nothing outside of a file is opened (external links, external
-storage and virtual datasets are refused), nothing is unpickled, and no filter is loaded that h5py does not bring.
-Attributes come along in the schema's metadata, as JSON under ``hdf5``.
+Files are read in the child process of ``isolated_reader``. Nothing outside of a file is opened (external links,
+external storage and virtual datasets are refused), nothing is unpickled, and no filter is loaded that h5py does not
+bring. Attributes come along in the schema's metadata, as JSON under ``hdf5``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.items.foreign_files import open_apart
 from lakefolio.items.guessed_columns import checked_names
+from lakefolio.items.isolated_reader import open_isolated
 from lakefolio.items.optional_imports import need
 from lakefolio.items.table_sqlite import chosen_table
 
@@ -56,7 +56,7 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
 
 def read_array(path: Path, name: str | None) -> np.ndarray[Any, np.dtype[Any]]:
     """Return a dataset of numbers of any dimensions as an array; by default the only one of the file."""
-    with open_apart(f"{__name__}:open_array", path, name, "hdf5") as reader:
+    with open_isolated(f"{__name__}:open_array", path, name, "hdf5") as reader:
         told = json.loads(reader.schema.metadata[_NOTE])
         content = bytearray()
         for batch in reader:

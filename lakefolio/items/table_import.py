@@ -15,8 +15,8 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
 from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, format_of
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
-from lakefolio.items.foreign_files import open_apart
 from lakefolio.items.guessed_columns import MOST_COLUMNS
+from lakefolio.items.isolated_reader import open_isolated
 from lakefolio.items.parquet_bounds import safe_batch_rows
 from lakefolio.items.unpacked import unpacked
 
@@ -103,7 +103,7 @@ def open_table_file(
             path=str(path),
         )
     if chosen in _READERS:
-        with open_apart(_READERS[chosen], path, table, chosen) as reader:
+        with open_isolated(_READERS[chosen], path, table, chosen) as reader:
             yield reader
         return
     with _open_parquet(path) as reader:

@@ -28,7 +28,7 @@ from lakefolio.process.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from lakefolio.journal.head import JournalHead
-    from lakefolio.journal.host_leader import Neighbours
+    from lakefolio.journal.host_leader import HostPeers
 
 __all__ = ["Committer"]
 
@@ -49,11 +49,11 @@ class Committer:
     """Commits for one journal. The caller of each method holds the lock of the head, unless it says otherwise.
 
     Attributes:
-        neighbours: The other processes of this host that write to the same lake, or None.
+        peers: The other processes of this host that write to the same lake, or None.
     """
 
     def __init__(self, head: JournalHead, log: LogWriter, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.neighbours: Neighbours | None = None
+        self.peers: HostPeers | None = None
         self._head = head
         self._clock = clock
         self._log = log
@@ -88,8 +88,8 @@ class Committer:
             self._own_at = self._clock.monotonic()
         if batch and self._clock.monotonic() >= self._contended_until:
             batch = self._directly(batch)
-        if batch and self.neighbours is not None:
-            batch = self._with_neighbours(batch, self.neighbours)
+        if batch and self.peers is not None:
+            batch = self._with_peers(batch, self.peers)
         batch = [pending for pending in batch if pending.base is None]  # the others are handed back
         deadline = self._clock.monotonic() + _PATIENCE_S
         while batch:
@@ -97,7 +97,7 @@ class Committer:
 
     def leave_to_leader(self) -> bool:
         """Let this host's leader thread make the waiting commits; return whether it will. Needs no lock."""
-        return self.neighbours is not None and self.neighbours.nudge()
+        return self.peers is not None and self.peers.nudge()
 
     def contend(self, seconds: float = _CONTENDED_S) -> None:
         """Go by ticket at once for ``seconds`` seconds: other writers are active."""
@@ -110,7 +110,7 @@ class Committer:
     def contention(self) -> tuple[bool, bool]:
         """Return whether several processes of this host commit through this one, and whether other hosts beat it."""
         now = self._clock.monotonic()
-        asking = 0 if self.neighbours is None else self.neighbours.count
+        asking = 0 if self.peers is None else self.peers.count
         return asking + (now - self._own_at < _CONTENDED_S) > 1, now < self._beaten_until
 
     def settle(self) -> int:
@@ -150,15 +150,15 @@ class Committer:
             self.contend()
         return left
 
-    def _with_neighbours(self, batch: list[PendingCommit], neighbours: Neighbours) -> list[PendingCommit]:
+    def _with_peers(self, batch: list[PendingCommit], peers: HostPeers) -> list[PendingCommit]:
         """Commit as the leader of this host, or hand the commits to the leader; return the undecided commits."""
         own = [pending for pending in batch if pending.base is None]
         answer = None
-        if own and not neighbours.leading:
+        if own and not peers.leading:
             message = message_of(Ticket(self._base, tuple(pending.commit for pending in own)))
-            body = neighbours.ask_or_lead(message)
+            body = peers.ask_or_lead(message)
             answer = None if body is None else read_answer(body, len(own))
-        if neighbours.leading:
+        if peers.leading:
             if self._clock.monotonic() < self._beaten_until:
                 return batch
             for _ in range(_LEADER_TRIES):

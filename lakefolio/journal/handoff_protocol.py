@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lakefolio.format.arrow_rows import from_micros, to_micros
-from lakefolio.format.plain import flag, listed, mapped, number, optional
+from lakefolio.format.checked_json import flag, listed, mapped, number, optional
 from lakefolio.journal.pending_commit import Committed
 from lakefolio.journal.tickets import Ticket, parse_ticket, ticket_bytes
 

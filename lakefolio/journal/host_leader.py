@@ -30,7 +30,7 @@ try:
 except ImportError:  # Windows: every process is for itself
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Neighbours", "resign_all"]
+__all__ = ["HostPeers", "resign_all"]
 
 _MOST_BYTES = 64 << 10
 """A longer message is not sent: its writer commits by itself, which takes longer than waiting for the leader."""
@@ -44,10 +44,10 @@ _GATHERED = 0.25
 _LONGEST_GATHERED_S = 0.01
 _HEAD = struct.Struct(">I")
 _registered = False
-_everyone: weakref.WeakSet[Neighbours] = weakref.WeakSet()
+_everyone: weakref.WeakSet[HostPeers] = weakref.WeakSet()
 
 
-class Neighbours:
+class HostPeers:
     """The other processes of this host that write to the same lake, as one handle sees them.
 
     Its owner calls it from one thread at a time; the leader's thread calls ``serve``.
@@ -64,7 +64,7 @@ class Neighbours:
         """Note the identity of the lake; no file is opened before it is needed.
 
         Args:
-            identity: The common identity of neighbours: the lake, its place, and the rights to write there.
+            identity: The common identity of peers: the lake, its place, and the rights to write there.
             serve: Answers messages, in order, if this process leads. If it raises, the askers get no answer.
             after: Called after answers were sent.
             waiting: Counts the commits that wait in this process, to be made along with the messages.
@@ -202,7 +202,7 @@ class _Server:
         self._closed = False
         self._begun = threading.Event()
         self._unowned = threading.Lock()  # its owner closes the files: the thread, or stop() before the thread began
-        self._thread = threading.Thread(target=self._run, name="lakefolio-neighbours", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lakefolio-peers", daemon=True)
 
     def start(self) -> None:
         """Begin to answer, in a thread."""

@@ -28,7 +28,7 @@ from lakefolio.journal.commit_queue import CommitQueue
 from lakefolio.journal.committer import Committer
 from lakefolio.journal.handoff_protocol import Answer, answers_of
 from lakefolio.journal.head import JournalHead
-from lakefolio.journal.host_leader import Neighbours
+from lakefolio.journal.host_leader import HostPeers
 from lakefolio.journal.log_writer import LogWriter
 from lakefolio.journal.pending_commit import Committed, PendingCommit
 from lakefolio.journal.table_maintenance import TableMaintenance
@@ -308,15 +308,15 @@ class Journal:
                 if not pending.done:
                     pending.end()
 
-    def has_neighbours(self, neighbours: Callable[..., Neighbours] = Neighbours) -> None:
+    def join_host(self, peers: Callable[..., HostPeers] = HostPeers) -> None:
         """From now on let the processes of this host that write to this lake commit for one another.
 
         Args:
-            neighbours: Makes the object that finds and asks them.
+            peers: Makes the object that finds and asks them.
         """
         identity = self.store.identity()
         if identity is not None:
-            self.committer.neighbours = neighbours(
+            self.committer.peers = peers(
                 f"{self.lake_id}\n{identity}",
                 partial(answers_of, serve=self.commit_for),
                 after=lambda: self._maintenance.start_if_due(),

@@ -18,10 +18,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import IntegrityError, LakefolioError
+from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, text, texts
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import PENDING, check_digest, pending_key
 from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot
-from lakefolio.format.plain import flag, listed, mapped, need, number, optional, text, texts
 from lakefolio.format.schema import INLINE_LIMIT_BYTES, INPUT_TYPE, STORAGES
 from lakefolio.format.semver import is_semver
 from lakefolio.model.changes import (

@@ -132,7 +132,7 @@ def lineage(lake: Lake, /, ref: str) -> Lineage:
     Raises:
         NotFoundError: If there is no such item.
     """
-    from lakefolio.session.past import lineage_of
+    from lakefolio.session.history_queries import lineage_of
 
     return lineage_of(lake._session, _entry(lake, ref))
 
@@ -151,7 +151,7 @@ def impact(lake: Lake, /, ref: str, column: str | None = None) -> Impact:
         NotFoundError: If there is no such item.
         InvalidInputError: kind ``unknown-column``: it has no such column.
     """
-    from lakefolio.session.past import impact_of
+    from lakefolio.session.history_queries import impact_of
 
     return impact_of(lake._session.still(), *item_named(ref), column)
 

@@ -41,7 +41,7 @@ def log(lake: Lake, /, limit: int | None = 20, *, folio: str | None = None) -> L
     Raises:
         NotFoundError: kind ``folio-not-found``: nothing was ever committed to this folio; the hint names the nearest.
     """
-    from lakefolio.session.past import log_of
+    from lakefolio.session.history_queries import log_of
 
     found = log_of(lake._session, limit, folio)
     if not len(found) and limit != 0:
@@ -55,7 +55,7 @@ def history(lake: Lake, /, ref: str) -> History:
     Raises:
         NotFoundError: If there never was such an item.
     """
-    from lakefolio.session.past import history_of
+    from lakefolio.session.history_queries import history_of
 
     return history_of(lake._session, *item_named(ref))
 
@@ -116,7 +116,7 @@ def diff(
             raise InvalidInputError(
                 "key= is for the rows of an item, and none is named", kind="bad-option", hint="pass item='folio:name'"
             )
-        from lakefolio.session.past import diff_of
+        from lakefolio.session.history_queries import diff_of
 
         found = diff_of(lake._session, a, b, folio)
         if not len(found) and not found.unchanged_count:
@@ -278,7 +278,7 @@ def _told(at: At, version: int) -> str:
 
 def _check_known(lake: Lake, folio: str | None) -> None:
     """Refuse a folio about which the journal says nothing: its name is misspelt."""
-    from lakefolio.session.past import log_of
+    from lakefolio.session.history_queries import log_of
 
     if folio is None or len(log_of(lake._session, 1, folio)):
         return

@@ -20,7 +20,7 @@ from lakefolio.items.table import TableHandler
 from lakefolio.maintenance.check_entries import EntryCheck
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.check_rows import check_rows
-from lakefolio.maintenance.dates import HINT_DATES, ahead_of
+from lakefolio.maintenance.clock_skew import HINT_DATES, ahead_of
 from lakefolio.maintenance.record_tables import check_record_tables
 from lakefolio.model.entries import Entry, content_from_row
 from lakefolio.readmodels.table import Published

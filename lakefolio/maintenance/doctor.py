@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, StorageError
 from lakefolio.format.layout import JOURNAL, MARKER, log_prefix, log_version
 from lakefolio.format.marker import note_unsafe, parse_marker
-from lakefolio.maintenance.dates import HINT_DATES, dated_ahead
+from lakefolio.maintenance.clock_skew import HINT_DATES, dated_ahead
 from lakefolio.maintenance.reports import DoctorReport
 from lakefolio.storage import aws, open_store
 from lakefolio.storage.conformance import PROBES, race

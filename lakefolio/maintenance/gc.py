@@ -152,7 +152,7 @@ def collect(
     now = datetime.now(UTC)
     keep = Keep(None if keep_days is None else _before(now, kept_days * 86_400), keep_last, keep_runs)
     young = _before(now, grace_s)
-    run = _Run(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None), clock)
+    run = _Collection(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None), clock)
     for look in range(_LOOKS):
         try:
             version = run.look()
@@ -184,7 +184,7 @@ def _before(now: datetime, span_s: float) -> datetime:
     return now - timedelta(seconds=min(span_s, (now - _FIRST).total_seconds() - 1))
 
 
-class _Run:
+class _Collection:
     """One gc: look over all objects, purge the unreachable ones, delete the purged ones."""
 
     def __init__(

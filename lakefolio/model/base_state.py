@@ -56,11 +56,11 @@ class BaseState(Protocol):
         ...
 
     def entry(self, folio: str, item: str) -> Entry | None:
-        """See View."""
+        """See StateView."""
         ...
 
     def live(self, folio: str, item: str) -> bool:
-        """See View."""
+        """See StateView."""
         ...
 
     def known(self, folio: str, item: str) -> bool:
@@ -68,15 +68,15 @@ class BaseState(Protocol):
         ...
 
     def history(self, folio: str, item: str) -> list[Entry]:
-        """See View."""
+        """See StateView."""
         ...
 
     def puts(self, folio: str, item: str) -> list[ItemPut]:
-        """See View."""
+        """See StateView."""
         ...
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
-        """See View."""
+        """See StateView."""
         ...
 
     def heads_of(self, folio: str, columns: tuple[str, ...] | None = None) -> pa.Table:
@@ -92,7 +92,7 @@ class BaseState(Protocol):
         ...
 
     def folios(self) -> list[str]:
-        """See View."""
+        """See StateView."""
         ...
 
     def newest_with(self, digest: str, kind: str) -> Entry | None:
@@ -100,7 +100,7 @@ class BaseState(Protocol):
         ...
 
     def generation(self, blob_digest: str) -> int:
-        """See View."""
+        """See StateView."""
         ...
 
     @property
@@ -117,15 +117,15 @@ class BaseState(Protocol):
         ...
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
-        """See View."""
+        """See StateView."""
         ...
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
-        """See View."""
+        """See StateView."""
         ...
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """See View."""
+        """See StateView."""
         ...
 
     def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
@@ -133,7 +133,7 @@ class BaseState(Protocol):
         ...
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See View."""
+        """See StateView."""
         ...
 
     def runs_noting(self, key: str, text: str | None = None) -> list[str]:

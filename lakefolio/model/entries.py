@@ -22,8 +22,8 @@ __all__ = [
     "Entry",
     "ItemPut",
     "Snapshot",
+    "StateView",
     "Stored",
-    "View",
     "content_from_row",
     "edges_from_row",
     "entry_from_row",
@@ -262,7 +262,7 @@ class ItemPut(NamedTuple):
     extra: str | None
 
 
-class View(Protocol):
+class StateView(Protocol):
     """The questions that a state answers, committed or with pending changes laid over it."""
 
     version: int

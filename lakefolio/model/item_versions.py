@@ -17,7 +17,7 @@ from lakefolio.errors import IntegrityError, InvalidInputError, NotFoundError, n
 from lakefolio.format.names import check_snapshot
 from lakefolio.format.semver import Range, SemVer, is_range, is_semver
 from lakefolio.format.times import is_time
-from lakefolio.model.entries import Entry, ItemPut, View
+from lakefolio.model.entries import Entry, ItemPut, StateView
 
 __all__ = [
     "ALIAS",
@@ -112,7 +112,7 @@ def number_of(puts: Sequence[ItemPut], entry: Entry) -> int:
     return next(number for one, number in zip(puts, made, strict=True) if one.entry_id == entry.entry_id)
 
 
-def entry_of(view: View, folio: str, item: str, wanted: ItemVersion) -> Entry:
+def entry_of(view: StateView, folio: str, item: str, wanted: ItemVersion) -> Entry:
     """Return the newest entry of a version: one lookup, unless one commit put the item more than once."""
     found = view.entry_at(folio, item, wanted.version)
     return found if found is not None and found.entry_id == wanted.entry_id else view.history(folio, item)[wanted.place]
@@ -171,7 +171,7 @@ def names_one_version(name: str) -> bool:
 # -- finding one -----------------------------------------------------------------------------------------------
 
 
-def find_version(view: View, folio: str, item: str, at: object) -> Entry | None:
+def find_version(view: StateView, folio: str, item: str, at: object) -> Entry | None:
     """Return the entry of the version of an item that ``at`` names, or None if it is no name of that kind.
 
     Looked up as one, in this order, are: ``#3`` (a number), ``1.2.0`` (a label), ``^1.2`` and other ranges (the

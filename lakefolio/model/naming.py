@@ -18,7 +18,7 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError, nearest
 from lakefolio.format.names import check_item
-from lakefolio.model.entries import View
+from lakefolio.model.entries import StateView
 from lakefolio.model.item_versions import OWN_FACTS
 from lakefolio.terminal import shown_value
 
@@ -229,7 +229,7 @@ class NamePattern:
         return json.dumps(fact, ensure_ascii=False, separators=(",", ":"))
 
 
-def naming_of(view: View, folio: str) -> NamePattern | None:
+def naming_of(view: StateView, folio: str) -> NamePattern | None:
     """Return the pattern of a folio, or None; InvalidInputError (kind ``bad-naming``) if its fact holds none."""
     facts = view.facts("folio", folio)
     if NAMING not in facts:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakefolio.model.changes import Put
-from lakefolio.model.entries import Entry, ItemPut, Snapshot, Stored, View, entry_from_row
+from lakefolio.model.entries import Entry, ItemPut, Snapshot, StateView, Stored, entry_from_row
 
 __all__ = ["Overlay"]
 
@@ -39,9 +39,9 @@ class _Pending:
 
 
 class Overlay:
-    """A View over another View. Cheap to make; merged into its base or thrown away."""
+    """A StateView over another StateView. Cheap to make; merged into its base or thrown away."""
 
-    def __init__(self, base: View, content: Callable[[Entry], bytes], version: int) -> None:
+    def __init__(self, base: StateView, content: Callable[[Entry], bytes], version: int) -> None:
         """Lay nothing over a view yet.
 
         Args:
@@ -115,10 +115,10 @@ class Overlay:
         for run_id, edges in other._run_inputs.items():
             self.add_run_inputs(run_id, edges)
 
-    # -- View ----------------------------------------------------------------------------------------------
+    # -- StateView ----------------------------------------------------------------------------------------------
 
     def entry(self, folio: str, item: str) -> Entry | None:
-        """See View."""
+        """See StateView."""
         items = self._heads.get(folio)
         if items is not None and item in items:
             pending = items[item]
@@ -131,14 +131,14 @@ class Overlay:
         return None if entry is None else entry.entry_id
 
     def live(self, folio: str, item: str) -> bool:
-        """See View."""
+        """See StateView."""
         items = self._heads.get(folio)
         if items is not None and item in items:
             return items[item] is not None
         return self.base.live(folio, item)
 
     def names(self, folio: str) -> list[str]:
-        """See View."""
+        """See StateView."""
         items = self._heads.get(folio, {})
         below = self.base.names(folio)
         kept = [name for name in below if items.get(name, _BELOW) is not None and (folio, name) not in self._deleted]
@@ -146,11 +146,11 @@ class Overlay:
         return kept + [name for name, pending in items.items() if pending is not None and name not in known]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-        """See View."""
+        """See StateView."""
         return [tuple(getattr(entry, name) for name in columns) for entry in self.entries(folio)]
 
     def entries(self, folio: str) -> list[Entry]:
-        """See View."""
+        """See StateView."""
         found = [self.entry(folio, name) for name in self.names(folio)]
         return [entry for entry in found if entry is not None]
 
@@ -160,62 +160,62 @@ class Overlay:
         return [entry for entry in found if entry is not None]
 
     def folios(self) -> list[str]:
-        """See View."""
+        """See StateView."""
         return sorted(folio for folio in {*self.base.folios(), *self._heads} if self.names(folio))
 
     def content(self, digest: str, kind: str) -> Entry | None:
-        """See View."""
+        """See StateView."""
         pending = self._contents.get((kind, digest))
         return self.base.content(digest, kind) if pending is None else pending.entry
 
     def generation(self, blob_digest: str) -> int:
-        """See View."""
+        """See StateView."""
         return self.base.generation(blob_digest)
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
-        """See View; pending entries have no version yet and are not seen."""
+        """See StateView; pending entries have no version yet and are not seen."""
         return self.base.entry_at(folio, item, version)
 
     def history(self, folio: str, item: str) -> list[Entry]:
-        """See View."""
+        """See StateView."""
         return [*self.base.history(folio, item), *(one.entry for one in self._entries.get((folio, item), ()))]
 
     def puts(self, folio: str, item: str) -> list[ItemPut]:
-        """See View; pending entries have the version that they are to get."""
+        """See StateView; pending entries have the version that they are to get."""
         pending = (one.row for one in self._entries.get((folio, item), ()))
         own = [ItemPut(self.version, row["entry_id"], row.get("reason"), row.get("extra")) for row in pending]
         return [*self.base.puts(folio, item), *own]
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
-        """See View."""
+        """See StateView."""
         if (folio, name) in self._snapshots:
             return self._snapshots[folio, name]
         return self.base.snapshot(folio, name)
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
-        """See View."""
+        """See StateView."""
         kept = [one for one in self.base.snapshots(folio) if (one.folio, one.name) not in self._snapshots]
         new = [one for one in self._snapshots.values() if one is not None]
         return kept + [one for one in new if folio is None or one.folio == folio]
 
     def is_purged(self, stored: Stored | Entry) -> bool:
-        """See View."""
+        """See StateView."""
         return self.base.is_purged(stored)
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """See View."""
+        """See StateView."""
         if version is None and (kind, subject_id) in self._metadata:
             return dict(self._metadata[kind, subject_id])
         return self.base.metadata(kind, subject_id, version)
 
     def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:
-        """See View."""
+        """See StateView."""
         if (kind, subject_id) in self._metadata:
             return self._metadata[kind, subject_id]
         return self.base.facts(kind, subject_id)
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See View; pending entries have the version that they are to get."""
+        """See StateView; pending entries have the version that they are to get."""
         pending = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]
         return [*self.base.run_inputs(run_id), *pending]
 

@@ -13,7 +13,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundErro
 from lakefolio.format.names import is_own_folio
 from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
-from lakefolio.model.entries import View
+from lakefolio.model.entries import StateView
 from lakefolio.model.item_versions import aliases_of, is_item_version
 from lakefolio.model.state import State
 from lakefolio.render.text import counted
@@ -49,7 +49,7 @@ _FORMS = (
 
 
 def resolve_at(
-    view: View, state: State, at: At, folio: str | None, *, item: str | None = None, head: int | None = None
+    view: StateView, state: State, at: At, folio: str | None, *, item: str | None = None, head: int | None = None
 ) -> int:
     """Return the version that a version number, a time or a snapshot's name means.
 
@@ -169,7 +169,7 @@ def _no_version(given: int | str, state: State, head: int | None = None) -> NotF
 
 
 def item_not_found(
-    view: View, folio: str, item: str, newest: State | None = None, version: int | None = None
+    view: StateView, folio: str, item: str, newest: State | None = None, version: int | None = None
 ) -> NotFoundError:
     """Make the error for an item that is not there.
 
@@ -252,7 +252,7 @@ def check_run(change: SetRun, before: Mapping[str, str]) -> None:
 
 
 def snapshot_not_found(
-    view: View, folio: str | None, name: str, words: Sequence[str] = (), item: str | None = None
+    view: StateView, folio: str | None, name: str, words: Sequence[str] = (), item: str | None = None
 ) -> NotFoundError:
     """Make the error for a snapshot that does not exist, naming the nearest that do, or the nearest of other words.
 

@@ -213,7 +213,7 @@ class State:
     # -- live items ---------------------------------------------------------------------------------------
 
     def entry(self, folio: str, item: str) -> Entry | None:
-        """See View."""
+        """See StateView."""
         head = self._heads.get(folio, _NOTHING).get(item)
         if head is not None:
             return entry_from_row(self.rows.row(head[1]))
@@ -229,7 +229,7 @@ class State:
         return None if row is None else row.entry_id
 
     def live(self, folio: str, item: str) -> bool:
-        """See View."""
+        """See StateView."""
         if item in self._heads.get(folio, _NOTHING):
             return True
         key = (folio, item)
@@ -243,7 +243,7 @@ class State:
         return found
 
     def names(self, folio: str) -> list[str]:
-        """See View."""
+        """See StateView."""
         if self._base is None:
             return list(self._numbers(folio))
         return list(self._merged(folio, self._base.heads_of(folio, ("item",)).column("item").to_pylist()))
@@ -272,7 +272,7 @@ class State:
         return [entry_from_row(kept[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-        """See View. Reads those columns instead of whole rows; null is None."""
+        """See StateView. Reads those columns instead of whole rows; null is None."""
         if self._base is None:
             numbers = pa.array(list(self._numbers(folio).values()), pa.int64())
             rows = self.rows.table().select(list(columns)).take(numbers)
@@ -291,7 +291,7 @@ class State:
         return [entry_from_row(row) for row in self.rows.table().take(numbers).to_pylist()]
 
     def folios(self) -> list[str]:
-        """See View."""
+        """See StateView."""
         found = {folio for folio, items in self._heads.items() if items}
         if self._base is not None:
             touched: dict[str, set[str]] = {}
@@ -305,7 +305,7 @@ class State:
         return sorted(found)
 
     def content(self, digest: str, kind: str) -> Entry | None:
-        """See View."""
+        """See StateView."""
         number = self._contents.get((kind, digest))
         if number is not None:
             entry: Entry | None = entry_from_row(self.rows.row(number))
@@ -314,12 +314,12 @@ class State:
         return None if entry is None or self.is_purged(entry) else entry
 
     def generation(self, blob_digest: str) -> int:
-        """See View."""
+        """See StateView."""
         before = 0 if self._base is None else self._base.generation(blob_digest)
         return max(before, self._purged.get(blob_digest, -1) + 1)
 
     def is_purged(self, stored: Stored | Entry) -> bool:
-        """See View."""
+        """See StateView."""
         return (
             stored.storage in PURGEABLE
             and stored.blob_digest is not None
@@ -363,14 +363,14 @@ class State:
         }
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
-        """See View."""
+        """See StateView."""
         found = self._snapshots.get((folio, name))
         if found is not None or self._base is None or (folio, name) in self._dropped:
             return found
         return self._base.snapshot(folio, name)
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
-        """See View."""
+        """See StateView."""
         every = dict(self._snapshots.items())
         if self._base is not None:
             kept = {(one.folio, one.name): one for one in self._base.snapshots(folio)}
@@ -381,12 +381,12 @@ class State:
     # -- metadata of the lake, of folios and of runs -----------------------------------------------------------
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """See View. Keys are in the order in which they were first set."""
+        """See StateView. Keys are in the order in which they were first set."""
         values = {} if self._base is None else self._base.metadata(kind, subject_id, version)
         return self._noted_since(values, kind, subject_id, version)
 
     def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:
-        """See View. Every plan asks for the rules of its folios, which few lakes have and hardly any commit changes."""
+        """See StateView. Every plan asks for the rules of its folios, which hardly any commit changes."""
         key = (kind, subject_id)
         if key in self._facts:
             return self._facts[key]
@@ -414,7 +414,7 @@ class State:
         return values
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See View."""
+        """See StateView."""
         before = [] if self._base is None else self._base.run_inputs(run_id)
         return before + [
             {**edge, "version": self.rows.value(number, "version")}
@@ -483,7 +483,7 @@ class State:
         return before + self._entries_of(numbers[::-1])
 
     def puts(self, folio: str, item: str) -> list[ItemPut]:
-        """See View."""
+        """See StateView."""
         numbers = [number for number in self._about(folio, item) if self.rows.value(number, "op") == "put"]
         before = [] if self._base is None else self._base.puts(folio, item)
         return before + [ItemPut(*(self.rows.value(one, name) for name in ItemPut._fields)) for one in numbers[::-1]]

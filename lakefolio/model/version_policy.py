@@ -16,7 +16,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, nearest
 from lakefolio.format.semver import Bump, SemVer
 from lakefolio.model.changes import Put
 from lakefolio.model.compatibility import LEVELS, Level, compare_schemas, levels_of
-from lakefolio.model.entries import Entry, View
+from lakefolio.model.entries import Entry, StateView
 from lakefolio.model.item_versions import OWN_FACTS, entry_of, versions_of
 
 __all__ = [
@@ -92,7 +92,7 @@ def policy_text(values: Mapping[str, object], whose: str) -> str | None:
     return json.dumps(ruled, separators=(",", ":")) if ruled else None
 
 
-def policy_of(view: View, folio: str | None = None) -> VersionPolicy:
+def policy_of(view: StateView, folio: str | None = None) -> VersionPolicy:
     """Return the policy that holds for a folio, or that of the lake alone.
 
     Raises:
@@ -138,7 +138,7 @@ def check_bump(bump: str | None) -> str | None:
     )
 
 
-def label_for(view: View, put: Put, policy: VersionPolicy) -> str | None:
+def label_for(view: StateView, put: Put, policy: VersionPolicy) -> str | None:
     """Return the label that a put gets, on a state; None for none. Asks the state for the item's history.
 
     Raises:
@@ -179,7 +179,7 @@ def label_for(view: View, put: Put, policy: VersionPolicy) -> str | None:
     return str(label)
 
 
-def check_new_label(view: View, folio: str, item: str, label: SemVer, labels: Sequence[SemVer]) -> None:
+def check_new_label(view: StateView, folio: str, item: str, label: SemVer, labels: Sequence[SemVer]) -> None:
     """Raise unless an item may get a label; see :func:`label_for`."""
     highest = max(labels, key=lambda one: one.key, default=None)
     about: dict[str, Any] = {"folio": folio, "item": item}

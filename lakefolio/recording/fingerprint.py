@@ -41,7 +41,7 @@ from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text
 from lakefolio.runs.given_data import digest_of_object
 from lakefolio.session.session import Session
 
-__all__ = ["Reads", "reads_of"]
+__all__ = ["Fingerprint", "fingerprint_of"]
 
 _MOST_MEMBERS: Final = 1_000
 _MOST_VALUES: Final = 5_000
@@ -55,7 +55,7 @@ _FINDERS: Final = frozenset({"eval", "exec", "__import__"})
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
-class Reads:
+class Fingerprint:
     """The code of a function and the values around it, at one moment.
 
     Attributes:
@@ -69,12 +69,12 @@ class Reads:
         self.values = dict(values)
         self.unknown = unknown
 
-    def unchanged(self, after: Reads) -> dict[str, str]:
+    def unchanged(self, after: Fingerprint) -> dict[str, str]:
         """Return the values that are the same after a call: a value that the call changes is no input of it."""
         return {name: one for name, one in self.values.items() if after.values.get(name) == one}
 
 
-def reads_of(function: Callable[..., object], arguments: Iterable[object] = ()) -> Reads:
+def fingerprint_of(function: Callable[..., object], arguments: Iterable[object] = ()) -> Fingerprint:
     """Look at a function and everything of one's own that it reaches, as they are now.
 
     Args:
@@ -89,7 +89,7 @@ def reads_of(function: Callable[..., object], arguments: Iterable[object] = ()) 
             walk.classes_of(one)
     except RecursionError:
         walk.unknown = walk.unknown or "an object that refers to others too deeply"
-    return Reads(walk.hasher.hexdigest(), walk.values, walk.unknown)
+    return Fingerprint(walk.hasher.hexdigest(), walk.values, walk.unknown)
 
 
 class _Walk:

@@ -17,7 +17,7 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError
 from lakefolio.items.handler import is_read_once
 from lakefolio.recording.call_arguments import Call, call_of, is_data, item_name, memo_key, parts_of
-from lakefolio.recording.fingerprint import Reads, reads_of
+from lakefolio.recording.fingerprint import Fingerprint, fingerprint_of
 from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.given_data import reference_of
 from lakefolio.runs.record import manifest_of
@@ -57,13 +57,13 @@ class Recording:
         self._entered = False
         self._yielded: list[Any] = []
         self._count = 0
-        self._reads: Callable[[], Reads] | None = None
-        self._before: Reads | None = None
+        self._reads: Callable[[], Fingerprint] | None = None
+        self._before: Fingerprint | None = None
         self._trace: ReadTrace | None = None
         self._traced = ExitStack()
         self.answer: Any = MISSING
 
-    def prepare(self, look: Callable[[], Reads], before: Reads, trace: ReadTrace) -> None:
+    def prepare(self, look: Callable[[], Fingerprint], before: Fingerprint, trace: ReadTrace) -> None:
         """Prepare to keep the answer for later calls: trace reads until the end, and look at the code again then."""
         self._reads, self._before, self._trace = look, before, trace
 
@@ -280,7 +280,7 @@ def _prepare_cache(
 
     None where the answer depends on something that can't be compared: then nothing is used again.
     """
-    look = functools.partial(reads_of, function, list(call.values))
+    look = functools.partial(fingerprint_of, function, list(call.values))
     reads = look()
     memo = memo_key(reads.code, call, refs, session) if len(refs) == len(call.inputs) else None
     if memo is None or reads.unknown is not None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import FormatError, InvalidInputError, nearest
-from lakefolio.format.plain import listed, mapped, text, texts
+from lakefolio.format.checked_json import listed, mapped, text, texts
 from lakefolio.records.expressions import Condition, column_text, condition, value_text
 from lakefolio.records.types import JSON_NOTE, from_delta, is_json, parse_type, shown_type, to_delta, uses_naive_times
 from lakefolio.redaction import scrub

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError
-from lakefolio.format.plain import mapped, number, optional, strings, text, texts
+from lakefolio.format.checked_json import mapped, number, optional, strings, text, texts
 from lakefolio.records.schema import TableSchema
 
 __all__ = ["SHA256", "RecordFile", "TableState", "moment_of"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import FormatError, InvalidInputError, nearest
-from lakefolio.format.plain import flag, listed, mapped, number, text
+from lakefolio.format.checked_json import flag, listed, mapped, number, text
 
 __all__ = ["JSON_NOTE", "from_delta", "is_json", "parse_type", "shown_type", "to_delta", "uses_naive_times"]
 

@@ -13,7 +13,7 @@ from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
-from lakefolio.runs.run_names import called, short_id
+from lakefolio.runs.run_names import display_name, short_id
 from lakefolio.terminal import text_of, visible
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def compare(session: Session, run_ids: Sequence[str]) -> Comparison:
 def _labels(runs: Sequence[RunManifest]) -> dict[str, str]:
     names = [run.name or short_id(run.run_id) for run in runs]
     labels = [
-        name if names.count(name) == 1 else called(run.run_id, run.name) for run, name in zip(runs, names, strict=True)
+        name if names.count(name) == 1 else display_name(run.run_id, run.name)
+        for run, name in zip(runs, names, strict=True)
     ]
     unlike = labels if len(set(labels)) == len(labels) else [run.run_id for run in runs]
     return {run.run_id: label for run, label in zip(runs, unlike, strict=True)}

@@ -14,7 +14,7 @@ from lakefolio.format import json_decode
 from lakefolio.process.facade import obtained
 from lakefolio.render.text import counted
 from lakefolio.runs.read_only import read_only
-from lakefolio.runs.run_names import called, known_names, run_id_of
+from lakefolio.runs.run_names import display_name, known_names, run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class RunManifest:
         said = ", ".join(str(one) for one in (self.type, self.project, self.model) if one)
         made = f"{counted(len(self.inputs), 'input')}, {counted(len(self.outputs), 'output')}"
         return visible(
-            f"<RunManifest {called(self.run_id, self.name)} {self.status}: {said + ', ' if said else ''}{made}>",
+            f"<RunManifest {display_name(self.run_id, self.name)} {self.status}: {said + ', ' if said else ''}{made}>",
             keep="",
         )
 

@@ -21,7 +21,7 @@ from lakefolio.runs import run_data, run_logging, run_metrics
 from lakefolio.runs.log_buffer import Logger, logger_of
 from lakefolio.runs.read_only import read_only
 from lakefolio.runs.record import RunInput, RunManifest, RunOutput, logged, manifest_of, time_of, values_of
-from lakefolio.runs.run_names import called
+from lakefolio.runs.run_names import display_name
 from lakefolio.runs.validation import check_facts, check_status, error_facts, final_metrics, param_texts
 from lakefolio.session.annotations import check_tags, metadata_texts, without_secrets
 from lakefolio.session.input_tracking import ActiveRun, Reads, enter, leave
@@ -115,7 +115,7 @@ class Run:
     def _called(self) -> str:
         """Return its name and short id; no request."""
         name = self._session.metadata_known("run", self.run_id).get("name")
-        return called(self.run_id, name if isinstance(name, str) else None)
+        return display_name(self.run_id, name if isinstance(name, str) else None)
 
     @property
     def ended(self) -> bool:

@@ -15,7 +15,7 @@ from lakefolio.errors import InvalidInputError
 if TYPE_CHECKING:
     from lakefolio.model.state import State
 
-__all__ = ["called", "known_names", "run_id_of", "short_id"]
+__all__ = ["display_name", "known_names", "run_id_of", "short_id"]
 
 _SHORTEST: Final = 4
 _MOST_SHOWN: Final = 5
@@ -29,7 +29,7 @@ def short_id(run_id: str) -> str:
     return run_id[-8:] if _MADE.fullmatch(run_id) else run_id
 
 
-def called(run_id: str, name: str | None) -> str:
+def display_name(run_id: str, name: str | None) -> str:
     """Return what people call a run: its name and short id."""
     return short_id(run_id) if not name or name == run_id else f"{name} ({short_id(run_id)})"
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from lakefolio.session.session import Session
 
-__all__ = ["Answer", "answered"]
+__all__ = ["QueryRows", "answered"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryRows:
     """The rows of a query, to be read once, and where they come from.
 
     Attributes:
@@ -33,7 +33,7 @@ class Answer:
     details: dict[str, dict[str, Any]]
 
 
-def answered(session: Session, sql: str, params: object = None) -> Answer:
+def answered(session: Session, sql: str, params: object = None) -> QueryRows:
     """Ask a query of one state of the lake; InvalidInputError (kind ``sql``) if it is none."""
     still = session if session.in_batch else session.still()
     relation = still.query(sql, params)
@@ -55,4 +55,4 @@ def answered(session: Session, sql: str, params: object = None) -> Answer:
             by_column = {column: sorted({two for one, two in sources if one in own}) for column, sources in made}
             rows = sorted({two for one, two in used.rows if one in own})
             details[str(number)] = {"columns": {key: one for key, one in by_column.items() if one}, "rows": rows}
-    return Answer(relation.to_arrow_reader(), inputs, details)
+    return QueryRows(relation.to_arrow_reader(), inputs, details)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import ConflictError, FormatError, IntegrityError, InvalidInputError, LakefolioError
 from lakefolio.format.arrow_rows import to_micros
+from lakefolio.format.checked_json import mapped, need, number, strings, text
 from lakefolio.format.layout import record_prefix
 from lakefolio.format.names import new_id
-from lakefolio.format.plain import mapped, need, number, strings, text
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
 from lakefolio.model.changes import Mark

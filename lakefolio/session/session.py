@@ -108,7 +108,7 @@ class Session:
         journal = Journal(store, marker.lake_id)
         journal.load()
         if not read_only and setting("combine"):
-            journal.has_neighbours()
+            journal.join_host()
         return cls(
             OpenLake(
                 store,

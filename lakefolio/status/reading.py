@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import NotFoundError, nearest
 from lakefolio.query.dataset import PREFIX
-from lakefolio.session.past import heads_behind
+from lakefolio.session.history_queries import heads_behind
 from lakefolio.status.report import Status
 from lakefolio.status.staleness import EDGE_COLUMNS, HEAD_COLUMNS, PUT_COLUMNS, find_stale, used_names
 

@@ -13,7 +13,7 @@ from lakefolio.process.scratch import bounded_options, spill_options
 from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.relations import Rows, bind
 from lakefolio.views.run_columns import KEY_VIEWS, KEYS_OF_RUNS, LOST, KeyCounts, called_lost, new_columns
-from lakefolio.views.view_files import View, create_view
+from lakefolio.views.view_files import ViewFile, create_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,7 +94,7 @@ def relation_exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def make_view(
-    connection: duckdb.DuckDBPyConnection, view: View, keys: list[tuple[str, str]], *, lost: bool = False
+    connection: duckdb.DuckDBPyConnection, view: ViewFile, keys: list[tuple[str, str]], *, lost: bool = False
 ) -> None:
     """Make one of the library's views.
 
@@ -125,7 +125,7 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str
     return [(row[0], row[1]) for row in connection.execute(f"describe {sql_id(name)}").fetchall()]
 
 
-def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> dict[str, KeyCounts]:
+def count_keys(connection: duckdb.DuckDBPyConnection, files: Iterable[ViewFile]) -> dict[str, KeyCounts]:
     """Return the parameters and metrics that the runs of a connection have, and the sort of their values."""
     for view in files:
         if view.name in KEY_VIEWS:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.format.sql_text import sql_id
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
-from lakefolio.views.cage import Limits, rows_of_view
 from lakefolio.views.item_tables import ItemContent, ItemTables
 from lakefolio.views.model_runs import STATES, count_states, make_runs
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow, relation_of
 from lakefolio.views.run_columns import KEY_VIEWS, KeyCounts, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
+from lakefolio.views.sandbox import Limits, rows_of_view
 from lakefolio.views.sql_result import Uses
-from lakefolio.views.view_files import View, load_model_views
+from lakefolio.views.view_files import ViewFile, load_model_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,10 +61,10 @@ class BoundViews:
 
     def __init__(
         self,
-        files: Sequence[View],
+        files: Sequence[ViewFile],
         tables: Mapping[str, Rows],
         lost: frozenset[str],
-        given: Sequence[View],
+        given: Sequence[ViewFile],
         limits: Limits,
         further: frozenset[str],
     ) -> None:
@@ -262,7 +262,7 @@ def _relations_of(tables: Mapping[str, Rows], further: frozenset[str]) -> dict[s
     return {name: tables[name] for name in names}
 
 
-def _models_of(view: View) -> frozenset[str]:
+def _models_of(view: ViewFile) -> frozenset[str]:
     """Return the relations of read models that a view of a model reads itself."""
     return view.reads & {*_MODELS, *FACTS, STATES}
 

@@ -1,4 +1,4 @@
-"""Tables of DuckDB files: read, in the child process of ``items/foreign_files``, and written.
+"""Tables of DuckDB files: read, in the child process of ``items/isolated_reader``, and written.
 
 A DuckDB file can hold views, macros and defaults, and its reader is a whole database. So it is opened without files,
 network, extensions and settings, and one table is read.
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id
 from lakefolio.items.table_sqlite import chosen_table
-from lakefolio.views.cage_child import CARRIED
+from lakefolio.views.sandbox_child import CARRIED
 
 __all__ = ["open_duckdb", "write_duckdb"]
 

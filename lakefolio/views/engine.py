@@ -3,7 +3,7 @@
 A raw relation has the name of its table. Every other relation is a SQL file, one bare SELECT, made into a view of the
 file's name in the order of the paths. The same files run over Arrow tables (here), over any other relations of these
 names (``install``), and over empty tables. Nothing is downloaded: DuckDB's extensions are neither installed nor loaded
-on their own. View files that users wrote never run in this process: a process of their own gives their rows (``cage``).
+on their own. View files that users wrote never run in this process: one of their own gives their rows (``sandbox``).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from lakefolio.views.binding import (
     relation_exists,
 )
 from lakefolio.views.bound_views import CORE, FACTS, BoundViews, run_changes
-from lakefolio.views.cage import Limits
 from lakefolio.views.item_tables import ItemRows
 from lakefolio.views.model_runs import STATES
 from lakefolio.views.relations import FileScan, Rows, bind_shallow
 from lakefolio.views.run_columns import run_columns
+from lakefolio.views.sandbox import Limits
 from lakefolio.views.sql_guard import check_select, first_line, is_text, shown
 from lakefolio.views.sql_result import Use, as_relation, translated
-from lakefolio.views.view_files import View, comment_view, load_views
+from lakefolio.views.view_files import ViewFile, comment_view, load_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
-    "View",
+    "ViewFile",
     "Views",
     "default_views",
     "described",
@@ -63,7 +63,7 @@ def described() -> list[dict[str, Any]]:
     return [described_view(view, columns[view.name]) for view in found.files if view.public]
 
 
-def described_view(view: View, columns: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def described_view(view: ViewFile, columns: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return a view as plain values; ``columns`` are ``name`` and DuckDB's ``type``."""
     return {
         "name": view.name,
@@ -82,7 +82,7 @@ class Views(Locked):
     Safe to use from many threads: a query runs on a cursor of its own.
     """
 
-    def __init__(self, given: Sequence[View] = (), limits: Limits = _LIMITS) -> None:
+    def __init__(self, given: Sequence[ViewFile] = (), limits: Limits = _LIMITS) -> None:
         """Find the views.
 
         Args:
@@ -101,7 +101,7 @@ class Views(Locked):
         self._bindings = {}
 
     @cached_property
-    def files(self) -> tuple[View, ...]:
+    def files(self) -> tuple[ViewFile, ...]:
         """Every view of the library, in the order they build on one another."""
         return load_views()
 

@@ -18,7 +18,7 @@ from lakefolio.process.fork import Locked
 from lakefolio.views.binding import describe
 from lakefolio.views.relations import Rows, bind, scan_of
 from lakefolio.views.run_columns import KeyCounts, called_lost, new_columns, typed_keys
-from lakefolio.views.view_files import View
+from lakefolio.views.view_files import ViewFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -148,7 +148,7 @@ def _add(found: _Counts, more: Mapping[str, KeyCounts], sign: int = 1) -> None:
 
 
 def make_runs(
-    connection: duckdb.DuckDBPyConnection, view: View, counts: Mapping[str, KeyCounts], *, lost: bool
+    connection: duckdb.DuckDBPyConnection, view: ViewFile, counts: Mapping[str, KeyCounts], *, lost: bool
 ) -> None:
     """Make the view of runs over the read model.
 

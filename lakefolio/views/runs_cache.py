@@ -21,7 +21,7 @@ from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.relations import relation_of
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
-from lakefolio.views.view_files import View
+from lakefolio.views.view_files import ViewFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,7 +61,7 @@ class KeptRuns:
     plain_count: int
     rows: pa.Table
 
-    def make(self, connection: duckdb.DuckDBPyConnection, view: View, *, lost: bool = False) -> None:
+    def make(self, connection: duckdb.DuckDBPyConnection, view: ViewFile, *, lost: bool = False) -> None:
         """Make the view of these rows in a connection."""
         _bind_rows(connection, self.rows, self.columns, view, lost=lost)
 
@@ -70,7 +70,7 @@ class KeptRuns:
         return connection.execute(_HOLDS, list(self.last)).fetchone() == (1,)
 
 
-def gathered(connection: duckdb.DuckDBPyConnection, files: Sequence[View]) -> KeptRuns:
+def gathered(connection: duckdb.DuckDBPyConnection, files: Sequence[ViewFile]) -> KeptRuns:
     """Gather all runs of the journal of a connection, making the views that takes."""
     counts = count_keys(connection, files)
     view = _make_runs(connection, files)
@@ -79,7 +79,7 @@ def gathered(connection: duckdb.DuckDBPyConnection, files: Sequence[View]) -> Ke
     return KeptRuns(_last_of(connection), counts, columns, plain, rows)
 
 
-def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[View]) -> KeptRuns | None:
+def renewed(old: KeptRuns, journal: duckdb.DuckDBPyConnection, files: Sequence[ViewFile]) -> KeptRuns | None:
     """Return the runs of the journal of a connection, which ``old`` precedes; None if all must be gathered anew."""
     touched = [row[0] for row in journal.execute(_TOUCHED, list(old.last[:2])).fetchall()]
     if len(touched) * _LARGE_PART > old.rows.num_rows:
@@ -165,7 +165,7 @@ def _with_keys(
     return described, kept(found.to_arrow_reader(_AT_ONCE_ROWS))
 
 
-def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[View]) -> View:
+def _make_runs(connection: duckdb.DuckDBPyConnection, files: Iterable[ViewFile]) -> ViewFile:
     views = list(files)
     wanted = {"runs"}
     for view in reversed(views):
@@ -187,7 +187,7 @@ def _bind_rows(
     connection: duckdb.DuckDBPyConnection,
     rows: pa.Table,
     columns: Iterable[tuple[str, str]],
-    view: View,
+    view: ViewFile,
     *,
     lost: bool = False,
 ) -> None:

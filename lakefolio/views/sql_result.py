@@ -20,7 +20,7 @@ from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError, U
 from lakefolio.process.local_files import outside_lakes
 from lakefolio.process.signals import HeldSignals
 from lakefolio.views.connecting import connect_in_memory
-from lakefolio.views.shortage import shortage
+from lakefolio.views.resource_errors import resource_error
 from lakefolio.views.sql_guard import check_select, first_line
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _translated(
 def _error(exc: Exception, failed: Callable[[Exception], InvalidInputError]) -> LakefolioError:
     """Return the error to raise; that there is no room is not the fault of a statement."""
     other = failed(exc)
-    return shortage(exc, other.message.partition(" can't be run")[0]) or other
+    return resource_error(exc, other.message.partition(" can't be run")[0]) or other
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """View files that people drop beside the library's own: into a folder of theirs, or into ``views/`` of a lake.
 
 Here they are only found: names, headers and sizes are looked at, their SQL is not. It is judged and run in a process of
-its own (``cage``) when a question reads the view.
+its own (``sandbox``) when a question reads the view.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError, one_line
 from lakefolio.format.layout import VIEWS
 from lakefolio.format.schema import SCHEMAS
-from lakefolio.views.cage import Limits
+from lakefolio.views.sandbox import Limits
 from lakefolio.views.sql_guard import is_text
-from lakefolio.views.view_files import View, load_views, parse_view
+from lakefolio.views.view_files import ViewFile, load_views, parse_view
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -41,7 +41,7 @@ class OwnViews:
         problems: The files that can't be used, each with the reason.
     """
 
-    views: tuple[View, ...]
+    views: tuple[ViewFile, ...]
     problems: tuple[str, ...]
 
     @property
@@ -57,7 +57,7 @@ class OwnViews:
 def own_views(store: Store, folder: Path | None) -> OwnViews:
     """Read the view files of a lake and of a user's folder. One LIST, and a GET for each file of the lake."""
     taken = _taken()
-    views: dict[str, View] = {}
+    views: dict[str, ViewFile] = {}
     problems = []
     for place, name, text, origin in (*_of_user(folder), *_of_lake(store)):
         reason = text if origin == "problem" else None
@@ -115,7 +115,7 @@ def _taken() -> frozenset[str]:
 
 
 @lru_cache(maxsize=8)
-def _with(views: tuple[View, ...], limits: Limits) -> Views:
+def _with(views: tuple[ViewFile, ...], limits: Limits) -> Views:
     from lakefolio.views.engine import Views, default_views
 
     return Views(given=views, limits=limits) if views else default_views()

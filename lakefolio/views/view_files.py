@@ -18,7 +18,7 @@ __all__ = [
     "AUDITS",
     "MODELS",
     "STAGING",
-    "View",
+    "ViewFile",
     "comment_view",
     "create_view",
     "load_model_views",
@@ -35,7 +35,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
-class View:
+class ViewFile:
     """One SQL file.
 
     Attributes:
@@ -73,7 +73,7 @@ class View:
 
 
 @cache
-def load_views() -> tuple[View, ...]:
+def load_views() -> tuple[ViewFile, ...]:
     """Return the library's views, in the order they build on one another.
 
     Raises:
@@ -83,18 +83,18 @@ def load_views() -> tuple[View, ...]:
 
 
 @cache
-def load_model_views() -> dict[str, View]:
+def load_model_views() -> dict[str, ViewFile]:
     """Return the views that read a read model instead of the journal, by name; inline content is null in them."""
     return {path.stem: _load(path, MODELS) for path in sorted((_sql_root() / MODELS).glob("*.sql"))}
 
 
-def create_view(view: View, columns: str = "") -> str:
+def create_view(view: ViewFile, columns: str = "") -> str:
     """Return the statement that makes a view, with further ``columns`` computed from its own."""
     body = f"select *, {columns} from (\n{view.sql}\n)" if columns else view.sql
     return f"create or replace view {sql_id(view.name)} as\n{body}\n"
 
 
-def comment_view(view: View) -> str:
+def comment_view(view: ViewFile) -> str:
     """Return the statement that keeps a view's header in the database."""
     parts = [
         view.description,
@@ -115,11 +115,11 @@ def _sql_root() -> Path:
     )
 
 
-def _load(path: Path, folder: str) -> View:
+def _load(path: Path, folder: str) -> ViewFile:
     return parse_view(path, path.read_text(encoding="utf-8"), folder)
 
 
-def parse_view(path: Path, text: str, folder: str) -> View:
+def parse_view(path: Path, text: str, folder: str) -> ViewFile:
     """Return the view that a file's text describes; its SQL is looked at when the view is made."""
     lines = text.splitlines()
     header: dict[str, str] = {}
@@ -135,7 +135,7 @@ def parse_view(path: Path, text: str, folder: str) -> View:
         elif current:
             header[current] += " " + line.lstrip("- ").strip()
     sql = "\n".join(lines[body:]).strip().rstrip(";")
-    return View(
+    return ViewFile(
         name=path.stem,
         folder=folder,
         description=header.get("description", ""),

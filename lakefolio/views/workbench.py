@@ -22,7 +22,7 @@ import pyarrow as pa
 from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.views.binding import open_tables
-from lakefolio.views.shortage import shortage
+from lakefolio.views.resource_errors import resource_error
 from lakefolio.views.sql_guard import first_line
 from lakefolio.views.sql_result import interruptible
 from lakefolio.views.view_files import create_view, load_views
@@ -60,7 +60,7 @@ class Workbench:
 
         Raises:
             UnreadableRowsError: If DuckDB objects.
-            StorageError: kind ``no-memory`` or ``no-scratch``: there is no room, see ``shortage``.
+            StorageError: kind ``no-memory`` or ``no-scratch``: there is no room, see ``resource_error``.
         """
         import duckdb
 
@@ -82,7 +82,7 @@ class Workbench:
 
     def _failed(self, exc: Exception) -> Exception:
         """Return the error to raise; that there is no room says nothing of the rows."""
-        return shortage(exc, "a merge of rows") or UnreadableRowsError(first_line(exc))
+        return resource_error(exc, "a merge of rows") or UnreadableRowsError(first_line(exc))
 
     @contextmanager
     def part(self, rows: pa.Table | bytes | Path) -> Iterator[str]:

@@ -67,7 +67,7 @@ def combine(lake: lf.Lake) -> None:
     put = Put(folio="f", item="of the dead", stored=content, entry_id=new_id(), inputs=("first",), metadata={"k": "1"})
     Tickets(journal.store).create(Ticket(journal.state.version, (Commit(commit_id=new_id(), changes=[put]),)))
     journal.committer.contend(float("inf"))
-    journal.committer.neighbours = None
+    journal.committer.peers = None
     batch(lake)
 
 
@@ -236,7 +236,7 @@ def test_a_combiner_may_be_killed_at_any_request(
         lake = lf.open(uri, storage_options=options)
         journal = session_of(lake).journal
         journal.committer.contend(float("inf"))
-        journal.committer.neighbours = None
+        journal.committer.peers = None
         lake.folio("f").add_json("live", 3, inputs=["first"])
         fresh = lf.open(uri, storage_options=options)
         names = contents(fresh)

@@ -36,7 +36,7 @@ def busy(handle, number):
 
 handles = [lake] * 3
 if sys.argv[2] == "leads":
-    neighbours = session_of(lake).journal.committer.neighbours
+    neighbours = session_of(lake).journal.committer.peers
     assert neighbours.lead()
     handles = [lf.open(sys.argv[1]) for _ in range(3)]
     for handle in handles:

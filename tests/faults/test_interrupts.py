@@ -32,11 +32,11 @@ run = lake.run("r") if how == "runs" else None
 other = lf.open(uri, storage_options=options) if how in ("leads", "asks") else lake
 if how in ("leads", "asks"):
     leads, asks = (lake, other) if how == "leads" else (other, lake)
-    neighbours = session_of(leads).journal.committer.neighbours
+    neighbours = session_of(leads).journal.committer.peers
     assert neighbours.lead()
     session_of(asks).journal.committer.contend(float("inf"))
 elif how == "tickets":
-    session_of(lake).journal.committer.neighbours = None
+    session_of(lake).journal.committer.peers = None
 rng = random.Random(int(sys.argv[6]))
 over = threading.Event()
 acknowledged, unknown, problems = [], [], []

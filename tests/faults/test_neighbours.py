@@ -23,7 +23,7 @@ from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.errors import AlreadyExistsError, NotFoundError
 from lakefolio.journal import host_leader
 from lakefolio.journal.handoff_protocol import Answer, answer_bytes, read_answer
-from lakefolio.journal.host_leader import Neighbours
+from lakefolio.journal.host_leader import HostPeers
 from lakefolio.journal.pending_commit import Committed
 from lakefolio.journal.tickets import Tickets
 from lakefolio.testing import CountingProxy
@@ -32,8 +32,8 @@ CONTEXT = multiprocessing.get_context("spawn")
 FOREVER = float("inf")
 
 
-def meeting(lake: lf.Lake) -> Neighbours:
-    found = session_of(lake).journal.committer.neighbours
+def meeting(lake: lf.Lake) -> HostPeers:
+    found = session_of(lake).journal.committer.peers
     assert found is not None
     return found
 
@@ -230,7 +230,7 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
 
 def test_where_other_hosts_are_faster_everybody_goes_by_ticket(tmp_path: Path) -> None:
     first, second, elsewhere = (lf.open(str(tmp_path / "lake")) for _ in range(3))
-    session_of(elsewhere).journal.committer.neighbours = None
+    session_of(elsewhere).journal.committer.peers = None
     leading(first).folio("f").add_json("first", 1)
     elsewhere.folio("f").add_json("rival", 1)
     following(second).folio("f").add_json("late", 1)  # who leads is beaten once, and tries again
@@ -305,10 +305,10 @@ def test_only_who_has_the_same_lake_rights_and_durability_is_a_neighbour(
     here, there = str(tmp_path / "lake"), str(tmp_path / "other")
     assert path(lf.open(here)) == path(lf.open(here)) != path(lf.open(there))
     assert path(lf.open(here)) != path(lf.open(here, storage_options={"fsync": "true"}))
-    assert session_of(lf.open(here, read_only=True)).journal.committer.neighbours is None
-    assert session_of(lf.open("memory://")).journal.committer.neighbours is None
+    assert session_of(lf.open(here, read_only=True)).journal.committer.peers is None
+    assert session_of(lf.open("memory://")).journal.committer.peers is None
     monkeypatch.setenv("LAKEFOLIO_COMBINE", "false")
-    assert session_of(lf.open(here)).journal.committer.neighbours is None
+    assert session_of(lf.open(here)).journal.committer.peers is None
 
 
 def test_on_s3_rights_are_part_of_it_and_no_name_tells_them(s3_proxy: CountingProxy, s3_uri: str) -> None:

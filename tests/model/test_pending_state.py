@@ -13,7 +13,7 @@ from thoroughness import examples
 
 from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Annotate, Delete, DropSnapshot, SetRun, TakeSnapshot, Update
-from lakefolio.model.entries import Entry, View
+from lakefolio.model.entries import Entry, StateView
 from lakefolio.model.pending_state import Overlay
 
 FOLIOS, ITEMS = ("f", "g"), ("a", "b", "c")
@@ -31,7 +31,7 @@ def laid_over(log: Log) -> Overlay:
     return Overlay(log.state, log.content_of, log.state.version + 1)
 
 
-def seen(view: View) -> dict[str, Any]:
+def seen(view: StateView) -> dict[str, Any]:
     """Return everything that can be read of the head."""
     return {
         "folios": view.folios(),

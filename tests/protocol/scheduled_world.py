@@ -398,7 +398,7 @@ class Face(Store):
 
 
 class ScheduledHost:
-    """Stands for ``Neighbours``: one actor leads its host, the others ask it, and may give up waiting at any time."""
+    """Stands for ``HostPeers``: one actor leads its host, the others ask it, and may give up waiting at any time."""
 
     leading = False
 

@@ -103,7 +103,7 @@ def settler(face: Face) -> None:
 def follower(face: Face, *, desk: Desk, commits: list[Commit]) -> None:
     """A process that asks the leader of its host when it was beaten."""
     journal = opened(face)
-    journal.has_neighbours(partial(ScheduledHost, face, desk))
+    journal.join_host(partial(ScheduledHost, face, desk))
     face.begin()
     write(face, journal, commits)
 
@@ -119,7 +119,7 @@ def leader(face: Face, *, desk: Desk, late: bool) -> None:
         hosts.append(Leading(face, desk, *args, **options))
         return hosts[0]
 
-    journal.has_neighbours(lead)
+    journal.join_host(lead)
     face.begin()
     hosts[0].run()
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.views import cage
-from lakefolio.views.cage import Limits, Rows, rows_of_view
+from lakefolio.format.sql_text import sql_id
+from lakefolio.views import sandbox
+from lakefolio.views.sandbox import Limits, Rows, rows_of_view
 from lakefolio.views.sql_rules import judge
 from lakefolio.views.view_files import load_views, parse_view
 
@@ -42,7 +43,7 @@ def ask(connection, sql, *others, seconds=20.0, memory_mib=256.0) -> Rows:
         view,
         [view, *others],
         relations,
-        lambda name: connection.cursor().sql("from " + cage.quoted(name)),
+        lambda name: connection.cursor().sql("from " + sql_id(name)),
         Limits(seconds, memory_mib),
     )
 
@@ -232,7 +233,7 @@ def test_a_system_without_processes_is_one_error(connection, monkeypatch):
     def popen(*given, **options):
         raise PermissionError("not here")
 
-    monkeypatch.setattr(cage.subprocess, "Popen", popen)
+    monkeypatch.setattr(sandbox.subprocess, "Popen", popen)
     assert refused(connection, "select 1 as one").kind == "view-crashed"
 
 
@@ -293,7 +294,7 @@ def test_the_clock_does_not_run_while_the_process_starts(connection, monkeypatch
     def slow_to_start(command, **options):
         return real(["sh", "-c", 'sleep 4; exec "$@"', "sh", *command], **options)
 
-    monkeypatch.setattr(cage.subprocess, "Popen", slow_to_start)
+    monkeypatch.setattr(sandbox.subprocess, "Popen", slow_to_start)
     assert ask(connection, "select 1 as one", seconds=3).table.num_rows == 1
 
 
@@ -315,7 +316,7 @@ def test_the_process_has_no_environment_and_leaves_nothing(connection, tmp_path,
         seen["process"] = real(*given, **options)
         return seen["process"]
 
-    monkeypatch.setattr(cage.subprocess, "Popen", popen)
+    monkeypatch.setattr(sandbox.subprocess, "Popen", popen)
     refused(connection, "select count(*) from range(10000000) a, range(10000000) b", seconds=1)
     assert "AWS_SECRET_ACCESS_KEY" not in seen["env"]
     assert seen["process"].returncode is not None
@@ -326,7 +327,7 @@ def test_the_limits_are_those_of_the_system():
     """Memory, CPU time and files, whatever DuckDB believes."""
     resource = pytest.importorskip("resource")
     code = (
-        "import resource, json; from lakefolio.process.limited import limit; limit(64, 3)\n"
+        "import resource, json; from lakefolio.process.child_process import limit; limit(64, 3)\n"
         "names = ['RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_CORE']\n"
         "print(json.dumps({name: resource.getrlimit(getattr(resource, name))[0] for name in names}))"
     )
@@ -353,7 +354,7 @@ def lake(tmp_path, monkeypatch):
 
 
 def test_listing_completing_and_describing_run_no_view_file(lake, tmp_path, monkeypatch):
-    monkeypatch.setattr(cage.subprocess, "Popen", lambda *given, **options: pytest.fail("a process was started"))
+    monkeypatch.setattr(sandbox.subprocess, "Popen", lambda *given, **options: pytest.fail("a process was started"))
     assert "crash" in lake.browse()
     assert "crash" in {one["name"] for one in lake.views()[0]}
     assert lake.browse("by_project/churn").names == ["r"]
@@ -375,7 +376,7 @@ def test_commands_that_list_run_no_view_file(lake, tmp_path, given):
         check=False,
     )
     assert done.returncode in range(8)
-    assert "lakefolio.views.cage_child" not in done.stderr
+    assert "lakefolio.views.sandbox_child" not in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -393,7 +394,7 @@ def test_a_shell_that_completes_runs_no_view_file(lake, tmp_path, typed):
         env=environment,
     )
     assert done.returncode == 0
-    assert "lakefolio.views.cage_child" not in done.stderr
+    assert "lakefolio.views.sandbox_child" not in done.stderr
     assert ("by_project/churn" in done.stdout) == (typed == "by_project/")
 
 
@@ -410,7 +411,7 @@ def test_a_view_file_runs_once_for_one_state_of_the_lake(lake, tmp_path, monkeyp
     started = []
     real = subprocess.Popen
     monkeypatch.setattr(
-        cage.subprocess, "Popen", lambda *given, **options: started.append(1) or real(*given, **options)
+        sandbox.subprocess, "Popen", lambda *given, **options: started.append(1) or real(*given, **options)
     )
     assert lake.browse("mine/churn").names == ["r"]
     assert lake.sql("select count(*) from mine").fetchall() == [(1,)]

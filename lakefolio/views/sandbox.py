@@ -1,7 +1,7 @@
 """View files of others, run in a process of their own: judged, limited, and killed when their time is over.
 
-The process (``cage_child``) has no environment, no files and no network. It gets the rows of the relations that a view
-file reads and gives back the rows of the view, both as Arrow streams through pipes.
+The process (``sandbox_child``) has no environment, no files and no network. It gets the rows of the relations that a
+view file reads and gives back the rows of the view, both as Arrow streams through pipes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
 from lakefolio.format.sql_text import sql_id
-from lakefolio.process.limited import say, start
+from lakefolio.process.child_process import say, start
 from lakefolio.views.bounded_json import shallow
 from lakefolio.views.relations import relation_of
-from lakefolio.views.view_files import View
+from lakefolio.views.view_files import ViewFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,8 +69,8 @@ class Rows:
 
 
 def rows_of_view(
-    wanted: View,
-    views: Iterable[View],
+    wanted: ViewFile,
+    views: Iterable[ViewFile],
     relations: Iterable[str],
     read: Callable[[str], duckdb.DuckDBPyRelation],
     limits: Limits,
@@ -96,7 +96,7 @@ def rows_of_view(
         "memory_mib": max(1, int(limits.memory_mib)),
     }
     try:
-        cage = _Cage(wanted, limits)
+        sandbox = _Sandbox(wanted, limits)
     except OSError as exc:
         raise InvalidInputError(
             f"view file {wanted.path} can't be run: no process can be started: {exc}",
@@ -105,24 +105,24 @@ def rows_of_view(
             path=str(wanted.path),
         ) from exc
     try:
-        return cage.ask(request, read)
+        return sandbox.ask(request, read)
     finally:
-        cage.close()
+        sandbox.close()
 
 
 class _OverError(Exception):
     """The process said no more."""
 
 
-class _Cage:
+class _Sandbox:
     """One process, from its start to its end."""
 
-    def __init__(self, view: View, limits: Limits) -> None:
+    def __init__(self, view: ViewFile, limits: Limits) -> None:
         self._view = view
         self._limits = limits
         self._left_s = limits.seconds
         self._is_late = False
-        self._process = start("lakefolio.views.cage_child", _LIBRARIES, stderr=subprocess.PIPE)
+        self._process = start("lakefolio.views.sandbox_child", _LIBRARIES, stderr=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in = self._process.stdin
@@ -150,7 +150,7 @@ class _Cage:
                 table.validate(full=True)
         except (OSError, ValueError, KeyError, pa.ArrowException, _OverError) as exc:
             raise self._error() from exc
-        from lakefolio.views.cage_child import CARRIED
+        from lakefolio.views.sandbox_child import CARRIED
 
         return Rows(table, {name: kind for name, kind in types.items() if kind in CARRIED})
 
@@ -171,7 +171,7 @@ class _Cage:
         self._process.wait()
 
     def _send(self, relation: duckdb.DuckDBPyRelation) -> None:
-        from lakefolio.views.cage_child import carried
+        from lakefolio.views.sandbox_child import carried
 
         plain, types = carried(relation)
         say(self._in, types)
@@ -238,8 +238,8 @@ class _Cage:
 class _Alarm:
     """Kills the process if a block takes too long."""
 
-    def __init__(self, cage: _Cage, seconds: float) -> None:
-        self._timer = threading.Timer(max(0.0, seconds), cage.kill)
+    def __init__(self, sandbox: _Sandbox, seconds: float) -> None:
+        self._timer = threading.Timer(max(0.0, seconds), sandbox.kill)
         self._timer.daemon = True
         self.took_s = 0.0
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from lakefolio.format.arrow_rows import from_micros
-from lakefolio.format.plain import mapped, number
+from lakefolio.format.checked_json import mapped, number
 
 __all__ = ["HINT_DATES", "ahead_of", "dated_ahead"]
 

@@ -1,4 +1,4 @@
-"""The process that view files run in: it may compute, and nothing else (the other end is ``cage``).
+"""The process that view files run in: it may compute, and nothing else (the other end is ``sandbox``).
 
 It is started with an empty environment, reads a request and the rows of relations from stdin and writes one answer to
 stdout. Before any foreign SQL is parsed the operating system limits its memory, CPU time and files, and DuckDB its
@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id
-from lakefolio.process.limited import limit, say
+from lakefolio.process.child_process import limit, say
 from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 

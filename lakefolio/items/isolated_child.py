@@ -1,4 +1,4 @@
-"""The process that files of other programs are read in (the other end is ``foreign_files``)."""
+"""The process that files of other programs are read in (the other end is ``isolated_reader``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from lakefolio.errors import LakefolioError
-from lakefolio.process.limited import limit, say
+from lakefolio.process.child_process import limit, say
 
 __all__ = ["main"]
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from lakefolio import errors
 from lakefolio.errors import InvalidInputError, LakefolioError, StorageError, one_line
-from lakefolio.process.limited import say, start
+from lakefolio.process.child_process import say, start
 
-__all__ = ["open_apart"]
+__all__ = ["open_isolated"]
 
 _LIBRARIES: Final = ("pyarrow", "numpy", "h5py", "openpyxl", "et_xmlfile", "defusedxml", "duckdb")
 _MEMORY_MIB: Final = 1_024
@@ -30,7 +30,7 @@ _MESSAGE_BYTES: Final = 1 << 20
 
 
 @contextmanager
-def open_apart(reader: str, path: Path, table: str | None, form: str) -> Iterator[pa.RecordBatchReader]:
+def open_isolated(reader: str, path: Path, table: str | None, form: str) -> Iterator[pa.RecordBatchReader]:
     """Open a table of a file in a child process; memory here does not grow with it.
 
     Args:
@@ -54,7 +54,7 @@ def open_apart(reader: str, path: Path, table: str | None, form: str) -> Iterato
         "seconds": _SECONDS + _SECONDS_PER_MIB * size_mib,
     }
     try:
-        process = start("lakefolio.items.foreign_child", _LIBRARIES)
+        process = start("lakefolio.items.isolated_child", _LIBRARIES)
     except OSError as exc:
         raise StorageError(
             f"{path.name!r} can't be read: no process can be started for it: {exc.strerror}",

@@ -11,14 +11,14 @@ from typing import Final
 from lakefolio.errors import StorageError
 from lakefolio.views.sql_guard import first_line
 
-__all__ = ["shortage"]
+__all__ = ["resource_error"]
 
 _OF_LIMIT: Final = re.compile(r"/\s*([\d.]+ [A-Za-z]+) used\)")
 _NO_FOLDER: Final = "no temporary directory is specified"
 _SPILLED: Final = ("max_temp_directory_size", "failed to offload", "No space left", "Disk quota exceeded")
 
 
-def shortage(exc: Exception, what: str) -> StorageError | None:
+def resource_error(exc: Exception, what: str) -> StorageError | None:
     """Return the error to raise if DuckDB failed for lack of room; None if it did for another reason.
 
     Args:
