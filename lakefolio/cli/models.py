@@ -166,7 +166,7 @@ def _named(number: int | None) -> str:
 
 
 def _when(at: datetime | None) -> str:
-    return "" if at is None else shown_time(at.replace(microsecond=0)).replace(".000000", "")
+    return "" if at is None else shown_time(at, "seconds")
 
 
 models.add_command(list_models, "list")

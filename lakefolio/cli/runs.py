@@ -219,7 +219,7 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return shown_time(value.replace(microsecond=0)).replace(".000000", "")
+        return shown_time(value, "seconds")
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -227,4 +227,4 @@ def cell(value: object) -> str:
 
 def clock(at: datetime) -> str:
     """Return the time of day of what happens now, with its zone."""
-    return shown_time(at.replace(microsecond=0)).replace(".000000", "").partition(" ")[2]
+    return shown_time(at, "seconds").partition(" ")[2]

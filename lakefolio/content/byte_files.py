@@ -9,50 +9,6 @@ from collections.abc import Callable
 __all__ = ["MemoryFile", "RangeFile", "piece_file"]
 
 
-class MemoryFile(io.RawIOBase):
-    """A readable file over a block of memory that it owns."""
-
-    def __init__(self, content: memoryview) -> None:
-        """Begin at the start of ``content``."""
-        self._content = content
-        self._place = 0
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that it can be read in any order."""
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to ``size`` bytes, by default all that are left."""
-        end = None if size is None or size < 0 else self._place + size
-        found = bytes(self._content[self._place : end])
-        self._place += len(found)
-        return found
-
-    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as bytes are left, and return how many were written."""
-        room = memoryview(target).cast("B")
-        found = self._content[self._place : self._place + len(room)]
-        room[: len(found)] = found
-        self._place += len(found)
-        return len(found)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position, which may lie behind the end."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._content)}[whence]
-        if start + offset < 0:
-            raise ValueError(f"a place before the start: {start + offset}")
-        self._place = start + offset
-        return self._place
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._place
-
-
 class RangeFile(io.RawIOBase):
     """A readable file of which only the requested ranges are fetched."""
 
@@ -86,12 +42,32 @@ class RangeFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to a position, which may lie behind the end."""
-        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
-        return self._place
+        place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size_bytes}[whence]
+        if place < 0:
+            raise ValueError(f"a place before the start: {place}")
+        self._place = place
+        return place
 
     def tell(self) -> int:
         """Return the position."""
         return self._place
+
+
+class MemoryFile(RangeFile):
+    """A readable file over a block of memory that it owns."""
+
+    def __init__(self, content: memoryview) -> None:
+        """Begin at the start of ``content``."""
+        super().__init__(len(content), lambda start, length: bytes(content[start : start + length]))
+        self._content = content
+
+    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer as far as bytes are left, and return how many were written."""
+        room = memoryview(target).cast("B")
+        found = self._content[self._place : self._place + len(room)]
+        room[: len(found)] = found
+        self._place += len(found)
+        return len(found)
 
 
 def piece_file(start: int, body: bytes, size_bytes: int) -> RangeFile:

@@ -94,8 +94,13 @@ def is_time(text: str) -> bool:
     return last_instant(text) is not None
 
 
-def shown_time(moment: datetime) -> str:
-    """Return a time as text in the local zone, with its offset and to the microsecond; :func:`parse_time` reads it."""
+def shown_time(moment: datetime, timespec: str = "microseconds") -> str:
+    """Return a time as text in the local zone, with its offset, to the microsecond; :func:`parse_time` reads it.
+
+    Args:
+        moment: The time.
+        timespec: How exactly, as of ``datetime.isoformat``; what is finer is cut off.
+    """
     try:
         local = moment.astimezone()
         offset = local.utcoffset() or timedelta()
@@ -104,7 +109,7 @@ def shown_time(moment: datetime) -> str:
     if offset % timedelta(minutes=1):  # local mean time, before there were zones
         local, offset = moment.astimezone(UTC), timedelta()
     zone = "Z" if not offset else local.isoformat()[-6:].removesuffix(":00")
-    return local.replace(tzinfo=None).isoformat(" ", "microseconds") + zone
+    return local.replace(tzinfo=None).isoformat(" ", timespec) + zone
 
 
 def _period(value: str | date | datetime, *forms: re.Pattern[str]) -> tuple[datetime, datetime] | None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lakefolio.errors import one_line
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["CheckReport", "Problem"]
 
