@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 import lakefolio as lf
 from lakefolio.content.file_cache import FileCache, file_cache
+from lakefolio.errors import StorageError
 from lakefolio.format.digest import sha256_of_bytes
 
 HOLDER = """
@@ -108,3 +113,98 @@ if {forked}:
     if forked:
         assert (tmp_path / "found").read_text() == "1"
     assert list((tmp_path / ".leases").iterdir()) == []
+
+
+def body_of(number: int) -> bytes:
+    return b"%08d" % number * 500
+
+
+def in_another_process(root: Path, limit_bytes: int, numbers: range) -> None:
+    code = """
+import sys
+from pathlib import Path
+from lakefolio.content.file_cache import FileCache
+from lakefolio.format.digest import sha256_of_bytes
+cache = FileCache(Path(sys.argv[1]), limit_bytes=int(sys.argv[2]))
+for number in range(int(sys.argv[3]), int(sys.argv[4])):
+    body = b"%08d" % number * 500
+    cache.file(sha256_of_bytes(body), "x", lambda path: path.write_bytes(body))
+"""
+    words = [str(root), str(limit_bytes), str(numbers.start), str(numbers.stop)]
+    subprocess.run([sys.executable, "-c", code, *words], check=True, timeout=120)
+
+
+def test_what_was_given_stays_also_after_the_folder_was_deleted(tmp_path: Path) -> None:
+    """The next file that the process is given notes in a new lease what it holds."""
+    root = tmp_path / "cache"
+    cache = FileCache(root)
+    fill(cache, 0, 1)
+    shutil.rmtree(root)
+    paths = fill(cache, 0, 2)
+    in_another_process(root, 1, range(5, 8))
+    assert [path.read_bytes() for path in paths] == [body_of(0), body_of(1)]
+
+
+def test_a_lease_that_was_taken_for_a_dead_ones_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may look between the creation of a lease and its lock."""
+    from lakefolio.content import file_cache as module
+
+    lock, times = module.fcntl.flock, iter([True, True])
+
+    def seized(file: IO[bytes], how: int) -> None:
+        if ".leases" in str(file.name) and next(times, False):
+            module._remove_if_dead(Path(file.name))
+        lock(file, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.fcntl, "flock", seized)
+        (path,) = fill(FileCache(tmp_path), 0, 1)
+    in_another_process(tmp_path, 1, range(5, 8))
+    assert path.read_bytes() == body_of(0)
+
+
+def test_a_folder_that_is_deleted_all_the_time_is_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    cache, calls = FileCache(root), []
+
+    def fetch(path: Path) -> None:
+        calls.append(path)
+        if len(calls) <= 3:
+            shutil.rmtree(root)
+        path.write_bytes(body_of(1))
+
+    assert cache.file(sha256_of_bytes(body_of(1)), "x", fetch).read_bytes() == body_of(1)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("what", ["the folder is a file", "the copy is a folder"])
+def test_what_lies_in_the_way_is_an_error_that_names_the_folder(tmp_path: Path, what: str) -> None:
+    cache = FileCache(tmp_path / "cache")
+    (path,) = fill(cache, 0, 1)
+    path.unlink()
+    if what == "the copy is a folder":
+        path.mkdir()
+    else:
+        shutil.rmtree(tmp_path / "cache")
+        (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(StorageError, match="can't be written to") as caught:
+        fill(cache, 0, 1)
+    assert caught.value.kind == "permission-denied"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_a_copy_of_another_user_is_as_good() -> None:
+    root = Path(tempfile.mkdtemp())  # that of the test is for its own user alone
+    (path,) = fill(FileCache(root), 0, 1)
+    for one in (root, *root.rglob("*")):
+        one.chmod(0o777 if one.is_dir() else 0o666 if one != path else 0o444)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.setuid(65534)
+            status = int(fill(FileCache(root), 0, 1) != [path])
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    shutil.rmtree(root)

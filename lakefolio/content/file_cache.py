@@ -35,6 +35,7 @@ __all__ = ["FileCache", "file_cache"]
 _LIMIT_BYTES = 10 * 2**30
 _LOOKS: Final = 16
 """How often the folder is looked through, on average, while as much is added as it may hold."""
+_TRIES: Final = 5
 _LEASES: Final = ".leases"
 _LOCK: Final = ".lock"
 
@@ -76,6 +77,9 @@ class FileCache(Locked):
             StorageError: kind ``no-space`` or ``permission-denied``: the folder can't hold it; names the folder.
         """
         with named_if_full(self._chosen, "LAKEFOLIO_CACHE"):
+            for _ in range(_TRIES):
+                with contextlib.suppress(FileNotFoundError, FileExistsError):  # somebody deletes the folder meanwhile
+                    return self._file(digest, name, fetch, digest_of)
             return self._file(digest, name, fetch, digest_of)
 
     def place(self, digest: str, name: str) -> Path:
@@ -95,7 +99,8 @@ class FileCache(Locked):
             except BaseException:
                 _drop(file)
                 raise
-        os.utime(path)
+        with contextlib.suppress(PermissionError):  # another user's copy
+            os.utime(path)
         return path
 
     def opened(self, digest: str, name: str) -> BinaryIO | None:
@@ -152,19 +157,21 @@ class FileCache(Locked):
         return private_folder()
 
     def _hold(self, digest: str) -> None:
-        """Note that this process was given the content of a digest."""
+        """Note that this process was given the content of a digest; all of it anew if the lease was deleted."""
         with self._lock:
-            if digest in self._given:
-                return
-            if self._lease is None and fcntl is not None:
+            noted = {digest} - self._given
+            self._given.add(digest)
+            while fcntl is not None and (self._lease is None or not os.fstat(self._lease.fileno()).st_nlink):
                 (self._root / _LEASES).mkdir(parents=True, exist_ok=True)
                 lease = open(self._root / _LEASES / uuid.uuid4().hex, "ab", buffering=0)  # noqa: SIM115 - for life
-                fcntl.flock(lease, fcntl.LOCK_EX)
-                self._lease = lease
-                at_exit(self._end_lease)
-            if self._lease is not None:
-                self._lease.write(digest.encode() + b"\n")
-            self._given.add(digest)
+                fcntl.flock(lease, fcntl.LOCK_EX)  # before, another process may have taken it for a dead one's
+                if self._lease is None:
+                    at_exit(self._end_lease)
+                else:
+                    self._lease.close()
+                self._lease, noted = lease, self._given
+            if self._lease is not None and noted:
+                self._lease.write("".join(f"{one}\n" for one in noted).encode())
 
     def _end_lease(self) -> None:
         """Remove the lease at the end of this process; a child that shares it keeps it."""

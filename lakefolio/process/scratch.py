@@ -19,7 +19,7 @@ from lakefolio.process.places import working_directory
 __all__ = ["bounded_options", "named_failures", "named_if_full", "private_folder", "scratch_folder", "spill_options"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
-_CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+_CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 _FAILING: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _HINT: Final = "free some space there, or set {} to a folder with more"
 
