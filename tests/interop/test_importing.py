@@ -370,6 +370,39 @@ def test_a_dvc_repository_with_its_history(lake: lf.Lake, source: Path) -> None:
     again(lake, "dvc", source)
 
 
+def test_a_file_of_dvc_that_can_not_be_read_hurts_no_other(lake: lf.Lake, source: Path) -> None:
+    (source / "good.dvc").write_text(f"outs:\n- md5: {cached(source, b'good')}\n  path: good\n")
+    (source / "bytes.dvc").write_bytes(b"\xff\0")
+    (source / "link.dvc").symlink_to(source / "good.dvc")
+    report = import_from(lake, "dvc", str(source))
+    assert {one["what"] for one in report.problems} == {"bytes.dvc", "link.dvc"}
+    assert list(lake.folio("source")) == ["good"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+@pytest.mark.parametrize("how", ["link", "file", "common", "around"])
+def test_a_history_that_lies_outside_is_not_read(lake: lf.Lake, source: Path, tmp_path: Path, how: str) -> None:
+    other = tmp_path if how == "around" else tmp_path / "other"
+    other.mkdir(exist_ok=True)
+    git(other, "init", "-q")
+    (other / "secret.dvc").write_text(f"outs:\n- md5: {cached(source, b'x')}\n  path: secret\n")
+    git(other, "add", "secret.dvc")
+    git(other, "commit", "-qm", "secret")
+    if how == "link":
+        (source / ".git").symlink_to(other / ".git")
+    elif how == "file":
+        (source / ".git").write_text(f"gitdir: {other / '.git'}\n")
+    elif how == "common":
+        git(source, "init", "-q")
+        (source / ".git" / "commondir").write_text(f"{other / '.git'}\n")
+    else:
+        (source / ".git").mkdir()  # none, and git would look for one above
+    with pytest.raises(lf.InvalidInputError, match="lies outside of it") as caught:
+        import_from(lake, "dvc", str(source))
+    assert caught.value.kind == "bad-source"
+    assert lake.version == 0
+
+
 def test_a_dvc_repository_that_lies(lake: lf.Lake, source: Path) -> None:
     bad = cached(source, b"content")
     (source / ".dvc" / "cache" / "files" / "md5" / bad[:2] / bad[2:]).write_bytes(b"changed")
@@ -623,6 +656,16 @@ def test_sources_that_are_none(lake: lf.Lake, source: Path, kind: str) -> None:
             import_from(lake, kind, str(source))
     with pytest.raises(lf.InvalidInputError, match="no importer"):
         import_from(lake, "datafoli", str(source))
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 5_000, "~nobody-has-this-name/x"])
+@pytest.mark.parametrize("kind", ["folder", "datafolio", "mltrack", "dvc", "mlflow"])
+def test_names_that_no_source_can_have(lake: lf.Lake, kind: str, name: str) -> None:
+    """An empty one, as of a variable that is not set, is not the working directory."""
+    with pytest.raises(lf.LakefolioError) as caught:
+        import_from(lake, kind, name)
+    assert caught.value.kind in ("bad-source", "no-source")
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_command(lake: lf.Lake, source: Path, capsys: pytest.CaptureFixture[str]) -> None:

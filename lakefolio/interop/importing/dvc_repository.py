@@ -62,9 +62,7 @@ def read(source: str, folio: str | None) -> Plan:
     for commit, message in commits:
         reader.step(commit, message, _tracked(_texts_of(files.root, commit), plan, commit[:8]), known)
     if not commits:
-        texts = {
-            relative: files.text(relative) for relative, _, regular in files.walk() if regular and _tells(relative)
-        }
+        texts = _texts_in(files, plan)
         reader.step("", "import the files that DVC tracks", _tracked(texts, plan, "work tree"), known)
     return plan
 
@@ -154,6 +152,22 @@ def _tells(path: str) -> bool:
     return path.endswith(".dvc") or PurePosixPath(path).name == "dvc.lock"
 
 
+def _texts_in(files: SourceFolder, plan: Plan) -> dict[str, str]:
+    """Return the texts of the files that lie there and say what DVC tracks."""
+    texts = {}
+    for relative, _, regular in files.walk():
+        if not _tells(relative):
+            continue
+        try:
+            if regular:
+                texts[relative] = files.text(relative)
+            else:
+                plan.leave_out(relative, "a link or no regular file")
+        except LakefolioError as exc:
+            plan.leave_out(relative, exc.message)
+    return texts
+
+
 def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tracked]:
     """Return the files that ``.dvc`` files and ``dvc.lock`` track, by path."""
     found: dict[str, _Tracked] = {}
@@ -209,6 +223,14 @@ def _commits(root: Path) -> Iterator[tuple[str, str]]:
     """Give the commits that changed tracked files, oldest first: hash and subject."""
     if not (root / ".git").exists():
         return
+    for place in _git(root, "rev-parse", "--absolute-git-dir", "--git-common-dir").splitlines():
+        if not (found := (root / place).resolve()).is_relative_to(root):
+            raise InvalidInputError(
+                f"the history of {str(root)!r} lies outside of it, in {str(found)!r}",
+                kind="bad-source",
+                hint="import a clone of it: git clone, then dvc fetch --all-commits",
+                path=str(root),
+            )
     listed = _git(root, "log", "--reverse", "--format=%H %s", "--", "*.dvc", "*dvc.lock")
     for line in listed.splitlines():
         commit, _, subject = line.partition(" ")

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
 
-from lakefolio.errors import InvalidInputError, LakefolioError, LocalFileNotFoundError
+from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import new_id
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
-from lakefolio.interop.importing.source_files import SourceFolder, plain_yaml
+from lakefolio.interop.importing.source_files import SourceFolder, plain_yaml, source_path
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents
 from lakefolio.lake.registry import REGISTRY
@@ -83,9 +83,7 @@ def _opened(source: str) -> tuple[str, Path | None]:
     text = source.removeprefix("sqlite:///")
     if "://" in text:
         return source, None
-    path = Path(text).expanduser().resolve()
-    if not path.exists():
-        raise LocalFileNotFoundError(f"source {source!r} is not there", kind="no-source", path=source)
+    path = source_path(text)
     if path.is_dir():
         return _view_of(path).as_uri(), path
     copy = private_folder() / f"{new_id()}.db"

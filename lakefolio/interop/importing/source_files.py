@@ -11,10 +11,32 @@ from typing import Any, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError
 
-__all__ = ["SourceFolder", "digest_of", "plain_yaml"]
+__all__ = ["SourceFolder", "digest_of", "plain_yaml", "source_path"]
 
 _TEXT_BYTES: Final = 64 * 2**20
 _PIECE_BYTES: Final = 2**20
+
+
+def source_path(source: str) -> Path:
+    """Return the file or folder that a user names, links resolved.
+
+    Raises:
+        LocalFileNotFoundError: kind ``no-source``: it is not there.
+        InvalidInputError: kind ``bad-source``: nothing can have that name.
+    """
+    if not source:  # as of a variable that is not set; it is not the working directory
+        raise InvalidInputError("the source is an empty text", kind="bad-source", hint="name a folder", path=source)
+    try:
+        found = Path(source).expanduser().resolve()
+        there = found.exists()
+    except (OSError, ValueError, RuntimeError) as exc:  # too long, a NUL, a home of nobody
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise InvalidInputError(
+            f"source {source[:200]!r} can't be looked at: {why}", kind="bad-source", path=source
+        ) from exc
+    if not there:
+        raise LocalFileNotFoundError(f"source {source!r} is not there", kind="no-source", path=source)
+    return found
 
 
 class SourceFolder:
@@ -29,9 +51,7 @@ class SourceFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.root = Path(path).expanduser().resolve()
-        if not self.root.exists():
-            raise LocalFileNotFoundError(f"source {str(path)!r} is not there", kind="no-source", path=str(path))
+        self.root = source_path(str(path))
         if not self.root.is_dir():
             raise InvalidInputError(f"source {str(path)!r} is no folder", kind="bad-source", path=str(path))
 
