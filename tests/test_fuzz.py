@@ -215,14 +215,9 @@ def test_a_version_that_can_not_be_fails_no_view(tmp_path: Path) -> None:
             connection.sql(f"from {name}").fetchall()
 
 
-NO_DESCRIPTIONS = [[{}], [], "x", {"configuration": [["a", "b"]]}, {"partitionColumns": [1]}, {"id": "\ud800"}]
-
-
-@pytest.mark.parametrize(("table", "every"), [("manifests", NO_DESCRIPTIONS), ("metric_rows", NO_DESCRIPTIONS[-1:])])
-def test_what_is_no_description_of_a_table_is_damage(
-    lake: Healthy, tmp_path: Path, table: str, every: list[Any]
-) -> None:
-    for wrong in every:
+@pytest.mark.parametrize("table", ["manifests", "metric_rows"])
+def test_what_is_no_description_of_a_table_is_damage(lake: Healthy, tmp_path: Path, table: str) -> None:
+    for wrong in ([{}], [], "x", {"configuration": [["a", "b"]]}, {"partitionColumns": [1]}, {"id": "\ud800"}):
         actions = lake.entry(table, 0)
         actions[2]["metaData"] = wrong
         uri = lake.written(tmp_path / "hostile", lake.sealed(table, 0, actions))

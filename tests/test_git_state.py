@@ -228,7 +228,7 @@ def test_an_included_pipe_does_not_hang(repository: Path) -> None:
     git(repository, "config", "include.path", "../pipe")
     began = time.monotonic()
     assert git_state(repository, untracked=False) is None
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60  # it would hang for ever
 
 
 def test_state_of_a_plain_repository(repository: Path, tmp_path: Path) -> None:

@@ -51,8 +51,7 @@ def interrupted(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch, at: str) -> None
             lake.restore("s")
 
 
-@pytest.mark.parametrize("changed", [True, False], ids=["items too", "tables alone"])
-@pytest.mark.parametrize("at", ["the second table", "the commit"])
+@pytest.mark.parametrize(("at", "changed"), [("the second table", True), ("the commit", False)])
 def test_a_restore_that_ended_half_way_is_told_and_ends_with_the_next(
     lake: lf.Lake, monkeypatch: pytest.MonkeyPatch, at: str, changed: bool
 ) -> None:

@@ -68,8 +68,9 @@ def test_a_whole_table_comes_back(lake: lf.Lake, copy: Path) -> None:
     assert (len(entries), len(files)) == (3, 3)
 
 
-@pytest.mark.parametrize("number", range(3))
-@pytest.mark.parametrize("how", ["missing", "cut", "flipped"])
+@pytest.mark.parametrize(
+    ("how", "number"), [("missing", 0), ("missing", 1), ("missing", 2), ("cut", 0), ("cut", 2), ("flipped", 1)]
+)
 def test_a_log_entry_comes_back(lake: lf.Lake, copy: Path, number: int, how: str) -> None:
     entry = parts(Path(lake.uri))[0][number]
     damage(entry, how)
@@ -82,8 +83,7 @@ def test_a_log_entry_comes_back(lake: lf.Lake, copy: Path, number: int, how: str
         mended(lake, copy, [entry])
 
 
-@pytest.mark.parametrize("number", range(3))
-@pytest.mark.parametrize("how", ["missing", "cut", "flipped"])
+@pytest.mark.parametrize(("how", "number"), [("missing", 0), ("cut", 1), ("flipped", 2), ("missing", 2)])
 def test_a_data_file_comes_back(lake: lf.Lake, copy: Path, number: int, how: str) -> None:
     file = parts(Path(lake.uri))[1][number]
     damage(file, how)

@@ -151,15 +151,16 @@ def test_what_changed_since_is_laid_over(uri: str) -> None:
 def test_an_index_that_is_damaged_or_foreign_is_not_believed(uri: str, tmp_path: Path) -> None:
     lake = lf.open(uri)
     fill(lake, 60)
-    expected = answers(lf.open(uri))
+    some = ["fog -snow", "tag:clean fog", "wethr", "flig*"]
+    expected = answers(lf.open(uri), some)
     make(lake)
     saved = {path: path.read_bytes() for path in objects(uri)}
     for path, body in saved.items():
         for place in (10, len(body) // 2, len(body) - 20):
             path.write_bytes(body[:place] + bytes([body[place] ^ 0x55]) + body[place + 1 :])
-            assert answers(lf.open(uri)) == expected, (path.name, place)
+            assert answers(lf.open(uri), some) == expected, (path.name, place)
         path.unlink()
-        assert answers(lf.open(uri)) == expected, path.name
+        assert answers(lf.open(uri), some) == expected, path.name
         path.write_bytes(body)
     other = lf.open(tmp_path / "other")
     fill(other, 70, seed=2)
@@ -581,7 +582,7 @@ def test_words_of_many_documents_have_the_labels_of_the_best(tmp_path: Path, mon
 def test_an_index_of_another_layout_is_no_damage_and_is_replaced(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = lf.open(uri)
     fill(lake, 30)
-    for number in range(3):  # whichever of two names of one version comes first
+    for number in range(2):  # whichever of two names of one version comes first
         with monkeypatch.context() as patched:
             patched.setattr(index_files, "LAYOUT", 3 + 2 * number)
             patched.setattr(upkeep, "_CHANGED", 1 << 40)

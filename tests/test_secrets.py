@@ -291,28 +291,26 @@ def test_parameters_and_facts_of_runs(lake: lf.Lake) -> None:
     assert_clean_lake(lake)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_texts_of_people(lake: lf.Lake, text: str) -> None:
-    words = TEXTS[text]
-    folio = lake.folio("f")
-
-    def write() -> None:
+def test_texts_of_people(lake: lf.Lake) -> None:
+    def write(name: str, words: str) -> None:
+        folio = lake.folio(name)
         with lake.batch(words):
             folio.add("x", 1, description=words, metadata={"source": words, "deep": {"a": [words]}}, tags=[words])
         folio.metadata["note"] = words
         lake.annotate(description=words)
-        lake.snapshot("s", message=words)
+        lake.snapshot(name, message=words)
         folio.create_snapshot("s", description=words, tags=[words])
         folio.update_item("x", description=words)
         with lake.run("r", description=words) as run:
             run.add_output("y", 1, description=words, metadata={"a": words})
         with folio.batch(words):
             folio.add("z", 1)
-        lake.create_dataset("d", ["f:x"], description=words, metadata={"a": words})
+        lake.create_dataset(name, [f"{name}:x"], description=words, metadata={"a": words})
 
-    said = said_by(write)
-    assert "seems to hold a secret" in said
-    assert_clean("said", said)
+    for name, words in TEXTS.items():
+        said = said_by(lambda name=name, words=words: write(name, words))
+        assert "seems to hold a secret" in said, name
+        assert_clean("said", said)
     assert_clean_lake(lake)
     assert lake.check().ok
 
@@ -323,28 +321,25 @@ def test_content_that_was_given_as_content_stays(lake: lf.Lake) -> None:
     assert lake.folio("f").get("config") == config
 
 
-@pytest.mark.parametrize("error", ERRORS)
-def test_errors_of_runs(lake: lf.Lake, error: str) -> None:
-    text = ERRORS[error]
-
-    def fails() -> None:
+def test_errors_of_runs(lake: lf.Lake) -> None:
+    def fails(text: str) -> None:
         with lake.run("a"):
             raise RuntimeError(text)
 
-    with pytest.raises(RuntimeError):
-        fails()
-
     @lake.capture
-    def captured() -> None:
+    def captured(name: str) -> None:
         try:
-            raise KeyError(text)
+            raise KeyError(ERRORS[name])
         except KeyError as exc:
             raise ValueError("outer") from exc
 
-    with pytest.raises(ValueError, match="outer"):
-        captured()
-    lake.run("c").fail(text)
-    assert [run.status for run in lake.runs()] == ["failed"] * 3
+    for name, text in ERRORS.items():
+        with pytest.raises(RuntimeError):
+            fails(text)
+        with pytest.raises(ValueError, match="outer"):
+            captured(name)
+        lake.run("c").fail(text)
+    assert [run.status for run in lake.runs()] == ["failed"] * 3 * len(ERRORS)
     assert_clean_lake(lake)
 
 

@@ -72,10 +72,10 @@ def test_ordinary_text_of_any_language_stays() -> None:
         assert visible(text) == text
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> lf.Lake:
-    """A lake with such characters wherever others may write them, rows that anyone can forge included."""
-    lake = lf.open(str(tmp_path / "lake"), author=f"ada{ALL}")
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> lf.Lake:
+    """A lake with such characters wherever others may write them, forged rows included; it is only read."""
+    lake = lf.open(str(tmp_path_factory.mktemp("terminal") / "lake"), author=f"ada{ALL}")
     folio = lake.folio("f")
     folio.add_json("x", {ALL: ALL}, description=ALL, metadata={"note": ALL}, inputs=[f"s3://b/{EVIL['zero width']}"])
     folio.add_table("t", pa.table({ALL: [ALL, None]}), inputs=["x"], description=ALL)

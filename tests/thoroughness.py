@@ -21,4 +21,4 @@ def choose(profile: str, *, same: bool) -> None:
 
 def examples(thorough: int) -> int:
     """Return how many examples to try, given how many there are to be when there is time."""
-    return thorough if settings.default is settings.get_profile(THOROUGH) else max(thorough // 4, 10)
+    return thorough if settings.default is settings.get_profile(THOROUGH) else max(thorough // 4, 5)

@@ -205,12 +205,11 @@ def test_a_damaged_checkpoint_costs_time(checkpointed: lf.Lake, table: str) -> N
     places = [len(body) // 7 * part for part in range(1, 7)]
     wrong = [flipped(body, place, 16) for place in places]
     wrong += [body[:-1], body[: len(body) // 2], b"", bytes(len(body)), b"PAR1", None]
-    for number, one in enumerate(wrong):
+    for one in wrong:
         store.put(key, one) if one is not None else store.delete([key])
         fresh = lf.open(checkpointed.uri)
         assert everything(fresh) == before
-        if number in (0, len(places), len(wrong) - 1):  # a bit, its length, all of it
-            assert [(found.kind, found.object) for found in fresh.check().problems] == [("checkpoint-damaged", key)]
+        assert [(found.kind, found.object) for found in fresh.check().problems] == [("checkpoint-damaged", key)]
     fresh.folio("f").add_json("more", 1, inputs=["after"])
     fresh.compact()
     assert fresh.check().ok
@@ -222,31 +221,28 @@ def test_a_damaged_pointer_costs_time(checkpointed: lf.Lake, table: str) -> None
     store = open_store(checkpointed.uri)
     before = everything(checkpointed)
     pointer = json.loads(store.find(pointer_of(table)) or b"")
-    for number, wrong in enumerate(
-        (
-            b"",
-            b"{",
-            b"null",
-            b"[]",
-            b'"x"',
-            b"\xff\xfe",
-            b"[" * 100_000,
-            json.dumps({}).encode(),
-            json.dumps(pointer | {"version": pointer["version"] + 1}).encode(),
-            json.dumps(pointer | {"version": 10**30}).encode(),
-            json.dumps(pointer | {"version": -1}).encode(),
-            json.dumps(pointer | {"version": str(pointer["version"])}).encode(),
-            json.dumps(pointer | {"version": True}).encode(),
-            json.dumps(pointer | {"parts": 3}).encode(),
-            json.dumps(pointer | {"tags": 3}).encode(),
-            json.dumps(pointer | {"tags": {"lakefolio.seal": "0" * 64}}).encode(),
-        )
+    for wrong in (
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        json.dumps({}).encode(),
+        json.dumps(pointer | {"version": pointer["version"] + 1}).encode(),
+        json.dumps(pointer | {"version": 10**30}).encode(),
+        json.dumps(pointer | {"version": -1}).encode(),
+        json.dumps(pointer | {"version": str(pointer["version"])}).encode(),
+        json.dumps(pointer | {"version": True}).encode(),
+        json.dumps(pointer | {"parts": 3}).encode(),
+        json.dumps(pointer | {"tags": 3}).encode(),
+        json.dumps(pointer | {"tags": {"lakefolio.seal": "0" * 64}}).encode(),
     ):
         store.put(pointer_of(table), wrong)
         fresh = lf.open(checkpointed.uri)
         assert everything(fresh) == before, wrong[:50]
-        if number % 5 == 0:  # no text, nested without end, a version beyond all numbers, another seal
-            assert [found.kind for found in fresh.check().problems] == ["checkpoint-damaged"], wrong[:50]
+        assert [found.kind for found in fresh.check().problems] == ["checkpoint-damaged"], wrong[:50]
     store.delete([pointer_of(table)])
     assert everything(lf.open(checkpointed.uri)) == before
 

@@ -88,26 +88,26 @@ DIGESTS = [
 ]
 
 
-@pytest.mark.parametrize("digest", DIGESTS, ids=lambda digest: repr(digest)[:40])
-def test_a_digest_that_points_outside(local: lf.Lake, tmp_path: Path, digest: str | None) -> None:
+def test_a_digest_that_points_outside(local: lf.Lake, tmp_path: Path) -> None:
     size = PASSWD.stat().st_size
     common = {"kind": "artifact", "format": "file", "size_bytes": size, "stored_bytes": size}
-    append_row(local, storage="blob", blob_digest=digest, digest=digest, generation=0, **common)
-    folio = local.folio("f")
-    for action in (
-        lambda: folio.get("forged"),
-        lambda: folio.get_artifact_path("forged"),
-        lambda: folio.item_path("forged"),
-        lambda: local.get("f:forged"),
-        lambda: folio.copy(f"{tmp_path}/elsewhere"),
-    ):
-        for _ in range(2):
-            error = refused(IntegrityError, "bad-digest", action, "f:forged@")
-            assert error.item == "forged"
-    assert "bad-digest" in {one.kind for one in local.check(read_data=True).problems}
-    assert folio.validate()["forged"] is False
-    result = CliRunner().invoke(cli, ["--lake", local.uri, "get", "f:forged"])
-    assert (result.exit_code, result.stdout) == (8, "")
+    folio, bad = local.folio("f"), set()
+    for digest in DIGESTS:
+        append_row(local, storage="blob", blob_digest=digest, digest=digest, generation=0, **common)
+        bad.add(f"f:forged@{local.version}")
+        for action in (
+            lambda: folio.get("forged"),
+            lambda: folio.get_artifact_path("forged"),
+            lambda: folio.item_path("forged"),
+            lambda: local.get("f:forged"),
+            lambda: folio.copy(f"{tmp_path}/elsewhere"),
+        ):
+            for _ in range(2):
+                assert refused(IntegrityError, "bad-digest", action, "f:forged@").item == "forged", digest
+        assert folio.validate()["forged"] is False, digest
+        result = CliRunner().invoke(cli, ["--lake", local.uri, "get", "f:forged"])
+        assert (result.exit_code, result.stdout) == (8, ""), digest
+    assert {one.object for one in local.check(read_data=True).problems if one.kind == "bad-digest"} == bad
     still_good(local)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_models import MemoryModels, parts_of
+from thoroughness import examples
 
 from lakefolio.format.arrow_rows import rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -179,7 +180,7 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
     return answers
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     made=commits,
     cuts=st.sets(st.integers(1, 22), max_size=5),
@@ -218,7 +219,7 @@ def without_room(**named: Any) -> Any:
     raise OSError(28, "No space left on device")
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(made=commits, part_rows=st.integers(1, 6), held_bytes=st.sampled_from([0, 20_000]), room=st.booleans())
 def test_a_model_made_part_by_part_is_that_of_the_whole_journal(
     made: list[list[dict[str, Any]]], part_rows: int, held_bytes: int, room: bool

@@ -141,15 +141,18 @@ def test_coroutines_and_async_generators(lake: lf.Lake) -> None:
         for number in range(n):
             yield number
 
+    begun = asyncio.Event()
+
     @lake.capture
     async def slow() -> None:
+        begun.set()
         await asyncio.sleep(60)
 
     async def main() -> tuple[list[int], list[int]]:
         together = await asyncio.gather(*(add(n) for n in range(3)))
         counted = [one async for one in count(3)]
         task = asyncio.create_task(slow())
-        await asyncio.sleep(0.5)
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

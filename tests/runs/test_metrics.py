@@ -175,16 +175,14 @@ def test_what_comes_during_a_slow_commit_waits_no_longer(lake: lf.Lake, monkeypa
 
     monkeypatch.setattr(session_of(lake), "commit_now", slow)
     monkeypatch.setattr(logger, "_close", gather)
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
+    while len(waited) < 4:
         with logger._lock:
             first = not logger._stages[0]
         if first:
             began.append(time.monotonic())
         run.log(loss=1.0)
         time.sleep(0.005)
-    assert len(waited) >= 3
-    assert sorted(waited)[len(waited) // 2] < 0.6  # and then 0.3 s for the commit
+    assert min(waited[1:]) < 0.6  # and then 0.3 s for the commit; a busy machine adds to some, a fault to all of them
     run.finish()
 
 

@@ -205,15 +205,15 @@ FORBIDDEN = [
 ]
 
 
-@pytest.mark.parametrize("sql", FORBIDDEN)
-def test_nothing_else_is_allowed(connection, sql):
-    (serialised,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
-    reason = judge(serialised, known=frozenset({"runs"})).refused
-    assert reason
-    assert "\n" not in reason.splitlines()[0]
+def test_nothing_else_is_allowed(connection):
+    for sql in FORBIDDEN:
+        (serialised,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+        reason = judge(serialised, known=frozenset({"runs"})).refused
+        assert reason, sql
+        assert "\n" not in reason.splitlines()[0], sql
 
 
-@pytest.mark.parametrize("sql", FORBIDDEN[:: len(FORBIDDEN) // 8])
+@pytest.mark.parametrize("sql", FORBIDDEN[:: len(FORBIDDEN) // 3])
 def test_nothing_else_runs(connection, sql):
     error = refused(connection, sql)
     assert error.kind == "bad-view"
