@@ -111,11 +111,21 @@ def few_items(lake: Lake, folios: Iterable[str], limit: int, shown: int) -> tupl
     """
     state = lake._session.state()
     found: list[Entry] = []
-    for folio in folios:
-        found += state.first_entries(folio, limit + 1 - len(found))
-        if len(found) > limit:
+    left = list(folios)
+    while left and len(found) <= shown:
+        part = state.first_entries(left[0], shown + 1 - len(found))
+        found += part
+        if len(found) <= shown:
+            left.pop(0)
+    if not left:
+        return found, True
+    count = len(found) - len(part)
+    for folio in left:
+        count += len(state.first_names(folio, limit + 1 - count))
+        if count > limit:
             return found[:shown], False
-    return found, True
+    del found[len(found) - len(part) :]
+    return found + [one for folio in left for one in state.entries(folio)], True
 
 
 def folios(lake: Lake, /) -> list[str]:

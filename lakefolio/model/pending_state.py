@@ -154,6 +154,10 @@ class Overlay:
         found = [self.entry(folio, name) for name in self.names(folio)]
         return [entry for entry in found if entry is not None]
 
+    def first_names(self, folio: str, most: int) -> list[str]:
+        """Return the first ``most`` of :meth:`names`."""
+        return self.names(folio)[:most]
+
     def first_entries(self, folio: str, most: int) -> list[Entry]:
         """Return the first ``most`` of :meth:`entries`."""
         found = [self.entry(folio, name) for name in self.names(folio)[:most]]

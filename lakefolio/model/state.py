@@ -250,26 +250,45 @@ class State:
 
     def entries(self, folio: str) -> list[Entry]:
         """Return the live entries of a folio in the order of their first addition."""
+        return self._first_entries(folio, None)
+
+    def _first_entries(self, folio: str, most: int | None) -> list[Entry]:
         if self._base is None:
-            return self._entries_of(list(self._numbers(folio).values()))
+            return self._entries_of(list(self._numbers(folio).values())[:most])
         heads = self._base.heads_of(folio)
-        merged = self._merged(folio, heads.column("item").to_pylist())
+        items = heads.column("item").to_pylist()
+        merged = dict(islice(self._merged(folio, items).items(), most))
+        if len(merged) < len(items):
+            heads = heads.take([at for at, item in enumerate(items) if item in merged])
+        return self._entries_from(heads, merged)
+
+    def _entries_from(self, heads: pa.Table, merged: Mapping[str, int | None]) -> list[Entry]:
+        """Return entries by the numbers of their rows, or by their rows in the base, in the order of ``merged``."""
         found = dict(zip(heads.column("item").to_pylist(), heads.to_pylist(), strict=True))
-        return [
-            entry_from_row(found[item] if number is None else self.rows.row(number)) for item, number in merged.items()
-        ]
+        return [entry_from_row(found[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
+
+    def first_names(self, folio: str, most: int) -> list[str]:
+        """Return the first ``most`` of :meth:`names`."""
+        if self._base is None:
+            return list(self._numbers(folio))[:most]
+        return list(self._first(folio, most))
 
     def first_entries(self, folio: str, most: int) -> list[Entry]:
         """Return the first ``most`` of :meth:`entries`; of a large folio their rows are read, of others the names."""
         if self._base is None or not self._base.is_large(folio):
-            return self.entries(folio)[:most]
+            return self._first_entries(folio, most)
+        merged = self._first(folio, most)
+        return self._entries_from(
+            self._base.heads_among([(folio, item) for item, number in merged.items() if number is None]), merged
+        )
+
+    def _first(self, folio: str, most: int) -> dict[str, int | None]:
+        """Return the first ``most`` of :meth:`_merged`, on a base."""
+        assert self._base is not None
         items = self._base.heads_of(folio, ("item",)).column("item")
         if folio not in self._heads and not any(one == folio for one, _ in self._past):
             items = items.slice(0, most)
-        merged = dict(islice(self._merged(folio, items.to_pylist()).items(), most))
-        heads = self._base.heads_among([(folio, item) for item, number in merged.items() if number is None])
-        kept = {row["item"]: row for row in heads.to_pylist()}
-        return [entry_from_row(kept[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
+        return dict(islice(self._merged(folio, items.to_pylist()).items(), most))
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See StateView. Reads those columns instead of whole rows; null is None."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
+import pstats
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 
 import lakefolio as lf
+from lakefolio.lake.reading import few_items
 from lakefolio.pages.answers import Answers
 from lakefolio.pages.curves import drawn
 from lakefolio.pages.values import as_json
@@ -123,6 +126,34 @@ def test_of_a_large_folio_the_first_items_are_read_alone(tmp_path: Path, monkeyp
     assert seen("version")[:2] == [3, 1]
     monkeypatch.setattr("lakefolio.pages.item_list.ITEMS", 100)
     assert len(seen("item")) == 41
+
+
+def test_the_first_items_are_told_from_all_without_reading_these(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch("three folios"):
+        for name, count in (("a", 4), ("b", 30), ("c", 6)):
+            for number in range(count):
+                lake.folio(name).add(f"n{number:02}", number)
+
+    def check() -> None:
+        names = lake.folios()
+        every = [one.ref for name in names for one in lake.items(name)]
+        for shown in (1, 3, 4, 5, 33, 34, 35, 60):
+            for limit in (shown, max(shown, len(every) - 1), max(shown, len(every)), 100):
+                found, whole = few_items(lake, names, limit, shown)
+                assert whole == (len(every) <= limit)
+                assert [one.ref for one in found] == (every if whole else every[:shown])
+
+    check()
+    profile = cProfile.Profile()
+    profile.runcall(few_items, lake, lake.folios(), 20, 5)
+    calls = {code[2]: counts[0] for code, counts in pstats.Stats(profile).stats.items()}
+    assert calls["entry_from_row"] == 6
+    lake.compact()
+    lake.folio("b").delete("n03", warn_dependents=False)  # these lie beside the read models
+    lake.folio("b").add("n00", "other", overwrite=True)
+    lake.folio("a").add("new", 1)
+    check()
 
 
 def test_folios_of_runs_are_left_out_unless_asked_for(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
