@@ -39,6 +39,21 @@ def told(sql: str) -> tuple[list[str], str] | None:
         ('select * from "f:x" join "f:u" using (k)', ["x.a", "x.b", "u.k x.k", "u.q", "u.s"], "u.k x.k"),
         ('select u.* from "f:x", "f:u" u', ["u.k", "u.q", "u.s"], ""),
         ('select sum(a), k from "f:x" group by k having max(b) > 1', ["x.a", "x.k"], "x.b x.k"),
+        ('select sum(a), k from "f:x" group by 2', ["x.a", "x.k"], "x.k"),
+        ('select k + b as g, sum(a) from "f:x" group by all', ["x.b x.k", "x.a"], "x.b x.k"),
+        ('select abs(k), list(a order by b), count(*) from "f:x" group by all', ["x.k", "x.a x.b", ""], "x.k"),
+        (
+            'select *, max(q) from "f:x" join "f:u" using (k) group by all',
+            ["x.a", "x.b", "u.k x.k", "u.q", "u.s", "u.q"],
+            "u.k u.q u.s x.a x.b x.k",
+        ),
+        ('select a from "f:x" group by 1, 7 order by b', ["x.a"], "x.a x.b"),
+        ('select a, b from "f:x" order by 2 limit 1', ["x.a", "x.b"], "x.b"),
+        (
+            'select a, b from "f:x" union all select q, s from "f:u" order by 2 limit 1',
+            ["u.q x.a", "u.s x.b"],
+            "u.s x.b",
+        ),
         ('select a as z from "f:x" order by z limit 3', ["x.a"], "x.a"),
         ('select a as z, z + b as y from "f:x"', ["x.a", "x.a x.b"], ""),
         ('with t as (select a + b as c, k from "f:x" where b > 0) select c from t', ["x.a x.b"], "x.b"),
@@ -254,6 +269,17 @@ def test_a_polars_plan_tells_its_inputs_and_their_columns(tmp_path: Path) -> Non
     assert "sales:totals" not in str(lake.impact("sales:raw", column="note"))
     folio.add("totals", plan)  # unchanged
     assert lake.item("sales:totals").version == 3
+
+
+def test_a_polars_plan_numbers_rows(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.add("x", pl.DataFrame({"a": [1, 2], "b": [2, 3]}))
+    scanned = folio.scan_table("x")
+    folio.add("numbered", scanned.with_row_index("place").select("place", "a"))
+    folio.add("places", scanned.with_row_index().filter(pl.col("index") > 0).select("index"))
+    assert edges_of(lake, "f:numbered") == {"f:x": ({"a": ["a"]}, [])}
+    assert edges_of(lake, "f:places") == {"f:x": ({}, [])}
 
 
 def test_inputs_that_are_given_stay_as_they_are_beside_a_polars_plan(tmp_path: Path) -> None:

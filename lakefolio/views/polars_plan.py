@@ -72,8 +72,10 @@ def _read(frame: pl.LazyFrame) -> Columns | None:
             node = visitor.view_current_node()
             waiting += visitor.get_inputs()
             if type(node).__name__ == "Scan":
+                options = node.file_options
+                made = {*(options.row_index or ())[:1], options.include_file_paths}  # these are not in the file
                 for path in node.paths:
-                    found.setdefault(str(path), set()).update(visitor.get_schema())
+                    found.setdefault(str(path), set()).update(visitor.get_schema().keys() - made)
     except Exception:  # whatever a later Polars raises: nothing is told
         return None
     return found

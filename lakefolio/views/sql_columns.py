@@ -7,7 +7,7 @@ that decide which rows there are: of conditions, joins, groups and limits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,13 @@ Column = tuple[str, str]
 """A relation, as the statement names it, and a column of it."""
 Sources = frozenset[Column]
 _NONE: Final[Sources] = frozenset()
+_AGGREGATES: Final = {
+    *("any_value", "arg_max", "arg_min", "array_agg", "avg", "bool_and", "bool_or", "count", "count_star", "first"),
+    *("last", "list", "max", "max_by", "mean", "median", "min", "min_by", "mode", "product", "quantile"),
+    *("quantile_cont", "quantile_disc", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "var_pop"),
+    *("var_samp", "variance"),
+}
+"""Functions that are known to be aggregates; of others what they use is taken for a key of ``group by all``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +115,33 @@ class _Query:
                 rows = _NONE.union(*(one.rows for one in parts))
                 if node["setop_type"] != "UNION":  # values decide which rows are left
                     rows = rows.union(*(sources for _, sources in columns))
-                return _Table(
-                    columns, rows | self._of(node["modifiers"], _Scope([("", _Table(columns))], outer), named)
-                )
+                places = filter(None, map(_place, _ordered(node["modifiers"])))
+                by_place = (columns[place - 1][1] for place in places if 0 < place <= len(columns))
+                deciding = self._of(node["modifiers"], _Scope([("", _Table(columns))], outer), named)
+                return _Table(columns, rows.union(deciding, *by_place))
             case _:
                 raise _UnknownError
 
     def _select(self, node: Mapping[str, Any], ctes: Ctes, outer: _Scope | None) -> _Table:
         scope, rows = self._from(node["from_table"], ctes, outer)
         columns: list[tuple[str, Sources]] = []
+        by_all: list[Sources] = []
         for one in node["select_list"]:
             if one["class"] == "STAR":
-                columns += self._star(one, scope)
+                columns += (found := self._star(one, scope))
+                by_all += [sources for _, sources in found]
                 continue
             sources = self._of(one, scope, ctes)
             name = (one["alias"] or (one["column_names"][-1] if one["class"] == "COLUMN_REF" else "")).lower()
             columns.append((name, sources))
+            by_all += [] if _aggregates(one) else [sources]
             if one["alias"]:
                 scope.aliases[name] = sources
         deciding = [node.get(key) for key in ("where_clause", "group_expressions", "having", "qualify", "modifiers")]
-        return _Table(tuple(columns), rows | self._of(deciding, scope, ctes))
+        places = [*node["group_expressions"], *_ordered(node["modifiers"])]
+        by_place = (columns[place - 1][1] for place in filter(None, map(_place, places)) if 0 < place <= len(columns))
+        keys = by_all if node["aggregate_handling"] == "FORCE_AGGREGATES" else ()
+        return _Table(tuple(columns), rows.union(self._of(deciding, scope, ctes), *by_place, *keys))
 
     def _star(self, star: Mapping[str, Any], scope: _Scope) -> list[tuple[str, Sources]]:
         if any(star.get(key) for key in ("replace_list", "rename_list", "expr", "columns", "qualified_exclude_list")):
@@ -197,6 +211,28 @@ class _Query:
                 return inner | self._of(part.get("child"), scope, ctes)
             case _:
                 return _NONE.union(*(self._of(one, scope, ctes) for one in part.values()))
+
+
+def _ordered(modifiers: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Give the expressions that rows are ordered by."""
+    for one in modifiers:
+        for order in one.get("orders", ()):
+            yield order["expression"]
+
+
+def _place(expression: Mapping[str, Any]) -> int | None:
+    """Return the place of a column of the result, from 1, that stands for it in ``group by 1`` and ``order by 1``."""
+    value = expression["value"]["value"] if expression["class"] == "CONSTANT" else None
+    return value if type(value) is int else None
+
+
+def _aggregates(part: Any) -> bool:
+    """Say whether an expression surely is no key of ``group by all``: an aggregate stands in it."""
+    if isinstance(part, list):
+        return any(map(_aggregates, part))
+    if not isinstance(part, dict) or part.get("class") in ("SUBQUERY", "WINDOW"):
+        return False
+    return part.get("function_name") in _AGGREGATES or any(map(_aggregates, part.values()))
 
 
 def _renamed(table: _Table, names: Sequence[str]) -> _Table:
