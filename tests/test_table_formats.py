@@ -162,6 +162,28 @@ def test_files_that_lie_are_one_error_and_nothing_is_stored(
     refused(folio, path)
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "csv.gz", "utf-16"])
+def test_a_csv_file_that_ends_within_quotes_is_refused(folio: lf.Folio, tmp_path: Path, ending: str) -> None:
+    mark = "\t" if ending == "tsv" else ","
+    path = tmp_path / f"x.{ending.replace('utf-16', 'csv')}"
+
+    def write(text: str) -> None:
+        body = text.replace(",", mark).encode("utf-16" if ending == "utf-16" else "utf-8")
+        path.write_bytes(gzip.compress(body) if ending == "csv.gz" else body)
+
+    write('a,b\n1,"not closed\n2,x\n3,y\n')
+    with pytest.raises(lf.InvalidInputError, match="ends within quotes: its last cell goes on for 4 lines") as caught:
+        folio.import_table("x", path)
+    assert caught.value.kind == "bad-table-file"
+    assert "x" not in folio
+    write('a,b\n1,"closed\n2,x"\n3,"and ""again""\n"\r\n\n')
+    folio.import_table("x", path)
+    assert folio.get_table("x", as_="arrow").column("b").to_pylist() == [
+        "closed\n2,x".replace(",", mark),
+        'and "again"\n',
+    ]
+
+
 def test_an_unknown_format_says_which_there_are(folio: lf.Folio, tmp_path: Path) -> None:
     path = tmp_path / "a.docx"
     path.write_text("x")

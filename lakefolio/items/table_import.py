@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 
 import pyarrow as pa
 
@@ -35,6 +35,9 @@ _READERS: Final = {
 """Format -> module and function that read its files, in a child process; nothing of them is imported in this one."""
 _BLOCK_BYTES: Final = 8 << 20
 _PIECE_BYTES: Final = 1 << 20
+_END_BYTES: Final = 4096
+_BLANKS: Final = b" \t\r\n\0"
+"""Stand after the last cell, also in UTF-16."""
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Types: TypeAlias = str | pa.DataType | Mapping[str, str | pa.DataType] | None
@@ -219,7 +222,7 @@ def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str
     names: list[str] | None = None
     for path in paths:
         _check_width(path, options)
-        with _opened(path, None, options) as reader:
+        with _opened(path, None, options) as (reader, _):
             found = list(reader.schema.names)
         if names is not None and found != names:
             raise InvalidInputError(
@@ -270,12 +273,48 @@ def _check_width(path: Path, options: Mapping[str, object]) -> None:
 
 
 def _batches(path: Path, names: list[str], options: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
-    with _opened(path, names, options) as reader:
-        yield from reader
+    last: pa.RecordBatch | None = None
+    with _opened(path, names, options) as (reader, text):
+        for batch in reader:
+            last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
+            yield batch
+        _check_closed(path, last, text.end)
+
+
+def _check_closed(path: Path, last: pa.RecordBatch | None, end: bytes) -> None:
+    """Refuse a file that ends within quotes: its parser takes all that follows the quote for one cell."""
+    cell = None if last is None or not last.num_columns else last.column(last.num_columns - 1)[0].as_py()
+    if cell is not None and ("\n" in cell or "\r" in cell) and not end.rstrip(_BLANKS).endswith(b'"'):
+        raise InvalidInputError(
+            f"file {str(path)!r} ends within quotes: its last cell goes on for {cell.count(chr(10)) + 1:,} lines",
+            kind="bad-table-file",
+            hint=f"close the quote before {cell[:30]!r}",
+            path=str(path),
+        )
+
+
+class _Text:
+    """A file that is read once, of which the end is remembered."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.end = b""
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def read(self, size: int = -1) -> bytes:
+        body = self._file.read(size)
+        self.end = (self.end + body)[-_END_BYTES:]
+        return body
+
+    def close(self) -> None:
+        self._file.close()
 
 
 @contextmanager
-def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> Iterator[Any]:
+def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> Iterator[tuple[Any, _Text]]:
     """Open one file as a reader of texts, null for empty cells; without ``names`` only its schema counts."""
     from pyarrow import csv
 
@@ -285,9 +324,10 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
     try:
         with ExitStack() as opened:
             compression = compression_of(path.name)
-            stream: Any = opened.enter_context(unpacked(path, compression) if compression else path.open("rb"))
-            yield csv.open_csv(
-                stream,
+            file: Any = opened.enter_context(unpacked(path, compression) if compression else path.open("rb"))
+            text = _Text(file)
+            reader = csv.open_csv(
+                text,
                 read_options=csv.ReadOptions(
                     block_size=options["block_size"], encoding=options["encoding"] or _encoding_of(path)
                 ),
@@ -302,6 +342,7 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
                     quoted_strings_can_be_null=False,
                 ),
             )
+            yield reader, text
     except LookupError as exc:
         raise InvalidInputError(
             f"encoding {options['encoding']!r} is unknown",
