@@ -133,9 +133,8 @@ def get_snapshot_info(folio: Folio, /, snapshot: str) -> dict[str, Any]:
         "item_versions": _contents(folio, _session_at(folio, found)),
         "metadata_snapshot": _metadata_at(folio, found),
     }
-    for key, value in (("description", found.message), ("author", found.author)):
-        if value:
-            info[key] = value
+    said = {"description": found.message, "author": found.author}
+    info |= {key: value for key, value in said.items() if value}
     return info | {key: value for key, value in found.extra.items() if key not in info}
 
 

@@ -80,7 +80,7 @@ def to_arrow(obj: Any) -> tuple[pa.Table, dict[str, Any]]:
     plan = {
         "attrs": _attrs(obj.attrs),
         "cells": [one.plan for one in cells],
-        "columns": _axis(frame.columns, names),
+        "columns": _axis(frame.columns),
         "index": index_plan,
         "names": names,
         "series": {"name": encode(obj.name)} if series else None,
@@ -349,7 +349,7 @@ def _with_freq(index: Any, freq: str | None) -> Any:
     return index
 
 
-def _axis(labels: Any, names: list[str]) -> dict[str, Any]:
+def _axis(labels: Any) -> dict[str, Any]:
     """Return the plan of the column labels."""
     import pandas as pd
 

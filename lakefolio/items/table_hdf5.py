@@ -51,7 +51,7 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
         wanted = None if table is None else table.strip("/")
         chosen = chosen_table(list(there), wanted, path.name)
         found = there[chosen]
-        yield _frame(h5py, found, path) if isinstance(found, h5py.Group) else _dataset(h5py, found, path)
+        yield _frame(h5py, found, path) if isinstance(found, h5py.Group) else _dataset(found, path)
 
 
 def read_array(path: Path, name: str | None) -> np.ndarray[Any, np.dtype[Any]]:
@@ -72,7 +72,7 @@ def open_array(path: Path, name: str | None) -> Iterator[pa.RecordBatchReader]:
     with h5py.File(path, "r") as file:
         there = {key: one for key, one in _tables(h5py, file, path).items() if isinstance(one, h5py.Dataset)}
         chosen = chosen_table(list(there), None if name is None else name.strip("/"), path.name)
-        dataset = _checked(h5py, there[chosen], path)
+        dataset = _checked(there[chosen], path)
         if dataset.dtype.kind not in "biufc":
             raise _bad(path, f"{dataset.name!r} is of type {dataset.dtype}, and no array of numbers")
         notes = {"dtype": dataset.dtype.str, "shape": list(dataset.shape)}
@@ -127,7 +127,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _checked(h5py: Any, dataset: Any, path: Path) -> Any:
+def _checked(dataset: Any, path: Path) -> Any:
     """Return a dataset that lies in its file, in the size that it says, and can be read without more code."""
     name = dataset.name
     if dataset.is_virtual or dataset.external:
@@ -143,8 +143,8 @@ def _checked(h5py: Any, dataset: Any, path: Path) -> Any:
     return dataset
 
 
-def _dataset(h5py: Any, dataset: Any, path: Path) -> pa.RecordBatchReader:
-    dataset = _checked(h5py, dataset, path)
+def _dataset(dataset: Any, path: Path) -> pa.RecordBatchReader:
+    dataset = _checked(dataset, path)
     names: list[str] | None = None
     if dataset.dtype.names:
         if dataset.ndim != 1:
@@ -236,7 +236,7 @@ def _frame(h5py: Any, group: Any, path: Path) -> pa.RecordBatchReader:
         one = group.get(name)
         if not isinstance(one, h5py.Dataset) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise _bad(path, f"the frame {group.name!r} lacks {name!r}")
-        one = _checked(h5py, one, path)
+        one = _checked(one, path)
         if one.dtype.kind == "O" and h5py.check_string_dtype(one.dtype) is None:
             raise _bad(
                 path, f"{one.name!r} holds pickled objects, which are not read", "store texts with format='table'"
