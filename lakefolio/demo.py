@@ -140,7 +140,7 @@ _ABOUT = {
 
 
 class _Story:
-    def __init__(self, output: Callable[[str], Any], progress: Callable[[str], Any]) -> None:
+    def __init__(self, output: Callable[[str], object], progress: Callable[[str], object]) -> None:
         self._output = output
         self._progress = progress
         self._number = 0

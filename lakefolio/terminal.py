@@ -76,7 +76,7 @@ class _LongInt(int):
         return _LongInt, (int(self),)
 
 
-def printable_numbers(value: Any) -> Any:
+def printable_numbers(value: Any) -> object:
     """Return plain values as equal ones that Python can print, whatever integers are in them.
 
     A ``Fraction`` or a ``range`` of such integers is a text.
@@ -94,7 +94,7 @@ def printable_numbers(value: Any) -> Any:
     return value
 
 
-def _with_digits(value: Any, depth: int) -> Any:
+def _with_digits(value: Any, depth: int) -> object:
     if _is_long(value):
         return _Digits(digits(value))
     if depth and isinstance(value, Mapping):

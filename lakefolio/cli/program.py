@@ -77,7 +77,7 @@ class Commands(Shared, click.Group):
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run a command; errors of the library become a line and an exit code, others keep their traceback."""
         app = ctx.ensure_object(App)
         try:

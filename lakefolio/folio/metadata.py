@@ -106,7 +106,7 @@ class FolioMetadata(dict[str, Any]):
         del self[key]
         return value
 
-    def popitem(self) -> tuple[str, Any]:
+    def popitem(self) -> tuple[str, object]:
         """Remove the last key that is not a time, in one commit, and return it with its value."""
         for key in reversed(self):
             if key not in _TIMES:

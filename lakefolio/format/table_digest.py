@@ -140,7 +140,7 @@ def _field_spec(field: pa.Field, *, named: bool = True) -> dict[str, Any]:
     return {**spec, "name": field.name} if named else spec
 
 
-def _type_spec(kind: pa.DataType) -> Any:
+def _type_spec(kind: pa.DataType) -> object:
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
         parameters = _text(kind.__arrow_ext_serialize__()) if isinstance(kind, pa.ExtensionType) else str(kind)

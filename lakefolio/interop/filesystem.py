@@ -172,11 +172,11 @@ class LakeFileSystem(AbstractFileSystem):
             file.seek(first)
             return file.read(max(0, last - first))
 
-    def created(self, path: str) -> Any:
+    def created(self, path: str) -> object:
         """Return when the version of an item was committed, in UTC."""
         return self.info(path).get("created")
 
-    def modified(self, path: str) -> Any:
+    def modified(self, path: str) -> object:
         """Return when the version of an item was committed, in UTC."""
         return self.info(path).get("created")
 

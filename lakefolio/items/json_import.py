@@ -6,7 +6,6 @@ import decimal
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.items.csv_types import keeps_digits
@@ -15,7 +14,7 @@ from lakefolio.render.text import counted
 __all__ = ["read_json_file"]
 
 
-def read_json_file(path: Path) -> Any:
+def read_json_file(path: Path) -> object:
     """Return the value in a JSON file.
 
     A number with more digits than a float gives back becomes a Decimal, and a warning says so.

@@ -250,7 +250,7 @@ def _array(array: np.ndarray[Any, Any]) -> Apart:
     return _Memory(plain), []
 
 
-def _random_state(obj: Any) -> Any:
+def _random_state(obj: Any) -> object:
     if isinstance(obj, np.random.RandomState):
         return obj.get_state(legacy=False)
     bits = obj.bit_generator if isinstance(obj, np.random.Generator) else obj

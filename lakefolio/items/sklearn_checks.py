@@ -60,7 +60,7 @@ def check_model(model: object) -> None:
         check_boosting(obj)
 
 
-def _reachable(model: object) -> Iterator[Any]:
+def _reachable(model: object) -> Iterator[object]:
     seen: set[int] = set()
     waiting: list[Any] = [model]
     while waiting:

@@ -18,7 +18,7 @@ from lakefolio.items.sklearn_bounds import check_bounds
 __all__ = ["plain_model"]
 
 
-def plain_model(path: Path) -> Any:
+def plain_model(path: Path) -> object:
     """Return what a stored model is made of: dicts, lists, texts, numbers and numpy arrays.
 
     Raises:

@@ -147,7 +147,7 @@ def csv_text(value: object) -> str:
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-def _json_value(value: object) -> Any:
+def _json_value(value: object) -> object:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

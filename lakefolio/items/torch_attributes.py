@@ -161,7 +161,7 @@ class _Named:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _bytes(tensor: Any) -> Any:
+def _bytes(tensor: Any) -> object:
     import torch
 
     if tensor.is_quantized:
@@ -223,7 +223,7 @@ def _function(obj: Any, qualname: str) -> Apart:
     return (*name, code.co_code, code.co_names, repr(code.co_consts) if not _nested(code) else None), parts
 
 
-def _content(cell: Any) -> Any:
+def _content(cell: Any) -> object:
     try:
         return cell.cell_contents
     except ValueError:  # not filled yet

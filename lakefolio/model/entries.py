@@ -155,7 +155,7 @@ _REQUIRED_BUT_NULLABLE = ("reason", "author", "message")
 _INPUT_FIELDS = tuple(field.name for field in INPUT_TYPE)
 
 
-def _decoded(text: Any) -> Mapping[str, Any]:
+def _decoded(text: Any) -> Mapping[str, object]:
     if not text:
         return {}
     value = json.loads(text)
@@ -241,7 +241,7 @@ def snapshot_from_row(row: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _extra(text: object) -> Mapping[str, Any]:
+def _extra(text: object) -> Mapping[str, object]:
     """Return the further fields of a snapshot; none if they can't be read, so that the version stays readable."""
     try:
         return _decoded(text)

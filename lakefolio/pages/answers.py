@@ -78,7 +78,7 @@ class Answers:
         self._past: OrderedDict[str, Lake] = OrderedDict()
         self._points = KeptPoints()
 
-    def answer(self, question: str, asked: Mapping[str, str]) -> Any:
+    def answer(self, question: str, asked: Mapping[str, str]) -> object:
         """Return plain values.
 
         Args:
@@ -198,7 +198,7 @@ class Answers:
         (total,) = lake.sql("select count(*) from runs").fetchall()[0]
         return {"columns": columns, "rows": rows, "total": total}
 
-    def measures(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def measures(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return run -> metric -> its ``min``, ``max`` or ``best`` over all points, as ``of`` asks."""
         of = _given(asked, "of")
         if of not in MEASURES:
@@ -219,7 +219,7 @@ class Answers:
         """Return the registered models, with their versions and aliases."""
         return plain(registered(lake.at(lake.version)))
 
-    def curves(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def curves(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return the curves of some runs: metric -> run -> points, as many as a screen has columns.
 
         Asked with ``runs`` (ids, by newline), and maybe ``metric`` (else all with more than one point), ``x`` (``step``
@@ -273,7 +273,7 @@ class Answers:
             }
         )
 
-    def around(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def around(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return what an item was made of, by which code, what was made of it, and its history."""
         entry = lake.item(_given(asked, "ref"))
         lineage = lake.lineage(entry.ref)
@@ -290,17 +290,17 @@ class Answers:
             }
         )
 
-    def preview(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def preview(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return the first look at an item's content."""
         return plain(preview.preview(lake, lake.item(_given(asked, "ref"))))
 
-    def lineage(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def lineage(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return the graph around an item: nodes, edges (positions of output and input), and which are stale."""
         return plain(graphs.graph(lake, _given(asked, "ref"), int(_number(asked, "depth") or 0) or None))
 
     # -- history ---------------------------------------------------------------------------------------------
 
-    def log(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def log(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return commits, newest first; those before the version ``before`` if that is asked."""
         before = _number(asked, "before")
         if before is not None:
@@ -312,7 +312,7 @@ class Answers:
         ]
         return plain({"commits": commits, "more": len(commits) == COMMITS})
 
-    def diff(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def diff(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return what changed between the versions ``a`` and ``b`` (by default the newest).
 
         The folios that the library keeps for itself are only counted, as ``hidden``, unless ``all`` or one is asked.
@@ -326,7 +326,7 @@ class Answers:
         counts = {f"{name}_count": len(some) for name, some in parts.items()}
         return plain({**said, **{name: some[:CHANGES] for name, some in parts.items()}, **counts, "hidden": hidden})
 
-    def inside(self, lake: Lake, asked: Mapping[str, str]) -> Any:
+    def inside(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return what changed inside the item ``ref`` between the versions ``a`` and ``b``; see ``Lake.diff``.
 
         ``key`` names the columns of a table's key, with commas between them.

@@ -60,7 +60,7 @@ def cell(value: object) -> Any:
     return found
 
 
-def column_value(value: object) -> Any:
+def column_value(value: object) -> object:
     """Return a value of a column: a number, a text or None; times are milliseconds since 1970, lists one text."""
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)

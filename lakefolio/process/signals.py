@@ -104,7 +104,7 @@ class HeldSignals:
             if _signal.getsignal(number) == self._handle:  # else the block set another
                 _replace(number, handler)
 
-    def _handle(self, number: int, frame: FrameType | None) -> Any:
+    def _handle(self, number: int, frame: FrameType | None) -> object:
         if HeldSignals._outermost is not self:
             return self._handlers[number](number, frame)
         if _imports_of(frame) > self._imports:

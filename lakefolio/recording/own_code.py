@@ -64,7 +64,7 @@ class OwnCode:
         return self.has(type(value).__module__)
 
 
-def cell_content(cell: Any) -> Any:
+def cell_content(cell: Any) -> object:
     """Return the content of a cell of a closure; None if it has none yet."""
     try:
         return cell.cell_contents

@@ -107,7 +107,7 @@ def _exact(kind: pa.DataType, values: list[Any]) -> bool:
     return any(one(kind) and types.issuperset(map(type, values)) for one, types in _EXACT)
 
 
-def _json(value: object) -> Any:
+def _json(value: object) -> object:
     """Return a value as JSON text; as it is if that would not say the same."""
     try:
         return json.dumps(value, allow_nan=False) if _has_texts_as_keys(value) else value

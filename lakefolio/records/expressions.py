@@ -74,12 +74,12 @@ class _Value:
     is_literal: bool = False
     kind: pa.DataType | None = None
 
-    def as_expression(self, beside: pa.DataType | None = None) -> Any:
+    def as_expression(self, beside: pa.DataType | None = None) -> object:
         if not self.is_literal:
             return self.expression
         return pc.scalar(self._fitted(beside))
 
-    def _fitted(self, beside: pa.DataType | None) -> Any:
+    def _fitted(self, beside: pa.DataType | None) -> object:
         value = self.literal
         if beside is None or value is None:
             return pa.scalar(value, beside) if beside is not None else value
@@ -103,7 +103,7 @@ class _Value:
         return value.encode() if pa.types.is_binary(beside) else value
 
 
-def _beside_integers(value: int | decimal.Decimal) -> Any:
+def _beside_integers(value: int | decimal.Decimal) -> object:
     """Return a number to compare whole numbers with, exactly: Arrow would round a fraction, and them, to float32."""
     number = min(max(decimal.Decimal(value), -_LARGEST), _LARGEST)
     whole = int(number.to_integral_value(decimal.ROUND_FLOOR))
@@ -113,7 +113,7 @@ def _beside_integers(value: int | decimal.Decimal) -> Any:
     return pa.scalar(whole + half, pa.decimal128(21, 1))
 
 
-def _alike(left: _Value, right: _Value) -> tuple[Any, Any]:
+def _alike(left: _Value, right: _Value) -> tuple[object, object]:
     """Return both sides of a comparison; whole numbers beside floats become such."""
     kinds = [one.kind for one in (left, right)]
     sides = [left.as_expression(right.kind), right.as_expression(left.kind)]
@@ -137,7 +137,7 @@ def _operands(left: _Value, right: _Value) -> tuple[Any, Any, pa.DataType | None
     return sides[0], sides[1], pa.float64()
 
 
-def _floats(side: Any, kind: pa.DataType | None) -> Any:
+def _floats(side: Any, kind: pa.DataType | None) -> object:
     """Return whole numbers as SQL sees them beside floats: the nearest ones."""
     return side.cast(pa.float64(), safe=False) if kind is not None and pa.types.is_integer(kind) else side
 
@@ -324,7 +324,7 @@ class _Parser:
             return left
         return _Value(pc.invert(found) if denied else found, kind=pa.bool_())
 
-    def _members(self, left: _Value) -> Any:
+    def _members(self, left: _Value) -> object:
         self._need("(")
         found = None
         while True:

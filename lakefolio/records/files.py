@@ -99,7 +99,7 @@ def _bounded(kind: pa.DataType) -> bool:
     )
 
 
-def _said(value: object) -> Any:
+def _said(value: object) -> object:
     if isinstance(value, str):
         return value if len(value) <= _LONGEST_BOUND else None
     if isinstance(value, dt.datetime):
@@ -266,7 +266,7 @@ class DataFiles:
             raise self._damaged(file, "is not what was written")
         return body
 
-    def _local(self, file: RecordFile, key: str) -> Any:
+    def _local(self, file: RecordFile, key: str) -> object:
         if file.size_bytes <= _IN_MEMORY:
             return reader_of(self._bytes(file, key))
         path = Path(str(self.store.uri)) / key

@@ -215,7 +215,7 @@ def _delta_field(field: pa.Field) -> dict[str, Any]:
     return {"name": field.name, "type": _delta(field.type), "nullable": field.nullable, "metadata": notes}
 
 
-def _delta(kind: pa.DataType) -> Any:
+def _delta(kind: pa.DataType) -> object:
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_map(kind):

@@ -14,7 +14,7 @@ __all__ = ["scrub_value"]
 _LEAST_PIN: Final = 1000
 
 
-def scrub_value(value: object, name: str = "", *, shapes_only: bool = False) -> Any:
+def scrub_value(value: object, name: str = "", *, shapes_only: bool = False) -> object:
     """Return a value of plain containers and texts without secrets; what holds none comes back as it is.
 
     Args:
@@ -37,7 +37,7 @@ def _secrecy(name: object) -> str:
 _DEPTH_LIMIT: Final = 250
 
 
-def _scrubbed(value: Any, clean: Callable[[str], str], secret: str | None, depth: int = 0) -> Any:
+def _scrubbed(value: Any, clean: Callable[[str], str], secret: str | None, depth: int = 0) -> object:
     """Scrub texts by ``clean``, all that is ``secret`` whole; None says that keys of mappings tell nothing."""
     if depth > _DEPTH_LIMIT:
         return value  # or without an end: no text that is recorded nests so deep

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.format.names import new_id
 from lakefolio.model.changes import Annotate, Change, Mark, Restore, TakeSnapshot
@@ -105,7 +105,7 @@ def _is_in(change: Restore, folio: str, item: str) -> bool:
     return change.folio in (None, folio) and (change.items is None or item in change.items)
 
 
-def _read(text: str) -> Mapping[str, Any]:
+def _read(text: str) -> Mapping[str, object]:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):

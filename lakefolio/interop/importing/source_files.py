@@ -137,7 +137,7 @@ class SourceFolder:
                 yield path.relative_to(self.root).as_posix(), path, path.is_file() and not path.is_symlink()
 
 
-def plain_yaml(text: str) -> Any:
+def plain_yaml(text: str) -> object:
     """Return what a YAML document says, as texts, lists and dicts; nothing in it is made, merged or said again.
 
     Raises:
