@@ -15,6 +15,7 @@ from lakefolio.config.settings import setting
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
 from lakefolio.redaction import scrub
+from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 from lakefolio.runs.events import log_event
 from lakefolio.terminal import shown_value, visible
@@ -81,7 +82,7 @@ class Searched:
     last_at: datetime
 
 
-class SearchLog(Sequence[Searched]):
+class SearchLog(AsText, Sequence[Searched]):
     """Queries, those that were asked most first."""
 
     def __init__(self, found: Sequence[Searched]) -> None:
@@ -115,9 +116,6 @@ class SearchLog(Sequence[Searched]):
             found = counted(one.hits, "hit") if one.hits else "nothing found"
             lines.append(f"{one.query!r}: asked {one.times}x, {found}{chosen}, last {shown_time(one.last_at)}")
         return visible("\n".join(lines))
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def log_search(session: Session, found: SearchResult, options: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ and reads of the index what a query needs. Without one the first search of a han
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from lakefolio import items
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError, nearest
 from lakefolio.format.names import parse_ref
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import Locked
 from lakefolio.runs.starting import types_of
 from lakefolio.runs.validation import RUN_TYPES, STATUSES
 from lakefolio.search.answer import answer, similar
@@ -175,26 +174,17 @@ def _check_closed(session: Session, index: Index, node: Node | None, kind: str |
             )
 
 
-class _Indexes:
+class _Indexes(Locked):
     """The indexes that a handle made last, by version. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._making = threading.Lock()  # guards changes; who finds its version there does not wait
+        super().__init__()  # the lock guards changes; who finds its version there does not wait
         self._known: dict[tuple[int, bool], Index] = {}
         self._stored = True
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Let a child begin with a lock that nobody holds."""
-        if child:
-            self._making = threading.Lock()
 
     def give_up(self) -> bool:
         """Do without the index in the lake from now on; False if that was so before."""
-        with self._making:
+        with self._lock:
             before, self._stored = self._stored, False
             self._known = {key: index for key, index in self._known.items() if index.stored is None}
         return before
@@ -210,7 +200,7 @@ class _Indexes:
         for key in ((version, True), (version, False)):
             if (found := self._known.get(key)) is not None and (key[1] or not whole):
                 return found
-        with self._making:
+        with self._lock:
             if (version, whole) not in self._known:
                 made = self._made(session, version, whole=whole)
                 whole = made.stored is None

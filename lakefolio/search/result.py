@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.render import html
+from lakefolio.render.report import AsFrames, AsText
 from lakefolio.render.text import counted
 from lakefolio.search.facets import FACETS
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
     from lakefolio.search.gathering import Label
@@ -131,7 +130,7 @@ class Hit:
         return {name: getattr(self, name) for name in names} | {"highlights": shown}
 
 
-class SearchResult(Sequence[Hit]):
+class SearchResult(AsFrames, AsText, Sequence[Hit]):
     """The hits of a search, best first; see ``Lake.search``.
 
     Of a large lake in a bucket what is printed needs no texts: each is a request of its own. Nor has it the facets that
@@ -265,16 +264,6 @@ class SearchResult(Sequence[Hit]):
         rows = [{name: getattr(one, name) for name in names} for one in self._hits]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the hits as a pandas frame; see :meth:`to_arrow`."""
-        return self.to_arrow().to_pandas()
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return the hits as a polars frame; see :meth:`to_arrow`."""
-        import polars as pl
-
-        return pl.DataFrame(pl.from_arrow(self.to_arrow()))
-
     def __str__(self) -> str:
         lines = [self._title()]
         for one in self._hits:
@@ -287,9 +276,6 @@ class SearchResult(Sequence[Hit]):
                 shown = ", ".join(f"{value} {count:,}" for value, count in list(values.items())[:_FACETS_SHOWN])
                 lines.append(f"{name}: {shown}" + (", …" if len(values) > _FACETS_SHOWN else ""))
         return visible("\n".join(lines))
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_html_(self) -> str:
         names = ("ref", "kind", "why", *(("description",) if self._is_near else ()))
