@@ -57,6 +57,7 @@ SLOW = {
     "runs/test_metrics.py::test_a_killed_process_loses_at_most_the_last_second",
     "runs/test_metrics.py::test_two_processes_log_to_one_run",
     "runs/test_registry_writers.py",
+    "runs/test_run_writers.py::test_many_processes_record_runs_in_one_lake",
     "sql/test_cage.py::test_hard_work_ends_by_its_limit",
     "stateful/test_gc_machine.py",
     "stateful/test_time_travel.py",

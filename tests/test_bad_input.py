@@ -614,15 +614,14 @@ VALUES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("case", VALUES)
-def test_odd_values_come_back(local: lf.Lake, case: str) -> None:
-    local.folio("f").add("odd", VALUES[case])
-    fresh = lf.open(local.uri)
-    assert same(fresh.folio("f").get("odd"), VALUES[case])
-    assert fresh.check(read_data=True).ok
-    if isinstance(VALUES[case], str | float | int | dict) or VALUES[case] is None:
-        local.folio("f").metadata["odd"] = VALUES[case]
-        assert same(lf.open(local.uri).folio("f").metadata["odd"], VALUES[case])
+def test_odd_values_come_back(local: lf.Lake) -> None:
+    for case, value in VALUES.items():
+        local.folio("f").add(case, value)
+        assert same(lf.open(local.uri).folio("f").get(case), value), case
+        if isinstance(value, str | float | int | dict) or value is None:
+            local.folio("f").metadata[case] = value
+            assert same(lf.open(local.uri).folio("f").metadata[case], value), case
+    assert lf.open(local.uri).check(read_data=True).ok
 
 
 ARRAYS: dict[str, Any] = {
@@ -650,14 +649,13 @@ ARRAYS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("case", ARRAYS)
-def test_odd_arrays_come_back(local: lf.Lake, case: str) -> None:
-    array = ARRAYS[case]
-    local.folio("f").add_numpy("odd", array)
-    found = lf.open(local.uri).folio("f").get_numpy("odd")
-    assert type(found) is np.ndarray
-    assert (found.shape, found.dtype) == (array.shape, array.dtype)
-    assert found.tobytes() == array.tobytes()
+def test_odd_arrays_come_back(local: lf.Lake) -> None:
+    for case, array in ARRAYS.items():
+        local.folio("f").add_numpy(case, array)
+        found = lf.open(local.uri).folio("f").get_numpy(case)
+        assert type(found) is np.ndarray, case
+        assert (found.shape, found.dtype) == (array.shape, array.dtype), case
+        assert found.tobytes() == array.tobytes(), case
     assert local.check(read_data=True).ok
 
 
@@ -684,22 +682,22 @@ FRAMES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", FRAMES)
-def test_odd_tables_come_back(local: lf.Lake, case: str) -> None:
-    table = FRAMES[case]()
-    local.folio("f").add_table("odd", table)
-    found = lf.open(local.uri).folio("f").get_table("odd")
-    assert type(found) is type(table)
-    if case.startswith("pandas"):
-        pandas().testing.assert_frame_equal(found, table, check_column_type="exact", check_index_type="exact")
-        assert len(found) == len(table)
-    elif case.startswith("polars"):
-        assert found.schema == table.schema
-        assert found.equals(table)
-    else:
-        assert found.schema == table.schema
-        assert found.num_rows == table.num_rows
-        assert found.equals(table)
+def test_odd_tables_come_back(local: lf.Lake) -> None:
+    for case, make in FRAMES.items():
+        table = make()
+        local.folio("f").add_table(case, table)
+        found = lf.open(local.uri).folio("f").get_table(case)
+        assert type(found) is type(table), case
+        if case.startswith("pandas"):
+            pandas().testing.assert_frame_equal(found, table, check_column_type="exact", check_index_type="exact")
+            assert len(found) == len(table), case
+        elif case.startswith("polars"):
+            assert found.schema == table.schema, case
+            assert found.equals(table), case
+        else:
+            assert found.schema == table.schema, case
+            assert found.num_rows == table.num_rows, case
+            assert found.equals(table), case
     assert local.check(read_data=True).ok
 
 

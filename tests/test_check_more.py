@@ -20,13 +20,15 @@ def lake(tmp_path: Path) -> lf.Lake:
     return lake
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a:b", "x\x1b[31m", "nul\x00", " x", "a//b", "i" * 300])
-def test_a_name_that_can_not_be_is_a_problem(lake: lf.Lake, name: str) -> None:
-    append_row(lake, item=name)
+def test_a_name_that_can_not_be_is_a_problem(lake: lf.Lake) -> None:
+    names = ("../../x", "/etc/passwd", "a:b", "x\x1b[31m", "nul\x00", " x", "a//b", "i" * 300)
+    for name in names:
+        append_row(lake, item=name)
     report = lf.open(lake.uri, read_only=True).check()
-    (problem,) = [one for one in report.problems if one.kind == "bad-name"]
+    problems = [one for one in report.problems if one.kind == "bad-name"]
+    assert len(problems) == len({one.object for one in problems}) == len(names)
     assert str(report).isprintable() or "\n" in str(report)
-    assert "\x1b" not in problem.object + problem.message
+    assert not [one for one in problems if "\x1b" in one.object + one.message]
 
 
 def test_a_batch_that_is_named_twice_is_a_problem(lake: lf.Lake) -> None:
