@@ -521,7 +521,16 @@ def test_an_audit_sees_the_damage_it_is_for(views, name):
     assert all(thing and message for _, thing, message in mine)
 
 
-@pytest.mark.parametrize("name", [None, *test_an_audit_sees_the_damage_it_is_for.pytestmark[0].args[1]])
+@pytest.mark.parametrize(
+    "name",
+    [  # of each audit its first damage, and all in the slow tests
+        None,
+        *(
+            pytest.param(name, marks=pytest.mark.slow if "/" in name else ())
+            for name in test_an_audit_sees_the_damage_it_is_for.pytestmark[0].args[1]
+        ),
+    ],
+)
 def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
     """Each is asked about few rows then, and finds no less and nothing else."""
     tables = (small_lake() if name is None else damaged(name)).tables()
@@ -533,7 +542,7 @@ def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
             with bench.part(journal.filter(pc.is_in(journal.column("version"), pa.array([first, first + 1])))) as part:
                 take(part)
 
-    with Workbench() as bench:
+    with Workbench(few=True) as bench:
         numbers, audits = RowNumbers(bench, newest), RowAudits(bench, newest)
         each(lambda part: (numbers.add(part), audits.add(part)))
         numbers.complete()
@@ -690,7 +699,9 @@ print(json.dumps({name: connection.execute(sql).fetchall() for name, sql in quer
 """
 
 
-@pytest.mark.parametrize("make", [lake_with_runs, Rows], ids=["full", "empty"])
+@pytest.mark.parametrize(
+    "make", [pytest.param(lake_with_runs, id="full"), pytest.param(Rows, id="empty", marks=pytest.mark.slow)]
+)
 def test_the_files_run_unchanged_over_delta_scan(views, make, tmp_path):
     extension = pytest.importorskip("duckdb_extension_delta")
     from deltalake import write_deltalake
