@@ -20,6 +20,7 @@ SLOW = {
     "compat/test_outside_filters.py",
     "faults/test_check_beside_writers.py",
     "faults/test_commit_faults.py",
+    "faults/test_damaged_content.py::test_a_model",
     "faults/test_damaged_tables.py::test_a_damaged_checkpoint_costs_time",
     "faults/test_damaged_tables.py::test_a_damaged_pointer_costs_time",
     "faults/test_damaged_tables.py::test_any_flipped_bit_in_the_tables_is_told_or_means_nothing",
@@ -31,6 +32,8 @@ SLOW = {
     "faults/test_logging_faults.py::test_what_a_forked_child_logs_is_kept_or_refused",
     "faults/test_many_writers.py",
     "faults/test_neighbours.py",
+    "faults/test_outdated_files.py::test_files_are_replaced_before_rows_are_fetched",
+    "faults/test_outdated_files.py::test_files_are_replaced_before_they_are_read",
     "faults/test_threads.py::test_a_library_that_another_thread_imports_is_waited_for",
     "faults/test_threads.py::test_readers_beside_writers_read_what_they_asked_for",
     "faults/test_transient.py::test_an_upload_that_was_killed_goes_on_where_it_broke_off",
@@ -40,6 +43,7 @@ SLOW = {
     "items/test_hostile_models.py::test_no_change_of_one_array_or_number_crashes_the_reader",
     "items/test_model_round_trip.py::test_every_estimator_of_scikit_learn_that_skops_writes_is_stored",
     "pages/test_browser.py",
+    "pages/test_frozen.py::test_a_large_lake_is_frozen_in_part_and_says_so",
     "protocol/test_commit_schedules.py::test_nor_do_runs_that_are_drawn_of_a_crowd",
     "protocol/test_commit_schedules.py::test_nor_does_any_interleaving_of_more",
     "protocol/test_gc_schedules.py::test_nor_do_runs_that_are_drawn_of_more_actors",
@@ -48,6 +52,7 @@ SLOW = {
     "readmodels/test_large_lakes.py::test_the_memory_of_a_check_does_not_follow_the_lake",
     "readmodels/test_models_of_lakes.py::test_a_deleted_model_is_missed_by_nobody_and_made_again",
     "readmodels/test_models_of_lakes.py::test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right",
+    "readmodels/test_models_of_lakes.py::test_gc_leaves_two_checkpoints_of_each_table",
     "runs/test_capture_cache.py::test_an_answer_is_found_by_another_process",
     "runs/test_following.py::test_a_pipe_gets_a_line_for_what_is_new_and_an_interrupt_ends_it_cleanly",
     "runs/test_following.py::test_a_terminal_gets_a_table_that_is_renewed",
@@ -70,6 +75,7 @@ SLOW = {
     "test_decoding_bounds.py",
     "test_distil.py::test_a_table_is_distilled_that_search_reads",
     "test_fuzz.py::test_what_is_no_description_of_a_table_is_damage",
+    "test_fuzz.py::test_whatever_a_lake_says",
     "test_fuzz_items.py",
     "test_gc.py::test_killed_at_every_request_gc_harms_nothing_and_is_resumed",
     "test_journal.py::test_processes_lose_nothing",
@@ -79,6 +85,7 @@ SLOW = {
     "test_requests.py::test_opening_a_large_lake_and_getting_one_item",
     "test_search_stored.py::test_an_index_that_is_damaged_or_foreign_is_not_believed",
     "test_search_stored.py::test_an_index_that_someone_forged_ends_no_search_and_is_told",
+    "test_search_stored.py::test_the_files_do_not_depend_on_how_documents_fall_into_chunks",
     "test_signals.py::test_interrupts_of_first_calls_are_not_noticed_by_other_threads",
     "test_soak.py",
     "test_surroundings.py::test_authors_that_are_not_utf8_are_shown_as_what_they_are",
@@ -87,11 +94,13 @@ SLOW = {
     "test_surroundings.py::test_everything_works_whatever_the_home",
     "test_tracking_notebook.py",
     "test_upkeep.py::test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep",
+    "test_upkeep.py::test_what_deltalake_cleans_up_breaks_no_promised_version",
 }
 """Files, or tests of them, that kill or start many processes, race, measure, search, or try the same fault in very many
 places: ``pytest -m slow`` runs them."""
 
 SLOW_ON_S3 = {
+    "cli/test_cli_story.py",
     "compat/test_datafolio_1x.py",
     "compat/test_datafolio_2x.py",
     "compat/test_outside_readers.py",
@@ -102,14 +111,15 @@ SLOW_ON_S3 = {
     "test_bad_names.py",
     "test_compare.py",
     "test_folio.py",
+    "test_gc.py",
     "test_search.py",
     "test_search_meaning.py",
     "test_search_sql.py",
     "test_search_texts.py",
     "test_status.py",
 }
-"""Files that try very many cases of what no store decides. ``pytest`` tries all of them in local folders, and
-``pytest -m slow`` all of them on S3."""
+"""Files that try many cases of what no store decides beyond what the contract of stores says, which is tried on S3 by
+``pytest``, too. Their cases are tried in local folders by ``pytest``, and on S3 by ``pytest -m slow``."""
 
 
 def _is_slow(item):

@@ -97,7 +97,10 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("deep", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize(
+    "deep",
+    [pytest.param(text, id=name, marks=() if name == "lists" else pytest.mark.slow) for name, text in DEEP.items()],
+)
 def test_texts_nested_without_end_harm_no_reader(deep):
     rows = Rows().put("a", "x", details=deep, extra=deep).commit()
     rows.run("r1", status="done", **{"params.p": 1, "metrics.m": 2}).commit()

@@ -224,7 +224,9 @@ def test_torch_tensors(lake: lf.Lake) -> None:
     assert folio.get_pytorch("weights")["a"].shape == (3000,)
 
 
-@pytest.mark.parametrize("item", ["table", "array", "file", "folder"])
+@pytest.mark.parametrize(
+    "item", ["table", "folder", *(pytest.param(item, marks=pytest.mark.slow) for item in ("array", "file"))]
+)
 @pytest.mark.usefixtures("fresh")
 def test_the_command_line(lake: lf.Lake, tmp_path: Path, item: str) -> None:
     target = tmp_path / "out"

@@ -340,7 +340,7 @@ def test_lineage_reads_the_edges_of_its_nodes_only(large: lf.Lake, parts: list[i
     assert parts == []
 
 
-@pytest.mark.parametrize("place", ["folder", "s3"])
+@pytest.mark.parametrize("place", ["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def test_every_question_after_more_was_written(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Runs, tail and data files together answer what one replay of the journal does."""
     options: dict[str, Any] = {}

@@ -213,7 +213,7 @@ def damages(body: bytes) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("how", ["flipped", "cut", "empty"])
+@pytest.mark.parametrize("how", ["flipped", *(pytest.param(how, marks=pytest.mark.slow) for how in ("cut", "empty"))])
 def test_a_damaged_file_gives_no_wrong_answer_and_check_names_it(tmp_path: Path, how: str) -> None:
     expected = said(make(tmp_path / "lake"))
     for file in (tmp_path / "lake" / "tables" / "entries").glob("*.parquet"):

@@ -58,20 +58,23 @@ def test_further_states_open_no_connection(lake: lf.Lake, opened: list[int]) -> 
     assert opened == []
 
 
+READS: list[Callable[[lf.Lake], Callable[[], Any]]] = [
+    lambda lake: lake.sql("from items").fetchall,
+    lambda lake: lake.sql("from items").filter("size_bytes > 0").fetchall,
+    lambda lake: lake.sql("from items").filter("size_bytes > 0").order("item").limit(99).fetchall,
+    lambda lake: lake.sql("from items").pl(lazy=True).collect,
+    lambda lake: lake.sql("from items").to_arrow_reader(2).read_all,
+    lambda lake: (one := lake.sql("select item from items")).filter("item > 'item 1'").union(one).fetchall,
+    lambda lake: pa.RecordBatchReader.from_stream(lake.sql("from items")).read_all,
+    lambda lake: lake.sql("from items").fetchmany,
+    lambda lake: lake.sql("from items")["item"].fetchall,
+    lambda lake: lake.sql("from items").select("item").df,
+]
+
+
 @pytest.mark.parametrize(
     "read",
-    [
-        lambda lake: lake.sql("from items").fetchall,
-        lambda lake: lake.sql("from items").filter("size_bytes > 0").fetchall,
-        lambda lake: lake.sql("from items").filter("size_bytes > 0").order("item").limit(99).fetchall,
-        lambda lake: lake.sql("from items").pl(lazy=True).collect,
-        lambda lake: lake.sql("from items").to_arrow_reader(2).read_all,
-        lambda lake: (one := lake.sql("select item from items")).filter("item > 'item 1'").union(one).fetchall,
-        lambda lake: pa.RecordBatchReader.from_stream(lake.sql("from items")).read_all,
-        lambda lake: lake.sql("from items").fetchmany,
-        lambda lake: lake.sql("from items")["item"].fetchall,
-        lambda lake: lake.sql("from items").select("item").df,
-    ],
+    [pytest.param(read, marks=pytest.mark.slow if number % 3 else ()) for number, read in enumerate(READS)],
 )
 def test_who_reads_an_earlier_state_goes_on_reading_it(
     lake: lf.Lake, opened: list[int], read: Callable[[lf.Lake], Callable[[], Any]]

@@ -369,7 +369,10 @@ def test_listing_completing_and_describing_run_no_view_file(lake, tmp_path, monk
     assert lake.connect().execute("select count(*) from runs").fetchall() == [(1,)]
 
 
-@pytest.mark.parametrize("given", [["runs"], ["ls", "nothing"], ["sql", "--views"]])
+LISTING = (["runs", "nothing"], ["ls", "nothing"], ["sql", "--views"], ["ls"], ["info-that-is-not"])
+
+
+@pytest.mark.parametrize("given", [["runs"], *(pytest.param(one, marks=pytest.mark.slow) for one in LISTING)])
 def test_commands_that_list_run_no_view_file(lake, tmp_path, given):
     before = sorted(tmp_path.rglob("*"))
     done = subprocess.run(
@@ -383,7 +386,9 @@ def test_commands_that_list_run_no_view_file(lake, tmp_path, given):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("typed", ["", "crash/x", "by_project/"])
+@pytest.mark.parametrize(
+    "typed", ["by_project/", *(pytest.param(one, marks=pytest.mark.slow) for one in ("", "cr", "crash/", "crash/x"))]
+)
 def test_a_shell_that_completes_runs_no_view_file(lake, tmp_path, typed):
     environment = os.environ | {
         "_LAKEFOLIO_COMPLETE": "bash_complete",
