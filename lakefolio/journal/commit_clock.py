@@ -1,8 +1,8 @@
 """The time of a commit: rising from commit to commit, and close to the store's clock if this machine's is wrong.
 
-The first commit of a handle is checked. If the newest commit of the lake is recent, its time vouches for this machine's
-clock; else the modification time of the data file just stored does, which costs one request. A wrong clock would date
-all later commits of every writer, because times must not fall.
+If the newest commit of the lake, or this clock when it was checked last, is less than an hour away, that vouches for
+this machine's clock; else the modification time of the data file just stored does, which costs one request. A wrong
+clock would date all later commits of every writer, because times must not fall.
 """
 
 from __future__ import annotations
@@ -30,40 +30,42 @@ class CommitClock:
         """Trust this machine's clock until the first check."""
         self._store = store
         self._ahead = timedelta(0)  # of the store's clock
-        self._checked = False
+        self._checked: datetime | None = None  # the time, as corrected, when it was held against the store's last
         self._warning: LakefolioWarning | None = None
 
     def now(self, last: datetime | None) -> datetime:
         """Return the time of the next commit, after that of the ``last`` one."""
-        return _after(last, datetime.now(UTC) - self._ahead)
+        return _after(last, self._read())
 
-    def corrected(self, at: datetime, last: datetime | None, key: str) -> datetime | None:
-        """Check the time of the first commit; return the right time if it is wrong, else None.
+    def _read(self) -> datetime:
+        return datetime.now(UTC) - self._ahead
+
+    def corrected(self, last: datetime | None, key: str) -> datetime | None:
+        """Check the clock where nothing vouches for it; return the right time of the commit if it is wrong, else None.
 
         Args:
-            at: The time that :meth:`now` gave.
             last: The time of the newest commit of the lake, if any.
             key: An object that was stored just now.
         """
-        if self._checked:
+        now = self._read()
+        if any(one is not None and abs(now - one) <= _VOUCHED for one in (last, self._checked)):
             return None
-        self._checked = True
-        if last is not None and at - last <= _VOUCHED:
-            return None
+        self._checked = now
         try:
             stored_at = self._store.head(key).modified_at
         except LakefolioError:  # some writers may not read
             return None
-        ahead = at - stored_at
-        if abs(ahead) <= _TOLERATED:
+        if abs(now - stored_at) <= _TOLERATED:
             return None
-        self._ahead += ahead
-        self._warning = LakefolioWarning(
-            f"the clock of this machine is {_shown(abs(ahead.total_seconds()))} "
-            f"{'ahead of' if ahead > timedelta(0) else 'behind'} that of {self._store.uri}",
-            kind="wrong-clock",
-            hint="commits are dated by the store's; set the clock",
-        )
+        self._checked = stored_at
+        self._ahead += now - stored_at
+        if abs(self._ahead) > _TOLERATED:  # else somebody has set the clock right
+            self._warning = LakefolioWarning(
+                f"the clock of this machine is {_shown(abs(self._ahead.total_seconds()))} "
+                f"{'ahead of' if self._ahead > timedelta(0) else 'behind'} that of {self._store.uri}",
+                kind="wrong-clock",
+                hint="commits are dated by the store's; set the clock",
+            )
         return _after(last, stored_at)
 
     def take_warning(self) -> LakefolioWarning | None:

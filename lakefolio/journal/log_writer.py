@@ -184,7 +184,7 @@ class LogWriter:
             file, key, body = head.table.encode(draft.rows, version=version, values=draft.values)
             with contextlib.suppress(AlreadyExistsError):  # no other writer uses this key: the answer was lost
                 head.store.create(key, body)
-            corrected = self.clock.corrected(draft.at, head.state.committed_at, key)
+            corrected = self.clock.corrected(head.state.committed_at, key)
             if corrected is not None:
                 draft.date(corrected)
                 self._store(draft, refused)

@@ -31,7 +31,9 @@ from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import ConflictError, FormatError, IntegrityError, InvalidInputError, StorageError
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, PENDING, TABLES, table_prefix
+from lakefolio.format.names import new_id
 from lakefolio.format.schema import SPECS
+from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.maintenance.erase import erase
 from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger
@@ -39,8 +41,10 @@ from lakefolio.maintenance.reachability import AHEAD, HISTORY, NEEDED, ORPHAN, P
 from lakefolio.maintenance.record_tables import needless_record_files
 from lakefolio.maintenance.reports import GcReport
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
+from lakefolio.process.notice import notice
 from lakefolio.readmodels.store import ReadModels
 from lakefolio.search.upkeep import forget, needless
+from lakefolio.storage.conformance import PROBES
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:
@@ -133,7 +137,8 @@ def collect(
         grace: Age in seconds below which objects are left alone; default a day. An economy, not a safety argument: 0 is
             safe, an active writer then may have to store something twice.
         keep_days: Purge superseded entries that were not live within this number of days, and of
-            record tables data files that were replaced before then and that no entry marks.
+            record tables data files that were replaced before then and that no entry marks. The store's clock counts
+            where this machine's is wrong.
         keep_last: Purge all but this number of newest entries of each item. With ``keep_days`` an entry stays if either
             keeps it; with neither all history stays.
         keep_runs: Never purge the inputs and outputs of runs. False lets retention decide about them, too.
@@ -149,7 +154,7 @@ def collect(
     if keep_last is not None and (isinstance(keep_last, bool) or int(keep_last) != keep_last):
         raise InvalidInputError(f"keep_last is {shown_value(keep_last)}, expected a whole number", kind="bad-retention")
     _checked("keep_last", keep_last or 0)
-    now = datetime.now(UTC)
+    now = _now(store, exact=keep_days is not None and not dry_run)
     keep = Keep(None if keep_days is None else _before(now, kept_days * 86_400), keep_last, keep_runs)
     young = _before(now, grace_s)
     run = _Collection(store, lake_id, author, keep, dry_run, young, progress or (lambda what, count: None), clock)
@@ -166,6 +171,21 @@ def collect(
     replaced_before = None if keep_days is None else _before(now, kept_days * 86_400)
     rest = _sweep_rest(store, lake_id, datetime.now(UTC), grace_s, replaced_before, dry_run=dry_run)
     return _report(run.found, rest, version, dry_run=dry_run, grace_s=grace_s)
+
+
+def _now(store: Store, *, exact: bool) -> datetime:
+    """Return the time; if it must be exact, because retention goes by it, that of the store where ours is wrong."""
+    clock = CommitClock(store)
+    if exact:
+        probe = f"{PROBES}{new_id()}"
+        store.create(probe, b"lakefolio gc")
+        try:
+            clock.corrected(None, probe)
+        finally:
+            store.delete([probe])
+        if (warning := clock.take_warning()) is not None:
+            notice(warning)
+    return clock.now(None)
 
 
 def _checked(name: str, value: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
@@ -18,9 +18,11 @@ import pyarrow as pa
 from lakefolio.errors import AlreadyExistsError, ConflictError, StorageError
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
+from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.maintenance.reachability import aliases_in
 from lakefolio.model.state import State
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock
+from lakefolio.process.notice import notice
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -58,6 +60,7 @@ class Purger:
         self._table = table
         self._author = author
         self._clock = clock
+        self._dates = CommitClock(table.store)
         self._seen = table.version
         # the rows after `seen`; the collector has judged the earlier ones
         self._since = State(table.version, committed_at)
@@ -102,8 +105,7 @@ class Purger:
     def _attempt(self, some: Sequence[PurgedBlob]) -> set[tuple[str, int]] | None:
         """Try once; return the purged blobs, or None if another writer was faster."""
         table, version, commit_id = self._table, self._since.version + 1, new_id()
-        last, now = self._since.committed_at, datetime.now(UTC)
-        at = now if last is None or now > last else last + timedelta(microseconds=1)
+        at = self._dates.now(self._since.committed_at)
         agreed = self._agreed(some)
         if not agreed:
             return set()  # a needed or purged blob stays so at every later version
@@ -126,6 +128,10 @@ class Purger:
         )
         file, key, body = table.encode(rows, version=version)
         table.store.create_if_absent(key, body)
+        if self._dates.corrected(self._since.committed_at, key) is not None:
+            if (warning := self._dates.take_warning()) is not None:
+                notice(warning)
+            return self._attempt(some)
         try:
             table.commit(version, file, [commit_id], at)
         except AlreadyExistsError:

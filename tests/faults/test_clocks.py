@@ -57,12 +57,62 @@ def test_a_clock_that_is_wrong_by_years_dates_nothing(
     assert lake.check().problems == []
 
 
+@pytest.mark.parametrize("days", [3650, -3650])
+@pytest.mark.parametrize("writes", ["a handle that committed before", "a new handle"])
+def test_a_clock_that_jumps_dates_nothing_and_is_right_again_once_it_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, writes: str
+) -> None:
+    uri = str(tmp_path / "lake")
+    handle = lf.open(uri)
+    handle.folio("f").add_json("a", 1)
+    if writes == "a new handle":
+        handle = lf.open(uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(commit_clock, "datetime", shifted(timedelta(days=days)))
+        with pytest.warns(LakefolioWarning, match="the clock of this machine is 10 years") as caught:
+            handle.folio("f").add_json("b", 2)
+        assert [warning.message.kind for warning in caught] == ["wrong-clock"]
+        between = datetime.now(UTC)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            handle.folio("f").add_json("c", 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        handle.folio("f").add_json("d", 4)
+    times = [at for (at,) in lf.open(uri).sql("select committed_at from commits order by version").fetchall()]
+    assert times == sorted(times)
+    assert abs(times[-1] - datetime.now(UTC)) < timedelta(minutes=5)
+    assert abs(times[-2] - between) < timedelta(minutes=5)
+    assert lf.open(uri).check().ok
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_gc_goes_by_the_clock_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    """Its commits are dated by it, and what retention keeps for days is not given up years too early."""
+    uri = str(tmp_path / "lake")
+    folio = lf.open(uri).folio("f")
+    for number in range(2):
+        folio.add("x", bytes([number]) * 10_000, overwrite=True)
+    old = sorted((tmp_path / "lake" / "blobs").rglob("*"))
+    (tmp_path / "lake" / "blobs" / "sha256" / "00").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "lake" / "blobs" / "sha256" / "00" / ("0" * 64)).write_bytes(b"of nobody")
+    monkeypatch.setattr(commit_clock, "datetime", shifted(timedelta(days=365 * years)))
+    with pytest.warns(LakefolioWarning, match="the clock of this machine is 10 years"):
+        report = lf.open(uri).gc(dry_run=False, grace=0, keep_days=30)
+    assert report["deleted_blobs"] == 1
+    assert [path for path in old if not path.exists()] == []
+    lake = lf.open(uri)
+    assert lake.check(read_data=True).ok
+    ((at,),) = lake.sql("select max(committed_at) from commits").fetchall()
+    assert abs(at - datetime.now(UTC)) < timedelta(minutes=5)
+
+
 def test_a_lake_that_was_dated_ahead_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = str(tmp_path / "lake")
     lf.open(uri).folio("f").add_json("a", 1)
     with monkeypatch.context() as patch:
         patch.setattr(commit_clock, "datetime", shifted(timedelta(days=3650)))
-        patch.setattr(commit_clock.CommitClock, "corrected", lambda self, at, last, key: None)
+        patch.setattr(commit_clock.CommitClock, "corrected", lambda self, last, key: None)
         lf.open(uri).folio("f").add_json("b", 2)
     lake = lf.open(uri)
     lake.folio("f").add_json("c", 3)
