@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import random
+import shutil
 import tempfile
 import weakref
 import zlib
@@ -449,6 +450,29 @@ def test_documents_are_not_held_while_the_files_are_made(tmp_path: Path) -> None
 
     files_of(given(), tmp_path, 2_000)
     assert 0 < most < 5
+
+
+def test_an_index_of_a_version_that_the_journal_lacks_is_told_and_replaced(uri: str, tmp_path: Path) -> None:
+    """As in a copy that was made while the lake was written to, and then reaches versions of these numbers itself."""
+    lake = lf.open(uri)
+    folio = lake.folio("f")
+    folio.add_json("a", 1, description="first")
+    lake.compact()
+    shutil.copytree(uri, tmp_path / "copy")
+    for number in range(3):
+        folio.add_json("a", number, description="later", overwrite=True)
+    make(lake)
+    shutil.rmtree(tmp_path / "copy" / PREFIX, ignore_errors=True)
+    shutil.copytree(Path(uri) / PREFIX, tmp_path / "copy" / PREFIX)
+    copy = lf.open(tmp_path / "copy")
+    assert len(copy.search("later", meaning=False)) == 0
+    (problem,) = copy.check().problems
+    assert (problem.kind, "beyond the journal" in problem.message) == ("index-differs", True)
+    make(copy)
+    assert copy.check(read_data=True).ok
+    for number in range(5):
+        copy.folio("f").add_json("b", number, overwrite=True)
+    assert len(lf.open(tmp_path / "copy").search("later", meaning=False)) == 0
 
 
 def test_check_compares_all_words(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

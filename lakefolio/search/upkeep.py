@@ -114,9 +114,10 @@ def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> In
         name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)
         for what in _FILES:  # the last one says that the index is complete
             session.store.upload(name.key(what), partial(files.pieces, what), files.size_bytes(what))
-    if before is not None and before[0].version == version:  # it could not be read, and would still be taken for newer
-        session.store.delete([before[0].key(what) for what in reversed(_FILES)])
     session.journal.refresh()
+    unread = before is not None and before[0].version == version  # it would still be taken for newer
+    if before is not None and (unread or _is_beyond(session, before[0])):
+        session.store.delete([before[0].key(what) for what in reversed(_FILES)])
     if any(pc.any(pc.equal(rows.column("op"), "purge")).as_py() for rows in session.committed().parts(["op"], version)):
         session.store.delete([name.key(what) for what in reversed(_FILES)])
         return None
@@ -138,6 +139,11 @@ def _made(session: Session) -> Iterator[Files]:
         yield files
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_beyond(session: Session, name: IndexName) -> bool:
+    """Say whether an index is of a version that the journal, read to its end, lacks, as may be in a copy of a lake."""
+    return name.version > session.journal.known.version
 
 
 def _row_count(session: Session, version: int) -> int:
@@ -167,9 +173,14 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
             version of the library compressed it otherwise every document and every word.
     """
     newest = _newest(session.store)
-    if newest is None or newest[0].version > session.committed().version:
+    if newest is None:
         return
     name, info = newest
+    if name.version > session.committed().version:
+        session.journal.refresh()
+        if _is_beyond(session, name):
+            yield info.key, f"the search index is of version {name.version}, beyond the journal: compact replaces it"
+        return
     try:
         part = opened(session.store, session.marker.lake_id, name, info.size_bytes, cache_bytes=0)
         if read_data:
