@@ -165,7 +165,9 @@ def test_a_signature_says_whose_it_is(lake: lf.Lake, tmp_path: Path) -> None:
     for key in (public, private):
         told = lf.verify_provenance(saved, key=key)
         assert (told.ok, told.signature) == (True, "valid")
-    assert not lf.verify_provenance(saved, key=other).ok
+    told = lf.verify_provenance(saved, key=other)
+    assert (told.ok, told.signature, told.problems) == (False, "wrong", ("the key given has not signed it",))
+    assert "signed, but not by the key given" in str(told)
     envelope = json.loads(saved.read_text())
     payload = base64.b64decode(envelope["payload"])
     for part, value in {
@@ -174,7 +176,11 @@ def test_a_signature_says_whose_it_is(lake: lf.Lake, tmp_path: Path) -> None:
         "payloadType": "text/plain",
     }.items():
         saved.write_text(json.dumps({**envelope, part: value}))
-        assert not lf.verify_provenance(saved, key=public).ok, part
+        told = lf.verify_provenance(saved, key=public)
+        assert (told.ok, told.signature) == (False, "wrong" if part != "signatures" else "none"), part
+        told = lf.verify_provenance(saved)
+        assert told.signature == ("unchecked" if part != "signatures" else "none"), part
+        assert told.ok == (part != "payloadType")
     found.save(saved, overwrite=True)
     assert lf.verify_provenance(saved, key=public).problems == ("it is not signed",)
     with pytest.raises(AlreadyExistsError):

@@ -47,20 +47,21 @@ def opened(envelope: dict[str, Any], key: str | Path | None) -> tuple[bytes, str
         envelope: The JSON value; not trusted.
         key: The PEM file with the public key, or a private one; None checks nothing.
     """
+    public = None if key is None else _public(key)
+    signatures = envelope.get("signatures")
+    given = [one for one in signatures if isinstance(one, dict)] if isinstance(signatures, list) else []
+    otherwise = "none" if not given else "unchecked" if public is None else "wrong"
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
     except (binascii.Error, TypeError, ValueError):
-        return b"", "unchecked", ["its payload is not base64"]
+        return b"", otherwise, ["its payload is not base64"]
     if envelope["payloadType"] != PAYLOAD:
-        return payload, "unchecked", [f"its payload is not {PAYLOAD}"]
-    if key is None:
-        return payload, "unchecked", []
-    public = _public(key)
-    signatures = envelope.get("signatures")
-    for one in signatures if isinstance(signatures, list) else ():
-        if isinstance(one, dict) and _fits(public, one.get("sig"), payload):
-            return payload, "valid", []
-    return payload, "unchecked", ["the key given has not signed it"]
+        return payload, otherwise, [f"its payload is not {PAYLOAD}"]
+    if public is None:
+        return payload, otherwise, []
+    if any(_fits(public, one.get("sig"), payload) for one in given):
+        return payload, "valid", []
+    return payload, otherwise, ["the key given has not signed it" if given else "it is not signed"]
 
 
 def _fits(public: Ed25519PublicKey, signature: object, payload: bytes) -> bool:

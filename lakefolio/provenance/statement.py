@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
 __all__ = [
@@ -49,7 +50,7 @@ class Verification:
         subject: The item: ``folio:item@version``; empty if the file does not say it.
         digest: The SHA-256 of its stored bytes in hex, None if it is not known.
         problems: What is wrong; nothing if all of it holds.
-        signature: ``valid``, ``none``, or ``unchecked`` where no key was given.
+        signature: ``valid``, ``none``, ``unchecked`` where no key was given, or ``wrong``: not by the key given.
         sources: The inputs that nothing in the file was made into: references and addresses.
         node_count: How many entries and runs it names.
     """
@@ -77,9 +78,13 @@ class Verification:
             "valid": "signed by the key given",
             "none": "none: nothing says whose these digests are",
             "unchecked": "signed, but no key was given to check it with",
+            "wrong": "signed, but not by the key given, or not like this",
         }[self.signature]
         lines = [head, *(f"  {one}" for one in self.problems)]
-        lines += [f"  signature: {signed}", f"  made of {len(self.sources)} sources, {self.node_count} nodes in all"]
+        lines += [
+            f"  signature: {signed}",
+            f"  made of {counted(len(self.sources), 'source')}, {counted(self.node_count, 'node')} in all",
+        ]
         return "\n".join(visible(one, keep="") for one in lines)
 
 
