@@ -565,6 +565,29 @@ def test_a_cold_search_takes_few_requests(monkeypatch: pytest.MonkeyPatch) -> No
         assert 5 < count.total <= 10, count.by_operation
 
 
+def test_words_are_looked_for_in_no_group_that_has_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 50)
+    documents = list(drawn(200))
+    part = part_of(documents, tmp_path / "part", 5_000)
+    plain = Index.of(documents).parts[0][0]
+    read: set[int] = set()
+    whole = part._groups
+    monkeypatch.setattr(part, "_groups", lambda numbers: (read.update(numbers := list(numbers)), whole(numbers))[1])
+    firsts = part.directory.words.firsts
+    assert len(firsts) > 20
+    for number, first in enumerate(firsts[1:], 1):
+        for prefix in (first, first[:-1] or first, f"{first}~", chr(ord(first[0]) - 1) + "~"):
+            read.clear()
+            assert part.words_from(prefix, 9) == plain.words_from(prefix, 9) or first.startswith(NAME)
+            assert all(firsts[one].startswith(prefix) for one in sorted(read)[1:]), (number, prefix)
+    read.clear()
+    assert list(part.named("zzzz")) == list(part.named("fog zzzz")) == []
+    assert not any(firsts[one].startswith(NAME) for one in read)
+    assert sum(exact for _, exact in part.named("same name")) > 20
+
+
 def test_what_is_read_later_of_an_index_that_is_gone(uri: str) -> None:
     lake = lf.open(uri)
     fill(lake, 60)

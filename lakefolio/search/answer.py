@@ -83,7 +83,7 @@ def answer(
         members: Whether members of datasets are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([token for term in _positive(node) for token in term.tokens], name)
+    index.prefetch([token for term in _positive(node) for token in term.tokens])
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
     members = members or _is_dataset(only.get("folio"))

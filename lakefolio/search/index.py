@@ -73,8 +73,8 @@ class Part(Protocol):
         """Return the weight of all tokens of some documents."""
         ...
 
-    def prefetch(self, tokens: Collection[str], name: str) -> None:
-        """Get at once what a query with some tokens, which may be a name, is going to ask for."""
+    def prefetch(self, tokens: Collection[str]) -> None:
+        """Get at once what a query with some tokens is going to ask for."""
         ...
 
     def postings(self, token: str) -> Postings | None:
@@ -165,7 +165,7 @@ class Segment:
         """See Part."""
         return float(self._table.lengths[numbers].sum()) if numbers else 0.0
 
-    def prefetch(self, tokens: Collection[str], name: str) -> None:
+    def prefetch(self, tokens: Collection[str]) -> None:
         """See Part. All is at hand."""
 
     def postings(self, token: str) -> Postings | None:
@@ -337,10 +337,10 @@ class Index:
         for part, live in self.parts:
             yield from part.read(np.flatnonzero(live).tolist()).values()
 
-    def prefetch(self, tokens: Collection[str], name: str) -> None:
+    def prefetch(self, tokens: Collection[str]) -> None:
         """See Part."""
         for part, _ in self.parts:
-            part.prefetch(tokens, name)
+            part.prefetch(tokens)
 
     def forms(self, token: str) -> list[str]:
         """Return the words that have a token's stem."""

@@ -168,7 +168,7 @@ class StoredPart:
 
     # -- words ---------------------------------------------------------------------------------------------
 
-    def prefetch(self, tokens: Collection[str], name: str) -> None:
+    def prefetch(self, tokens: Collection[str]) -> None:
         """See Part."""
         wanted: dict[int, None] = {}
         for token in tokens:
@@ -176,8 +176,6 @@ class StoredPart:
             first = self._group_with(root)  # other forms of the word stand beside it
             last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
             wanted |= dict.fromkeys((*range(first, last + 1), self._group_with(token)))
-        if name and " " not in name:
-            wanted[self._group_with(NAME + name)] = None
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
 
     def _group_with(self, word: str) -> int:
@@ -217,18 +215,21 @@ class StoredPart:
     def words_from(self, prefix: str, limit: int) -> list[str]:
         """See Part."""
         found: list[str] = []
-        for number in range(self._group_with(prefix), len(self._firsts)):
+        start = self._group_with(prefix)
+        for number in range(start, len(self._firsts)):
+            if number > start and not self._firsts[number].startswith(prefix):
+                break
             words = self._groups([number])[number].words
             some = [word for word in words[bisect_right(words, prefix[:-1]) :] if word.startswith(prefix)]
             found += some[: limit - len(found)]
-            if len(found) >= limit or (words and words[-1][: len(prefix)] > prefix):
+            if len(found) >= limit:
                 break
         return found
 
     def named(self, name: str) -> Iterator[tuple[int, bool]]:
-        """See Part. Names of several words are only looked for if documents have the first ones in their names."""
-        *whole, _ = name.split(" ")
-        if whole and not self._all_in_names(whole):
+        """See Part. Names are only looked for if documents have all words but the last, and one that begins so."""
+        *whole, last = name.split(" ")
+        if not (self._all_in_names(whole) and self.words_from(last, 1)):
             return
         for word in self.words_from(NAME + name, NAMES_FOUND):
             if (found := self.postings(word)) is not None:
