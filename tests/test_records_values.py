@@ -210,3 +210,22 @@ def test_a_check_with_a_fraction_takes_large_numbers(folio: lf.Folio) -> None:
     with pytest.raises(InvalidInputError, match="breaks 'enough'"):
         table.append({"n": 1})
     assert table.count() == 2
+
+
+def test_no_reader_takes_a_choice_of_rows_and_returns_them_all(folio: lf.Folio, tmp_path: Path) -> None:
+    folio.create_table("r", pa.schema([("small", pa.int8()), ("x", pa.float64())]))
+    folio.table("r").append(pa.table({"small": pa.array([1, -5, 127, None], pa.int8()), "x": [1.0, 2.0, 3.0, None]}))
+    for choice in ({"where": "small > 100"}, {"columns": ["x"]}, {"order": ["x"]}, {"limit": 1}):
+        with pytest.raises(InvalidInputError, match=f"takes no {next(iter(choice))}"):
+            folio.get("r", as_="dataset", **choice)
+    assert folio.get("r", as_="dataset").count_rows() == 4
+    counts = {"small > 300": 0, "small < 300": 3, "small >= -1000": 3, "small in (1, 300)": 1, "not small > 300": 3}
+    for where, count in counts.items():
+        read = [len(folio.get("r", as_=form, where=where)) for form in ("pandas", "polars", "arrow")]
+        read.append(folio.get("r", as_="lazy", where=where).collect().height)
+        read.append(folio.table("r").count(where))
+        read += lf.open(tmp_path / "lake").sql(f'select count(*) from "exp:r" where {where}').fetchall()[0]
+        assert set(read) == {count}
+    for form in ("pandas", "arrow", "lazy", "dataset"):
+        with pytest.raises(lf.LakefolioError, match="filters"):
+            folio.get("r", as_=form, filters=[("small", ">", 100)])

@@ -50,7 +50,7 @@ __all__ = [
 
 _FORMAT: Final = "lakefolio-records-1"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_OPTIONS: Final = ("as_", "columns", "where", "filters", "order", "limit")
+_OPTIONS: Final = ("as_", "columns", "where", "order", "limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +242,17 @@ def load_records(session: Session, entry: Entry, **options: Any) -> Any:
             f"as_={as_!r} is not one of 'pandas', 'polars', 'arrow', 'lazy', 'dataset'", kind="bad-option"
         )
     dataset = dataset_of(session, entry)
+    asked = [name for name in ("where", "columns", "order", "limit") if options.get(name) is not None]
     if as_ == "dataset":
+        if asked:  # a dataset has no rows yet, and knows no order
+            raise InvalidInputError(
+                f"getting {entry.ref} as a dataset takes no {asked[0]}",
+                kind="bad-option",
+                hint="ask the dataset: dataset.to_table(columns=…, filter=…); or as_='arrow'",
+                item=entry.item,
+            )
         return dataset
-    if as_ == "lazy" and not any(one is not None for name, one in options.items() if name != "as_"):
+    if as_ == "lazy" and not asked:
         return lazy_frame(dataset)
     table = rows_of(
         dataset,
