@@ -9,6 +9,7 @@ import codecs
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from base64 import b64encode
@@ -39,6 +40,8 @@ _PLAIN_BITS: Final = 14_000
 """Up to so many columns that are left out are named."""
 
 
+_BREAKS: Final = re.compile(r" *[^\S ]\s*")
+"""White space that is not spaces alone: spaces indent the branches of a tree."""
 _COLOURS: Final[dict[str, dict[str, Any]]] = {
     "old": {"fg": "red"},
     "new": {"fg": "green"},
@@ -106,7 +109,8 @@ class Output:
             left_out = _rich_table(headings, cells, right)
             if left_out:
                 few = f" (not {', '.join(left_out)})" if len(left_out) <= _NAMED else ""
-                self.note(f"{len(headings) - len(left_out)} of {len(headings)} columns shown{few}; {whole}")
+                said = f"{len(headings) - len(left_out)} of {len(headings)} columns shown{few}; {whole}"
+                self.note(folded(said, self.width or len(said)))
         else:
             self._print(_plain_table(headings, cells, right))
 
@@ -294,7 +298,7 @@ def _shown(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[lis
 
 
 def _line(text: str) -> str:
-    return visible(" ".join(text.split()))
+    return visible(_BREAKS.sub(" ", text).rstrip())
 
 
 def _plain_table(headings: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str]) -> str:

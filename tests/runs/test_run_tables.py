@@ -108,6 +108,17 @@ def test_a_table_shows_runs_below_their_parents(lake):
     assert len(json.loads(lakefolio(lake, "runs", "--json")[0])) == 5
 
 
+def test_a_run_below_the_last_of_a_family_is_not_shown_beside_it(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("outer"):
+        for number in range(2):
+            with lake.run(f"inner-{number}"), lake.run(f"part of {number}"):
+                pass
+    out, _ = lakefolio(lake, "runs", "--columns", "name")
+    tree = ["outer", "├─ inner-1", "│  └─ part of 1", "└─ inner-0", "   └─ part of 0"]
+    assert [line.rstrip() for line in out.splitlines()[1:]] == tree
+
+
 def test_a_long_list_says_that_it_is_cut(lake, monkeypatch):
     monkeypatch.setattr("lakefolio.cli.runs._SHOWN", 2)
     out, err = lakefolio(lake, "runs")
