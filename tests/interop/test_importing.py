@@ -413,10 +413,13 @@ def test_a_dvc_repository_that_lies(lake: lf.Lake, source: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(source.parent / "secret.txt")
     outs = [(bad, "bad"), (climbing, "climbing"), (link, "link"), (cached(source, b"y"), "../up"), ("zz", "odd")]
+    outs.append(("0" * 32, "gone"))
     (source / "all.dvc").write_text("outs:\n" + "".join(f"- md5: {md5}\n  path: {path}\n" for md5, path in outs))
     (source / "exploit.dvc").write_text("outs: !!python/object/apply:os.system ['touch /tmp/lakefolio-was-run']")
     report = import_from(lake, "dvc", str(source))
-    assert len(report.problems) == 6
+    assert len(report.problems) == 7
+    fetched = [one["what"] for one in report.problems if "dvc fetch --all-commits" in one["why"]]
+    assert "gone of the work tree" in fetched
     assert [entry.folio for entry in lake.items() if entry.folio != "imports"] == []
     assert not (source.parent / "out.txt").exists()
     assert not Path("/tmp/lakefolio-was-run").exists()

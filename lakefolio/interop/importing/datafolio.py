@@ -145,7 +145,7 @@ class _Bundle:
         try:
             content = self._content(one, folder, becomes)
         except LakefolioError as exc:
-            self._plan.leave_out(name, exc.message)
+            self._plan.leave_out(name, str(exc))
             return None
         facts: dict[str, Any] = {
             "imported_from": str(one.get("filename") or one.get("path") or ""),

@@ -87,7 +87,7 @@ class _Reader:
             except LakefolioError as exc:
                 if one.md5 not in self._lacking:
                     self._lacking.add(one.md5)
-                    self._plan.leave_out(f"{path} of {commit[:8] or 'the work tree'}", exc.message)
+                    self._plan.leave_out(f"{path} of {commit[:8] or 'the work tree'}", str(exc))
                 continue
             known[path] = one.md5
             told.append(f"{path} {one.md5}")
@@ -177,7 +177,7 @@ def _tracked(texts: Mapping[str, str], plan: Plan, where: str) -> dict[str, _Tra
         except LakefolioError as exc:
             if exc.kind == "no-library":
                 raise
-            plan.leave_out(f"{file} of {where}", exc.message)
+            plan.leave_out(f"{file} of {where}", str(exc))
             continue
         said = said if isinstance(said, dict) else {}
         base = PurePosixPath(file).parent

@@ -29,7 +29,7 @@ def read(source: str, folio: str | None, *, as_files: bool = False) -> Plan:
         try:
             digest = digest_of(path, "sha256")
         except IntegrityError as exc:
-            plan.leave_out(relative, exc.message)
+            plan.leave_out(relative, str(exc))
             continue
         kind = "table" if path.suffix == ".parquet" and not as_files else "artifact"
         item = quoted_path(relative.removesuffix(".parquet") if kind == "table" else relative)

@@ -62,7 +62,7 @@ def read(source: str, folio: str | None) -> Plan:
             found = files.json(f"{base}manifests/{path.name}")
             manifests.append(found if isinstance(found, dict) else {})
         except LakefolioError as exc:
-            plan.leave_out(path.name, exc.message)
+            plan.leave_out(path.name, str(exc))
     planned: set[str] = set()
     for one in sorted(manifests, key=lambda found: str(found.get("created_at"))):
         _run(files, base, plan, data, one, planned)
@@ -133,7 +133,7 @@ def _data(
             path = files.file(f"{base}data/{digest[:2]}/{digest}/data.{form}")
             _check(path, one, form)
         except (LakefolioError, ValueError, RecursionError) as exc:
-            plan.leave_out(f"{name} ({digest[:12]})", exc.message if isinstance(exc, LakefolioError) else str(exc))
+            plan.leave_out(f"{name} ({digest[:12]})", str(exc))
             continue
         if digest not in planned:
             planned.add(digest)
