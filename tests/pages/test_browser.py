@@ -383,6 +383,28 @@ def test_a_commit_shows_by_itself(browser: Browser, tmp_path: Path) -> None:
         server.shutdown()
 
 
+def test_a_long_parameter_has_room_beside_its_name(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    run = lake.create_run(
+        params={"lr": 1e-5, "a/very/long/name/of/a/parameter/with/slashes": "value " * 20}, status="done"
+    )
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        context = browser.new_context(viewport={"width": 400, "height": 800})
+        page = context.new_page()
+        page.goto(server.url)
+        go(page, f"run?id={run.run_id}")
+        page.get_by_text("value value").wait_for()
+        for name, value in zip(page.locator(".pairs dt").all(), page.locator(".pairs dd").all(), strict=True):
+            left, right = name.bounding_box(), value.bounding_box()
+            assert left is not None
+            assert right is not None
+            assert left["x"] + left["width"] <= right["x"]
+            assert right["x"] + right["width"] <= 400
+        context.close()
+        server.shutdown()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServer, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)
