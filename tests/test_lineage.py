@@ -329,3 +329,13 @@ def test_an_item_with_inputs_of_its_own_is_told_by_the_event_of_its_run(tmp_path
     (event,) = lake.lineage("f:x").upstream().to_openlineage("n")
     assert [one["name"] for one in event["inputs"]] == ["f/raw"]
     assert [one["name"] for one in event["outputs"]] == ["f/x"]
+
+
+@pytest.mark.parametrize("name", ["train", None])
+def test_a_run_is_drawn_under_its_name_and_short_id(tmp_path, name):
+    lake = lakefolio.open(tmp_path / "lake")
+    with lake.run(name) as run:
+        run.add_output("model", 1)
+    short = run.run_id[-8:]
+    drawn = re.findall(r"<text [^>]*>([^<]*)</text>", lake.lineage(run.outputs[0].ref).to_html())
+    assert drawn[2:] == [name or f"run {short}", f"run · {short}"]

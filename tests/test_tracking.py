@@ -213,3 +213,16 @@ def test_the_command_that_starts_a_kernel_is_no_code(lake, kind, said):
     assert run.run_id[-8:] in told
     assert said in told
     assert ("launcher" in told) == (kind == "script")
+
+
+def test_the_inputs_of_a_refused_item_are_not_told(lake, monkeypatch):
+    told = []
+    monkeypatch.setattr("lakefolio.session.inferred_inputs.say", told.append)
+    folio = lake.folio("f")
+    with lake.track():
+        folio.get("raw")
+        with pytest.raises(lf.InvalidInputError):
+            folio.add("frames", [frame])
+        assert told == []
+        folio.add("first", 1).add("second", 2)
+    assert told == ["f:first was made from f:raw@1, which this run has read (inputs=[] says otherwise)"]

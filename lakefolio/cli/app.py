@@ -137,7 +137,8 @@ class App:
             yield
         except LakeNotFoundError as exc:
             if self.lake_uri is None:
-                near = "".join(f"; here is {one}" for one in _lakes_here())
+                found = ", ".join(_lakes_here())
+                near = f"; found here: {found}" if found else ""
                 exc.hint = f"name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init{near}"
             elif exc.kind == LakeNotFoundError.default_kind:
                 exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}"

@@ -25,7 +25,11 @@ def check(app: App, read_data: bool, sample: int | None) -> None:
         )
     app.output.emit(report)
     if not report.ok:
-        lost = [one for one in report.problems if one.kind.endswith(("-missing", "-damaged"))]
+        lost = [
+            one
+            for one in report.problems
+            if one.kind.endswith(("-missing", "-damaged")) and not one.kind.startswith("reference-")
+        ]
         if lost and not app.as_json:
             app.output.note(
                 f"hint: bring it back from a copy of the lake: {app.line('repair', '--from', 'URI', '--dry-run')}"

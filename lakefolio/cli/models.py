@@ -9,8 +9,8 @@ import click
 from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
 from lakefolio.cli.naming import items
 from lakefolio.cli.naming import models as complete
+from lakefolio.format.names import short_id
 from lakefolio.format.times import shown_time
-from lakefolio.runs.run_names import short_id
 
 if TYPE_CHECKING:
     from datetime import datetime

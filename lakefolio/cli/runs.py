@@ -64,6 +64,8 @@ def runs(
     lake = app.open()
     asked = _Asked(where, _split(sort), _split(columns), limit)
     if path is not None and (follow or any(one is not None for one in (where, sort, columns, limit))):
+        if path in ("asc", "desc") and sort is not None:
+            raise click.UsageError(f"--sort takes fields alone: {sort} rises, -{sort.lstrip('-')} falls")
         raise click.UsageError("--where, --sort, --columns, --limit and --follow are for all runs: leave PATH out")
     if follow:
         with suppress(KeyboardInterrupt):
@@ -123,7 +125,7 @@ class _Table:
 
 
 def _tabled(lake: Lake, asked: _Asked, most: int | None) -> _Table:
-    from lakefolio.runs.run_names import short_id
+    from lakefolio.format.names import short_id
     from lakefolio.runs.table import nested
 
     more = [one for one in ("run_id", "parent") if asked.columns and one not in asked.columns]

@@ -10,9 +10,9 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import items
+from lakefolio.format.names import short_id
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
-from lakefolio.runs.run_names import short_id
 from lakefolio.terminal import text_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lakefolio.model.version_policy import check_label
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations, Inputs, Tags
 from lakefolio.session.column_sources import column_details
-from lakefolio.session.inferred_inputs import with_inferred_inputs
+from lakefolio.session.inferred_inputs import tell_inferred_inputs, with_inferred_inputs
 from lakefolio.session.path_like_text import warn_of_path
 from lakefolio.session.plan_inputs import with_plan_inputs
 
@@ -382,10 +382,13 @@ def put(
     """Add an object: the one way in which all methods do."""
     name = _named(folio, name, said)
     session = folio._core.session
-    said = with_inferred_inputs(session, folio.name, name, said)
+    inferred = with_inferred_inputs(session, folio.name, name, said)
+    is_inferred, said = inferred is not said, inferred
     if type(obj).__name__ == "LazyFrame":
         said = with_plan_inputs(session, folio.name, name, obj, said)
     session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
+    if is_inferred:  # said once it is so: a refused item was made from nothing
+        tell_inferred_inputs(session, folio.name, name, inferred.inputs)
     folio._core.move_pin()
     return folio
 
@@ -420,7 +423,7 @@ def check_name(folio: Folio, name: object) -> None:
     folio._core.check_writable()
     if not isinstance(name, str):
         raise UnsupportedTypeError(
-            f"item name {name!r} is of type {type(name).__name__}, expected str",
+            f"the item name is of type {type(name).__name__}, expected str",
             kind="bad-name",
             hint="the name comes first, then the object",
             name=name,

@@ -160,7 +160,8 @@ def _numpy_value(obj: object, path: str) -> dict[str, object] | None:
         raise InvalidInputError(
             f"the value at {short_path(path)} is a {type(obj).__module__}.{type(obj).__qualname__}",
             kind="array-in-json",
-            hint="add arrays and tables as items of their own, or use .tolist() if it is small",
+            hint="add arrays and tables as items of their own"
+            + (", or use .tolist() if it is small" if hasattr(obj, "tolist") else ""),
             path=path,
         )
     return None

@@ -31,6 +31,7 @@ __all__ = [
     "is_uri",
     "new_id",
     "parse_ref",
+    "short_id",
 ]
 
 NAME_LIMIT_BYTES = 255
@@ -38,6 +39,7 @@ FOLIO_LIMIT_BYTES = 512
 OWN_FOLIOS: Final = r"(?:runs|mlflow)/.*|inputs|environments|code|imports|registry"
 """The folios that the library keeps for itself, as a pattern of a whole name that Python and DuckDB read alike."""
 _OWN_FOLIO = re.compile(OWN_FOLIOS, re.DOTALL)
+_MADE_ID = re.compile(r"[0-9a-f]{32}")
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")
 JOINERS: Final = "\u200c\u200d"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+", re.DOTALL)
@@ -221,3 +223,8 @@ def new_id() -> str:
             hint="set the clock",
         )
     return f"{millis:012x}{os.urandom(10).hex()}"
+
+
+def short_id(run_id: str) -> str:
+    """Return the end of an id that this library made, the whole of one that its user chose; either names the run."""
+    return run_id[-8:] if _MADE_ID.fullmatch(run_id) else run_id

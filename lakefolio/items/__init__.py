@@ -15,6 +15,8 @@ import importlib
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest
@@ -77,9 +79,14 @@ def handler_for(obj: object) -> Handler:
         if _accepts(handler, obj):
             return handler
     name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+    instead = f"lakefolio stores {_SUPPORTED}"
+    if isinstance(obj, Iterator):
+        instead = "add a list or a table of what it yields"
+    elif isinstance(obj, FunctionType):
+        instead = "add what it returns; @lake.capture records its code"
     raise UnsupportedTypeError(
         f"nothing stores objects of type {name}",
-        hint=f"lakefolio stores {_SUPPORTED}; for others register a handler under {ENTRY_POINT_GROUP!r}",
+        hint=f"{instead}; for others register a handler under {ENTRY_POINT_GROUP!r}",
         type=name,
     )
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import ConflictError, InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import short_id
 from lakefolio.lake.registry import AliasChange, Registry
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.runs.run_names import run_id_of, short_id
+from lakefolio.runs.run_names import run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:

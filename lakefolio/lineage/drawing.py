@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.format.names import short_id
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
@@ -45,9 +46,15 @@ def _line(text: str, limit: int) -> str:
     return escape(_clipped(visible(text, keep=""), limit))
 
 
+def _first_line(node: Node) -> str:
+    return node.name or f"run {short_id(node.id)}" if node.type == "run" else node.ref
+
+
 def _second_line(node: Node) -> str:
-    if node.type != "entry":
-        return "external" if node.type == "external" else "run"
+    if node.type == "run":
+        return f"run · {short_id(node.id)}"
+    if node.type == "external":
+        return "external"
     parts = [node.kind or "", (node.digest or "").removeprefix("sha256:")[:10]]
     return " · ".join(part for part in parts if part)
 
@@ -184,7 +191,7 @@ def svg(graph: Graph) -> str:
             f"<g><title>{escape(visible(told))}</title>"
             f'<rect x="{x:g}" y="{y:g}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="6"'
             f' fill="{_COLOURS.get(node.type, "#fff")}" {_ROOT_BOX if node.key in roots else _BOX}/>'
-            f'<text x="{x + 10:g}" y="{y + 19:g}">{_line(node.ref, 34)}</text>'
+            f'<text x="{x + 10:g}" y="{y + 19:g}">{_line(_first_line(node), 32)}</text>'
             f'<text x="{x + 10:g}" y="{y + 36:g}" {_SMALL}>{_line(_second_line(node), 40)}</text></g>'
         )
     parts.append("</svg>")

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import short_id
 from lakefolio.format.times import shown_time
 from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
-from lakefolio.runs.run_names import display_name, short_id
+from lakefolio.runs.run_names import display_name
 from lakefolio.terminal import text_of, visible
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import short_id
 from lakefolio.format.sql_text import sql_text
 from lakefolio.items.optional_imports import need
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.runs.record import RunManifest, manifests_of
-from lakefolio.runs.run_names import run_id_of, short_id
+from lakefolio.runs.run_names import run_id_of
 from lakefolio.runs.table import MEASURES, measures, run_rows
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import shown_value, visible

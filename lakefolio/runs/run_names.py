@@ -6,27 +6,21 @@ An id begins with the time, so that those of runs begun together begin alike: a 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import short_id
 
 if TYPE_CHECKING:
     from lakefolio.model.state import State
 
-__all__ = ["display_name", "known_names", "run_id_of", "short_id"]
+__all__ = ["display_name", "known_names", "run_id_of"]
 
 _SHORTEST: Final = 4
 _MOST_SHOWN: Final = 5
 _MOST_NAMED: Final = 1_000
 """Among so many of the newest runs the one that a mistyped name means is looked for."""
-_MADE: Final = re.compile(r"[0-9a-f]{32}")
-
-
-def short_id(run_id: str) -> str:
-    """Return the end of an id that this library made, the whole of one that its user chose; either names the run."""
-    return run_id[-8:] if _MADE.fullmatch(run_id) else run_id
 
 
 def display_name(run_id: str, name: str | None) -> str:

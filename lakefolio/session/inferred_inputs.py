@@ -7,7 +7,7 @@ from everything: the run itself says what it read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
-__all__ = ["with_inferred_inputs"]
+__all__ = ["tell_inferred_inputs", "with_inferred_inputs"]
 
 _MOST_INPUTS: Final = 64
 _MOST_STEPS: Final = 1_000
@@ -46,11 +46,17 @@ def with_inferred_inputs(session: Session, folio: str, item: str, said: Annotati
     recorded = None if said.overwrite else state.entry(folio, item)
     found = _refs_among(recorded.inputs, read) if recorded is not None else None
     refs = found if found is not None else [entry.ref for entry in read]
-    if not active.reads.told:
-        active.reads.told = True
-        named = ", ".join(refs[:4]) + (f" and {len(refs) - 4} more" if len(refs) > 4 else "")
-        say(f"{folio}:{item} was made from {named or 'nothing'}, which this run has read (inputs=[] says otherwise)")
     return replace(said, inputs=tuple(refs))
+
+
+def tell_inferred_inputs(session: Session, folio: str, item: str, refs: Sequence[str]) -> None:
+    """Print which inputs an added item got from the run's reads; once in a run."""
+    active = active_run(session.place)
+    if active is None or active.reads is None or active.reads.told:
+        return
+    active.reads.told = True
+    named = ", ".join(refs[:4]) + (f" and {len(refs) - 4} more" if len(refs) > 4 else "")
+    say(f"{folio}:{item} was made from {named or 'nothing'}, which this run has read (inputs=[] says otherwise)")
 
 
 def _refs_among(edges: tuple[Mapping[str, Any], ...], read: list[Entry]) -> list[str] | None:

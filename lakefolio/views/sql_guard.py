@@ -120,6 +120,10 @@ def about_where(exc: InvalidInputError, where: str, columns: str) -> InvalidInpu
     """
     reason = exc.message.partition("can't be run: ")[2] or exc.message
     hint = exc.hint or f"it sees {columns}"
+    if (unknown := re.match(r'Referenced column "(\w+)" not found', reason)) is not None and re.search(
+        rf"=\s*{unknown[1]}\b", where
+    ):
+        hint = f"a text stands in single quotes: '{unknown[1]}'; else {hint[:1].lower()}{hint[1:]}"
     if "explicit cast" in reason and "metadata" in where:
         hint = "values of metadata are JSON: write (metadata ->> 'key')::double"
     return InvalidInputError(f"where {shown(where)} can't be run: {reason}", kind="sql", hint=hint, sql=where)

@@ -93,13 +93,13 @@ def test_a_missing_lake_says_how_to_name_one(said) -> None:
 
 
 def test_a_missing_lake_names_those_that_lie_here(said, run, monkeypatch) -> None:
-    assert "here is" not in said("ls", code=3).hint
+    assert "found here" not in said("ls", code=3).hint
     run("init", "my first")
     run("init", "second")
     Path("third").mkdir()
-    assert said("ls", code=3).hint.endswith("; here is --lake 'my first'; here is --lake second")
+    assert said("ls", code=3).hint.endswith("; found here: --lake 'my first', --lake second")
     monkeypatch.chdir("second")
-    assert said("ls", code=3).hint.endswith("; here is --lake .")
+    assert said("ls", code=3).hint.endswith("; found here: --lake .")
 
 
 def test_an_empty_lake_has_something_to_say(run, said) -> None:
@@ -153,3 +153,20 @@ def test_check_says_how_lost_content_comes_back(run, stocked: str) -> None:
     assert "blob-missing" in failed.stdout
     assert "repair --from URI --dry-run" in failed.stderr
     assert run("check", "--json", code=8).stderr == ""
+
+
+def test_check_sends_nobody_to_a_copy_of_the_lake_for_content_outside_of_it(run, tmp_path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text("a\n1\n")
+    lf.open("lake").folio("f").reference_table("t", outside)
+    outside.unlink()
+    checked = run("check", "--read-data", code=8)
+    assert "reference-missing" in checked.stdout
+    assert "repair" not in checked.stderr
+
+
+def test_runs_are_asked_for_in_the_words_of_sql(run, said) -> None:
+    with lf.open("lake").run("train", run_id="r1") as one:
+        one.log(auc=0.5)
+    assert "single quotes: 'failed'" in said("runs", "--where", "status = failed", code=2).hint
+    assert "-auc falls" in said("runs", "--sort", "auc", "desc", code=2).message

@@ -76,6 +76,13 @@ def test_what_nothing_stores_says_what_is_stored(obj: object) -> None:
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.parametrize(("obj", "advice"), [(lambda: 1, "what it returns"), ((x for x in "ab"), "what it yields")])
+def test_what_runs_is_not_stored_but_what_comes_of_it(obj: object, advice: str) -> None:
+    with pytest.raises(UnsupportedTypeError) as caught:
+        items.handler_for(obj)
+    assert advice in caught.value.hint
+
+
 def test_open_files_and_sockets_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "f").open("w") as file, socket.socket() as server:
         for obj in (file, server):

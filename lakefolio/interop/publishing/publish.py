@@ -101,7 +101,7 @@ def publish(
         raise InvalidInputError(
             f"folio {folio!r} has no licence, which a publication needs",
             kind="no-license",
-            hint='give one, such as CC-BY-4.0, or note it: folio.metadata["license"] = "CC-BY-4.0"',
+            hint='give one by --license or license=, or note it: folio.metadata["license"] = "CC-BY-4.0"',
             folio=folio,
         )
     place = _place(target)
