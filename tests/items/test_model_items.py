@@ -210,6 +210,21 @@ def test_a_file_that_names_a_dangerous_function_is_refused() -> None:
     assert "os.system" in caught.value.objects["types"]
 
 
+def with_index(content: bytes, field: str, value: int) -> bytes:
+    """Return a model whose trees have another value in a field of their first node."""
+
+    def change(name: str, data: bytes) -> bytes:
+        array = np.load(io.BytesIO(data))
+        if array.dtype.names and field in array.dtype.names:
+            array[field][0] = value
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            return buffer.getvalue()
+        return data
+
+    return rewritten(content, lambda text: text, change)
+
+
 @pytest.mark.parametrize("field", ["left_child", "right_child", "feature"])
 @pytest.mark.parametrize("value", [10**6, 0, -7])
 def test_trees_with_wild_indices_are_refused(field: str, value: int) -> None:
@@ -218,18 +233,8 @@ def test_trees_with_wild_indices_are_refused(field: str, value: int) -> None:
     model = RandomForestClassifier(2, random_state=0).fit(X, Y)
     source, encoded = store(model)
 
-    def change(name: str, data: bytes) -> bytes:
-        array = np.load(io.BytesIO(data))
-        if array.dtype.names and field in array.dtype.names:
-            array[field][0] = value
-            buffer = io.BytesIO()
-            np.save(buffer, array)
-            return buffer.getvalue()
-        return data
-
-    evil = rewritten(source.content, lambda text: text, change)
     with pytest.raises(IntegrityError) as caught:
-        handler_of("model").decode(MemorySource(evil), encoded.details)
+        handler_of("model").decode(MemorySource(with_index(source.content, field, value)), encoded.details)
     assert caught.value.kind == "unsafe-tree"
 
 
@@ -238,17 +243,8 @@ def test_histogram_trees_with_wild_indices_are_refused(field: str, value: int) -
     model = HistGradientBoostingClassifier(max_iter=2, random_state=0).fit(X, Y)
     source, _ = store(model)
 
-    def change(name: str, data: bytes) -> bytes:
-        array = np.load(io.BytesIO(data))
-        if array.dtype.names and field in array.dtype.names:
-            array[field][0] = value
-            buffer = io.BytesIO()
-            np.save(buffer, array)
-            return buffer.getvalue()
-        return data
-
     with pytest.raises(IntegrityError) as caught:
-        handler_of("model").decode(MemorySource(rewritten(source.content, lambda text: text, change)), {})
+        handler_of("model").decode(MemorySource(with_index(source.content, field, value)), {})
     assert caught.value.kind == "unsafe-tree"
 
 

@@ -485,35 +485,36 @@ def damaged(name):
     return lake
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "row_position",
-        "row_shape",
-        "row_shape/fact",
-        "row_shape/run",
-        "row_shape/item",
-        "commit_once",
-        "commit_time",
-        "entry_identity",
-        "entry_identity/inputs",
-        "delete_target",
-        "blob_size",
-        "blob_size/content",
-        "blob_purged",
-        "snapshot_target",
-        "snapshot_name",
-        "snapshot_name/drop",
-        "batch_count",
-        "batch_count/events",
-        "batch_count/some events",
-        "batch_count/run",
-        "pin_entry",
-        "pin_entry/digest",
-        "metadata_value",
-        "lineage_ends",
-    ],
-)
+DAMAGES = [
+    "row_position",
+    "row_shape",
+    "row_shape/fact",
+    "row_shape/run",
+    "row_shape/item",
+    "commit_once",
+    "commit_time",
+    "entry_identity",
+    "entry_identity/inputs",
+    "delete_target",
+    "blob_size",
+    "blob_size/content",
+    "blob_purged",
+    "snapshot_target",
+    "snapshot_name",
+    "snapshot_name/drop",
+    "batch_count",
+    "batch_count/events",
+    "batch_count/some events",
+    "batch_count/run",
+    "pin_entry",
+    "pin_entry/digest",
+    "metadata_value",
+    "lineage_ends",
+]
+"""An audit, or an audit and which of its damages; see ``damaged``."""
+
+
+@pytest.mark.parametrize("name", DAMAGES)
 def test_an_audit_sees_the_damage_it_is_for(views, name):
     found = audited(damaged(name).tables())
     mine = [problem for problem in found if problem[0] == name.partition("/")[0]]
@@ -521,15 +522,9 @@ def test_an_audit_sees_the_damage_it_is_for(views, name):
     assert all(thing and message for _, thing, message in mine)
 
 
+# of each audit its first damage, and all in the slow tests
 @pytest.mark.parametrize(
-    "name",
-    [  # of each audit its first damage, and all in the slow tests
-        None,
-        *(
-            pytest.param(name, marks=pytest.mark.slow if "/" in name else ())
-            for name in test_an_audit_sees_the_damage_it_is_for.pytestmark[0].args[1]
-        ),
-    ],
+    "name", [None, *(pytest.param(name, marks=pytest.mark.slow if "/" in name else ()) for name in DAMAGES)]
 )
 def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
     """Each is asked about few rows then, and finds no less and nothing else."""
@@ -554,13 +549,8 @@ def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
 
 
 def test_every_audit_is_tested(views):
-    tested = {re.match(r"\w+", one)[0] for one in _damages()}
+    tested = {re.match(r"\w+", one)[0] for one in DAMAGES}
     assert tested == {view.name.removeprefix("audit_") for view in views.files if view.folder == "90_audits"}
-
-
-def _damages():
-    (mark,) = test_an_audit_sees_the_damage_it_is_for.pytestmark
-    return mark.args[1]
 
 
 # -- Polars computes the same ------------------------------------------------------------------------------------
