@@ -296,7 +296,7 @@ def test_an_alias_is_moved_dropped_and_restored(folio: lf.Folio) -> None:
 @pytest.mark.parametrize("text", ['"one"', "99", "-1", "1.5", "null"])
 def test_an_alias_written_by_hand_is_an_error_or_nothing(folio: lf.Folio, text: str) -> None:
     folio.add("x", 1)
-    folio._core.apply(Annotate("folio", "f", {"lakefolio.alias:x@odd": text}))
+    session_of(folio).apply(Annotate("folio", "f", {"lakefolio.alias:x@odd": text}))
     with pytest.raises(LakefolioError):
         folio.get("x@odd")
     assert len(folio.history("x")) == 1
@@ -359,7 +359,7 @@ def test_a_policy_that_is_none_is_refused(folio: lf.Folio, words: dict) -> None:
 
 @pytest.mark.parametrize("text", ["7", '{"bump":"big"}', '{"bmp":"auto"}', "[" * 3000])
 def test_a_policy_written_by_hand_is_told_and_mended(folio: lf.Folio, text: str) -> None:
-    folio._core.apply(Annotate("folio", "f", {POLICY: text}))
+    session_of(folio).apply(Annotate("folio", "f", {POLICY: text}))
     with pytest.raises(InvalidInputError) as failed:
         folio.add("x", 1)
     assert failed.value.kind == "bad-policy"

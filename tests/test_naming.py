@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
@@ -162,7 +163,7 @@ def test_a_name_that_does_not_fit_is_refused_whoever_gives_it(lake: lf.Lake) -> 
 @pytest.mark.parametrize("text", ["7", '{"pattern":"{"}', "{}", '{"pattern":"{a}","regex":"(((","fields":["a"]}'])
 def test_a_pattern_written_by_hand_is_told_and_breaks_nothing_else(lake: lf.Lake, text: str) -> None:
     folio = lake.folio("f").add("x", 1)
-    folio._core.apply(Annotate("folio", "f", {NAMING: text}))
+    session_of(folio).apply(Annotate("folio", "f", {NAMING: text}))
     assert lake.sql("select count(*) from item_fields").fetchall() == [(0,)]
     if "(((" not in text:
         with pytest.raises(InvalidInputError) as failed:

@@ -171,7 +171,7 @@ def test_nested_values_and_fields_of_structs_are_queried(folio: lf.Folio) -> Non
 
 def test_of_two_writers_of_one_key_the_later_is_refused(scores: Any, folio: lf.Folio) -> None:
     """A writer that read the table before the other wrote looks again at the version that it commits on."""
-    other = lf.open(session_of(folio).uri).folio("exp").table("scores")
+    other = lf.open(folio.lake_uri).folio("exp").table("scores")
     assert ids(other) == []
     scores.append({"id": 1})
     with pytest.raises(InvalidInputError, match="key of a row that the table has"):
@@ -251,14 +251,14 @@ def test_a_write_that_ends_at_any_request_leaves_all_or_nothing(
         try:
             write()
         except (StorageError, KeyboardInterrupt):
-            assert lf.open(folio._core.session.uri).check(read_data=True).ok
+            assert lf.open(folio.lake_uri).check(read_data=True).ok
             write()
     assert rows(scores, columns=["id", "score"], order="id") == [
         {"id": 1, "score": 0.75},
         {"id": 3, "score": None},
         {"id": 4, "score": None},
     ]
-    assert lf.open(folio._core.session.uri).check(read_data=True).ok
+    assert lf.open(folio.lake_uri).check(read_data=True).ok
 
 
 # -- schemas -----------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_a_migration_that_rows_contradict_changes_nothing(scores: Any, change: A
 
 
 def test_an_append_that_meets_a_migration_fits_the_new_schema(scores: Any, folio: lf.Folio) -> None:
-    other = lf.open(folio._core.session.uri).folio("exp").table("scores")
+    other = lf.open(folio.lake_uri).folio("exp").table("scores")
     scores.append({"id": 1})
     other.append({"id": 2})
     scores.rename_column("extra", "more")
@@ -446,7 +446,7 @@ def test_other_engines_read_and_write_it(scores: Any, folio: lf.Folio) -> None:
     assert pl.scan_delta(scores.uri).select("id").collect().to_series().sort().to_list() == [1, 3, 4, 9]
     with pytest.raises(Exception, match="validation check"):
         deltalake.write_deltalake(delta(scores), more.set_column(1, "score", pa.array([7.0, 8.0])), mode="append")
-    assert lf.open(folio._core.session.uri).check(read_data=True).ok
+    assert lf.open(folio.lake_uri).check(read_data=True).ok
 
 
 def test_keys_that_another_engine_doubled_are_found_by_check(scores: Any, folio: lf.Folio) -> None:
@@ -463,7 +463,7 @@ def test_keys_that_another_engine_doubled_are_found_by_check(scores: Any, folio:
         ),
         mode="append",
     )
-    report = lf.open(folio._core.session.uri).check(read_data=True)
+    report = lf.open(folio.lake_uri).check(read_data=True)
     assert [problem.kind for problem in report.problems] == ["record-key"]
 
 
@@ -474,7 +474,7 @@ def test_checkpoints_and_merges_are_read_by_others(folio: lf.Folio) -> None:
     assert len(list(Path(table.uri).glob("_delta_log/*.checkpoint.parquet"))) == 2
     assert delta(table).to_pyarrow_table().num_rows == 102
     assert len(delta(table).file_uris()) < 20
-    fresh = lf.open(folio._core.session.uri).folio("exp").table("t")
+    fresh = lf.open(folio.lake_uri).folio("exp").table("t")
     assert fresh.count() == 102
     assert fresh.append({"id": 0}, once="n0").repeated
     with pytest.raises(InvalidInputError, match="key of a row"):
@@ -542,7 +542,7 @@ def test_the_bytes_of_another_object_are_no_log_entry(scores: Any, folio: lf.Fol
     twin = folio.create_table("twin", {"id": "int64"}, key="id")
     twin.append({"id": 7})
     twin.append({"id": 8})
-    lake = Path(folio._core.session.uri)
+    lake = Path(folio.lake_uri)
     name = f"_delta_log/{2:020d}.json"
     body = {
         "an earlier entry": (Path(scores.uri) / f"_delta_log/{1:020d}.json").read_bytes(),
@@ -565,7 +565,7 @@ def test_the_bytes_of_another_object_are_no_log_entry(scores: Any, folio: lf.Fol
 
 
 def test_the_checkpoint_of_another_version_is_not_believed(scores: Any, folio: lf.Folio) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     for number in range(1, 4):
         scores.append({"id": number})
         scores.compact()
@@ -573,7 +573,7 @@ def test_the_checkpoint_of_another_version_is_not_believed(scores: Any, folio: l
     first, *_, last = sorted(Path(scores.uri).glob("_delta_log/*.checkpoint.parquet"))
     assert first != last
     first.write_bytes(last.read_bytes())
-    fresh = lf.open(folio._core.session.uri)
+    fresh = lf.open(folio.lake_uri)
     for number in range(1, 4):
         assert ids(fresh.at(f"s{number}").folio("exp").table("scores")) == list(range(1, number + 1))
 
@@ -582,7 +582,7 @@ def test_a_data_file_that_is_missing_or_damaged_is_named(scores: Any, folio: lf.
     scores.append({"id": 1})
     (file,) = Path(scores.uri).glob("*.parquet")
     body = file.read_bytes()
-    fresh = lf.open(folio._core.session.uri)
+    fresh = lf.open(folio.lake_uri)
     file.write_bytes(body[:-1] + b"x")
     with pytest.raises(IntegrityError, match=file.name):
         fresh.folio("exp").get("scores")
@@ -596,7 +596,7 @@ def test_a_data_file_that_is_missing_or_damaged_is_named(scores: Any, folio: lf.
 
 
 def test_a_snapshot_shows_what_was_acknowledged_before_it(folio: lf.Folio, scores: Any) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     scores.append({"id": 1})
     lake.snapshot("all")
     other = lf.open(lake.uri).folio("exp").table("scores")
@@ -611,7 +611,7 @@ def test_a_snapshot_shows_what_was_acknowledged_before_it(folio: lf.Folio, score
     assert lake.at("all").sql('select count(*) from "exp:scores"').fetchall() == [(1,)]
     assert lake.sql('select count(*) from "exp:scores@mine"').fetchall() == [(2,)]
     assert len(folio.get("scores@mine")) == 2
-    assert folio.load_snapshot(folio._core.path, "mine").get_table("scores", as_="polars").height == 2
+    assert folio.load_snapshot(folio.path, "mine").get_table("scores", as_="polars").height == 2
     with pytest.raises(ReadOnlyError):
         folio.table("scores", at="all").append({"id": 5})
 
@@ -621,7 +621,7 @@ def test_a_snapshot_is_exact_however_wrong_a_writers_clock_is(
 ) -> None:
     import lakefolio.records.change as module
 
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     ahead = module.time.time_ns() + 3_600 * 10**9
     with monkeypatch.context() as patched:
         patched.setattr(module.time, "time_ns", lambda: ahead)
@@ -640,7 +640,7 @@ def test_a_version_never_shows_a_write_of_a_process_that_had_seen_it(folio: lf.F
     for number in range(5):
         scores.append({"id": number})
         folio.add(f"x{number}", number)
-        seen.append(folio._core.session.journal.state.version)
+        seen.append(session_of(folio).journal.state.version)
     for number, version in enumerate(seen):
         assert ids(folio.table("scores", at=version)) == list(range(number + 1))
 
@@ -650,7 +650,7 @@ def test_words_and_archives_leave_the_time_line_alone(folio: lf.Folio, scores: A
     folio.create_snapshot("s")
     scores.append({"id": 2})
     folio.update_item("scores", description="other words")
-    version = folio._core.session.journal.state.version
+    version = session_of(folio).journal.state.version
     folio.archive("scores")
     scores.append({"id": 3})
     assert ids(folio.table("scores", at=version)) == [1, 2]
@@ -661,7 +661,7 @@ def test_words_and_archives_leave_the_time_line_alone(folio: lf.Folio, scores: A
 
 
 def test_a_restore_brings_rows_and_schema_back(folio: lf.Folio, scores: Any) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     scores.append([{"id": 1}, {"id": 2}])
     lake.snapshot("s")
     scores.drop_column("extra")
@@ -687,13 +687,13 @@ def test_a_copy_is_what_it_was_and_cannot_be_written(folio: lf.Folio, scores: An
         folio.table("copy").append({"id": 3})
     with pytest.raises(InvalidInputError, match="keeps its name"):
         folio.rename("scores", "other")
-    for place in (tmp_path / "other" / "exp", Path(folio._core.path).parent / "second"):
+    for place in (tmp_path / "other" / "exp", Path(folio.path).parent / "second"):
         copied = folio.copy(place)
         assert sorted(copied.get_table("scores", as_="arrow").column("id").to_pylist()) == [1, 2]
 
 
 def test_a_run_pins_what_it_read(folio: lf.Folio, scores: Any) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     scores.append({"id": 1})
     with lake.run("r") as run:
         assert len(run.input("exp:scores")) == 1
@@ -709,7 +709,7 @@ def test_a_snapshot_made_while_another_marks_is_tried_again(
     import lakefolio.session.record_commits as record_commits
 
     scores.append({"id": 1})
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     plan = record_commits.before_commit
     calls = []
 
@@ -729,7 +729,7 @@ def test_a_snapshot_made_while_another_marks_is_tried_again(
 def test_a_table_that_was_deleted_or_replaced_takes_no_more_rows(folio: lf.Folio, scores: Any) -> None:
     scores.append({"id": 1})
     folio.create_snapshot("s")
-    lf.open(folio._core.session.uri).folio("exp").delete("scores")
+    lf.open(folio.lake_uri).folio("exp").delete("scores")
     with pytest.raises(NotFoundError):
         scores.append({"id": 2})
     folio.add("scores", 5)
@@ -749,7 +749,7 @@ def test_a_table_that_was_deleted_or_replaced_takes_no_more_rows(folio: lf.Folio
 def test_gc_keeps_history_unless_told_to_give_it_up(
     folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     scores.append([{"id": 1}, {"id": 2}])
     lake.snapshot("s")
     for number in range(3, 8):
@@ -769,7 +769,7 @@ def test_gc_keeps_history_unless_told_to_give_it_up(
 
 
 def test_gc_removes_tables_whose_entries_were_given_up(folio: lf.Folio, scores: Any) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     scores.append({"id": 1})
     place = Path(scores.uri)
     folio.delete("scores")
@@ -791,7 +791,7 @@ def test_uploads_of_killed_writers_go_once_nobody_can_name_them(
     foreign = Path(scores.uri) / "part-00000.parquet"
     for path in (orphan, foreign):
         path.write_bytes(b"x")
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     lake.gc(dry_run=False, grace=0)
     assert orphan.exists()
     monkeypatch.setattr("lakefolio.maintenance.record_tables.REACH", 0)
@@ -809,7 +809,7 @@ def test_a_data_file_is_written_anew_when_it_was_made_too_many_versions_ago(
 
     scores.append({"id": 1})
     monkeypatch.setattr(staging, "REACH", 1)
-    other = lf.open(folio._core.session.uri).folio("exp").table("scores")
+    other = lf.open(folio.lake_uri).folio("exp").table("scores")
     check = staging.StagedRows.check_new
     done = []
 
@@ -917,7 +917,7 @@ def test_duckdb_scans_the_delta_table(scores: Any) -> None:
 
 
 def test_a_table_that_a_batch_makes_is_written_to_after_it(folio: lf.Folio) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     with lake.batch("b"):
         made = lake.folio("exp").create_table("t", {"a": "int64"})
         with pytest.raises(InvalidInputError, match="batch"):
@@ -929,14 +929,14 @@ def test_a_table_that_a_batch_makes_is_written_to_after_it(folio: lf.Folio) -> N
 
 def test_a_dataset_has_the_rows_of_when_it_was_made(folio: lf.Folio, scores: Any) -> None:
     scores.append({"id": 1})
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     lake.create_dataset("d", ["exp:scores"])
     scores.append({"id": 2})
     assert ids(lake.folio("datasets/d").table("scores")) == [1]
 
 
 def test_search_finds_its_columns(folio: lf.Folio, scores: Any) -> None:
-    lake = lf.open(folio._core.session.uri)
+    lake = lf.open(folio.lake_uri)
     assert [hit.ref for hit in lake.search("extra")] == ["exp:scores@1"]
     assert folio.item_info("scores")["table_version"] == 0
 
