@@ -86,6 +86,7 @@ SLOW = {
     "test_search_stored.py::test_an_index_that_is_damaged_or_foreign_is_not_believed",
     "test_search_stored.py::test_an_index_that_someone_forged_ends_no_search_and_is_told",
     "test_search_stored.py::test_the_files_do_not_depend_on_how_documents_fall_into_chunks",
+    "test_signals.py::test_an_interrupt_after_any_relation_was_bound_leaves_sql_usable",
     "test_signals.py::test_interrupts_of_first_calls_are_not_noticed_by_other_threads",
     "test_soak.py",
     "test_surroundings.py::test_authors_that_are_not_utf8_are_shown_as_what_they_are",

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +25,7 @@ from lakefolio.process.keywords import explained
 from lakefolio.process.signals import HeldSignals
 from lakefolio.storage import open_store
 from lakefolio.storage.conformance import race
+from lakefolio.views import bound_views
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals as POSIX has them")
 
@@ -339,3 +341,34 @@ def test_interrupts_of_first_calls_are_not_noticed_by_other_threads(tmp_path: Pa
     interrupts, *problems = ran(FIRST_CALLS, tmp_path / "lake").strip().split("\n")
     assert problems == []
     assert int(interrupts) >= 1
+
+
+def test_an_interrupt_after_any_relation_was_bound_leaves_sql_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = lf.open(tmp_path / "lake")
+    for number in range(3):
+        lake.create_run(name=f"r{number}", status="done", metrics={"loss": number})
+        lake.folio("f").add_json("j", number, overwrite=True)
+    lake.compact()
+    left, whole, passed, step = 0, bound_views.bind, False, 0
+
+    def bind(*arguments: Any) -> None:
+        nonlocal left
+        whole(*arguments)
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bound_views, "bind", bind)
+    while not passed:
+        step += 1
+        lake.folio("f").add_json("next", step, overwrite=True)  # so that all is bound anew
+        left = step
+        with suppress(KeyboardInterrupt):
+            lake.sql("select count(*) from runs, items").fetchall()
+            passed = True
+        left = 0
+        assert lake.sql("select name, loss from runs order by name").fetchall() == [("r0", 0), ("r1", 1), ("r2", 2)]
+        assert lake.sql("select count(*) from items where folio = 'f'").fetchall() == [(2,)]
+    assert step > 2

@@ -219,8 +219,9 @@ class Views(Locked):
 
     def metric_names(self, tables: Mapping[str, Rows], *, lost: frozenset[str] = NONE_LOST) -> list[str]:
         """Return the names of the metrics that any run has, sorted."""
-        with translated(partial(self._error, "of runs")):
+        with translated(partial(self._error, "of runs")) as cursors:
             binding, _use = self._binding(tables, lost, {}, self._further(["runs"]))
+            cursors.append(binding.connection)
             return binding.metric_names()
 
     def _further(self, names: Iterable[str]) -> frozenset[str]:

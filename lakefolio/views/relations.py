@@ -91,7 +91,7 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
         return
     relation_of(connection, shallow(name, rows.rows)).create_view(name + _IN_MEMORY)
     if not rows.paths:
-        connection.execute(f"create view {sql_id(name)} as select * from {sql_id(name + _IN_MEMORY)}")
+        connection.execute(f"create or replace view {sql_id(name)} as select * from {sql_id(name + _IN_MEMORY)}")
         return
     paths, kept = rows.hold()
     connection.from_arrow(_owning(kept)).create_view(name + _FILES, replace=True)
@@ -115,7 +115,7 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
             columns.append("if(coalesce(files.generation, 0) <= purged.generation, null, files.content) as content")
     where = "" if rows.upto is None else f" where files.version <= {rows.upto}"
     connection.execute(
-        f"create view {sql_id(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
+        f"create or replace view {sql_id(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
         f"union all select * from {sql_id(name + _IN_MEMORY)}"
     )
 
