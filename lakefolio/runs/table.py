@@ -53,8 +53,10 @@ def run_rows(
     plain = still.query("select * from runs limit 0").columns
     metrics = metric_names(still)
     measured = {f"{name}.{one}": (name, one) for name in metrics for one in MEASURES}
+    shared = {name: (name, "last") for name in metrics if name not in plain}  # differ in case, so are no columns
+    measured = shared | measured
     known = dict.fromkeys([*plain, *(name for name in measured if name not in plain)])
-    condition = None if where is None else _with_quotes(where, known) if isinstance(where, str) else where
+    condition = None if where is None else _with_quotes(where, known, shared) if isinstance(where, str) else where
     orders = [(one.lstrip("-"), " desc" if one.startswith("-") else "") for one in sort] or [("started_at", " desc")]
     asked = [name for name, _ in orders if name != "started_at"]
     asked += [name for name in known if condition is not None and sql_id(name) in condition]
@@ -69,11 +71,16 @@ def run_rows(
                 f"runs have no column {name!r}", kind="bad-query", hint=nearest(name, known), column=name
             )
     used = {name: measured[name] for name in [*wanted, *asked] if name not in plain and name in measured}
-    chosen = ", ".join(map(sql_id, wanted))
-    order = ", ".join(f"{sql_id(name)}{way} nulls last" for name, way in orders)
+    # SQL would not tell Loss from loss; no column has a tab in its name
+    names = {name: sql_id(f"{name}\t{number}") for number, name in enumerate(used)}
+    if condition is not None:
+        spelled = {sql_id(name): called for name, called in names.items()}
+        condition = re.sub(_TEXTS, lambda found: spelled.get(found[0], found[0]), condition)
+    chosen = ", ".join(names.get(one) or sql_id(one) for one in wanted)
+    order = ", ".join(f"{names.get(name) or sql_id(name)}{way} nulls last" for name, way in orders)
     holds = " and ".join([*also, *([] if condition is None else [f"({check_expression(condition)})"])]) or "true"
     most = "" if limit is None else f" limit {int(limit)}"
-    query = f"select {{}} from {_source(used)} where {holds} order by {order}, run_id desc{most}"
+    query = f"select {{}} from {_source(used, names)} where {holds} order by {order}, run_id desc{most}"
     try:
         if used or limit is None or limit > _FEW:
             return wanted, still.query(query.format(chosen)).fetchall()
@@ -143,24 +150,25 @@ def nested(runs: Sequence[tuple[str, str | None]]) -> list[tuple[int, str]]:
     return found + [(place, "") for place in range(len(runs)) if place not in drawn]
 
 
-def _source(used: Mapping[str, tuple[str, str]]) -> str:
+def _source(used: Mapping[str, tuple[str, str]], called: Mapping[str, str]) -> str:
     """Return the relation of runs, with the measures that are used."""
     if not used:
         return "runs"
     names = ", ".join(sorted({sql_text(name) for name, _ in used.values()}))
     columns = ", ".join(
-        f"max({sql_id(one)}) filter (where name = {sql_text(name)}) as {sql_id(column)}"
+        f"max({sql_id(one)}) filter (where name = {sql_text(name)}) as {called[column]}"
         for column, (name, one) in used.items()
     )
     some = f"select run_id as run_of, {columns} from run_metrics where name in ({names}) group by 1"
     return f"(select * exclude (run_of) from runs left join ({some}) on run_id = run_of) as runs"
 
 
-def _with_quotes(where: str, known: Collection[str]) -> str:
-    """Return a condition with quotes around the names of columns that SQL would not take for one name."""
+def _with_quotes(where: str, known: Collection[str], shared: Collection[str]) -> str:
+    """Return a condition with quotes around the names of columns that SQL would not take for one name, or for two."""
     odd = [name for name in known if not re.fullmatch(r"[A-Za-z_]\w*", name)]
     lower = {name.lower() for name in known}
     odd = [name for name in odd if not {one.lower() for one in re.findall(r"\w+", name)} <= lower]
+    odd += [name for name in shared if name not in odd]
     if not odd:
         return where
     names = "|".join(re.escape(name) for name in sorted(odd, key=lambda name: -len(name)))

@@ -135,8 +135,16 @@ def changed_counts(
 
 
 def new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:
-    """Return the columns to add to a view that has ``taken`` already, as SQL."""
+    """Return the columns to add to a view that has ``taken`` already, as SQL.
+
+    SQL does not tell ``Loss`` from ``loss``: names that differ in case only become no columns, since either would stand
+    for both.
+    """
     taken = set(taken)
+    spelled: dict[str, set[str]] = {}
+    for name, _ in keys:
+        spelled.setdefault(name.lower(), set()).add(name)
+    taken |= {name for name, ways in spelled.items() if len(ways) > 1}
     chosen: list[str] = []
     for name, expression in keys:
         if name.lower() not in taken and len(chosen) < RUN_COLUMNS_LIMIT:

@@ -193,3 +193,38 @@ def test_columns_are_named_by_their_headings_too(lake):
     by_title, _ = lakefolio(lake, "runs", "--columns", "run,started,name", "--sort", "-started")
     assert by_title == by_name
     assert by_name.split("\n")[0].split() == ["run", "started", "name"]
+
+
+def test_names_that_differ_in_case_only_are_never_taken_for_each_other(tmp_path):
+    lake = lf.open(tmp_path / "cases")
+    for name, upper, lower in (("a", 1.0, 40.0), ("b", 3.0, 20.0)):
+        with lake.run(name, params={"LR": upper, "lr": lower}) as run:
+            run.log(0, Loss=upper, loss=lower)
+    with lake.run("c", params={"lr": 5.0}) as run:
+        run.log(0, loss=9.0)
+    for _ in range(2):
+        for sql in (
+            "select Loss from runs",
+            'select "loss" from runs',
+            "from runs where lr > 1",
+            "select LR from runs_flat",
+        ):
+            with pytest.raises(lf.InvalidInputError, match="not found"):
+                lake.sql(sql).fetchall()
+        told = "select metrics ->> 'Loss', metrics ->> 'loss', params ->> 'LR', params ->> 'lr' from runs order by name"
+        assert lake.sql(told).fetchall() == [
+            ("1.0", "40.0", "1.0", "40.0"),
+            ("3.0", "20.0", "3.0", "20.0"),
+            (None, "9.0", None, "5.0"),
+        ]
+        assert [run.name for run in lake.runs(where="Loss > 2")] == ["b"]
+        assert [run.name for run in lake.runs(where="loss > 10 and Loss.max < 2")] == ["a"]
+        assert [run.name for run in lake.runs(sort="Loss")] == ["a", "b", "c"]
+        assert [run.name for run in lake.runs(sort="-loss.min")] == ["a", "b", "c"]
+        assert lake.runs(sort="Loss").df()[["metrics.Loss", "metrics.loss"]].values[1].tolist() == [3.0, 20.0]
+        columns, rows = lake.run_rows(columns=["Loss", "loss", "Loss.max", "loss.max"], sort=["name"])
+        assert columns == ["Loss", "loss", "Loss.max", "loss.max"]
+        assert rows[:2] == [(1.0, 40.0, 1.0, 40.0), (3.0, 20.0, 3.0, 20.0)]
+        shown = CliRunner().invoke(cli, ["--json", "runs", "--lake", str(tmp_path / "cases")])
+        assert json.loads(shown.stdout)[0]["loss"] in (9.0, 20.0, 40.0)
+        lake.compact()
