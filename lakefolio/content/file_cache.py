@@ -20,7 +20,7 @@ from typing import IO, BinaryIO, Final
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.exit import at_exit
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.process.places import absolute_path, user_folder
 from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.render.text import parse_bytes
@@ -40,7 +40,7 @@ _LEASES: Final = ".leases"
 _LOCK: Final = ".lock"
 
 
-class FileCache(Locked):
+class FileCache:
     """A folder of verified copies. Safe to share between threads and processes; a child has the lease of its parent."""
 
     def __init__(self, root: Path | None, *, limit_bytes: int | None = None) -> None:
@@ -52,7 +52,7 @@ class FileCache(Locked):
             limit_bytes: How much to keep; by default LAKEFOLIO_CACHE_BYTES, else 10 GiB. Files that living processes
                 were given stay, whatever the limit.
         """
-        super().__init__()
+        self._lock = ForkLock()
         self._chosen = root
         self._limit_bytes = limit_bytes
         self._given: set[str] = set()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import NotFoundError
 from lakefolio.format.digest import sha256_of_file
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.process.held_files import HeldFile, most_held
 from lakefolio.render.text import counted
 
@@ -51,11 +51,11 @@ class Immutable:
     damaged: Callable[[str], Exception]
 
 
-class LocalFiles(Locked):
+class LocalFiles:
     """The objects of one store as local files. Safe to share between threads."""
 
     def __init__(self, store: Store, cache: FileCache) -> None:
-        super().__init__()
+        self._lock = ForkLock()
         self._store = store
         self._cache = cache
         self._known: dict[Path, tuple[str, _Status]] = {}

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lakefolio.process.imports import wait_for_imports
 
-__all__ = ["Forked", "Locked", "at_forks"]
+__all__ = ["ForkLock", "Forked", "at_forks"]
 
 
 class Forked(Protocol):
@@ -38,24 +38,29 @@ def at_forks(member: Forked) -> None:
         _members.add(member)
 
 
-class Locked:
-    """An object with a lock, which a forked child gets anew: no thread of the child could release the inherited one."""
+class ForkLock:
+    """A reentrant lock that is free in a forked child, unless the thread that forked held it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         at_forks(self)
 
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
     def before_fork(self) -> None:
         """Wait for nothing."""
 
     def after_fork(self, *, child: bool) -> None:
-        """Let a child begin anew."""
+        """Replace a lock that no thread of the child could release."""
         if child:
-            self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Take a new lock, and whatever else a child may not share with its parent."""
-        self._lock = threading.RLock()
+            if self._lock.acquire(blocking=False):
+                self._lock.release()
+            else:
+                self._lock = threading.RLock()
 
 
 def _before() -> None:

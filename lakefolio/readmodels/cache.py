@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import at_forks
 
 __all__ = ["CACHE_BYTES", "Cache"]
 
@@ -14,23 +15,28 @@ CACHE_BYTES: Final = 24 << 20
 """How much a handle keeps by default."""
 
 
-class Cache(Locked):
+class Cache:
     """A bounded map from a part of a file to its decoded form. Safe to share between threads.
 
     Two threads that miss at once both read; the results are equal, and one is dropped.
     """
 
     def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
-        super().__init__()
+        self._lock = threading.RLock()
+        at_forks(self)
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._size_bytes = 0
 
-    def begin_anew(self) -> None:
+    def before_fork(self) -> None:
+        """Wait for nothing."""
+
+    def after_fork(self, *, child: bool) -> None:
         """Let a child begin empty: another thread of its parent may have been changing the map."""
-        super().begin_anew()
-        self._kept = OrderedDict()
-        self._size_bytes = 0
+        if child:
+            self._lock = threading.RLock()
+            self._kept = OrderedDict()
+            self._size_bytes = 0
 
     @property
     def size_bytes(self) -> int:

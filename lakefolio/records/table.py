@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.records.change import Change, Origin, Written, once_key
 from lakefolio.records.expressions import condition, told
 from lakefolio.records.files import DataFiles
@@ -45,12 +45,12 @@ class _Rest:
     gone: int
 
 
-class RecordTable(Locked):
+class RecordTable:
     """One record table through one handle. Safe to share between threads: commits of one handle stand in line."""
 
     def __init__(self, store: Store, prefix: str, name: str) -> None:
         """Name the table by its folder, and for errors as people call it."""
-        super().__init__()
+        self._lock = ForkLock()
         self.name = name
         self.prefix = prefix
         self.files = DataFiles(store, prefix)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from lakefolio import items
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError, nearest
 from lakefolio.format.names import parse_ref
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.runs.starting import types_of
 from lakefolio.runs.validation import RUN_TYPES, STATUSES
 from lakefolio.search.answer import answer, similar
@@ -174,11 +174,11 @@ def _check_closed(session: Session, index: Index, node: Node | None, kind: str |
             )
 
 
-class _Indexes(Locked):
+class _Indexes:
     """The indexes that a handle made last, by version. Safe to share between threads."""
 
     def __init__(self) -> None:
-        super().__init__()  # the lock guards changes; who finds its version there does not wait
+        self._lock = ForkLock()  # guards changes; who finds its version there does not wait
         self._known: dict[tuple[int, bool], Index] = {}
         self._stored = True
 

@@ -12,14 +12,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import ForkLock
 from lakefolio.readmodels.cache import Cache
 from lakefolio.search.document_vectors import summed
 from lakefolio.search.facets import Column
@@ -125,9 +124,8 @@ class StoredPart:
         self._firsts = directory.words.firsts
         self._cache = Cache(cache_bytes)
         self._known: dict[str, Column] = {}
-        self._making = Lock()  # guards the vectors, which are made once
+        self._making = ForkLock()  # guards the vectors, which are made once
         self._vectors: Vectors | None = None
-        at_forks(self)
 
     @property
     def count(self) -> int:
@@ -157,14 +155,6 @@ class StoredPart:
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
         return Segment(self.read(numbers).values()).total_length if numbers else 0.0
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Let a child begin with a lock that nobody holds."""
-        if child:
-            self._making = Lock()
 
     # -- words ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.process.imports import imported
 from lakefolio.session.annotations import Annotations
 
@@ -18,11 +18,11 @@ __all__ = ["note_scan", "with_plan_inputs"]
 _MOST_SCANS: Final = 10_000
 
 
-class _Scans(Locked):
+class _Scans:
     """Which item each local file is that a lazy frame was given for; the last one counts. Safe between threads."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._lock = ForkLock()
         self._entries: dict[str, Entry] = {}
 
     def note(self, path: str, entry: Entry) -> None:

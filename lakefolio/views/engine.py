@@ -9,12 +9,13 @@ on their own. View files that users wrote never run in this process: one of thei
 from __future__ import annotations
 
 import re
+import threading
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, nearest
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import at_forks
 from lakefolio.views.binding import (
     NONE_LOST,
     count_keys,
@@ -76,7 +77,7 @@ def described_view(view: ViewFile, columns: Sequence[tuple[str, str]]) -> dict[s
 _LIMITS = Limits(seconds=30, memory_mib=1024)
 
 
-class Views(Locked):
+class Views:
     """The views, and the DuckDB connections they are bound in.
 
     Safe to use from many threads: a query runs on a cursor of its own.
@@ -89,16 +90,21 @@ class Views(Locked):
             given: View files of others, which may read the library's views and one another.
             limits: How much each of those may take.
         """
-        super().__init__()
+        self._lock = threading.RLock()
+        at_forks(self)
         self._limits = limits
         self._given = tuple(given)
         self._bindings: dict[tuple[Any, ...], BoundViews] = {}
 
-    def begin_anew(self) -> None:
+    def before_fork(self) -> None:
+        """Wait for nothing."""
+
+    def after_fork(self, *, child: bool) -> None:
         """Let a child begin without connections: the threads that answer on them are its parent's."""
-        super().begin_anew()
-        _inherited.extend(self._bindings.values())
-        self._bindings = {}
+        if child:
+            self._lock = threading.RLock()
+            _inherited.extend(self._bindings.values())
+            self._bindings = {}
 
     @cached_property
     def files(self) -> tuple[ViewFile, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id, sql_text
-from lakefolio.process.fork import Locked
+from lakefolio.process.fork import ForkLock
 from lakefolio.views.binding import describe
 from lakefolio.views.relations import Rows, bind, scan_of
 from lakefolio.views.run_columns import KeyCounts, called_lost, new_columns, typed_keys
@@ -83,11 +83,11 @@ _Counts = dict[str, KeyCounts]
 _KEPT_FILES: Final = 1_000
 
 
-class _Counted(Locked):
+class _Counted:
     """What was counted of files, by their paths, which are never given again. Safe to share between threads."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._lock = ForkLock()
         self._known: OrderedDict[str, _Counts] = OrderedDict()
 
     def get(self, path: str) -> _Counts | None:
