@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import sqlite3
@@ -465,3 +466,79 @@ def test_a_relative_place_is_refused() -> None:
             mlflow.search_experiments()
     finally:
         mlflow.set_tracking_uri(None)
+
+
+def test_a_search_holds_a_page_and_a_part_of_the_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order and the page, it finds what MLflow finds when it has all runs before it."""
+    from mlflow.entities import ViewType
+    from mlflow.utils.search_utils import SearchUtils
+
+    from lakefolio.interop.mlflow import runs as runs_module
+    from lakefolio.interop.mlflow.tracking import LakefolioTrackingStore
+
+    store = LakefolioTrackingStore(f"lakefolio://{place}")
+    experiment, other = store.create_experiment("many"), store.create_experiment("other")
+    with store.lake.batch():
+        for number in range(60):
+            facts = {
+                "mlflow.experiment_id": other if number % 10 == 7 else experiment,
+                "mlflow.lifecycle_stage": "deleted" if number % 11 == 5 else "active",
+                "mlflow.user_id": "ada",
+                "tags.color": ("red", "blue", None)[number % 3],
+            }
+            run = store.lake.create_run(
+                f"{number * 7919 % 100_000:032x}",
+                started_at=dt.datetime.fromtimestamp(1_000 + number // 4, dt.UTC),  # four begin at the same time
+                params={"size": number % 5} if number % 4 else {},
+                metadata={key: value for key, value in facts.items() if value is not None},
+            )
+            metrics = {} if number % 6 == 1 else {"acc": float("nan") if number % 6 == 2 else number % 8 / 8}
+            if metrics:
+                run.log_metrics(metrics, 1)
+            run.finish("done")
+    parts = list(store._runs.of([experiment]))
+    everything = [run for part in parts for run in part]
+    assert [len(part) for part in parts] == [54]
+
+    monkeypatch.setattr(runs_module, "_AT_ONCE", 20)
+    read, held = [], []
+    these, sort = store._runs.these, SearchUtils.sort
+
+    def counted(run_ids: list[str], *, measured: bool = True) -> list[object]:
+        read.append(len(run_ids))
+        return these(run_ids, measured=measured)
+
+    def counted_sort(runs: list[object], order_by: object) -> list[object]:
+        held.append(len(runs))
+        return sort(runs, order_by)
+
+    monkeypatch.setattr(store._runs, "these", counted)
+    searches = [
+        (None, None, ViewType.ACTIVE_ONLY),
+        (["metrics.acc DESC"], None, ViewType.ALL),
+        (["metrics.acc", "params.size DESC"], "metrics.acc > 0.2", ViewType.ACTIVE_ONLY),
+        (["tags.color DESC"], "params.size != '3'", ViewType.ALL),
+        (["attributes.status", "start_time ASC"], None, ViewType.DELETED_ONLY),
+    ]
+    for order, text, view in searches:
+        stages = {"active", "deleted"} if view == ViewType.ALL else {ViewType.to_string(view).partition("_")[0]}
+        shown = [one for one in everything if one.info.lifecycle_stage in stages]
+        expected = [dict(one) for one in sort(SearchUtils.filter(shown, text), order)]
+        found, token = [], None
+        with monkeypatch.context() as patched:
+            patched.setattr(SearchUtils, "sort", counted_sort)
+            while True:
+                page = store.search_runs([experiment], text, view, 14, order, token)
+                assert SearchUtils.parse_start_offset_from_page_token(token) == len(found)
+                found += [dict(one) for one in page]
+                token = page.token
+                if token is None:
+                    break
+                assert len(page) == 14
+        assert repr(found) == repr(expected), (order, text)
+        assert len(found) > 3
+    assert max(read) == 20
+    assert max(held) <= 1 + 15 + 20  # the last run of the page before, a page and one more, a part
+    for token in ("no token", SearchUtils.create_page_token(3)):
+        with pytest.raises(mlflow.MlflowException, match="Invalid page token"):
+            store.search_runs([experiment], page_token=token)

@@ -42,16 +42,20 @@ from lakefolio.runs.run import Run
 __all__ = ["Runs"]
 
 _ENDED: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
+_IDS: Final = """
+select subject_id from current_metadata
+where subject_kind = 'run' and key = 'mlflow.experiment_id' and list_contains($experiments, value) order by subject_id
+"""
 _FACTS: Final = """
-select subject_id, key, value from current_metadata where subject_kind = 'run' and subject_id in (
-    select subject_id from current_metadata
-    where subject_kind = 'run' and key = 'mlflow.experiment_id' and list_contains($experiments, value)
-)
+select subject_id, key, value from current_metadata
+where subject_kind = 'run' and subject_id between $first and $last and subject_id in (select unnest($runs))
 """
 _LATEST: Final = """
 select run_id, name, max(struct_pack(step := coalesce(step, 0), at := epoch_us(logged_at), value := value)) as last
-from metrics where list_contains($runs, run_id) group by run_id, name
+from metrics where run_id between $first and $last and run_id in (select unnest($runs)) group by run_id, name
 """
+_AT_ONCE: Final = 1_000
+"""How many runs are read at once, so that those of an experiment need not be held together."""
 
 
 Point = tuple[str, str, int, int, float]
@@ -101,19 +105,31 @@ class Runs:
         times = {"started_at": known.started_at, "ended_at": known.ended_at}
         return known.metadata | own | times | {f"params.{key}": value for key, value in known.params.items()}
 
-    def of(self, experiment_ids: Iterable[str]) -> list[MlflowRun]:
-        """Return all runs of some experiments, deleted ones included, by two queries."""
+    def of(self, experiment_ids: Iterable[str], *, measured: bool = True) -> Iterator[list[MlflowRun]]:
+        """Yield the runs of some experiments, deleted ones included, sorted by their ids, at most 1,000 at once.
+
+        Args:
+            experiment_ids: The experiments.
+            measured: Whether they are given their metrics.
+        """
         self._lake.flush()
         wanted = [json.dumps(str(one)) for one in experiment_ids]
-        if not wanted:
+        ids = self._lake.sql(_IDS, {"experiments": wanted})
+        while some := ids.fetchmany(_AT_ONCE):
+            yield self.these([run_id for (run_id,) in some], measured=measured)
+
+    def these(self, run_ids: Sequence[str], *, measured: bool = True) -> list[MlflowRun]:
+        """Return some runs that there are, in their order, by two queries; see ``of``."""
+        if not run_ids:
             return []
-        facts: dict[str, dict[str, Any]] = {}
-        for run_id, key, text in self._lake.sql(_FACTS, {"experiments": wanted}).fetchall():
-            facts.setdefault(run_id, {})[key] = value_of(text)
+        asked = {"runs": list(run_ids), "first": min(run_ids), "last": max(run_ids)}
+        facts: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+        for run_id, key, text in self._lake.sql(_FACTS, asked).fetchall():
+            facts[run_id][key] = value_of(text)
         for run_id, known in facts.items():
             if known.get("status") == "running":
                 known["status"] = self._lake.get_run(run_id).status
-        latest = self._latest(list(facts))
+        latest = self._latest(run_ids) if measured else {}
         return [self._run(run_id, known, latest.get(run_id, [])) for run_id, known in facts.items()]
 
     def _run(self, run_id: str, facts: dict[str, Any], metrics: Sequence[Metric]) -> MlflowRun:
@@ -123,10 +139,10 @@ class Runs:
     def _latest(self, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
         """Return the last point of each metric: of the highest step, then time, then value, as MLflow has it."""
         found: dict[str, list[Metric]] = {}
-        if run_ids:
-            for run_id, name, last in self._lake.sql(_LATEST, {"runs": list(run_ids)}).fetchall():
-                point = Metric(name, last["value"], last["at"] // 1000, last["step"], run_id=run_id)
-                found.setdefault(run_id, []).append(point)
+        asked = {"runs": list(run_ids), "first": min(run_ids), "last": max(run_ids)}
+        for run_id, name, last in self._lake.sql(_LATEST, asked).fetchall():
+            point = Metric(name, last["value"], last["at"] // 1000, last["step"], run_id=run_id)
+            found.setdefault(run_id, []).append(point)
         return found
 
     def history(self, run_id: str, name: str) -> list[Metric]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from itertools import chain, compress
+from typing import Any, ClassVar, Final
 
 from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, RunTag, ViewType, _DatasetSummary
 from mlflow.entities import Run as MlflowRun
@@ -37,9 +39,13 @@ from lakefolio.interop.mlflow.fields import invalid
 from lakefolio.interop.mlflow.logged_models import LoggedModels
 from lakefolio.interop.mlflow.places import address_of, lake_of, uri_of
 from lakefolio.interop.mlflow.run_entities import status_name
+from lakefolio.interop.mlflow.run_pages import first_after, place_of, token_of
 from lakefolio.interop.mlflow.runs import Runs
 
 __all__ = ["LakefolioTrackingStore"]
+
+_MOST_DATASETS: Final = 1_000
+"""How many datasets a search tells of, as in MLflow's own stores."""
 
 
 class LakefolioTrackingStore(AbstractStore):
@@ -107,7 +113,7 @@ class LakefolioTrackingStore(AbstractStore):
 
     def _set_experiment_stage(self, experiment_id: str, stage: str) -> None:
         self._experiments.set_stage(experiment_id, stage)
-        for run in self._runs.of([experiment_id]):
+        for run in chain.from_iterable(self._runs.of([experiment_id], measured=False)):
             if run.info.lifecycle_stage != stage:
                 self._runs.set_stage(run.info.run_id, stage)
 
@@ -189,11 +195,21 @@ class LakefolioTrackingStore(AbstractStore):
                 "Invalid value for request parameter max_results. It must be at most "
                 f"{SEARCH_MAX_RESULTS_THRESHOLD}, but got value {max_results}"
             )
-        found = self._runs.of(experiment_ids)
-        seen = [one for one in found if LifecycleStage.matches_view_type(run_view_type, one.info.lifecycle_stage)]
-        ordered = SearchUtils.sort(SearchUtils.filter(seen, filter_string), order_by)
-        runs, token = SearchUtils.paginate(ordered, page_token, max_results)
-        return runs, token
+        asked = {one["type"] for one in SearchUtils.parse_search_filter(filter_string)}
+        asked |= {SearchUtils.parse_order_by_for_search_runs(one)[0] for one in order_by or ()}
+        measured = "metric" in asked  # else those of the page alone are read
+        offset, after = place_of(page_token)
+        last = None if after is None else self._runs.get(after)
+
+        def matching() -> Iterator[list[MlflowRun]]:
+            for some in self._runs.of(experiment_ids, measured=measured):
+                stages = [LifecycleStage.matches_view_type(run_view_type, one.info.lifecycle_stage) for one in some]
+                yield SearchUtils.filter(list(compress(some, stages)), filter_string)
+
+        runs = first_after(last, matching(), order_by, max_results + 1)
+        page = runs[:max_results]
+        token = token_of(offset + len(page), page[-1].info.run_id) if page and len(runs) > len(page) else None
+        return page if measured else self._runs.these([one.info.run_id for one in page]), token
 
     # -- logging to runs -------------------------------------------------------------------------------------
 
@@ -267,13 +283,15 @@ class LakefolioTrackingStore(AbstractStore):
 
     def _search_datasets(self, experiment_ids: list[str]) -> list[_DatasetSummary]:
         found = {}
-        for run in self._runs.of(experiment_ids):
+        for run in chain.from_iterable(self._runs.of(experiment_ids, measured=False)):
             for used in run.inputs.dataset_inputs:
                 context = next((tag.value for tag in used.tags if tag.key == MLFLOW_DATASET_CONTEXT), None)
                 key = (run.info.experiment_id, used.dataset.name, used.dataset.digest, context)
                 names = ("experiment_id", "name", "digest", "context")
                 found[key] = _DatasetSummary(**dict(zip(names, key, strict=True)))
-        return list(found.values())[:1000]
+            if len(found) >= _MOST_DATASETS:
+                break
+        return list(found.values())[:_MOST_DATASETS]
 
     # -- logged models ---------------------------------------------------------------------------------------
 
