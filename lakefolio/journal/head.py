@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from lakefolio.journal.inline_content import InlineContents, without_purged
 from lakefolio.journal.outcomes import Outcomes
 from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.state import State
+from lakefolio.readmodels.fold import FOLDED
 from lakefolio.readmodels.store import Catalogue, ReadModels
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ class JournalHead:
         few = len(state.rows) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
         if few and not everything:
             return
-        made = self.models.advance(state.rows_since, state.version, wait=everything)
+        made = self.models.advance(partial(state.parts, FOLDED), state.version, wait=everything)
         if made is not None:
             if self._catalogue is None:
                 from lakefolio.views.views_sql import write_views

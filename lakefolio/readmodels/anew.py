@@ -29,7 +29,7 @@ from lakefolio.readmodels.view import Folded
 if TYPE_CHECKING:
     from lakefolio.model.base_state import BaseState
 
-__all__ = ["edges_of", "made_of"]
+__all__ = ["edges_of", "made_of", "of_whole_versions"]
 
 _PART_ROWS: Final = 65_536
 _FILE_ROWS: Final = 32_768
@@ -158,14 +158,14 @@ def made_of(name: str, journal: Iterable[pa.Table], through: int) -> ModelRuns:
     """
     models = _Growing(through)
     names = {name, _ASKED.get(name, name)}
-    for rows in _of_whole_versions(journal):
+    for rows in of_whole_versions(journal):
         models.add(rows, names)
     models.merge(name)
     return models[name]
 
 
-def _of_whole_versions(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut parts anew, so that no version lies in two of them, each about as large as is folded at once."""
+def of_whole_versions(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Cut parts of the journal anew, so that no version lies in two, each about as large as is folded at once."""
     held: list[pa.Table] = []
     for part in parts:
         for start in range(0, part.num_rows, _PART_ROWS):

@@ -23,6 +23,7 @@ __all__ = [
     "COMMITS",
     "CONTENTS",
     "ENTRIES",
+    "FOLDED",
     "FOLIOS",
     "LINEAGE",
     "METADATA",
@@ -38,6 +39,9 @@ __all__ = [
 
 _LEFT_OUT: Final = {"op", "content", "snapshot", "target_version"}
 """Inline content lies in the journal alone, so that a purge erases it in one place."""
+
+FOLDED: Final = tuple(name for name in MANIFESTS_SCHEMA.names if name != "content")
+"""The columns of the journal that models are made of."""
 
 _CONTIGUOUS_ROWS: Final = 100_000
 """Up to so many rows are made contiguous to be folded: those of small commits lie in as many pieces."""
@@ -427,7 +431,7 @@ def fold(
         linked: Whether rows name the heads in older runs that they replace. Merging them with all older runs clears
             these names.
     """
-    rows = rows.select([name for name in rows.schema.names if name != "content"])
+    rows = rows.select(FOLDED)
     if rows.num_rows <= _CONTIGUOUS_ROWS:
         rows = rows.combine_chunks()
     runs = {}

@@ -80,10 +80,11 @@ class ModelRuns:
         self._ranges = ranges
         self._cache = cache
 
-    def whole(self) -> pa.Table:
-        """Return all rows as one run, as if everything had been merged. Every file is read and verified."""
-        parts = list(merged([self.parts(run) for run in self.runs], self.model, bottom=True))
-        return pa.concat_tables([self.model.nothing, *parts]).combine_chunks()
+    def reader(self) -> pa.RecordBatchReader:
+        """Read all rows as one run, part by part, as if all were merged. Every file is read and verified."""
+        parts = merged([self.parts(run) for run in self.runs], self.model, bottom=True)
+        batches = (batch for part in parts for batch in part.to_batches())
+        return pa.RecordBatchReader.from_batches(self.model.schema, batches)
 
     def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
         """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""

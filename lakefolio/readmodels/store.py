@@ -3,6 +3,8 @@
 A *catalogue* names the version of each model to read. The journal's ``_last_checkpoint`` notes one, so that opening a
 lake costs no request for the models, and the first lookup in a model costs one. It only saves requests: without it the
 newest versions are looked for.
+
+Longer than most modules: who advances models must agree with who opens them about what a version of each says.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, takewhile
@@ -33,9 +35,9 @@ from lakefolio.format.layout import (
 )
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.process.fork import at_forks
-from lakefolio.readmodels.anew import made_of
+from lakefolio.readmodels.anew import made_of, of_whole_versions
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, MODELS, fold
+from lakefolio.readmodels.fold import ENTRIES, FOLDED, FOLIOS, MODELS, fold
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
@@ -171,14 +173,17 @@ class ReadModels:
         """Return one model whose runs are known. No request."""
         return ModelRuns(self._tables[name].model, runs, self, self.cache)
 
-    def advance(self, journal: Callable[[int], pa.Table], through: int, *, wait: bool = True) -> Catalogue | None:
+    def advance(
+        self, journal: Callable[[int], Iterable[pa.Table]], through: int, *, wait: bool = True
+    ) -> Catalogue | None:
         """Fold further rows of the journal into the newest models, and merge runs that are due.
 
         Safe beside any writer and reader, and after being killed anywhere. A model whose files are missing or damaged,
-        or that was folded of another journal, is made anew.
+        or that was folded of another journal, is made anew. Many rows are folded part by part, each of which makes a
+        version of each model: memory is bounded by a part, and who goes on after a kill begins behind the last one.
 
         Args:
-            journal: Returns the rows of ``manifests`` above a version, and up to ``through``, in order.
+            journal: Returns the rows of ``manifests`` above a version, and up to ``through``, in order, in parts.
             through: The version they lead to.
             wait: Whether to wait for another thread that does the same.
 
@@ -203,7 +208,7 @@ class ReadModels:
         return dict(zip(_NAMES, self._store.parallel(calls), strict=True))
 
     def _advance(
-        self, current: dict[str, Published], journal: Callable[[int], pa.Table], through: int
+        self, current: dict[str, Published], journal: Callable[[int], Iterable[pa.Table]], through: int
     ) -> Catalogue | None:
         current, digests = self._of_this_journal(current, (through,))
         if current[ENTRIES.name].through < current[FOLIOS.name].through:
@@ -214,13 +219,11 @@ class ReadModels:
             if held >= through:
                 made |= {name: current[name] for name in names}
                 continue
-            rows = journal(held)
             try:
-                made |= self._advanced(current, names, rows, held, through, digests[through])
+                made |= self._advanced(current, names, journal(held), held, through, digests[through])
             except (NotFoundError, IntegrityError):
                 fresh = {name: current[name].emptied() for name in names}
-                rows = rows if held < 0 else journal(-1)
-                made |= self._advanced(current | fresh, names, rows, -1, through, digests[through])
+                made |= self._advanced(current | fresh, names, journal(-1), -1, through, digests[through])
         known = [one for name in _NAMES if (one := made[name]) is not None]
         self._last = dict(zip(_NAMES, known, strict=True)) if len(known) == len(_NAMES) else {}
         if not self._last:
@@ -251,15 +254,17 @@ class ReadModels:
             The models, and the digests of the log entries of these versions and of those that the models reach; empty
             for one that does not exist.
         """
-        wanted = sorted({*versions, *(one.through for one in found.values())} - {-1})
-        bodies = self._store.get_many([log_key(JOURNAL, version) for version in wanted])
-        hexes = ["" if body is None else hashlib.sha256(body).hexdigest() for body in bodies]
-        digests = dict(zip(wanted, hexes, strict=True))
+        digests = self._digests({*versions, *(one.through for one in found.values())} - {-1})
 
         def foreign(one: Published) -> bool:
             return bool(one.journal) and one.journal != digests[one.through]
 
         return {name: one.emptied() if foreign(one) else one for name, one in found.items()}, digests
+
+    def _digests(self, versions: Collection[int]) -> dict[int, str]:
+        bodies = self._store.get_many([log_key(JOURNAL, version) for version in versions])
+        hexes = ["" if body is None else hashlib.sha256(body).hexdigest() for body in bodies]
+        return dict(zip(versions, hexes, strict=True))
 
     def _listed(self) -> dict[str, list[ObjectInfo]]:
         """Return the objects of each model, without listing the journal, which lies among them."""
@@ -312,12 +317,35 @@ class ReadModels:
         self,
         current: Mapping[str, Published],
         names: Sequence[str],
+        journal: Iterable[pa.Table],
+        held: int,
+        through: int,
+        digest: str,
+    ) -> dict[str, Published | None]:
+        """Fold all rows above ``held`` into some models, which all hold the rows up to there.
+
+        ``digest`` is that of the journal's log entry of the version ``through``.
+        """
+        parts = of_whole_versions(journal)
+        rows = next(parts, MANIFESTS_SCHEMA.empty_table())
+        for following in parts:
+            upto = rows.column("version")[-1].as_py()
+            made = self._with_part(current, names, rows, held, upto, self._digests((upto,))[upto])
+            known = {name: one for name, one in made.items() if one is not None}
+            if len(known) < len(made):
+                return made
+            current, held, rows = {**current, **known}, upto, following
+        return self._with_part(current, names, rows, held, through, digest)
+
+    def _with_part(
+        self,
+        current: Mapping[str, Published],
+        names: Sequence[str],
         rows: pa.Table,
         held: int,
         through: int,
         journal: str,
     ) -> dict[str, Published | None]:
-        """Fold rows above ``held`` into some models, which all hold the rows up to there."""
         opened = {
             name: ModelRuns(self._tables[name].model, one.runs, self, self.cache) for name, one in current.items()
         }
@@ -394,8 +422,7 @@ class _Opened:
             with contextlib.suppress(NotFoundError, IntegrityError):
                 self._known[name] = self._models.reopen(name, self._through)
                 return self._known[name]
-        columns = [one for one in MANIFESTS_SCHEMA.names if one != "content"]
-        self._known[name] = made_of(name, self._journal(columns, -1, self._through), self._through)
+        self._known[name] = made_of(name, self._journal(FOLDED, -1, self._through), self._through)
         return self._known[name]
 
 

@@ -23,6 +23,7 @@ from lakefolio.readmodels.run_file import damaged
 from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.view import Folded
 from lakefolio.views.relations import FileScan, Rows
+from lakefolio.views.runs_cache import kept
 
 if TYPE_CHECKING:
     from lakefolio.content.blobs import Blobs
@@ -119,7 +120,7 @@ class LakeTables(Mapping[str, Rows]):
         for name, model in models.items():
             scan, rows = self._scan(model), since[model.name]
             if scan is None:
-                found[name] = pa.concat_tables([base.model(model.name).whole(), rows])
+                found[name] = pa.concat_tables([kept(base.model(model.name).reader()), rows])
             else:
                 found[name] = replace(scan, rows=rows)
         return found

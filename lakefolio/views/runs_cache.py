@@ -26,7 +26,7 @@ from lakefolio.views.view_files import ViewFile
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["KeptRuns", "gathered", "renewed"]
+__all__ = ["KeptRuns", "gathered", "kept", "renewed"]
 
 _KEPT: Final = "runs as they are"
 _AT_ONCE_ROWS: Final = 10_000

@@ -197,7 +197,7 @@ def make(
     newest = _whole_log(table, files, commit_ids, per_commit) if whole_log else _last_entry(table, files, newest)
     models = ReadModels(store, lake_id)
     for rows, through in _folds(later, held, newest):
-        catalogue = models.advance(lambda _, rows=rows: rows, through) or catalogue
+        catalogue = models.advance(lambda _, rows=rows: [rows], through) or catalogue
     table._write_checkpoint(threading.RLock(), catalogue.to_json)
     return catalogue
 

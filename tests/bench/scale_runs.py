@@ -241,7 +241,7 @@ def make(uri: str, runs: int, points: int, *, at_once: int = _AT_ONCE) -> Catalo
             models._write(RUN_FACTS, facts)
         models.publish(through)
     newest = _last_entry(table, files, through)
-    catalogue = ReadModels(store, lake_id).advance(lambda _: MANIFESTS_SCHEMA.empty_table(), newest)
+    catalogue = ReadModels(store, lake_id).advance(lambda _: (), newest)
     assert catalogue is not None
     table._write_checkpoint(threading.RLock(), catalogue.to_json)
     _last_points(metric_rows, batches)

@@ -139,7 +139,9 @@ def test_a_row_too_few_or_another_value_is_found() -> None:
     models = MemoryModels()
     models.fold(rows, newest)
     assert found(models, [rows]) == set()
-    whole = {model.name: Files(models).anew(model.name, models.runs(model.name)).whole() for model in MODELS}
+    whole = {
+        model.name: Files(models).anew(model.name, models.runs(model.name)).reader().read_all() for model in MODELS
+    }
     assert all(table.num_rows for table in whole.values()), "the journal has something in each"
     for told in zip_longest(*(lies(model, whole[model.name]) for model in MODELS)):
         for model, lie in zip(MODELS, told, strict=True):

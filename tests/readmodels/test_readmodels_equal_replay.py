@@ -245,7 +245,7 @@ def test_a_model_made_part_by_part_is_that_of_the_whole_journal(
             folded.clear()
             found = made_of(model.name, parts_of(rows)(rows.schema.names, -1, newest), newest)
             expected = pa.concat_tables([model.nothing, *merged([[at_once[model.name]]], model, bottom=True)])
-            assert found.whole().to_pylist() == expected.to_pylist()
+            assert found.reader().read_all().to_pylist() == expected.to_pylist()
             assert len(found.runs) <= 1
             assert sum(folded) == len(rows)
             assert max(folded) <= 2 * part_rows + largest
