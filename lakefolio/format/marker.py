@@ -159,6 +159,7 @@ Created {marker.created_at}, lake id {marker.lake_id}. Nothing else is needed to
   tables/entries/ and others   the same facts sorted for questions, made of the journal; may be missing, or lag behind
   tables/metric_rows/, tables/event_rows/   Delta tables, once something was logged: points of runs, and events
   blobs/sha256/       the contents; a file is named by the SHA-256 of its bytes: sha256sum verifies it
+  records/<id>/       Delta tables of appended rows; the content of their item says the id under "table"
   pending/            commits on their way; empty when nobody writes
 
 What is there now, in DuckDB (Polars, Spark, Trino and others read Delta as well):

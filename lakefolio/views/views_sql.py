@@ -27,7 +27,7 @@ _HEAD: Final = """\
 --
 --   INSTALL delta; LOAD delta;
 --   -- without internet: pip install duckdb-extensions duckdb-extension-delta, then in Python
---   -- duckdb_extensions.import_extension("delta") in the place of INSTALL
+--   -- duckdb_extensions.import_extension("delta") in the place of INSTALL; fetching times in Python needs pytz
 --   SET VARIABLE lake = 's3://bucket/lake';   -- or the folder: where this file lies
 --   SET TimeZone = 'UTC';
 --   .read views.sql
@@ -40,6 +40,10 @@ _HEAD: Final = """\
 --   COPY (SELECT coalesce(any_value(content), error('not there, or larger: see blob_refs')) AS content
 --         FROM items WHERE folio = 'my-folio' AND item = 'my-item') TO 'my.parquet' (FORMAT blob);
 --   FROM 'my.parquet';
+-- The rows of a record table (kind 'records'):
+--   SET VARIABLE records = (SELECT decode(any_value(content))::JSON ->> 'table'
+--         FROM items WHERE folio = 'my-folio' AND item = 'my-records');
+--   FROM delta_scan(getvariable('lake') || '/records/' || getvariable('records'));
 --
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:
 --   FROM entries WHERE version <= 17 AND (superseded_version IS NULL OR superseded_version > 17)

@@ -122,6 +122,17 @@ def test_duckdb_alone_reads_the_rows_of_a_table_that_lies_in_the_journal(tmp_pat
     assert asked(tmp_path / "lake", [said]) == [[["age"], [["31"], ["47"]]]]
 
 
+def test_duckdb_alone_reads_a_record_table_as_the_file_says(tmp_path: Path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("my-folio")
+    records = folio.create_table("my-records", {"id": "int64"}, key="id")
+    records.append([{"id": 1}, {"id": 2}])
+    records.delete_where("id = 1")
+    head = (tmp_path / "lake" / VIEWS_FILE).read_text().partition("-- The rows of a record table")[2]
+    lines = [line.removeprefix("--").strip() for line in head.partition("\n--\n")[0].splitlines()[1:]]
+    told, rows = " ".join(lines).removesuffix(";").split(";")
+    assert asked(tmp_path / "lake", [told, rows])[1] == [["id"], [["2"]]]
+
+
 def test_content_that_is_not_in_the_journal_is_an_error_and_no_empty_file(tmp_path: Path) -> None:
     lf.open(tmp_path / "lake").folio("survey").add(
         "large", pa.table({"n": [f"{n * 7919 % 9973}" for n in range(9000)]})
