@@ -335,6 +335,22 @@ def test_a_bucket_is_as_good_as_a_folder(place: Path, s3_uri: str) -> None:
     assert mlflow.get_run(run.info.run_id).data.metrics == {"m": 1.0}
 
 
+def test_databases_whose_experiments_have_the_same_numbers_come_side_by_side(place: Path, tmp_path: Path) -> None:
+    lake, runs = lf.open(place), {}
+    for name in ("a", "b"):
+        old = mlflow.MlflowClient(f"sqlite:///{tmp_path}/{name}.db", f"sqlite:///{tmp_path}/{name}.db")
+        assert old.create_experiment(f"exp-{name}") == "1"
+        runs[name] = [old.create_run(one).info.run_id for one in ("0", "1")]
+    for name in ("a", "b", "a"):
+        import_from(lake, "mlflow", str(tmp_path / f"{name}.db"))
+    found = mlflow.MlflowClient(f"lakefolio://{place}")
+    ids = {one.name: one.experiment_id for one in found.search_experiments()}
+    assert (set(ids), ids["Default"], ids["exp-a"]) == ({"Default", "exp-a", "exp-b"}, "0", "1")
+    for name, (default, own) in runs.items():
+        assert [one.info.run_id for one in found.search_runs([ids[f"exp-{name}"]])] == [own]
+        assert found.get_run(default).info.experiment_id == "0"
+
+
 def test_a_folder_of_mlflow_is_imported_as_it_was(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     old = mlflow.MlflowClient(f"file://{tmp_path}/mlruns", f"file://{tmp_path}/mlruns")

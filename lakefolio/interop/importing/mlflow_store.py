@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
+_EXPERIMENTS: Final = "mlflow/experiments"
 _PAGE: Final = 1000
 _STATUS: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
 
@@ -62,7 +64,7 @@ def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Pla
             hint="pip install lakefolio[mlflow]; for SQLite files: pip install mlflow",
         ) from exc
     address, root = _opened(source)
-    plan = Plan(f"mlflow:{root if root is not None else source}")
+    plan = Plan(f"mlflow:{source if root is None else _path_of(source)}")
     below = SourceFolder(artifacts).root if artifacts else root
     with _files_allowed():
         try:
@@ -78,12 +80,15 @@ def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Pla
     return plan
 
 
+def _path_of(source: str) -> Path:
+    return source_path(source.removeprefix("sqlite:///"))
+
+
 def _opened(source: str) -> tuple[str, Path | None]:
     """Return the address for MLflow, and the local folder that the source is or lies in."""
-    text = source.removeprefix("sqlite:///")
-    if "://" in text:
+    if "://" in source.removeprefix("sqlite:///"):
         return source, None
-    path = source_path(text)
+    path = _path_of(source)
     if path.is_dir():
         return _view_of(path).as_uri(), path
     copy = private_folder() / f"{new_id()}.db"
@@ -204,6 +209,7 @@ class _Store:
         self._client = client
         self._plan = plan
         self._below = below
+        self._ids: dict[str, str] = {}
 
     def steps(self) -> None:
         """Fill the plan: experiments, runs in the order they began, logged models, registered models."""
@@ -218,30 +224,53 @@ class _Store:
                 "lifecycle_stage": one.lifecycle_stage,
                 "creation_time": one.creation_time,
                 "last_update_time": one.last_update_time,
+                "imported_from": [self._plan.source, one.experiment_id],
             } | {f"tags.{key}": value for key, value in one.tags.items()}
-            self._document("mlflow/experiments", one.experiment_id, fields, f"experiment {one.name}")
-        names = {one.experiment_id: one.name for one in experiments}
+            self._experiment(one, fields)
+        known = {one.experiment_id: one for one in experiments}
         runs = []
-        for experiment_id in names:
+        for experiment_id in known:
             runs += _all(partial(client.search_runs, [experiment_id], run_view_type=ViewType.ALL, max_results=_PAGE))
         for run in sorted(runs, key=lambda one: (one.info.start_time or 0, one.info.run_id)):
-            self._run(run, names[run.info.experiment_id])
-        self._logged_models(list(names))
+            self._run(run, known[run.info.experiment_id])
+        self._logged_models(known)
         self._registry()
 
-    def _document(self, folio: str, name: str, fields: dict[str, Any], what: str) -> None:
-        known = {key: value for key, value in fields.items() if value is not None}
-
+    def _experiment(self, one: Any, fields: dict[str, Any]) -> None:
         def make(lake: Lake) -> None:
-            records = Documents(lake, folio)
-            if not records.create(name, known) and folio == "mlflow/experiments":
-                records.set(name, known)
+            records, name = Documents(lake, _EXPERIMENTS), self._id_in(lake, one)
+            if not records.create(name, fields):
+                records.set(name, {key: value for key, value in fields.items() if value is not None})
+
+        step = Step(f"{_EXPERIMENTS} {one.experiment_id}", f"import experiment {one.name}", action=make)
+        self._plan.steps.append(step)
+
+    def _id_in(self, lake: Lake, experiment: Any) -> str:
+        """Return the id of an experiment in the lake: its own, unless an experiment of another store has that.
+
+        Databases count their experiments from 0 on. Experiments of the same name are one, as they have to be.
+        """
+        from lakefolio.interop.mlflow.experiments import ids_for
+
+        own: str = experiment.experiment_id
+        if own not in self._ids:
+            known = Documents(lake, _EXPERIMENTS).all()
+            imported = (key for key, one in known.items() if one.get("imported_from") == [self._plan.source, own])
+            called = (key for key, one in known.items() if one.get("name") == experiment.name)
+            free = (one for one in (own, *ids_for(experiment.name)) if one not in known)
+            self._ids[own] = next(chain(imported, called, free))
+        return self._ids[own]
+
+    def _document(self, folio: str, name: str, fields: dict[str, Any], what: str, experiment: Any = None) -> None:
+        def make(lake: Lake) -> None:
+            its = {} if experiment is None else {"experiment_id": self._id_in(lake, experiment)}
+            Documents(lake, folio).create(name, fields | its)
 
         self._plan.steps.append(Step(f"{folio} {name}", f"import {what}", action=make))
 
     # -- runs ------------------------------------------------------------------------------------------------
 
-    def _run(self, run: Any, experiment: str) -> None:
+    def _run(self, run: Any, experiment: Any) -> None:
         info = run.info
         local = self._local(info.artifact_uri, f"artifacts of run {info.run_id}")
 
@@ -250,11 +279,12 @@ class _Store:
 
         self._plan.steps.append(Step(f"run {info.run_id}", f"import run {info.run_name or info.run_id}", action=do))
 
-    def _told(self, lake: Lake, run: Any, experiment: str, local: Path | None) -> RecordedRun:
+    def _told(self, lake: Lake, run: Any, experiment: Any, local: Path | None) -> RecordedRun:
         from lakefolio.interop.mlflow.fields import time_of_ms
-        from lakefolio.interop.mlflow.run_entities import facts_of
+        from lakefolio.interop.mlflow.run_entities import MARK, facts_of
 
         info, (words, facts) = run.info, facts_of(run)
+        facts[MARK] = self._id_in(lake, experiment)
         parent = run.data.tags.get("mlflow.parentRunId")
         if parent and _has_run(lake, parent):
             words["parent"] = parent
@@ -265,7 +295,7 @@ class _Store:
         return RecordedRun(
             run_id=info.run_id,
             source=self._plan.source,
-            words={**words, "project": " ".join(experiment.split())},
+            words={**words, "project": " ".join(experiment.name.split())},
             started_at=None if info.start_time is None else time_of_ms(info.start_time),
             ended_at=None if info.end_time is None else time_of_ms(info.end_time),
             status=_STATUS.get(info.status, "failed"),
@@ -308,14 +338,13 @@ class _Store:
 
     # -- models ----------------------------------------------------------------------------------------------
 
-    def _logged_models(self, experiment_ids: list[str]) -> None:
+    def _logged_models(self, experiments: dict[str, Any]) -> None:
         client = self._client
         if not hasattr(client, "search_logged_models"):
             return
-        for one in _all(partial(client.search_logged_models, experiment_ids, max_results=_PAGE // 20)):
+        for one in _all(partial(client.search_logged_models, list(experiments), max_results=_PAGE // 20)):
             local = self._local(one.artifact_location, f"files of model {one.name}")
             fields: dict[str, Any] = {
-                "experiment_id": one.experiment_id,
                 "name": one.name,
                 "artifact_location": one.artifact_location if local is None else None,
                 "creation_timestamp": one.creation_timestamp,
@@ -334,7 +363,9 @@ class _Store:
                 folio = f"mlflow/models/{one.model_id}"
                 items = [NewItem(folio, name, "artifact", path) for name, path in self._files(local, one.model_id)]
                 self._plan.steps.append(Step(f"files {one.model_id}", f"import files of model {one.name}", items))
-            self._document("mlflow/logged-models", one.model_id, fields, f"model {one.name}")
+            self._document(
+                "mlflow/logged-models", one.model_id, fields, f"model {one.name}", experiments[one.experiment_id]
+            )
 
     def _registry(self) -> None:
         client = self._client

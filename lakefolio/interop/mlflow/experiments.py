@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from mlflow.entities import Experiment, ExperimentTag, LifecycleStage, ViewType
@@ -22,9 +22,20 @@ from lakefolio.interop.mlflow.fields import absent, after, now_ms, taken, under
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents, Fields
 
-__all__ = ["DEFAULT_ID", "Experiments"]
+__all__ = ["DEFAULT_ID", "Experiments", "ids_for"]
 
 DEFAULT_ID: Final = "0"
+
+
+def ids_for(name: str) -> Iterator[str]:
+    """Yield ids to try for a new experiment.
+
+    They follow from the name, so that two processes that make the same one at once meet; renamed ones leave theirs
+    behind.
+    """
+    for attempt in range(100):
+        digest = hashlib.sha256(f"{name}\0{attempt or ''}".encode()).hexdigest()
+        yield str(10**17 + int(digest[:14], 16))
 
 
 class Experiments:
@@ -64,10 +75,7 @@ class Experiments:
         for tag in tags or ():
             _validate_experiment_tag(tag.key, tag.value)
         self._check_free(name)
-        for attempt in range(100):
-            # of the name, so that two processes that make the same one at once meet; renamed ones leave theirs behind
-            digest = hashlib.sha256(f"{name}\0{attempt or ''}".encode()).hexdigest()
-            experiment_id = str(10**17 + int(digest[:14], 16))
+        for experiment_id in ids_for(name):
             if self._make(experiment_id, name, location, tags):
                 return experiment_id
             self._check_free(name)
