@@ -557,4 +557,4 @@ def test_a_search_holds_a_page_and_a_part_of_the_runs(place: Path, monkeypatch: 
     assert max(held) <= 1 + 15 + 20  # the last run of the page before, a page and one more, a part
     for token in ("no token", SearchUtils.create_page_token(3)):
         with pytest.raises(mlflow.MlflowException, match="Invalid page token"):
-            store.search_runs([experiment], page_token=token)
+            store.search_runs([experiment], None, ViewType.ALL, page_token=token)

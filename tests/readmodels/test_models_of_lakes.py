@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lakefolio.errors import StorageError
 from lakefolio.format.layout import JOURNAL, log_prefix, table_prefix
 from lakefolio.journal.journal import Journal
 from lakefolio.model.state import State
-from lakefolio.readmodels.fold import MODELS
+from lakefolio.readmodels.fold import FOLDED, MODELS
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.store import ReadModels
 from lakefolio.testing import CountingProxy
@@ -253,7 +254,7 @@ def test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right(t
         shutil.copytree(tmp_path / "lake", place)
         lake = lf.open(place)
         journal = journal_of(lake)
-        store, rows = journal.store, journal.known.rows_since(-1)
+        store, known = journal.store, journal.known
         left = [steps]
 
         def dying(key: str, data: Any, create: Callable[[str, Any], Any] = store.create, left: list[int] = left) -> Any:
@@ -265,7 +266,7 @@ def test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right(t
         store.create = dying  # type: ignore[method-assign]
         try:
             models = ReadModels(store, journal.lake_id)
-            done = models.advance(lambda _, rows=rows: [rows], journal.known.version)
+            done = models.advance(partial(known.parts, FOLDED), known.version)
         except StorageError:
             done = None
         fresh = lf.open(place)
