@@ -51,6 +51,18 @@ def test_reading_a_table_that_nobody_has_written_to_writes_nothing(folio: lf.Fol
     assert deltalake.DeltaTable(table.uri).to_pyarrow_table().num_rows == 1
 
 
+def test_an_entry_says_no_number_of_rows_that_the_next_append_would_make_untrue(folio: lf.Folio, table: Any) -> None:
+    lake = lf.open(folio.lake_uri)
+    table.append([{"id": 1}, {"id": 2}])
+    counts = "select list(distinct row_count) from entries where item = 't'"
+    assert lake.sql(counts).fetchone() == ([None],)
+    lake.snapshot("two")
+    table.append({"id": 3})
+    assert lake.sql(counts).fetchone() == ([None],)
+    assert "rows" not in repr(lake.folio("exp").items()[0])
+    assert lake.at("two").folio("exp").table("t").count() == 2
+
+
 def test_a_snapshot_of_a_table_that_nobody_has_written_to_can_be_read(folio: lf.Folio, table: Any) -> None:
     lake = lf.open(folio.lake_uri)
     lake.snapshot("empty")

@@ -87,7 +87,7 @@ def create_table(
     schema = declared(columns, key, checks)
     created_ms = int(time.time() * 1000)
     said = Annotations.of(description, None, tags, metadata, overwrite=overwrite)
-    made = encoded(new_id(), f"{folio.name}:{name}", 0, created_ms, schema, 0, first=True)
+    made = encoded(new_id(), f"{folio.name}:{name}", 0, created_ms, schema, first=True)
     folio._core.session.put_encoded(folio.name, name, made, None, said)
     folio._core.move_pin()
     return Records(folio, name)

@@ -73,9 +73,7 @@ class _Known:
     any: bool = False
 
 
-def encoded(
-    table: str, owner: str, version: int, created_ms: int, schema: TableSchema, row_count: int | None, *, first: bool
-) -> Encoded:
+def encoded(table: str, owner: str, version: int, created_ms: int, schema: TableSchema, *, first: bool) -> Encoded:
     """Return the content of an entry that names a table at a version; the first one holds its schema."""
     content: dict[str, Any] = {
         "format": _FORMAT,
@@ -90,7 +88,7 @@ def encoded(
     columns = [{"name": one["name"], "type": one["type"]} for one in schema.to_plain()["columns"]]
     details = {"table": table, "version": version, "key": list(schema.key), "columns": columns}
     body = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    return Encoded(RECORDS, "json", "application/json", Buffers((body,)), details, row_count=row_count)
+    return Encoded(RECORDS, "json", "application/json", Buffers((body,)), details)
 
 
 def _uuid(table: str) -> str:
@@ -280,9 +278,7 @@ def mark_of(session: Session, entry: Entry) -> Mark:
     state = table.state()
     if state.version == 0:
         table.create()  # a mark does not tell what version 0 was
-    noted = encoded(
-        content.table, content.owner, state.version, content.created_ms, state.schema, state.row_count, first=False
-    )
+    noted = encoded(content.table, content.owner, state.version, content.created_ms, state.schema, first=False)
     stored = session.blobs.put(noted, known(session))
     return Mark(folio=entry.folio, item=entry.item, stored=stored, entry_id=new_id(), replaces=entry.entry_id)
 
