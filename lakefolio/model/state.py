@@ -259,7 +259,7 @@ class State:
         items = heads.column("item").to_pylist()
         merged = dict(islice(self._merged(folio, items).items(), most))
         if len(merged) < len(items):
-            heads = heads.take([at for at, item in enumerate(items) if item in merged])
+            heads = heads.filter(pa.array([item in merged for item in items], pa.bool_()))
         return self._entries_from(heads, merged)
 
     def _entries_from(self, heads: pa.Table, merged: Mapping[str, int | None]) -> list[Entry]:
