@@ -6,6 +6,7 @@ Longer than most modules: how each kind of column is taken apart stands beside h
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import decimal
 import uuid
@@ -98,7 +99,10 @@ def _cells(values: Any, where: str, name: str) -> Cells:
             else values.tz_convert("UTC").tz_localize(None)
         )
         array = pa.array(naive.to_numpy(), from_pandas=True).cast(pa.timestamp(dtype.unit, "UTC"))
-        return Cells(array.cast(pa.timestamp(dtype.unit, text)), {"kind": "zoned", "unit": dtype.unit, "zone": zone})
+        plan = {"kind": "zoned", "unit": dtype.unit, "zone": zone}
+        if type(dtype.tz).__module__.partition(".")[0] == "pytz":  # pandas 2 holds its zones unlike those of zoneinfo
+            plan["library"] = "pytz"
+        return Cells(array.cast(pa.timestamp(dtype.unit, text)), plan)
     if isinstance(dtype, pd.CategoricalDtype):
         codes = np.asarray(values.cat.codes if isinstance(values, pd.Series) else values.codes)
         inner = cells_of(dtype.categories, f"the categories of {where}", name)
@@ -304,6 +308,19 @@ def check_dtype(name: str) -> str:
     return name
 
 
+def _zone(plan: Mapping[str, Any]) -> dt.tzinfo:
+    zone = zone_of(plan["zone"])
+    if zone is None:
+        return dt.UTC
+    if plan.get("library") == "pytz":
+        import pytz
+
+        name = plan["zone"]
+        with contextlib.suppress(pytz.UnknownTimeZoneError, ValueError):
+            zone = pytz.timezone(name) if isinstance(name, str) else pytz.FixedOffset(round(name / 60))
+    return zone
+
+
 def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
     """Return the pandas or numpy array of a column."""
     import pandas as pd
@@ -315,10 +332,7 @@ def values_of(column: pa.ChunkedArray, plan: Mapping[str, Any]) -> Any:
         return found if found.dtype == dtype else found.astype(dtype)
     if kind == "zoned":
         naive = column.cast(pa.timestamp(plan["unit"])).to_numpy().astype(f"datetime64[{plan['unit']}]")
-        zone = zone_of(plan["zone"])
-        if zone is None:
-            zone = dt.UTC
-        return pd.DatetimeIndex(naive).tz_localize("UTC").tz_convert(zone).array
+        return pd.DatetimeIndex(naive).tz_localize("UTC").tz_convert(_zone(plan)).array
     if kind == "category":
         return _category(column, plan)
     if kind == "string":

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+import pytz
 from arrow_strategies import rechunked, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -619,3 +620,15 @@ def test_a_nan_beside_missing_values_stays_one(dtype: str) -> None:
     assert back.array._mask.tolist() == [False, False, True, False]
     assert back.array._data[[0, 1, 3]].tobytes() == values[[0, 1, 3]].tobytes()
     back.iloc[0] = 5.0  # its memory is its own
+
+
+@pytest.mark.parametrize("zone", [pytz.timezone("Europe/Berlin"), pytz.UTC, pytz.FixedOffset(-330)], ids=str)
+def test_a_zone_of_pytz_comes_back_as_one(zone: dt.tzinfo) -> None:
+    """Pandas 2 names its zones so, and takes them for others than those of zoneinfo."""
+    times = pd.date_range("2020-03-28", "2020-03-30", freq="6h", tz=zone)
+    frame = pd.DataFrame({"t": times, "c": pd.Categorical(times)}, index=times)
+    back = roundtrip(frame)
+    for found in (back["t"].dt.tz, back["c"].cat.categories.tz, back.index.tz):
+        assert type(found).__module__.partition(".")[0] == "pytz"
+        assert str(found) == str(zone)
+    assert back.equals(frame)
