@@ -150,7 +150,8 @@ def _usage_failed(exc: click.UsageError, output: Output) -> None:
     ctx = exc.ctx
     message = exc.format_message().rstrip(".")
     path = ctx.command_path if ctx is not None else "lakefolio"
-    hint = getattr(exc, "hint", None) or f"see {path} --help"
+    example = getattr(ctx and ctx.command, "example", "").partition("\n")[0]
+    hint = getattr(exc, "hint", None) or (f"such as {example} (see {path} --help)" if example else f"see {path} --help")
     output.fail(message[:1].lower() + message[1:], kind="usage", hint=hint, exit_code=2)
 
 

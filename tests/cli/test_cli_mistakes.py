@@ -170,3 +170,9 @@ def test_runs_are_asked_for_in_the_words_of_sql(run, said) -> None:
         one.log(auc=0.5)
     assert "single quotes: 'failed'" in said("runs", "--where", "status = failed", code=2).hint
     assert "-auc falls" in said("runs", "--sort", "auc", "desc", code=2).message
+
+
+def test_a_wrong_call_is_answered_by_one_that_works(run) -> None:
+    wrong = run("get", SCORES, "scores.csv", code=2)
+    assert "hint: such as lakefolio get experiments/clf:scores -o scores.csv" in wrong.stderr
+    assert "such as" not in run("lss", code=2).stderr
