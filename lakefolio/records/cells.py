@@ -1,7 +1,8 @@
 """Python values as the cells of declared columns: each arrives as it is, or is refused (pure: no I/O).
 
 Arrow converts more than it says: 1.5 for an int64 column becomes 1, 1e300 for a float32 infinity, a datetime for a date
-loses its time, one without a zone is taken for UTC, and a dict for a struct loses the fields that the struct lacks.
+loses its time, one without a zone is taken for UTC, a text for a binary column becomes bytes, bytes for a string column
+a text, and a dict for a struct loses the fields that the struct lacks.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def table_of_dicts(rows: list[Mapping[str, Any]], schema: TableSchema, problems:
         else:
             exact = _exact(one.type, values)
             wrong = [] if exact else [number for number, value in enumerate(values) if not _same(value, one.type)]
-        problems.add(wrong, key, values, f"is no {shown_type(one)}")
+        zone = " with a time zone" if pa.types.is_timestamp(one.type) and one.type.tz else ""
+        problems.add(wrong, key, values, f"is no {shown_type(one)}{zone}")
     problems.check(len(rows))
     return pa.table(columns)
 
@@ -139,7 +141,11 @@ def _same(value: Any, kind: pa.DataType) -> bool:
         return True
     if types.is_integer(kind):
         return not isinstance(value, bool | np.bool_) and (hasattr(value, "__index__") or float(value).is_integer())
+    if types.is_string(kind) or types.is_binary(kind):
+        return isinstance(value, str) is bool(types.is_string(kind))
     if types.is_floating(kind):
+        if isinstance(value, bool | np.bool_):
+            return False
         if kind.bit_width == 64 or not math.isfinite(value):
             return True
         with np.errstate(over="ignore"):
