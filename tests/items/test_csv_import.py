@@ -339,3 +339,21 @@ def test_a_table_that_a_program_wrote_comes_back(tmp_path: Path) -> None:
     assert table.schema.types == [pa.int64(), pa.float64(), pa.float64(), pa.string()]
     for name in frame:
         assert table.column(name).to_pylist() == frame[name].tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (gzip.compress(b"a,b\n1,2\n"), "let its name end with .gz"),
+        (bz2.compress(b"a,b\n1,2\n"), "let its name end with .bz2"),
+        (b"a;b\n1,5;2,5\n", "name the delimiter if it is another, such as ';'"),
+        ("ä,b\n".encode("latin-1"), "name its encoding"),
+    ],
+    ids=["gz", "bz2", "another delimiter", "another encoding"],
+)
+def test_the_error_says_what_would_read_the_file(folio: Folio, tmp_path: Path, content: bytes, hint: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InvalidInputError) as refused:
+        folio.import_table("a", tmp_path / "a.csv")
+    assert refused.value.kind == "bad-table-file"
+    assert hint in str(refused.value)
