@@ -15,6 +15,7 @@ __all__ = [
     "WITH_NAMES",
     "WRITABLE",
     "compression_of",
+    "ending_of_compressed",
     "format_of",
     "stem_of",
 ]
@@ -38,6 +39,8 @@ WITH_NAMES: Final = ("excel", "hdf5", "sqlite", "duckdb")
 """The formats of files that hold several tables, each under a name."""
 COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """The compressions of CSV and TSV files, by the ending that follows theirs."""
+_STARTS: Final = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
+"""How files of those compressions begin."""
 _ENDINGS: Final = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -75,6 +78,11 @@ def format_of(name: str) -> str | None:
 def compression_of(name: str) -> str | None:
     """Return the compression that a file name ends with, or None."""
     return COMPRESSIONS.get(PurePath(name.lower()).suffix)
+
+
+def ending_of_compressed(start: bytes) -> str | None:
+    """Return the ending for a file that begins with these bytes, or None if it is not compressed."""
+    return next((ending for known, ending in _STARTS.items() if start.startswith(known)), None)
 
 
 def stem_of(name: str) -> str:

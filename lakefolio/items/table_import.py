@@ -13,7 +13,7 @@ from typing import IO, Any, Final, TypeAlias
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
-from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, format_of
+from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, ending_of_compressed, format_of
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
 from lakefolio.items.guessed_columns import MOST_COLUMNS
 from lakefolio.items.isolated_reader import open_isolated
@@ -37,8 +37,6 @@ _BLOCK_BYTES: Final = 8 << 20
 _PIECE_BYTES: Final = 1 << 20
 _END_BYTES: Final = 4096
 _BLANKS: Final = b" \t\r\n\0"
-_MAGIC: Final = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
-"""How a compressed file begins, and how its name should end."""
 """Stand after the last cell, also in UTF-16."""
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -138,7 +136,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
 
 def _unreadable(path: Path, table_format: str, exc: BaseException) -> InvalidInputError:
     hint = f"a table is read from {', '.join(READABLE)}; name another of them, or keep the file as it is"
-    if (suffix := _compression_of(path)) is not None:
+    if (suffix := _compression_untold(path)) is not None:
         hint = f"it is compressed; let its name end with {suffix}"
     elif isinstance(exc, UnicodeError) or "UTF8" in str(exc):
         hint = "it is not UTF-8 text; name its encoding, such as latin-1 or cp1252"
@@ -153,16 +151,13 @@ def _unreadable(path: Path, table_format: str, exc: BaseException) -> InvalidInp
     )
 
 
-def _compression_of(path: Path) -> str | None:
+def _compression_untold(path: Path) -> str | None:
     """Return the ending for a file that is compressed and does not say so."""
-    if compression_of(path.name) is not None:
-        return None
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            return None if compression_of(path.name) else ending_of_compressed(file.read(4))
     except OSError:
         return None
-    return next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), None)
 
 
 # -- CSV ----------------------------------------------------------------------------------------------------
