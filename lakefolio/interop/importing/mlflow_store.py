@@ -4,6 +4,9 @@ Imported data looks to MLflow as it did: with ``lakefolio:///path`` as its track
 runs, artifacts, logged models and registered models are there (``lakefolio/docs/mlflow.md`` says where each lies). A
 SQLite file is read from a copy without triggers, so that MLflow may bring the copy's tables up to date. Only artifacts
 that lie below the source, or below ``artifacts``, are read; the addresses of others are kept, for MLflow to follow.
+
+Longer than most modules: the numbers of experiments, runs and models that MLflow gave are told from one another here
+alone, so that each that names another finds it.
 """
 
 from __future__ import annotations
