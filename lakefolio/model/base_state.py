@@ -132,11 +132,11 @@ class BaseState(Protocol):
         """See State."""
         ...
 
-    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See StateView."""
+    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """See State."""
         ...
 
-    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
+    def runs_noting(self, key: str, texts: Collection[str] | None = None) -> list[str]:
         """See State."""
         ...
 

@@ -434,20 +434,27 @@ class State:
 
     def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
         """See StateView."""
-        before = [] if self._base is None else self._base.run_inputs(run_id)
-        return before + [
+        return self.inputs_of_runs([run_id])[run_id]
+
+    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """Return the inputs of runs, by their ids: in one read what ``run_inputs`` tells of each."""
+        before = {} if self._base is None else self._base.inputs_of_runs(run_ids)
+        return {run_id: before.get(run_id, []) + self._inputs_since(run_id) for run_id in run_ids}
+
+    def _inputs_since(self, run_id: str) -> list[dict[str, Any]]:
+        return [
             {**edge, "version": self.rows.value(number, "version")}
             for number in reversed(list(_numbers_of(self._notes.get(("run", run_id)))))
             for edge in edges_from_row({"inputs": self.rows.value(number, "inputs")})
         ]
 
-    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
-        """Return the runs of which a fact was ever noted, in that order; ``text``: with this JSON text as its value.
+    def runs_noting(self, key: str, texts: Collection[str] | None = None) -> list[str]:
+        """Return the runs of which a fact was ever noted, in that order; ``texts``: with one of these JSON texts.
 
         Only keys by which runs are looked for: ``status``, ``memo`` and ``parent``.
         """
-        before = [] if self._base is None else self._base.runs_noting(key, text)
-        return list(dict.fromkeys([*before, *_noting(self.rows.table(), key, text)]))
+        before = [] if self._base is None else self._base.runs_noting(key, texts)
+        return list(dict.fromkeys([*before, *_noting(self.rows.table(), key, texts)]))
 
     def facts_of_runs(self, key: str) -> dict[str, str]:
         """Return the JSON text of one fact of every run that has it now; goes through the facts of all runs."""
@@ -478,12 +485,12 @@ class State:
         named, alike = ([], []) if self._base is None else self._base.runs_called(text)
         rows = self.rows.table()
         named += [run_id for run_id, value in _last_noted(rows, "name").items() if value is not None]
-        alike += [one for one in _noting(rows, "status", None) if one.startswith(text) or one.endswith(text)]
+        alike += [one for one in _noting(rows, "status") if one.startswith(text) or one.endswith(text)]
         return list(dict.fromkeys(named)), list(dict.fromkeys(alike))
 
     def newest_runs(self, count: int) -> list[str]:
         """Return some of the newest runs, the newest first as far as their ids tell."""
-        since = list(reversed(_noting(self.rows.table(), "status", None)))
+        since = list(reversed(_noting(self.rows.table(), "status")))
         before = [] if self._base is None or len(since) >= count else self._base.newest_runs(count)
         return list(dict.fromkeys([*since, *before]))[:count]
 
@@ -703,13 +710,13 @@ def _numbers_of(chain: Chain | None) -> Iterator[int]:
         yield number
 
 
-def _noting(rows: pa.Table, key: str, text: str | None) -> list[str]:
-    """Return the runs of which rows note a fact, in order; those with one value of it only, if that is given."""
+def _noting(rows: pa.Table, key: str, texts: Collection[str] | None = None) -> list[str]:
+    """Return the runs of which rows note a fact, in order; those with some values of it only, if they are given."""
     run_ids, values = _noted(rows, key)
-    if text is not None:
+    if texts is not None:
         import pyarrow.compute as pc
 
-        run_ids = run_ids.filter(pc.fill_null(pc.equal(values, text), False))
+        run_ids = run_ids.filter(pc.is_in(values, value_set=pa.array(texts, pa.string())))
     return [run_id for run_id in run_ids.unique().to_pylist() if run_id is not None]
 
 

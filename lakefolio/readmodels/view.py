@@ -259,15 +259,22 @@ class Folded:
             values.setdefault(run_id, {})[key] = value
         return values
 
-    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
-        """See View."""
-        rows = self._rows(LINEAGE, ("run", run_id))
-        found: list[dict[str, Any]] = rows.select([*(field.name for field in INPUT_TYPE), "version"]).to_pylist()
+    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """See State."""
+        rows = self.edges([("run", run_id) for run_id in run_ids])
+        inputs = rows.select([*(field.name for field in INPUT_TYPE), "version"]).to_pylist()
+        found: dict[str, list[dict[str, Any]]] = {}
+        for run_id, edge in zip(rows.column("output_id").to_pylist(), inputs, strict=True):
+            found.setdefault(run_id, []).append(edge)
         return found
 
-    def runs_noting(self, key: str, text: str | None = None) -> list[str]:
+    def runs_noting(self, key: str, texts: Collection[str] | None = None) -> list[str]:
         """See State."""
-        rows = self._rows(RUN_FACTS, (key,) if text is None else (key, text))
+        if texts is None:
+            rows = self._rows(RUN_FACTS, (key,))
+        else:
+            keys = [(key, text) for text in texts]
+            rows = self._ask(RUN_FACTS, lambda runs: runs.rows_of(keys, self._bound(runs)))
         rows = rows.sort_by([(name, "ascending") for name in RUN_FACTS.position])
         return list(dict.fromkeys(rows.column("run_id").to_pylist()))
 

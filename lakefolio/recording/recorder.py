@@ -309,7 +309,7 @@ def _answer(session: Session, memo: str, values: Mapping[str, str]) -> object:
         memo: The key that equal calls share.
         values: Values that the code reads: they must equal those that the earlier call read.
     """
-    for run_id in reversed(session.journal.refresh().runs_noting("memo", json.dumps(memo))):
+    for run_id in reversed(session.journal.refresh().runs_noting("memo", [json.dumps(memo)])):
         facts = session.metadata_known("run", run_id)
         read = facts.get("memo_values")
         if facts.get("status") != "done" or not isinstance(read, dict):

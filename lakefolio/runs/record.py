@@ -66,8 +66,6 @@ _KNOWN = [
 ]
 
 
-_MANY_PARENTS = 1_000
-"""For so many runs the children of all are looked up at once."""
 _CONTAINERS = ("tags", "params", "metrics", "inputs", "outputs", "children", "packages", "storage_modes", "metadata")
 _READ = ("op", "entry_id", "details", "folio", "item", "version", "digest", "size_bytes", "kind")
 
@@ -203,6 +201,7 @@ class _Gathered:
         rows: The rows of the journal that each run has, in their order.
         children: The runs in each run.
         texts: The facts of each run as JSON texts.
+        inputs: The inputs of each run.
         histories: The entries of the items that are inputs, by their ids, as far as they were asked for.
         environments: What environments hold, by name, as far as they were asked for.
     """
@@ -211,22 +210,24 @@ class _Gathered:
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     children: Mapping[str, list[str]]
     texts: Mapping[str, Mapping[str, str]]
+    inputs: Mapping[str, Sequence[Mapping[str, Any]]]
     histories: dict[tuple[str, str], dict[str, Entry]] = field(default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def manifests_of(session: Session, ids: Sequence[str]) -> list[RunManifest]:
-    """Return the manifests of runs that there are, in their order; the journal is gone through once for all."""
+    """Return the manifests of runs that there are, in their order; all of them are asked for at once."""
     state = session.committed()
     children: dict[str, list[str]] = {}
-    if len(ids) > _MANY_PARENTS:
-        inner = state.runs_noting("parent")
-    else:
-        inner = [one for run_id in ids for one in state.runs_noting("parent", json.dumps(run_id))]
+    inner = state.runs_noting("parent", [json.dumps(run_id) for run_id in ids])
     for run_id, facts in state.metadata_of_runs(inner).items():
         children.setdefault(_value(facts.get("parent", "null")), []).append(run_id)
-    in_batch = {run_id: session.metadata_texts("run", run_id) for run_id in ids if session.in_batch}
-    gathered = _Gathered(state, _rows_of_runs(state, ids), children, in_batch or state.metadata_of_runs(ids))
+    if session.in_batch:
+        texts = {run_id: session.metadata_texts("run", run_id) for run_id in ids}
+        inputs = {run_id: session.run_inputs(run_id) for run_id in ids}
+    else:
+        texts, inputs = state.metadata_of_runs(ids), state.inputs_of_runs(ids)
+    gathered = _Gathered(state, _rows_of_runs(state, ids), children, texts, inputs)
     return [_manifest(session, run_id, gathered) for run_id in ids]
 
 
@@ -241,9 +242,10 @@ def manifest_of(session: Session, run_id: str) -> RunManifest:
     """
     state = session.committed()
     run_id = run_id_of(state, run_id) if isinstance(run_id, str) else run_id
-    children = {run_id: state.runs_noting("parent", json.dumps(run_id))}
+    children = {run_id: state.runs_noting("parent", [json.dumps(run_id)])}
     texts = {run_id: session.metadata_texts("run", run_id)}
-    return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children, texts))
+    inputs = {run_id: session.run_inputs(run_id)}
+    return _manifest(session, run_id, _Gathered(state, _rows_of_runs(state, [run_id]), children, texts, inputs))
 
 
 def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest:
@@ -275,7 +277,7 @@ def _manifest(session: Session, run_id: str, gathered: _Gathered) -> RunManifest
         storage_modes=own.pop("organisation", []),
         params={key.removeprefix("params."): value for key, value in facts.items() if key.startswith("params.")},
         metrics=metrics | last_logged(rows),
-        inputs=_inputs(session, run_id, gathered),
+        inputs=_inputs(run_id, gathered),
         outputs=_outputs(rows),
         children=gathered.children.get(run_id, []),
         metadata=others,
@@ -335,9 +337,9 @@ def _rows_of_runs(state: State, ids: Sequence[str]) -> dict[str, list[dict[str, 
     return found
 
 
-def _inputs(session: Session, run_id: str, gathered: _Gathered) -> list[RunInput]:
+def _inputs(run_id: str, gathered: _Gathered) -> list[RunInput]:
     found = []
-    for edge in session.run_inputs(run_id):
+    for edge in gathered.inputs.get(run_id, ()):
         if edge["input_kind"] != "entry":
             found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))
             continue

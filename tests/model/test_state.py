@@ -163,8 +163,8 @@ def test_runs_are_found_by_what_was_noted_of_them(log: Log) -> None:
     log.commit(SetRun(run_id="r1", values={"status": '"done"'}))
     assert list(log.state.running()) == ["r2"]
     assert log.state.runs_noting("memo") == ["r1", "r2"]
-    assert (log.state.runs_noting("memo", '"r1"'), log.state.runs_noting("parent")) == (["r1"], [])
-    assert log.state.runs_noting("status", '"running"') == ["r1", "r2"]  # ever
+    assert (log.state.runs_noting("memo", ['"r1"']), log.state.runs_noting("parent")) == (["r1"], [])
+    assert log.state.runs_noting("status", ['"running"']) == ["r1", "r2"]  # ever
 
 
 # -- content -----------------------------------------------------------------------------------------------

@@ -169,9 +169,9 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
         answers["snapshots", scope] = view.snapshots(scope), [view.snapshot(scope, name) for name in SNAPSHOTS]
     for subject in (("lake", ""), ("folio", "a"), *(("run", run) for run in RUNS)):
         answers[subject] = [list(view.metadata(*subject, version).items()) for version in (None, 2, 7)]
-    for run in RUNS:
-        answers["inputs", run] = view.run_inputs(run)
-    answers["noting"] = [view.runs_noting(*what) for what in (("status",), ("memo", "1"), ("status", '"done"'))]
+    answers["inputs"] = view.inputs_of_runs(RUNS)
+    noted = (("status",), ("memo", ["1"]), ("status", ['"done"']), ("memo", ["1", "2", '"none"']), ("memo", []))
+    answers["noting"] = [view.runs_noting(*what) for what in noted]
     answers["facts of runs"] = [view.facts_of_runs(key) for key in ("status", "memo", "name")]
     for version in range(0, 23, 2):
         answers["time", version] = view.time_of(version), view.version_at(BEGIN + timedelta(seconds=version))
