@@ -68,9 +68,10 @@ def runs(
 ) -> RunList:
     """Return the runs that match all given conditions, newest first.
 
-    A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame with a column for each parameter, and for each metric its
-    last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …). If nothing is found, a warning names the
-    type, project, model or tag that is written nearly so.
+    A sequence of all of them as of one version, which holds up to 1,000 runs and reads others when they are asked for;
+    ``list(…)`` holds all. ``.df()``, ``.pl()`` and ``.arrow()`` give a frame with a column for each parameter, and for
+    each metric its last, min, max and best value (``metrics.auc``, ``metrics.auc.min``, …). If nothing is found, a
+    warning names the type, project, model or tag that is written nearly so.
 
     Args:
         type: Its type.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.names import short_id
@@ -14,20 +15,21 @@ from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.runs.record import RunManifest, manifests_of
 from lakefolio.runs.run_names import run_id_of
-from lakefolio.runs.table import MEASURES, measures, run_rows
+from lakefolio.runs.table import measures, run_rows
 from lakefolio.runs.validation import check_status
 from lakefolio.terminal import shown_value, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pyarrow as pa
 
     from lakefolio.session.session import Session
 
 __all__ = ["RunList", "listed"]
 
-Measures = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+Measures = Mapping[str, Mapping[str, float | None]]
+"""Of runs by their ids: ``metrics.<name>.min``, ``.max`` and ``.best`` of each metric."""
+PAGE: Final = 1_000
+"""The runs that a list of more holds at once."""
 _SHOWN: Final = 20
 _COLUMNS: Final = ("run_id", "name", "status", "started_at", "type", "project", "model", "tags")
 _KEYS: Final = ("type", "project", "model", "status", "parent", "started_at", "tags")
@@ -61,49 +63,95 @@ order by try_cast(started_at as timestamp with time zone) desc nulls last, run_i
 """
 
 
-class RunList(list[RunManifest]):
-    """Runs, newest first or as they were sorted. A list; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame.
+class RunList(Sequence[RunManifest]):
+    """Runs, newest first or as they were sorted. A sequence; ``.df()``, ``.pl()`` and ``.arrow()`` give a frame.
+
+    It holds the ids of all and a page of runs; other pages are read when they are asked for, as of the same version of
+    the lake. So its memory is that of the ids, however many runs a loop goes through.
 
     A frame has one row per run: what identifies it, a column ``params.<name>`` for each parameter, and for each metric
     ``metrics.<name>`` (the last value) and ``metrics.<name>.min``, ``.max`` and ``.best``, over all of its points.
     ``best`` is the least of a loss and the greatest of anything else; the view ``run_metrics`` says how they are told.
     """
 
-    def __init__(self, runs: Iterable[RunManifest] = (), measured: Callable[[], Measures] = dict) -> None:
-        """Take runs, and what gives the measures of their metrics, which is asked when a frame is made."""
-        super().__init__(runs)
-        self._measured = measured
+    def __init__(
+        self,
+        ids: Sequence[str],
+        read: Callable[[Sequence[str]], Sequence[RunManifest]],
+        measured: Callable[[Sequence[str]], Measures],
+    ) -> None:
+        """Take ids; if they are few, their runs are read now.
+
+        Args:
+            ids: The runs.
+            read: Returns some of them.
+            measured: Returns the measures of the metrics of some, for a frame.
+        """
+        self._ids, self._read, self._measured = ids, read, measured
+        self._held: tuple[int, Sequence[RunManifest]] = (0, read(ids)) if len(ids) <= PAGE else (-1, ())
+
+    def _page(self, number: int) -> Sequence[RunManifest]:
+        held, page = self._held  # both at once: threads may share a list
+        if held != number:
+            page = self._read(self._ids[number * PAGE : (number + 1) * PAGE])
+            self._held = (number, page)
+        return page
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[RunManifest]:
+        for number in range(-(-len(self) // PAGE)):
+            yield from self._page(number)
+
+    @overload
+    def __getitem__(self, place: int) -> RunManifest: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> RunList: ...
+
+    def __getitem__(self, place: int | slice) -> RunManifest | RunList:
+        if isinstance(place, slice):
+            return RunList(self._ids[place], self._read, self._measured)
+        place = range(len(self))[place]
+        return self._page(place // PAGE)[place % PAGE]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RunList | list):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be pickled and copied with the measures, which only a lake can tell."""
-        return RunList, (list(self), partial(dict, self._measured()))
+        """Be pickled and copied with all runs and their measures, which only a lake can tell."""
+        return RunList, (
+            self._ids,
+            partial(_known, {run.run_id: run for run in self}),
+            partial(_measured, self._measured(self._ids)),
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one dict a run: what identifies it, then parameters and metrics; all points are read for that."""
-        measured = self._measured()
-        own = {f"metrics.{name}" for run in self for name in run.metrics}  # a metric may be called loss.min
+        plain = [_plain(run) for run in self]
+        measured, own = self._measured(self._ids), {name for row in plain for name in row}
         return [
-            row | {column: value for column, value in _columns_of(measured.get(run.run_id, {})) if column not in own}
-            for row, run in zip(self._plain(), self, strict=True)
+            row | {column: value for column, value in measured.get(run_id, {}).items() if column not in own}
+            for run_id, row in zip(self._ids, plain, strict=True)
         ]
 
-    def _plain(self) -> list[dict[str, Any]]:
-        return [
-            {name: getattr(run, name) for name in _COLUMNS}
-            | {f"params.{name}": value for name, value in run.params.items()}
-            | {f"metrics.{name}": value for name, value in run.metrics.items()}
-            for run in self
-        ]
+    def _columns(self, missing: float | None) -> dict[str, list[Any]]:
+        """Return the columns of a frame, of which most are shorter than a dict a run."""
+        plain = _as_columns(map(_plain, self), missing, _COLUMNS)
+        measured = self._measured(self._ids)
+        others = _as_columns((measured.get(run_id, {}) for run_id in self._ids), missing)
+        return {**plain, **{name: values for name, values in others.items() if name not in plain}}
 
     def df(self) -> Any:
         """Return a pandas frame."""
-        return need("pandas", "a frame of runs").DataFrame(self.rows(), columns=None if self else _COLUMNS)
+        return need("pandas", "a frame of runs").DataFrame(self._columns(math.nan))
 
     def pl(self) -> Any:
         """Return a polars frame."""
-        return need("polars", "a frame of runs").DataFrame(
-            self.rows(), schema=None if self else _COLUMNS, infer_schema_length=None, strict=False
-        )
+        return need("polars", "a frame of runs").DataFrame(self._columns(None), strict=False)
 
     def arrow(self) -> pa.Table:
         """Return a pyarrow table."""
@@ -111,23 +159,52 @@ class RunList(list[RunManifest]):
         return found
 
     def __repr__(self) -> str:
-        width = max((len(short_id(one.run_id)) for one in self[:_SHOWN]), default=0)
-        lines = [f"{short_id(one.run_id):<{width}}  {one.status or '':<8} {one.name or ''}" for one in self[:_SHOWN]]
+        shown = list(self[:_SHOWN])
+        width = max((len(short_id(one.run_id)) for one in shown), default=0)
+        lines = [f"{short_id(one.run_id):<{width}}  {one.status or '':<8} {one.name or ''}" for one in shown]
         more = len(self) - _SHOWN
         return visible(
             "\n".join([f"{counted(len(self), 'run')}", *lines, *([f"… and {more:,} more"] if more > 0 else [])])
         )
 
     def _repr_html_(self) -> str:
-        shown = self._plain()[:_SHOWN]
+        shown = [_plain(run) for run in self[:_SHOWN]]
         names = list(dict.fromkeys(name for row in shown for name, value in row.items() if value not in (None, [])))
         rows = [[row.get(name) for name in names] for row in shown]
         return html.block(html.heading("runs", len(self)), html.row_table(names, rows, total=len(self)))
 
 
-def _columns_of(measured: Mapping[str, Mapping[str, float | None]]) -> Iterator[tuple[str, float | None]]:
-    for name, values in measured.items():
-        yield from ((f"metrics.{name}.{one}", values.get(one)) for one in MEASURES[1:])
+def _plain(run: RunManifest) -> dict[str, Any]:
+    return {
+        **{name: getattr(run, name) for name in _COLUMNS},
+        **{f"params.{name}": value for name, value in run.params.items()},
+        **{f"metrics.{name}": value for name, value in run.metrics.items()},
+    }
+
+
+def _as_columns(
+    rows: Iterable[Mapping[str, Any]], missing: float | None, names: Iterable[str] = ()
+) -> dict[str, list[Any]]:
+    """Return the columns of rows which are gone through once: of each name its values."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    count = 0
+    for row in rows:
+        for name, value in row.items():
+            column = found.setdefault(name, [])
+            column += [missing] * (count - len(column))
+            column.append(value)
+        count += 1
+    for column in found.values():
+        column += [missing] * (count - len(column))
+    return found
+
+
+def _known(runs: Mapping[str, RunManifest], ids: Sequence[str]) -> list[RunManifest]:
+    return [runs[run_id] for run_id in ids]
+
+
+def _measured(measured: Measures, ids: Sequence[str]) -> Measures:
+    return {run_id: measured[run_id] for run_id in ids if run_id in measured}
 
 
 def listed(
@@ -157,8 +234,7 @@ def listed(
         also = [f"{column} = {sql_text(value)}" for column, value in given.items()]
         also += [] if tag is None else [f"list_contains(tags, {sql_text(str(tag))})"]
         _, rows = run_rows(still, where, sort, ["run_id"], None if limit is None else min(limit, 2**62), also=also)
-        found = manifests_of(session if session.in_batch else still, [run_id for (run_id,) in rows])
-        return RunList(found, lambda: measures(still))
+        return _list_of(session, still, [run_id for (run_id,) in rows])
     conditions = [f"{column} = ${column}" for column in given]
     values: dict[str, Any] = {**given, "lost": sorted(session.lost)}
     if tag is not None:
@@ -171,6 +247,11 @@ def listed(
     if limit is not None:
         sql += "limit $most"
         values["most"] = min(limit, 2**62)
-    ids = [str(run_id) for (run_id,) in still.query(sql, values).fetchall()]
-    found = manifests_of(session if session.in_batch else still, ids)
-    return RunList(found, lambda: measures(still))
+    return _list_of(session, still, [str(run_id) for (run_id,) in still.query(sql, values).fetchall()])
+
+
+def _list_of(session: Session, still: Session, ids: Sequence[str]) -> RunList:
+    read = partial(manifests_of, still)
+    if session.in_batch:  # what the batch says of them by now
+        read = partial(_known, {run.run_id: run for run in manifests_of(session, ids)})
+    return RunList(ids, read, partial(measures, still))

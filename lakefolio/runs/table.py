@@ -100,13 +100,14 @@ def among(run_ids: Collection[str]) -> str:
     return f"run_id in ({', '.join(map(sql_text, run_ids))})" if run_ids else "false"
 
 
-def measures(session: Session) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Return run -> metric -> ``last``, ``min``, ``max`` and ``best``, of every run. Reads all points."""
-    found: dict[str, dict[str, dict[str, float | None]]] = {}
-    for run_id, name, *values in session.query(
-        f"select run_id, name, {', '.join(MEASURES)} from run_metrics"
-    ).fetchall():
-        found.setdefault(run_id, {})[name] = dict(zip(MEASURES, values, strict=True))
+def measures(session: Session, run_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """Return run -> ``metrics.<name>.min``, ``.max`` and ``.best`` of each metric; if the runs are many, of all."""
+    some = f" where {among(run_ids)}" if len(run_ids) <= _FEW else ""
+    found: dict[str, dict[str, float | None]] = {}
+    query = f"select run_id, name, {', '.join(MEASURES[1:])} from run_metrics{some}"
+    for run_id, name, *values in session.query(query).fetchall():
+        of = zip(MEASURES[1:], values, strict=True)
+        found.setdefault(run_id, {}).update((f"metrics.{name}.{one}", value) for one, value in of)
     return found
 
 
