@@ -179,13 +179,8 @@ class Answers:
 
     def runs(self, lake: Lake, asked: Mapping[str, str]) -> Any:
         """Return the newest runs as columns: name, type and values of each; times are milliseconds since 1970."""
-        names = ", ".join(_RUN_COLUMNS)
-        order = "order by started_at desc nulls last, run_id"
-        oldest = lake.sql(f"select started_at from runs {order} limit 1 offset {RUNS - 1}").fetchall()
-        since = oldest[0][0] if oldest else None  # so that all else is read of those that are shown alone
-        holds = "true" if since is None else "started_at >= $since"
-        query = f"select {names}, params, metrics from runs where {holds} {order} limit {RUNS}"
-        found = lake.sql(query, None if since is None else {"since": since}).to_arrow_table()
+        newest, since, total = _newest_runs(lake)
+        found = lake.sql(f"select {', '.join(_RUN_COLUMNS)}, params, metrics from {newest}", since).to_arrow_table()
         rows = len(found)
         columns = []
         for name, kind in _RUN_COLUMNS.items():
@@ -195,16 +190,17 @@ class Answers:
         for group in ("metrics", "params"):
             texts = found.column(group).to_pylist()
             columns += _keyed(group, [json.loads(one) if one else {} for one in texts])
-        (total,) = lake.sql("select count(*) from runs").fetchall()[0]
         return {"columns": columns, "rows": rows, "total": total}
 
     def measures(self, lake: Lake, asked: Mapping[str, str]) -> object:
-        """Return run -> metric -> its ``min``, ``max`` or ``best`` over all points, as ``of`` asks."""
+        """Return run -> metric -> ``min``, ``max`` or ``best`` of all its points, as ``of`` asks; of the newest runs."""
         of = _given(asked, "of")
         if of not in MEASURES:
             raise InvalidInputError(f"metrics have no {of!r}", kind="bad-question", hint=nearest(of, MEASURES))
         found: dict[str, dict[str, Any]] = {}
-        for run_id, name, value in lake.sql(f"select run_id, name, {of} from run_metrics").fetchall():
+        newest, since, _ = _newest_runs(lake)
+        query = f"select run_id, name, {of} from run_metrics where run_id in (select run_id from {newest})"
+        for run_id, name, value in lake.sql(query, since).fetchall():
             found.setdefault(run_id, {})[name] = column_value(value)
         return found
 
@@ -398,6 +394,15 @@ QUESTIONS: Final[Mapping[str, Callable[[Answers, Lake, Mapping[str, str]], Any]]
     )
 }
 """Name -> the method that answers."""
+
+
+def _newest_runs(lake: Lake) -> tuple[str, dict[str, Any] | None, int]:
+    """Return what stands for the runs that a page shows in ``from``, its parameters, and how many runs there are."""
+    order = "order by started_at desc nulls last, run_id limit"
+    oldest = f"select started_at from runs {order} 1 offset {RUNS - 1}"
+    ((total, since),) = lake.sql(f"select (select count(*) from runs), ({oldest})").fetchall()
+    holds = "true" if since is None else "started_at >= $since"  # so that all else is read of those alone
+    return f"(from runs where {holds} {order} {RUNS})", None if since is None else {"since": since}, total
 
 
 def _rows(lake: Lake, query: str, params: object = None) -> list[dict[str, Any]]:

@@ -367,6 +367,23 @@ def test_numbers_that_no_bins_part_are_shown_without(tmp_path: Path, value: Any)
     assert (said["type"], said["shape"]) == ("array", [len(value)])
 
 
+def test_a_page_is_given_the_newest_runs_and_measures_of_these_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakefolio.pages.answers.RUNS", 2)
+    lake = lf.open(tmp_path / "lake")
+    assert asked(Answers(lake), "runs") == {"columns": [], "rows": 0, "total": 0}
+    for number in range(4):
+        lake.create_run(
+            name=f"run {number}", status="done", metrics={"auc": number / 4}, started_at=f"2026-01-0{number + 1}T00:00Z"
+        )
+    said = asked(Answers(lake), "runs")
+    columns = {one["name"]: one["values"] for one in said["columns"]}
+    assert (said["rows"], said["total"], columns["name"]) == (2, 4, ["run 3", "run 2"])
+    newest = dict(zip(columns["run_id"], ({"auc": 0.75}, {"auc": 0.5}), strict=True))
+    assert asked(Answers(lake), "measures", of="best") == newest
+
+
 def test_metrics_are_told_by_their_best_and_registered_models_by_their_aliases(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake", author="ada")
     with lake.run("sweep") as sweep, lake.run("trial") as trial:
