@@ -193,7 +193,7 @@ class Answers:
         return {"columns": columns, "rows": rows, "total": total}
 
     def measures(self, lake: Lake, asked: Mapping[str, str]) -> object:
-        """Return run -> metric -> ``min``, ``max`` or ``best`` of all its points, as ``of`` asks; of the newest runs."""
+        """Return run -> metric -> ``min``, ``max`` or ``best`` of its points, as ``of`` asks, of the newest runs."""
         of = _given(asked, "of")
         if of not in MEASURES:
             raise InvalidInputError(f"metrics have no {of!r}", kind="bad-question", hint=nearest(of, MEASURES))
