@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -13,8 +14,9 @@ from inside import session_of
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.format.schema import LINEAGE_SCHEMA, MANIFESTS_SCHEMA
+from lakefolio.status.order import in_order
 from lakefolio.status.reading import stale_among
-from lakefolio.status.staleness import PUT_COLUMNS, find_stale, in_order
+from lakefolio.status.staleness import PUT_COLUMNS, find_stale
 
 
 @pytest.fixture
@@ -182,18 +184,35 @@ def test_the_page_marks_exactly_what_status_tells(lake_uri):
 
 def test_a_chain_of_any_length_is_ordered_without_recursion():
     count = 20_000
-    steps = in_order(range(count), range(1, count), range(count - 1))
-    assert [steps[one][0] for one in (0, 1, count - 1)] == [1, 2, count]
-    ring = in_order(range(count), range(count), [count - 1, *range(count - 1)])
-    assert {step for step, _ in ring.values()} == {1}
-    assert len(ring[0][1]) == count
+    steps, cycles = in_order(count, np.arange(1, count), np.arange(count - 1))
+    assert (steps, cycles) == ([*range(1, count + 1)], {})
+    steps, cycles = in_order(count, np.arange(count), np.array([count - 1, *range(count - 1)]))
+    assert set(steps) == {1}
+    assert len(cycles[0]) == count
+    assert all(one is cycles[0] for one in cycles.values())
+
+
+def test_any_graph_is_ordered_as_what_each_node_reaches_says():
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        count, items = 12, 8
+        made = rng.random((count, count)) < 0.12
+        outputs, sources = np.nonzero(made)
+        steps, cycles = in_order(count, outputs, sources, items)
+        reach = np.linalg.matrix_power(made.astype(int) + np.eye(count, dtype=int), count) > 0
+        for node in range(count):
+            together = np.flatnonzero(reach[node] & reach[:, node]).tolist()
+            own = [one for one in together if one < items]
+            assert sorted(cycles.get(node, ())) == (own if len(own) > 1 else [])
+            before = [steps[one] for each in together for one in np.flatnonzero(made[each]) if one not in together]
+            assert steps[node] == max(before, default=0) + bool(own)
 
 
 def test_edges_of_which_nothing_is_known_make_nothing_stale():
     heads, edges = MANIFESTS_SCHEMA.empty_table(), LINEAGE_SCHEMA.empty_table()
     row = dict.fromkeys(LINEAGE_SCHEMA.names) | {"output_kind": "entry", "output_id": "e", "input_kind": "entry"}
     edges = pa.Table.from_pylist([row, row | {"input_id": "?"}], schema=LINEAGE_SCHEMA)
-    assert find_stale(heads, edges, heads.select(PUT_COLUMNS)) == []
+    assert list(find_stale(heads, edges, heads.select(PUT_COLUMNS))) == []
 
 
 def test_what_to_call_again_is_told_in_order(lake_uri, monkeypatch):

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from lakefolio.session.session import Session
-    from lakefolio.status.staleness import Stale
 
 __all__ = ["stale_among", "status_of"]
 
@@ -63,19 +62,17 @@ def status_of(session: Session, folio: str | None = None, *, archived: bool = Fa
     names = used_names(heads, edges)
     asked = {"folios": [one for one, _ in names], "items": [one for _, one in names]}
     puts = session.query(_PUTS, asked).to_arrow_table() if names else heads.slice(0, 0)
-    stale = find_stale(heads, edges, puts, fixed=PREFIX)
+    stale = find_stale(heads, edges, puts, fixed=PREFIX).shown(folio, archived=archived)
     chosen = heads if folio is None else heads.filter(pc.equal(heads.column("folio"), folio))
     if not archived:
         chosen = chosen.filter(pc.invert(chosen.column("archived")))
-    shown = [one for one in stale if folio in (None, one.folio) and (archived or not one.archived)]
-    return Status(session.committed().version, folio, chosen.num_rows, shown, _commands(session, shown))
+    return Status(session.committed().version, folio, chosen.num_rows, stale, _commands(session, stale.runs()))
 
 
-def _commands(session: Session, stale: Sequence[Stale]) -> dict[str, str]:
-    """Return run -> what was called, of the first runs that made what is stale; its name if that is not known."""
-    runs = list(dict.fromkeys(one.run_id for one in stale if one.run_id is not None))[:_MOST_RUNS]
+def _commands(session: Session, runs: Sequence[str]) -> dict[str, str]:
+    """Return run -> what was called, of the first of some runs; its name if that is not known."""
     found = {}
-    for run_id in runs:
+    for run_id in runs[:_MOST_RUNS]:
         texts = session.metadata_texts("run", run_id)
         command, name = (_text(texts.get(key)) for key in ("command", "name"))
         if command or name:

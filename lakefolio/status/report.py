@@ -14,7 +14,7 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakefolio.status.staleness import Cause, Stale
+    from lakefolio.status.staleness import Cause, Stale, StaleItems
 
 __all__ = ["Status"]
 
@@ -39,18 +39,15 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
         version: int,
         folio: str | None,
         item_count: int,
-        stale: Sequence[Stale],
+        stale: StaleItems,
         commands: Mapping[str, str] | None = None,
     ) -> None:
         self.version = version
         self.folio = folio
         self.item_count = item_count
-        self._stale = tuple(stale)
-        known = commands or {}
-        runs = (one.run_id for one in self._stale if one.run_id is not None)
-        self.commands = tuple(dict.fromkeys(known[run] for run in runs if run in known))
-        cycles = dict.fromkeys(one.cycle for one in self._stale if one.cycle)
-        self.cycles = tuple(tuple(f"{folio}:{item}" for folio, item in cycle) for cycle in cycles)
+        self._stale = stale
+        self.commands = tuple(dict.fromkeys((commands or {}).values()))
+        self.cycles = tuple(tuple(f"{folio}:{item}" for folio, item in cycle) for cycle in stale.all_cycles())
 
     def __len__(self) -> int:
         return len(self._stale)

@@ -8,26 +8,28 @@ Nothing is stale because an input was put again with equal content, because it w
 or of what the same run made, or as a member of a dataset, which holds a version on purpose.
 
 The function is total: any edges give an answer, those of a cycle or of entries that nobody put too. It costs one pass
-over the edges; nothing recurses. Only what is stale is made into objects.
+over the edges; nothing recurses. What is stale is made into objects one by one, when it is looked at.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+from lakefolio.status.order import in_order
 
+if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["EDGE_COLUMNS", "HEAD_COLUMNS", "PUT_COLUMNS", "Cause", "Stale", "find_stale", "in_order", "used_names"]
+__all__ = ["EDGE_COLUMNS", "HEAD_COLUMNS", "PUT_COLUMNS", "Cause", "Stale", "StaleItems", "find_stale", "used_names"]
 
 HEAD_COLUMNS: Final = ("folio", "item", "entry_id", "version", "committed_at", "kind", "digest", "archived", "run_id")
 """The columns that are read of each live item."""
@@ -40,6 +42,8 @@ Name = tuple[str, str]
 """Folio and item."""
 _Put = tuple[Any, ...]
 """What is known of an entry: the rest of PUT_COLUMNS."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Cause(NamedTuple):
@@ -89,6 +93,108 @@ class Stale(NamedTuple):
     stale_inputs: tuple[Name, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class StaleItems(Sequence[Stale]):
+    """The stale items in the order to make them again, as columns: each is made into an object when it is asked for.
+
+    The nodes of the graph are the rows of ``heads``, then runs.
+
+    Args:
+        heads: The newest entry of each stale item: HEAD_COLUMNS.
+        order: The rows of heads in that order.
+        steps: The step of each node.
+        cycles: Of each node in a cycle the items of that cycle.
+        starts: The inputs of node n, if stale, are ``sources[starts[n] : starts[n + 1]]``.
+        sources: See ``starts``.
+        causes: Of a node those inputs of its own that changed.
+    """
+
+    heads: pa.Table
+    order: npt.NDArray[np.int64]
+    steps: Sequence[int]
+    cycles: Mapping[int, tuple[int, ...]]
+    starts: npt.NDArray[np.int64]
+    sources: npt.NDArray[np.int64]
+    causes: Mapping[int, Sequence[Cause]]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, index: int) -> Stale: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Stale, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Stale | tuple[Stale, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._made, self.order[index].tolist()))
+        return self._made(int(self.order[index]))
+
+    def __iter__(self) -> Iterator[Stale]:
+        return map(self._made, self.order.tolist())
+
+    def shown(self, folio: str | None, *, archived: bool) -> StaleItems:
+        """Return those of a folio, or of all; with archived ones, or without."""
+        mask = np.ones(self.heads.num_rows, np.bool_)
+        if folio is not None:
+            mask &= pc.equal(self.heads.column("folio"), folio).to_numpy()
+        if not archived:
+            mask &= ~pc.fill_null(self.heads.column("archived"), False).to_numpy()
+        return replace(self, order=self.order[mask[self.order]])
+
+    def runs(self) -> list[str]:
+        """Return the runs that made them, in their order."""
+        runs: list[str] = self.heads.column("run_id").take(pa.array(self.order)).unique().drop_null().to_pylist()
+        return runs
+
+    def all_cycles(self) -> list[tuple[Name, ...]]:
+        """Return the cycles that they lie in, in their order."""
+        found = (self._cycle_of(node) for node in self.order.tolist() if node in self.cycles)
+        return list({id(one): one for one in found}.values())
+
+    @cached_property
+    def _columns(self) -> list[list[Any]]:
+        return [self.heads.column(name).to_pylist() for name in ("folio", "item", "version", "run_id", "archived")]
+
+    @cached_property
+    def _cycles(self) -> dict[int, tuple[Name, ...]]:
+        return {}
+
+    def _name(self, node: int) -> Name:
+        return self._columns[0][node], self._columns[1][node]
+
+    def _cycle_of(self, node: int) -> tuple[Name, ...]:
+        """Return the names of the cycle of a node: all its nodes share one tuple."""
+        cycle = self.cycles.get(node, ())
+        if cycle and id(cycle) not in self._cycles:
+            self._cycles[id(cycle)] = tuple(sorted(map(self._name, cycle)))
+        return self._cycles[id(cycle)] if cycle else ()
+
+    def _above(self, node: int) -> list[int]:
+        found: list[int] = self.sources[self.starts[node] : self.starts[node + 1]].tolist()
+        return found
+
+    def _made(self, node: int) -> Stale:
+        count = self.heads.num_rows
+        above = self._above(node)
+        told = [node, *(one for one in above if one >= count)]  # what its run was made of is told of the item
+        causes = dict.fromkeys(cause for one in told for cause in self.causes.get(one, ()))
+        tops = above if len(told) == 1 else [top for one in told for top in self._above(one)]
+        folio, item, version, run_id, archived = (column[node] for column in self._columns)
+        return Stale(
+            folio,
+            item,
+            version,
+            run_id,
+            bool(archived),
+            self.steps[node],
+            self._cycle_of(node),
+            tuple(causes),
+            tuple(self._name(one) for one in dict.fromkeys(tops) if one < count),
+        )
+
+
 def used_names(heads: pa.Table, edges: pa.Table) -> list[Name]:
     """Return the items that were used at entries which are not their newest, as the edges name them."""
     is_entry = pc.equal(edges.column("input_kind"), "entry")
@@ -97,8 +203,8 @@ def used_names(heads: pa.Table, edges: pa.Table) -> list[Name]:
     return sorted(set(zip(*(column.to_pylist() for column in rows.columns), strict=True)))
 
 
-def find_stale(heads: pa.Table, edges: pa.Table, puts: pa.Table, *, fixed: str = "datasets/") -> list[Stale]:
-    """Return the stale items, by step, then by name.
+def find_stale(heads: pa.Table, edges: pa.Table, puts: pa.Table, *, fixed: str = "datasets/") -> StaleItems:
+    """Return the stale items, by step, then as they lie in heads.
 
     Args:
         heads: The newest entry of each live item: HEAD_COLUMNS.
@@ -108,92 +214,14 @@ def find_stale(heads: pa.Table, edges: pa.Table, puts: pa.Table, *, fixed: str =
     """
     links = _Links(heads, edges, fixed)
     causes = _causes(links, heads, puts)
-    stale = links.reached(causes)
-    outputs, sources = links.between(stale)
-    steps = in_order(stale, outputs, sources, items=heads.num_rows)
-    folios, items, versions, runs, archived = (
-        heads.column(name).to_pylist() for name in ("folio", "item", "version", "run_id", "archived")
-    )
-    above: dict[int, list[int]] = defaultdict(list)
-    for output, source in zip(outputs, sources, strict=True):
-        above[output].append(source)
-    count = heads.num_rows
-    cycles: dict[int, tuple[Name, ...]] = {}
-    found = []
-    for node in stale:
-        if node >= count:  # a run; what it was made of is told of what it made
-            continue
-        told = [node, *(one for one in above[node] if one >= count)]
-        own = [cause for one in told for cause in causes.get(one, ())]
-        tops = [one for run in told for one in above[run] if one < count]
-        step, cycle = steps[node]
-        if id(cycle) not in cycles:  # all nodes of a cycle share one
-            cycles[id(cycle)] = tuple(sorted((folios[one], items[one]) for one in cycle))
-        found.append(
-            Stale(
-                folios[node],
-                items[node],
-                versions[node],
-                runs[node],
-                bool(archived[node]),
-                step,
-                cycles[id(cycle)],
-                tuple(dict.fromkeys(own)) if len(own) > 1 else tuple(own),
-                tuple((folios[one], items[one]) for one in (dict.fromkeys(tops) if len(tops) > 1 else tops)),
-            )
-        )
-    return sorted(found, key=attrgetter("step", "folio", "item"))
-
-
-def in_order(
-    nodes: Iterable[int], outputs: Sequence[int], sources: Sequence[int], items: int | None = None
-) -> dict[int, tuple[int, tuple[int, ...]]]:
-    """Return node -> its step, from 1, and the cycle that it lies in (else nothing).
-
-    Args:
-        nodes: The nodes.
-        outputs: Of each edge the node that was made.
-        sources: Of each edge the node that it was made of.
-        items: Nodes from this number on are runs, which take no step of their own; by default none is.
-
-    Source: Tarjan, Depth-first search and linear graph algorithms (1972), without recursion. It ends the component of
-    an input before those that use it.
-    """
-    inputs: dict[int, list[int]] = {node: [] for node in nodes}
-    for output, source in zip(outputs, sources, strict=True):
-        inputs[output].append(source)
-    steps: dict[int, tuple[int, tuple[int, ...]]] = {}
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    path: list[int] = []
-    for root in inputs:
-        work = [] if root in index else [(root, iter(inputs[root]))]
-        while work:
-            node, left = work[-1]
-            if node not in index:
-                index[node] = low[node] = len(index)
-                path.append(node)
-            for one in left:
-                if one not in index:
-                    work.append((one, iter(inputs[one])))
-                    break
-                if one not in steps and index[one] < low[node]:
-                    low[node] = index[one]
-            else:
-                work.pop()
-                if work and low[node] < low[work[-1][0]]:
-                    low[work[-1][0]] = low[node]
-                if low[node] == index[node]:
-                    component = [path.pop()]
-                    while component[-1] != node:
-                        component.append(path.pop())
-                    own = [one for one in component if items is None or one < items]
-                    before = max(
-                        (steps[one][0] for each in component for one in inputs[each] if one in steps), default=0
-                    )
-                    found = (before + bool(own), tuple(own) if len(own) > 1 else ())
-                    steps.update(dict.fromkeys(component, found))
-    return steps
+    nodes = links.reached(causes)
+    outputs, sources = links.between(nodes)
+    items = int(np.searchsorted(nodes, heads.num_rows))
+    steps, cycles = in_order(len(nodes), outputs, sources, items)
+    order = np.argsort(np.array(steps[:items], np.int64), kind="stable")
+    found = {place: causes[node] for place, node in enumerate(nodes.tolist()) if node in causes}
+    starts = np.searchsorted(outputs, np.arange(len(nodes) + 1))
+    return StaleItems(heads.take(pa.array(nodes[:items])), order, steps, cycles, starts, sources, found)
 
 
 class _Links:
@@ -249,7 +277,7 @@ class _Links:
         run = output if output >= self.count else self._run_of[output]
         return output == source or (run >= 0 and self._run_of[source] == run)
 
-    def reached(self, changed: Iterable[int]) -> list[int]:
+    def reached(self, changed: Iterable[int]) -> npt.NDArray[np.int64]:
         """Return some nodes and all that are made of them, in order."""
         order = np.argsort(self._sources, kind="stable")
         users = self._outputs[order].tolist()
@@ -262,15 +290,20 @@ class _Links:
                 if one not in found:
                     found.add(one)
                     queue.append(one)
-        return sorted(found)
+        return np.sort(np.fromiter(found, np.int64, len(found)))
 
-    def between(self, nodes: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Return the edges between some nodes, each once, but for those of a node to itself."""
-        chosen = np.zeros(self._size(), np.bool_)
-        chosen[nodes] = True
-        mask = chosen[self._outputs] & chosen[self._sources] & (self._outputs != self._sources)
-        pairs = np.unique(np.stack([self._outputs[mask], self._sources[mask]]), axis=1)
-        return pairs[0].tolist(), pairs[1].tolist()
+    def between(self, nodes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the edges between some nodes as outputs and sources, each once and in order, but for loops.
+
+        Args:
+            nodes: The nodes, in order; from here on they are called by their places in it.
+        """
+        places = np.full(self._size(), -1)
+        places[nodes] = np.arange(len(nodes))
+        outputs, sources = places[self._outputs], places[self._sources]
+        known = (outputs >= 0) & (sources >= 0) & (outputs != sources)
+        pairs = np.unique(outputs[known] * len(nodes) + sources[known])
+        return pairs // max(len(nodes), 1), pairs % max(len(nodes), 1)
 
     def _size(self) -> int:
         return int(max(self.count - 1, self._outputs.max(initial=0), self._sources.max(initial=0))) + 1
@@ -279,12 +312,11 @@ class _Links:
 def _causes(links: _Links, heads: pa.Table, puts: pa.Table) -> dict[int, list[Cause]]:
     """Return node -> its inputs whose content was another than it is now."""
     rows: dict[Name, list[tuple[Any, ...]]] = defaultdict(list)
-    for row in zip(*(puts.column(name).to_pylist() for name in PUT_COLUMNS), strict=True):
+    for row in _rows(puts, PUT_COLUMNS):
         rows[row[0], row[1]].append(row[2:])
     numbers = sorted(links.names.values())
     chosen = heads.take(pa.array(numbers, pa.int64()))
-    newest = zip(*(chosen.column(name).to_pylist() for name in PUT_COLUMNS[2:]), strict=True)
-    head_of = dict(zip(numbers, newest, strict=True))
+    head_of = dict(zip(numbers, _rows(chosen, PUT_COLUMNS[2:]), strict=True))
     compared: dict[tuple[Name, str], Cause | None] = {}
     found: dict[int, list[Cause]] = {}
     for output, folio, item, entry_id in links.used:
@@ -297,6 +329,13 @@ def _causes(links: _Links, heads: pa.Table, puts: pa.Table) -> dict[int, list[Ca
     return found
 
 
+def _rows(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Return rows as tuples, with times as microseconds."""
+    columns = (table.column(name) for name in names)
+    numbers = (pc.cast(one, pa.int64()) if pa.types.is_timestamp(one.type) else one for one in columns)
+    return zip(*(one.to_pylist() for one in numbers), strict=True)
+
+
 def _compared(name: Name, entry_id: str, head: _Put | None, puts: Sequence[_Put]) -> Cause | None:
     """Return how the content of an item that was used differs from the newest; None if it does not."""
     place = max((number for number, row in enumerate(puts) if row[0] == entry_id), default=None)
@@ -304,13 +343,14 @@ def _compared(name: Name, entry_id: str, head: _Put | None, puts: Sequence[_Put]
     if head is not None and used is not None and used[4] is not None and head[3:] == used[3:]:
         return None
     later = puts[len(puts) if place is None else place + 1 :]
+    then, now, since = (None if one is None else one[2] for one in (used, head, later[0] if later else None))
     return Cause(
         *name,
         None if used is None else used[1],
         None if head is None else head[1],
         len({row[0] for row in later}),
-        head[2] - used[2] if head is not None and used is not None and head[2] and used[2] else None,
-        later[0][2] if later else None,
+        None if then is None or now is None else timedelta(microseconds=now - then),
+        None if since is None else _EPOCH + timedelta(microseconds=since),
     )
 
 
