@@ -405,6 +405,30 @@ def test_a_long_parameter_has_room_beside_its_name(browser: Browser, tmp_path: P
         server.shutdown()
 
 
+def test_plots_draw_powers_of_ten_on_log_axes_and_fill_the_window(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch("runs"):
+        for number, rate in enumerate((1e-4, 1e-3, 1e-2, 0.1)):
+            lake.create_run(params={"lr": rate, "depth": number}, metrics={"loss": 1.0 / (number + 1)}, status="done")
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        context = browser.new_context(viewport={"width": 1200, "height": 900})
+        page = context.new_page()
+        page.goto(server.url)
+        for view, name in (("scatter", "scatter of "), ("parallel", "parallel coordinates of ")):
+            go(page, f"runs?view={view}")
+            plot = page.get_by_role("img", name=name)
+            plot.wait_for()
+            box = plot.bounding_box()
+            assert box is not None
+            assert 600 < box["y"] + box["height"] <= 900, view
+        label = plot.get_attribute("aria-label") or ""
+        assert "params.lr (log)" in label
+        assert "params.depth (log)" not in label
+        context.close()
+        server.shutdown()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServer, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)

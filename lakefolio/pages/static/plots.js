@@ -148,6 +148,9 @@
     <select value=${value} onChange=${e => onChange(e.target.value)}>${none && html`<option value="">${none}</option>`}
     ${columns.map(one => html`<option value=${one.name}>${one.name}</option>`)}</select></label>`;
 
+  /** Return the height, in pixels, that a plot may take below the tools of a page; it stays, as ranges are kept in pixels. */
+  const roomBelow = () => Math.max(360, innerHeight - 240);
+
   /** Say whether a column is seen best on a log scale: all of it positive, over three powers of ten. */
   function wide(column) {
     const values = (column?.type === "number" ? column.values : []).filter(one => typeof one === "number").sort((a, b) => a - b);
@@ -175,7 +178,7 @@
     const [by, setBy] = useState("");
     const [logX, setLogX] = useState(() => wide(columns.find(one => one.name === x))), [logY, setLogY] = useState(false), [near, setNear] = useState(null);
     const [holder, width] = useWidth(600), canvas = useRef(null), dots = useRef([]), dark = useScheme();
-    const height = Math.min(460, Math.max(260, width * 0.6));
+    const [room] = useState(roomBelow), height = Math.max(260, Math.min(room, width * 0.6));
     const find = name => columns.find(one => one.name === name);
     useLayoutEffect(() => {
       if (!find(x) || !find(y)) return;
@@ -248,8 +251,8 @@
     const [names, setNames] = useState(null), [brushes, setBrushes] = useState({});
     const [holder, width] = useWidth(700), canvas = useRef(null), drag = useRef(null), dark = useScheme();
     const chosen = (names ? columns.filter(one => names.has(one.name)) : first);
-    const height = 360, up = 34, bottom = height - 16, left = 40, right = width - 40;
-    const axes = useMemo(() => chosen.map(one => axisOf(one, rows)), [columns, rows, chosen.map(one => one.name).join("\n")]);
+    const [height] = useState(roomBelow), up = 34, bottom = height - 16, left = 40, right = width - 40;
+    const axes = useMemo(() => chosen.map(one => axisOf(one, rows, wide(one))), [columns, rows, chosen.map(one => one.name).join("\n")]);
     const px = i => chosen.length > 1 ? left + i * (right - left) / (chosen.length - 1) : width / 2;
     const py = (axis, v) => bottom - (v - axis.low) / (axis.high - axis.low) * (bottom - up);
     const passes = row => chosen.every((one, i) => {
@@ -280,7 +283,7 @@
         pen.beginPath(); pen.moveTo(px(i), up); pen.lineTo(px(i), bottom); pen.stroke();
         pen.fillStyle = css("--text");
         pen.textAlign = i === 0 ? "left" : i === axes.length - 1 ? "right" : "center";
-        pen.fillText(short(chosen[i].name).slice(0, 18), i === 0 ? px(i) - 30 : i === axes.length - 1 ? px(i) + 30 : px(i), 14);
+        pen.fillText(short(chosen[i].name).slice(0, 18) + (axis.log ? " (log)" : ""), i === 0 ? px(i) - 30 : i === axes.length - 1 ? px(i) + 30 : px(i), 14);
         pen.fillStyle = css("--muted");
         pen.textAlign = i === axes.length - 1 ? "left" : "right";
         pen.strokeStyle = css("--back"); // so that lines do not cross out the text
@@ -313,7 +316,7 @@
         ${Object.keys(brushes).length > 0 && html`<button type="button" onClick=${() => setBrushes({})}>clear ranges</button>
           <button type="button" onClick=${() => onFilter(new Set(kept))}>show as table</button>`}</p>
       <div class="plot" ref=${holder}><canvas ref=${canvas} class="brush" style=${{ width: width + "px", height: height + "px" }} role="img"
-        aria-label=${`parallel coordinates of ${chosen.map(one => one.name).join(", ")}`}
+        aria-label=${`parallel coordinates of ${chosen.map((one, i) => one.name + (axes[i].log ? " (log)" : "")).join(", ")}`}
         onPointerDown=${e => { const [name, y] = where(e); drag.current = { name, from: y, to: y }; e.target.setPointerCapture(e.pointerId); }}
         onPointerMove=${e => { if (drag.current) { drag.current.to = Math.max(up, Math.min(bottom, e.clientY - canvas.current.getBoundingClientRect().top)); } }}
         onPointerUp=${done}/></div></div>`;
