@@ -68,6 +68,14 @@ def told(sql: str) -> tuple[list[str], str] | None:
         ('select count(*) from "f:x" semi join "f:u" using (k)', [""], "u.k x.k"),
         ('select l.z from "f:x" x, lateral (select x.a + q as z from "f:u") l', ["u.q x.a"], ""),
         ('select a from "f:x" qualify row_number() over (order by b) = 1', ["x.a"], "x.b"),
+        ('select b as a, k from "f:x" order by a limit 2', ["x.b", "x.k"], "x.b"),
+        ('select b as a, k from "f:x" order by a + 0 limit 2', ["x.b", "x.k"], "x.a x.b"),
+        ('select distinct on (a) b as a, k from "f:x"', ["x.b", "x.k"], "x.b"),
+        ('select sum(a) as b from "f:x" group by k having b > 3', ["x.a"], "x.a x.b x.k"),
+        ('select distinct a, b from "f:x"', ["x.a", "x.b"], "x.a x.b"),
+        ('select a from "f:x" union select q from "f:u"', ["u.q x.a"], "u.q x.a"),
+        ('select k, unnest([a, b]) as v from "f:x"', ["x.k", "x.a x.b"], "x.a x.b"),
+        ('select count(*) from (select unnest(range(k)) from "f:x")', [""], "x.k"),
     ],
 )
 def test_the_sources_of_each_column(sql: str, outputs: list[str], rows: str) -> None:

@@ -7,7 +7,7 @@ that decide which rows there are: of conditions, joins, groups and limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ _AGGREGATES: Final = {
     *("var_samp", "variance"),
 }
 """Functions that are known to be aggregates; of others what they use is taken for a key of ``group by all``."""
+_MULTIPLYING: Final = {"unnest", "generate_subscripts", "regexp_split_to_table"}
+"""Functions in a SELECT list that make any number of rows of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,16 @@ class _Table:
 
 @dataclass(slots=True)
 class _Scope:
-    """The relations that a name may belong to, what is around, the aliases so far, and the columns that joins use."""
+    """The relations that a name may belong to, what is around, the aliases so far, and the columns that joins use.
+
+    Where ``either`` is set, a name that is a column's and an alias stands for both: DuckDB takes the one that fits.
+    """
 
     tables: list[tuple[str, _Table]]
     outer: _Scope | None
     aliases: dict[str, Sources] = field(default_factory=dict)
     using: set[str] = field(default_factory=set)
+    either: bool = False
 
     def find(self, names: Sequence[str]) -> Sources:
         parts = [name.lower() for name in names]
@@ -82,7 +88,7 @@ class _Scope:
                         return found[0]
             matches = [sources for _, table in scope.tables for name, sources in table.columns if name == parts[0]]
             if matches:  # more than one where a join uses it
-                return _NONE.union(*matches)
+                return _NONE.union(*matches, scope.aliases.get(parts[0], _NONE) if scope.either else _NONE)
             if parts[0] in scope.aliases:
                 return scope.aliases[parts[0]]
             scope = scope.outer
@@ -113,11 +119,11 @@ class _Query:
                 if "BY_NAME" in node["setop_type"]:
                     raise _UnknownError
                 rows = _NONE.union(*(one.rows for one in parts))
-                if node["setop_type"] != "UNION":  # values decide which rows are left
+                if node["setop_type"] != "UNION" or not node["setop_all"]:  # values decide which rows are left
                     rows = rows.union(*(sources for _, sources in columns))
                 places = filter(None, map(_place, _ordered(node["modifiers"])))
                 by_place = (columns[place - 1][1] for place in places if 0 < place <= len(columns))
-                deciding = self._of(node["modifiers"], _Scope([("", _Table(columns))], outer), named)
+                deciding = self._modifiers(node["modifiers"], columns, _Scope([("", _Table(columns))], outer), named)
                 return _Table(columns, rows.union(deciding, *by_place))
             case _:
                 raise _UnknownError
@@ -134,14 +140,18 @@ class _Query:
             sources = self._of(one, scope, ctes)
             name = (one["alias"] or (one["column_names"][-1] if one["class"] == "COLUMN_REF" else "")).lower()
             columns.append((name, sources))
-            by_all += [] if _aggregates(one) else [sources]
+            by_all += [] if _calls(one, _AGGREGATES) else [sources]
+            rows |= sources if _calls(one, _MULTIPLYING) else _NONE
             if one["alias"]:
                 scope.aliases[name] = sources
-        deciding = [node.get(key) for key in ("where_clause", "group_expressions", "having", "qualify", "modifiers")]
+        deciding = self._of(node.get("where_clause"), scope, ctes)
+        scope.either = True
+        deciding |= self._of([node.get(key) for key in ("group_expressions", "having", "qualify")], scope, ctes)
+        deciding |= self._modifiers(node["modifiers"], columns, scope, ctes)
         places = [*node["group_expressions"], *_ordered(node["modifiers"])]
         by_place = (columns[place - 1][1] for place in filter(None, map(_place, places)) if 0 < place <= len(columns))
         keys = by_all if node["aggregate_handling"] == "FORCE_AGGREGATES" else ()
-        return _Table(tuple(columns), rows.union(self._of(deciding, scope, ctes), *by_place, *keys))
+        return _Table(tuple(columns), rows.union(deciding, *by_place, *keys))
 
     def _star(self, star: Mapping[str, Any], scope: _Scope) -> list[tuple[str, Sources]]:
         if any(star.get(key) for key in ("replace_list", "rename_list", "expr", "columns", "qualified_exclude_list")):
@@ -194,6 +204,23 @@ class _Query:
             return left, deciding
         return both, deciding
 
+    def _modifiers(
+        self, modifiers: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, Sources]], scope: _Scope, ctes: Ctes
+    ) -> Sources:
+        """Return what DISTINCT, ORDER BY and LIMIT use: a name that stands alone is first an alias there."""
+        found = _NONE
+        for one in modifiers:
+            chosen = one.get("distinct_on_targets")
+            if chosen == []:  # values decide which rows are left
+                found = found.union(*(sources for _, sources in columns))
+            for part in [*(chosen or ()), *_ordered([one])]:
+                names: Sequence[str] = part["column_names"] if part["class"] == "COLUMN_REF" else ()
+                alias = scope.aliases.get(names[0].lower()) if len(names) == 1 else None
+                found |= self._of(part, scope, ctes) if alias is None else alias
+            rest = [value for key, value in one.items() if key not in ("distinct_on_targets", "orders")]
+            found |= self._of(rest, scope, ctes)
+        return found
+
     def _of(self, part: object, scope: _Scope, ctes: Ctes) -> Sources:
         """Return the columns that stand anywhere in an expression."""
         if isinstance(part, list):
@@ -226,13 +253,13 @@ def _place(expression: Mapping[str, Any]) -> int | None:
     return value if type(value) is int else None
 
 
-def _aggregates(part: Any) -> bool:
-    """Say whether an expression surely is no key of ``group by all``: an aggregate stands in it."""
+def _calls(part: Any, functions: Collection[str]) -> bool:
+    """Say whether a call of one of some functions stands in an expression, windows and subqueries aside."""
     if isinstance(part, list):
-        return any(map(_aggregates, part))
+        return any(_calls(one, functions) for one in part)
     if not isinstance(part, dict) or part.get("class") in ("SUBQUERY", "WINDOW"):
         return False
-    return part.get("function_name") in _AGGREGATES or any(map(_aggregates, part.values()))
+    return part.get("function_name") in functions or any(_calls(one, functions) for one in part.values())
 
 
 def _renamed(table: _Table, names: Sequence[str]) -> _Table:
