@@ -239,3 +239,32 @@ def test_no_reader_takes_a_choice_of_rows_and_returns_them_all(folio: lf.Folio, 
     for form in ("pandas", "arrow", "lazy", "dataset"):
         with pytest.raises(lf.LakefolioError, match="filters"):
             folio.get("r", as_=form, filters=[("small", ">", 100)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fill"),
+    [
+        ("int64", 1.5),
+        ("date", dt.datetime(2020, 1, 1, 5)),
+        ("timestamp", dt.datetime(2020, 1, 1)),
+        ("float32", 1e300),
+        ("string", b"x"),
+        ("binary", "x"),
+        ("struct<x: double>", {"y": 1}),
+        ("json", {1: 2}),
+    ],
+)
+def test_a_fill_that_would_be_another_value_is_refused(folio: lf.Folio, kind: str, fill: object) -> None:
+    table = folio.create_table("t", {"id": "int64"})
+    table.append([{"id": 1}])
+    with pytest.raises(InvalidInputError) as error:
+        table.add_column("c", kind, fill=fill)
+    assert error.value.kind == "bad-schema"
+    assert (table.version, table.schema.arrow.names) == (1, ["id"])
+
+
+def test_a_fill_is_a_value_as_those_of_rows_are(folio: lf.Folio) -> None:
+    table = folio.create_table("t", {"id": "int64"})
+    table.append([{"id": 1}])
+    table.add_column("c", "json", fill={"a": [1]})
+    assert table.to_arrow().to_pylist() == [{"id": 1, "c": '{"a": [1]}'}]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakefolio.records.problems import Problems
     from lakefolio.records.schema import TableSchema
 
-__all__ = ["rows_of_mapping", "table_of_dicts"]
+__all__ = ["cell_of", "rows_of_mapping", "table_of_dicts"]
 
 _NONE: Final = type(None)
 _EXACT: Final[tuple[tuple[Any, frozenset[type]], ...]] = (
@@ -132,6 +132,13 @@ def _fits(value: object, field: pa.Field) -> bool:
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError):
         return False
     return _same(value, field.type)
+
+
+def cell_of(value: object, field: pa.Field) -> pa.Scalar | None:
+    """Return a value as a cell of a column, or None if it can't be one, or would be another there."""
+    if not _fits(value, field):
+        return None
+    return pa.scalar(_json(value) if is_json(field) and not isinstance(value, str) else value, field.type)
 
 
 def _same(value: Any, kind: pa.DataType) -> bool:

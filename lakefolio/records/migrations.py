@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
+from lakefolio.records.cells import cell_of
 from lakefolio.records.schema import TableSchema
 from lakefolio.records.types import shown_type
 
@@ -25,12 +26,11 @@ def adding(name: str, column: object, fill: object) -> Step:
         if fill is None:
             return after, None
         one = after.arrow.field(name)
-        try:
-            value = pa.scalar(fill, one.type)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
+        value = cell_of(fill, one)
+        if value is None:
             raise InvalidInputError(
                 f"fill={one_line(repr(fill), 40)} is no {shown_type(one)}", kind="bad-schema", column=name
-            ) from exc
+            )
         return after, lambda rows: rows.append_column(one, pa.repeat(value, rows.num_rows))
 
     return step
