@@ -27,7 +27,7 @@ from lakefolio.errors import (
 )
 from lakefolio.storage import open_store, resolve_uri
 from lakefolio.storage.addresses import parse_uri
-from lakefolio.storage.errors import KINDS, cause, translate
+from lakefolio.storage.errors import cause, kinds, translate
 from lakefolio.testing import Fault
 
 OPERATIONS = {
@@ -384,7 +384,7 @@ def test_every_vendor_error_has_a_translation():
         for name in dir(vendor)
         if isinstance(member := getattr(vendor, name), type) and issubclass(member, BaseException)
     }
-    assert known - KINDS.keys() == set()
+    assert known - kinds().keys() == set()
     store = open_store("memory://translation")
     for kind in known:
         error = translate(kind("Generic S3 error:\n secret=abc"), "read", "a/b", store)

@@ -27,11 +27,11 @@ from lakefolio.journal.inline_content import InlineContents, without_purged
 from lakefolio.journal.outcomes import Outcomes
 from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.state import State
-from lakefolio.readmodels.fold import FOLDED
-from lakefolio.readmodels.store import Catalogue, ReadModels
+from lakefolio.readmodels.cache import Cache
 
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
+    from lakefolio.readmodels.store import Catalogue, ReadModels
     from lakefolio.storage import Store
 
 __all__ = ["JournalHead"]
@@ -62,11 +62,12 @@ class JournalHead:
         self.table = DeltaTable(store, lake_id, SPECS[JOURNAL])
         self.outcomes = Outcomes(self.table)
         self.state = State()
-        self.models = ReadModels(store, lake_id)
         self.local = LocalFiles(store, file_cache())
         self.acknowledged = -1
+        self._models: ReadModels | None = None
         self._catalogue: Catalogue | None = None  # of the read models that the state stands on
-        self._rows = TableRows(self.table, self.local, self.models.cache)
+        self.cache = Cache()
+        self._rows = TableRows(self.table, self.local, self.cache)
         self._contents = InlineContents(self.table)
 
     @property
@@ -91,7 +92,7 @@ class JournalHead:
 
             def after(note: str) -> int:
                 nonlocal catalogue
-                catalogue = Catalogue.from_json(note)
+                catalogue = _noted(note)
                 ahead = catalogue is not None and catalogue.through > self.table.version  # of what the log confirmed
                 if ahead or (catalogue is None and sum(file.row_count for file in self.table.known_files) > _MANY_ROWS):
                     catalogue = self._found_models()
@@ -153,6 +154,16 @@ class JournalHead:
     # -- the read models that the state stands on ----------------------------------------------------------
 
     @property
+    def models(self) -> ReadModels:
+        """The read models of the lake. They are imported with their first use: a small lake has none."""
+        with self.lock:
+            if self._models is None:
+                from lakefolio.readmodels.store import ReadModels
+
+                self._models = ReadModels(self.store, self.table.seals.lake_id, self.cache)
+            return self._models
+
+    @property
     def catalogue_note(self) -> str:
         """The versions of the read models that the state stands on, as a checkpoint notes them; empty without any."""
         return "" if self._catalogue is None else self._catalogue.to_json()
@@ -166,6 +177,8 @@ class JournalHead:
         few = len(state.rows) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
         if few and not everything:
             return
+        from lakefolio.readmodels.fold import FOLDED
+
         made = self.models.advance(partial(state.parts, FOLDED), state.version, wait=everything)
         if made is not None:
             if self._catalogue is None:
@@ -176,7 +189,7 @@ class JournalHead:
 
     def _look_for_models(self) -> None:
         """Stand on newer read models of other handles, so that few rows stay in memory. One request."""
-        catalogue = Catalogue.from_json(self.table.note())
+        catalogue = _noted(self.table.note())
         if catalogue is not None and catalogue.through - self.state.base_version >= _FOLDED_VERSIONS:
             self._stand_on(catalogue)
 
@@ -237,3 +250,12 @@ class JournalHead:
     def without_purged_content(self, rows: pa.Table) -> pa.Table:
         """Return rows of ``manifests`` without the inline content that was purged."""
         return without_purged(rows, self.state.generation) if self.state.purged else rows
+
+
+def _noted(note: str | None) -> Catalogue | None:
+    """Return the catalogue that a checkpoint notes; None without any."""
+    if not note:
+        return None
+    from lakefolio.readmodels.store import Catalogue
+
+    return Catalogue.from_json(note)

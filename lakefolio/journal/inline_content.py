@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.content.byte_files import RangeFile, piece_file
 from lakefolio.delta.actions import brief
@@ -81,6 +80,8 @@ class InlineContents:
 
     def into(self, rows: pa.Table, refresh: Callable[[], object]) -> pa.Table:
         """Return rows of ``manifests`` with the inline content that a data file has and the rows lack."""
+        import pyarrow.compute as pc
+
         lacking = pc.and_(pc.equal(rows.column("storage"), "inline"), pc.is_null(rows.column("content")))
         lacking = pc.and_(lacking, pc.equal(rows.column("op"), "put"))
         found = rows.filter(lacking)
@@ -202,6 +203,8 @@ def _span(group: Any) -> tuple[int, int]:
 
 def _around(rows: pa.Table, place: tuple[int, int]) -> pa.Table:
     """Return the row at a place with the rows around it; no row if the place is not in the table."""
+    import pyarrow.compute as pc
+
     there = pc.and_(pc.equal(rows.column("version"), place[0]), pc.equal(rows.column("ordinal"), place[1]))
     at = pc.index(there, value=True).as_py()
     return rows.slice(0, 0) if at < 0 else rows.slice(max(0, at - _BEFORE), _BESIDE)
@@ -218,6 +221,8 @@ def without_purged(rows: pa.Table, generation: Callable[[str], int]) -> pa.Table
         rows: The rows; the same object is returned if none of them loses anything.
         generation: Gives the lowest generation of a digest that was not purged.
     """
+    import pyarrow.compute as pc
+
     held = pc.and_(pc.equal(rows.column("storage"), "inline"), pc.is_valid(rows.column("content")))
     some = rows.select(["blob_digest", "generation"]).filter(held).to_pylist()
     purged = [

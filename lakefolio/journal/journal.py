@@ -76,7 +76,7 @@ class Journal:
 
     def _start(self) -> None:
         """Make the parts that depend on the threads of this process."""
-        self.logs = LogTables(self.store, self.lake_id, self._head.local, self._head.models.cache)
+        self.logs = LogTables(self.store, self.lake_id, self._head.local, self._head.cache)
         self._queue = CommitQueue(self._commit_all, self.committer.leave_to_leader)
         self._maintenance = TableMaintenance(self._head, self.settle)
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.delta.actions import brief
@@ -72,6 +71,8 @@ class TableRows:
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
+        import pyarrow.compute as pc
+
         names = [name for name in self._table.schema.names if name in {*columns, "version", "ordinal"}]
         wanted = [file for file in files if file.versions is None or _meet(file.versions, after, upto)]
         groups = _apart(wanted)
@@ -101,7 +102,11 @@ class TableRows:
             if _is_large(file):
                 parts += self._of_large(file, self._table.schema.names, -1, None, where=where)
         rows = pa.concat_tables(parts)
-        return rows if where is None else rows.filter(pc.equal(rows.column(where[0]), where[1]))
+        if where is None:
+            return rows
+        import pyarrow.compute as pc
+
+        return rows.filter(pc.equal(rows.column(where[0]), where[1]))
 
     def _of_many(self, files: Sequence[DataFile], names: Sequence[str]) -> pa.Table:
         small = self._small([file for file in files if not _is_large(file)])

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import errno
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
-
-from obstore import exceptions as vendor
 
 from lakefolio.errors import (
     AlreadyExistsError,
@@ -26,30 +25,17 @@ if TYPE_CHECKING:
     from lakefolio.storage.store import Store
 
 __all__ = [
-    "KINDS",
-    "VENDOR_ERRORS",
     "cause",
     "is_broken",
     "is_missing",
     "is_panic",
     "is_vendor_error",
+    "kinds",
     "status_of",
     "translate",
 ]
 
-KINDS: Final[dict[type[BaseException], str]] = {
-    vendor.AlreadyExistsError: "object-exists",
-    vendor.NotFoundError: "object-not-found",
-    vendor.PermissionDeniedError: "permission-denied",
-    vendor.UnauthenticatedError: "unauthenticated",
-    vendor.PreconditionError: "precondition",
-    vendor.NotModifiedError: "precondition",
-    vendor.NotSupportedError: "not-supported",
-    vendor.InvalidPathError: "bad-key",
-    vendor.UnknownConfigurationKeyError: "unknown-option",
-    vendor.JoinError: "storage",
-    vendor.GenericError: "storage",
-    vendor.BaseError: "storage",
+_KINDS: Final[dict[type[BaseException], str]] = {
     FileNotFoundError: "object-not-found",
     IsADirectoryError: "object-not-found",
     FileExistsError: "object-exists",
@@ -58,11 +44,6 @@ KINDS: Final[dict[type[BaseException], str]] = {
     TimeoutError: "timeout",
     ConnectionError: "connection",
 }
-"""What each vendor error and builtin means before its text is looked at."""
-
-VENDOR_ERRORS: Final = (vendor.BaseError, OSError, ValueError, RuntimeError)
-"""What calls of obstore raise. RuntimeError and ValueError come from options and credential providers."""
-
 _ERRNO: Final = {
     errno.ENOSPC: "no-space",
     errno.EDQUOT: "no-space",
@@ -159,6 +140,31 @@ _CLASS = re.compile(r"<(?:StorageClass|AccessTier)>([A-Z_]{1,40})<")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
+@cache
+def kinds() -> dict[type[BaseException], str]:
+    """Return what each builtin and vendor error means before its text is looked at.
+
+    The first call imports obstore, which a local folder does not need.
+    """
+    from obstore import exceptions as vendor
+
+    return {
+        vendor.AlreadyExistsError: "object-exists",
+        vendor.NotFoundError: "object-not-found",
+        vendor.PermissionDeniedError: "permission-denied",
+        vendor.UnauthenticatedError: "unauthenticated",
+        vendor.PreconditionError: "precondition",
+        vendor.NotModifiedError: "precondition",
+        vendor.NotSupportedError: "not-supported",
+        vendor.InvalidPathError: "bad-key",
+        vendor.UnknownConfigurationKeyError: "unknown-option",
+        vendor.JoinError: "storage",
+        vendor.GenericError: "storage",
+        vendor.BaseError: "storage",
+        **_KINDS,
+    }
+
+
 def is_panic(exc: BaseException) -> bool:
     """Say whether a Rust library panicked: such an exception is not an Exception, and each library has its own class.
 
@@ -168,8 +174,11 @@ def is_panic(exc: BaseException) -> bool:
 
 
 def is_vendor_error(exc: BaseException) -> bool:
-    """Say whether an exception comes from a call of obstore; callers let any other exception pass."""
-    return isinstance(exc, VENDOR_ERRORS) or is_panic(exc)
+    """Say whether an exception comes from a call of obstore; callers let any other exception pass.
+
+    RuntimeError and ValueError come from options and credential providers.
+    """
+    return isinstance(exc, (OSError, ValueError, RuntimeError, *kinds())) or is_panic(exc)
 
 
 def status_of(exc: BaseException) -> int | None:
@@ -180,9 +189,7 @@ def status_of(exc: BaseException) -> int | None:
 
 def is_missing(exc: BaseException) -> bool:
     """Say whether an error means only that the object does not exist; called for each poll that finds nothing new."""
-    if not isinstance(exc, vendor.NotFoundError | FileNotFoundError):
-        return False
-    return _kind_of(exc)[0] == "object-not-found"
+    return _named_kind(exc) == "object-not-found" and _kind_of(exc)[0] == "object-not-found"
 
 
 def is_broken(exc: BaseException, kind: str) -> bool:
@@ -207,9 +214,15 @@ def cause(exc: BaseException) -> BaseException:
         return RuntimeError(clean)
 
 
+def _named_kind(exc: BaseException) -> str:
+    """Return what the class of an error means."""
+    known = _KINDS if isinstance(exc, OSError) else kinds()
+    return next((known[base] for base in type(exc).__mro__ if base in known), "storage")
+
+
 def _kind_of(exc: BaseException) -> tuple[str, str]:
     """Return the kind of an error and, for the message, a harmless word on where it comes from."""
-    kind = next((KINDS[base] for base in type(exc).__mro__ if base in KINDS), "storage")
+    kind = _named_kind(exc)
     text = str(exc)
     if is_panic(exc):
         return "panic", ""

@@ -9,19 +9,19 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
-
-from obstore import store as vendor
 
 from lakefolio.config.settings import default_fsync
 from lakefolio.errors import InvalidInputError, LakefolioError, PlaceTakenError
 from lakefolio.storage.addresses import Location, parse_uri
 from lakefolio.storage.errors import cause, is_vendor_error
 from lakefolio.storage.local import LocalStore
-from lakefolio.storage.object_store import RemoteStore
 from lakefolio.storage.options import CLIENT, normalise, refuse_odd, refuse_unsafe, truthy
 from lakefolio.storage.store import Store
+
+if TYPE_CHECKING:
+    from obstore.store import MemoryStore
 
 __all__ = ["open_store", "resolve_uri"]
 
@@ -35,7 +35,7 @@ _RETRIES = 6
 _RETRY_TIMEOUT_S = 15.0
 
 
-_memories: dict[str, vendor.MemoryStore] = {}
+_memories: dict[str, MemoryStore] = {}
 _memories_lock = threading.Lock()
 
 
@@ -156,8 +156,12 @@ def _seconds(text: str) -> float:
 
 
 def _open_memory(location: Location, options: dict[str, str], client: object, retry: object) -> Store:
+    from obstore.store import MemoryStore
+
+    from lakefolio.storage.object_store import RemoteStore
+
     with _memories_lock:
-        opened = _memories.setdefault(location.bucket, vendor.MemoryStore())
+        opened = _memories.setdefault(location.bucket, MemoryStore())
     return RemoteStore("memory", location.uri, opened, prefix=location.prefix)
 
 
