@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlflow.entities import FileInfo
-from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
 
 from lakefolio.errors import AddressNotFoundError, InvalidInputError, NotFoundError
 from lakefolio.format.quoting import quoted_path, unquoted
 from lakefolio.interop.addresses import Address
-from lakefolio.interop.mlflow.fields import absent
+from lakefolio.interop.mlflow.boundary import with_mlflow_errors
+from lakefolio.interop.mlflow.fields import absent, invalid
 from lakefolio.interop.mlflow.places import address_of, lake_of
 from lakefolio.interop.tree import Info, Place, find_place
 
@@ -24,6 +24,7 @@ __all__ = ["LakefolioArtifactRepository"]
 _LOGGED_MODELS = "mlflow/models/"
 
 
+@with_mlflow_errors
 class LakefolioArtifactRepository(ArtifactRepository):
     """Files below ``lakefolio://lake!folio:path``; of a lake alone those of the folio ``mlflow/artifacts``.
 
@@ -125,7 +126,7 @@ class LakefolioArtifactRepository(ArtifactRepository):
         except AddressNotFoundError as exc:
             raise absent(f"No such artifact: '{remote_file_path}'") from exc
         if found.is_dir():
-            raise MlflowException(f"Artifact '{remote_file_path}' is a folder")
+            raise invalid(f"Artifact '{remote_file_path}' is a folder")
         shutil.copyfile(found, local_path)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mlflow.entities import Experiment, ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
-from mlflow.utils.uri import append_to_uri_path
+from mlflow.utils.uri import append_to_uri_path, resolve_uri_if_local
 from mlflow.utils.validation import (
     _validate_experiment_artifact_location_length,
     _validate_experiment_id,
@@ -18,9 +18,10 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.mlflow.fields import absent, after, now_ms, taken, under
+from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents, Fields
+from lakefolio.redaction import scrub_value
 
 __all__ = ["DEFAULT_ID", "Experiments", "ids_for"]
 
@@ -57,7 +58,10 @@ class Experiments:
     def _make(self, experiment_id: str, name: str, location: str | None, tags: Any) -> bool:
         now = now_ms()
         if location is None and self._root is not None:
-            location = append_to_uri_path(self._root, experiment_id)
+            location = append_to_uri_path(resolve_uri_if_local(self._root), experiment_id)
+        location = resolve_uri_if_local(location)  # which relative to this process alone would name the same place
+        if location and scrub_value(location) != location:
+            raise invalid("An artifact location can't hold a secret: it is recorded. Say keys in the environment")
         fields = {
             "name": name,
             "artifact_location": location,  # none of the lake's own, so that the lake can be moved
@@ -122,7 +126,7 @@ class Experiments:
     def set_stage(self, experiment_id: str, stage: str) -> None:
         """Delete or restore an experiment; MLflow's error if it is not in the other stage."""
         if str(experiment_id) == DEFAULT_ID and stage == LifecycleStage.DELETED:
-            raise MlflowException(
+            raise invalid(
                 f"Cannot delete the default experiment '{DEFAULT_ID}'. This is an internally reserved experiment."
             )
         found = self.get(experiment_id)

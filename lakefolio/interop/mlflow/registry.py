@@ -46,6 +46,7 @@ from mlflow.utils.validation import (
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.quoting import quoted
+from lakefolio.interop.mlflow.boundary import with_mlflow_errors
 from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
 from lakefolio.interop.mlflow.logged_models import LoggedModels
 from lakefolio.interop.mlflow.places import SCHEME, address_of, lake_of, uri_of
@@ -60,6 +61,7 @@ _OWN: Final = ("description", "creation_timestamp", "last_updated_timestamp")
 _OF_VERSION: Final = (*_OWN, "current_stage", "source", "run_id", "run_link", "model_id")
 
 
+@with_mlflow_errors
 class LakefolioModelRegistry(AbstractStore):
     """Registered models, their versions and aliases in a lake. Safe to share between threads and processes.
 
@@ -270,7 +272,7 @@ class LakefolioModelRegistry(AbstractStore):
                 return model.artifact_location, model.source_run_id
             return self.get_model_version_download_uri(parsed.name, parsed.version), None
         except Exception as exc:
-            raise MlflowException(
+            raise invalid(
                 f"Unable to fetch model from model URI source artifact location '{source}'.Error: {exc}"
             ) from exc
 

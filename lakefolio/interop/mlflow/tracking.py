@@ -24,6 +24,7 @@ from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.validation import (
     _validate_batch_log_data,
     _validate_batch_log_limits,
+    _validate_dataset_inputs,
     _validate_logged_model_name,
     _validate_metric,
     _validate_metric_name,
@@ -34,6 +35,7 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
+from lakefolio.interop.mlflow.boundary import with_mlflow_errors
 from lakefolio.interop.mlflow.experiments import DEFAULT_ID, Experiments
 from lakefolio.interop.mlflow.fields import invalid
 from lakefolio.interop.mlflow.logged_models import LoggedModels
@@ -48,6 +50,7 @@ _MOST_DATASETS: Final = 1_000
 """How many datasets a search tells of, as in MLflow's own stores."""
 
 
+@with_mlflow_errors
 class LakefolioTrackingStore(AbstractStore):
     """Experiments, runs and logged models of MLflow in a lake. Safe to share between threads.
 
@@ -186,11 +189,12 @@ class LakefolioTrackingStore(AbstractStore):
         experiment_ids: list[str],
         filter_string: str | None,
         run_view_type: int,
-        max_results: int,
+        max_results: int | None,
         order_by: list[str] | None,
         page_token: str | None,
     ) -> tuple[list[MlflowRun], str | None]:
-        if max_results > SEARCH_MAX_RESULTS_THRESHOLD:
+        limit = SEARCH_MAX_RESULTS_THRESHOLD if max_results is None else max_results
+        if limit > SEARCH_MAX_RESULTS_THRESHOLD:
             raise invalid(
                 "Invalid value for request parameter max_results. It must be at most "
                 f"{SEARCH_MAX_RESULTS_THRESHOLD}, but got value {max_results}"
@@ -206,8 +210,8 @@ class LakefolioTrackingStore(AbstractStore):
                 stages = [LifecycleStage.matches_view_type(run_view_type, one.info.lifecycle_stage) for one in some]
                 yield SearchUtils.filter(list(compress(some, stages)), filter_string)
 
-        runs = first_after(last, matching(), order_by, max_results + 1)
-        page = runs[:max_results]
+        runs = first_after(last, matching(), order_by, limit + 1)
+        page = runs[:limit]
         token = token_of(offset + len(page), page[-1].info.run_id) if page and len(runs) > len(page) else None
         return page if measured else self._runs.these([one.info.run_id for one in page]), token
 
@@ -264,6 +268,7 @@ class LakefolioTrackingStore(AbstractStore):
     def log_inputs(self, run_id: str, datasets: Any = None, models: Any = None) -> None:
         """Note the datasets and logged models that a run uses."""
         _validate_run_id(run_id)
+        _validate_dataset_inputs(datasets or [])
         self._runs.add_inputs(run_id, datasets or [], models or [])
 
     def log_outputs(self, run_id: str, models: Any) -> None:
