@@ -92,6 +92,16 @@ _SUSPECTS: Final = {
 }
 """The groups that may break an audit; each has one row or more in ``suspects_<audit>``."""
 
+_ABOUT: Final = {
+    "entry_identity": "put_twice",
+    "lineage_ends": "edges",
+    "pin_entry": "pins",
+    "metadata_value": "noted",
+    "batch_count": "batches",
+    "blob_purged": "purges",
+}
+"""The table without whose rows no group can break an audit: it need not be asked."""
+
 _AT: Final = "(version, ordinal) in (select (version, ordinal) from suspects_{audit})"
 _OF: Final = {
     "row_position": _AT,
@@ -176,14 +186,16 @@ class RowAudits:
         """
         bench = self._bench
         self._make_targets()
+        names = sorted({*_ABOUT.values(), "snapshot_rows"})
+        filled = bench.run(f"select {', '.join(f'exists (from {name})' for name in names)}")[0]
+        empty = {name for name, some in zip(names, filled, strict=True) if not some}
         suspected = []
         for audit, query in _SUSPECTS.items():
-            if audit == "batch_count" and not logged:
+            if _ABOUT.get(audit) in empty or (audit == "batch_count" and not logged):
                 continue
-            bench.run(f"create or replace table suspects_{audit} as {query}")
-            if bench.run(f"select count(*) from suspects_{audit}")[0][0]:
+            if bench.run(f"create or replace table suspects_{audit} as {query}")[0][0]:  # how many rows it has
                 suspected.append(audit)
-        for audit in ("snapshot_name", "snapshot_target"):
+        for audit in () if "snapshot_rows" in empty else ("snapshot_name", "snapshot_target"):
             self._judge(audit, "snapshot_rows")
         if "commit_time" in suspected:
             suspected.remove("commit_time")
