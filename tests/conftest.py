@@ -147,6 +147,7 @@ def pytest_collection(session):
 def pytest_collection_finish(session):
     """What was collected lives to the end, so that no later search for cycles has to look at it."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 10)  # else a tenth of the tests' time: a test makes few cycles, and pytest holds much
     gc.enable()
 
 
