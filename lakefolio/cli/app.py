@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from lakefolio.lake import Lake
     from lakefolio.storage import Store
 
-__all__ = ["SETTINGS", "SHARED_OPTIONS", "App", "Command", "Shared", "UnknownCommand", "command", "shared_options"]
+__all__ = [
+    "SETTINGS",
+    "SHARED_OPTIONS",
+    "App",
+    "Command",
+    "Group",
+    "Shared",
+    "UnknownCommand",
+    "command",
+    "group",
+    "shared_options",
+]
 
 _MOST_LOOKED_AT: Final = 500
 _MOST_SHOWN: Final = 3
@@ -279,8 +290,37 @@ def shared_options(function: F) -> F:
     return function
 
 
+class Group(Command, click.Group):
+    """A command whose first argument names another one."""
+
+
+def group(
+    *, example: str, light: bool = False, alone: bool = False, cls: type[Group] = Group
+) -> Callable[[Callable[..., None]], Group]:
+    """Make a function a group of commands.
+
+    Args:
+        example: A command line that works, shown in the help.
+        light: Whether its commands never touch the content of an item.
+        alone: Whether the function does something itself where no command is named, instead of showing the help.
+        cls: The class of the group.
+    """
+
+    def made(function: Callable[..., None]) -> Group:
+        return click.group(
+            cls=cls,
+            context_settings=SETTINGS,
+            no_args_is_help=not alone,
+            invoke_without_command=alone,
+            example=example,
+            light=light,
+        )(shared_options(function))
+
+    return made
+
+
 def command(
-    name: str | None = None, /, *, example: str, light: bool = False, whens: bool = False
+    name: str | None = None, /, *, example: str, light: bool = False, whens: bool = False, of: Group | None = None
 ) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command: it gets the App, then its own arguments.
 
@@ -289,6 +329,7 @@ def command(
         example: A command line that works, shown in the help.
         light: Whether it never touches the content of an item.
         whens: Whether its arguments are versions and times.
+        of: The group that it belongs to.
     """
 
     def made(function: Callable[..., object]) -> Command:
@@ -297,6 +338,8 @@ def command(
         )
         assert isinstance(found, Command)
         found.params.sort(key=lambda param: param.name in SHARED_OPTIONS)  # its own come first in the help
+        if of is not None:
+            of.add_command(found)
         return found
 
     return made

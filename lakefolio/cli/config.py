@@ -7,19 +7,12 @@ from pathlib import Path
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.app import App, command, group
 
 __all__ = ["config"]
 
 
-class _Config(Command, click.Group):
-    """Shows the settings, or runs one of the two commands."""
-
-
-@click.group(
-    cls=_Config, context_settings=SETTINGS, invoke_without_command=True, example="lakefolio config", light=True
-)
-@shared_options
+@group(example="lakefolio config", light=True, alone=True)
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Show each setting, its value and where that was said.
@@ -59,7 +52,7 @@ def _show(app: App) -> None:
         app.output.note(f"not trusted, without effect: {folder}; look at it, then: lakefolio config trust {folder}")
 
 
-@command(example="lakefolio config trust .", light=True)
+@command(example="lakefolio config trust .", light=True, of=config)
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(exists=True, file_okay=False))
 def trust(app: App, folder: str) -> None:
     """Let the configuration files of a folder direct requests and credentials.
@@ -77,7 +70,7 @@ def trust(app: App, folder: str) -> None:
     app.output.emit({"trusted": [str(file.path) for file in files]}, "\n".join(lines))
 
 
-@command(example="lakefolio config untrust .", light=True)
+@command(example="lakefolio config untrust .", light=True, of=config)
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(exists=True, file_okay=False))
 def untrust(app: App, folder: str) -> None:
     """Trust the configuration files of a folder no longer."""
@@ -86,10 +79,6 @@ def untrust(app: App, folder: str) -> None:
     files = untrusted(Path(folder))
     lines = [f"no longer trusted: {file.path}" for file in files]
     app.output.emit({"untrusted": [str(file.path) for file in files]}, "\n".join(lines))
-
-
-config.add_command(trust, "trust")
-config.add_command(untrust, "untrust")
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.app import App, command, group
 from lakefolio.cli.naming import datasets as complete
 from lakefolio.cli.naming import items, tags
 from lakefolio.cli.query import found_items
@@ -13,17 +13,30 @@ from lakefolio.render.text import counted, format_bytes
 __all__ = ["datasets"]
 
 
-class _Datasets(Command, click.Group):
-    """The three commands."""
-
-
-@click.group(cls=_Datasets, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio datasets list")
-@shared_options
+@group(example="lakefolio datasets list")
 def datasets() -> None:
     """Make, list and show datasets: collections of items under one name."""
 
 
-@command(example="lakefolio datasets list", light=True)
+@command(example="lakefolio datasets create paper experiments/clf:scores", light=True, of=datasets)
+@click.argument("name")
+@click.argument("refs", metavar="FOLIO:NAME[@VERSION]...", nargs=-1, required=True, shell_complete=items)
+@click.option("--description", metavar="TEXT", help="One sentence that describes it.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a dataset of that name; its old state stays in the history.")
+def create(
+    app: App, name: str, refs: tuple[str, ...], description: str | None, tags: tuple[str, ...], overwrite: bool
+) -> None:
+    """Keep items under one name, at the versions they have now; copies no content."""
+    lake = app.open(writing=True)
+    made = lake.create_dataset(name, refs, description=description, tags=list(tags) or None, overwrite=overwrite)
+    facts = {"name": made.name, "version": made.version, "items": len(made)}
+    app.output.emit(facts, f"dataset {made.name}: {counted(len(made), 'item')} at version {made.version}")
+
+
+@command("list", example="lakefolio datasets list", light=True, of=datasets)
 def list_datasets(app: App) -> None:
     """List the datasets there are."""
     found = app.open().datasets()
@@ -46,7 +59,7 @@ def list_datasets(app: App) -> None:
     )
 
 
-@command(example="lakefolio datasets show paper", light=True)
+@command(example="lakefolio datasets show paper", light=True, of=datasets)
 @click.argument("name", shell_complete=complete)
 def show(app: App, name: str) -> None:
     """Show the members of a dataset, and the exact versions of their sources."""
@@ -63,26 +76,3 @@ def show(app: App, name: str) -> None:
     lines += [f"{member} is {source}" for member, source in sources.items()]
     app.output.emit(None, "\n".join(lines))
     found_items(app, found, "no items")
-
-
-@command(example="lakefolio datasets create paper experiments/clf:scores", light=True)
-@click.argument("name")
-@click.argument("refs", metavar="FOLIO:NAME[@VERSION]...", nargs=-1, required=True, shell_complete=items)
-@click.option("--description", metavar="TEXT", help="One sentence that describes it.")
-@click.option(
-    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=tags, help="A word to find it by; repeatable."
-)
-@click.option("--overwrite", is_flag=True, help="Replace a dataset of that name; its old state stays in the history.")
-def create(
-    app: App, name: str, refs: tuple[str, ...], description: str | None, tags: tuple[str, ...], overwrite: bool
-) -> None:
-    """Keep items under one name, at the versions they have now; copies no content."""
-    lake = app.open(writing=True)
-    made = lake.create_dataset(name, refs, description=description, tags=list(tags) or None, overwrite=overwrite)
-    facts = {"name": made.name, "version": made.version, "items": len(made)}
-    app.output.emit(facts, f"dataset {made.name}: {counted(len(made), 'item')} at version {made.version}")
-
-
-datasets.add_command(create)
-datasets.add_command(list_datasets, "list")
-datasets.add_command(show, "show")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.app import App, command, group
 from lakefolio.cli.naming import items
 from lakefolio.cli.naming import models as complete
 from lakefolio.format.names import short_id
@@ -22,17 +22,12 @@ __all__ = ["models"]
 _PRODUCTION: Final = "production"
 
 
-class _Models(Command, click.Group):
-    """The commands."""
-
-
-@click.group(cls=_Models, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio models list")
-@shared_options
+@group(example="lakefolio models list")
 def models() -> None:
     """Register models under names; promote and roll back their versions."""
 
 
-@command(example="lakefolio models list", light=True)
+@command("list", example="lakefolio models list", light=True, of=models)
 def list_models(app: App) -> None:
     """List the registered models there are; MLflow's are the same."""
     found = app.open().models().rows()
@@ -55,7 +50,7 @@ def list_models(app: App) -> None:
     )
 
 
-@command(example="lakefolio models show churn@production", light=True)
+@command(example="lakefolio models show churn@production", light=True, of=models)
 @click.argument("name", metavar="NAME[@VERSION|ALIAS|RUN]", shell_complete=complete)
 def show(app: App, name: str) -> None:
     """Show the versions of a model, or one of them: what it was made from, by which run, and who registered it."""
@@ -96,7 +91,7 @@ def show(app: App, name: str) -> None:
     )
 
 
-@command(example="lakefolio models register churn experiments/clf:model --alias staging", light=True)
+@command(example="lakefolio models register churn experiments/clf:model --alias staging", light=True, of=models)
 @click.argument("name", shell_complete=complete)
 @click.argument("ref", metavar="FOLIO:NAME[@VERSION]", shell_complete=items)
 @click.option("--description", metavar="TEXT", help="One sentence on this version.")
@@ -113,7 +108,7 @@ def register(app: App, name: str, ref: str, description: str | None, tags: tuple
     app.output.emit(made, f"model {made.name} v{made.number}{named}: {made.source}")
 
 
-@command(example="lakefolio models promote churn v3 --alias production", light=True)
+@command(example="lakefolio models promote churn v3 --alias production", light=True, of=models)
 @click.argument("name", shell_complete=complete)
 @click.argument("version", metavar="VERSION|ALIAS|RUN")
 @click.option("--alias", default=_PRODUCTION, show_default=True, metavar="ALIAS", help="The alias to move.")
@@ -124,7 +119,7 @@ def promote(app: App, name: str, version: str, alias: str, replacing: int | None
     app.output.emit(_plain(moved), f"model {name}: {_moved(moved)}")
 
 
-@command(example="lakefolio models rollback churn", light=True)
+@command(example="lakefolio models rollback churn", light=True, of=models)
 @click.argument("name", shell_complete=complete)
 @click.option("--alias", default=_PRODUCTION, show_default=True, metavar="ALIAS", help="The alias to move.")
 def rollback(app: App, name: str, alias: str) -> None:
@@ -133,7 +128,7 @@ def rollback(app: App, name: str, alias: str) -> None:
     app.output.emit(_plain(moved), f"model {name}: {_moved(moved)}")
 
 
-@command(example="lakefolio models history churn", light=True)
+@command(example="lakefolio models history churn", light=True, of=models)
 @click.argument("name", shell_complete=complete)
 @click.option("--alias", metavar="ALIAS", help="Only of this alias.")
 def history(app: App, name: str, alias: str | None) -> None:
@@ -167,11 +162,3 @@ def _named(number: int | None) -> str:
 
 def _when(at: datetime | None) -> str:
     return "" if at is None else shown_time(at, "seconds")
-
-
-models.add_command(list_models, "list")
-models.add_command(show, "show")
-models.add_command(register, "register")
-models.add_command(promote, "promote")
-models.add_command(rollback, "rollback")
-models.add_command(history, "history")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.app import App, Command, command, group
 from lakefolio.cli.naming import files, items, named
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
@@ -35,19 +35,14 @@ _CHANGES = (
 )
 
 
-class _Records(Command, click.Group):
-    """The commands."""
-
-
-@click.group(
-    cls=_Records, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio records schema lab:scores"
-)
-@shared_options
+@group(example="lakefolio records schema lab:scores")
 def records() -> None:
     """Keep tables that grow by rows, under a declared schema."""
 
 
-@command(example="lakefolio records create lab:scores id:int64 score:double --key id --check ok='score >= 0'")
+@command(
+    example="lakefolio records create lab:scores id:int64 score:double --key id --check ok='score >= 0'", of=records
+)
 @click.argument("ref", metavar=_REF, shell_complete=items)
 @click.argument("columns", nargs=-1, required=True, metavar="COLUMN:TYPE...")
 @click.option("--key", "key", multiple=True, metavar="COLUMN", help="A column of the key; repeatable.")
@@ -104,7 +99,7 @@ def _told(app: App, written: Written) -> None:
 def _writer(verb: str, line: str) -> Command:
     """Make ``append`` or ``upsert``."""
 
-    @command(verb, example=f"lakefolio records {verb} lab:scores new.csv --once 2026-11-26")
+    @command(verb, example=f"lakefolio records {verb} lab:scores new.csv --once 2026-11-26", of=records)
     @click.argument("ref", metavar=_REF, shell_complete=items)
     @click.argument("path", metavar="FILE", shell_complete=files)
     @click.option("--format", "form", metavar="FORMAT", help="The format of the file; by default by its ending.")
@@ -169,7 +164,7 @@ append = _writer("append", "Add rows to a record table, all or none.")
 upsert = _writer("upsert", "Add rows, and replace those of the same key, all or none.")
 
 
-@command(example="lakefolio records query lab:scores --where 'score > 0.5' --order -score --limit 10")
+@command(example="lakefolio records query lab:scores --where 'score > 0.5' --order -score --limit 10", of=records)
 @click.argument("ref", metavar="FOLIO:NAME[@VERSION]", shell_complete=items)
 @click.option("--where", metavar="CONDITION", help="Only rows of which this is true, such as \"kind IN ('a', 'b')\".")
 @click.option("--column", "columns", multiple=True, metavar="COLUMN", help="Only these; repeatable.")
@@ -189,7 +184,7 @@ def query(app: App, ref: str, where: str | None, columns: tuple[str, ...], order
     )
 
 
-@command(example="lakefolio records delete lab:scores --where 'score IS NULL'")
+@command(example="lakefolio records delete lab:scores --where 'score IS NULL'", of=records)
 @click.argument("ref", metavar=_REF, shell_complete=items)
 @click.option("--where", required=True, metavar="CONDITION", help="The rows to remove.")
 @click.option("-m", "--message", metavar="TEXT", help="Why, for the history.")
@@ -198,7 +193,7 @@ def delete(app: App, ref: str, where: str, message: str | None) -> None:
     _told(app, _table(app, ref, writing=True).delete_where(where, message=message))
 
 
-@command(example="lakefolio records schema lab:scores", light=True)
+@command(example="lakefolio records schema lab:scores", light=True, of=records)
 @click.argument("ref", metavar="FOLIO:NAME[@VERSION]", shell_complete=items)
 def schema(app: App, ref: str) -> None:
     """Show columns, key, checks and migrations of a record table, and where other engines find it."""
@@ -217,7 +212,7 @@ def schema(app: App, ref: str) -> None:
     app.output.emit(data, "\n".join(lines))
 
 
-@command(example="lakefolio records migrate lab:scores add-column note string --reason 'for remarks'")
+@command(example="lakefolio records migrate lab:scores add-column note string --reason 'for remarks'", of=records)
 @click.argument("ref", metavar=_REF, shell_complete=items)
 @click.argument("change", type=click.Choice(_CHANGES))
 @click.argument("words", nargs=-1, required=True)
@@ -252,7 +247,7 @@ def migrate(app: App, ref: str, change: str, words: tuple[str, ...], fill: str |
     _told(app, calls[change]())
 
 
-@command(example="lakefolio records history lab:scores --limit 5", light=True)
+@command(example="lakefolio records history lab:scores --limit 5", light=True, of=records)
 @click.argument("ref", metavar=_REF, shell_complete=items)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most versions.")
 def history(app: App, ref: str, limit: int) -> None:
@@ -276,7 +271,3 @@ def history(app: App, ref: str, limit: int) -> None:
         ],
         right=("version",),
     )
-
-
-for _command in (create, append, upsert, query, delete, schema, migrate, history):
-    records.add_command(_command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, command, shared_options
+from lakefolio.cli.app import App, command, group
 from lakefolio.cli.naming import runs
 from lakefolio.cli.runs import clock
 from lakefolio.errors import NotFoundError
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-class _Run(Command, click.Group):
-    """Commands about one run."""
-
-
-@click.group(cls=_Run, context_settings=SETTINGS, no_args_is_help=True, example="lakefolio run show prod_001")
-@shared_options
+@group(example="lakefolio run show prod_001")
 def run() -> None:
     """Show what is recorded of a run."""
 
 
-@command(example="lakefolio run show prod_001", light=True)
+@command(example="lakefolio run show prod_001", light=True, of=run)
 @click.argument("run_id", shell_complete=runs)
 @click.option("--follow", is_flag=True, help="Print metrics and events as they come, until the run ends or Ctrl-C.")
 @click.option(
@@ -57,9 +52,6 @@ def show(app: App, run_id: str, follow: bool, every: float) -> None:
         return
     found = lake.get_run(run_id)
     app.output.emit(found, lambda: _text(lake, found))
-
-
-run.add_command(show)
 
 
 def _lines(news: RunNews) -> list[str]:

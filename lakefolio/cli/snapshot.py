@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from lakefolio.cli.app import SETTINGS, App, Command, UnknownCommand, command, shared_options
+from lakefolio.cli.app import App, Group, UnknownCommand, command, group
 from lakefolio.cli.naming import folios, snapshots, tags
 from lakefolio.format.times import shown_time
 
 __all__ = ["snapshot"]
 
 
-class _Snapshots(Command, click.Group):
+class _Snapshots(Group):
     """The three commands; a snapshot's name in their place gets the command that was meant."""
 
     def resolve_command(
@@ -24,18 +24,12 @@ class _Snapshots(Command, click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(
-    cls=_Snapshots,
-    context_settings=SETTINGS,
-    no_args_is_help=True,
-    example='lakefolio snapshot create paper-v1 --message "as submitted"',
-)
-@shared_options
+@group(example='lakefolio snapshot create paper-v1 --message "as submitted"', cls=_Snapshots)
 def snapshot() -> None:
     """Take, list and drop snapshots: protected names for versions."""
 
 
-@command(example='lakefolio snapshot create paper-v1 --message "as submitted"', light=True)
+@command(example='lakefolio snapshot create paper-v1 --message "as submitted"', light=True, of=snapshot)
 @click.argument("name")
 @click.option(
     "--folio", metavar="FOLIO", shell_complete=folios, help="Name it among this folio's snapshots, not the lake's."
@@ -55,7 +49,7 @@ def create(app: App, name: str, folio: str | None, message: str | None, tags: tu
     app.output.emit(taken, f"snapshot {taken.name} of {scope} at version {taken.target_version}")
 
 
-@command(example="lakefolio snapshot list", light=True)
+@command("list", example="lakefolio snapshot list", light=True, of=snapshot)
 @click.option("--folio", metavar="FOLIO", shell_complete=folios, help="Only this folio's.")
 def list_(app: App, folio: str | None) -> None:
     """List snapshots, oldest first."""
@@ -80,7 +74,7 @@ def list_(app: App, folio: str | None) -> None:
     )
 
 
-@command(example="lakefolio snapshot drop paper-v1", light=True)
+@command(example="lakefolio snapshot drop paper-v1", light=True, of=snapshot)
 @click.argument("name", shell_complete=snapshots)
 @click.option(
     "--folio", metavar="FOLIO", shell_complete=folios, help="The folio it was taken of, if it was taken of one."
@@ -92,8 +86,3 @@ def drop(app: App, name: str, folio: str | None) -> None:
     """
     app.open(writing=True).drop_snapshot(name, folio)
     app.output.emit({"dropped": name, "folio": folio}, f"dropped snapshot {name}")
-
-
-for _name, _one in (("create", create), ("list", list_), ("drop", drop)):
-    _one.name = _name
-    snapshot.add_command(_one, _name)
