@@ -28,6 +28,7 @@ from lakefolio.maintenance.reachability import (
 )
 from lakefolio.maintenance.shards import Shards
 from lakefolio.process.scratch import scratch_folder
+from lakefolio.readmodels import bloom
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -45,7 +46,6 @@ _SHARD_ROWS: Final = 200_000
 _MOST_SHARDS: Final = 256
 _PURGES: Final = pa.schema([("digest", pa.string()), ("generation", pa.int32())])
 _REFERENCES: Final = pa.schema([*_PURGES, ("needed", pa.bool_()), ("inline_bytes", pa.int64()), ("since", pa.int64())])
-_WEIGHTS: Final = np.random.default_rng(0).integers(0, 2**32, 1024, np.uint32) | np.uint32(1)
 
 
 class Marks:
@@ -180,20 +180,4 @@ def _spread(rows: pa.Table, shards: int) -> Any:
     """Return a shard for each row, the same for all rows of an item."""
     if shards == 1:
         return np.zeros(rows.num_rows, np.int64)
-    mixed = _sums(rows.column("folio")) * np.uint32(31) + _sums(rows.column("item"))
-    return ((mixed * np.uint32(0x9E3779B1)) >> np.uint32(8)) % np.uint32(shards)
-
-
-def _sums(column: pa.ChunkedArray) -> Any:
-    """Return a number for each text, made of its bytes; it only has to spread, so that equal numbers harm nobody."""
-    texts = pc.fill_null(column, "").combine_chunks()
-    texts = pa.concat_arrays([texts]) if isinstance(texts, pa.Array) else pa.array([], pa.string())
-    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    data = texts.buffers()[2]
-    if not len(texts) or data is None:
-        return np.zeros(len(texts), np.uint32)
-    raw = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
-    starts, lengths = ends[:-1] - ends[0], np.diff(ends)
-    places = np.arange(len(raw)) - np.repeat(starts, lengths)
-    products = np.append(raw * _WEIGHTS[places & 1023], np.uint32(0))
-    return np.where(lengths > 0, np.add.reduceat(products, starts, dtype=np.uint32), np.uint32(0))
+    return bloom.hashes([pc.fill_null(rows.column(name), "") for name in ("folio", "item")]) % np.uint64(shards)

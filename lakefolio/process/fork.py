@@ -41,9 +41,19 @@ def at_forks(member: Forked) -> None:
 class ForkLock:
     """A reentrant lock that is free in a forked child, unless the thread that forked held it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False) -> None:
+        """Make a free lock; with ``waits``, no fork happens while another thread holds it."""
         self._lock = threading.RLock()
+        self._waits = waits
         at_forks(self)
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Take the lock; say whether it was taken, which it always is after waiting (``blocking``)."""
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -52,11 +62,15 @@ class ForkLock:
         self._lock.release()
 
     def before_fork(self) -> None:
-        """Wait for nothing."""
+        """Wait for the thread that holds it, if that was asked for."""
+        if self._waits:
+            self._lock.acquire()
 
     def after_fork(self, *, child: bool) -> None:
         """Replace a lock that no thread of the child could release."""
-        if child:
+        if self._waits:
+            self._lock.release()
+        elif child:
             if self._lock.acquire(blocking=False):
                 self._lock.release()
             else:

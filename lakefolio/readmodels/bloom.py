@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["BITS_PER_KEY", "build", "hash_of", "hashes", "may_hold", "place_of"]
+__all__ = ["BITS_PER_KEY", "build", "hash_of", "hashes", "may_hold", "mixed_array", "place_of"]
 
 BITS_PER_KEY: Final = 10
 """With seven probes, one key in 120 that is not there passes."""
@@ -68,7 +68,7 @@ def hashes(columns: Sequence[pa.Array | pa.ChunkedArray]) -> Any:
         last = min(last, len(texts))
         totals[first:last] = _sums(raw[ends[first] : ends[last]], ends[first : last + 1] - ends[first])
         first = last
-    return _mixed_array(totals)
+    return mixed_array(totals)
 
 
 def _sums(raw: Any, ends: Any) -> Any:
@@ -84,7 +84,8 @@ def _sums(raw: Any, ends: Any) -> Any:
     return np.where(lengths > 0, sums, np.uint64(0)) + lengths.astype(np.uint64)
 
 
-def _mixed_array(values: Any) -> Any:
+def mixed_array(values: Any) -> Any:
+    """Return numbers with their bits mixed, so that those near to each other are far apart (shape and dtype stay)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +33,7 @@ from lakefolio.format.layout import (
     table_prefix,
 )
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import ForkLock
 from lakefolio.readmodels.anew import made_of, of_whole_versions
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.fold import ENTRIES, FOLDED, FOLIOS, MODELS, fold
@@ -112,18 +111,8 @@ class ReadModels:
         self._store = store
         self._tables: dict[str, ModelTable] = {model.name: ModelTable(store, lake_id, model) for model in MODELS}
         self.cache = Cache() if cache is None else cache
-        self._busy = threading.Lock()  # held by the thread that folds
+        self._busy = ForkLock()  # held by the thread that folds
         self._last: dict[str, Published] = {}  # the result of the last fold of this handle
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Nothing has to come to an end: a fold that a child does not go on with is one that was killed."""
-
-    def after_fork(self, *, child: bool) -> None:
-        """Let a child fold: it has none of the threads that did."""
-        if child:
-            self._busy = threading.Lock()
-            self._last = {}
 
     def read(self, model: str, file: RunFile, start: int, length: int) -> bytes:
         """See Ranges."""

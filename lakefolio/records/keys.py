@@ -25,7 +25,7 @@ def hashes(keys: pa.Table) -> NDArray[np.uint64]:
     """Return a number for each row of key columns; equal rows have equal ones."""
     found = np.zeros(keys.num_rows, np.uint64)
     for column in keys.columns if keys.num_rows else ():
-        found = _mixed(found * np.uint64(0x9E3779B97F4A7C15) + _hashed(column))
+        found = bloom.mixed_array(found * np.uint64(0x9E3779B97F4A7C15) + _hashed(column))
     return found
 
 
@@ -36,12 +36,6 @@ def _hashed(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
         column = column.cast(pa.string())
     return np.asarray(bloom.hashes([column.cast(pa.binary())]), dtype=np.uint64)
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def all_different(found: Sequence[NDArray[np.uint64]]) -> bool:

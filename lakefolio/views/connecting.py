@@ -6,11 +6,10 @@ for ever at its own first connection: the thread that holds them exists in its p
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.process.fork import at_forks
+from lakefolio.process.fork import ForkLock
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,26 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["connect_in_memory"]
 
 
-class _Gate:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        at_forks(self)
-
-    def before_fork(self) -> None:
-        """Wait until no thread is connecting."""
-        self.lock.acquire()
-
-    def after_fork(self, *, child: bool) -> None:
-        """Let threads connect again."""
-        self.lock.release()
-
-
-_gate = _Gate()
+_connecting = ForkLock(waits=True)
 
 
 def connect_in_memory(config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """Return a connection to a new, empty database in memory. Safe in threads, and in forked children."""
     import duckdb
 
-    with _gate.lock:
+    with _connecting:
         return duckdb.connect(":memory:", config=dict(config))
