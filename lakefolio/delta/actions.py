@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from lakefolio.errors import FormatError
 from lakefolio.format.arrow_rows import check_rows, rows_of, to_micros
 from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, strings, text, texts
 
-__all__ = ["DataFile", "LogEntry", "Total", "brief", "now_ms"]
+__all__ = ["DataFile", "LogEntry", "Total", "brief", "quoted_path"]
 
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
@@ -304,8 +303,3 @@ def check_protocol(protocol: object, table: str) -> None:
 def brief(exc: Exception) -> str:
     """Return the first line of an error's message."""
     return (str(exc).splitlines() or [type(exc).__name__])[0][:120]
-
-
-def now_ms() -> int:
-    """Return the current time in milliseconds since 1970, the unit of actions."""
-    return int(time.time() * 1000)

@@ -26,7 +26,6 @@ from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
     Total,
-    now_ms,
     quoted_path,
     rows_to_plain,
     runs_of,
@@ -39,7 +38,8 @@ from lakefolio.delta.objects import log_problem
 from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError
-from lakefolio.format.layout import JOURNAL, checkpoint_name, log_key, log_prefix, table_prefix
+from lakefolio.format.layout import JOURNAL, checkpoint_name, data_file_path, log_key, log_prefix, table_prefix
+from lakefolio.process.clock import now_ms
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class DeltaTable(DeltaLog):
         body = to_parquet(rows)
         copy = rows_to_plain(values, self.spec.apart) if 0 < len(values) <= _COPIED_ROWS else None
         lacks = tuple(name for name in self.spec.apart if any(row.get(name) is not None for row in values))
-        file = self._described(rows, body, _new_path(version), rows=rows, copy=copy, lacks=lacks)
+        file = self._described(rows, body, data_file_path(version), rows=rows, copy=copy, lacks=lacks)
         return file, f"{table_prefix(self.name)}/{file.path}", body
 
     def commit(
@@ -245,7 +245,7 @@ class DeltaTable(DeltaLog):
         if any(file.path not in self._files for file in files):
             return False  # another writer has merged them meanwhile
         version = self.version + 1
-        path = _new_path(version)
+        path = data_file_path(version)
         merged = replace(merged, path=path, seal=self.seals.of(path, merged.seal))
         # nobody else uses this key: one that is there is this very file
         self.store.create_if_absent(f"{table_prefix(self.name)}/{merged.path}", body)
@@ -349,11 +349,6 @@ def lake_id_of(store: Store) -> str:
         key=key,
         version=0,
     )
-
-
-def _new_path(version: int) -> str:
-    """Return an unused path for a data file of the log entry of a version."""
-    return f"{version:020d}-{uuid.uuid4().hex}.parquet"
 
 
 def _portions(files: Sequence[DataFile]) -> list[list[DataFile]]:

@@ -9,7 +9,6 @@ Longer than most modules: a handle has one method for each thing that users do w
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from lakefolio.folio.adding import check_name
 from lakefolio.folio.open_folio import At
 from lakefolio.format.names import new_id
 from lakefolio.format.table_formats import RECORDS
+from lakefolio.process.clock import now_ms
 from lakefolio.process.facade import facade
 from lakefolio.render import html
 from lakefolio.render.text import counted
@@ -85,7 +85,7 @@ def create_table(
 
     check_name(folio, name)
     schema = declared(columns, key, checks)
-    created_ms = int(time.time() * 1000)
+    created_ms = now_ms()
     said = Annotations.of(description, None, tags, metadata, overwrite=overwrite)
     made = encoded(new_id(), f"{folio.name}:{name}", 0, created_ms, schema, first=True)
     folio._core.session.put_encoded(folio.name, name, made, None, said)

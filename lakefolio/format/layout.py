@@ -7,6 +7,7 @@ table can't point a reader outside its lake.
 from __future__ import annotations
 
 import re
+import uuid
 
 from lakefolio.errors import IntegrityError
 from lakefolio.process.places import LAKE_MARKER
@@ -28,6 +29,7 @@ __all__ = [
     "check_key",
     "checkpoint_name",
     "checkpoint_version",
+    "data_file_path",
     "data_file_version",
     "log_key",
     "log_name",
@@ -134,6 +136,11 @@ def checkpoint_version(key: str) -> int | None:
     """Return the version that a checkpoint's key is of, or None for other files of the log."""
     match = _CHECKPOINT.fullmatch(key)
     return int(match.group(1)) if match else None
+
+
+def data_file_path(version: int) -> str:
+    """Return an unused path for a data file of a table, written for a log entry of a version or one after it."""
+    return f"{version:020d}-{uuid.uuid4().hex}.parquet"
 
 
 def data_file_version(path: str) -> int | None:

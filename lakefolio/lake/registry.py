@@ -8,7 +8,6 @@ get two numbers. Each change of an alias is an entry of the model's record, so t
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +18,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.quoting import quoted
 from lakefolio.lake.documents import Documents, Fields, fields_of
 from lakefolio.model.changes import Put, Update
+from lakefolio.process.clock import now_ms
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.terminal import visible
 
@@ -29,17 +29,12 @@ if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
     from lakefolio.model.entries import Entry
 
-__all__ = ["DELETED", "REGISTRY", "AliasChange", "Registry", "now_ms"]
+__all__ = ["DELETED", "REGISTRY", "AliasChange", "Registry"]
 
 REGISTRY: Final = "registry"
 """The folio of the records."""
 DELETED: Final = "deleted"
 """The stage of a version that was deleted: its number is not given again."""
-
-
-def now_ms() -> int:
-    """Return milliseconds since 1970, as records have them."""
-    return int(time.time() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 
 from lakefolio.delta.scan import scan
 from lakefolio.errors import LakefolioError
-from lakefolio.format.layout import RECORDS, record_prefix
+from lakefolio.format.layout import RECORDS, data_file_version, record_prefix
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
-from lakefolio.records.files import REACH, base_version
+from lakefolio.records.files import REACH
 from lakefolio.records.rows import keys_twice
 from lakefolio.records.table import RecordTable
 from lakefolio.session.record_commits import unfinished_restores
@@ -77,7 +77,7 @@ def needless_record_files(
         logged: tuple[set[str], dict[str, int]] | None = None
         for info in infos:
             path = info.key.removeprefix(f"{record_prefix(table)}/")
-            base = base_version(path)
+            base = data_file_version(path)
             if path in needed or info.modified_at > young:
                 continue
             if path not in replaced and (cut is not None or (base is not None and base + REACH < version)):

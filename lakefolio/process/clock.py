@@ -1,11 +1,11 @@
-"""Monotonic clocks: elapsed time within one process, and sleeping."""
+"""Clocks: elapsed time within one process, sleeping, and the time of day."""
 
 from __future__ import annotations
 
 import time
 from typing import Final, Protocol
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "elapsing_s"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "elapsing_s", "now_ms"]
 
 
 class Clock(Protocol):
@@ -33,3 +33,8 @@ def elapsing_s() -> float:
     """Return seconds since some moment in the past, including suspended time if the system counts it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, the unit of Delta's actions and of MLflow's records."""
+    return int(time.time() * 1000)

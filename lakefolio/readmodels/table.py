@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.delta.actions import DataFile, Total, brief, now_ms
+from lakefolio.delta.actions import DataFile, Total, brief
 from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.seal import Seals
 from lakefolio.delta.table import creation, removal
@@ -27,6 +27,7 @@ from lakefolio.format.layout import (
     log_version,
     table_prefix,
 )
+from lakefolio.process.clock import now_ms
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import RunFile, counts
 from lakefolio.readmodels.runs import Run

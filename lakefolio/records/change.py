@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.delta.actions import now_ms
 from lakefolio.errors import InvalidInputError
+from lakefolio.process.clock import now_ms
 from lakefolio.records.state import RecordFile, TableState
 
 if TYPE_CHECKING:

@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import os
-import re
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,10 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.content.file_cache import file_cache
-from lakefolio.delta.actions import now_ms
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.digest import sha256_of_file
+from lakefolio.format.layout import data_file_path
 from lakefolio.format.parquet_columns import bounded_columns
+from lakefolio.process.clock import now_ms
 from lakefolio.records.state import RecordFile
 
 if TYPE_CHECKING:
@@ -33,22 +32,15 @@ if TYPE_CHECKING:
 
     from lakefolio.storage import Store
 
-__all__ = ["REACH", "DataFiles", "base_version", "encode", "reader_of"]
+__all__ = ["REACH", "DataFiles", "encode", "reader_of"]
 
 REACH: Final = 1_000
 """How many versions after the one in its name may name a file first."""
-_NAME = re.compile(r"(\d{20})-[0-9a-f]{32}\.parquet")
 _LONGEST_BOUND: Final = 64
 _IN_MEMORY: Final = 8 << 20
 _SMALL: Final = 64 << 10
 _RECENT: Final = 64
 """The rows of the last small files that this process wrote, which it merges soon."""
-
-
-def base_version(path: str) -> int | None:
-    """Return the version in a data file's name, or None for files of other engines."""
-    found = _NAME.fullmatch(path)
-    return int(found[1]) if found else None
 
 
 def encode(rows: pa.Table, base: int) -> tuple[RecordFile, bytes]:
@@ -65,7 +57,7 @@ def encode(rows: pa.Table, base: int) -> tuple[RecordFile, bytes]:
         write_statistics=bounded_columns(plain.schema),
     )
     body = sink.getvalue()
-    path = f"{base:020d}-{uuid.uuid4().hex}.parquet"
+    path = data_file_path(base)
     bounds = json.dumps(_bounds(rows), separators=(",", ":"))
     return RecordFile(path, len(body), rows.num_rows, bounds, now_ms(), hashlib.sha256(body).hexdigest()), body
 

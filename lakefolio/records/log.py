@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import now_ms
 from lakefolio.delta.checkpoint import ADD, METADATA, REMOVE
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
 from lakefolio.format.checked_json import mapped, number, strings
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
+from lakefolio.process.clock import now_ms
 from lakefolio.records.state import SHA256, RecordFile, TableState
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.errors import StorageError
-from lakefolio.records.files import REACH, DataFiles, base_version
+from lakefolio.format.layout import data_file_version
+from lakefolio.records.files import REACH, DataFiles
 from lakefolio.records.keys import KeyIndex, all_different, hashes
 from lakefolio.records.problems import Problems
 from lakefolio.records.rows import as_tables, check_rows, fitted, keys_twice
@@ -53,7 +54,7 @@ class StagedFiles:
 
     def is_fresh(self, file: RecordFile, version: int) -> bool:
         """Say whether the log entry after a version may name a file."""
-        return version - (base_version(file.path) or 0) < REACH
+        return version - (data_file_version(file.path) or 0) < REACH
 
     def keep(self, files: Iterable[RecordFile]) -> None:
         """Keep files from now on: a log entry that names them is about to be created."""

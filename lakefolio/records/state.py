@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import pyarrow as pa
 
+from lakefolio.delta.actions import quoted_path
 from lakefolio.errors import FormatError, IntegrityError, LakefolioError
 from lakefolio.format.checked_json import mapped, number, optional, strings, text, texts
 from lakefolio.records.schema import TableSchema
@@ -55,7 +56,7 @@ class RecordFile:
         """Return the ``add`` action."""
         ours = self.sha256 and self.row_count is not None
         return {
-            "path": quote(self.path, safe="/=-_.~"),
+            "path": quoted_path(self.path),
             "partitionValues": {},
             "size": self.size_bytes,
             "modificationTime": self.modified_ms,
@@ -66,7 +67,7 @@ class RecordFile:
     def remove(self, at_ms: int, *, data_change: bool) -> dict[str, Any]:
         """Return the ``remove`` action."""
         return {
-            "path": quote(self.path, safe="/=-_.~"),
+            "path": quoted_path(self.path),
             "deletionTimestamp": at_ms,
             "dataChange": data_change,
             "extendedFileMetadata": True,

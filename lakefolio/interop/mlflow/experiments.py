@@ -18,9 +18,10 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
+from lakefolio.interop.mlflow.fields import absent, after, invalid, taken, under
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents, Fields
+from lakefolio.process.clock import now_ms
 from lakefolio.redaction import scrub_value
 
 __all__ = ["DEFAULT_ID", "Experiments", "ids_for"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 
-__all__ = ["absent", "after", "invalid", "millis", "now_ms", "taken", "time_of_ms", "under"]
+__all__ = ["absent", "after", "invalid", "millis", "taken", "time_of_ms", "under"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,11 +22,6 @@ def after(prefix: str, fields: Mapping[str, object]) -> dict[str, Any]:
 def under(prefix: str, pairs: Iterable[Any] | None) -> dict[str, str]:
     """Return tags or parameters of MLflow (objects with ``key`` and ``value``) as fields under a prefix."""
     return {f"{prefix}{one.key}": "" if one.value is None else str(one.value) for one in pairs or ()}
-
-
-def now_ms() -> int:
-    """Return milliseconds since 1970."""
-    return int(time.time() * 1000)
 
 
 def millis(at: datetime | None) -> int | None:

@@ -10,9 +10,10 @@ from typing import Any
 from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric
 from mlflow.utils.uri import append_to_uri_path
 
-from lakefolio.interop.mlflow.fields import absent, after, now_ms, under
+from lakefolio.interop.mlflow.fields import absent, after, under
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents, Fields
+from lakefolio.process.clock import now_ms
 
 __all__ = ["LoggedModels"]
 

@@ -47,11 +47,12 @@ from mlflow.utils.validation import (
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.quoting import quoted
 from lakefolio.interop.mlflow.boundary import with_mlflow_errors
-from lakefolio.interop.mlflow.fields import absent, after, invalid, now_ms, taken, under
+from lakefolio.interop.mlflow.fields import absent, after, invalid, taken, under
 from lakefolio.interop.mlflow.logged_models import LoggedModels
 from lakefolio.interop.mlflow.places import SCHEME, address_of, lake_of, uri_of
 from lakefolio.lake.documents import Fields
 from lakefolio.lake.registry import REGISTRY, Registry
+from lakefolio.process.clock import now_ms
 
 __all__ = ["LakefolioModelRegistry"]
 
