@@ -130,18 +130,20 @@ class LocalFiles:
             raise one.damaged("is missing") from None
         found = one.prove(hasher.hexdigest())
         if found != one.proof:
-            raise one.damaged(f"has the seal {found[:16]}…, expected {one.proof[:16]}…")
+            raise one.damaged(_other(found, one.proof))
         self._note(path, one.proof, before)
 
     def _fetch(self, one: Immutable) -> None:
         def fetch(path: Path) -> None:
             try:
-                self._store.fetch_to(one.key, path)
+                size_bytes = self._store.fetch_to(one.key, path)
             except NotFoundError:
                 raise one.damaged("is missing") from None
+            if size_bytes != one.size_bytes:
+                raise one.damaged(f"has {counted(size_bytes, 'byte')}, expected {one.size_bytes}")
             found = prove(path)
             if found != one.proof:
-                raise one.damaged(f"has the seal {found[:16]}…, expected {one.proof[:16]}…")
+                raise one.damaged(_other(found, one.proof))
 
         def prove(path: Path) -> str:
             return one.prove(sha256_of_file(path).removeprefix("sha256:"))
@@ -156,6 +158,10 @@ class LocalFiles:
             self._known[path] = (proof, status)
             while len(self._known) > _MOST_KNOWN:
                 del self._known[next(iter(self._known))]
+
+
+def _other(found: str, proof: str) -> str:
+    return f"has the seal {found.removeprefix('sha256:')[:16]}…, expected {proof.removeprefix('sha256:')[:16]}…"
 
 
 def _name(one: Immutable) -> str:

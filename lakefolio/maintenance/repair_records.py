@@ -6,7 +6,6 @@ entries were all purged.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
@@ -57,10 +56,10 @@ def _repair_files(work: RepairWork, table: str, marks: Iterable[int], *, read_da
     for file in needed.values():
         key = f"{prefix}/{file.path}"
         work.look(key)
-        if sizes.get(key) == file.size_bytes and not (read_data and not _is(work.store.find(key), file)):
+        if sizes.get(key) == file.size_bytes and (not read_data or file.is_body(work.store.find(key) or b"")):
             continue
         other = work.source.find(key)
-        if other is not None and _is(other, file):
+        if other is not None and file.is_body(other):
             work.write(key, other, "record-file")
         else:
             work.lost("record-file", key, f"data file {key} is lost, and the source has no good one")
@@ -80,9 +79,3 @@ def _needed(work: RepairWork, table: str, marks: Iterable[int]) -> dict[str, Rec
     if problem is not None:
         work.lost(problem.kind, str(problem.objects.get("key") or record_prefix(table)), problem.message)
     return {}
-
-
-def _is(body: bytes | None, file: RecordFile) -> bool:
-    if body is None or len(body) != file.size_bytes:
-        return False
-    return not file.sha256 or hashlib.sha256(body).hexdigest() == file.sha256

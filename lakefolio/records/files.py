@@ -10,18 +10,16 @@ import datetime as dt
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.content.file_cache import file_cache
+from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.errors import IntegrityError, NotFoundError
-from lakefolio.format.digest import sha256_of_file
 from lakefolio.format.layout import data_file_path
 from lakefolio.format.parquet_columns import bounded_columns
 from lakefolio.process.clock import now_ms
@@ -175,7 +173,7 @@ class DataFiles:
         """Name the table by the folder that it lies in."""
         self.store = store
         self.prefix = prefix
-        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._local = LocalFiles(store, file_cache())
         self._recent: dict[str, pa.Table] = {}
 
     def key(self, path: str) -> str:
@@ -203,18 +201,16 @@ class DataFiles:
             IntegrityError: A file is missing, or is not what was written.
         """
         import pyarrow.dataset as ds
+        from pyarrow.fs import LocalFileSystem
 
         from lakefolio.records.dataset import RecordDataset
 
         form = ds.ParquetFileFormat()
         fragments = []
         for file in files:
-            guarantee = _guarantee(file, schema)
             source = self._opened(file)
-            if guarantee is None:
-                fragments.append(form.make_fragment(source))
-            else:
-                fragments.append(form.make_fragment(source, partition_expression=guarantee))
+            within = LocalFileSystem() if isinstance(source, str) else None
+            fragments.append(form.make_fragment(source, within, partition_expression=_guarantee(file, schema)))
         plain = pa.schema([one.remove_metadata() for one in schema])
         return RecordDataset(fragments, plain, form)
 
@@ -229,54 +225,23 @@ class DataFiles:
                 found.append((file, one))
         return found
 
-    def _opened(self, file: RecordFile) -> Any:
+    def _opened(self, file: RecordFile) -> pa.BufferReader | str:
         """Return what Arrow reads a verified file from: its bytes if it is small, else a local file."""
         key = self.key(file.path)
-        try:
-            if file.size_bytes <= _IN_MEMORY and not hasattr(self.store, "local_path"):
-                return reader_of(self._bytes(file, key))
-            if hasattr(self.store, "local_path"):
-                return self._local(file, key)
-            if not file.sha256:
-                name = hashlib.sha256(f"{self.store.uri}/{key}".encode()).hexdigest()
-                return str(
-                    file_cache().file(
-                        f"sha256:{name}",
-                        "rows.parquet",
-                        lambda path: self._fetch(file, key, path),
-                        lambda _: f"sha256:{name}",
-                    )
-                )
-            digest = f"sha256:{file.sha256}"
-            return str(file_cache().file(digest, "rows.parquet", lambda path: self._fetch(file, key, path)))
-        except NotFoundError as exc:
-            raise self._damaged(file, "is missing") from exc
-
-    def _bytes(self, file: RecordFile, key: str) -> memoryview:
-        body = self.store.get(key)
-        if len(body) != file.size_bytes or (file.sha256 and hashlib.sha256(body).hexdigest() != file.sha256):
-            raise self._damaged(file, "is not what was written")
-        return body
-
-    def _local(self, file: RecordFile, key: str) -> object:
+        damaged = partial(self._damaged, file)
         if file.size_bytes <= _IN_MEMORY:
-            return reader_of(self._bytes(file, key))
-        path = Path(str(self.store.uri)) / key
-        self.store.head(key)  # a regular file below the lake
-        found = os.stat(path)
-        now = (found.st_ino, found.st_size, found.st_mtime_ns)
-        if self._seen.get(file.path) != now:
-            right = not file.sha256 or sha256_of_file(path) == f"sha256:{file.sha256}"
-            if found.st_size != file.size_bytes or not right:
-                raise self._damaged(file, "is not what was written")
-            self._seen[file.path] = now
-        return str(path)
-
-    def _fetch(self, file: RecordFile, key: str, path: Path) -> None:
-        hasher = hashlib.sha256()
-        size = self.store.fetch_to(key, path, on_chunk=hasher.update)
-        if size != file.size_bytes or (file.sha256 and hasher.hexdigest() != file.sha256):
-            raise self._damaged(file, "is not what was written")
+            try:
+                body = self.store.get(key)
+            except NotFoundError as exc:
+                raise damaged("is missing") from exc
+            if not file.is_body(body):
+                raise damaged("is not what was written")
+            return reader_of(body)
+        # of a file that another engine wrote nobody knows the digest
+        proof = f"sha256:{file.sha256 or hashlib.sha256(f'{self.store.uri}/{key}'.encode()).hexdigest()}"
+        one = Immutable(key, file.size_bytes, proof, lambda found: f"sha256:{found}" if file.sha256 else proof, damaged)
+        self._local.ready([one])
+        return str(self._local.path(one))
 
     def write(self, rows: pa.Table, base: int) -> RecordFile:
         """Store rows as a data file that no log entry names yet."""

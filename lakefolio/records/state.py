@@ -6,6 +6,7 @@ property that this library does not know is refused by name. A state is immutabl
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,10 @@ class RecordFile:
     bounds: str
     modified_ms: int
     sha256: str = ""
+
+    def is_body(self, body: bytes | memoryview) -> bool:
+        """Say whether bytes are those of the file, as far as its ``add`` tells: other engines note no digest."""
+        return len(body) == self.size_bytes and self.sha256 in ("", hashlib.sha256(body).hexdigest())
 
     def add(self, *, data_change: bool) -> dict[str, Any]:
         """Return the ``add`` action."""
