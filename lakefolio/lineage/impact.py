@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lakefolio.lineage.nodes import NodeId
+from lakefolio.render.report import AsText, Listing
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
@@ -41,22 +42,13 @@ class Affected:
         return {"ref": self.ref, "steps": self.steps, "columns": None if self.columns is None else list(self.columns)}
 
 
-class Impact(Sequence[Affected]):
+class Impact(AsText, Listing[Affected]):
     """The items that a change reaches, nearest first; see ``Lake.impact``. Prints as a list."""
 
     def __init__(self, ref: str, column: str | None, affected: Sequence[Affected]) -> None:
         self.ref = ref
         self.column = column
-        self._affected = tuple(affected)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._affected[index]
-
-    def __len__(self) -> int:
-        return len(self._affected)
-
-    def __iter__(self) -> Iterator[Affected]:
-        return iter(self._affected)
+        super().__init__(affected)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON-able values."""
@@ -70,8 +62,6 @@ class Impact(Sequence[Affected]):
             more = "" if one.columns is None or len(one.columns) <= _SHOWN else f" and {len(one.columns) - _SHOWN} more"
             lines.append(f"  {one.ref}  {shown}{more}")
         return "\n".join(visible(line, keep="") for line in lines)
-
-    __repr__ = __str__
 
 
 _Edge = tuple[NodeId, NodeId, str | None]

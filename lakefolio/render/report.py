@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lakefolio.render import html
 from lakefolio.render.text import format_bytes
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["AsFrames", "AsText", "Report"]
+__all__ = ["AsFrames", "AsText", "Listing", "Report"]
+
+T = TypeVar("T")
 
 
 class AsText:
@@ -47,6 +50,28 @@ class AsFrames:
         import polars as pl
 
         return pl.DataFrame(pl.from_arrow(self.to_arrow()))
+
+
+class Listing(Sequence[T]):
+    """A result that is a sequence of what was found; a slice of it is a tuple."""
+
+    def __init__(self, found: Iterable[T]) -> None:
+        self._found = tuple(found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._found)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self._found[index]
 
 
 class Report(AsText, dict[str, Any]):

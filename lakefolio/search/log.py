@@ -6,16 +6,15 @@ all events: ``select metadata ->> '$.query' from events where event_type = 'sear
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import setting
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import shown_time
 from lakefolio.redaction import scrub
-from lakefolio.render.report import AsText
+from lakefolio.render.report import AsText, Listing
 from lakefolio.render.text import counted
 from lakefolio.runs.events import log_event
 from lakefolio.terminal import shown_value, visible
@@ -82,26 +81,8 @@ class Searched:
     last_at: datetime
 
 
-class SearchLog(AsText, Sequence[Searched]):
+class SearchLog(AsText, Listing[Searched]):
     """Queries, those that were asked most first."""
-
-    def __init__(self, found: Sequence[Searched]) -> None:
-        self._found = tuple(found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def __iter__(self) -> Iterator[Searched]:
-        return iter(self._found)
-
-    @overload
-    def __getitem__(self, index: int) -> Searched: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Searched, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Searched | tuple[Searched, ...]:
-        return self._found[index]
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON-able values."""

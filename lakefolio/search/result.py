@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.render import html
-from lakefolio.render.report import AsFrames, AsText
+from lakefolio.render.report import AsFrames, AsText, Listing
 from lakefolio.render.text import counted
 from lakefolio.search.facets import FACETS
 from lakefolio.terminal import visible
@@ -130,7 +130,7 @@ class Hit:
         return {name: getattr(self, name) for name in names} | {"highlights": shown}
 
 
-class SearchResult(AsFrames, AsText, Sequence[Hit]):
+class SearchResult(AsFrames, AsText, Listing[Hit]):
     """The hits of a search, best first; see ``Lake.search``.
 
     Of a large lake in a bucket what is printed needs no texts: each is a request of its own. Nor has it the facets that
@@ -175,7 +175,7 @@ class SearchResult(AsFrames, AsText, Sequence[Hit]):
         self._facets = facets
         self._details = Details(details)
         self.search_id: str | None = None
-        self._hits = tuple(one.with_details(self._details) for one in hits)
+        super().__init__(one.with_details(self._details) for one in hits)
         self._printed = printed
         self._is_near = is_near
 
@@ -214,32 +214,17 @@ class SearchResult(AsFrames, AsText, Sequence[Hit]):
             self.query,
             self.version,
             self.total,
-            self._hits,
+            self._found,
             details,
             facets,
             printed=self._printed,
             is_near=self._is_near,
         )
 
-    def __len__(self) -> int:
-        return len(self._hits)
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self._hits)
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
-        return self._hits[index]
-
     @property
     def refs(self) -> list[str]:
         """The references of the hits: ``folio:name@version``, or the id of a run."""
-        return [one.ref for one in self._hits]
+        return [one.ref for one in self._found]
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON-able values."""
@@ -247,7 +232,7 @@ class SearchResult(AsFrames, AsText, Sequence[Hit]):
             "query": self.query,
             "version": self.version,
             "total": self.total,
-            "hits": [one.to_dict() for one in self._hits],
+            "hits": [one.to_dict() for one in self._found],
             "facets": self.facets,
         }
 
@@ -261,12 +246,12 @@ class SearchResult(AsFrames, AsText, Sequence[Hit]):
 
         names = ("type", "ref", "name", "folio", "kind", "description", "score", "why")
         fields = [(name, pa.float64() if name == "score" else pa.string()) for name in names]
-        rows = [{name: getattr(one, name) for name in names} for one in self._hits]
+        rows = [{name: getattr(one, name) for name in names} for one in self._found]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
     def __str__(self) -> str:
         lines = [self._title()]
-        for one in self._hits:
+        for one in self._found:
             name = one.ref if one.type == "item" else f"run {one.name} ({one.ref})"
             lines.append(f"  {name}  {one.kind or ''}  {one.why}")
             marks = one.highlights[:2] if self._is_near else ()
@@ -279,7 +264,7 @@ class SearchResult(AsFrames, AsText, Sequence[Hit]):
 
     def _repr_html_(self) -> str:
         names = ("ref", "kind", "why", *(("description",) if self._is_near else ()))
-        rows = [tuple(getattr(one, name) for name in names) for one in self._hits]
+        rows = [tuple(getattr(one, name) for name in names) for one in self._found]
         return html.block(html.muted(self._title()), html.row_table(("found", *names[1:]), rows))
 
     def _title(self) -> str:
