@@ -248,6 +248,24 @@ def make_duckdb(path: Path, sql: str) -> None:
     subprocess.run([sys.executable, "-c", code, str(path), sql], check=True)
 
 
+def test_types_of_duckdb_that_arrow_changes_are_texts_within_nested_ones_too(folio: lf.Folio, tmp_path: Path) -> None:
+    path, large = tmp_path / "a.duckdb", str(2**127 - 1)
+    make_duckdb(
+        path,
+        f"create table t as select [{large}::hugeint] a, {{'x y': 1::hugeint, 'i': [interval '1 month']}} b,"
+        " [timetz '05:00:00+02']::timetz[1] c, map {'k': '010'::bit} d",
+    )
+    folio.import_table("t", path)
+    row = {"a": [large], "b": {"x y": "1", "i": ["1 month"]}, "c": ["05:00:00+02"], "d": [("k", "010")]}
+    assert folio.get("t", as_="arrow").to_pylist() == [row]
+
+
+def test_a_value_that_is_none_of_its_type_is_named(folio: lf.Folio, tmp_path: Path) -> None:
+    make_duckdb(path := tmp_path / "a.duckdb", "create table t as select time '24:00' d")
+    with pytest.raises(InvalidInputError, match="86400000000"):
+        folio.import_table("t", path)
+
+
 def test_duckdb_files_are_read_in_a_cage(folio: lf.Folio, tmp_path: Path) -> None:
     path, secret = tmp_path / "a.duckdb", tmp_path / "secret.csv"
     secret.write_text("a\n1\n")

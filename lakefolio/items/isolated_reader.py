@@ -76,7 +76,7 @@ def open_isolated(reader: str, path: Path, table: str | None, form: str) -> Iter
         def batches() -> Iterator[pa.RecordBatch]:
             try:
                 for batch in stream:
-                    batch.validate(full=True)
+                    _check(batch, path, form)
                     yield batch
             except (pa.ArrowException, OSError) as exc:
                 raise _problem(out, path, form) from exc
@@ -89,6 +89,14 @@ def open_isolated(reader: str, path: Path, table: str | None, form: str) -> Iter
             with contextlib.suppress(OSError):  # of what was written and never read
                 one.close()
         process.wait()
+
+
+def _check(batch: pa.RecordBatch, path: Path, form: str) -> None:
+    """Raise InvalidInputError for values that are none of their type, as 24:00 is no time of a day."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException as exc:
+        raise _unreadable(str(exc), path, form) from exc
 
 
 def _problem(out: IO[bytes], path: Path, form: str) -> LakefolioError:
@@ -111,8 +119,12 @@ def _hear(out: IO[bytes], path: Path, form: str) -> None:
     kind = getattr(errors, str(said["error"]), None)
     if isinstance(kind, type) and issubclass(kind, LakefolioError):
         raise kind(said["message"], kind=said["kind"], hint=said["hint"], **{**said["objects"], "path": str(path)})
-    raise InvalidInputError(
-        f"file {str(path)!r} can't be read as {form}: {one_line(str(said['message']), 200)}",
+    raise _unreadable(str(said["message"]), path, form)
+
+
+def _unreadable(reason: str, path: Path, form: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"file {str(path)!r} can't be read as {form}: {one_line(reason, 200)}",
         kind="bad-table-file",
         hint="name another format, or keep the file as it is, as an artifact",
         path=str(path),

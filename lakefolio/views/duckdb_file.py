@@ -13,6 +13,7 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
 
 from lakefolio.format.sql_text import sql_id
 from lakefolio.items.table_sqlite import chosen_table
@@ -22,6 +23,7 @@ __all__ = ["open_duckdb", "write_duckdb"]
 
 _BATCH_ROWS: Final = 2_048
 _MEMORY: Final = "1GiB"
+_NESTED: Final = frozenset({"array", "list", "map", "struct"})
 
 
 @contextmanager
@@ -48,18 +50,33 @@ def open_duckdb(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
     ).fetchall()
     names = {name if schema == "main" else f"{schema}.{name}": (schema, name) for schema, name in found}
     schema, name = names[chosen_table(sorted(names), table, path.name)]
-    columns = connection.execute(
-        "select column_name, data_type from duckdb_columns() where schema_name = ? and table_name = ?"
-        " order by column_index",
-        [schema, name],
-    ).fetchall()
-    # what Arrow or Parquet lacks or changes goes as text: a HUGEINT would become a double
+    there = connection.sql(f"select * from {sql_id(schema)}.{sql_id(name)}")
     chosen = [
-        f"cast({sql_id(one)} as varchar) as {sql_id(one)}" if kind in CARRIED or kind == "INTERVAL" else sql_id(one)
-        for one, kind in columns
+        f"cast({sql_id(one)} as {_carried(kind)}) as {sql_id(one)}"
+        for one, kind in zip(there.columns, there.types, strict=True)
     ]
-    rows = connection.sql(f"select {', '.join(chosen)} from {sql_id(schema)}.{sql_id(name)}")
+    rows = there.project(", ".join(chosen))
     yield rows.to_arrow_reader(_BATCH_ROWS)
+
+
+def _carried(kind: object) -> str:
+    """Return the type that goes through Arrow to Parquet unchanged: text for what they lack or change, also in nested.
+
+    A HUGEINT would become a decimal that it does not fit, a time would lose its zone.
+    """
+    if not isinstance(kind, DuckDBPyType):
+        return str(kind)
+    inner = {name: _carried(one) for name, one in kind.children} if kind.id in _NESTED else {}
+    match kind.id:
+        case "list":
+            return f"{inner['child']}[]"
+        case "array":
+            return f"{inner['child']}[{inner['size']}]"
+        case "map":
+            return f"MAP({inner['key']}, {inner['value']})"
+        case "struct":
+            return f"STRUCT({', '.join(f'{sql_id(name)} {one}' for name, one in inner.items())})"
+    return "VARCHAR" if str(kind) in CARRIED or kind.id == "interval" else str(kind)
 
 
 def write_duckdb(table: pa.Table, target: Path, name: str = "data") -> None:
