@@ -226,3 +226,22 @@ def test_a_name_that_no_value_gives_is_not_of_the_pattern() -> None:
     with pytest.raises(InvalidInputError) as failed:
         count.name_of({"run": None})
     assert failed.value.hint == "give it as metadata"
+
+
+def test_metadata_that_deny_the_name_are_refused(lake: lf.Lake) -> None:
+    folio = lake.folio("scans").set_naming("{subject}/{date:%Y%m%d}/{run:03d}")
+    name = "s1/20260102/007"
+    for denied in ({"subject": "s2"}, {"date": date(2026, 1, 3)}, {"date": "2025-01-02"}, {"run": 8}, {"run": "8"}):
+        with pytest.raises(InvalidInputError) as error:
+            folio.add(name, 1, metadata=denied)
+        assert (error.value.kind, error.value.objects["field"]) == ("bad-naming", next(iter(denied)))
+    folio.add(name, 1, metadata={"subject": "s1", "date": date(2026, 1, 2), "run": 7, "other": "s2"})
+    for change in (
+        lambda: folio.add(name, 2, overwrite=True, metadata={"subject": "s2"}),
+        lambda: folio.rename(name, "s2/20260102/007"),
+    ):
+        with pytest.raises(InvalidInputError, match="says subject="):
+            change()
+    assert [one.item for one in folio.items()] == [name]
+    folio.set_naming("{subject}/{date:%Y%m%d}/{run:03d}", strict=False)
+    folio.add("s3/20260102/007", 1, metadata={"subject": "s2"})

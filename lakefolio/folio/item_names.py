@@ -29,7 +29,8 @@ def set_naming(folio: SelfT, /, pattern: str | None, *, strict: bool = True) -> 
 
     Args:
         pattern: Such as ``{experiment}/{subject}/{date:%Y%m%d}/{kind}``.
-        strict: Refuse every new name that does not fit, by whichever way it is given, for all writers.
+        strict: Refuse every new name that does not fit, or that its metadata deny, by whichever way it comes, for all
+            writers.
 
     Raises:
         InvalidInputError: kind ``bad-naming``: names could not be read back; or, with ``strict``, an item that is there

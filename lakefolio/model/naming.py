@@ -223,6 +223,25 @@ class NamePattern:
                 "name it so, or leave the name out: add(None, …, metadata=…) fills it",
             )
 
+    def check_agrees(self, name: str, values: Mapping[str, object]) -> None:
+        """Raise InvalidInputError (kind ``bad-naming``) if the pattern is strict and a name of it denies some values.
+
+        Values that are None, and others than the fields, are not looked at.
+        """
+        fields = self.fields_of(name) if self.strict else None
+        match = self._compiled.fullmatch(name)
+        if fields is None or match is None:
+            return
+        parts = [part for part in self.parts if isinstance(part, _Field)]
+        for part, text in zip(parts, match.groups(), strict=True):
+            value = values.get(part.name)
+            if value is not None and text != str(value) and part.text(value) != text:
+                raise _bad(
+                    f"item name {name!r} says {part.name}={text}, its metadata {shown_value(value)}",
+                    "give the one that is meant, or leave the name out: add(None, …, metadata=…) fills it",
+                    part.name,
+                )
+
     def to_fact(self) -> str:
         """Return the text of the fact that holds it; ``regex`` and ``fields`` are for SQL."""
         fact = {"pattern": self.text, "strict": self.strict, "regex": self.regex, "fields": list(self.fields)}

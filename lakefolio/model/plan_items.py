@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, nearest
+from lakefolio.format.json_decode import loads_fact
 from lakefolio.format.names import new_id
 from lakefolio.format.semver import SemVer
 from lakefolio.model.changes import KEEP, CopyItem, Mark, Put, Update, content_facts
@@ -30,6 +31,7 @@ def plan_put(plan: Plan, change: Put) -> None:
         _check_name(plan, change.folio, change.item)
     elif change.keep:
         change = _carried(plan, change)
+    _check_fields(plan, change.folio, change.item, change.metadata)
     stored = change.stored
     plan.check_not_purged_meanwhile(stored)
     label = _label(plan, change)
@@ -57,6 +59,13 @@ def _check_name(plan: Plan, folio: str, item: str) -> None:
     pattern = plan.pattern(folio)
     if pattern is not None:
         pattern.check(item)
+
+
+def _check_fields(plan: Plan, folio: str, item: str, metadata: Mapping[str, str]) -> None:
+    """Refuse metadata that deny what the pattern of the folio reads from the name."""
+    pattern = plan.pattern(folio) if metadata else None
+    if pattern is not None:
+        pattern.check_agrees(item, {key: loads_fact(metadata[key]) for key in pattern.fields if key in metadata})
 
 
 def _label(plan: Plan, change: Put) -> str | None:
@@ -263,6 +272,7 @@ def plan_copy(plan: Plan, change: CopyItem) -> None:
     """Plan that an entry becomes an item of another name."""
     if plan.check_free(change.folio, change.item, overwrite=change.overwrite):
         _check_name(plan, change.folio, change.item)
+    _check_fields(plan, change.folio, change.item, change.source.facts)
     plan.check_not_purged(change.source, "copied")
     _successor(
         plan,
