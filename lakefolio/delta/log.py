@@ -408,20 +408,12 @@ class DeltaLog:
             skip: Take the rows of many entries from the files that they were merged into, if that is less to read.
                 Only where rows carry their version. The first of the entries returned is then not the next one.
         """
-        entries: list[LogEntry] = []
-        key = log_key(self.name, self.version + 1)
-        found = self.store.find(key)
-        if found is None:
+        entries, more = self._next_entries(1 if one else 2)
+        if not entries:
             return [], no_rows(self.schema)
-        entries.append(self._objects.parse(self.version + 1, found, key))
-        key = log_key(self.name, self.version + 2)
-        found = None if one else self.store.find(key)
-        if found is not None:
-            entries.append(self._objects.parse(self.version + 2, found, key))
-            versions = self._objects.list_versions(key)
-            if skip and len(versions) > _MANY_ENTRIES and (skipped := self._skip(versions[-1])) is not None:
-                return skipped
-            entries += self._objects.read_entries(versions, first=self.version + 3)
+        if skip and len(more) > _MANY_ENTRIES and (skipped := self._skip(more[-1])) is not None:
+            return skipped
+        entries += self._objects.read_entries(more, first=self.version + 3)
         try:
             rows = self._rows_of([file for entry in entries for file in entry.added])
         except IntegrityError:
@@ -435,18 +427,23 @@ class DeltaLog:
 
         One GET that finds nothing when nothing is new; else two to find one more entry, and one LIST for many.
         """
+        entries, more = self._next_entries(2)
+        entries += self._objects.read_entries(more, first=self.version + 3)
+        for entry in entries:
+            self._replay(entry)
+        return entries
+
+    def _next_entries(self, count: int) -> tuple[list[LogEntry], list[int]]:
+        """Read up to ``count`` new log entries; return them, and the versions behind the second, if that is one."""
         entries: list[LogEntry] = []
-        for version in (self.version + 1, self.version + 2):
+        key = ""
+        for version in range(self.version + 1, self.version + 1 + count):
             key = log_key(self.name, version)
             found = self.store.find(key)
             if found is None:
                 break
             entries.append(self._objects.parse(version, found, key))
-        else:
-            entries += self._objects.read_entries(self._objects.list_versions(key), first=version + 1)
-        for entry in entries:
-            self._replay(entry)
-        return entries
+        return entries, self._objects.list_versions(key) if len(entries) == 2 else []
 
     def _rows_now(self, entries: Sequence[LogEntry]) -> pa.Table:
         """Return the rows that log entries added, from the files that hold them now; the files they named may be gone.

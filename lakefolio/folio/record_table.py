@@ -222,13 +222,13 @@ class Records:
         _, _, found, state = self._seen()
         first = 0 if limit is None else max(0, state.version - limit + 1)
         past = []
-        for version, actions in found.log.entries(first, state.version):
+        for version, actions in found.versions.log.entries(first, state.version):
             info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if one.get("commitInfo")), {})
             ours = info.get("lakefolio") or {}
             past.append(
                 {
                     "version": version,
-                    "at": found.moment(version) / 1e6,
+                    "at": found.versions.moment(version) / 1e6,
                     "operation": info.get("operation"),
                     "author": ours.get("author"),
                     "message": ours.get("message"),

@@ -121,7 +121,7 @@ def _needed(store: Store, table: str, marks: Iterable[int]) -> tuple[set[str], M
     needed = set(newest.files)
     for version in marks:
         if version < newest.version:
-            needed.update(opened.state_at(version).files)
+            needed.update(opened.versions.at(version).files)
     replaced = {path: when for path, (when, _) in newest.tombstones.items()}
     return needed, replaced, newest.version
 
@@ -130,7 +130,7 @@ def _logged(store: Store, table: str, version: int) -> tuple[set[str], dict[str,
     """Return the files that any log entry adds, and when those that one removes were, in milliseconds since 1970."""
     added: set[str] = set()
     removed: dict[str, int] = {}
-    for _, actions in RecordTable(store, record_prefix(table), table).log.entries(0, version):
+    for _, actions in RecordTable(store, record_prefix(table), table).versions.log.entries(0, version):
         for action in actions:
             if isinstance(said := action.get("add"), dict):
                 added.add(unquote(str(said.get("path"))))
@@ -179,7 +179,7 @@ def _check_table(
     for entry in named:
         version = content_of(session, entry).version
         if version not in states:
-            states[version] = opened.state_at(version)
+            states[version] = opened.versions.at(version)
     # listed after the log was read: what is written meanwhile is there, and none of the states names it
     there = {info.key: info.size_bytes for info in session.store.list(prefix + "/")}
     for version, one in sorted(states.items()):
@@ -189,7 +189,7 @@ def _check_table(
                 how = "is missing" if key not in there else f"has {there[key]} bytes, expected {file.size_bytes}"
                 message = f"data file {key} of {owner.folio}:{owner.item}, version {version}, {how}"
                 report.problems.append(Problem("record-file", key, message))
-    for key, problem in opened.log.checkpoint_problems(newest.version, every=read_data).items():
+    for key, problem in opened.versions.log.checkpoint_problems(newest.version, every=read_data).items():
         report.problems.append(Problem("record-checkpoint", key, f"{key} of {owner.folio}:{owner.item}: {problem}"))
     if read_data:
         _check_rows(opened, states, report)

@@ -28,7 +28,6 @@ from lakefolio.records.state import RecordFile, TableState
 from lakefolio.records.versions import TableVersions
 
 if TYPE_CHECKING:
-    from lakefolio.records.log import RecordLog
     from lakefolio.records.schema import TableSchema
     from lakefolio.storage import Store
 
@@ -46,7 +45,14 @@ class _Rest:
 
 
 class RecordTable:
-    """One record table through one handle. Safe to share between threads: commits of one handle stand in line."""
+    """One record table through one handle. Safe to share between threads: commits of one handle stand in line.
+
+    Attributes:
+        name: What people call it, for errors.
+        prefix: Its folder.
+        files: Its data files.
+        versions: Its past states, its log, and how it begins; the newest state is that of :meth:`state`.
+    """
 
     def __init__(self, store: Store, prefix: str, name: str) -> None:
         """Name the table by its folder, and for errors as people call it."""
@@ -54,23 +60,8 @@ class RecordTable:
         self.name = name
         self.prefix = prefix
         self.files = DataFiles(store, prefix)
-        self._versions = TableVersions(store, prefix, name)
+        self.versions = TableVersions(store, prefix, name)
         self._index = KeyIndex()
-
-    # -- versions ------------------------------------------------------------------------------------------
-
-    @property
-    def log(self) -> RecordLog:
-        """The table's log."""
-        return self._versions.log
-
-    def begin(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
-        """Say what version 0 is: that of a table which nobody has written to. No request."""
-        self._versions.begin(schema, table_id, created_ms)
-
-    def create(self) -> None:
-        """Create version 0, if absent, as the first write does by itself."""
-        self._versions.create()
 
     def state(self) -> TableState:
         """Return the newest state; one request if nothing is new.
@@ -80,22 +71,14 @@ class RecordTable:
             FormatError: kind ``table-protocol``: another tool made it what this library can't read.
         """
         with self._lock:
-            return self._versions.newest()
-
-    def state_at(self, version: int) -> TableState:
-        """Return the state at a version; NotFoundError if there is none."""
-        return self._versions.at(version)
-
-    def moment(self, version: int) -> int:
-        """Return when a version came to be, in microseconds since 1970: rises with every version."""
-        return self._versions.moment(version)
+            return self.versions.newest()
 
     # -- writing -------------------------------------------------------------------------------------------
 
     def append(self, rows: object, origin: Origin, *, once: str | None = None) -> Written:
         """Add rows; see the facade for the guarantee."""
         state = self.state()
-        self._versions.check_writable(state, removes=False)
+        self.versions.check_writable(state, removes=False)
         if once is not None and once_key(once) in state.txns:
             return Written(state.version, repeated=True)
         with StagedFiles(self.files) as staged:
@@ -114,7 +97,7 @@ class RecordTable:
     def upsert(self, rows: object, origin: Origin, *, once: str | None = None) -> Written:
         """Add rows, and replace those that have the same key; see the facade."""
         state = self.state()
-        self._versions.check_writable(state, removes=True)
+        self.versions.check_writable(state, removes=True)
         if not state.schema.key:
             raise InvalidInputError(
                 f"table {self.name!r} has no key to find rows by", kind="no-key", hint="append, or declare key="
@@ -238,7 +221,7 @@ class RecordTable:
         with StagedFiles(self.files) as staged:
 
             def plan(state: TableState) -> Change:
-                then = self.state_at(version)
+                then = self.versions.at(version)
                 back = [one for path, one in then.files.items() if path not in state.files]
                 removed = [one for path, one in state.files.items() if path not in then.files]
                 for one in back:  # copied: a file that was replaced is never named again, so gc may delete it
@@ -265,7 +248,7 @@ class RecordTable:
         removes: bool = False,
     ) -> Written:
         with self._lock:
-            change, written = self._versions.commit(plan, staged, origin, once=once, removes=removes)
+            change, written = self.versions.commit(plan, staged, origin, once=once, removes=removes)
             if change is not None:
                 for path, hashed in change.hashed.items():
                     self._index.learn(path, hashed)
@@ -292,14 +275,14 @@ class RecordTable:
         """
         with self._lock:
             state = self.state()
-            self._versions.check_writable(state, removes=False)
+            self.versions.check_writable(state, removes=False)
             if state.version == 0:
-                self.create()
+                self.versions.create()
             before = len(state.files)
             for chosen in files_to_merge(state, everything=everything):
                 self._merge(chosen, state)
             state = self.state()
-            self.log.write_checkpoint(state)
+            self.versions.log.write_checkpoint(state)
             return {"files_before": before, "files_after": len(state.files), "checkpoint_version": state.version}
 
     def _merge(self, chosen: Sequence[RecordFile], state: TableState) -> None:
@@ -315,7 +298,7 @@ class RecordTable:
                     merged[:] = [staged.write(rows, now.version)]
                 return Change("OPTIMIZE", list(merged), chosen, data_change=False)
 
-            change, _ = self._versions.commit(plan, staged, Origin())
+            change, _ = self.versions.commit(plan, staged, Origin())
         if change is not None and state.schema.key:
             self._index.moved([one.path for one in chosen], merged[0].path)
 

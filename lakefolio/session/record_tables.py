@@ -137,7 +137,7 @@ def table_of(session: Session, entry: Entry) -> RecordTable:
                 )
             except (ValueError, KeyError, TypeError, FormatError) as exc:
                 raise IntegrityError(f"the schema of {entry.ref} can't be read: {exc}", kind="bad-content") from exc
-            table.begin(schema, _uuid(content.table), content.created_ms)
+            table.versions.begin(schema, _uuid(content.table), content.created_ms)
         table = known.tables.setdefault(content.table, table)
     return table
 
@@ -155,11 +155,11 @@ def state_of(session: Session, entry: Entry) -> TableState:
     """
     table, content = table_of(session, entry), content_of(session, entry)
     if is_frozen(session, entry):
-        return table.state_at(content.version)
+        return table.versions.at(content.version)
     if session.pinned is None or (session.moves and session.pinned == session.journal.state.version):
         head = session.unwatched_state().entry(entry.folio, entry.item)
         past = head is None or (head.entry_id != entry.entry_id and head.blob_digest != entry.blob_digest)
-        return table.state_at(content.version) if past else table.state()
+        return table.versions.at(content.version) if past else table.state()
     journal = session.journal.refresh()
     marks: list[tuple[int, str]] = []
     for one in journal.history(entry.folio, entry.item):
@@ -167,7 +167,7 @@ def state_of(session: Session, entry: Entry) -> TableState:
             marks.append((one.version, one.blob_digest or ""))
     first = next((version for version, digest in marks if digest == entry.blob_digest), entry.version)
     if first == session.pinned:
-        return table.state_at(content.version)
+        return table.versions.at(content.version)
     newest = table.state().version
     for version, digest in marks:
         if version > session.pinned:
@@ -176,7 +176,7 @@ def state_of(session: Session, entry: Entry) -> TableState:
                 newest = min(newest, bound)
                 break
     at = journal.time_of(session.pinned)
-    return table.state_at(_version_by(table, content.version, newest, 0 if at is None else to_micros(at)))
+    return table.versions.at(_version_by(table, content.version, newest, 0 if at is None else to_micros(at)))
 
 
 def _bound(session: Session, entry: Entry, table: str) -> int | None:
@@ -191,7 +191,7 @@ def _version_by(table: RecordTable, least: int, most: int, at_us: int) -> int:
     """Return the newest version up to a time, between two: times rise with versions."""
     while least < most:
         middle = (least + most + 1) // 2
-        if table.moment(middle) <= at_us:
+        if table.versions.moment(middle) <= at_us:
             least = middle
         else:
             most = middle - 1
@@ -277,7 +277,7 @@ def mark_of(session: Session, entry: Entry) -> Mark:
     table, content = table_of(session, entry), content_of(session, entry)
     state = table.state()
     if state.version == 0:
-        table.create()  # a mark does not tell what version 0 was
+        table.versions.create()  # a mark does not tell what version 0 was
     noted = encoded(content.table, content.owner, state.version, content.created_ms, state.schema, first=False)
     stored = session.blobs.put(noted, known(session))
     return Mark(folio=entry.folio, item=entry.item, stored=stored, entry_id=new_id(), replaces=entry.entry_id)
