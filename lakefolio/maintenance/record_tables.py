@@ -26,6 +26,7 @@ from lakefolio.format.layout import RECORDS, data_file_version, record_prefix
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.records.files import REACH
+from lakefolio.records.log import RecordLog
 from lakefolio.records.rows import keys_twice
 from lakefolio.records.table import RecordTable
 from lakefolio.session.record_commits import unfinished_restores
@@ -130,7 +131,7 @@ def _logged(store: Store, table: str, version: int) -> tuple[set[str], dict[str,
     """Return the files that any log entry adds, and when those that one removes were, in milliseconds since 1970."""
     added: set[str] = set()
     removed: dict[str, int] = {}
-    for _, actions in RecordTable(store, record_prefix(table), table).versions.log.entries(0, version):
+    for _, actions in RecordLog(store, record_prefix(table)).entries(0, version):
         for action in actions:
             if isinstance(said := action.get("add"), dict):
                 added.add(unquote(str(said.get("path"))))

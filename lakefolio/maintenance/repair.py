@@ -177,7 +177,7 @@ class _Repair:
 
     def journal(self) -> DeltaTable | None:
         """Return the journal's table of the lake, or in a dry run the source's; None if it can't be read."""
-        for place in (self._store, self._source) if self._work.dry_run else (self._store,):
+        for place in self._work.places:
             try:
                 read = Journal(place, self._lake_id)
                 read.load()

@@ -68,7 +68,7 @@ def _repair_files(work: RepairWork, table: str, marks: Iterable[int], *, read_da
 def _needed(work: RepairWork, table: str, marks: Iterable[int]) -> dict[str, RecordFile]:
     """Return the files that the newest and the marked versions name."""
     problem: LakefolioError | None = None
-    for place in (work.store, work.source) if work.dry_run else (work.store,):
+    for place in work.places:
         log = RecordLog(place, record_prefix(table))
         try:
             newest = log.load()

@@ -35,6 +35,11 @@ class RepairWork:
         self.looked_at = 0
         self._progress = progress
 
+    @property
+    def places(self) -> tuple[Store, ...]:
+        """Where to read what was repaired before: in a dry run nothing was, so the copy may have to tell."""
+        return (self.store, self.source) if self.dry_run else (self.store,)
+
     def look(self, key: str) -> None:
         """Count an object that is looked at."""
         self._progress(key, self.looked_at)

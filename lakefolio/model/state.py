@@ -30,6 +30,7 @@ from lakefolio.model.entries import (
     snapshot_from_row,
 )
 from lakefolio.model.persistent_map import PersistentMap
+from lakefolio.model.run_rows import joined_spans, last_noted, noting
 
 if TYPE_CHECKING:
     from lakefolio.model.base_state import BaseState
@@ -163,7 +164,7 @@ class State:
         state._notes = self._notes.updated(notes)
         state._running = self._running
         if runs:
-            last = _last_noted(rows, "status")
+            last = last_noted(rows, "status")
             state._running = self._running.updated({one: text == _RUNNING or None for one, text in last.items()})
         if rows.num_rows:
             state._committed_at = from_micros(state.rows.micros(len(state.rows) - 1, "committed_at"))
@@ -454,12 +455,12 @@ class State:
         Only keys by which runs are looked for: ``status``, ``memo`` and ``parent``.
         """
         before = [] if self._base is None else self._base.runs_noting(key, texts)
-        return list(dict.fromkeys([*before, *_noting(self.rows.table(), key, texts)]))
+        return list(dict.fromkeys([*before, *noting(self.rows.table(), key, texts)]))
 
     def facts_of_runs(self, key: str) -> dict[str, str]:
         """Return the JSON text of one fact of every run that has it now; goes through the facts of all runs."""
         values = {} if self._base is None else self._base.facts_of_runs(key)
-        for run_id, text in _last_noted(self.rows.table(), key).items():
+        for run_id, text in last_noted(self.rows.table(), key).items():
             if text is None:
                 values.pop(run_id, None)
             else:
@@ -476,7 +477,7 @@ class State:
             columns: Only these; ``version`` and ``ordinal`` are added.
         """
         base = self.base_version
-        for first, last in [] if self._base is None else _joined(self._base.spans_of_runs(run_ids)):
+        for first, last in [] if self._base is None else joined_spans(self._base.spans_of_runs(run_ids)):
             yield from self.parts(columns, first - 1, min(last, base))
         yield from self.parts(columns, base)
 
@@ -484,13 +485,13 @@ class State:
         """Return the runs that a text names, and those whose id begins or ends with it, in no order."""
         named, alike = ([], []) if self._base is None else self._base.runs_called(text)
         rows = self.rows.table()
-        named += [run_id for run_id, value in _last_noted(rows, "name").items() if value is not None]
-        alike += [one for one in _noting(rows, "status") if one.startswith(text) or one.endswith(text)]
+        named += [run_id for run_id, value in last_noted(rows, "name").items() if value is not None]
+        alike += [one for one in noting(rows, "status") if one.startswith(text) or one.endswith(text)]
         return list(dict.fromkeys(named)), list(dict.fromkeys(alike))
 
     def newest_runs(self, count: int) -> list[str]:
         """Return some of the newest runs, the newest first as far as their ids tell."""
-        since = list(reversed(_noting(self.rows.table(), "status")))
+        since = list(reversed(noting(self.rows.table(), "status")))
         before = [] if self._base is None or len(since) >= count else self._base.newest_runs(count)
         return list(dict.fromkeys([*since, *before]))[:count]
 
@@ -672,24 +673,6 @@ class State:
             yield own
 
 
-_MOST_SPANS = 16
-
-
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans of versions that cover some, so few that each may be read by itself: near ones are joined."""
-    gap, found = 0, sorted(spans)
-    while True:
-        joined: list[tuple[int, int]] = []
-        for first, last in found:
-            if joined and first <= joined[-1][1] + 1 + gap:
-                joined[-1] = (joined[-1][0], max(joined[-1][1], last))
-            else:
-                joined.append((first, last))
-        if len(joined) <= _MOST_SPANS:
-            return joined
-        gap, found = gap * 4 + 16, joined
-
-
 def _as_puts(rows: pa.Table) -> pa.Table:
     """Return rows of entries as the rows of ``manifests`` that put them."""
     rows = rows.append_column("op", pa.array(["put"] * rows.num_rows, pa.string()))
@@ -708,34 +691,3 @@ def _numbers_of(chain: Chain | None) -> Iterator[int]:
     while chain is not None:
         number, chain = chain
         yield number
-
-
-def _noting(rows: pa.Table, key: str, texts: Collection[str] | None = None) -> list[str]:
-    """Return the runs of which rows note a fact, in order; those with some values of it only, if they are given."""
-    run_ids, values = _noted(rows, key)
-    if texts is not None:
-        import pyarrow.compute as pc
-
-        run_ids = run_ids.filter(pc.is_in(values, value_set=pa.array(texts, pa.string())))
-    return [run_id for run_id in run_ids.unique().to_pylist() if run_id is not None]
-
-
-def _last_noted(rows: pa.Table, key: str) -> dict[str, str | None]:
-    """Return the JSON text that rows note last of a fact of each run, None where they remove it."""
-    run_ids, values = _noted(rows, key)
-    return dict(zip(run_ids.to_pylist(), values.to_pylist(), strict=True))
-
-
-def _noted(rows: pa.Table, key: str) -> tuple[pa.Array, pa.Array]:
-    """Return the runs of which rows note a fact, and its JSON texts, in order."""
-    import pyarrow.compute as pc
-
-    rows = rows.select(["op", "run_id", "facts"])
-    is_run = pc.and_(pc.equal(rows.column("op"), "run"), pc.is_valid(rows.column("run_id")))
-    rows = rows.filter(is_run).combine_chunks()
-    if not rows.num_rows:
-        return pa.array([], pa.string()), pa.array([], pa.string())
-    facts = rows.column("facts").chunk(0)
-    flat, of_row = pc.list_flatten(facts), pc.list_parent_indices(facts)
-    wanted = pc.fill_null(pc.equal(flat.field("key"), key), False)
-    return rows.column("run_id").chunk(0).take(of_row.filter(wanted)), flat.field("value").filter(wanted)

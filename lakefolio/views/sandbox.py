@@ -18,10 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, one_line
-from lakefolio.format.sql_text import sql_id
 from lakefolio.process.child_process import say, start
 from lakefolio.views.bounded_json import shallow
-from lakefolio.views.relations import relation_of
 from lakefolio.views.view_files import ViewFile
 
 if TYPE_CHECKING:
@@ -61,11 +59,9 @@ class Rows:
 
     def bind(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make them a view of a connection, every column of its own type."""
-        relation = relation_of(connection, shallow(name, self.table))
-        if self.types:
-            casts = ", ".join(f"cast({sql_id(one)} as {kind}) as {sql_id(one)}" for one, kind in self.types.items())
-            relation = relation.project(f"* replace ({casts})")
-        relation.create_view(name, replace=True)
+        from lakefolio.views.sandbox_child import arrived
+
+        arrived(connection, shallow(name, self.table), self.types).create_view(name, replace=True)
 
 
 def rows_of_view(

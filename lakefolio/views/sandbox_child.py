@@ -22,7 +22,7 @@ from lakefolio.process.child_process import limit, say
 from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 
-__all__ = ["CARRIED", "carried", "main"]
+__all__ = ["CARRIED", "arrived", "carried", "main"]
 
 CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
 """DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
@@ -64,6 +64,15 @@ def carried(relation: Any) -> tuple[Any, dict[str, str]]:
     return relation.project(", ".join(chosen)), types
 
 
+def arrived(connection: Any, rows: pa.Table, types: dict[str, str]) -> Any:
+    """Return rows as a relation in which the columns that :func:`carried` made text have their types again."""
+    relation = relation_of(connection, rows)
+    if not types:
+        return relation
+    casts = ", ".join(f"cast({sql_id(one)} as {kind}) as {sql_id(one)}" for one, kind in types.items())
+    return relation.project(f"* replace ({casts})")
+
+
 def _answer(source: BinaryIO, out: BinaryIO) -> None:
     say(out, {"ready": True})
     request = json.loads(source.readline())
@@ -81,7 +90,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     _lift_memory()  # the rows it reads come from the process that asks, and do not count
     for name in sorted(reads):
         types = json.loads(source.readline())
-        _register(connection, name, pa.ipc.open_stream(source).read_all(), types)
+        arrived(connection, pa.ipc.open_stream(source).read_all(), types).create_view(name)
     limit(request["memory_mib"], request["seconds"])
     for name in order:
         connection.execute(f"create view {sql_id(name)} as\n{views[name][1]}\n")
@@ -122,14 +131,6 @@ def _collect(
 def _judged(connection: Any, sql: str, known: frozenset[str]) -> Judgement:
     (serialised,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
     return judge(serialised, known=known)
-
-
-def _register(connection: Any, name: str, rows: pa.Table, types: dict[str, str]) -> None:
-    relation = relation_of(connection, rows)
-    if types:
-        casts = ", ".join(f"cast({sql_id(one)} as {kind}) as {sql_id(one)}" for one, kind in types.items())
-        relation = relation.project(f"* replace ({casts})")
-    relation.create_view(name)
 
 
 def _lift_memory() -> None:
