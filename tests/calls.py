@@ -32,7 +32,7 @@ from lakefolio import pages
 from lakefolio.errors import LakefolioError
 from lakefolio.interop import importing, publishing
 
-__all__ = ["FACES", "Call", "calls_of", "faces", "outcome"]
+__all__ = ["FACES", "Call", "calls_of", "methods", "outcome"]
 
 
 class Colour(Enum):
@@ -148,30 +148,28 @@ TYPED: dict[str, list[Any]] = {
 }
 
 
-def faces(lake: lf.Lake) -> dict[str, Any]:
-    """Return the objects that users hold, each with its public methods."""
-    folio = lake.folio("f")
-    return {
-        "lake": lake,
-        "folio": folio,
-        "run": lake.run("fuzzed"),
-        "past": lake.at(3),
-        "pinned": folio.load_snapshot(lake.uri, "s", folio="f"),
-        "manifest": lake.get_run("r1"),
-        "found": lake.query(folio="f"),
-        "report": lake.check(),
-        "runs": lake.runs(),
-        "log": lake.log(),
-        "diff": lake.diff(1, 3),
-        "lineage": lake.lineage("f:a"),
-        "comparison": lake.compare("r1"),
-        "metadata": folio.metadata,
-        "folder": lake.browse("by_type"),
-        "library": lf,
-        "publishing": publishing,
-        "importing": importing,
-        "pages": pages,
-    }
+FACES: dict[str, Callable[[lf.Lake], Any]] = {
+    "lake": lambda lake: lake,
+    "folio": lambda lake: lake.folio("f"),
+    "run": lambda lake: lake.run("fuzzed"),
+    "past": lambda lake: lake.at(3),
+    "pinned": lambda lake: lake.folio("f").load_snapshot(lake.uri, "s", folio="f"),
+    "manifest": lambda lake: lake.get_run("r1"),
+    "found": lambda lake: lake.query(folio="f"),
+    "report": lambda lake: lake.check(),
+    "runs": lambda lake: lake.runs(),
+    "log": lambda lake: lake.log(),
+    "diff": lambda lake: lake.diff(1, 3),
+    "lineage": lambda lake: lake.lineage("f:a"),
+    "comparison": lambda lake: lake.compare("r1"),
+    "metadata": lambda lake: lake.folio("f").metadata,
+    "folder": lambda lake: lake.browse("by_type"),
+    "library": lambda lake: lf,
+    "publishing": lambda lake: publishing,
+    "importing": lambda lake: importing,
+    "pages": lambda lake: pages,
+}
+"""The objects that users hold, each with its public methods: how they are made of a lake."""
 
 
 def methods(face: Any) -> dict[str, Callable[..., Any]]:
@@ -188,13 +186,6 @@ def methods(face: Any) -> dict[str, Callable[..., Any]]:
         if str(getattr(inner, "__module__", "")).startswith("lakefolio"):
             found[name] = method
     return found
-
-
-FACES = [
-    "lake", "folio", "run", "past", "pinned", "manifest", "found", "report", "runs",
-    "log", "diff", "lineage", "comparison", "metadata", "folder", "library",
-    "publishing", "importing", "pages",
-]  # fmt: skip
 
 
 @dataclass
@@ -217,7 +208,7 @@ def short(value: Any) -> str:
 
 def calls_of(chance: Random, label: str, lake: lf.Lake) -> Iterator[Call]:
     """Yield one call of each method of a face of a lake; a function is called with the lake, or with something else."""
-    for name, method in methods(faces(lake)[label]).items():
+    for name, method in methods(FACES[label](lake)).items():
         yield drawn(chance, f"{label}.{name}", method, {"lake": [lake]})
 
 

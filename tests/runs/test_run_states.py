@@ -80,7 +80,7 @@ def change(lake: lf.Lake, rng: random.Random, going_on: list[lf.Run]) -> None:
         going_on[going_on.index(run)] = lake.resume_run(run.run_id)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_runs_are_told_as_the_journal_tells_them(tmp_path: Path, seed: int) -> None:
     lake, rng, going_on = lf.open(tmp_path / "lake"), random.Random(seed), []
     for _ in range(4):

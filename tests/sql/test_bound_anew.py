@@ -26,6 +26,7 @@ def lake(tmp_path: Path) -> lf.Lake:
         lake.folio("f").add_json(f"item {number}", number)
         lake.sql(COUNT).fetchall()
     gc.collect()
+    gc.freeze()  # what pytest holds need not be looked at by each further search for cycles
     return lake
 
 
