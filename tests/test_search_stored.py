@@ -321,8 +321,8 @@ def test_an_index_made_while_content_was_purged_is_given_up(uri: str, monkeypatc
     folio.add("secret", {"text": "avalanche"})
     made = upkeep.files_of
 
-    def purged_meanwhile(*given):
-        files = made(*given)
+    def purged_meanwhile(*given, **named):
+        files = made(*given, **named)
         folio.add("secret", {"text": "nothing"}, overwrite=True)
         lake.gc(dry_run=False, keep_last=1, grace=0)
         return files
@@ -473,6 +473,27 @@ def test_an_index_of_a_version_that_the_journal_lacks_is_told_and_replaced(uri: 
     for number in range(5):
         copy.folio("f").add_json("b", number, overwrite=True)
     assert len(lf.open(tmp_path / "copy").search("later", meaning=False)) == 0
+
+
+def test_an_index_of_another_journal_is_not_believed_once_the_copy_reaches_its_version(
+    uri: str, tmp_path: Path
+) -> None:
+    lake = lf.open(uri)
+    lake.folio("f").add_json("a", 1, description="first")
+    lake.compact()
+    shutil.copytree(uri, tmp_path / "copy")
+    lake.folio("f").add_json("b", 1, description="later")
+    make(lake)
+    shutil.rmtree(tmp_path / "copy" / PREFIX, ignore_errors=True)
+    shutil.copytree(Path(uri) / PREFIX, tmp_path / "copy" / PREFIX)
+    copy = lf.open(tmp_path / "copy")
+    copy.folio("f").add_json("c", 1, description="own")  # of the same number as the version that the index is of
+    assert [len(copy.search(word, meaning=False)) for word in ("first", "own", "later")] == [1, 1, 0]
+    (problem,) = copy.check().problems
+    assert (problem.kind, "another journal" in problem.message) == ("index-differs", True)
+    make(copy)
+    assert copy.check(read_data=True).ok
+    assert len(lf.open(tmp_path / "copy").search("own", meaning=False)) == 1
 
 
 def test_check_compares_all_words(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,7 @@ class Directory:
         words: The groups of ``words``.
         texts: The blocks of ``texts``.
         ends: The number of the document after each block of ``texts``.
+        journal: The digest of the journal's log entry of its version; empty if it is not noted.
     """
 
     count: int
@@ -183,6 +184,7 @@ class Directory:
     words: Spans
     texts: Spans
     ends: npt.NDArray[np.int64]
+    journal: str
 
 
 def block_of(body: bytes, digest: bytes) -> list[Any]:
@@ -271,7 +273,8 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
             raise ValueError("it is about datasets that there are not")
         if not 0 <= total < math.inf:
             raise ValueError("its weight is no such number")
-        return Directory(count, total, kinds, (start, stop), columns, words, texts, np.cumsum(counts))
+        journal = str(noted.get("journal", ""))
+        return Directory(count, total, kinds, (start, stop), columns, words, texts, np.cumsum(counts), journal)
     except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
         raise ValueError(f"its directory can't be read: {exc}"[:200]) from exc
 

@@ -68,13 +68,16 @@ class Files:
                 yield piece
 
 
-def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int = CHUNK_CHARACTERS) -> Files:
+def files_of(
+    documents: Iterable[Document], folder: Path, chunk_characters: int = CHUNK_CHARACTERS, *, journal: str = ""
+) -> Files:
     """Make the files of an index over documents, given in the order of their references.
 
     Args:
         documents: The documents; no more than a few are held at once.
         folder: An empty folder, which the files and, for a time, the chunks are written to.
         chunk_characters: Of how many characters the postings are held at once.
+        journal: The digest of the journal's log entry of their version.
     """
     given = iter(documents)
     total, count = 0.0, 0
@@ -107,6 +110,7 @@ def files_of(documents: Iterable[Document], folder: Path, chunk_characters: int 
             del table, gathering
         texts.end()
     noted = {
+        "journal": journal,
         "count": count,
         "total_length": total,
         "kinds": facets.kinds(),

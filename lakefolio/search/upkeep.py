@@ -7,6 +7,7 @@ deletes all there are, and a maker that finds purges above the version that it r
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.layout import JOURNAL, log_key
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.readmodels.fold import ENTRIES
@@ -65,9 +67,25 @@ def _part(session: Session) -> StoredPart | None:
     if newest is None or newest[0].version > session.committed().version:
         return None
     try:
-        return opened(session.store, session.marker.lake_id, newest[0], newest[1].size_bytes)
+        part = opened(session.store, session.marker.lake_id, newest[0], newest[1].size_bytes)
     except (IntegrityError, NotFoundError):
         return None
+    return part if _is_of_journal(session, part) else None
+
+
+def _entry_digest(session: Session, version: int) -> str:
+    """Return the digest of a log entry of the journal; empty if there is none."""
+    body = session.store.find(log_key(JOURNAL, version))
+    return "" if body is None else hashlib.sha256(body).hexdigest()
+
+
+def _is_of_journal(session: Session, part: StoredPart) -> bool:
+    """Say whether an index is of the version that the journal has, not of another one of that number. One request.
+
+    One of another lies in a copy that was made while the lake was written to, and has gone on by itself since.
+    """
+    noted = part.directory.journal
+    return not noted or noted == _entry_digest(session, part.name.version)
 
 
 def stored_index(session: Session) -> Index | None:
@@ -135,7 +153,8 @@ def _made(session: Session) -> Iterator[Files]:
     folder = scratch_folder("lakefolio-search-")
     try:
         with named_if_full(folder):
-            files = files_of(all_documents(session), folder)
+            journal = _entry_digest(session, session.committed().version)
+            files = files_of(all_documents(session), folder, journal=journal)
         yield files
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -183,7 +202,9 @@ def audit(session: Session, *, read_data: bool) -> Iterator[tuple[str, str]]:
         return
     try:
         part = opened(session.store, session.marker.lake_id, name, info.size_bytes, cache_bytes=0)
-        if read_data:
+        if not _is_of_journal(session, part):
+            yield info.key, f"the search index is of another journal up to version {name.version}: compact replaces it"
+        elif read_data:
             part.verify()
             with _made(session.at(name.version)) as files:
                 if files.footer != part.footer:  # it has the digests of all parts
