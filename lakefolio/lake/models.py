@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio.errors import ConflictError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import short_id
 from lakefolio.lake.registry import AliasChange, Registry
+from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.render import html
 from lakefolio.render.text import counted
 from lakefolio.runs.run_names import run_id_of
@@ -25,6 +27,8 @@ __all__ = ["Model", "ModelVersion", "check_alias"]
 _ALIAS: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _RESERVED: Final = re.compile(r"latest|v?\d+", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"v?(\d{1,9})")
+_UNSOUND: Final = ("failed", "lost")
+"""Statuses of runs that did not come to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,8 @@ class Model:
     def promote(self, which: int | str, alias: str = "production", *, replacing: int | None = None) -> AliasChange:
         """Let an alias name a version. One commit; of two who promote at once both are recorded, the last one holds.
 
+        A version that a failed or lost run made is promoted too, with a warning.
+
         Args:
             which: The version, as for :meth:`version`.
             alias: Letters, digits, ``_`` and ``-``; not ``latest``, which is the newest version anyway.
@@ -246,7 +252,18 @@ class Model:
         check_alias(alias)
         found = self.version(which)
         expected = None if replacing is None else (replacing or None,)
-        return self._move(alias, found.number, expected)
+        moved = self._move(alias, found.number, expected)
+        status = json.loads(self._lake._session.committed().metadata("run", found.run_id or "").get("status", "null"))
+        if status in _UNSOUND:
+            notice(
+                LakefolioWarning(
+                    f"v{found.number} of model {self.name!r} was made by run {short_id(found.run_id or '')}, "
+                    f"whose status is {status}",
+                    kind="unsound-run",
+                    hint="rollback moves the alias back",
+                )
+            )
+        return moved
 
     def rollback(self, alias: str = "production") -> AliasChange:
         """Move an alias back to the version before its last promotion; a second call goes further back. One commit.

@@ -1,6 +1,7 @@
 """Registered models: versions and aliases, promoted and rolled back by several at once, and the same to MLflow."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from thoroughness import examples
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.lake.registry import Registry
+from lakefolio.process.notice import LakefolioWarning
 from lakefolio.testing.need import need
 
 
@@ -113,6 +115,20 @@ def test_an_alias_is_promoted_and_rolled_back_with_its_history(lake):
     assert repr(model) == "<Model churn: 3 versions, production is v1>"
     assert "production" in model._repr_html_()
     assert "production" in lake.models()._repr_html_()
+
+
+def test_promoting_what_a_failed_run_made_warns(lake):
+    run = lake.run("broken")
+    run.log_model({"weights": 9}, registered_model_name="churn")
+    run.fail("no memory")
+    with pytest.warns(LakefolioWarning, match="v4 of model 'churn' was made by run .* status is failed") as warned:
+        assert lake.model("churn").promote(4).after == 4
+    assert [one.message.kind for one in warned] == ["unsound-run"]
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "models", "promote", "churn", "broken", "--alias", "try"])
+    assert (done.exit_code, done.stdout) == (0, "model churn: try is v4\n")
+    assert "status is failed" in done.stderr
+    with warnings.catch_warnings(action="error"):
+        lake.model("churn").promote(1)
 
 
 def test_a_promotion_that_rests_on_another_state_is_refused(lake):
