@@ -48,6 +48,9 @@ _HEAD: Final = """\
 -- Everything is read off the journal (tables/manifests) and says what it says now. The state at version 17:
 --   FROM entries WHERE version <= 17 AND (superseded_version IS NULL OR superseded_version > 17)
 
+SET VARIABLE lake = coalesce(getvariable('lake'), error(
+    'the variable lake is not set; first: SET VARIABLE lake = ''s3://bucket/lake'', or the folder of this file'));
+
 """
 
 _MODELS: Final = """\

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -15,6 +16,7 @@ import lakefolio as lf
 from lakefolio.format.layout import SPECIFICATION, VIEWS_FILE
 from lakefolio.testing import need
 from lakefolio.views.engine import default_views
+from lakefolio.views.views_sql import views_text
 
 ALONE = """
 import duckdb, duckdb_extension_delta, glob, json, os, sys
@@ -38,6 +40,13 @@ assert "lakefolio" not in sys.modules
 sys.stdout.flush()
 os._exit(0)  # the extension may abort an interpreter that ends
 """
+
+
+def test_without_the_address_of_the_lake_the_file_says_what_to_set() -> None:
+    connection = duckdb.connect()
+    with pytest.raises(duckdb.InvalidInputException, match="SET VARIABLE lake = "):
+        connection.execute(views_text(()))
+    assert connection.execute("select count(*) from duckdb_views() where not internal").fetchone() == (0,)
 
 
 def asked(lake: Path, questions: list[str]) -> list[Any]:
