@@ -65,3 +65,5 @@ def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, 
             lake, kind, source, folio=folio, dry_run=dry_run, progress=lambda text: say(f"{doing}: {text}"), **options
         )
     app.output.emit(report)
+    if report["folios"] and not dry_run:
+        app.output.note(f"look around: {app.line('ls', *report['folios'][:1])}")

@@ -72,7 +72,9 @@ def test_a_folder(lake: lf.Lake, source: Path) -> None:
     (source / "folder").symlink_to(source.parent)
     report = import_from(lake, "folder", str(source), dry_run=True)
     assert (len(report.steps), lake.version) == (2, 0)
+    assert str(report).endswith("\nitems would be in: source")
     report = import_from(lake, "folder", str(source))
+    assert str(report).endswith("\nitems are in: source")
     assert {one["what"] for one in report.problems} == {"link.txt", "folder"}
     folio = lake.folio("source")
     pd.testing.assert_frame_equal(folio.get_table("deep/table"), FRAME)

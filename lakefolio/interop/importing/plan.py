@@ -103,7 +103,10 @@ class Plan:
 
 
 class ImportReport(Report):
-    """The steps of an import, or of its dry run: ``source``, ``dry_run``, ``steps``, ``done_before``, ``problems``."""
+    """The steps of an import, or of its dry run.
+
+    Its keys: ``source``, ``dry_run``, ``steps``, ``done_before``, ``folios`` (where the items are), ``problems``.
+    """
 
     def __str__(self) -> str:
         verb = "would be done" if self["dry_run"] else "done"
@@ -113,10 +116,14 @@ class ImportReport(Report):
             lines.append(f"  … and {len(new) - _SHOWN:,} more")
         head = f"{counted(len(new), 'step')} {verb} of {self['source']}, {self['done_before']:,} done before"
         left = [f"not imported: {one['what']}: {one['why']}" for one in self["problems"]]
-        return "\n".join([head, *lines, *left])
+        folios = self["folios"]
+        named = ", ".join(folios[:_NAMED]) + (f" and {len(folios) - _NAMED:,} more" if len(folios) > _NAMED else "")
+        where = [f"items {'would be' if self['dry_run'] else 'are'} in: {named}"] if folios else []
+        return "\n".join([head, *lines, *left, *where])
 
 
 _SHOWN: Final = 40
+_NAMED: Final = 5
 _MOST: Final = 200
 
 
@@ -142,6 +149,7 @@ def do_steps(
         dry_run=dry_run,
         steps=[printable(one.message) for one in fresh],
         done_before=len(plan.steps) - len(fresh),
+        folios=sorted({item.folio for step in plan.steps for item in step.items}),
         problems=[{"what": printable(one.what), "why": printable(one.why)} for one in problems],
     )
 
