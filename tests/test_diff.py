@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from thoroughness import examples
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.history.diff import diff, history, log
+from lakefolio.history.log import CommitLine, Log
 
 
 def journal(lake, **options):
@@ -270,3 +272,10 @@ def test_an_item_is_named_in_the_place_of_a_folio_too(tmp_path):
     assert str(lake.diff(1, 2, "flights:x")) == str(lake.diff(1, 2, item="flights:x")) != ""
     with pytest.raises(NotFoundError, match="item 'y' not found"):
         lake.diff(1, 2, "flights:y")
+
+
+def test_a_change_that_a_commit_made_twice_is_named_once() -> None:
+    made = ("metrics", "metrics", "run", *(f"+ f:{number}" for number in range(9)))
+    line = CommitLine(3, "c", datetime(2026, 11, 27, tzinfo=UTC), "ada", None, len(made), made)
+    assert "metrics, run, + f:0" in str(Log([line]))
+    assert str(Log([line])).endswith(" and 7 more")

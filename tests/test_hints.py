@@ -155,3 +155,14 @@ def test_what_newcomers_write_first(tmp_path: Path) -> None:
         lake.get("surveys:answers")
     assert "survey" in str(missing.value)
     assert "environments" not in str(missing.value)
+
+
+def test_an_item_without_its_folio_is_found(lake: lf.Lake) -> None:
+    lake.folio("late").add_json("mid", 4)
+    for call in (lake.get, lake.history):
+        with pytest.raises(InvalidInputError, match="names no folio") as caught:
+            call("mid")
+        assert caught.value.hint == "there is f:mid, late:mid"
+    with pytest.raises(InvalidInputError) as caught:
+        lake.get("nowhere")
+    assert caught.value.hint == "write folio:name"

@@ -242,6 +242,7 @@ def test_wrong_bytes_of_a_range_are_refused_and_not_kept(far: lf.Lake, s3_proxy:
         for _ in range(2):
             with pytest.raises(lf.IntegrityError) as caught:
                 far.folio("f").get("a")
+            assert str(caught.value).count(caught.value.digest.removeprefix("sha256:")) == 1
             assert caught.value.kind == "blob-damaged"
     assert np.array_equal(far.folio("f").get("a"), ARRAY)
 

@@ -47,7 +47,12 @@ def test_reading_a_table_that_nobody_has_written_to_writes_nothing(folio: lf.Fol
         assert lake.check(read_data=True).ok
     assert objects(folio) == before
     assert table.append({"id": 1}).version == 1
-    assert [one["version"] for one in lf.open(folio.lake_uri).folio("exp").table("t").history()] == [1, 0]
+    history = lf.open(folio.lake_uri).folio("exp").table("t").history()
+    assert [one["version"] for one in history] == [1, 0]
+    lines = str(history).splitlines()
+    assert [line.split()[0] for line in lines] == ["@1", "@0"]
+    assert "CREATE TABLE" in lines[1]
+    assert "CREATE TABLE" in history._repr_html_()
     assert deltalake.DeltaTable(table.uri).to_pyarrow_table().num_rows == 1
 
 

@@ -187,14 +187,14 @@ class BlobSource:
 
     def _check_size(self, size_bytes: int) -> None:
         if self.size_bytes >= 0 and size_bytes != self.size_bytes:
-            raise self._damage(f"has {counted(size_bytes, 'byte')}, expected {self.size_bytes}", "blob-truncated")
+            raise self._damage(f"has {counted(size_bytes, 'byte')}, expected {self.size_bytes:,}", "blob-truncated")
 
     def _damage(self, what: str, kind: str) -> IntegrityError:
         entry = self._entry
         where = f"blob {self._key}" if self._key else "inline content"
         lost = "delete that object and add" if self._key else "add"
         return IntegrityError(
-            f"{where} of item {one_line(entry.ref, 60)} ({self._digest}) {what}",
+            f"{where} of item {one_line(entry.ref, 60)} {what}",  # the key of a blob is its digest
             kind=kind if self._key else kind.replace("blob", "inline"),
             hint=f"bring it back from a copy: lakefolio repair --from URI; or {lost} the item again from its source",
             folio=entry.folio,

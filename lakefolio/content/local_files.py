@@ -121,7 +121,7 @@ class LocalFiles:
         if before is None:
             raise one.damaged("is missing")
         if before[1] != one.size_bytes:
-            raise one.damaged(f"has {counted(before[1], 'byte')}, expected {one.size_bytes}")
+            raise one.damaged(f"has {counted(before[1], 'byte')}, expected {one.size_bytes:,}")
         hasher = hashlib.sha256()
         try:
             for piece in self._store.get_stream(one.key):  # which follows no link

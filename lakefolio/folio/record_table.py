@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
@@ -17,6 +18,8 @@ from lakefolio.folio.adding import check_name
 from lakefolio.folio.open_folio import At
 from lakefolio.format.names import new_id
 from lakefolio.format.table_formats import RECORDS
+from lakefolio.format.times import shown_time
+from lakefolio.history.log import text_table
 from lakefolio.process.clock import now_ms
 from lakefolio.process.facade import facade
 from lakefolio.render import html
@@ -33,6 +36,7 @@ from lakefolio.session.record_tables import (
     state_of,
     table_of,
 )
+from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     import pandas
@@ -103,6 +107,26 @@ def table(folio: Folio, /, name: str, *, at: At = None) -> Records:
     found = Records(folio, name, at)
     found._found()
     return found
+
+
+class RecordHistory(list[dict[str, Any]]):
+    """The versions of a record table, newest first. ``str`` gives a table, and so does a notebook."""
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                f"@{one['version']}",
+                shown_time(datetime.fromtimestamp(one["at"], UTC)),
+                *(" ".join(str(one[name] or "").split()) for name in ("operation", "author", "message")),
+            )
+            for one in self
+        ]
+        return visible("\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows))))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html.lines(str(self))
 
 
 @facade({})
@@ -217,7 +241,7 @@ class Records:
         with told(where):
             return int(dataset_of(session, entry, state).count_rows(filter=wanted))
 
-    def history(self, limit: int | None = 20) -> list[dict[str, Any]]:
+    def history(self, limit: int | None = 20) -> RecordHistory:
         """Return its versions, newest first: ``version at operation author message tool``. A request each."""
         _, _, found, state = self._seen()
         first = 0 if limit is None else max(0, state.version - limit + 1)
@@ -235,7 +259,7 @@ class Records:
                     "tool": info.get("engineInfo"),
                 }
             )
-        return past[::-1]
+        return RecordHistory(past[::-1])
 
     # -- reading -----------------------------------------------------------------------------------------------
 

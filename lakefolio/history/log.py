@@ -212,8 +212,9 @@ def _line(text: str | None) -> str:
 
 
 def _named(one: CommitLine) -> str:
-    more = one.change_count - _SHOWN_NAMES
-    return ", ".join(one.changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+    changes = list(dict.fromkeys(one.changes))  # a run's metrics may be several rows of one commit
+    more = len(changes) - _SHOWN_NAMES
+    return ", ".join(changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 _DERIVED: Final = ("purged", "number", "label", "aliases", "quality")

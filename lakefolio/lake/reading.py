@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakefolio import __version__
@@ -163,7 +164,7 @@ def impact(lake: Lake, /, ref: str, column: str | None = None) -> Impact:
     """
     from lakefolio.session.history_queries import impact_of
 
-    return impact_of(lake._session.still(), *item_named(ref), column)
+    return impact_of(lake._session.still(), *item_named(lake, ref), column)
 
 
 def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
@@ -257,18 +258,28 @@ def info(lake: Lake, /, *, every_folio: bool = False) -> Info:
     )
 
 
-def item_named(ref: str) -> tuple[str, str]:
-    """Return the folio and the item that a reference names; InvalidInputError if it names no folio."""
+def item_named(lake: Lake, ref: str) -> tuple[str, str]:
+    """Return the folio and the item that a reference names.
+
+    Raises:
+        InvalidInputError: kind ``bad-ref``: it names no folio; the hint names some that have such an item.
+    """
     parsed = parse_ref(ref)
     if parsed.folio is None:
+        state = lake._session.committed()
+        there = (f"{folio}:{ref}" for folio in state.folios() if state.live(folio, parsed.item))
+        meant = ", ".join(islice(there, 3))
         raise InvalidInputError(
-            f"item reference {ref!r} names no folio", kind="bad-ref", hint="write folio:name", ref=ref
+            f"item reference {ref!r} names no folio",
+            kind="bad-ref",
+            hint=f"there is {meant}" if meant else "write folio:name",
+            ref=ref,
         )
     return parsed.folio, parsed.item
 
 
 def _entry(lake: Lake, ref: str, at: At | None = None) -> Entry:
-    folio, item = item_named(ref)
+    folio, item = item_named(lake, ref)
     within = parse_ref(ref).at
     if within is not None and at is not None:
         raise said_twice(ref, at)

@@ -57,7 +57,7 @@ def history(lake: Lake, /, ref: str) -> History:
     """
     from lakefolio.session.history_queries import history_of
 
-    return history_of(lake._session, *item_named(ref))
+    return history_of(lake._session, *item_named(lake, ref))
 
 
 @overload
@@ -130,7 +130,7 @@ def diff(
         )
     if parse_ref(item).at is not None:
         raise said_twice(item, a)
-    return diff_item(lake._session.still(), *item_named(item), a, b, key=key, limit=limit)
+    return diff_item(lake._session.still(), *item_named(lake, item), a, b, key=key, limit=limit)
 
 
 def set_version_policy(
