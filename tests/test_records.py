@@ -450,6 +450,14 @@ def test_other_engines_read_and_write_it(scores: Any, folio: lf.Folio) -> None:
     assert lf.open(folio.lake_uri).check(read_data=True).ok
 
 
+def test_an_upsert_over_a_doubled_key_counts_no_rows_below_zero(scores: Any) -> None:
+    scores.append([{"id": 1, "score": 0.5}])
+    deltalake.write_deltalake(scores.uri, scores.to_arrow(), mode="append")
+    written = scores.upsert([{"id": 1, "score": 0.75}])
+    assert (written.added, written.updated) == (0, 1)
+    assert [row["score"] for row in rows(scores)] == [0.75]
+
+
 def test_keys_that_another_engine_doubled_are_found_by_check(scores: Any, folio: lf.Folio) -> None:
     scores.append([{"id": 1}])
     deltalake.write_deltalake(

@@ -261,9 +261,15 @@ def test_types_of_duckdb_that_arrow_changes_are_texts_within_nested_ones_too(fol
 
 
 def test_a_value_that_is_none_of_its_type_is_named(folio: lf.Folio, tmp_path: Path) -> None:
-    make_duckdb(path := tmp_path / "a.duckdb", "create table t as select time '24:00' d")
-    with pytest.raises(InvalidInputError, match="86400000000"):
-        folio.import_table("t", path)
+    values = {"time '24:00'": "86400000000", "date '-infinity'": "infinite", "timestamptz 'infinity'": "infinite"}
+    for number, (value, said) in enumerate(values.items()):
+        make_duckdb(path := tmp_path / f"{number}.duckdb", f"create table t as select {value} d")
+        with pytest.raises(InvalidInputError, match=said):
+            folio.import_table("t", path)
+    whole = "[date '2020-01-01'] l, timestamp_ns '2020-01-01' n, timestamptz '2020-01-01 00:00:00+00' d"
+    make_duckdb(path := tmp_path / "a.duckdb", f"create table t as select {whole}")
+    folio.import_table("t", path)
+    assert str(folio.get("t", as_="arrow").column("d").type) == "timestamp[us, tz=UTC]"
 
 
 def test_duckdb_files_are_read_in_a_cage(folio: lf.Folio, tmp_path: Path) -> None:

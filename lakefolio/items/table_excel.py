@@ -56,7 +56,9 @@ def open_excel(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
                 raise _unreadable(path, exc) from exc
             names = checked_names(_trimmed(first), f"the first row of sheet {sheet.title!r}")
             if not names:
-                raise InvalidInputError(f"sheet {sheet.title!r} is empty", kind="bad-table-file", path=str(path))
+                raise InvalidInputError(
+                    f"the first row of sheet {sheet.title!r} names no columns", kind="bad-table-file", path=str(path)
+                )
             yield reader_of(names, lambda: _body(sheet, len(names), path))
         finally:
             book.close()

@@ -117,7 +117,8 @@ class RecordTable:
                 keys = new.keys
                 paths = [] if keys is None else self._index.files_with(hashes(keys))
                 added, removed, gone = self._without(paths, state, lambda found: _unlike(found, keys), rests, staged)
-                counts = Written(-1, added=new.row_count - gone, updated=gone)
+                # another engine may have doubled a key: then more rows go than come
+                counts = Written(-1, added=max(0, new.row_count - gone), updated=min(gone, new.row_count))
                 return Change("MERGE", [*new.files, *added], removed, rows=counts)
 
             return self._commit(plan, staged, origin, once=once)

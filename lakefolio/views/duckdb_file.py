@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from lakefolio.format.sql_text import sql_id
+from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.items.table_sqlite import chosen_table
 from lakefolio.views.sandbox_child import CARRIED
 
@@ -51,12 +51,19 @@ def open_duckdb(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
     names = {name if schema == "main" else f"{schema}.{name}": (schema, name) for schema, name in found}
     schema, name = names[chosen_table(sorted(names), table, path.name)]
     there = connection.sql(f"select * from {sql_id(schema)}.{sql_id(name)}")
-    chosen = [
-        f"cast({sql_id(one)} as {_carried(kind)}) as {sql_id(one)}"
-        for one, kind in zip(there.columns, there.types, strict=True)
-    ]
+    chosen = [f"{_chosen(one, kind)} as {sql_id(one)}" for one, kind in zip(there.columns, there.types, strict=True)]
     rows = there.project(", ".join(chosen))
     yield rows.to_arrow_reader(_BATCH_ROWS)
+
+
+def _chosen(name: str, kind: DuckDBPyType) -> str:
+    """Return what a column is read as; an infinite time, which Arrow lacks, is an error, not a day far ahead."""
+    column = sql_id(name)
+    if kind.id in _NESTED or not str(kind).startswith(("DATE", "TIMESTAMP")):
+        return f"cast({column} as {_carried(kind)})"
+    return (
+        f"case when isinf({column}) then error({sql_text(f'column {name!r} holds an infinite time')}) else {column} end"
+    )
 
 
 def _carried(kind: object) -> str:
