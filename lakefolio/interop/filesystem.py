@@ -21,7 +21,7 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
-from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError, ReadOnlyError
+from lakefolio.errors import AddressNotFoundError, InvalidInputError, LakefolioError, NotFoundError, ReadOnlyError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.interop.tree import Info, Place, find_place, is_folder
@@ -63,7 +63,7 @@ class LakeFileSystem(AbstractFileSystem):
     def _strip_protocol(cls, path: Any) -> object:
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
-        return str(Address.parse(os.fspath(path)))
+        return str(_address(path))
 
     def unstrip_protocol(self, name: str) -> str:
         """Return an address with its scheme."""
@@ -71,7 +71,7 @@ class LakeFileSystem(AbstractFileSystem):
 
     @classmethod
     def _parent(cls, path: str) -> str:
-        return str(Address.parse(path).parent)
+        return str(_address(path).parent)
 
     # -- reading names --------------------------------------------------------------------------------------
 
@@ -97,21 +97,21 @@ class LakeFileSystem(AbstractFileSystem):
                 return lake.at(named.target_version)
         try:
             return lake.at(at)
-        except NotFoundError:
+        except NotFoundError as exc:
             found = _item_version(lake, address, at)
-            if found is None:
-                raise
+            if found is None:  # to fsspec a version that is not there is a missing file
+                raise AddressNotFoundError(exc.message, kind=exc.kind, hint=exc.hint, **exc.objects) from exc
             return lake.at(found)
 
     def _look(self, path: str) -> Place:
-        address = Address.parse(path)
+        address = _address(path)
         return find_place(self._lake(address), address)
 
     def info(self, path: str, **options: object) -> Info:
         """Return ``name``, ``size`` in bytes and ``type`` of a place; of an item also its facts.
 
         Raises:
-            AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
+            AddressNotFoundError: There is no such folio, item or version; also a FileNotFoundError.
         """
         return self._look(path).info()
 
@@ -121,7 +121,7 @@ class LakeFileSystem(AbstractFileSystem):
         Names with ``/`` are levels: ``plots/loss`` is ``loss`` in ``plots``. Archived items are listed as others.
 
         Raises:
-            AddressNotFoundError: There is no such folio or item; also a FileNotFoundError.
+            AddressNotFoundError: There is no such folio, item or version; also a FileNotFoundError.
         """
         found = sorted(self._look(path).listed(), key=lambda one: str(one["name"]))
         return found if detail else [one["name"] for one in found]
@@ -132,10 +132,12 @@ class LakeFileSystem(AbstractFileSystem):
         ``*`` stops at ``/``, ``**`` does not. The lake itself holds no pattern.
         """
         detail = bool(options.pop("detail", False))
-        address = Address.parse(path)
+        address = _address(path)
         folio, item = _matcher(address.folio), _matcher(address.path)
         root = Address(address.lake, "" if has_magic(address.folio) else address.folio, at=address.at)
         try:
+            if not has_magic(address.ref):  # it may name a version of the item, which its folio has not
+                return {str(address): self.info(path)} if detail else [str(self.info(path)["name"])]
             found = self.find(str(root), maxdepth=maxdepth, withdirs=True, detail=True)
         except FileNotFoundError:
             return {} if detail else []
@@ -232,6 +234,11 @@ class LakeFileSystem(AbstractFileSystem):
     def touch(self, path: str, truncate: bool = True, **options: object) -> NoReturn:
         """Refuse."""
         raise self._refused("writing")
+
+
+def _address(path: str | os.PathLike[str]) -> Address:
+    """Parse an address, which may be a path; a TypeError for what can be none, as Python's own ``open`` raises."""
+    return Address.parse(os.fsdecode(path))
 
 
 def _item_version(lake: Lake, address: Address, at: At) -> int | None:

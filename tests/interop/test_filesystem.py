@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.errors import AddressNotFoundError, IntegrityError, InvalidInputError, ReadOnlyError
+from lakefolio.errors import AddressNotFoundError, IntegrityError, InvalidInputError, LakefolioError, ReadOnlyError
 from lakefolio.interop.addresses import Address
 from lakefolio.interop.filesystem import LakeFileSystem
 from lakefolio.testing.s3 import S3Server
@@ -231,3 +231,75 @@ def test_a_version_of_an_item_is_read_by_its_label(tmp_path: Path) -> None:
     assert system.cat(f"lake://{tmp_path}/lake!f:tree/a.txt@1.0.0") == b"old"
     with pytest.raises(lf.NotFoundError):
         system.cat(f"lake://{tmp_path}/lake!f:x@3.0.0")
+
+
+@pytest.mark.parametrize("at", ["99", "no label", "9" * 30, "2020-01-01"])
+def test_a_version_that_is_not_there_is_a_missing_file(lake: lf.Lake, at: str) -> None:
+    fs, where = fsspec.filesystem("lake"), address(lake, f"!exp/one:flights@{at}")
+    for action in (fs.info, fs.ls, fs.cat_file, fs.open):
+        with pytest.raises(FileNotFoundError) as caught:
+            action(where)
+        assert isinstance(caught.value, AddressNotFoundError)
+        assert caught.value.kind in ("version-not-found", "snapshot-not-found")
+    assert not fs.exists(where)
+    assert not fs.isdir(where)
+    assert fs.glob(where) == fs.find(where) == []
+
+
+def test_a_label_is_matched_where_there_is_no_pattern(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("exp").add_table("flights", FRAME)
+    fs, where = fsspec.filesystem("lake"), address(lake, "!exp:flights@latest")
+    assert fs.glob(where) == [where.removeprefix("lake://")]
+    assert list(fs.glob(where, detail=True)) == fs.glob(where)
+    assert fs.glob(address(lake, "!exp:flight")) == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [], 1.5])
+def test_what_is_no_address_is_a_wrong_type(lake: lf.Lake, wrong: object) -> None:
+    fs = fsspec.filesystem("lake")
+    for action in (fs.info, fs.ls, fs.cat_file, fs.glob, fs.created, fs.ukey):
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike"):
+            action(wrong)
+
+
+def test_a_path_is_an_address(lake: lf.Lake) -> None:
+    where = Path(lake.uri.removeprefix("file://") + "!plain:x")
+    assert fsspec.filesystem("lake").cat_file(where) == fsspec.filesystem("lake").cat_file(str(where)) == b"1"
+
+
+def test_odd_reads_are_refused_as_of_any_file(lake: lf.Lake) -> None:
+    fs, notes = fsspec.filesystem("lake"), address(lake, "!exp/one:plots/notes")
+    for mode in ("w", "wb", "a", "ab", "xb", "r+b"):
+        with pytest.raises(ReadOnlyError):
+            fs.open(notes, mode)
+    with fs.open(notes) as file:
+        assert file.seek(100) == 100
+        assert file.read() == b""
+        for offset, whence in ((-1, 0), (0, 9)):
+            with pytest.raises((ValueError, OSError)):  # as those of a local file
+                file.seek(offset, whence)
+    found = fs.cat_ranges([notes] * 4, [None, -2, 3, 0], [None, None, 1, 10**12])
+    assert found == [b"hello", b"lo", b"", b"hello"]
+    missing = fs.cat_ranges([address(lake, "!no:x"), notes], 0, 2)
+    assert isinstance(missing[0], FileNotFoundError)
+    assert missing[1] == b"he"
+
+
+ODD_RESTS = ["", "!", "!/:/", "!:", "!exp/one:", "!exp/one:[", "!exp/one:**/x**", "!exp/one:logs/../../x", "!a:b:c@d@e"]
+ODD_RESTS += ["!exp/one:logs/\0", "!exp/one:\ud800", "!" + "x" * 5_000, "!exp/one@-1", "/no!exp/one:x", "!\x1b[31m:x"]
+
+
+@pytest.mark.parametrize("rest", [*ODD_RESTS, None], ids=ascii)
+def test_odd_addresses_are_found_or_refused(lake: lf.Lake, rest: str | None) -> None:
+    """Nothing but errors of the library leaves the filesystem, and those for what is missing are FileNotFoundErrors."""
+    fs = fsspec.filesystem("lake")
+    where = "lake://s3://" if rest is None else address(lake, rest)
+    actions = [fs.info, fs.ls, fs.isdir, fs.find, fs.glob, fs.du, fs.cat_file, fs.open, fs.head, fs.created, fs.ukey]
+    for action in actions:
+        try:
+            action(where)
+        except LakefolioError as exc:
+            assert isinstance(exc, FileNotFoundError | InvalidInputError), action
+            assert "\n" not in str(exc)
+    assert fs.exists(where) in (True, False)
