@@ -31,6 +31,13 @@ def test_a_name_that_can_not_be_is_a_problem(lake: lf.Lake) -> None:
     assert not [one for one in problems if "\x1b" in one.object + one.message]
 
 
+@pytest.mark.parametrize("values", [{"inputs": [None]}, {"facts": [None]}])
+def test_a_row_with_nothing_among_its_inputs_or_facts_is_a_problem(lake: lf.Lake, values: dict[str, object]) -> None:
+    append_row(lake, **values)
+    report = lf.open(lake.uri, read_only=True).check()
+    assert {"row-shape", "bad-row"} <= {one.kind for one in report.problems}
+
+
 def test_a_batch_that_is_named_twice_is_a_problem(lake: lf.Lake) -> None:
     with lake.run("r") as run:
         run.log(a=1.0)

@@ -54,7 +54,6 @@ _DOUBTFUL: Final = " or ".join(
         "(op = 'put' and (folio is null or item is null))",
         f"(op = 'put' and {_is_doubtful('details')})",
         _is_doubtful("extra"),
-        *(f"coalesce(len({name}) <> list_count({name}), false)" for name in ("inputs", "facts")),
     ]
 )
 _ENTRIES: Final = """(
@@ -103,7 +102,7 @@ class EntryCheck:
         bench.run("create or replace table purged (blob_digest varchar, generation integer)")
 
     def add(self, rows: str, *, inline: bool) -> None:
-        """Check rows of the journal.
+        """Check rows of the journal, of which ``RowNumbers`` in the same workbench has taken note.
 
         Args:
             rows: What stands for them, see ``Workbench.part``.
@@ -213,9 +212,9 @@ class EntryCheck:
             ("item", check_item),
             ("snapshot", check_snapshot),
         )
-        found = self._bench.arrow(f"select distinct folio, item, snapshot from {rows} where op in ('put', 'snapshot')")
         for column, check_name in checks:
-            names = found.column(column).unique().drop_null()
+            some = f"select distinct {column} from {rows} where op in ('put', 'snapshot') and {column} is not null"
+            names = self._bench.arrow(some).column(0)
             if column != "snapshot":
                 plain = pc.and_(
                     pc.match_substring_regex(names, _PLAIN), pc.less_equal(pc.binary_length(names), _PLAIN_LENGTH)
@@ -232,10 +231,14 @@ class EntryCheck:
     def _readable(self, rows: str) -> str:
         """Return the rows without those that no entry can be made of; report these."""
         bench, bad = self._bench, []
-        some = f"select version, ordinal from {rows} where op in ('put', 'event_blob') and ({_DOUBTFUL})"
-        if not bench.run(f"create or replace temp table doubtful as {some}")[0][0]:  # how many rows it has
+        entries = f"(from {rows} where op in ('put', 'event_blob'))"
+        doubtful = bench.run(
+            "create or replace temp table doubtful as select version, ordinal from seen where gaps "
+            f"union all select version, ordinal from {entries} where {_DOUBTFUL}"
+        )
+        if not doubtful[0][0]:  # how many rows it has
             return rows
-        found = f"select * from {rows} semi join doubtful using (version, ordinal) order by version, ordinal"
+        found = f"select * from {entries} semi join doubtful using (version, ordinal) order by version, ordinal"
         for row in bench.arrow(found).to_pylist():
             try:
                 content_from_row(row)

@@ -25,13 +25,14 @@ __all__ = ["RowAudits"]
 _OF_ITEM: Final = f"op in ({PUT}, {DELETE})"
 
 _WHOLE: Final = ("row_shape",)
-"""The audits of single rows, which are asked about all of them in the first pass."""
+"""The audits of single rows, which are asked about all of them in the first pass, but for inputs and facts."""
 
 _SUSPECTS: Final = {
+    "row_shape": "select version, ordinal from seen where gaps",
     "row_position": "select version, ordinal from seen group by version, ordinal having count(*) > 1",
     "entry_identity": f"""
         select entry from seen semi join put_twice using (entry) where op = {PUT} group by entry
-        having min(what) <> max(what) or min(said) <> max(said)""",
+        having min(what) <> max(what)""",
     "delete_target": f"""
         select distinct name from (
             select name, op, lag(op) over (partition by name order by version, ordinal) as before
@@ -104,6 +105,7 @@ _ABOUT: Final = {
 
 _AT: Final = "(version, ordinal) in (select (version, ordinal) from suspects_{audit})"
 _OF: Final = {
+    "row_shape": _AT,
     "row_position": _AT,
     "entry_identity": "op = 'put' and hash(entry_id) in (from suspects_{audit})",
     "delete_target": "op in ('put', 'delete') and hash(folio, item) in (from suspects_{audit})",
@@ -146,7 +148,8 @@ class RowAudits:
     def add(self, rows: str) -> None:
         """Take rows of the journal; see ``Workbench.part``."""
         rows = f"(from {rows} where version <= {self._version})"
-        self._bench.run(f"create or replace view manifests as from {rows}")
+        flat = "select * replace (null as inputs, null as facts)"
+        self._bench.run(f"create or replace view manifests as {flat} from {rows}")
         for audit in _WHOLE:
             self._found.setdefault(audit, []).extend(self._ask(audit))
 
@@ -217,7 +220,7 @@ class RowAudits:
     def _judge(self, audit: str, rows: str) -> None:
         self._bench.run(f"create or replace view manifests as from {rows}")
         self._bench.make_views(f"audit_{audit}")
-        self._found[audit] = self._ask(audit)
+        self._found[audit] = list(dict.fromkeys([*self._found.get(audit, ()), *self._ask(audit)]))
 
     def _judge_times(self) -> None:
         bench = self._bench

@@ -27,7 +27,20 @@ PUT, DELETE, EVENT = 1, 2, 3
 PLACE: Final = "version * 4294967296 + ordinal"
 """A number that sorts like the place of a row in the journal."""
 
-_SAID: Final = "hash(coalesce(inputs, []), coalesce(facts, []))"
+_SAID: Final = "hash(inputs, facts)"
+_HASHED: Final = {
+    "hash(folio, item)": ("folio", "item"),
+    "hash(entry_id)": ("entry_id",),
+    "hash(digest)": ("digest",),
+    "hash(blob_digest)": ("blob_digest",),
+    _SAID: ("inputs", "facts"),
+}
+"""Hashes of columns of an entry that are kept, too: to hash such a column twice costs as much as to decode it."""
+_GAPS: Final = """
+    coalesce(len(inputs), 0) + coalesce(len(facts), 0)
+    <> coalesce(list_count(list_transform(inputs, one -> one.input_kind)), 0)
+    + coalesce(list_count(list_transform(facts, one -> one.key)), 0)"""
+"""Says that an input has no kind or a fact no key, or that one of them is null."""
 _OBJECTS: Final = "('blob', 'chunked', 'packed', 'inline')"
 _SOURCE: Final = "if(input_kind = 'external', coalesce(input_uri, input_id), coalesce(input_id, input_uri))"
 
@@ -46,15 +59,15 @@ def own_hash(model: Model) -> str:
     if model is USES:
         return f"hash({hash_of(LINEAGE.schema.names, LINEAGE.schema)}, source_kind, source)"
     if model is ENTRIES:
-        plain = [name for name in names if name not in ("inputs", "facts")]
-        return f"hash({hash_of(plain, model.schema)}, {_SAID}, inputs is null, facts is null)"
+        plain = [name for name in names if all(name not in some for some in _HASHED.values())]
+        return f"hash({hash_of(plain, model.schema)}, {', '.join(_HASHED)}, inputs is null, facts is null)"
     return hash_of(names, model.schema)
 
 
 _TABLES: Final = {
     "seen": "version bigint, ordinal integer, op utinyint, name ubigint, folio ubigint, entry ubigint, what ubigint, "
-    "said ubigint, digest ubigint, size_bytes bigint, stored_bytes bigint, blob ubigint, generation integer, "
-    "own ubigint",
+    "digest ubigint, size_bytes bigint, stored_bytes bigint, blob ubigint, generation integer, "
+    "own ubigint, gaps boolean",
     "edges": "version bigint, ordinal integer, is_entry boolean, subject ubigint, entry ubigint, own ubigint, "
     "own_use ubigint",
     "noted": "version bigint, ordinal integer, place integer, is_entry boolean, subject ubigint, key ubigint, "
@@ -67,24 +80,29 @@ _TABLES: Final = {
 
 _KEPT: Final = {
     "seen": f"""
+        with hashed as (
+            select *, hash(folio, item) as name, hash(entry_id) as entry, hash(digest) as digest_hash,
+                hash(blob_digest) as blob, {own_hash(ENTRIES)} as own, {_GAPS} as gaps,
+                hash(kind, hash(digest), hash(blob_digest), size_bytes, uri, {_SAID}) as what
+            from {{rows}}
+        )
         select version, ordinal,
             case op when 'put' then {PUT} when 'delete' then {DELETE} when 'event_blob' then {EVENT} else 0 end,
-            hash(folio, item), hash(folio), hash(entry_id), hash(kind, digest, blob_digest, size_bytes, uri), {_SAID},
-            hash(digest),
+            name, hash(folio), entry, what, digest_hash,
             if(
                 op = 'put' and storage in ('inline', 'blob') and kind <> 'table' and digest is not null,
                 size_bytes, null
             ),
             if(op = 'put' and storage = 'blob', stored_bytes, null),
-            if(op <> 'purge' and storage in {_OBJECTS} and blob_digest is not null, hash(blob_digest), null),
+            if(op <> 'purge' and storage in {_OBJECTS} and blob_digest is not null, blob, null),
             coalesce(generation, 0),
-            if(op in ('put', 'delete') and folio is not null and item is not null, {own_hash(ENTRIES)}, null)
-        from {{rows}}""",
+            if(op in ('put', 'delete') and folio is not null and item is not null, own, null), gaps
+        from hashed""",
     "edges": f"""
         with told as (
             select version, ordinal, commit_id, op, folio as output_folio, item as output_item,
                 if(op = 'put', 'entry', 'run') as output_kind, if(op = 'put', entry_id, run_id) as output_id,
-                unnest(inputs) as edge, unnest(range(len(inputs)))::integer as place
+                unnest(inputs) as edge, (generate_subscripts(inputs, 1) - 1)::integer as place
             from {{rows}} where op in ('put', 'run', 'annotate') and len(inputs) > 0
         ),
         named as (select * exclude (edge), edge.* from told),
@@ -101,7 +119,7 @@ _KEPT: Final = {
                 case op when 'put' then 'entry' when 'run' then 'run' else if(folio is null, 'lake', 'folio') end
                 as subject_kind,
                 case op when 'put' then entry_id when 'run' then run_id else coalesce(folio, '') end as subject_id,
-                unnest(facts) as fact, unnest(range(len(facts)))::integer as place
+                unnest(facts) as fact, (generate_subscripts(facts, 1) - 1)::integer as place
             from {rows} where op in ('put', 'run', 'annotate') and len(facts) > 0
         ),
         named as (select * exclude (fact), fact.* from told)

@@ -439,6 +439,12 @@ def damaged(name):
             put["kind"] = None
         case "row_shape/fact":
             put["facts"][0]["key"] = None
+        case "row_shape/input":
+            next(row for row in journal if row["item"] == "clean")["inputs"][0]["input_kind"] = None
+        case "row_shape/delete":
+            lake.change("delete", folio="a", item="raw", facts=[{"key": None, "value": "1"}]).commit()
+        case "row_shape/nothing":
+            put["facts"].append(None)
         case "row_shape/run":
             lake.change("run", facts=[]).commit()
         case "row_shape/item":
@@ -489,6 +495,9 @@ DAMAGES = [
     "row_position",
     "row_shape",
     "row_shape/fact",
+    "row_shape/input",
+    "row_shape/delete",
+    "row_shape/nothing",
     "row_shape/run",
     "row_shape/item",
     "commit_once",
