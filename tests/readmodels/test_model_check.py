@@ -108,6 +108,16 @@ def journal() -> pa.Table:
     )
 
 
+def test_rows_of_a_large_run_wait_for_those_of_the_same_key_in_others() -> None:
+    rows = journal()
+    versions = rows.column("version").to_numpy()
+    models = MemoryModels()
+    for upto in sorted(set(versions.tolist())):
+        models.fold(rows.filter(pa.array(versions == upto)), upto)
+    assert len(models.runs("entries")) > 1
+    assert found(models, [rows]) == set()
+
+
 def changed(rows: pa.Table, name: str) -> pa.Table:
     """Return rows with another value in the last cell of a column."""
     field = rows.schema.field(name)
