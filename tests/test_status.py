@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import random
 
 import numpy as np
@@ -132,6 +134,36 @@ def test_items_made_of_each_other_are_named_as_a_cycle(lake_uri):
     assert status.cycles == (("a:x", "a:y"),)
     assert steps(status) == {"a:x": 1, "a:y": 1, "a:z": 2}
     assert "cycle: a:x, a:y are made of each other" in str(status)
+
+
+def test_a_status_that_was_pickled_or_copied_says_the_same_cycles(lake_uri):
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    with lake.batch():
+        for one in "pqrstu":
+            folio.add(f"{one}0", 1)
+            folio.add(f"{one}1", 1, inputs=[f"{one}0"])
+    with lake.batch():
+        for one in "pqrstu":
+            folio.add(f"{one}0", 2, inputs=[f"{one}1"], overwrite=True)
+    status = lake.status()
+    told = [(one.item, one.cycle) for one in status]
+    assert all(len(cycle) == 2 for _, cycle in told)
+    for _ in range(10):  # objects of each lie where others lay before
+        body = pickle.dumps(status)
+        del status
+        status = pickle.loads(body)
+        assert [(one.item, one.cycle) for one in status] == told
+    assert list(copy.deepcopy(status)) == list(status)
+
+
+def test_a_status_is_a_sequence_as_any_other(lake):
+    lake.folio("a").add("raw", 10, overwrite=True)
+    status = lake.status()
+    assert (status[-1], status[::-1]) == (list(status)[-1], tuple(reversed(status)))
+    for place, error in ((3, IndexError), (-4, IndexError), ("a", TypeError), (1.0, TypeError), (None, TypeError)):
+        with pytest.raises(error):
+            status[place]
 
 
 def test_an_item_made_of_its_own_past_is_not_stale(lake_uri):

@@ -129,7 +129,7 @@ class StaleItems(Sequence[Stale]):
     def __getitem__(self, index: int | slice) -> Stale | tuple[Stale, ...]:
         if isinstance(index, slice):
             return tuple(map(self._made, self.order[index].tolist()))
-        return self._made(int(self.order[index]))
+        return self._made(self.order.item(index))
 
     def __iter__(self) -> Iterator[Stale]:
         return map(self._made, self.order.tolist())
@@ -159,7 +159,7 @@ class StaleItems(Sequence[Stale]):
 
     @cached_property
     def _cycles(self) -> dict[int, tuple[Name, ...]]:
-        return {}
+        return {}  # by the first node of each cycle
 
     def _name(self, node: int) -> Name:
         return self._columns[0][node], self._columns[1][node]
@@ -167,9 +167,9 @@ class StaleItems(Sequence[Stale]):
     def _cycle_of(self, node: int) -> tuple[Name, ...]:
         """Return the names of the cycle of a node: all its nodes share one tuple."""
         cycle = self.cycles.get(node, ())
-        if cycle and id(cycle) not in self._cycles:
-            self._cycles[id(cycle)] = tuple(sorted(map(self._name, cycle)))
-        return self._cycles[id(cycle)] if cycle else ()
+        if cycle and cycle[0] not in self._cycles:
+            self._cycles[cycle[0]] = tuple(sorted(map(self._name, cycle)))
+        return self._cycles[cycle[0]] if cycle else ()
 
     def _above(self, node: int) -> list[int]:
         found: list[int] = self.sources[self.starts[node] : self.starts[node + 1]].tolist()
