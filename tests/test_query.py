@@ -22,6 +22,39 @@ from lakefolio import Q, all_of, any_of, not_
 from lakefolio.format.times import period_of
 from lakefolio.process.notice import LakefolioWarning
 from lakefolio.query.compiler import Compiler
+from lakefolio.readmodels.runs import ModelRuns
+
+# -- looking entries up ----------------------------------------------------------------------------------------
+
+
+def test_entries_that_were_found_are_looked_up_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for number in range(30):
+            lake.folio("f").add(f"x{number}", number)
+    lake.compact()
+    lake.folio("f").add("x7", "new", overwrite=True)
+    lake.folio("f").add("x30", 30)
+    lake.folio("f").delete("x3", warn_dependents=False)
+    found = lf.open(lake.uri, read_only=True).query(folio="f", order_by="-name")
+    asked: list[str] = []
+    for name in ("rows_of", "newest"):
+        monkeypatch.setattr(ModelRuns, name, noting(asked, name, getattr(ModelRuns, name)))
+    entries = list(found)
+    assert asked == ["rows_of"]
+    assert found[::2] == entries[::2]
+    assert [entry.ref for entry in entries] == found.refs
+    assert (len(entries), entries[0], entries[-1]) == (30, found[0], found[-1])
+    assert found.objects()["f:x7@2"] == "new"
+
+
+def noting(asked: list[str], name: str, own: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        asked.append(name)
+        return own(*args, **kwargs)
+
+    return call
+
 
 # -- the compiler beside a plain filter ------------------------------------------------------------------------
 

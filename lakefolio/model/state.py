@@ -268,6 +268,16 @@ class State:
         found = dict(zip(heads.column("item").to_pylist(), heads.to_pylist(), strict=True))
         return [entry_from_row(found[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
 
+    def entries_called(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        """Return the live entries of some names (folio, item), in their order."""
+        base = [] if self._base is None else [one for one in names if one not in self._past]
+        rows = self._base.heads_among(base).to_pylist() if self._base is not None and base else ()
+        found = {(row["folio"], row["item"]): row for row in rows}
+        for folio, item in names:
+            if (head := self._heads.get(folio, _NOTHING).get(item)) is not None:
+                found[folio, item] = self.rows.row(head[1])
+        return {name: entry_from_row(found[name]) for name in names if name in found}
+
     def first_names(self, folio: str, most: int) -> list[str]:
         """Return the first ``most`` of :meth:`names`."""
         if self._base is None:

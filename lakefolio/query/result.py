@@ -29,6 +29,7 @@ __all__ = ["Content", "QueryResult"]
 _THREADS: Final = 8
 _KEYS_LIMIT: Final = 256
 _SHOWN: Final = 20
+_PAGE: Final = 1_000
 
 
 @facade({})
@@ -67,14 +68,22 @@ class QueryResult(AsFrames, Sequence["Entry"]):
 
     def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
         if isinstance(index, slice):
-            return [self._entry(number) for number in range(len(self))[index]]
+            return list(self._entries(range(len(self))[index]))
         return self._entry(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(self._entry, range(len(self)))
+        return self._entries(range(len(self)))
 
     def _entry(self, number: int) -> Entry:
         return self._reader.entry(self._folios[number], self._items[number])
+
+    def _entries(self, numbers: range) -> Iterator[Entry]:
+        """Yield entries, of which a page is looked up at once."""
+        for start in range(0, len(numbers), _PAGE):
+            names = [(self._folios[number], self._items[number]) for number in numbers[start : start + _PAGE]]
+            for name, entry in self._reader.unwatched_committed().entries_called(names).items():
+                self._reader.looked_up(*name, entry)
+                yield entry
 
     @property
     def refs(self) -> list[str]:

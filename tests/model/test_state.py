@@ -142,6 +142,7 @@ def test_rows_of_some_items(log: Log) -> None:
     names = [("f", "a"), ("f", "b"), ("f", "none")]
     puts = log.state.puts_of(names).select(["item", "version"]).to_pylist()
     assert sorted((one["item"], one["version"]) for one in puts) == [("a", 0), ("a", 1), ("b", 0), ("b", 4)]
+    assert list(log.state.entries_called(names[::-1])) == [("f", "b"), ("f", "a")]
     live = log.state.heads_of(names).select(["item", "version"]).to_pylist()
     assert sorted((one["item"], one["version"]) for one in live) == [("a", 1), ("b", 4)]
 

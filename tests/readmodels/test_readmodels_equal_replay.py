@@ -157,6 +157,10 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
             )
         if folio not in idle:
             answers["span", folio] = view.change_span(folio)
+    names = [(folio, item) for folio in reversed(FOLIOS) for item in ITEMS]
+    called = view.entries_called(names)
+    assert list(called.items()) == [(name, view.entry(*name)) for name in names if view.live(*name)]
+    answers["called"] = called
     answers["heads"] = in_order(view.heads_of([(folio, item) for folio in FOLIOS for item in ITEMS]))
     for newest_first in (False, True):
         parts = list(view.parts(("op", "item"), 3, newest_first=newest_first))[:: -1 if newest_first else 1]
