@@ -159,6 +159,8 @@ class BoundViews:
             return False
         if not self._given.keys().isdisjoint(self._made):
             return False
+        if any(isinstance(one, FileScan) for one in relations.values()):
+            return False  # a connection may read the files alone that there were when it was made
         for name in self._bound:
             old, new = self._relations[name], relations[name]
             if isinstance(old, FileScan) or isinstance(new, FileScan) or not old.schema.equals(new.schema):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
+from lakefolio.journal import table_rows
 from lakefolio.session import sql_tables
 from lakefolio.views import bound_views, engine
 
@@ -141,3 +142,10 @@ def test_read_models_and_items_get_connections_of_their_own(lake: lf.Lake) -> No
         assert lake.sql('select sum(x) from "f:table"').fetchall() == [(number + 5,)]
     lake.compact()
     go_on(lake)
+
+
+def test_files_that_came_since_are_read(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_rows, "SMALL_BYTES", 0)
+    with lake.run("r") as run:
+        run.log(loss=1.0)
+    assert lake.sql("select value from metrics").fetchall() == [(1.0,)]
