@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.delta.table import DataFile, DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
@@ -86,22 +85,17 @@ class LogTable:
             finally:
                 self._busy.release()
 
-    def rows(self, version: int, batch_ids: Callable[[], pa.Array], where: tuple[str, str] | None = None) -> pa.Table:
-        """Return the rows whose batch counts at a version, in no order.
+    def matching(self, version: int, where: tuple[str, str]) -> pa.Table:
+        """Return the rows that have a text in a column, in no order, including rows whose batch does not count.
 
         Args:
             version: The lake version that is asked for; no request if it was asked for before.
-            batch_ids: Gives the ids of the batches that count there, each once.
-            where: A column and the text that it must hold.
+            where: The column and the text.
         """
-        known = self._of_files(version, lambda files: self._rows.matching(files, where))
-        if not known.num_rows:
-            return known
-        at = pc.index_in(known.column("batch_id"), value_set=batch_ids())
-        return known.filter(pc.is_valid(at))
+        return self._of_files(version, lambda files: self._rows.matching(files, where))
 
     def scan(self, version: int) -> Scan:
-        """Return all rows as they lie, including rows whose batch does not count; see :meth:`rows`."""
+        """Return all rows as they lie, including rows whose batch does not count; see :meth:`matching`."""
         return self._of_files(version, self._rows.scan)
 
     def _of_files(self, version: int, read: Callable[[Sequence[DataFile]], T]) -> T:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -40,6 +40,8 @@ from lakefolio.process.fork import at_forks
 from lakefolio.process.notice import notice
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lakefolio.content.local_files import LocalFiles
     from lakefolio.journal.tickets import Ticket
     from lakefolio.model.entries import Entry
@@ -182,28 +184,28 @@ class Journal:
         """Say whether an error names a data file that a merge has replaced; reading again succeeds then."""
         return self._head.outdated(error)
 
-    def log_rows(self, name: str, version: int | None = None, where: tuple[str, str] | None = None) -> pa.Table:
-        """Return the rows of ``metric_rows`` or ``event_rows`` that count at ``version`` or the head, in no order.
+    def event_row(self, event_id: str, version: int) -> dict[str, Any] | None:
+        """Return the row of an event that counts at a version, or None.
 
-        Args:
-            name: The table.
-            version: By default the newest that is known.
-            where: A column and the text that it must hold.
+        Read are the row groups that may hold it, and the journal from the time on at which it was logged.
         """
+        rows = self.logs["event_rows"].matching(version, ("event_id", event_id))
+        counts = (row for row in rows.to_pylist() if self._names(row["batch_id"], row["logged_at"], version))
+        return next(counts, None)
+
+    def _names(self, batch_id: str, since: datetime, version: int) -> bool:
+        """Say whether a commit names a batch: one after a time; clocks may have gone wrong, so then any."""
         import pyarrow.compute as pc
 
         state = self.state
-        limit = state.version if version is None else version
-
-        def batch_ids() -> pa.Array:
-            found = [pa.array([], pa.string())]
-            for rows in state.parts(["version", "op", "entry_id"]):
-                counted = pc.is_in(rows.column("op"), value_set=pa.array(BATCH_OPS))
-                counted = pc.and_(counted, pc.less_equal(rows.column("version"), limit))
-                found += rows.column("entry_id").filter(counted).drop_null().chunks
-            return pa.concat_arrays(found)
-
-        return self.logs[name].rows(limit, batch_ids, where)
+        at = state.version_at(since)
+        for after in (-1,) if at is None else (at, -1):
+            for rows in state.parts(["op", "entry_id"], after, version):
+                named = pc.equal(rows.column("entry_id"), batch_id)
+                named = pc.and_(named, pc.is_in(rows.column("op"), value_set=pa.array(BATCH_OPS)))
+                if pc.any(named).as_py():
+                    return True
+        return False
 
     def points_of(self, run_id: str, version: int) -> pa.Table:
         """Return the metric points of a run that count at a version, in the order they were logged.
@@ -219,8 +221,9 @@ class Journal:
             told = pc.and_(told, pc.less_equal(rows.column("version"), version))
             batches += rows.column("entry_id").filter(pc.fill_null(told, False)).drop_null().chunks
         ids = pa.concat_arrays(batches).unique()
-        found = self.logs["metric_rows"].rows(version, lambda: ids, ("run_id", run_id))
+        found = self.logs["metric_rows"].matching(version, ("run_id", run_id))
         found = found.append_column("batch", pc.index_in(found.column("batch_id"), value_set=ids))
+        found = found.filter(pc.is_valid(found.column("batch")))
         return found.sort_by([("batch", "ascending"), ("ordinal", "ascending")])
 
     # -- reading tables anew, for check and repair ---------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -86,8 +87,8 @@ class TableRows:
                 if (found := rows.filter(mask)).num_rows:
                     yield found
 
-    def matching(self, files: Sequence[DataFile], where: tuple[str, str] | None = None) -> pa.Table:
-        """Return the rows of files that have a text in a column, or all rows, in no order.
+    def matching(self, files: Sequence[DataFile], where: tuple[str, str]) -> pa.Table:
+        """Return the rows of files that have a text in a column, in no order.
 
         Of a large file only the row groups whose bounds admit the text are read, and nothing of files that the log says
         hold no such run.
@@ -95,18 +96,16 @@ class TableRows:
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
-        if where is not None and where[0] == "run_id":
-            files = [file for file in files if file.runs is None or file.runs[0] <= where[1] <= file.runs[1]]
-        parts = [no_rows(self._table.schema), *self._small([file for file in files if not _is_large(file)])]
-        for file in files:
-            if _is_large(file):
-                parts += self._of_large(file, self._table.schema.names, -1, None, where=where)
-        rows = pa.concat_tables(parts)
-        if where is None:
-            return rows
         import pyarrow.compute as pc
 
-        return rows.filter(pc.equal(rows.column(where[0]), where[1]))
+        name, text = where
+        if name == "run_id":
+            files = [file for file in files if file.runs is None or file.runs[0] <= text <= file.runs[1]]
+        names, large = self._table.schema.names, [file for file in files if _is_large(file)]
+        small = self._small([file for file in files if not _is_large(file)])
+        parts = chain(small, *(self._of_large(file, names, -1, None, where=where) for file in large))
+        found = (rows.filter(pc.equal(rows.column(name), text)) for rows in parts)
+        return pa.concat_tables([no_rows(self._table.schema), *found])
 
     def _of_many(self, files: Sequence[DataFile], names: Sequence[str]) -> pa.Table:
         small = self._small([file for file in files if not _is_large(file)])

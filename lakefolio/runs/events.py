@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.content.event_text import CODEC, INLINE_EVENT_BYTES, blob_entries, compressed, short, store, text_of
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, NotFoundError
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
 __all__ = ["Event", "EventStats", "event_stats", "get_event", "log_event"]
+
+_STATS: Final = """
+with blobs as (
+    select blob_digest, any_value(stored_bytes) as stored_bytes from stg_event_rows where storage = 'blob' group by 1
+)
+
+select
+    count(*),
+    count(*) filter (where storage = 'blob'),
+    coalesce(sum(size_bytes), 0),
+    (select coalesce(sum(stored_bytes), 0) from blobs)
+from stg_event_rows
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +156,11 @@ def get_event(session: Session, event_id: str) -> Event:
     """
     settle_logged(session)
     state = session.committed()
-    found = session.journal.log_rows("event_rows", state.version, ("event_id", event_id)).to_pylist()
-    if not found:
+    row = session.journal.event_row(event_id, state.version)
+    if row is None:
         raise NotFoundError(
             f"event {event_id!r} not found", kind="event-not-found", hint="log_event returns the ids", event_id=event_id
         )
-    row = found[0]
     text = row["metadata"].encode()
     if row["storage"] == "blob":
         entry = blob_entries(state.parts, [event_id]).get(event_id)
@@ -172,20 +184,10 @@ def get_event(session: Session, event_id: str) -> Event:
 
 def event_stats(session: Session) -> EventStats:
     """Return what the events take, and what compression saves."""
-    import pyarrow.compute as pc
-
     settle_logged(session)
-    rows = session.journal.log_rows("event_rows", session.committed().version)
-    if not rows.num_rows:
-        return EventStats(0, 0, 0, 0)
-    blobs = rows.filter(pc.equal(rows.column("storage"), "blob")).select(["blob_digest", "stored_bytes"])
-    once = dict(zip(*(column.to_pylist() for column in blobs.columns), strict=True))
-    return EventStats(
-        event_count=rows.num_rows,
-        blob_count=blobs.num_rows,
-        text_bytes=int(pc.sum(rows.column("size_bytes")).as_py()),
-        stored_bytes=sum(session.journal.data_files("event_rows").values()) + sum(once.values()),
-    )
+    ((events, blobs, text_bytes, blob_bytes),) = session.query(_STATS, texts=False).fetchall()
+    stored_bytes = sum(session.journal.data_files("event_rows").values()) + blob_bytes if events else 0
+    return EventStats(events, blobs, text_bytes, stored_bytes)
 
 
 def _damaged(event_id: str, what: str) -> IntegrityError:

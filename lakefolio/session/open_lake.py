@@ -43,7 +43,7 @@ class OpenLake:
     deduplicate: bool
     references: References
     reads: dict[str, Reads] = field(default_factory=dict)
-    tables: dict[tuple[int, int, bool], LakeTables] = field(default_factory=dict)
+    tables: dict[tuple[int, int, bool, bool], LakeTables] = field(default_factory=dict)
     _parts: dict[type, object] = field(default_factory=dict)
 
     def part(self, kind: type[T], make: Callable[[], T]) -> T:

@@ -155,15 +155,18 @@ class LakeTables(Mapping[str, Rows]):
         )
 
     def _logged(self, name: str) -> Rows:
-        journal = self._journal
-        if name == "metric_rows":  # views leave out batches that no commit names
-            found = journal.logs[name].scan(self._state.version)
-            paths = tuple(str(journal.local.path(file)) for file in found.files)
-            return FileScan(paths, found.rows, partial(journal.local.held, found.files)) if paths else found.rows
-        rows = self._journal.log_rows(name, self._state.version)
-        if name != "event_rows" or not rows.num_rows or not self._texts:
-            return rows
-        return whole(rows, self._state.parts, self._blobs)
+        """Return rows as they lie: views leave out batches that no commit names."""
+        journal, version = self._journal, self._state.version
+        found = journal.logs[name].scan(version)
+        paths = tuple(str(journal.local.path(file)) for file in found.files)
+        scan = FileScan(paths, found.rows, partial(journal.local.held, found.files))
+        if name == "event_rows" and self._texts:
+            large = journal.logs[name].matching(version, ("storage", "blob"))
+            if large.num_rows:
+                others = scan.rows.filter(pc.not_equal(scan.rows.column("storage"), "blob"))
+                rows = pa.concat_tables([others, whole(large, self._state.parts, self._blobs)])
+                scan = replace(scan, rows=rows, holds="storage <> 'blob'")
+        return scan if paths else scan.rows
 
 
 def _immutable(model: Model, file: RunFile) -> Immutable:

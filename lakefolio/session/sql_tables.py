@@ -32,36 +32,43 @@ _OF_CONTENT = ("content", "storage_savings")
 """SQL that names inline content, or computes with it."""
 
 
-def tables(session: Session, /, *, content: bool = False) -> LakeTables:
+def tables(session: Session, /, *, content: bool = False, texts: bool = True) -> LakeTables:
     """Return the tables at this session's version, as SQL reads them.
 
     The same objects as last time if the lake has not moved, so that connections bound to them can be used again.
 
     Args:
         content: Whether the inline content of all items is wanted too.
+        texts: Whether the whole texts of events that lie in blobs are wanted.
     """
     state = session.committed()
-    key = (state.version, state.base_version, content)
+    key = (state.version, state.base_version, content, texts)
     known = session.opened.tables
     kept = known.get(key)
     if kept is None:
-        known[key] = kept = LakeTables(session.journal, state, session.blobs, content=content)
+        known[key] = kept = LakeTables(session.journal, state, session.blobs, content=content, texts=texts)
         for old in list(known)[:-_KEPT_TABLES]:
             known.pop(old, None)
     return kept
 
 
 def query(
-    session: Session, /, sql: str, params: object = None, *, given: Mapping[str, pa.Table] | None = None
+    session: Session,
+    /,
+    sql: str,
+    params: object = None,
+    *,
+    given: Mapping[str, pa.Table] | None = None,
+    texts: bool = True,
 ) -> duckdb.DuckDBPyRelation:
     """Answer one reading SQL statement over the views (InvalidInputError of kind ``sql`` otherwise).
 
     Tables of the lake are relations too, called by their references: ``"folio:name"``, ``"folio:name@version"``.
 
     The view files of the user and of the lake are looked for only if it names a view that there is not. ``given`` are
-    further relations, by names that hold a colon and are no references.
+    further relations, by names that hold a colon and are no references; ``texts`` as for :func:`tables`.
     """
-    return _of_files(session, lambda: _query(session, sql, params, given or {}))
+    return _of_files(session, lambda: _query(session, sql, params, given or {}, texts))
 
 
 def _of_files(session: Session, ask: Callable[[], T]) -> T:
@@ -76,7 +83,9 @@ def _of_files(session: Session, ask: Callable[[], T]) -> T:
     return ask()
 
 
-def _query(session: Session, sql: str, params: Any, given: Mapping[str, pa.Table]) -> duckdb.DuckDBPyRelation:
+def _query(
+    session: Session, sql: str, params: Any, given: Mapping[str, pa.Table], texts: bool
+) -> duckdb.DuckDBPyRelation:
     views = _views()
 
     def items(name: str) -> tuple[str, Callable[[], Any]]:
@@ -84,7 +93,7 @@ def _query(session: Session, sql: str, params: Any, given: Mapping[str, pa.Table
 
     named = isinstance(sql, str) and any(word in sql.lower() for word in _OF_CONTENT)
     try:
-        relation = views.query(session.tables(content=named), sql, params, lost=session.lost, items=items)
+        relation = views.query(session.tables(content=named, texts=texts), sql, params, lost=session.lost, items=items)
     except InvalidInputError as exc:
         if not exc.objects.get("unknown"):
             raise
@@ -93,10 +102,10 @@ def _query(session: Session, sql: str, params: Any, given: Mapping[str, pa.Table
             exc.hint = _meant_item(session, str(exc.objects["unknown"])) or exc.hint
             raise
         views, named = own.all(), named or own.ask_for_content
-        relation = views.query(session.tables(content=named), sql, params, lost=session.lost, items=items)
+        relation = views.query(session.tables(content=named, texts=texts), sql, params, lost=session.lost, items=items)
     if named or "content" not in relation.columns:
         return relation
-    return views.query(session.tables(content=True), sql, params, lost=session.lost, items=items)
+    return views.query(session.tables(content=True, texts=texts), sql, params, lost=session.lost, items=items)
 
 
 def _meant_item(session: Session, name: str) -> str | None:

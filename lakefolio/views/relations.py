@@ -44,6 +44,7 @@ class FileScan:
         rows: The rows in memory, with all columns of the table.
         hold: Sees to it that the files lie there as they were written, and raises IntegrityError otherwise. Gives where
             they can be read in the order of ``paths``, and what must be kept for as long as they are.
+        holds: What rows of the files must meet, as SQL; others are in memory instead.
         upto: Rows of the files with a later version are left out, and nothing is superseded by them; None if there are
             none such.
         purged: The content that rows of the files must not show any more: ``blob_digest`` and the highest
@@ -56,6 +57,7 @@ class FileScan:
     paths: tuple[str, ...]
     rows: pa.Table
     hold: Callable[[], tuple[Sequence[str], object]]
+    holds: str = "true"
     upto: int | None = None
     purged: pa.Table | None = None
     bounds: tuple[tuple[Key, Key], ...] = ()
@@ -113,10 +115,10 @@ def bind(connection: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> None:
             connection.from_arrow(rows.purged).create_view(name + " purged")
             joined = f" left join {sql_id(name + ' purged')} as purged on files.blob_digest = purged.blob_digest"
             columns.append("if(coalesce(files.generation, 0) <= purged.generation, null, files.content) as content")
-    where = "" if rows.upto is None else f" where files.version <= {rows.upto}"
+    holds = rows.holds if rows.upto is None else f"{rows.holds} and files.version <= {rows.upto}"
     connection.execute(
-        f"create or replace view {sql_id(name)} as\nselect {', '.join(columns)} from {files} as files{joined}{where}\n"
-        f"union all select * from {sql_id(name + _IN_MEMORY)}"
+        f"create or replace view {sql_id(name)} as\nselect {', '.join(columns)} from {files} as files{joined}\n"
+        f"where {holds} union all select * from {sql_id(name + _IN_MEMORY)}"
     )
 
 

@@ -520,7 +520,7 @@ def test_a_curve_lies_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert curve.fetchall() == [(step, 1.0 / (step + 1)) for step in range(4_000)]
     assert fresh.sql("select count(*) from metrics").fetchall() == [(64_000,)]
     assert fresh.at(0).sql("select count(*) from metrics").fetchall() == [(0,)]
-    found = session_of(fresh).journal.log_rows("metric_rows", where=("run_id", "r3"))
+    found = session_of(fresh).journal.logs["metric_rows"].matching(fresh.version, ("run_id", "r3"))
     assert found.num_rows == 8_000
     assert sum(parts) <= 2 * 16_384
 

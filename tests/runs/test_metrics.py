@@ -406,7 +406,7 @@ def test_large_events_lie_in_compressed_blobs(lake: lf.Lake) -> None:
     assert lake.why("sha256:" + blobs[0].name)["blobs"][0]["events"] == sorted([one, again])
     assert lake.check(read_data=True).ok
     # whoever reads the table alone sees the short members
-    shown = pl.from_arrow(session_of(lake).journal.log_rows("event_rows")).filter(pl.col("storage") == "blob")
+    shown = pl.from_arrow(session_of(lake).journal.logs["event_rows"].matching(lake.version, ("storage", "blob")))
     assert json.loads(shown["metadata"][0]) == {"kind": "report"}
 
 
@@ -463,7 +463,7 @@ def test_a_batch_that_was_never_committed_counts_for_nothing(lake: lf.Lake) -> N
     run = lake.create_run("r")
     run.log(loss=1.0)
     run.flush()
-    rows = session_of(lake).journal.log_rows("metric_rows")
+    rows = session_of(lake).journal.logs["metric_rows"].matching(lake.version, ("run_id", run.run_id))
     dead = rows.set_column(0, rows.schema.field("batch_id"), [["f" * 32] * rows.num_rows])
     session_of(lake).journal.logs["metric_rows"].append(["f" * 32], dead, pc.max(rows.column("logged_at")).as_py())
     assert len(points(lf.open(lake.uri), "r")) == 1
