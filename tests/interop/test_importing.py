@@ -86,6 +86,16 @@ def test_a_folder(lake: lf.Lake, source: Path) -> None:
     assert len(lake.history("source:note%401.txt")) == 2
 
 
+def test_a_lake_within_a_folder_is_left_out(source: Path) -> None:
+    (source / "data.txt").write_text("one")
+    inner = lf.open(source / "deep" / "lake")
+    report = import_from(inner, "folder", str(source), folio="f")
+    assert {(one["what"], one["why"]) for one in report.problems} == {("deep/lake", "a lake")}
+    assert list(inner.folio("f")) == ["data.txt"]
+    again(inner, "folder", source, folio="f")
+    assert not import_from(inner, "folder", str(source / "deep" / "lake"), dry_run=True).steps
+
+
 def test_what_of_a_folder_can_not_be_read_is_said(lake: lf.Lake, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source / "bad.txt").write_text("x")
     (source / "good.txt").write_text("x")

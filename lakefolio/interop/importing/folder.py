@@ -5,7 +5,7 @@ from __future__ import annotations
 from lakefolio.errors import IntegrityError
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
-from lakefolio.interop.importing.source_files import SourceFolder, digest_of
+from lakefolio.interop.importing.source_files import SourceFolder, digest_of, is_lake
 
 __all__ = ["read"]
 
@@ -24,7 +24,7 @@ def read(source: str, folio: str | None, *, as_files: bool = False) -> Plan:
     found = []
     for relative, path, regular in files.walk():
         if not regular:
-            plan.leave_out(relative, "a link or no regular file")
+            plan.leave_out(relative, "a lake" if is_lake(path) else "a link or no regular file")
             continue
         try:
             digest = digest_of(path, "sha256")

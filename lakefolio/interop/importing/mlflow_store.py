@@ -31,7 +31,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
-from lakefolio.interop.importing.source_files import SourceFolder, plain_yaml, source_path
+from lakefolio.interop.importing.source_files import SourceFolder, is_lake, plain_yaml, source_path
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents
 from lakefolio.lake.registry import REGISTRY
@@ -119,7 +119,7 @@ def _view_of(root: Path) -> Path:
         )
     files = SourceFolder(root)
     for relative, path, regular in files.walk():
-        if "artifacts" in Path(relative).parts[:-1]:
+        if "artifacts" in Path(relative).parts[:-1] or is_lake(path):
             continue
         if not regular:
             raise InvalidInputError(

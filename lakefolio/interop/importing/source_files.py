@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError
+from lakefolio.process.places import LAKE_MARKER
 
-__all__ = ["SourceFolder", "digest_of", "plain_yaml", "source_path"]
+__all__ = ["SourceFolder", "digest_of", "is_lake", "plain_yaml", "source_path"]
 
 _TEXT_BYTES: Final = 64 * 2**20
 _PIECE_BYTES: Final = 2**20
@@ -120,7 +121,9 @@ class SourceFolder:
             raise IntegrityError(f"file {relative!r} can't be read: {exc}", kind="bad-source", path=relative) from exc
 
     def walk(self) -> Iterator[tuple[str, Path, bool]]:
-        """Give every regular file (relative path, path, True), and every link or other thing (…, False), sorted.
+        """Give every regular file (relative path, path, True), and every link, lake or other thing (…, False), sorted.
+
+        What lies in a lake is not walked through: it may be the one that the files go to.
 
         Raises:
             IntegrityError: kind ``bad-source``: a folder in it can't be listed.
@@ -130,6 +133,10 @@ class SourceFolder:
             raise _unread(Path(str(error.filename)), error) from error
 
         for folder, folders, files in os.walk(self.root, onerror=failed):
+            if LAKE_MARKER in files:
+                folders.clear()
+                yield Path(folder).relative_to(self.root).as_posix(), Path(folder), False
+                continue
             folders.sort()
             linked = [one for one in folders if Path(folder, one).is_symlink()]
             for name in sorted([*files, *linked]):
@@ -159,6 +166,11 @@ def plain_yaml(text: str) -> object:
         if isinstance(exc, InvalidInputError):
             raise
         raise InvalidInputError(f"it is no YAML: {(str(exc).splitlines() or [''])[0]}", kind="bad-source") from exc
+
+
+def is_lake(path: Path) -> bool:
+    """Say whether a place that :meth:`SourceFolder.walk` gives is a lake."""
+    return path.is_dir() and not path.is_symlink() and (path / LAKE_MARKER).is_file()
 
 
 def digest_of(path: Path, algorithm: str) -> str:
