@@ -191,10 +191,10 @@ class BlobSource:
 
     def _damage(self, what: str, kind: str) -> IntegrityError:
         entry = self._entry
-        where = f"blob {self._key}" if self._key else "inline content"
+        where = f"blob {self._key}" if self._key else f"inline content {self._digest}"  # a blob's key says its digest
         lost = "delete that object and add" if self._key else "add"
         return IntegrityError(
-            f"{where} of item {one_line(entry.ref, 60)} {what}",  # the key of a blob is its digest
+            f"{where} of item {one_line(entry.ref, 60)} {what}",
             kind=kind if self._key else kind.replace("blob", "inline"),
             hint=f"bring it back from a copy: lakefolio repair --from URI; or {lost} the item again from its source",
             folio=entry.folio,

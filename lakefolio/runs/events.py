@@ -153,7 +153,10 @@ def get_event(session: Session, event_id: str) -> Event:
     Raises:
         NotFoundError: kind ``event-not-found``.
         IntegrityError: kind ``event-damaged``: its text is not what was logged.
+        TypeError: The id is no text.
     """
+    if not isinstance(event_id, str):
+        raise TypeError("an id of an event is a str")
     settle_logged(session)
     state = session.committed()
     row = session.journal.event_row(event_id, state.version)
