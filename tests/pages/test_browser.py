@@ -429,6 +429,20 @@ def test_plots_draw_powers_of_ten_on_log_axes_and_fill_the_window(browser: Brows
         server.shutdown()
 
 
+def test_runs_side_by_side_name_the_run_around_them(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    around = lake.create_run(name="sweep", status="done").run_id
+    ids = [lake.create_run(name=name, parent=around, status="done").run_id for name in ("low", "high")]
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        page = browser.new_page()
+        page.goto(server.url)
+        go(page, f"compare?runs={ids[0]}%0A{ids[1]}%0A{around}")
+        page.get_by_role("row", name="parent sweep sweep –").wait_for()
+        page.close()
+        server.shutdown()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_wider_than_a_small_screen(browser: Browser, server: PageServer, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)

@@ -164,6 +164,10 @@
       const rows = ids.map(id => by.run_id?.values.indexOf(id) ?? -1), known = ids.filter((_, i) => rows[i] >= 0), at = rows.filter(row => row >= 0);
       const given = known.map((id, i) => by.name?.values[at[i]] || id);
       const names = Object.fromEntries(known.map((id, i) => [id, given.filter(one => one === given[i]).length > 1 ? `${given[i]} ${id.slice(-4)}` : given[i]]));
+      const seen = (one, row) => {
+        const above = one.name === "parent" ? by.run_id.values.indexOf(one.values[row]) : -1;
+        return (above >= 0 && by.name?.values[above]) || shown(one.values[row], one.type, one.name);
+      };
       const differs = one => at.some(row => one.values[row] !== one.values[at[0]]);
       const said = data.columns.filter(one => !["run_id", "name"].includes(one.name) && at.some(row => one.values[row] != null && one.values[row] !== ""));
       const listed = all || at.length < 2 ? said : said.filter(differs);
@@ -175,7 +179,7 @@
         <div class="scroll"><table class="beside"><thead><tr><th scope="col"></th>${known.map((id, i) => html`<th scope="col"><i class="swatch" style=${{ background: lakefolio.colour(i) }}/><a href=${href("run", { id })}>${names[id]}</a>
             <button type="button" class="quiet" aria-label=${`leave ${names[id]} out`} onClick=${() => amend({ runs: ids.filter(one => one !== id).join("\n") })}>×</button></th>`)}</tr></thead>
           <tbody>${listed.map(one => html`<tr class=${differs(one) ? "differs" : ""}><th scope="row">${/^(params|metrics)\./.test(one.name) && html`<small>${one.name.startsWith("p") ? "param" : "metric"}</small> `}${LABELS[one.name] || short(one.name)}</th>
-            ${at.map(row => html`<td>${one.name === "status" ? html`<${Status} status=${one.values[row]}/>` : shown(one.values[row], one.type, one.name) || html`<span class="muted">–</span>`}</td>`)}</tr>`)}</tbody></table></div></section>
+            ${at.map(row => html`<td>${one.name === "status" ? html`<${Status} status=${one.values[row]}/>` : seen(one, row) || html`<span class="muted">–</span>`}</td>`)}</tr>`)}</tbody></table></div></section>
       </article>`;
     }}</${Shown}>`;
   }
