@@ -238,7 +238,8 @@ class NamePattern:
             if value is not None and text != str(value) and part.text(value) != text:
                 raise _bad(
                     f"item name {name!r} says {part.name}={text}, its metadata {shown_value(value)}",
-                    "give the one that is meant, or leave the name out: add(None, …, metadata=…) fills it",
+                    f"give both the same {part.name} (to rename an item, change its metadata first: update_item);"
+                    " or leave the name out: add(None, …, metadata=…) fills it",
                     part.name,
                 )
 
