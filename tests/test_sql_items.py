@@ -39,6 +39,23 @@ def test_as_of_a_version_or_a_snapshot(lake, at):
     assert lake.at(1).sql('select count(*) from "exp/flights:features"').fetchone() == (3,)
 
 
+def test_a_pivot_that_looks_for_its_values_itself_reads_tables(lake):
+    lake.folio("p").add("Sales", pl.DataFrame({"city": ["A", "B", "A"], "year": [1, 1, 2], "sum:m": [10, 20, 30]}))
+    wanted = {(1, 10, 20), (2, 30, None)}
+    for sql in (
+        'pivot "p:Sales" on city using sum("sum:m") group by year',
+        "from \"p:Sales@latest\" pivot (sum(\"sum:m\") for city in ('A', 'B') group by year)",
+    ):
+        assert set(lake.sql(sql).fetchall()) == wanted
+    inner = 'select a.year, a.city, a."sum:m" as m from "p:Sales" as a join "p:Sales@latest" as b using (city, year)'
+    joined = f"pivot ({inner}) on city using max(m) group by year"
+    assert set(lake.sql(joined).fetchall()) == wanted
+    lake.folio("p").add_query("wide", 'pivot "p:Sales" on city using sum("sum:m") group by year')
+    assert [one.ref for one in lake.lineage("p:wide").upstream()] == [lake.item("p:Sales").ref]
+    with pytest.raises(NotFoundError):
+        lake.sql('pivot "p:nothing" on city using count(*)')
+
+
 def test_the_newest_entry_is_read_after_a_change(lake):
     sql = 'select count(*) from "exp/flights:features"'
     assert lake.sql(sql).fetchone() == (2,)

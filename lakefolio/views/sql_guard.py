@@ -180,7 +180,7 @@ def _words(sql: str) -> list[tuple[str, bool]]:
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         name = _NAME.match(token)
         if name is not None:
-            words.append(((name[1] or name[2] or "").replace('""', '"').lower(), following.startswith("(")))
+            words.append(((name[1] or name[2] or "").replace('""', '"'), following.startswith("(")))
     return words
 
 

@@ -27,6 +27,7 @@ from lakefolio.views.sql_allowed import (
 __all__ = ["Judgement", "judge", "judge_words"]
 
 _DEPTH_LIMIT: Final = 600
+_BEFORE_RELATIONS: Final = frozenset({"from", "join", "pivot", "pivot_wider"})
 """Levels of the tree's JSON; an expression in another adds two or three."""
 
 
@@ -80,15 +81,23 @@ def judge_words(words: list[tuple[str, bool]]) -> Judgement:
     """Judge one's own SQL by its words, where DuckDB gives no tree (PIVOT that looks for its values itself).
 
     Args:
-        words: Each name, in lower case, with whether an opening parenthesis follows it.
+        words: Each name with whether an opening parenthesis follows it.
 
     Returns:
-        Refused if it calls anything that is on no list; ``reads`` are all of its words.
+        Refused if it calls anything that is on no list; ``reads`` are all of its words, ``items`` those where a
+        relation stands.
     """
-    for word, is_called in words:
-        if is_called and word not in FUNCTIONS | TABLE_FUNCTIONS | GRAMMAR:
-            return Judgement(f"it calls {word}, which is not allowed")
-    return Judgement(None, frozenset(word for word, _ in words))
+    names = [word.lower() for word, _ in words]
+    for name, (_, is_called) in zip(names, words, strict=True):
+        if is_called and name not in FUNCTIONS | TABLE_FUNCTIONS | GRAMMAR:
+            return Judgement(f"it calls {name}, which is not allowed")
+    after = zip(names, [word for word, _ in words[1:]], strict=False)
+    items = frozenset(word for before, word in after if before in _BEFORE_RELATIONS and _is_item(word))
+    return Judgement(None, frozenset(names), items=items)
+
+
+def _is_item(name: str) -> bool:
+    return ":" in name and "://" not in name and "\\" not in name
 
 
 class _RefusedError(Exception):
@@ -181,7 +190,7 @@ class _Found:
             raise _RefusedError(f'it reads {name!r} of a schema; the table of an item is written "folio:item"')
         else:
             self.reads.add(name)
-            if ":" in name and "://" not in name and "\\" not in name:
+            if _is_item(name):
                 self.items.add(str(node["table_name"]))
 
     def _call(self, node: dict[str, Any]) -> None:
