@@ -61,6 +61,7 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 64  # a browser opens six for each tab; one more than can wait comes seconds later
 
     def __init__(self, lake: Lake, port: int = 0) -> None:
         """Take a port of the loopback interface.
