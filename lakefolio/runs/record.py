@@ -1,4 +1,7 @@
-"""What is recorded of a run, gathered from the rows of the lake."""
+"""What is recorded of a run, gathered from the rows of the lake.
+
+Long because the record's fields and what each is gathered from change together.
+"""
 
 from __future__ import annotations
 
