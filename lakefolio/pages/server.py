@@ -105,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "lakefolio"
     sys_version = ""
     timeout = _IDLE_S
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the browser to acknowledge the headers
 
     def do_GET(self) -> None:
         """Answer, or refuse with one line."""

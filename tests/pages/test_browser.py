@@ -19,7 +19,7 @@ from lakefolio.pages import PageServer, freeze
 from lakefolio.testing.need import need, need_program
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 CONTRASTS = """() => {
   const parse = text => {
@@ -204,6 +204,59 @@ def test_items_show_previews(page: Page) -> None:
     picture = page.get_by_role("img", name="picture shop/eu:pixel@6")
     picture.wait_for()
     assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 1
+
+
+def test_an_address_that_changes_while_the_page_is_being_drawn_is_followed(
+    browser: Browser, server: PageServer
+) -> None:
+    page = browser.new_page()
+    # deferred scripts have drawn the page by then, and no frame of it was shown yet
+    page.add_init_script("addEventListener('DOMContentLoaded', () => { location.hash = '#/item?ref=shop/eu:raw@1'; })")
+    page.goto(server.url)
+    page.get_by_role("cell", name="Oslo", exact=True).wait_for()
+    page.close()
+
+
+def test_a_page_that_was_opened_behind_another_is_drawn_and_looks_for_commits_when_it_is_shown(
+    browser: Browser, tmp_path: Path
+) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("a").add("first", 1)
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        page = browser.new_page()
+        page.add_init_script(
+            "Object.defineProperty(document, 'hidden', { value: true, writable: true });"
+            "const { setTimeout } = window;"  # the page's next look of its own never comes
+            "window.setTimeout = (call, ms, ...more) => ms < 4000 || !ms ? setTimeout(call, ms, ...more) : 0;"
+        )
+        page.goto(server.url)
+        page.get_by_role("link", name="first").wait_for()
+        lake.folio("a").add("second", 2)
+        page.evaluate("document.hidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+        page.get_by_role("link", name="second").wait_for()
+        page.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_answer_that_was_lost_is_asked_for_again(browser: Browser, server: PageServer, cut: bool) -> None:
+    page = browser.new_page()
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            return route.continue_()
+        lost.append(route.request.url)
+        return route.fulfill(body='{"half', content_type="application/json") if cut else route.abort()
+
+    page.route("**/api/preview?*", lose)
+    page.goto(server.url)
+    go(page, "item?ref=shop/eu:raw@1")
+    page.get_by_role("alert").filter(has_text="the server does not answer").wait_for()
+    page.get_by_role("cell", name="Oslo", exact=True).wait_for()
+    assert page.get_by_role("alert").count() == 0
+    page.close()
 
 
 def test_what_a_lake_holds_is_never_html(page: Page) -> None:

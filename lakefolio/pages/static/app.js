@@ -1,10 +1,9 @@
 // The frame: which lake at which version, where to go, search, and errors.
 "use strict";
 {
-  const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown, counted } = lakefolio;
+  const { html, render, useState, useEffect, useRef, useErrorBoundary, useAnswer, useRoute, useHead, ask, moved, POLL_MS, frozen, href, go, time, Time, Kind, Status, ItemLink, Failed, Shown, counted } = lakefolio;
   const PAGES = [["runs", "Runs", "Runs"], ["compare", "Compare", "Compare"], ["models", "Models", "Models"], ["items", "Items", "Items"], ["lineage", "Lineage", "Lineage"], ["history", "History", "History"], ["snapshots", "Snapshots", "Snapshots"], ["storage", "Storage", "Storage"]];
   const INSIDE = { run: ["Run", "runs"], item: ["Item", "items"], diff: ["Diff", "history"], inside: ["Inside", "items"] };
-  const POLL_MS = 4000;
 
   /** A piece of text with the words that were looked for marked. */
   function Marked({ of }) {
@@ -73,9 +72,12 @@
     useEffect(() => {
       if (frozen) return;
       let timer;
-      const poll = () => (document.hidden ? Promise.resolve() : ask("head", {}).then(said => { moved(said.version); setLost(null); }, setLost)).then(() => { timer = setTimeout(poll, POLL_MS); });
-      poll();
-      return () => clearTimeout(timer);
+      const look = () => ask("head", {}).then(said => { moved(said.version); setLost(null); }, setLost);
+      const wait = () => { timer = setTimeout(() => (document.hidden ? Promise.resolve() : look()).then(wait), POLL_MS); };
+      const shown = () => document.hidden || look();
+      look().then(wait); // also in a tab that was opened behind another
+      document.addEventListener("visibilitychange", shown);
+      return () => { clearTimeout(timer); document.removeEventListener("visibilitychange", shown); };
     }, []);
     const page = route.page || (data ? (data.runs ? "runs" : "items") : "");
     const within = INSIDE[page]?.[1] || page;

@@ -2,7 +2,7 @@
 // Values of a lake reach the document as text nodes only; nothing here makes HTML of them.
 "use strict";
 window.lakefolio = (() => {
-  const { html, useState, useEffect, useRef } = window.htmPreact;
+  const { html, useState, useEffect, useLayoutEffect, useRef } = window.htmPreact;
 
   // -- questions: to the server, or to the answers that a frozen page carries ------------------------------------
 
@@ -21,13 +21,13 @@ window.lakefolio = (() => {
       return found;
     }
     const asked = new URLSearchParams(Object.entries(params).filter(([, v]) => v !== "" && v != null));
-    let response;
+    let response, said;
     try {
       response = await fetch(`/api/${name}?${asked}`);
+      said = await response.json();
     } catch {
       throw { message: "the server does not answer", hint: "is lakefolio ui still running?", offline: true };
     }
-    const said = await response.json();
     if (!response.ok) throw said.error;
     return said;
   }
@@ -42,10 +42,11 @@ window.lakefolio = (() => {
   }
   function useHead() {
     const [seen, see] = useState(head);
-    useEffect(() => { watchers.add(see); see(head); return () => watchers.delete(see); }, []);
+    useLayoutEffect(() => { watchers.add(see); return () => watchers.delete(see); }, []); // before anything else can move it
     return seen;
   }
 
+  const POLL_MS = 4000;
   const kept = new Map(), STAYS = ["items", "curves"];
   /** Ask, and ask again when the question or the lake changes; what was there of the same thing stays meanwhile. */
   function useAnswer(name, params, off) {
@@ -57,15 +58,20 @@ window.lakefolio = (() => {
     useEffect(() => {
       if (which === null) return;
       if (kept.has(which)) return set({ which, of, data: kept.get(which), error: null });
-      let gone = false;
-      ask(name, asked).then(
+      let gone = false, again;
+      const attempt = () => ask(name, asked).then(
         data => {
           kept.set(which, data);
           if (kept.size > 40) kept.delete(kept.keys().next().value);
           if (!gone) set({ which, of, data, error: null });
         },
-        error => gone || set(old => ({ which, of, data: error.offline && old.of === of ? old.data : null, error })));
-      return () => { gone = true; };
+        error => {
+          if (gone) return;
+          set(old => ({ which, of, data: error.offline && old.of === of ? old.data : null, error }));
+          if (error.offline) again = setTimeout(attempt, POLL_MS);
+        });
+      attempt();
+      return () => { gone = true; clearTimeout(again); };
     }, [which]);
     const same = state.of === of;
     return { data: same ? state.data : null, error: same ? state.error : null, loading: which !== null && state.which !== which };
@@ -85,7 +91,7 @@ window.lakefolio = (() => {
   }
   function useRoute() {
     const [route, set] = useState(parse);
-    useEffect(() => {
+    useLayoutEffect(() => { // an address that changed before an effect runs, after the next frame, would be missed
       const changed = () => set(parse());
       addEventListener("hashchange", changed);
       return () => removeEventListener("hashchange", changed);
@@ -195,7 +201,7 @@ window.lakefolio = (() => {
     try { return JSON.parse(localStorage.getItem("lakefolio." + name)); } catch { return null; }
   }
 
-  return { ...window.htmPreact, frozen, derived, ask, moved, useHead, useAnswer, useRoute, useWidth, href, go, amend,
+  return { ...window.htmPreact, POLL_MS, frozen, derived, ask, moved, useHead, useAnswer, useRoute, useWidth, href, go, amend,
     number, bytes, time, fullTime, duration, shown, counted, Failed, Empty, Waiting, Shown, Kind, kindClass, Status,
     Time, ItemLink, Facts, remember, remembered };
 })();
