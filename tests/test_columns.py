@@ -13,6 +13,7 @@ import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
 from lakefolio.lineage.impact import reached_columns
+from lakefolio.views.polars_plan import columns_of_plan
 from lakefolio.views.sql_columns import columns_of_query
 
 SCHEMAS = {"f:x": ["a", "b", "k"], "f:u": ["k", "q", "s"]}
@@ -288,6 +289,36 @@ def test_a_polars_plan_numbers_rows(tmp_path: Path) -> None:
     folio.add("places", scanned.with_row_index().filter(pl.col("index") > 0).select("index"))
     assert edges_of(lake, "f:numbered") == {"f:x": ({"a": ["a"]}, [])}
     assert edges_of(lake, "f:places") == {"f:x": ({}, [])}
+
+
+def test_constants_and_counts_of_a_polars_plan_are_made_of_no_column(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.add("x", pl.DataFrame({"a": [1, 2], "b": [2, 3], "c": [3, 4]}))
+    one, total = pl.lit(1), pl.col("a") + pl.col("b")
+    cases = {
+        "beside all": (lambda x: x.with_columns(k=one, n=pl.int_range(pl.len())), {name: [name] for name in "abc"}, []),
+        "beside one": (lambda x: x.select("b", k=one, n=pl.len()), {"b": ["b"]}, []),
+        "beside a sum": (lambda x: x.select(t=total, k=one), {"t": ["a", "b"]}, []),
+        "of chosen rows": (
+            lambda x: x.filter(pl.col("c") > 3).select("a", k=one),
+            {"a": ["a", "c"], "k": ["c"]},
+            ["c"],
+        ),
+        "of a length that values decide": (
+            lambda x: x.select(pl.col("a").filter(pl.col("b") > 2), k=one),
+            {"a": ["a", "b"], "k": ["a", "b"]},
+            ["a", "b"],
+        ),
+        "beside a function of Python": (
+            lambda x: x.select(p=pl.col("a").map_batches(lambda a: a, return_dtype=pl.Int64)),
+            {"p": ["a"]},
+            ["a"],
+        ),
+    }
+    found = {name: columns_of_plan(plan(folio.scan_table("x"))) for name, (plan, _, _) in cases.items()}
+    told = {name: [(one.columns, one.rows) for one in files.values()] for name, files in found.items()}
+    assert told == {name: [(columns, rows)] for name, (_, columns, rows) in cases.items()}
 
 
 def test_inputs_that_are_given_stay_as_they_are_beside_a_polars_plan(tmp_path: Path) -> None:
