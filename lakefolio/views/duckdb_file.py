@@ -13,17 +13,17 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
-from duckdb.sqltypes import DuckDBPyType
 
-from lakefolio.format.sql_text import sql_id, sql_text
+from lakefolio.format.sql_text import sql_id
 from lakefolio.items.table_sqlite import chosen_table
-from lakefolio.views.sandbox_child import CARRIED
+from lakefolio.views.arrow_types import AS_TEXT, check_finite, projected
 
 __all__ = ["open_duckdb", "write_duckdb"]
 
 _BATCH_ROWS: Final = 2_048
 _MEMORY: Final = "1GiB"
-_NESTED: Final = frozenset({"array", "list", "map", "struct"})
+_CARRIED: Final = {**AS_TEXT, "INTERVAL": "VARCHAR"}
+"""A HUGEINT would become a decimal that it does not fit, and Parquet has no interval."""
 
 
 @contextmanager
@@ -51,39 +51,15 @@ def open_duckdb(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]
     names = {name if schema == "main" else f"{schema}.{name}": (schema, name) for schema, name in found}
     schema, name = names[chosen_table(sorted(names), table, path.name)]
     there = connection.sql(f"select * from {sql_id(schema)}.{sql_id(name)}")
-    chosen = [f"{_chosen(one, kind)} as {sql_id(one)}" for one, kind in zip(there.columns, there.types, strict=True)]
-    rows = there.project(", ".join(chosen))
-    yield rows.to_arrow_reader(_BATCH_ROWS)
+    rows, _ = projected(there, _CARRIED)
+    reader = rows.to_arrow_reader(_BATCH_ROWS)
+    yield pa.RecordBatchReader.from_batches(reader.schema, _finite(reader))
 
 
-def _chosen(name: str, kind: DuckDBPyType) -> str:
-    """Return what a column is read as; an infinite time, which Arrow lacks, is an error, not a day far ahead."""
-    column = sql_id(name)
-    if kind.id in _NESTED or not str(kind).startswith(("DATE", "TIMESTAMP")):
-        return f"cast({column} as {_carried(kind)})"
-    return (
-        f"case when isinf({column}) then error({sql_text(f'column {name!r} holds an infinite time')}) else {column} end"
-    )
-
-
-def _carried(kind: object) -> str:
-    """Return the type that goes through Arrow to Parquet unchanged: text for what they lack or change, also in nested.
-
-    A HUGEINT would become a decimal that it does not fit, a time would lose its zone.
-    """
-    if not isinstance(kind, DuckDBPyType):
-        return str(kind)
-    inner = {name: _carried(one) for name, one in kind.children} if kind.id in _NESTED else {}
-    match kind.id:
-        case "list":
-            return f"{inner['child']}[]"
-        case "array":
-            return f"{inner['child']}[{inner['size']}]"
-        case "map":
-            return f"MAP({inner['key']}, {inner['value']})"
-        case "struct":
-            return f"STRUCT({', '.join(f'{sql_id(name)} {one}' for name, one in inner.items())})"
-    return "VARCHAR" if str(kind) in CARRIED or kind.id == "interval" else str(kind)
+def _finite(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        check_finite(batch)
+        yield batch
 
 
 def write_duckdb(table: pa.Table, target: Path, name: str = "data") -> None:

@@ -126,6 +126,11 @@ class _Sandbox:
 
     def ask(self, request: dict[str, Any], read: Callable[[str], duckdb.DuckDBPyRelation]) -> Rows:
         """Send a request and return the answer."""
+        import duckdb
+        from duckdb.sqltypes import DuckDBPyType
+
+        from lakefolio.views.arrow_types import arrow_type
+
         try:
             with _Alarm(self, _START_S):
                 self._hear()
@@ -138,17 +143,16 @@ class _Sandbox:
                 for relation in sources:
                     self._send(relation)
                 self._in.flush()
-                types = self._hear()["types"]
+                told: dict[str, str] = self._hear()["types"]
+                types = {name: arrow_type(DuckDBPyType(kind), {}) for name, kind in told.items()}  # as DuckDB writes it
                 self._out.left = int(self._limits.memory_mib * 2**20)
                 table = pa.ipc.open_stream(self._out).read_all()
                 self._out.left = max(self._out.left, _MESSAGE_BYTES)
                 self._hear()
                 table.validate(full=True)
-        except (OSError, ValueError, KeyError, pa.ArrowException, _OverError) as exc:
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException, duckdb.Error, _OverError) as exc:
             raise self._error() from exc
-        from lakefolio.views.sandbox_child import CARRIED
-
-        return Rows(table, {name: kind for name, kind in types.items() if kind in CARRIED})
+        return Rows(table, types)
 
     def kill(self) -> None:
         """End the process; a thread that waits for it gets an error."""
@@ -167,9 +171,9 @@ class _Sandbox:
         self._process.wait()
 
     def _send(self, relation: duckdb.DuckDBPyRelation) -> None:
-        from lakefolio.views.sandbox_child import carried
+        from lakefolio.views.arrow_types import AS_TEXT, projected
 
-        plain, types = carried(relation)
+        plain, types = projected(relation, AS_TEXT)
         say(self._in, types)
         reader = plain.to_arrow_reader(100_000)
         with pa.ipc.new_stream(self._in, reader.schema) as writer:

@@ -19,13 +19,12 @@ import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id
 from lakefolio.process.child_process import limit, say
+from lakefolio.views.arrow_types import AS_TEXT, projected
 from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 
-__all__ = ["CARRIED", "arrived", "carried", "main"]
+__all__ = ["arrived", "main"]
 
-CARRIED: Final = frozenset({"JSON", "HUGEINT", "UHUGEINT", "UUID", "BIT", "BIGNUM", "TIME WITH TIME ZONE"})
-"""DuckDB's types that Arrow lacks or changes: columns of these travel as text."""
 _BATCH_ROWS: Final = 10_000
 _SETTINGS: Final = (
     "set TimeZone = 'UTC'; set python_enable_replacements = false; set enable_progress_bar = false;"
@@ -54,18 +53,8 @@ def main() -> None:
     os._exit(code)
 
 
-def carried(relation: Any) -> tuple[Any, dict[str, str]]:
-    """Return a relation with the columns that Arrow would change as text, and what type they are."""
-    columns = list(zip(relation.columns, map(str, relation.types), strict=True))
-    types = {name: kind for name, kind in columns if kind in CARRIED}
-    if not types:
-        return relation, {}
-    chosen = [f"cast({sql_id(one)} as varchar) as {sql_id(one)}" if one in types else sql_id(one) for one, _ in columns]
-    return relation.project(", ".join(chosen)), types
-
-
 def arrived(connection: Any, rows: pa.Table, types: dict[str, str]) -> Any:
-    """Return rows as a relation in which the columns that :func:`carried` made text have their types again."""
+    """Return rows as a relation in which the columns that travelled as text have their types again."""
     relation = relation_of(connection, rows)
     if not types:
         return relation
@@ -94,7 +83,7 @@ def _answer(source: BinaryIO, out: BinaryIO) -> None:
     limit(request["memory_mib"], request["seconds"])
     for name in order:
         connection.execute(f"create view {sql_id(name)} as\n{views[name][1]}\n")
-    relation, types = carried(connection.sql(f"from {sql_id(request['wanted'].lower())}"))
+    relation, types = projected(connection.sql(f"from {sql_id(request['wanted'].lower())}"), AS_TEXT)
     reader = relation.to_arrow_reader(_BATCH_ROWS)
     say(out, {"types": types})
     with pa.ipc.new_stream(out, reader.schema) as writer:

@@ -32,6 +32,18 @@ _INTERRUPTED: Final = re.compile(r"KeyboardInterrupt: <EMPTY MESSAGE>|^KeyboardI
 """How pybind11 and Arrow write the exception of Python that Ctrl-C raises."""
 _MAKE: Final = frozenset({"create", "create_view", "insert", "insert_into", "to_table", "to_view", "update"})
 """What would change the relations that all SQL over the same state reads."""
+_ARROW: Final = frozenset(
+    {
+        "arrow",
+        "fetch_arrow_reader",
+        "fetch_arrow_table",
+        "fetch_record_batch",
+        "pl",
+        "to_arrow_reader",
+        "to_arrow_table",
+    }
+)
+"""What gives rows through Arrow, which would change values of some types."""
 _WRITE: Final = frozenset({"to_csv", "to_parquet", "write_csv", "write_parquet"})
 
 
@@ -191,6 +203,8 @@ class _Answer:
         )
 
     def __getattr__(self, name: str) -> Any:
+        from lakefolio.views.arrow_types import LOSSLESS, check_finite, projected
+
         if not callable(getattr(type(self._relation), name, None)):
             with _fetching(self._failed, self._cursor):
                 return getattr(self._relation, name)
@@ -199,12 +213,16 @@ class _Answer:
         if name in _WRITE:
             return partial(self._write, name)
         found = getattr(self._relation, name)
+        if name in _ARROW:
+            found = getattr(projected(self._relation, LOSSLESS)[0], name)
 
         def call(*args: object, **kwargs: object) -> Any:
             further = name == "fetchone" and self._has_begun
             self._has_begun |= name == "fetchone"
             with _fetching(self._failed, self._cursor, held=not further):
                 made = found(*map(_plain, args), **{key: _plain(one) for key, one in kwargs.items()})
+                if isinstance(made, pa.Table):
+                    check_finite(made)
             if type(made) is type(self._relation):
                 parts = [use for one in (*args, *kwargs.values()) if type(one) is _Answer for use in one._uses]
                 return as_relation(made, self._failed, self._cursor, *self._uses, *parts)
@@ -274,9 +292,11 @@ def _batches(
     uses: tuple[Use, ...],
 ) -> Iterator[pa.RecordBatch]:
     """Give the batches of a reader, whose errors become those of this library; ``uses`` last as long."""
+    from lakefolio.views.arrow_types import check_finite
+
     while True:
         with _fetching(failed, cursor):
-            batch = next(reader, None)
-        if batch is None:
-            return
+            if (batch := next(reader, None)) is None:
+                return
+            check_finite(batch)
         yield batch

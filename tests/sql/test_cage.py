@@ -98,6 +98,10 @@ def test_types_that_arrow_lacks_come_back(connection):
     found = connection.sql("from given")
     assert list(map(str, found.types)) == ["VARCHAR", "JSON", "HUGEINT", "TIME WITH TIME ZONE"]
     assert found.fetchall()[0][:3] == ("7", '{"a": 1}', 2**100)
+    sql = "select [params] p, {'x y': large} s, map {clock: '010'::bit} m from runs where run_id = '7'"
+    ask(connection, sql).bind(connection, "nested")
+    found, direct = connection.sql("from nested"), connection.sql(sql)
+    assert (list(map(str, found.types)), found.fetchall()) == (list(map(str, direct.types)), direct.fetchall())
 
 
 FORBIDDEN = [

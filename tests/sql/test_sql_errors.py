@@ -121,6 +121,36 @@ def test_types_that_duckdb_lacks(lake: lf.Lake) -> None:
             lake.sql(f'from "f:{name}"')
 
 
+ARROW = [
+    lambda one: one.to_arrow_table(),
+    lambda one: one.to_arrow_reader().read_all(),
+    lambda one: one.pl().to_arrow(),
+]
+
+
+@pytest.mark.parametrize("fetch", ARROW)
+def test_values_that_arrow_would_change_come_unchanged(lake: lf.Lake, fetch: Callable[[Any], pa.Table]) -> None:
+    made = "1::hugeint h, ['010'::bit] b, {'a b': timetz '05:00:00+02'} t, 1::uhugeint u, timetz '05:00:00+02' z"
+    (row,) = fetch(lake.sql(f"select {made}")).to_pylist()
+    assert row == {"h": 1, "b": ["010"], "t": {"a b": "05:00:00+02"}, "u": 1, "z": "05:00:00+02"}
+    with pytest.raises(InvalidInputError, match="cast the column to varchar"):
+        fetch(lake.sql(f"select [{2**128 - 1}::uhugeint] h"))
+
+
+@pytest.mark.parametrize(
+    "value", ["date 'infinity'", "[{'a': timestamptz '-infinity'}]", "map {1: timestamp 'infinity'}"]
+)
+def test_an_infinite_time_is_no_day_far_ahead(lake: lf.Lake, tmp_path: Path, value: str) -> None:
+    for fetch in ARROW[:2]:
+        with pytest.raises(InvalidInputError, match="'d' holds an infinite time"):
+            fetch(lake.sql(f"select {value} d"))
+    with pytest.raises(InvalidInputError, match="infinite time"):
+        lake.folio("f").add_query("x", f"select {value} d")
+    assert "x" not in lake.folio("f")
+    lake.sql(f"select ({value})::varchar d").to_csv(str(tmp_path / "a.csv"))
+    assert "infinity" in (tmp_path / "a.csv").read_text()
+
+
 def test_what_a_run_recorded_is_not_changed_in_a_copy(lake: lf.Lake) -> None:
     found = lake.get_run("r")
     for change in (
