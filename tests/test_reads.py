@@ -174,6 +174,27 @@ def test_a_row_that_says_a_wild_size_takes_no_memory(tmp_path: Path) -> None:
         assert caught.value.kind == "blob-truncated"
 
 
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_a_large_damaged_table_is_never_given_though_it_is_decoded_while_it_is_verified(
+    tmp_path: Path, where: float
+) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("t", pd.DataFrame({f"x{n}": np.random.default_rng(n).random(MIB) for n in range(2)}))
+    path = blob_of(lake, "t")
+    content = bytearray(path.read_bytes())
+    content[int(where * (len(content) - 1))] ^= 1  # the first is decoded to another table, the last is no Parquet
+    path.chmod(0o644)
+    path.write_bytes(content)
+    for options in ({}, {"columns": ["x1"]}, {"columns": ["none"]}, {"as_": "polars"}):
+        with pytest.raises(lf.IntegrityError) as caught:
+            lake.folio("f").get("t", **options)
+        assert caught.value.kind == "blob-damaged"
+    path.write_bytes(content[:-1])
+    with pytest.raises(lf.IntegrityError, match="expected 1") as caught:
+        lake.folio("f").get("t")
+    assert caught.value.kind == "blob-truncated"
+
+
 @pytest.fixture
 def far(s3_proxy: CountingProxy, s3_uri: str) -> lf.Lake:
     """A lake in a bucket, with an array of three ranges and a table."""

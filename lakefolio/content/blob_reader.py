@@ -5,6 +5,9 @@ the reader has, and may write. A private mapping of the blob's file would save t
 hashing), but not keep the guarantee: until a page is touched it shows later changes of the file, a page that the system
 dropped is read from the disk again, unverified, and a file that is truncated ends the process.
 
+What is decoded by several threads anyway is decoded while another one hashes the same private copy; the result is
+given to the caller only if the digest is right.
+
 Content from a bucket is kept in the local cache, so that it is fetched once.
 
 FORMAT.md, "Blobs" and "Reading".
@@ -16,7 +19,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from lakefolio.content.byte_files import MemoryFile
 from lakefolio.errors import IntegrityError, NotFoundError, one_line
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import blob_key, check_digest
+from lakefolio.process.workers import Workers
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
@@ -33,8 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BlobSource"]
 
+T = TypeVar("T")
+
 _PIECE_BYTES: Final = 1 << 19
 _IN_MEMORY_BYTES: Final = 256 << 20
+_BESIDE_BYTES: Final = 4 << 20
 
 
 class BlobSource:
@@ -95,6 +102,23 @@ class BlobSource:
                 return self._into_memory(iter(lambda: copy.read(_PIECE_BYTES), b""))
         with self._cache.keeping(self._digest, self._file_name()) as keep:
             return self._into_memory(self._pieces(keep))
+
+    def decoded(self, decode: Callable[[memoryview], T]) -> T:
+        """See Source. Another thread hashes what lies in memory; what comes from a bucket is hashed as it comes."""
+        if self._key is None or self._store.local_path is None or self.size_bytes < _BESIDE_BYTES:
+            return decode(self.read())
+        content, done = self._memory(), 0
+        for piece in self._pieces():
+            room = content[done : done + len(piece)]
+            room[:] = piece[: len(room)]
+            done += len(piece)
+        self._check_size(done)
+        with Workers(1, "lakefolio-verify") as worker:
+            digest = worker.submit(lambda: sha256_of_bytes(content))
+            try:
+                return decode(content)
+            finally:
+                self._check(done, digest.result())  # damage is told in place of what decoding said of it
 
     def verify(self) -> int:
         """Read everything in pieces, check it, and return the number of bytes."""

@@ -9,8 +9,8 @@ import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -29,6 +29,7 @@ from lakefolio.format.schema import INLINE_LIMIT_BYTES
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, changed, discard
 from lakefolio.model.entries import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.workers import Workers
 
 if TYPE_CHECKING:
     from lakefolio.content.file_cache import FileCache
@@ -346,13 +347,13 @@ def _proven(payload: Payload, digest: str, size_bytes: int) -> Iterator[bytes | 
         yield from _pieces(payload)
         return
     hasher, done = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1, "lakefolio-digest") if size_bytes > _PIECE_BYTES else nullcontext() as pool:
+    with Workers(1, "lakefolio-digest") if size_bytes > _PIECE_BYTES else nullcontext() as worker:
         for piece in _pieces(payload):
             copy = bytes(piece)
             done += len(copy)
             if done > size_bytes:
                 break
-            hashed = None if pool is None else pool.submit(hasher.update, copy)
+            hashed = None if worker is None else worker.submit(partial(hasher.update, copy))
             if hashed is None:
                 hasher.update(copy)
             yield copy

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import IntegrityError
@@ -23,6 +22,7 @@ from lakefolio.model.changes import Change, Put, SetArchived
 from lakefolio.model.entries import Stored
 from lakefolio.model.item_versions import label_of
 from lakefolio.process.scratch import scratch_folder
+from lakefolio.process.workers import Workers
 from lakefolio.session.annotations import metadata_texts
 from lakefolio.session.reading import about
 
@@ -77,8 +77,8 @@ def copy_items(
     for entry in entries:  # a row of another lake may hold an invalid name
         check_item(entry.item)
     same_lake = source.uri == target.uri and source.marker.lake_id == target.marker.lake_id
-    with ThreadPoolExecutor(_THREADS) as pool:
-        contents = list(pool.map(lambda entry: _content(entry, source, target, same_lake), entries))
+    with Workers(_THREADS, "lakefolio-copy") as workers:
+        contents = workers.map(lambda entry: _content(entry, source, target, same_lake), entries)
     stored = dict(zip((entry.item for entry in entries), contents, strict=True))
     edges = {entry.item: entry.inputs for entry in entries}
     done: dict[str, Entry] = {}

@@ -7,7 +7,6 @@ NotFoundError, naming the nearest item, if there is none. Every read sees all co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from lakefolio.errors import LakefolioError, UntrustedContentError
 from lakefolio.folio.info import MODEL_TYPES, TABLE_TYPES
 from lakefolio.folio.open_folio import At, SelfT
 from lakefolio.process.notice import LakefolioWarning, notice
+from lakefolio.process.workers import Workers
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,8 +96,8 @@ def get_many(
         found = [folio._core.find(name, at) for name in wanted]
     for reader, entry in found:
         reader.check_options(entry, options, ("at", "threads"))
-    with ThreadPoolExecutor(max(1, min(threads, len(found) or 1))) as pool:
-        objects = list(pool.map(lambda one: _load(one[0], one[1], options), found))
+    with Workers(max(1, min(threads, len(found) or 1)), "lakefolio-load") as workers:
+        objects = workers.map(lambda one: _load(one[0], one[1], options), found)
     for reader, entry in found:  # the threads of the pool are in nobody's run
         reader.was_read(entry)
     return dict(zip(wanted, objects, strict=True))
@@ -277,9 +277,9 @@ def validate(folio: Folio, /) -> dict[str, bool]:
     reader = folio._core.still()
     entries = reader.state().entries(folio.name)
     _warn_of_unfollowed(reader, entries)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        good = pool.map(lambda entry: _is_good(reader, entry), entries)
-        return dict(zip((entry.item for entry in entries), good, strict=True))
+    with Workers(_THREADS, "lakefolio-validate") as workers:
+        good = workers.map(lambda entry: _is_good(reader, entry), entries)
+    return dict(zip((entry.item for entry in entries), good, strict=True))
 
 
 def is_valid(folio: Folio, /) -> bool:

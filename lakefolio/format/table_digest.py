@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.column_digest import column_digest
 from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.process.workers import Workers
 
 if TYPE_CHECKING:
     from lakefolio.format.column_digest import ColumnDigest
@@ -65,8 +65,8 @@ class TableDigest:
         self.row_count += rows.num_rows
         jobs = list(zip(self._columns, rows.columns, strict=True))
         if self._threads > 1 and len(jobs) > 1 and rows.nbytes >= _PARALLEL_BYTES:
-            with ThreadPoolExecutor(self._threads) as pool:
-                list(pool.map(_feed, jobs))
+            with Workers(self._threads, "lakefolio-digest") as workers:
+                workers.map(_feed, jobs)
         else:
             for job in jobs:
                 _feed(job)

@@ -12,11 +12,13 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
 from lakefolio.errors import InvalidInputError
 
 __all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed", "discard", "is_read_once"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,14 @@ class Source(Protocol):
         """Return the whole content, verified.
 
         It belongs to the caller, who may change it and keep parts of it; only content of a few kilobytes is read-only.
+        """
+        ...
+
+    def decoded(self, decode: Callable[[memoryview], T]) -> T:
+        """Return what ``decode`` makes of the whole content, which may be verified while it does.
+
+        So ``decode`` must bear any bytes, keep none of its result elsewhere, and not change what it is given; damage is
+        raised as IntegrityError, whatever ``decode`` returned or raised.
         """
         ...
 

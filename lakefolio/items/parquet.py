@@ -13,7 +13,6 @@ import base64
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +26,7 @@ from lakefolio.items import arrow_ipc
 from lakefolio.items.arrow_nested import children
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
 from lakefolio.items.parquet_types import from_stored, storage_type, to_stored
+from lakefolio.process.workers import Workers
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -287,8 +287,8 @@ def _read(source: Path | pa.Buffer, file: pq.ParquetFile, columns: list[str] | N
             table = file.read(columns=columns, use_threads=False)
         else:
             other = pq.ParquetFile(source, metadata=file.metadata)
-            with ThreadPoolExecutor(1, "lakefolio-parquet") as pool:
-                later = pool.submit(other.read, columns=halves[1], use_threads=False)
+            with Workers(1, "lakefolio-parquet") as worker:
+                later = worker.submit(lambda: other.read(columns=halves[1], use_threads=False))
                 parts = (file.read(columns=halves[0], use_threads=False), later.result())
             found = {name: part.column(name) for part in parts for name in part.column_names}
             schema = file.schema_arrow

@@ -8,9 +8,9 @@ and computes the digest, holding one row group.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import pyarrow as pa
 
@@ -26,6 +26,8 @@ from lakefolio.items.table_export import write_table
 from lakefolio.items.table_writing import slices, write
 
 __all__ = ["TableHandler"]
+
+T = TypeVar("T")
 
 _IN_MEMORY_BYTES: Final = 8 << 20  # a larger file is written to disk rather than held beside the table
 _DAMAGE: Final = (
@@ -175,8 +177,8 @@ class TableHandler:
         wanted = as_ or (added if added in _SOURCES else "arrow")
         if as_ is None and wanted != "arrow" and not _installed(wanted):
             wanted = "arrow"
-        try:
-            file = _checked_file(source, details, on_disk=as_ in ("lazy", "dataset"))
+
+        def decoded(file: Path | pa.Buffer) -> Any:
             if as_ == "dataset":
                 return _dataset(file) or _converted(*parquet.read_table(file), "arrow", {}, None, changed=True)
             if as_ == "lazy" and polars_scans(parquet.schemas_of(file)[1]):
@@ -187,6 +189,9 @@ class TableHandler:
             if wanted == "lazy":
                 return _converted(table, rows, "polars", {}, picked, changed=True).lazy()
             return _converted(table, rows, wanted, details, picked, changed=filters is not None)
+
+        try:
+            return _checked(source, details, decoded, on_disk=as_ in ("lazy", "dataset"))
         except _DAMAGE as exc:
             if isinstance(exc, LakefolioError) or filters is not None:
                 raise
@@ -201,7 +206,7 @@ class TableHandler:
             IntegrityError: If the file can't be read.
         """
         try:
-            table, rows = parquet.read_table(_checked_file(source, details))
+            table, rows = _checked(source, details, parquet.read_table)
             plan = pandas_frame.plan_of(table.schema)
             if plan is None:
                 plain = _converted(table, rows, "arrow", {}, None, changed=False)
@@ -218,7 +223,7 @@ class TableHandler:
             IntegrityError: kind ``table-digest`` if it is another one, ``bad-content`` if it can't be read.
         """
         try:
-            found = parquet.logical_digest(_checked_file(source, details))
+            found = _checked(source, details, parquet.logical_digest)
         except _DAMAGE as exc:
             if isinstance(exc, LakefolioError):
                 raise
@@ -273,12 +278,18 @@ def _installed(library: str) -> bool:
     return True
 
 
-def _checked_file(source: Source, details: Mapping[str, object], *, on_disk: bool = False) -> Path | pa.Buffer:
-    """Return the file of a table that takes no more memory than its row lets expect."""
-    in_memory = source.in_memory and not on_disk
-    file = pa.py_buffer(source.read()) if in_memory else source.path()
-    parquet.check_file(file, row_count=getattr(source, "row_count", None), said_bytes=details.get("nbytes"))
-    return file
+def _checked(
+    source: Source, details: Mapping[str, object], decode: Callable[[Path | pa.Buffer], T], *, on_disk: bool = False
+) -> T:
+    """Return what ``decode`` makes of the file of a table that takes no more memory than its row lets expect."""
+
+    def bounded(file: Path | pa.Buffer) -> T:
+        parquet.check_file(file, row_count=source.row_count, said_bytes=details.get("nbytes"))
+        return decode(file)
+
+    if source.in_memory and not on_disk:
+        return source.decoded(lambda content: bounded(pa.py_buffer(content)))
+    return bounded(source.path())
 
 
 def _dataset(file: Path | pa.Buffer) -> Any:

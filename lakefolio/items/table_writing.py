@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import parquet
 from lakefolio.items.parquet_types import is_composite, memory_bytes
+from lakefolio.process.workers import Workers
 
 __all__ = ["slices", "write"]
 
@@ -25,14 +26,14 @@ def write(
     Each copy is hashed and encoded at the same time, on two threads.
     """
     digest, size_bytes = TableDigest(schema, threads=1), 0
-    with ThreadPoolExecutor(1, "lakefolio-digest") as pool:
+    with Workers(1, "lakefolio-digest") as worker:
 
         def hashed() -> Iterator[pa.Table]:
             nonlocal size_bytes
             for batch in batches:
                 copy = _copied(batch)
                 size_bytes += memory_bytes(copy)
-                running = pool.submit(digest.update, copy)
+                running = worker.submit(partial(digest.update, copy))
                 try:
                     yield copy
                 finally:

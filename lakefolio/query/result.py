@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, overload
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, NotFoundError, UnsupportedTypeError, nearest
 from lakefolio.process.facade import facade
+from lakefolio.process.workers import Workers
 from lakefolio.render import html
 from lakefolio.render.report import AsFrames
 from lakefolio.render.text import counted, format_bytes
@@ -173,8 +173,8 @@ class QueryResult(AsFrames, Sequence["Entry"]):
     def _loaded(self, entries: list[Entry], load: Callable[[Entry], Any]) -> list[Any]:
         if not entries:
             return []
-        with ThreadPoolExecutor(min(_THREADS, len(entries))) as pool:
-            loaded = list(pool.map(load, entries))
+        with Workers(min(_THREADS, len(entries)), "lakefolio-load") as workers:
+            loaded = workers.map(load, entries)
         self._reader.was_read(*entries)
         return loaded
 

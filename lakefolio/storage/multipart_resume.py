@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final
 
 from lakefolio.errors import StorageError
+from lakefolio.process.workers import Workers
 from lakefolio.storage import aws
 
 __all__ = ["resume"]
@@ -89,7 +91,7 @@ def _send(s3: Any, named: dict[str, str], known: dict[int, Any], parts: Iterator
         number, answer = waiting.pop(0)
         done.append({"PartNumber": number, "ETag": answer.result()["ETag"]})
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with Workers(_AT_ONCE, "lakefolio-upload") as workers:
         for number, body in enumerate(parts, 1):
             there = known.get(number)
             digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -98,7 +100,8 @@ def _send(s3: Any, named: dict[str, str], known: dict[int, Any], parts: Iterator
                 continue
             if len(waiting) >= _AT_ONCE:
                 gather()
-            waiting.append((number, pool.submit(s3.upload_part, **named, PartNumber=number, Body=body)))
+            send = partial(s3.upload_part, **named, PartNumber=number, Body=body)
+            waiting.append((number, workers.submit(send)))
         while waiting:
             gather()
     return sorted(done, key=lambda part: int(part["PartNumber"]))

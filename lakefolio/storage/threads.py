@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lakefolio.errors import StorageError
+from lakefolio.process.workers import submit_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 __all__ = ["check_same_process", "in_pool", "submit"]
 
@@ -34,15 +36,7 @@ def submit(call: Callable[[], T]) -> Future[T]:
     with _lock:
         if _executor is None:
             _executor = ThreadPoolExecutor(_THREADS, "lakefolio-store", initializer=_mark_thread)
-        try:
-            return _executor.submit(call)
-        except RuntimeError:  # a non-daemon thread still works while the interpreter ends
-            found: Future[T] = Future()
-    try:
-        found.set_result(call())
-    except Exception as exc:  # as a thread of the pool does
-        found.set_exception(exc)
-    return found
+    return submit_to(_executor, call)
 
 
 def check_same_process(uri: str) -> None:

@@ -16,6 +16,7 @@ class MemorySource:
     """Verified content, given in the three ways of the Source protocol."""
 
     in_memory = True
+    row_count: int | None = None
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -23,6 +24,9 @@ class MemorySource:
 
     def read(self) -> memoryview:
         return memoryview(bytearray(self.content))
+
+    def decoded(self, decode):
+        return decode(self.read())
 
     def open(self) -> io.BytesIO:
         return io.BytesIO(self.content)
