@@ -496,6 +496,20 @@ def test_an_index_of_another_journal_is_not_believed_once_the_copy_reaches_its_v
     assert len(lf.open(tmp_path / "copy").search("own", meaning=False)) == 1
 
 
+def test_an_index_that_does_not_say_whose_it_is_is_not_believed(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(uri)
+    fill(lake, 20)
+    with monkeypatch.context() as patched:
+        patched.setattr(upkeep, "_entry_digest", lambda session, version: "")
+        make(lake)
+    assert index_of(lf.open(uri)).stored is None
+    (problem,) = lake.check().problems
+    assert (problem.kind, "compact replaces it" in problem.message) == ("index-differs", True)
+    make(lake)
+    assert lake.check().ok
+    assert index_of(lf.open(uri)).stored is not None
+
+
 def test_check_compares_all_words(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = lf.open(uri)
     fill(lake, 30)

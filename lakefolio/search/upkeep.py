@@ -82,10 +82,11 @@ def _entry_digest(session: Session, version: int) -> str:
 def _is_of_journal(session: Session, part: StoredPart) -> bool:
     """Say whether an index is of the version that the journal has, not of another one of that number. One request.
 
-    One of another lies in a copy that was made while the lake was written to, and has gone on by itself since.
+    One of another lies in a copy that was made while the lake was written to, and has gone on by itself since. One that
+    does not say whose it is, as the library once made them, may be of either, and is made anew.
     """
     noted = part.directory.journal
-    return not noted or noted == _entry_digest(session, part.name.version)
+    return bool(noted) and noted == _entry_digest(session, part.name.version)
 
 
 def stored_index(session: Session) -> Index | None:
