@@ -168,6 +168,9 @@ def test_runs_are_found_by_what_is_recorded_of_them(lake):
         ("NOT", "bad-search"),
         ("a AND AND b", "bad-search"),
         ("***", "bad-search"),
+        ("& -", "bad-search"),
+        ("-- a", "bad-search"),
+        ("a & (&)", "bad-search"),
         ("name:", "bad-search"),
         ("tags:clean", "unknown-field"),
         ("name.x:clean", "unknown-field"),
@@ -208,6 +211,9 @@ def test_how_a_query_is_read():
     assert parse("late OR fog") == AnyOf((late, fog))
     assert parse("late -fog") == All((Not(fog), late))
     assert parse("+late fog") == All((late, fog)) or parse("+late fog") == All((late, Bag((fog,))))
+    for query in ("late & fog", "late \u2013 fog", "\U0001f389 late / fog !", "- late fog"):
+        assert parse(query) == Bag((late, fog))
+    assert parse("late AND & fog") == All((late, fog))
     assert parse("  ") is None
     assert parse("or and not") == Bag(tuple(Term(one, (one,)) for one in ("or", "and", "not")))
 

@@ -691,7 +691,7 @@ def test_what_is_made_of_texts_changes_with_the_layout_alone(tmp_path: Path) -> 
     ]
     part = part_of(some, tmp_path / "part", 5_000)
     said = [(word, *(one.tolist() for one in postings)) for word, postings in part.words()]
-    assert index_files.LAYOUT == 4
+    assert index_files.LAYOUT == 5
     assert hashlib.sha256(repr(said).encode()).hexdigest()[:16] == "223ed0728b03eb98"
 
 

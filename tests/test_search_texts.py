@@ -8,7 +8,7 @@ import time
 import pytest
 
 import lakefolio as lf
-from lakefolio.search import texts
+from lakefolio.search import texts, upkeep
 from lakefolio.search.texts import LIMIT, text_of
 
 
@@ -93,6 +93,21 @@ def test_files_in_blobs_are_searched_as_of_each_version(lake_uri):
     assert lake.search("krill").refs == [f"docs:notes@{lake.version}"]
     assert lake.search("cavitation", at=first).refs == ["docs:notes@1"]
     assert lf.open(lake.uri).search("krill").refs == [f"docs:notes@{lake.version}"]
+
+
+def test_a_small_file_is_read_as_its_name_says_with_and_without_an_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(upkeep, "INDEXED_FROM", 0)
+    words = ("cavitation", "seen", "hidden", "bold")
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("docs").add("page.html", b"<style>hidden</style><p>seen</p> cavitation")
+    lake.folio("docs").add("value.html", {"bold": "<style>cavitation</style>"})
+    found = [lake.search(word, meaning=False).refs for word in words]
+    assert [len(one) for one in found] == [2, 1, 0, 1]
+    lake.compact()
+    assert [lf.open(lake.uri).search(word, meaning=False).refs for word in words] == found
+    lake.folio("docs").add("later.html", b"<style>hidden</style><p>seen</p>")
+    later = lf.open(lake.uri)
+    assert [len(later.search(word, meaning=False)) for word in words] == [2, 2, 0, 1]
 
 
 def test_a_file_that_is_damaged_is_found_by_its_name(tmp_path):

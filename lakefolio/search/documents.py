@@ -64,8 +64,11 @@ where storage = 'blob' and kind in {_TEXT_KINDS} and stored_bytes <= {_BLOB_BYTE
 order by version desc, folio, item
 """
 _FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
+_FILE_NAME: Final = "case kind when 'json' then '' else coalesce(details ->> '$.filename', item) end"
+"""Of inline content: its suffix says how the text is read."""
+
 _CONTENT: Final = f"""
-select entry_id, content, coalesce(details ->> '$.filename', '') as name, media_type from items
+select entry_id, content, {_FILE_NAME} as name, media_type from items
 where storage = 'inline' and kind in {_TEXT_KINDS}
 """
 _RUN_COLUMNS: Final = {
@@ -84,7 +87,7 @@ select {_ITEM} as ref, subject_id, key, value from current_metadata
 where subject_kind = 'entry' and folio is not null and item is not null and value is not null order by ref, key
 """
 _CONTENT_IN_ORDER: Final = f"""
-select {_REF} as ref, content, coalesce(details ->> '$.filename', '') as name, media_type from items
+select {_REF} as ref, content, {_FILE_NAME} as name, media_type from items
 where folio is not null and storage = 'inline' and kind in {_TEXT_KINDS} and not archived order by ref
 """
 _ASIDE: Final = {
@@ -201,11 +204,11 @@ def documents_since(session: Session, version: int) -> tuple[set[str], list[Docu
 def _of_row(session: Session, row: Mapping[str, Any]) -> Document:
     """Return the document of a row of the journal."""
     text = None
-    name, media_type = _mapping(row["details"]).get("filename"), row["media_type"]
+    name, media_type = str(_mapping(row["details"]).get("filename") or row["item"]), row["media_type"]
     if row["kind"] in _TEXT_KINDS and row["storage"] == "inline":
-        text = _inline(row["content"], str(name or ""), media_type)
+        text = _inline(row["content"], "" if row["kind"] == "json" else name, media_type)
     elif row["kind"] in _TEXT_KINDS and row["storage"] == "blob" and (row["stored_bytes"] or 0) <= _BLOB_BYTES:
-        file = str(name or row["item"]), media_type
+        file = name, media_type
         if _has_text(row["kind"], *file):
             text = _of_file(session, row, row["kind"], *file)[1]
     facts = [(one["key"], _plain(one["value"])) for one in row["facts"] or () if one["value"] is not None]

@@ -51,7 +51,7 @@ PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """What the files are, and also what is made of a journal: another number once the same lake has another index."""
 
 STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tags", "description", "status")

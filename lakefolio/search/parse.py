@@ -10,7 +10,8 @@
     tag:clean  kind:table  metadata.owner:"ada l"
 
 A word without a field is looked for everywhere. A word with a field, a ``+`` or quotes must be there, and at least one
-of the plain words. A query that can't be read so is one error, which says why.
+of the plain words. Signs that stand alone between words, as in *fog & snow*, are passed over. A query that can't be read
+so is one error, which says why.
 """
 
 from __future__ import annotations
@@ -141,6 +142,12 @@ def _bad(query: str, why: str, hint: str | None = None) -> InvalidInputError:
     return InvalidInputError(f"search {shown!r} can't be read: {why}", kind="bad-search", hint=hint, query=query)
 
 
+def _is_sign(piece: re.Match[str]) -> bool:
+    """Say whether a piece of a query is a plain word without a letter or digit."""
+    word = piece["word"]
+    return word is not None and piece["field"] is None and "*" not in word and not tokens(word)
+
+
 class _Parser:
     def __init__(self, query: str) -> None:
         self.query = query
@@ -154,7 +161,8 @@ class _Parser:
                 raise _bad(query, f"{rest[:20]!r} is no word", "quote a text with a colon or a sign in it")
             if piece["phrase"] is not None and not piece["end"]:
                 raise _bad(query, "a quote is not closed")
-            self.pieces.append(piece)
+            if not _is_sign(piece) or (self.pieces and self.pieces[-1]["sign"]) or not tokens(query):
+                self.pieces.append(piece)
             at = piece.end()
 
     def _next(self) -> re.Match[str] | None:
