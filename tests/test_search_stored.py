@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import tempfile
+import warnings
 import weakref
 import zlib
 from collections import Counter
@@ -432,7 +433,8 @@ def test_an_index_of_nothing(tmp_path: Path) -> None:
     assert part.counts(["type", "tag"], np.zeros(0, np.int64)) == {"type": {}, "tag": {}}
 
 
-def test_documents_are_not_held_while_the_files_are_made(tmp_path: Path) -> None:
+def test_documents_are_not_held_while_the_files_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 2)
     class Held(str):
         """The description of a document, which can be watched."""
 
@@ -562,8 +564,16 @@ def test_of_too_many_entries_none_is_made(uri: str, monkeypatch: pytest.MonkeyPa
         lake.compact()
     assert [one.message.kind for one in told if isinstance(one.message, LakefolioWarning)] == ["no-search-index"]
     assert not (Path(uri) / PREFIX).exists()
+    monkeypatch.setattr(upkeep, "WARNED_FROM", 20)
+    with pytest.warns(LakefolioWarning, match="this search reads 20 entries into memory first.*more than 19") as told:
+        found = lake.search("fog", meaning=False)
+    assert [one.filename for one in told] == [__file__]
     monkeypatch.setattr(upkeep, "INDEXED_TO", 20)
+    with pytest.warns(LakefolioWarning, match="compact` makes one"):
+        assert lf.open(uri).search("fog", meaning=False).refs == found.refs
     lake.compact()
+    with warnings.catch_warnings(action="error"):
+        assert lf.open(uri).search("fog", meaning=False).refs == found.refs
     assert len(objects(uri)) == 3
 
 
@@ -666,7 +676,7 @@ def test_an_index_of_another_layout_is_no_damage_and_is_replaced(uri: str, monke
     fill(lake, 30)
     for number in range(2):  # whichever of two names of one version comes first
         with monkeypatch.context() as patched:
-            patched.setattr(index_files, "LAYOUT", 3 + 2 * number)
+            patched.setattr(index_files, "LAYOUT", index_files.LAYOUT - 1 + 2 * number)
             patched.setattr(upkeep, "_CHANGED", 1 << 40)
             make(lake)
         assert lake.check(read_data=True).ok

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -81,34 +82,45 @@ class Column(NamedTuple):
         return mask
 
 
+class _Numbers(dict[str | None, int]):
+    """The number of each text, in the order in which they are asked for first; of None -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: -1})
+
+    def __missing__(self, text: str | None) -> int:
+        number = self[text] = len(self) - 1
+        return number
+
+    def texts(self) -> list[str]:
+        return [text for text in self if text is not None]
+
+
 class Facets:
     """Gathers the facets of documents, given in the order of their references."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, dict[str, int]] = {name: {} for name in FACETS}
+        self._numbers = {name: _Numbers() for name in FACETS}
         self._codes = {name: array("i") for name in FACETS}
+        self._single = [(attrgetter(one), self._numbers[one], self._codes[one]) for one in FACETS if one != "tag"]
         self._sizes = array("i")
         self._first, self._stop = 0, 0
 
     def add(self, document: Document) -> None:
         """Take a further document."""
-        for name in ("type", "kind", "folio", "author"):
-            self._note(name, getattr(document, name))
+        for value_of, numbers, codes in self._single:
+            codes.append(numbers[value_of(document)])
         tags = dict.fromkeys(document.tags)
-        for tag in tags:
-            self._note("tag", tag)
+        if tags:
+            self._codes["tag"].extend(map(self._numbers["tag"].__getitem__, tags))
         if document.ref.startswith(DATASETS):
             self._first = self._first if self._stop else len(self._sizes)
             self._stop = len(self._sizes) + 1
         self._sizes.append(len(tags))
 
-    def _note(self, name: str, value: str | None) -> None:
-        numbers = self._numbers[name]
-        self._codes[name].append(-1 if value is None else numbers.setdefault(value, len(numbers)))
-
     def kinds(self) -> list[str]:
         """Return the kinds that documents have."""
-        return sorted(self._numbers["kind"])
+        return sorted(self._numbers["kind"].texts())
 
     def datasets(self) -> tuple[int, int]:
         """Return the first document that is a member of a dataset, and the one after the last."""
@@ -117,4 +129,4 @@ class Facets:
     def column(self, name: str) -> Column:
         """Return a facet of all documents."""
         sizes = np.array(self._sizes if name == "tag" else (), np.int32)
-        return Column(list(self._numbers[name]), sizes, np.array(self._codes[name], np.int32))
+        return Column(self._numbers[name].texts(), sizes, np.array(self._codes[name], np.int32))

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -35,10 +36,11 @@ CHUNK_CHARACTERS: Final = 8 << 20
 """A chunk ends with the document that brings its texts to this length: one to two million tokens, 150 MB."""
 
 _BLOCK_DOCUMENTS: Final = 128
-_BLOCK_BYTES: Final = 32_768
+_BLOCK_CHARACTERS: Final = 24_576
 _VOCABULARY: Final = 100_000
 _PIECE_BYTES: Final = 8 << 20
 _ENCODED: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_STORED_OF: Final = attrgetter(*STORED)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def files_of(
     """Make the files of an index over documents, given in the order of their references.
 
     Args:
-        documents: The documents; no more than a few are held at once.
+        documents: The documents; of no more than a block of ``texts`` the values are held.
         folder: An empty folder, which the files and, for a time, the chunks are written to.
         chunk_characters: Of how many characters the postings are held at once.
         journal: The digest of the journal's log entry of their version.
@@ -89,11 +91,12 @@ def files_of(
         def taken(names: list[str]) -> Iterator[Document]:
             characters = 0
             while characters < chunk_characters and (document := next(given, None)) is not None:
-                texts.add(document)
+                length = sum([len(text) for _, text in document.texts])
+                texts.add(document, length)
                 facets.add(document)
                 labels.add(document.label.packed())
                 names.append(document.name)
-                characters += sum(len(text) for _, text in document.texts)
+                characters += length
                 yield document
 
         while True:
@@ -194,23 +197,23 @@ class _Texts:
         self._parts = _Parts(output)
         self.spans = self._parts.spans
         self.counts: list[int] = []
-        self._rows: list[str] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._size = 0
         self._first = ""
 
-    def add(self, document: Document) -> None:
-        row = _ENCODED([getattr(document, name) for name in STORED])
+    def add(self, document: Document, length: int) -> None:
+        """Take a further document, whose texts have some characters together."""
         if not self._rows:
             self._first = document.ref
-        self._rows.append(row)
-        self._size += len(row)
-        if len(self._rows) >= _BLOCK_DOCUMENTS or self._size >= _BLOCK_BYTES:
+        self._rows.append(_STORED_OF(document))
+        self._size += length
+        if len(self._rows) >= _BLOCK_DOCUMENTS or self._size >= _BLOCK_CHARACTERS:
             self.end()
 
     def end(self) -> None:
         if not self._rows:
             return
-        plain = ("[" + ",".join(self._rows) + "]").encode("utf-8", "surrogatepass")
+        plain = _ENCODED(self._rows).encode("utf-8", "surrogatepass")
         self._parts.add(self._first, shrunk(plain))
         self.counts.append(len(self._rows))
         self._rows, self._size = [], 0

@@ -24,7 +24,7 @@ from lakefolio.search.meaning import Encoder, StaticEncoder, encoder_of_settings
 from lakefolio.search.parse import Bag, Node, parse, terms
 from lakefolio.search.result import SearchResult
 from lakefolio.search.stored_part import is_of_index
-from lakefolio.search.upkeep import stored_index
+from lakefolio.search.upkeep import stored_index, warn_of_none
 from lakefolio.search.words import tokens
 from lakefolio.terminal import shown_value
 
@@ -211,12 +211,13 @@ class _Indexes:
 
     def _made(self, session: Session, version: int, *, whole: bool) -> Index:
         known = [one for one in self._known if one[1]]
-        if not known and not whole and self._stored and version == session.journal.state.version:
+        if not known and not whole and version == session.journal.state.version:
             before = [one for one, of_all in self._known if not of_all and one <= version]
-            base = self._known[max(before), False] if before else stored_index(session)
+            base = self._known[max(before), False] if before else stored_index(session) if self._stored else None
             if base is not None:
                 keys, documents = documents_since(session, max(before, default=base.stored or 0))
                 return base.with_changes(keys, documents)
+            warn_of_none(session)
         near = min(known, key=lambda one: abs(one[0] - version), default=None)
         return _changed(session, Index.of([]) if near is None else self._known[near])
 

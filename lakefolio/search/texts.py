@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 __all__ = ["LIMIT", "is_text_like", "text_of"]
@@ -106,7 +105,8 @@ _TYPES: Final = {"application/pdf": ".pdf", "text/html": ".html", "text/csv": ".
 
 
 def _suffix(name: str, media_type: str | None) -> str | None:
-    suffix = PurePosixPath(name.lower()).suffix
+    stem, _, ending = name.lower().rpartition("/")[2].rpartition(".")
+    suffix = f".{ending}" if stem else ""
     if suffix in _READERS:
         return suffix
     return _TYPES.get(media_type or "", ".txt" if (media_type or "").startswith("text/") else None)

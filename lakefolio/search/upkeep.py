@@ -36,13 +36,16 @@ if TYPE_CHECKING:
     from lakefolio.session.session import Session
     from lakefolio.storage import ObjectInfo, Store
 
-__all__ = ["INDEXED_FROM", "INDEXED_TO", "audit", "forget", "make_index", "needless", "stored_index"]
+__all__ = ["INDEXED_FROM", "INDEXED_TO", "audit", "forget", "make_index", "needless", "stored_index", "warn_of_none"]
 
 INDEXED_FROM: Final = 100_000
 """A lake of fewer entries needs no index: a handle makes one in memory in seconds."""
 
 INDEXED_TO: Final = 3_000_000
 """Of a lake of more entries none is made: DuckDB was not seen to sort more of them in the memory that it is given."""
+
+WARNED_FROM: Final = 300_000
+"""Whoever searches a lake of as many entries without an index is told: the process takes gigabytes."""
 
 _FILES: Final = ("texts", "columns", "words")
 _CHANGED: Final = 50
@@ -97,6 +100,22 @@ def stored_index(session: Session) -> Index | None:
     if _entry_count(session) < INDEXED_FROM or (part := _part(session)) is None:
         return None
     return Index([(part, np.ones(part.count, np.bool_))], part.name.version)
+
+
+def warn_of_none(session: Session) -> None:
+    """Say of a large lake that a search of it reads all of it into memory, and what helps."""
+    if (count := _entry_count(session)) < WARNED_FROM:
+        return
+    hint = "`lakefolio compact` makes one: a search then reads only what it needs"
+    if count > INDEXED_TO:
+        hint = f"none is made of more than {INDEXED_TO:,} entries; SQL finds items by name, tag and metadata without it"
+    notice(
+        LakefolioWarning(
+            f"this search reads {count:,} entries into memory first: the lake has no search index that can be read",
+            kind="no-search-index",
+            hint=hint,
+        )
+    )
 
 
 def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> IndexName | None:

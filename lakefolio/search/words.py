@@ -45,7 +45,12 @@ def tokens(text: str) -> Sequence[str]:
 
 
 def _all(text: str) -> tuple[str, ...]:
-    return tuple(token for _, _, token in spans(text))
+    return (_token(text),) if _is_whole(text) else tuple(token for _, _, token in spans(text))
+
+
+def _is_whole(text: str) -> bool:
+    """Say at once of most words that they are one token and no compound."""
+    return text.isascii() and text.isalnum() and (text.islower() or text.isupper() or text.isdigit())
 
 
 _short: Final = lru_cache(maxsize=100_000)(_all)
@@ -87,7 +92,7 @@ def compounds(text: str) -> list[tuple[int, int, str]]:
 
     ``OpenDocument`` is opendocument, too; and 東京 is found by 京, as it is by 東 with which it begins.
     """
-    if text.isascii() and text.islower():
+    if (text.isascii() and text.islower()) or _is_whole(text):
         return []
     found = []
     for word in _WORD.finditer(text):
