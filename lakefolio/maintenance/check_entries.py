@@ -8,7 +8,6 @@ outside of the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -35,7 +34,7 @@ _UNREAD: Final = ("content", "inputs", "facts")
 
 _PLAIN: Final = r"\A[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*\z"
 _PLAIN_LENGTH: Final = 255
-_LISTED_AT_ONCE: Final = 20_000
+_LISTED: Final = {"key": pa.string(), "size_bytes": pa.int64(), "archive": pa.string()}
 
 _REQUIRED: Final = ("entry_id", "kind", "storage")
 """What every entry has, beside what every row of the journal has."""
@@ -169,13 +168,7 @@ class EntryCheck:
                     and regexp_full_match(b.blob_digest, 'sha256:[0-9a-f]{{64}}')
                 ) group by blob_digest, generation
             )""")
-        bench.run("create or replace table listed (key varchar, size_bytes bigint, archive varchar)")
-        objects = iter(listed)
-        while some := list(islice(objects, _LISTED_AT_ONCE)):
-            columns = [[getattr(one, name) for one in some] for name in ("key", "size_bytes", "archive")]
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, _LISTED, strict=True)]
-            with bench.part(pa.table(arrays, names=["key", "size_bytes", "archive"])) as rows:
-                bench.run(f"insert into listed from {rows}")
+        bench.keep("listed", _LISTED, ((one.key, one.size_bytes, one.archive) for one in listed))
         found = bench.arrow("""
             select e.*, l.key is not null as there, l.size_bytes as found_bytes, l.archive
             from expected as e left join listed as l on e.key = l.key
@@ -263,9 +256,6 @@ class EntryCheck:
             elif not self._state.is_purged(Stored(**{name: row[name] for name in _OF_INLINE[3:]})):
                 message = f"inline content of {ref} is missing"
                 self._report.problems.append(Problem("inline-missing", ref, message))
-
-
-_LISTED: Final = (pa.string(), pa.int64(), pa.string())
 
 
 def _entries(tables: list[pa.Table]) -> list[Entry]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -109,8 +110,9 @@ def _marker(store: Store, found: _Findings) -> None:
 
 def _dates(store: Store, found: _Findings) -> None:
     """Compare the time of the newest commit with that of the object that holds it."""
-    entries = [info for info in store.list(log_prefix(JOURNAL) + "/") if log_version(info.key)]
-    ahead = None if not entries else dated_ahead(store.find(entries[-1].key), entries[-1].modified_at)
+    entries = (info for info in store.list(log_prefix(JOURNAL) + "/") if log_version(info.key))
+    newest = deque(entries, maxlen=1)
+    ahead = dated_ahead(store.find(newest[0].key), newest[0].modified_at) if newest else None
     if ahead is not None:
         found.add("dates", "warning", f"the newest commit is dated {ahead}", HINT_DATES)
 

@@ -11,8 +11,9 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.delta.seal import Seals
@@ -26,6 +27,7 @@ from lakefolio.errors import (
     NotFoundError,
 )
 from lakefolio.format.layout import (
+    BLOBS,
     LOG_TABLES,
     MARKER,
     README,
@@ -44,6 +46,7 @@ from lakefolio.maintenance.repair_records import repair_record_tables
 from lakefolio.maintenance.repair_work import RepairWork
 from lakefolio.maintenance.reports import RepairReport
 from lakefolio.model.entries import content_from_row
+from lakefolio.views.workbench import Workbench
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DataFile, DeltaTable
@@ -51,6 +54,16 @@ if TYPE_CHECKING:
     from lakefolio.storage import Store
 
 __all__ = ["repair"]
+
+_WANTED: Final = {"place": pa.int64(), "key": pa.string(), "digest": pa.string(), "size_bytes": pa.int64()}
+_LISTED: Final = {"key": pa.string(), "size_bytes": pa.int64()}
+_BLOBS: Final = """
+select w.* exclude (place), l.size_bytes from (
+    select min(place) as place, key, any_value(digest) as digest, arg_min(size_bytes, place) as size_bytes
+    from wanted group by key
+) as w left join listed as l using (key) order by place
+"""
+"""The blobs that are needed, in the order of the entries that need them first, each with the size of the object."""
 
 
 def repair(
@@ -197,23 +210,25 @@ class _Repair:
                 self._work.lost(exc.kind, str(exc.objects.get("key") or TABLES[0]), exc.message)
                 return
             state = Journal(self._source, self._lake_id).load()
-        sizes = {info.key: info.size_bytes for info in self._store.list("blobs/")}
-        seen: set[str] = set()
-        for row in _stored(state):
+        with Workbench() as bench:
+            bench.keep("wanted", _WANTED, self._wanted(state))
+            bench.keep("listed", _LISTED, ((info.key, info.size_bytes) for info in self._store.list(f"{BLOBS}/")))
+            for key, digest, size_bytes, found_bytes in bench.each(_BLOBS):
+                self._work.look(key)
+                if found_bytes != size_bytes or (read_data and not _verified(self._store, key, digest)):
+                    self._fetch(key, digest, size_bytes or 0)
+
+    def _wanted(self, state: State) -> Iterator[tuple[int, str, str, int | None]]:
+        """Give the blobs that entries need, as rows of :data:`_WANTED`; what no entry can be made of is lost."""
+        for place, row in enumerate(_stored(state)):
             try:
                 if (entry := content_from_row(row)) is None:
                     continue
-                digest = entry.blob_digest or ""
-                key = blob_key(digest, entry.generation or 0)
+                digest, generation = entry.blob_digest or "", entry.generation or 0
+                if generation >= state.generation(digest):
+                    yield place, blob_key(digest, generation), digest, entry.stored_bytes
             except IntegrityError as exc:
                 self._work.lost(exc.kind, f"{row['folio']}:{row['item']}@{row['version']}", exc.message)
-                continue
-            if key in seen or (entry.generation or 0) < state.generation(digest):
-                continue
-            seen.add(key)
-            self._work.look(key)
-            if sizes.get(key) != entry.stored_bytes or (read_data and not _verified(self._store, key, digest)):
-                self._fetch(key, digest, entry.stored_bytes or 0)
 
     def _fetch(self, key: str, digest: str, size_bytes: int) -> None:
         with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:

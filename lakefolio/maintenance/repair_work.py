@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lakefolio.format.layout import log_version
@@ -77,18 +79,18 @@ class RepairWork:
             problem_of: Says what is wrong with the bytes of a version, or None.
             is_whole: Whether the log must go back to version 0; other engines delete entries older than a checkpoint.
         """
-        ours, theirs = _versions(self.store, prefix), _versions(self.source, prefix)
-        expected = 0 if is_whole else min({*ours, *theirs}, default=0)
-        for version in sorted({*ours, *theirs}):
-            if version > expected:  # an object may lie under the name of any version, however far: one line for a gap
+        expected = 0 if is_whole else None
+        for version, _ in groupby(merge(_versions(self.store, prefix), _versions(self.source, prefix))):
+            # an object may lie under the name of any version, however far: one line for a gap
+            if expected is not None and version > expected:
                 key = key_of(expected)
                 count = version - expected
                 self.lost("log-gap", key, f"log entry {key} and {count - 1} more are missing, here and in the source")
             expected = version + 1
             key = key_of(version)
-            own = self.store.find(key) if version in ours else None
+            own = self.store.find(key)
             problem = "is missing" if own is None else problem_of(version, own)
-            other = self.source.find(key) if version in theirs else None
+            other = self.source.find(key)
             good = other is not None and problem_of(version, other) is None
             if problem is None:
                 if good and own != other:
@@ -106,6 +108,7 @@ class RepairWork:
                 self.lost("log-gap", key, f"log entry {key} {problem}, and the source has no good one")
 
 
-def _versions(store: Store, prefix: str) -> set[int]:
+def _versions(store: Store, prefix: str) -> Iterator[int]:
+    """Give the versions in a log, in order."""
     listed = (log_version(info.key) for info in store.list(prefix + "/"))
-    return {version for version in listed if version is not None}
+    return (version for version in listed if version is not None)

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefolio.errors import AlreadyExistsError, NotFoundError, StorageError
@@ -192,13 +193,12 @@ class RemoteStore(Store):
 
         bucket = self.uri.removeprefix("s3://").partition("/")[0]
         try:
-            found = builtins.list(
-                aws.objects_of(bucket, self._path(prefix.rstrip("/")) + "/", self.options_for_delta())
-            )
+            found = aws.objects_of(bucket, self._path(prefix.rstrip("/")) + "/", self.options_for_delta())
+            first = builtins.list(islice(found, 1))
         except StorageError:  # boto3 asks nothing without credentials, which a public bucket needs none of
             yield from self.list(prefix)
             return
-        for one in found:
+        for one in chain(first, found):
             yield dataclasses.replace(one, key=one.key.removeprefix(self._prefix))
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import glob
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ __all__ = ["MEMORY_BYTES", "UnreadableRowsError", "Workbench", "hash_of"]
 MEMORY_BYTES: Final = 256 << 20
 _THREADS: Final = 4
 """More would each want their share of the memory."""
+_ROWS_AT_ONCE: Final = 20_000
 
 
 class UnreadableRowsError(Exception):
@@ -80,6 +82,22 @@ class Workbench:
         except duckdb.Error as exc:
             raise self._failed(exc) from exc
 
+    def each(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and give its rows as they are asked for, before the next statement; see :meth:`run`."""
+        import duckdb
+
+        try:
+            with interruptible(self._connection):
+                found = self._connection.execute(sql)
+            while True:
+                with interruptible(self._connection):
+                    some = found.fetchmany(_ROWS_AT_ONCE)
+                if not some:
+                    return
+                yield from some
+        except duckdb.Error as exc:
+            raise self._failed(exc) from exc
+
     def _failed(self, exc: Exception) -> Exception:
         """Return the error to raise; that there is no room says nothing of the rows."""
         return resource_error(exc, "a merge of rows") or UnreadableRowsError(first_line(exc))
@@ -109,6 +127,17 @@ class Workbench:
         finally:
             if isinstance(rows, bytes):
                 path.unlink(missing_ok=True)
+
+    def keep(self, name: str, columns: Mapping[str, pa.DataType], rows: Iterable[Sequence[object]]) -> None:
+        """Make a table of rows, of which some are Python values at once; see :meth:`run`."""
+        schema, rest = pa.schema(list(columns.items())), iter(rows)
+        begin = f"create or replace table {name} as from"
+        while (some := list(islice(rest, _ROWS_AT_ONCE))) or begin:
+            values = zip(*some, strict=True) if some else [()] * len(schema)
+            arrays = [pa.array(column, kind) for column, kind in zip(values, schema.types, strict=True)]
+            with self.part(pa.Table.from_arrays(arrays, schema=schema)) as given:
+                self.run(f"{begin or f'insert into {name} from'} {given}")
+            begin = ""
 
     @contextmanager
     def copied(self, rows: pa.Table) -> Iterator[str]:
