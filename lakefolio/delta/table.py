@@ -188,7 +188,7 @@ class DeltaTable(DeltaLog):
         for chosen in portions:
             if not self.merge(chosen, lock, erase, moved):
                 break
-        self._write_checkpoint(lock, note)
+        self._write_checkpoint(lock, note, anew=everything)
         return {
             "files_before": before,
             "files_after": len(self._files),
@@ -275,15 +275,19 @@ class DeltaTable(DeltaLog):
         stats, versions = stats_of(table), versions_of(table)
         return DataFile(path, len(body), table.num_rows, stats, now_ms(), seal, versions, runs=runs_of(table), **kept)
 
-    def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str]) -> None:
+    def _write_checkpoint(self, lock: threading.RLock, note: Callable[[], str], *, anew: bool = False) -> None:
         """Write the checkpoint of the version this handle is at, then point ``_last_checkpoint`` to it.
 
-        Safe at any time and by any writer: it is a function of the log up to its version.
+        Safe at any time and by any writer: it is a function of the log up to its version. One that is there is written
+        ``anew`` only if something else is to be noted beside it.
         """
         with lock:
-            if self.version <= self.checkpoint_version or not self._table_metadata:
+            written = self.version <= self.checkpoint_version
+            if (written and not anew) or not self._table_metadata:
                 return
         noted = note()  # before the version is chosen: what is noted goes no further than the checkpoint
+        if written and noted == self.note():
+            return
         with lock:
             version, metadata = self.version, self._table_metadata
             files, tombstones = list(self._files.values()), list(self._tombstones.values())

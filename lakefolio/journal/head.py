@@ -194,9 +194,9 @@ class JournalHead:
             self._stand_on(catalogue)
 
     def _stand_on(self, catalogue: Catalogue) -> None:
-        """Let the state stand on read models, if they are newer than those it stands on."""
+        """Let the state stand on read models, unless it stands on these or goes less far."""
         with self.lock:
-            if self.state.base_version < catalogue.through <= self.state.version:
+            if self.state.base_version <= catalogue.through <= self.state.version and catalogue != self._catalogue:
                 self._catalogue = catalogue
                 self.state = self.state.on(self.models.folded(catalogue, self.parts))
 

@@ -136,6 +136,20 @@ def test_maintenance_makes_missing_models_part_by_part(
     assert not [one for one in lake.check().problems if one.kind == "model-differs"]
 
 
+def test_compaction_makes_a_missing_model_though_nothing_was_committed_since(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "lake")
+    lf.open(tmp_path / "lake").compact()
+    uses, pointer = tmp_path / "lake/tables/uses", tmp_path / "lake/tables/manifests/_delta_log/_last_checkpoint"
+    shutil.rmtree(uses)
+    noted = pointer.read_bytes()
+    lf.open(tmp_path / "lake").compact()
+    assert sum(pq.read_metadata(path).num_rows for path in uses.glob("*.parquet")) == ENTRIES - 1
+    assert pointer.read_bytes() != noted  # a reader finds it without looking for it
+    written = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "lake").rglob("*"))
+    lf.open(tmp_path / "lake").compact()
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "lake").rglob("*")) == written
+
+
 LIVE = "select count(*) from (select max(position) from stg_manifests group by folio, item)"
 COLUMNS = "folio, item, version, committed_at, entry_id, kind, digest, size_bytes, tags, archived, lineage_count"
 
