@@ -30,13 +30,14 @@ def late():
     assert folio.get("before").equals(frame) and folio.get("after").equals(frame + 1)
     assert list(folio.get_many(["before", "after"])) == ["before", "after"] and folio.is_valid()
     folio.copy(folio.path + "-copy")
+    lf.open(sys.argv[1] + "-new").folio("late").add("a", {"n": 1})
     print("done")
 
 atexit.register(late)
 """
 
 
-def test_large_tables_are_added_read_and_copied_while_the_interpreter_ends(tmp_path: Path) -> None:
+def test_lakes_are_made_and_large_tables_added_read_and_copied_while_the_interpreter_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-c", AT_EXIT, str(tmp_path / "lake")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

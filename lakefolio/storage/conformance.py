@@ -29,17 +29,24 @@ def race(store: Store, racers: int) -> int:
     key = f"{PROBES}{uuid.uuid4().hex}"  # in no folder: a local store would keep it
     start = threading.Barrier(racers)
 
-    def attempt(number: int) -> int | None:
+    def create(number: int) -> bool:
+        return store.create_own(key, b"%d" % number)
+
+    def attempt(number: int) -> bool:
         start.wait()
-        return number if store.create_own(key, b"%d" % number) else None
+        return create(number)
 
     try:
-        with ThreadPoolExecutor(racers) as pool:
-            try:
-                winners = [one for one in pool.map(attempt, range(racers)) if one is not None]
-            except BaseException:
-                start.abort()  # an interrupt: those who have started would wait for the others for ever
-                raise
+        try:
+            with ThreadPoolExecutor(racers) as pool:
+                try:
+                    won = list(pool.map(attempt, range(racers)))
+                except BaseException:
+                    start.abort()  # an interrupt: those who have started would wait for the others for ever
+                    raise
+        except RuntimeError:  # no thread can be started, as while the interpreter ends: one after the other then
+            won = list(map(create, range(racers)))
+        winners = [number for number in range(racers) if won[number]]
         holds = bytes(store.get(key))
         late = store.create_if_absent(key, b"too late")
     finally:
