@@ -435,6 +435,7 @@ def test_an_index_of_nothing(tmp_path: Path) -> None:
 
 def test_documents_are_not_held_while_the_files_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 2)
+
     class Held(str):
         """The description of a document, which can be watched."""
 

@@ -173,7 +173,7 @@ class Directory:
         words: The groups of ``words``.
         texts: The blocks of ``texts``.
         ends: The number of the document after each block of ``texts``.
-        journal: The digest of the journal's log entry of its version; empty if it is not noted, and the index not believed.
+        journal: The digest of the journal's log entry of its version; empty if it is not noted.
     """
 
     count: int

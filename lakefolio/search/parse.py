@@ -10,8 +10,8 @@
     tag:clean  kind:table  metadata.owner:"ada l"
 
 A word without a field is looked for everywhere. A word with a field, a ``+`` or quotes must be there, and at least one
-of the plain words. Signs that stand alone between words, as in *fog & snow*, are passed over. A query that can't be read
-so is one error, which says why.
+of the plain words. Signs that stand alone between words, as in *fog & snow*, are passed over. A query that can't be
+read so is one error, which says why.
 """
 
 from __future__ import annotations
