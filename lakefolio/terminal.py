@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-__all__ = ["UNSEEN", "digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
+__all__ = ["UNSEEN", "cell_count", "digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
 
 UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
@@ -106,6 +106,14 @@ def _with_digits(value: Any, depth: int) -> object:
 
 def _hidden(one: str) -> bool:
     return one in UNSEEN or (not one.isprintable() and unicodedata.category(one) != "Zs")
+
+
+def cell_count(text: str) -> int:
+    """Return how many cells of a terminal a text takes: wide characters take two, marks on others none."""
+    if text.isascii():
+        return len(text)
+    marks = sum(unicodedata.category(one) in ("Mn", "Me", "Cf") for one in text)
+    return len(text) + sum(unicodedata.east_asian_width(one) in ("W", "F") for one in text) - marks
 
 
 def visible(text: str, *, keep: str = "\n\t") -> str:

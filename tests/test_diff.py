@@ -16,6 +16,7 @@ import lakefolio as lf
 from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.history.diff import diff, history, log
 from lakefolio.history.log import CommitLine, Log
+from lakefolio.terminal import cell_count
 
 
 def journal(lake, **options):
@@ -272,6 +273,32 @@ def test_an_item_is_named_in_the_place_of_a_folio_too(tmp_path):
     assert str(lake.diff(1, 2, "flights:x")) == str(lake.diff(1, 2, item="flights:x")) != ""
     with pytest.raises(NotFoundError, match="item 'y' not found"):
         lake.diff(1, 2, "flights:y")
+
+
+def test_a_run_is_named_in_the_log_and_the_history_and_its_own_folios_are_counted_in_a_diff(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    with lake.run("train") as run:
+        run.add_output("model", {"a": 1})
+        lake.folio("exp").add("scores", [1])
+    named = f"run train ({run.run_id[-8:]})"
+    assert named in lake.log()[0].changes
+    assert named in str(lake.history("exp:scores"))
+    assert lake.history("exp:scores")[0].run_name == "train"
+    found = lake.diff(0)
+    assert "exp:scores" in str(found)
+    assert "runs/" not in str(found)
+    assert str(found).endswith("in folios of runs and records)")
+    assert f"{run.folio}:model" in found.listed(every_folio=True)
+    assert (run.folio, "model") in [(one.folio, one.item) for one in found]
+    assert "model" in str(lake.diff(0, folio=run.folio))
+
+
+def test_columns_of_wide_characters_are_aligned(tmp_path):
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("数据集", 1).add("naïve", 2)
+    first, second = str(lake.diff(0)).splitlines()[1:]
+    assert len(first) > len(second)
+    assert cell_count(first[: first.index("json")]) == cell_count(second[: second.index("json")])
 
 
 def test_a_change_that_a_commit_made_twice_is_named_once() -> None:

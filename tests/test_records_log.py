@@ -52,7 +52,7 @@ def test_reading_a_table_that_nobody_has_written_to_writes_nothing(folio: lf.Fol
     lines = str(history).splitlines()
     assert [line.split()[0] for line in lines] == ["@1", "@0"]
     assert "CREATE TABLE" in lines[1]
-    assert "CREATE TABLE" in history._repr_html_()
+    assert "CREATE TABLE</td>" in history._repr_html_()
     assert deltalake.DeltaTable(table.uri).to_pyarrow_table().num_rows == 1
 
 

@@ -10,6 +10,7 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import folios, items, whens
+from lakefolio.format.names import is_own_folio
 
 if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
@@ -29,6 +30,7 @@ _STYLES = {"+": "new", "-": "old", "~": "changed"}
 @click.option(
     "--limit", type=click.IntRange(0), default=10, show_default=True, metavar="N", help="Examples of each change."
 )
+@click.option("--all", "every_folio", is_flag=True, help="The folios that the library keeps, as of runs, too.")
 @click.option("--stat", is_flag=True, help="Tell of each item how much changed inside it; its content is read.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, with 0 if not.")
 @click.option(
@@ -47,6 +49,7 @@ def diff(
     item: str | None,
     keys: tuple[str, ...],
     limit: int,
+    every_folio: bool,
     stat: bool,
     exit_code: bool,
     html_path: Path | None,
@@ -91,10 +94,11 @@ def diff(
             from lakefolio.compare.counts import counts_of
 
             with output.working("comparing items") as say:
-                counts = [one for one in counts_of(found, look) if say(f"compared {one.ref}") is None]
+                shown = [one for one in found if every_folio or folio is not None or not is_own_folio(one.folio)]
+                counts = [one for one in counts_of(shown, look) if say(f"compared {one.ref}") is None]
             _emit_counts(app, [(one.ref, one.kind, one.counts, one.note) for one in counts], counts)
         else:
-            output.styled(found, _coloured(str(found)))
+            output.styled(found, _coloured(found.listed(every_folio=every_folio)))
     if exit_code and is_different:
         click.get_current_context().exit(1)
 

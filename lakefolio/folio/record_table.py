@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, ReadOnlyError
 from lakefolio.folio.adding import check_name
@@ -112,21 +112,26 @@ def table(folio: Folio, /, name: str, *, at: At = None) -> Records:
 class RecordHistory(list[dict[str, Any]]):
     """The versions of a record table, newest first. ``str`` gives a table, and so does a notebook."""
 
+    _TOLD: Final = ("operation", "author", "message")
+
     def __str__(self) -> str:
-        rows = [
-            (
-                f"@{one['version']}",
-                shown_time(datetime.fromtimestamp(one["at"], UTC)),
-                *(" ".join(str(one[name] or "").split()) for name in ("operation", "author", "message")),
-            )
-            for one in self
-        ]
-        return visible("\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows))))
+        return visible("\n".join(line.removeprefix("  ") for line in text_table(self._rows(), len(self))))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html.lines(str(self))
+        table = html.row_table(("version", "when", *self._TOLD), self._rows())
+        return html.block(html.muted(f"{counted(len(self), 'version')}, newest first"), table)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                f"@{one['version']}",
+                shown_time(datetime.fromtimestamp(one["at"], UTC)),
+                *(" ".join(str(one[name] or "").split()) for name in self._TOLD),
+            )
+            for one in self
+        ]
 
 
 @facade({})

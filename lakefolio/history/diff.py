@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.format.names import is_own_folio
 from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
@@ -114,15 +115,28 @@ class Diff(AsText):
         }
 
     def __str__(self) -> str:
+        return self.listed()
+
+    def listed(self, *, every_folio: bool = False) -> str:
+        """Return the changes as lines of text.
+
+        Args:
+            every_folio: List those in folios that the library keeps for itself, as of runs, too; else they are counted
+                where the whole lake was compared.
+        """
         what = f"folio {self.folio}" if self.folio is not None else "lake"
         counts = f"{len(self.added):,} added, {len(self.removed):,} removed, {len(self.changed):,} changed"
         title = f"{what}, version {self.a} to {self.b}: {counts}, {self.unchanged_count:,} unchanged"
-        rows = []
+        rows, own_count = [], 0
         for sign, changes in (("+", self.added), ("-", self.removed), ("~", self.changed)):
             for one in changes:
+                if self.folio is None and not every_folio and is_own_folio(one.folio):
+                    own_count += 1
+                    continue
                 name = one.item if self.folio is not None else f"{one.folio}:{one.item}"
                 rows.append((sign, name, one.kind or "", ", ".join(one.aspects), _sizes(one)))
-        return "\n".join([title, *text_table(rows)])
+        own = [f"  ({counted(own_count, 'change')} in folios of runs and records)"] if own_count else []
+        return "\n".join([title, *text_table(rows), *own])
 
 
 def _sizes(one: Change) -> str:

@@ -5,6 +5,7 @@ Both are read off the ``manifests`` rows in their total order, so compaction and
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -13,12 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.names import short_id
 from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
 from lakefolio.model.item_versions import label_of, numbers
+from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
-from lakefolio.terminal import shown_value, visible
+from lakefolio.terminal import cell_count, shown_value, visible
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,9 +47,11 @@ _SHOWN_ROWS = 100
 def text_table(rows: Sequence[tuple[str, ...]], limit: int = _SHOWN_ROWS) -> list[str]:
     """Return rows of text as lines with aligned columns."""
     shown = [tuple(visible(cell, keep="") for cell in row) for row in rows[:limit]]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown]
-    lines = [line.rstrip() for line in lines]
+    widths = [max(map(cell_count, column)) for column in zip(*shown, strict=True)]
+    lines = [
+        "".join(f"  {cell}{' ' * (width - cell_count(cell))}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]
     return lines if len(rows) <= limit else [*lines, f"  … {len(rows) - limit:,} more"]
 
 
@@ -79,6 +84,7 @@ class Event:
         label: The label of that version, a semantic version.
         aliases: The aliases that name that version now.
         quality: The quality that is noted of it, where the folio's version policy says which fact that is.
+        run_name: The name of the run that put it.
     """
 
     version: int
@@ -101,6 +107,7 @@ class Event:
     label: str | None = None
     aliases: tuple[str, ...] = ()
     quality: float | None = None
+    run_name: str | None = None
 
     @property
     def called(self) -> str:
@@ -161,6 +168,13 @@ class _Lines(AsText, Sequence[Line], Generic[Line]):
         """The changes as JSON-able values."""
         return [one.to_dict() for one in self._lines]
 
+    @abstractmethod
+    def _columns(self) -> dict[str, list[str]]:
+        """Return the texts of the table, by the headings of its columns."""
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return list(zip(*self._columns().values(), strict=True))
+
 
 class History(_Lines[Event]):
     """Every change of one item, newest first."""
@@ -171,22 +185,28 @@ class History(_Lines[Event]):
         self.item = item
 
     def __str__(self) -> str:
-        rows = [
-            (
-                f"@{one.version}",
-                one.called,
-                shown_time(one.committed_at),
-                (one.reason or one.op) + (" (purged)" if one.purged else ""),
-                _line(one.author),
-                "" if one.size_bytes is None else f"{one.size_bytes:,} B",
-                (one.digest or "").removeprefix("sha256:")[:10],
-                *([] if all(each.quality is None for each in self) else [_quality(one.quality)]),
-                _line(one.message),
-            )
-            for one in self
-        ]
         head = f"{self.folio}:{self.item}, {counted(len(self), 'change')}, newest first"
-        return "\n".join([visible(head, keep=""), *text_table(rows)])
+        return "\n".join([visible(head, keep=""), *text_table(self._rows())])
+
+    def _repr_html_(self) -> str:
+        head = html.heading("history", f"{self.folio}:{self.item}", f"{counted(len(self), 'change')}, newest first")
+        columns = self._columns()
+        return html.block(head, html.row_table(list(columns), self._rows(), right=("size",)))
+
+    def _columns(self) -> dict[str, list[str]]:
+        columns = {
+            "version": [f"@{one.version}" for one in self],
+            "of the item": [one.called for one in self],
+            "when": [shown_time(one.committed_at) for one in self],
+            "change": [(one.reason or one.op) + (" (purged)" if one.purged else "") for one in self],
+            "author": [_line(one.author) for one in self],
+            "size": ["" if one.size_bytes is None else f"{one.size_bytes:,} B" for one in self],
+            "digest": [(one.digest or "").removeprefix("sha256:")[:10] for one in self],
+            "quality": [_quality(one.quality) for one in self],
+            "run": [_run(one.run_id, one.run_name) for one in self],
+            "message": [_line(one.message) for one in self],
+        }
+        return {name: texts for name, texts in columns.items() if name not in ("quality", "run") or any(texts)}
 
 
 class Log(_Lines[CommitLine]):
@@ -195,11 +215,26 @@ class Log(_Lines[CommitLine]):
     def __str__(self) -> str:
         if not self:
             return "no commits"
-        rows = [
-            (f"@{one.version}", shown_time(one.committed_at), _line(one.author), _line(one.message), _named(one))
-            for one in self
-        ]
-        return "\n".join(line.removeprefix("  ") for line in text_table(rows, len(rows)))
+        return "\n".join(line.removeprefix("  ") for line in text_table(self._rows(), len(self)))
+
+    def _repr_html_(self) -> str:
+        return html.block(html.row_table(list(self._columns()), self._rows()) if self else html.muted("no commits"))
+
+    def _columns(self) -> dict[str, list[str]]:
+        return {
+            "version": [f"@{one.version}" for one in self],
+            "when": [shown_time(one.committed_at) for one in self],
+            "author": [_line(one.author) for one in self],
+            "message": [_line(one.message) for one in self],
+            "changes": [_named(one) for one in self],
+        }
+
+
+def _run(run_id: str | None, name: str | None, what: str = "run") -> str:
+    """Return a run as people name it: ``run train (82fcb373)``."""
+    if run_id is None:
+        return ""
+    return f"{what} {short_id(run_id)}" if name is None else f"{what} {_line(name)} ({short_id(run_id)})"
 
 
 def _quality(value: float | None) -> str:
@@ -217,7 +252,7 @@ def _named(one: CommitLine) -> str:
     return ", ".join(changes[:_SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-_DERIVED: Final = ("purged", "number", "label", "aliases", "quality")
+_DERIVED: Final = ("purged", "number", "label", "aliases", "quality", "run_name")
 CHANGE_COLUMNS = (
     *(name for name in Event.__dataclass_fields__ if name not in _DERIVED),
     "facts",
@@ -240,6 +275,7 @@ COMMIT_COLUMNS = (
     "item",
     "snapshot",
     "blob_digest",
+    "run_id",
 )
 """The columns that :func:`log` reads."""
 
@@ -252,6 +288,7 @@ def history(
     *,
     aliases: Mapping[str, int] | None = None,
     quality: str | None = None,
+    runs: Mapping[str, str] | None = None,
 ) -> History:
     """Return every change of an item, newest first, also of one that was deleted.
 
@@ -262,6 +299,7 @@ def history(
         aliases: The aliases of the item, each with the number of its version.
         quality: The key of the facts that hold the quality of an entry.
         generation: Gives the lowest generation of a blob that was not purged; by default the rows tell.
+        runs: The names of runs, by id.
 
     Raises:
         NotFoundError: If there never was such an item.
@@ -301,6 +339,7 @@ def history(
             label=labels.get(number),
             aliases=tuple(named.get(number, ())),
             quality=_number(row["facts"], quality),
+            run_name=(runs or {}).get(row["run_id"]),
             **{name: row[name] for name in names},
             archived=bool(row["archived"]),
             purged=row["storage"] in PURGEABLE
@@ -327,13 +366,19 @@ def _purged(manifests: pa.Table) -> dict[str | None, int]:
     return found
 
 
-def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None) -> Log:
+def log(
+    manifests: pa.Table,
+    limit: int | None = None,
+    folio: str | None = None,
+    names: Callable[[set[str]], Mapping[str, str]] | None = None,
+) -> Log:
     """Return the commits, newest first; the cost follows ``limit``, not the length of the history.
 
     Args:
         manifests: The rows of ``manifests``, in order.
         limit: How many commits at most; all if None.
         folio: Only commits that change this folio, and of those only the changes to it.
+        names: Gives the names of runs, by id, of those that have one.
 
     Raises:
         InvalidInputError: If ``limit`` is negative.
@@ -344,9 +389,11 @@ def log(manifests: pa.Table, limit: int | None = None, folio: str | None = None)
         manifests = manifests.filter(pc.equal(manifests.column("folio"), folio))
     rows = _tail(in_order(manifests) if limit is None else manifests, limit)
     commits: dict[str, dict[str, Any]] = {}
-    for row in rows.select(COMMIT_COLUMNS).to_pylist():
+    read = rows.select(COMMIT_COLUMNS).to_pylist()
+    runs = names({row["run_id"] for row in read if row["run_id"] is not None}) if names is not None else {}
+    for row in read:
         commit = commits.setdefault(row["commit_id"], {**row, "changes": []})
-        commit["changes"].append(_described(row))
+        commit["changes"].append(_described(row, runs))
     lines = [
         CommitLine(
             one["version"],
@@ -375,7 +422,7 @@ def _tail(rows: pa.Table, limit: int | None) -> pa.Table:
     return rows
 
 
-def _described(row: dict[str, Any]) -> str:
+def _described(row: dict[str, Any], runs: Mapping[str, str]) -> str:
     name = f"{row['folio']}:{row['item']}"
     match row["op"]:
         case "put":
@@ -389,5 +436,7 @@ def _described(row: dict[str, Any]) -> str:
             return f"{row['op'].replace('_', ' ')} {row['snapshot']}{where}"
         case "annotate":
             return f"metadata of {row['folio'] or 'lake'}"
+        case _ if row["op"] != "pin" and row["run_id"] is not None:
+            return _run(row["run_id"], runs.get(row["run_id"]), row["op"] if row["op"] == "run" else f"{row['op']} of")
         case _:
             return f"{row['op']} {(row['blob_digest'] or '')[:17]}".strip()

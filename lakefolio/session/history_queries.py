@@ -7,6 +7,7 @@ by version in the data files, and in the rows that are in memory.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,7 +30,7 @@ from lakefolio.readmodels.fold import LINEAGE
 from lakefolio.session.batches import pending_view
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lakefolio.lineage.nodes import NodeId
     from lakefolio.model.entries import Entry
@@ -56,7 +57,8 @@ def log_of(session: Session, limit: int | None, folio: str | None = None) -> Log
         if limit is not None and len(commits) > limit:  # the oldest may be cut
             break
     nothing = MANIFESTS_SCHEMA.empty_table()
-    return log(pa.concat_tables([nothing, *parts], promote_options="default"), limit, folio)
+    names = partial(_names_of_runs, session.committed())
+    return log(pa.concat_tables([nothing, *parts], promote_options="default"), limit, folio, names)
 
 
 def history_of(session: Session, folio: str, item: str) -> History:
@@ -76,7 +78,9 @@ def history_of(session: Session, folio: str, item: str) -> History:
     except InvalidInputError:  # it is told where it would rule something
         quality = None
     aliases = aliases_of(state.metadata("folio", folio), item)
-    return history(_joined(rows), folio, item, state.generation, aliases=aliases, quality=quality)
+    joined = _joined(rows)
+    runs = _names_of_runs(state, set(joined.column("run_id").to_pylist()))
+    return history(joined, folio, item, state.generation, aliases=aliases, quality=quality, runs=runs)
 
 
 def _about(rows: pa.Table, folio: str, item: str) -> pa.Table:
@@ -142,20 +146,25 @@ def lineage_of(session: Session, entry: Entry) -> Lineage:
         ends = edges.filter(pc.fill_null(pc.equal(edges.column(f"{end}_kind"), "entry"), False))
         names |= set(zip(*_lists(ends, f"{end}_folio", f"{end}_item"), strict=True))
     puts = _joined([state.puts_of([name for name in names if None not in name]), _since(session, state)])
-    return Lineage(edges, puts, [entry.entry_id], _names_of_runs(state, edges))
+    return Lineage(edges, puts, [entry.entry_id], _names_of_runs(state, _runs_in(edges)))
 
 
-def _names_of_runs(state: State, edges: pa.Table) -> dict[str, str]:
-    """Return the names of the runs that edges speak of, by id, of those that have one."""
+def _runs_in(edges: pa.Table) -> set[str | None]:
+    """Return the ids of the runs that edges speak of."""
     ids = set(edges.column("run_id").to_pylist())
     for end in ("output", "input"):
         ids |= set(edges.filter(pc.equal(edges.column(f"{end}_kind"), "run")).column(f"{end}_id").to_pylist())
-    ids.discard(None)
-    if len(ids) > _MANY_RUNS:
+    return ids
+
+
+def _names_of_runs(state: State, ids: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of runs, by id, of those that have one."""
+    runs = {one for one in ids if one is not None}
+    if len(runs) > _MANY_RUNS:
         texts = state.facts_of_runs("name")
     else:
-        texts = {one: state.metadata("run", one).get("name", "") for one in ids}
-    return {one: name for one in ids if (name := _name(texts.get(one, "")))}
+        texts = {one: state.metadata("run", one).get("name", "") for one in runs}
+    return {one: name for one in runs if (name := _name(texts.get(one, "")))}
 
 
 def _name(text: str) -> str | None:
