@@ -166,7 +166,7 @@ NOT_THERE: dict[str, tuple[str, Callable[[lf.Lake], Any], str]] = {
     "version below zero": ("version-not-found", lambda lake: lake.at(-6), "the oldest is -5"),
     "version of an item": ("version-not-found", lambda lake: lake.get("experiments/clf:config@99"), "0 to 5"),
     "a huge version": ("snapshot-not-found", lambda lake: lake.at("9" * 5000), "paper-v1"),
-    "time": ("version-not-found", lambda lake: lake.at("2001-01-01"), "the first commit was at 20"),
+    "time": ("version-not-found", lambda lake: lake.at("2001-01-01"), "the first commit was @"),
     "aware time": ("version-not-found", lambda lake: lake.at(datetime(2001, 1, 1, tzinfo=UTC)), "the first commit was"),
     "naive time": ("version-not-found", lambda lake: lake.at(datetime(2001, 1, 1)), "the first commit was"),
     "day": ("version-not-found", lambda lake: lake.at(date(2001, 1, 1)), "the first commit was"),

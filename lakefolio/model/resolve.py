@@ -105,7 +105,7 @@ def resolve_at(
             kind="version-not-found",
             hint="the lake is empty"
             if first is None
-            else f"the first commit was at {shown_time(first)}: @{state.version_at(first)}",
+            else f"the first commit was @{state.version_at(first)}, at {shown_time(first)}",
             at=at,
         )
     return before
