@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "AddressIsFolderError",
     "AddressNotFoundError",
     "AlreadyExistsError",
     "ConflictError",
@@ -181,6 +182,12 @@ class LocalFileNotFoundError(InvalidInputError, FileNotFoundError):
     """A local file or directory that is to be added does not exist."""
 
     default_kind = "local-file-not-found"
+
+
+class AddressIsFolderError(InvalidInputError, IsADirectoryError):
+    """A folder at an address ``lake://…`` was to be read as a file. List its members."""
+
+    default_kind = "wrong-kind"
 
 
 class UnsupportedTypeError(InvalidInputError, TypeError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lakefolio.errors import AddressNotFoundError, InvalidInputError, nearest
+from lakefolio.errors import AddressIsFolderError, AddressNotFoundError, nearest
 from lakefolio.format.names import new_id
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.lake import Lake
@@ -180,9 +180,9 @@ def _file_info(address: Address, local: Path) -> Info:
     return {"name": str(address), "size": local.stat().st_size, "type": "file"}
 
 
-def is_folder(address: Address) -> InvalidInputError:
+def is_folder(address: Address) -> AddressIsFolderError:
     """Make the error for reading a folder as a file."""
-    return InvalidInputError(
+    return AddressIsFolderError(
         f"{SCHEME}://{address} is a folder, not a file",
         kind="wrong-kind",
         hint="fs.ls lists its members",

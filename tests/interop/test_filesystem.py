@@ -151,6 +151,16 @@ def test_what_is_not_there_is_a_missing_file(lake: lf.Lake, rest: str) -> None:
         assert caught.value.hint.startswith("did you mean 'flights'")
 
 
+def test_a_folder_that_is_opened_is_a_directory_as_to_python(lake: lf.Lake) -> None:
+    for rest in ("!exp/one:logs", "!exp/one", "!exp", ""):
+        with (
+            pytest.raises(IsADirectoryError, match="is a folder, not a file") as caught,
+            fsspec.open(address(lake, rest)),
+        ):
+            pass
+        assert isinstance(caught.value, InvalidInputError)
+
+
 def test_nothing_is_written(lake: lf.Lake, tmp_path: Path) -> None:
     fs, where, before = fsspec.filesystem("lake"), address(lake, "!exp/one:new"), lake.version
     (tmp_path / "file").write_text("x")
