@@ -193,16 +193,18 @@ def test_what_lies_in_the_way_is_an_error_that_names_the_folder(tmp_path: Path, 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_a_copy_of_another_user_is_as_good() -> None:
+@pytest.mark.parametrize("folders", [0o777, 0o755])
+def test_a_copy_of_another_user_is_as_good(folders: int) -> None:
     root = Path(tempfile.mkdtemp())  # that of the test is for its own user alone
     (path,) = fill(FileCache(root), 0, 1)
     for one in (root, *root.rglob("*")):
-        one.chmod(0o777 if one.is_dir() else 0o666 if one != path else 0o444)
+        one.chmod(folders if one.is_dir() else 0o666 if one != path else 0o444)
     child = os.fork()
     if not child:
         status = 1
         try:
             os.setuid(65534)
+            os.environ["LAKEFOLIO_CACHE"] = str(root)
             status = int(fill(FileCache(root), 0, 1) != [path])
         finally:
             os._exit(status)

@@ -8,6 +8,7 @@ file that the process keeps locked while it lives.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import random
@@ -38,6 +39,7 @@ _LOOKS: Final = 16
 _TRIES: Final = 5
 _LEASES: Final = ".leases"
 _LOCK: Final = ".lock"
+_READ_ONLY: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class FileCache:
@@ -88,9 +90,14 @@ class FileCache:
 
     def _file(self, digest: str, name: str, fetch: Callable[[Path], None], digest_of: Callable[[Path], str]) -> Path:
         path = self._path(digest, name)
-        self._hold(path.parent.name)
-        with self._locked(exclusive=False):  # whoever removes files now, waits; whoever does so later knows the lease
-            good = path.is_file() and digest_of(path) == digest
+        try:
+            self._hold(path.parent.name)
+            with self._locked(exclusive=False):  # whoever removes files now waits, and later ones know the lease
+                good = path.is_file() and digest_of(path) == digest
+        except OSError as exc:
+            if exc.errno in _READ_ONLY and path.is_file() and digest_of(path) == digest:
+                return path  # of a folder that others fill
+            raise
         if not good:
             file = _partial(path.parent)
             try:
