@@ -14,7 +14,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.format.table_formats import TABULAR
 from lakefolio.lake.reading import present_ref
 from lakefolio.pages.preview import READ_BYTES, preview
-from lakefolio.pages.values import cell, cut
+from lakefolio.pages.values import cell, cut, heading
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def _rows(app: App, lake: Lake, entry: Entry) -> None:
     app.output.emit(None, "  rows:" if whole else f"  first {len(found)}{of} rows:")
     app.output.rows(
         None,
-        names,
+        [heading(name) for name in names],
         [[_shown(value) for value in row] for row in found.rows()],
-        right=[name for name in names if schema[name].is_numeric()],
+        right=[heading(name) for name in names if schema[name].is_numeric()],
         whole="lakefolio get prints them all",
     )
 

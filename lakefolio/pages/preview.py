@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.lake.reading import present_ref
-from lakefolio.pages.values import cell, cut, data_uri, plain
+from lakefolio.pages.values import cell, cut, data_uri, heading, plain
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def _column(values: pl.Series) -> dict[str, Any]:
     """Return what a column holds: type, nulls, different values, and its range and histogram or most frequent value."""
     import polars as pl
 
-    found: dict[str, Any] = {"name": values.name, "dtype": _type_name(values.dtype), "nulls": values.null_count()}
+    found: dict[str, Any] = {
+        "name": heading(values.name),
+        "dtype": _type_name(values.dtype),
+        "nulls": values.null_count(),
+    }
     try:
         if values.dtype.is_numeric():
             numbers = values.cast(pl.Float64, strict=False).drop_nulls()

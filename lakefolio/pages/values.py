@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,11 +13,18 @@ from typing import Any, Final
 from lakefolio.render.text import format_bytes, interval_text
 from lakefolio.terminal import text_of
 
-__all__ = ["as_json", "cell", "column_value", "cut", "data_uri", "plain"]
+__all__ = ["as_json", "cell", "column_value", "cut", "data_uri", "heading", "plain"]
 
 _EXACT: Final = 2**53
 _DEPTH: Final = 40
 CELL_CHARS: Final = 300
+_UNNAMED_INDEX: Final = re.compile(r"__index_level_(\d+)___*")
+
+
+def heading(column: str) -> str:
+    """Return what stands above a column: one that holds an index without a name of a pandas frame is ``(index)``."""
+    unnamed = _UNNAMED_INDEX.fullmatch(column)
+    return column if unnamed is None else f"(index {unnamed[1]})".replace(" 0", "")
 
 
 def as_json(value: object) -> bytes:

@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
         (pd.DataFrame({"n": range(12), "word": ["x"] * 12, "f": [1 / 3] * 12}), "  first 10 of 12 rows:"),
         (pd.DataFrame({"n": range(12), "f": [1 / 3] * 12}), "9  0.333333"),
         (pd.DataFrame({"n": [7]}), "  rows:\nn\n7\n"),
+        (pd.DataFrame({"n": [7]}, index=["a"]), "  rows:\nn  (index)\n7  a\n"),
         (pd.DataFrame({"n": []}), "  no rows\n"),
         (np.arange(10_000).reshape(100, 100), "    [[   0    1    2 ...   97   98   99]\n"),
         (sp.csr_array(np.eye(3)), "  stored values:\n    [1. 1. 1.]\n"),
