@@ -93,6 +93,12 @@ OPEN = {
 """Methods whose keywords are the user's own names."""
 
 
+def test_a_message_is_that_of_a_commit(lake: lf.Lake) -> None:
+    for call in (lake.folio("f").add, lake.folio("f").add_json):
+        with pytest.raises(TypeError, match=r"with lake\.batch\('…'\)"):
+            call("y", 1, message="x")
+
+
 def test_no_public_method_swallows_options() -> None:
     for owner in PUBLIC:
         for name, method in inspect.getmembers(owner, inspect.isfunction):

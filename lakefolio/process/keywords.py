@@ -22,6 +22,8 @@ _RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, Run
 """What code raises that was given something it does not expect."""
 _NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 _NAMED = 5
+_ELSEWHERE = {"message": "a message is that of a commit: with lake.batch('…'): …"}
+"""What many expect of a call that another one takes."""
 
 
 @functools.cache
@@ -54,6 +56,8 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the hint for an unknown keyword: the nearest known one, or all."""
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one][:1]
     return f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'none'}"
