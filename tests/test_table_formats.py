@@ -27,6 +27,7 @@ import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.items import unpacked
+from lakefolio.items.table_hdf5 import open_hdf5
 
 TABLE = pa.table(
     {
@@ -383,6 +384,95 @@ def test_frames_that_pandas_stored(folio: lf.Folio, tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         del file["df/block1_values"]
     refused(folio, path, "block1_values")
+
+
+@pytest.fixture(scope="module")
+def pandas_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack a file that pandas 3.1.1 with PyTables 3.11.1 wrote: ``to_hdf`` in both formats, with ``index=False``."""
+    path = tmp_path_factory.mktemp("hdf5") / "pandas_keys.h5"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "items/pandas_keys.h5.gz").read_bytes()))
+    return path
+
+
+def key_of(path: Path, key: str | None) -> pa.Table:
+    """Read a key as the child process does."""
+    with open_hdf5(path, key) as reader:
+        return reader.read_all()
+
+
+def test_each_key_of_pandas_is_the_frame_that_was_stored(pandas_keys: Path) -> None:
+    whole = {
+        "i": pa.array([1, 2, 3]),
+        "f": pa.array([1.5, np.nan, 3.0]),
+        "b": pa.array([True, False, True]),
+        "t": pa.array([1577836800123456789, None, 1620259200000000000], pa.timestamp("ns")),
+        "z": pa.array([1577833200000000] * 3, pa.timestamp("us", "Europe/Berlin")),
+        "d": pa.array([86400000000, 7200000000, None], pa.duration("us")),
+    }
+    texts = {"s": pa.array(["a", None, "c"]), "c": pa.array(["x", None, "x"]).dictionary_encode()}
+    levels = {"k": pa.array(["a", "a", "b"]), "n": pa.array([1, 2, 1])}
+    keys = {
+        "fixed": whole,
+        "table": whole | texts,
+        "fixed/levels": levels | {"i": whole["i"]},
+        "table/levels": levels | {"s": texts["s"], "i": whole["i"]},
+        "series": {
+            "when": pa.array([1577836800000000, 1577923200000000], pa.timestamp("us")),
+            "v": pa.array([1.0, 2.0]),
+        },
+        "wide": {"('a', 'x')": pa.array([1]), "('b', 'y')": pa.array([2.5])},
+        "empty": {name: values[:0] for name, values in whole.items()},
+    }
+    for key, columns in keys.items():
+        found, expected = key_of(pandas_keys, key), pa.table(columns)
+        assert found.column_names == expected.column_names
+        assert [str(one) for one in found.schema.types] == [
+            str(one).replace("indices=int32", "indices=int8") for one in expected.schema.types
+        ]
+        for name in expected.column_names:
+            assert str(found[name].to_pylist()) == str(expected[name].to_pylist()), (key, name)
+    for key, said in ((None, "8 tables"), ("objects", "pickled")):
+        with pytest.raises(InvalidInputError, match=said):
+            key_of(pandas_keys, key)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "attribute", "value", "said"),
+    [
+        ("table", "info", b"garbage", None),
+        ("table/table", "values_block_0_kind", b"(lp0\nVx\np1\naVy\np2\na.", "blocks that don't fit"),
+        ("table/table", "values_block_0_kind", b"(lp0\nVf\np1\na.", "a column twice"),
+        ("table/table", "values_block_0_kind", b"cos\nsystem\n(S'false'\ntR.", None),
+        ("table/table", "values_block_3_dtype", b"datetime64[Y]", "times of type"),
+        ("fixed", "nblocks", 1, "lacks column"),
+        ("wide/axis0_label0", None, np.array([0, 9]), "levels that don't fit"),
+        ("table/meta/values_block_7/meta/table", None, None, "lacks 'meta"),
+    ],
+)
+def test_a_key_of_pandas_that_contradicts_itself(
+    folio: lf.Folio,
+    pandas_keys: Path,
+    tmp_path: Path,
+    dataset: str,
+    attribute: str | None,
+    value: object,
+    said: str | None,
+) -> None:
+    path = tmp_path / "a.h5"
+    path.write_bytes(pandas_keys.read_bytes())
+    with h5py.File(path, "a") as file:
+        if attribute is not None:
+            file[dataset].attrs[attribute] = np.bytes_(value) if isinstance(value, bytes) else value
+        else:
+            del file[dataset]
+            if value is not None:
+                file[dataset] = value
+    key = dataset.partition("/")[0]
+    if said is not None:
+        with pytest.raises(InvalidInputError, match=said):
+            key_of(path, key)
+    else:  # what is no plain value says nothing
+        assert key_of(path, key).num_rows == 3
 
 
 def test_hdf5_that_leads_elsewhere_or_says_more_than_it_holds_is_refused(folio: lf.Folio, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.items.guessed_columns import checked_names
+from lakefolio.items.hdf5_frames import bad_file, frame_kind, frame_parts
 from lakefolio.items.isolated_reader import open_isolated
 from lakefolio.items.optional_imports import need
 from lakefolio.items.table_sqlite import chosen_table
@@ -36,6 +37,8 @@ _MISSING: Final = "__missing"
 _FLAGS: Final = "lakefolio_flags"
 """The attribute of a dataset that was written here: the column of flags, the column that they are of, and so on."""
 _NOTE: Final = b"hdf5"
+_OF_FRAMES: Final = ("_i_table", "meta")
+"""Groups that belong to a frame of pandas; others in its group have keys of their own."""
 
 
 @contextlib.contextmanager
@@ -43,7 +46,7 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
     """Open a dataset, or a frame that pandas stored, of an HDF5 file: its only one by default.
 
     A dataset of records has its fields as columns, one of one dimension is a column, one of two has its columns
-    numbered.
+    numbered. Frames have the columns and types that they had in pandas, see ``hdf5_frames``.
     """
     h5py = need("h5py", "reading HDF5 files")
     with h5py.File(path, "r") as file:
@@ -51,7 +54,11 @@ def open_hdf5(path: Path, table: str | None) -> Iterator[pa.RecordBatchReader]:
         wanted = None if table is None else table.strip("/")
         chosen = chosen_table(list(there), wanted, path.name)
         found = there[chosen]
-        yield _frame(h5py, found, path) if isinstance(found, h5py.Group) else _dataset(found, path)
+        if isinstance(found, h5py.Group):
+            parts = frame_parts(h5py, found, path, lambda one: _checked(one, path), _step)
+            yield _reader(parts, {}, path, [])
+        else:
+            yield _dataset(found, path)
 
 
 def read_array(path: Path, name: str | None) -> np.ndarray[Any, np.dtype[Any]]:
@@ -74,7 +81,7 @@ def open_array(path: Path, name: str | None) -> Iterator[pa.RecordBatchReader]:
         chosen = chosen_table(list(there), None if name is None else name.strip("/"), path.name)
         dataset = _checked(there[chosen], path)
         if dataset.dtype.kind not in "biufc":
-            raise _bad(path, f"{dataset.name!r} is of type {dataset.dtype}, and no array of numbers")
+            raise bad_file(path, f"{dataset.name!r} is of type {dataset.dtype}, and no array of numbers")
         notes = {"dtype": dataset.dtype.str, "shape": list(dataset.shape)}
         schema = pa.schema([("bytes", pa.large_binary())], {_NOTE: json.dumps(notes)})
 
@@ -103,43 +110,37 @@ def _tables(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
         for name in group:
             seen += 1
             if seen > _MOST_OBJECTS:
-                raise _bad(path, "holds more than 100,000 objects")
+                raise bad_file(path, "holds more than 100,000 objects")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue  # it may lead out of the file
             one, key = group[name], f"{prefix}/{name}".strip("/")
             if isinstance(one, h5py.Dataset):
-                found[key] = one
-            elif isinstance(one, h5py.Group):
-                kind = _text(one.attrs.get("pandas_type"))
-                if kind in ("frame", "series"):
+                if prefix not in found:  # else it is a part of a frame
                     found[key] = one
-                elif kind == "frame_table" and isinstance(one.get("table"), h5py.Dataset):
-                    found[key] = one["table"]
-                elif (address := h5py.h5o.get_info(one.id).addr) not in known:  # a group can lie in itself
+            elif prefix in found and name in _OF_FRAMES:
+                continue
+            elif isinstance(one, h5py.Group):
+                if frame_kind(h5py, one) is not None:
+                    found[key] = one
+                if (address := h5py.h5o.get_info(one.id).addr) not in known:  # a group can lie in itself
                     known.add(address)
                     waiting.append((key, one))
     return found
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, bytes | np.bytes_):
-        return bytes(value).decode("utf-8", "replace")
-    return value if isinstance(value, str) else None
 
 
 def _checked(dataset: Any, path: Path) -> Any:
     """Return a dataset that lies in its file, in the size that it says, and can be read without more code."""
     name = dataset.name
     if dataset.is_virtual or dataset.external:
-        raise _bad(path, f"{name!r} lies in other files")
+        raise bad_file(path, f"{name!r} lies in other files")
     plan = dataset.id.get_create_plist()
     filters = {plan.get_filter(number)[0] for number in range(plan.get_nfilters())}
     if unknown := sorted(filters - _FILTERS):
-        raise _bad(path, f"{name!r} is packed by filter {unknown[0]}, which h5py does not bring")
+        raise bad_file(path, f"{name!r} is packed by filter {unknown[0]}, which h5py does not bring")
     if dataset.shape is None:
-        raise _bad(path, f"{name!r} is empty")
+        raise bad_file(path, f"{name!r} is empty")
     if dataset.nbytes > _FREE_BYTES + _RATIO * dataset.id.get_storage_size():
-        raise _bad(path, f"{name!r} says {dataset.nbytes:,} bytes, and holds {dataset.id.get_storage_size():,}")
+        raise bad_file(path, f"{name!r} says {dataset.nbytes:,} bytes, and holds {dataset.id.get_storage_size():,}")
     return dataset
 
 
@@ -148,15 +149,15 @@ def _dataset(dataset: Any, path: Path) -> pa.RecordBatchReader:
     names: list[str] | None = None
     if dataset.dtype.names:
         if dataset.ndim != 1:
-            raise _bad(path, f"{dataset.name!r} has records in {dataset.ndim} dimensions")
+            raise bad_file(path, f"{dataset.name!r} has records in {dataset.ndim} dimensions")
     elif dataset.ndim in (1, 2):
         width = 1 if dataset.ndim == 1 else dataset.shape[1]
         if width > _MOST_COLUMNS:
-            raise _bad(path, f"{dataset.name!r} has {width:,} columns; it is an array", "add it as an array")
+            raise bad_file(path, f"{dataset.name!r} has {width:,} columns; it is an array", "add it as an array")
         short = dataset.name.rpartition("/")[2]
         names = [short] if dataset.ndim == 1 else [f"{short}_{number}" for number in range(width)]
     else:
-        raise _bad(path, f"{dataset.name!r} has {dataset.ndim} dimensions", "a table has one or two")
+        raise bad_file(path, f"{dataset.name!r} has {dataset.ndim} dimensions", "a table has one or two")
     step = _step(dataset)
 
     def parts() -> Iterator[dict[str, Any]]:
@@ -195,19 +196,21 @@ def _reader(parts: Any, notes: dict[str, Any], path: Path, flags: list[str]) -> 
 
 
 def _arrow(values: Any, missing: Any, name: str, path: Path) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     mask = None if missing is None else np.asarray(missing, dtype=bool)
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8").astype(object)
     if values.dtype.kind == "O":  # texts of any length: h5py gives bytes, nothing else
         texts = [one.decode("utf-8") if isinstance(one, bytes) else one for one in values]
         if not all(isinstance(one, str) for one in texts):
-            raise _bad(path, f"column {name!r} holds objects that are no texts")
+            raise bad_file(path, f"column {name!r} holds objects that are no texts")
         return pa.array(texts, pa.string(), mask=mask)
     if values.ndim != 1:
         values = list(values.reshape(len(values), -1))
         return pa.array(values, mask=mask)
     if values.dtype.kind not in "biuf":
-        raise _bad(path, f"column {name!r} is of type {values.dtype}")
+        raise bad_file(path, f"column {name!r} is of type {values.dtype}")
     return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=mask)
 
 
@@ -229,57 +232,8 @@ def _attributes(found: Any) -> dict[str, Any]:
     return notes
 
 
-def _frame(h5py: Any, group: Any, path: Path) -> pa.RecordBatchReader:
-    """Read what ``DataFrame.to_hdf`` (format fixed) wrote, as far as it is no pickle."""
-
-    def read(name: str) -> Any:
-        one = group.get(name)
-        if not isinstance(one, h5py.Dataset) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise _bad(path, f"the frame {group.name!r} lacks {name!r}")
-        one = _checked(one, path)
-        if one.dtype.kind == "O" and h5py.check_string_dtype(one.dtype) is None:
-            raise _bad(
-                path, f"{one.name!r} holds pickled objects, which are not read", "store texts with format='table'"
-            )
-        return one[()]
-
-    columns: dict[str, Any] = {}
-    if _text(group.attrs.get("pandas_type")) == "series":
-        columns["values"] = read("values")
-        index = read("index") if "index" in group else None
-    else:
-        names = _labels(read("axis0"))
-        blocks: dict[str, Any] = {}
-        for number in range(int(group.attrs.get("nblocks", 0))):
-            items = _labels(read(f"block{number}_items"))
-            values = read(f"block{number}_values")
-            if values.ndim != 2 or values.shape[1] != len(items):
-                raise _bad(path, f"the frame {group.name!r} has blocks that don't fit")
-            blocks |= {name: values[:, at] for at, name in enumerate(items)}
-        if missing := [name for name in names if name not in blocks]:
-            raise _bad(path, f"the frame {group.name!r} lacks column {missing[0]!r}")
-        columns = {name: blocks[name] for name in names}
-        index = read("axis1") if "axis1" in group else None
-    if index is not None and len(index) and not _is_range(index):
-        columns = {"index" if "index" not in columns else "index_": index, **columns}
-    return _reader(lambda: iter([columns]), {}, path, [])
-
-
 def _labels(values: Sequence[object]) -> list[str]:
     return [one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in values]
-
-
-def _is_range(index: Any) -> bool:
-    return index.dtype.kind in "iu" and bool((np.asarray(index) == np.arange(len(index))).all())
-
-
-def _bad(path: Path, problem: str, hint: str | None = None) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path.name!r}: {problem}",
-        kind="bad-table-file",
-        hint=hint or "keep it as it is, as an artifact",
-        path=str(path),
-    )
 
 
 def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
