@@ -379,6 +379,135 @@ def test_a_dvc_repository_with_its_history(lake: lf.Lake, source: Path) -> None:
     versions = [one.version for one in lake.history("source:raw.csv")]
     texts = [Path(lake.get(f"source:raw.csv@{one}")).read_bytes() for one in sorted(versions)[:2]]
     assert texts == [b"one", b"two"]
+
+
+def committed(source: Path, message: str, *branch: str, **content: bytes | None) -> None:
+    """Commit what DVC tracks, as files of its cache; None stops tracking."""
+    for name, data in content.items():
+        place = source / f"{name}.dvc"
+        if data is None:
+            place.unlink()
+        else:
+            place.write_text(f"outs:\n- md5: {cached(source, data)}\n  path: {name}\n")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", message)
+
+
+def texts(lake: lf.Lake, ref: str) -> list[bytes]:
+    """Return the contents that an item had, oldest first."""
+    found = [one.version for one in lake.history(ref) if one.op == "put"]
+    return [Path(lake.get(f"{ref}@{one}")).read_bytes() for one in sorted(found)]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_branches_that_were_merged_and_tags_of_a_dvc_repository(lake: lf.Lake, source: Path) -> None:
+    git(source, "init", "-q", "-b", "main")
+    (source / ".gitignore").write_text("/.dvc/cache\n")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "nothing yet")
+    git(source, "tag", "empty")
+    committed(source, "first", raw=b"1", kept=b"k")
+    git(source, "tag", "v1")
+    git(source, "checkout", "-qb", "side")
+    committed(source, "side", raw=b"2", extra=b"e")
+    git(source, "tag", "release/side")
+    git(source, "checkout", "-q", "main")
+    committed(source, "main", raw=b"3")
+    git(source, "tag", "-a", "v2", "-m", "second")
+    git(source, "merge", "-q", "-s", "ours", "-m", "ours", "side")
+    git(source, "checkout", "-qb", "open")
+    committed(source, "never merged", raw=b"5")
+    git(source, "tag", "loose")
+    git(source, "checkout", "-q", "main")
+    (source / "notes").write_text("x")
+    git(source, "add", "notes")
+    git(source, "commit", "-qm", "nothing of DVC")
+    git(source, "tag", "v2.1")
+    report = import_from(lake, "dvc", str(source))
+    assert {one["what"] for one in report.problems} == {"tag empty", "tag loose"}
+    tags = {"v1": b"1", "release/side": b"2", "v2": b"3", "v2.1": b"3"}
+    assert {name: Path(lake.get("source:raw", at=name)).read_bytes() for name in tags} == tags
+    assert Path(lake.get("source:extra", at="release/side")).read_bytes() == b"e"
+    assert sorted(lake.folio("source")) == ["kept", "raw"]
+    again(lake, "dvc", source)
+    git(source, "tag", "late", "v1")
+    (problem,) = [one for one in import_from(lake, "dvc", str(source)).problems if "late" in one["what"]]
+    assert "snapshot create late" in problem["why"]
+    assert "late" not in {one.name for one in lake.snapshots("source")}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_a_branch_that_was_merged_since_does_not_hide_what_is_newer(lake: lf.Lake, source: Path) -> None:
+    git(source, "init", "-q", "-b", "main")
+    (source / ".gitignore").write_text("/.dvc/cache\n")
+    committed(source, "first", raw=b"1")
+    git(source, "checkout", "-qb", "side")
+    committed(source, "side", raw=b"2", extra=b"e")
+    git(source, "checkout", "-q", "main")
+    committed(source, "main", raw=b"3")
+    import_from(lake, "dvc", str(source))
+    git(source, "merge", "-q", "-s", "ours", "-m", "ours", "side")
+    import_from(lake, "dvc", str(source))
+    assert texts(lake, "source:raw")[-1] == b"3"
+    assert b"2" in texts(lake, "source:raw")
+    assert "extra" not in lake.folio("source")
+    again(lake, "dvc", source)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_content_that_was_fetched_later_is_imported_and_the_newest_stays_the_newest(
+    lake: lf.Lake, source: Path, broken_off: bool
+) -> None:
+    git(source, "init", "-q")
+    (source / ".gitignore").write_text("/.dvc/cache\n")
+    committed(source, "first", raw=b"1", other=b"a")
+    committed(source, "second", raw=b"2")
+    committed(source, "third", raw=b"3", other=b"b")
+    md5 = hashlib.md5(b"1").hexdigest()
+    place = source / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    place.rename(source / "elsewhere")
+    dry = import_from(lake, "dvc", str(source), dry_run=True)
+    report = import_from(lake, "dvc", str(source))
+    assert dry.problems == report.problems
+    assert ["fetch" in one["why"] for one in report.problems] == [True]
+    assert texts(lake, "source:raw") == [b"2", b"3"]
+    before = lake.version
+    assert len(import_from(lake, "dvc", str(source)).problems) == 1
+    assert texts(lake, "source:raw") == [b"2", b"3"]  # what lacks is told again, and nothing is done twice
+    assert lake.version == before
+    (source / "elsewhere").rename(place)
+    if broken_off:
+        told: list[str] = []
+
+        def stop(text: str) -> None:
+            told.append(text)
+            if len(told) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            import_from(lake, "dvc", str(source), progress=stop)
+    assert import_from(lake, "dvc", str(source)).problems == []
+    assert texts(lake, "source:raw")[:3] == [b"2", b"3", b"1"]
+    assert texts(lake, "source:raw")[-2:] == [b"2", b"3"]
+    assert texts(lake, "source:other") == [b"a", b"b"]
+    again(lake, "dvc", source)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_outputs_that_git_keeps_come_from_git(lake: lf.Lake, source: Path) -> None:
+    git(source, "init", "-q")
+    (source / ".dvc").mkdir()
+    (source / ".dvc" / "config").touch()
+    for number in (1, 2):
+        text = f'{{"auc": 0.{number}}}\n'.encode()
+        (source / "metrics.json").write_bytes(text)
+        outs = f"    outs:\n    - path: metrics.json\n      md5: {hashlib.md5(text).hexdigest()}\n"
+        (source / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  train:\n    cmd: python train.py\n{outs}")
+        git(source, "add", ".")
+        git(source, "commit", "-qm", f"train {number}")
+    assert import_from(lake, "dvc", str(source)).problems == []
+    assert texts(lake, "source:metrics.json") == [b'{"auc": 0.1}\n', b'{"auc": 0.2}\n']
     again(lake, "dvc", source)
 
 

@@ -1,8 +1,8 @@
 """DVC repositories: the files that each git commit tracks by ``.dvc`` files and ``dvc.lock``, from DVC's cache.
 
 Of a repository with git history every commit that changed what is tracked is a step, oldest first; without git there
-is one step, of the files that lie there. Content that the cache lacks (``dvc fetch --all-commits`` brings it) is said
-and left out.
+is one step, of the files that lie there. Tags become snapshots. Content that the cache lacks and git has not either
+(metrics and other outputs with ``cache: false``) is said, and imported once ``dvc fetch --all-commits`` has brought it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["read"]
 _MD5: Final = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _CACHES: Final = (".dvc/cache/files/md5/{0}/{1}", ".dvc/cache/{0}/{1}")
 _TIMEOUT_S: Final = 60
+_HELD_BYTES: Final = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,15 @@ def read(source: str, folio: str | None) -> Plan:
         raise InvalidInputError(f"{source!r} is no DVC repository: it has no .dvc", kind="bad-source", path=source)
     reader = _Reader(files, plan, folio or quoted(files.root.name))
     commits = list(_commits(files.root))
+    tags = _tags(files.root) if commits else {}
     known: dict[str, str] = {}
-    for commit, message in commits:
-        reader.step(commit, message, _tracked(_texts_of(files.root, commit), plan, commit[:8]), known)
+    for commit, message, changes in commits:
+        if changes or commit in tags:
+            reader.step(commit, message, _tracked(_texts_of(files.root, commit), plan, commit[:8]), known)
+        for tag in tags.pop(commit, ()):
+            reader.tag(tag, commit)
+    for tag in sorted(tag for names in tags.values() for tag in names):
+        plan.leave_out(f"tag {tag}", "it is not in the history of what is checked out")
     if not commits:
         texts = _texts_in(files, plan)
         reader.step("", "import the files that DVC tracks", _tracked(texts, plan, "work tree"), known)
@@ -74,7 +81,6 @@ class _Reader:
         self._files = files
         self._plan = plan
         self._folio = folio
-        self._lacking: set[str] = set()
 
     def step(self, commit: str, message: str, tracked: Mapping[str, _Tracked], known: dict[str, str]) -> None:
         """Plan the changes of a commit: ``known`` has the folio's files before the step, and after it."""
@@ -82,16 +88,9 @@ class _Reader:
         for path, one in sorted(tracked.items()):
             if known.get(path) == one.md5:
                 continue
-            try:
-                found = self._cached(one.md5)
-            except LakefolioError as exc:
-                if one.md5 not in self._lacking:
-                    self._lacking.add(one.md5)
-                    self._plan.leave_out(f"{path} of {commit[:8] or 'the work tree'}", str(exc))
-                continue
             known[path] = one.md5
             told.append(f"{path} {one.md5}")
-            items.append(self._item(one, found, commit))
+            items.append(self._item(one, commit))
         gone = [path for path in known if path not in tracked]
         for path in gone:
             known.pop(path)
@@ -100,11 +99,23 @@ class _Reader:
             key = f"commit {commit}" if commit else "; ".join(told)
             self._plan.steps.append(Step(key, message, items, deletes))
 
-    def _item(self, one: _Tracked, found: Path, commit: str) -> NewItem:
+    def tag(self, name: str, commit: str) -> None:
+        """Plan the snapshot that a tag becomes."""
+        if self._plan.steps:
+            taken = (self._folio, name, None, ())
+            self._plan.steps.append(Step(f"tag {name} {commit}", f"tag {name}", snapshot=taken))
+        else:
+            self._plan.leave_out(f"tag {name}", "DVC tracked nothing then")
+
+    def _item(self, one: _Tracked, commit: str) -> NewItem:
         facts = {"imported_from": one.path, "dvc": {"md5": one.md5, "stage": one.stage, "git_commit": commit or None}}
-        content: object = found
-        if one.md5.endswith(".dir"):
-            content = lambda: self._folder(found)  # noqa: E731
+        content: object
+        try:
+            found = self._cached(one.md5)
+            content = (lambda: self._folder(found)) if one.md5.endswith(".dir") else found
+        except LakefolioError as exc:
+            held = _held(self._files.root, f"{commit}:{one.path}", one.md5) if commit else None
+            content = exc if held is None else held
         inputs = [quoted_path(path) for path in one.inputs]
         return NewItem(
             self._folio,
@@ -113,7 +124,7 @@ class _Reader:
             content,
             inputs=inputs,
             facts=facts | {"code": one.command},
-            origin=one.path,
+            origin=f"{one.path} of {commit[:8] or 'the work tree'}",
         )
 
     def _cached(self, md5: str) -> Path:
@@ -219,8 +230,8 @@ def _at(base: PurePosixPath, one: Mapping[str, object]) -> str:
 # -- git -------------------------------------------------------------------------------------------------------
 
 
-def _commits(root: Path) -> Iterator[tuple[str, str]]:
-    """Give the commits that changed tracked files, oldest first: hash and subject."""
+def _commits(root: Path) -> Iterator[tuple[str, str, bool]]:
+    """Give the commits, line by line of history, oldest first: hash, subject, whether tracked files changed."""
     if not (root / ".git").exists():
         return
     for place in _git(root, "rev-parse", "--absolute-git-dir", "--git-common-dir").splitlines():
@@ -231,15 +242,37 @@ def _commits(root: Path) -> Iterator[tuple[str, str]]:
                 hint="import a clone of it: git clone, then dvc fetch --all-commits",
                 path=str(root),
             )
-    listed = _git(root, "log", "--reverse", "--format=%H %s", "--", "*.dvc", "*dvc.lock")
-    for line in listed.splitlines():
+    ordered = ("log", "--reverse", "--topo-order")
+    changing = set(_git(root, *ordered, "--full-history", "--format=%H", "--", "*.dvc", "*dvc.lock").splitlines())
+    for line in _git(root, *ordered, "--format=%H %s").splitlines():
         commit, _, subject = line.partition(" ")
-        yield commit, f"{subject} ({commit[:8]})"
+        yield commit, f"{subject} ({commit[:8]})", commit in changing
+
+
+def _tags(root: Path) -> dict[str, list[str]]:
+    """Return commit -> its tags."""
+    found: dict[str, list[str]] = {}
+    form = "--format=%(objectname) %(*objectname) %(refname:strip=2)"
+    for line in _git(root, "for-each-ref", form, "refs/tags").splitlines():
+        tagged, commit, name = line.split(" ")
+        found.setdefault(commit or tagged, []).append(name)
+    return found
 
 
 def _texts_of(root: Path, commit: str) -> dict[str, str]:
     names = [one for one in _git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0") if _tells(one)]
     return {name: _git(root, "cat-file", "blob", f"{commit}:{name}") for name in names}
+
+
+def _held(root: Path, name: str, md5: str) -> Path | None:
+    """Return the content of an output that git keeps, and not DVC: a text of that digest, else None."""
+    size = git_output(root, "cat-file", "-s", name, seconds=_TIMEOUT_S)
+    if size is None or int(size) > _HELD_BYTES:
+        return None
+    text = git_output(root, "cat-file", "blob", name, seconds=_TIMEOUT_S) or ""
+    place = private_folder() / new_id()
+    place.write_bytes(text.encode())
+    return place if digest_of(place, "md5") == md5 else None
 
 
 def _git(root: Path, *words: str) -> str:

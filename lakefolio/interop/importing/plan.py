@@ -1,11 +1,15 @@
-"""The steps of an import, and doing them once each."""
+"""The steps of an import, and doing them once each, in the order of the source's history.
+
+What fails is tried again by the next import, when later steps may have been done: these are done again for the items
+that it changes, so that an older version never stays the newest.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +25,10 @@ from lakefolio.render.text import counted
 __all__ = ["ImportReport", "NewItem", "Plan", "Problem", "Step", "do_steps"]
 
 _RECORDS: Final = "imports"
+_AGAIN: Final = "done again"
+"""The field of an import's record with the items whose later steps have yet to be done again."""
+_Name = tuple[str, str]
+"""Folio and name of an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,8 @@ class NewItem:
         folio: Its folio.
         name: Its name.
         kind: ``table``, ``array``, ``json``, ``timestamp``, ``artifact`` or ``reference``.
-        content: The file or folder, the value, or the address. A callable gives it when it is needed.
+        content: The file or folder, the value, or the address. A callable gives it when it is needed; an error says
+            why there is none.
         description: One sentence that describes it.
         inputs: Names of its inputs in the same folio; those that are not there by then are left out.
         tags: Words to find it by.
@@ -73,6 +82,17 @@ class Step:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     action: Callable[[Lake], None] | None = None
     joins: bool = False
+
+    @property
+    def names(self) -> set[_Name]:
+        """The items that it changes."""
+        return {(one.folio, one.name) for one in self.items} | set(self.deletes)
+
+    def only(self, names: set[_Name]) -> Step | None:
+        """Return its changes of some items, None if there are none."""
+        items = [one for one in self.items if (one.folio, one.name) in names]
+        deletes = [one for one in self.deletes if one in names]
+        return Step(self.key, self.message, items, deletes) if items or deletes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +154,21 @@ def do_steps(
     records = Documents(lake, _RECORDS)
     name = quoted(plan.source)
     known = records.get(name) or {}
-    fresh = [one for one in plan.steps if _recorded(one.key) not in known]
+    work = _Work(lake, records, name, known, plan)
+    fresh = [step for step in plan.steps if work.rest(step) is not None]
     problems = list(plan.problems)
-    if fresh and not dry_run:
+    if dry_run:
+        lacking = [one for step in fresh for one in step.items if isinstance(one.content, LakefolioError)]
+        problems += [Problem(_called(one), str(one.content)) for one in lacking]
+    elif fresh or known.get(_AGAIN):
         records.create(name, {"source": plan.source})
         done = 0
-        for steps in _commits(fresh):
+        for steps in _commits(work.due()):
             if progress is not None:
-                progress(f"{done + 1:,} of {len(fresh):,}: {steps[0].message}")
-            problems += _do(lake, records, name, steps)
+                progress(f"{min(done + 1, len(fresh)):,} of {len(fresh):,}: {steps[0].message}")
+            problems += work.do(steps)
             done += len(steps)
+        work.end()
     return ImportReport(
         source=plan.source,
         dry_run=dry_run,
@@ -154,7 +179,7 @@ def do_steps(
     )
 
 
-def _commits(steps: Sequence[Step]) -> Iterator[list[Step]]:
+def _commits(steps: Iterable[Step]) -> Iterator[list[Step]]:
     """Give the steps of each commit."""
     gathered: list[Step] = []
     for step in steps:
@@ -170,43 +195,110 @@ def _commits(steps: Sequence[Step]) -> Iterator[list[Step]]:
         yield gathered
 
 
-def _do(lake: Lake, records: Documents, name: str, steps: Sequence[Step]) -> list[Problem]:
-    """Do steps as one commit, and note those that had no problem in it, so that the others are tried again."""
-    problems: list[Problem] = []
-    ready = []
-    for step in steps:
-        found = [] if step.action is None else _tried(step.message, partial(step.action, lake))
-        problems += found
-        if not found:
-            ready.append(step)
-    if not ready:
-        return problems
-    first = printable(ready[0].message)
-    with lake.batch(first if len(ready) == 1 else f"{first} and {len(ready) - 1:,} more"):
-        done = {}
-        for step in ready:
-            found = _apply(lake, step)
+class _Work:
+    """The steps of a plan that are left to do, in one lake."""
+
+    def __init__(self, lake: Lake, records: Documents, name: str, known: Mapping[str, Any], plan: Plan) -> None:
+        self._lake = lake
+        self._records = records
+        self._name = name
+        self._known = known
+        self._plan = plan
+        self._settled: set[_Name] = set()
+        self._late: set[str] = set()
+        """Snapshots of states that the folio had before steps which are done."""
+        folios: set[str] = set()
+        for step in reversed(plan.steps):
+            if step.snapshot is not None and step.snapshot[0] in folios:
+                self._late.add(step.key)
+            done = self._done(step)
+            self._settled |= done
+            folios.update(folio for folio, _ in done)
+        self._changed = {(one[0], one[1]) for one in known.get(_AGAIN) or ()}
+        """Items that an earlier step changed after a later one had been done."""
+
+    def rest(self, step: Step) -> Step | None:
+        """Return what is left of a step: all of it, the items that had a problem, or None."""
+        said = self._known.get(_recorded(step.key))
+        if isinstance(said, str):
+            return None
+        left = {(one[0], one[1]) for one in said or ()}
+        return step.only(left) if left and left <= step.names else step
+
+    def _done(self, step: Step) -> set[_Name]:
+        """Return the items that a step has changed in an earlier import."""
+        left = self.rest(step)
+        return set() if left is step else step.names - (left.names if left is not None else set())
+
+    def due(self) -> Iterator[Step]:
+        """Give what is left of each step, and again the changes of later steps to items that it has just changed."""
+        for step in self._plan.steps:
+            left = self.rest(step)
+            if left is not None:
+                yield left
+            if (again := step.only(self._changed & self._done(step))) is not None:
+                yield replace(again, key="")
+
+    def do(self, steps: Sequence[Step]) -> list[Problem]:
+        """Do steps as one commit, and note in it what had no problem, so that the rest is tried again."""
+        problems: list[Problem] = []
+        ready = []
+        for step in steps:
+            found = [] if step.action is None else _tried(step.message, partial(step.action, self._lake))
             problems += found
             if not found:
-                done[_recorded(step.key)] = printable(step.message)
-        records.set(name, done)
-    return problems
+                ready.append(step)
+        if not ready:
+            return problems
+        first = printable(ready[0].message)
+        with self._lake.batch(first if len(ready) == 1 else f"{first} and {len(ready) - 1:,} more"):
+            done: dict[str, object] = {}
+            for step in ready:
+                failed, found = self._apply(step)
+                problems += found
+                if step.key and len(failed) == len(found):
+                    done[_recorded(step.key)] = [list(one) for one in failed] or printable(step.message)
+            if self._changed:
+                done[_AGAIN] = [list(one) for one in sorted(self._changed)]
+            if new := {key: one for key, one in done.items() if self._known.get(key) != one}:
+                self._records.set(self._name, new)
+        return problems
+
+    def end(self) -> None:
+        """Note that nothing has to be done again."""
+        if self._changed:
+            self._records.set(self._name, {_AGAIN: None})
+
+    def _apply(self, step: Step) -> tuple[list[_Name], list[Problem]]:
+        """Return the items that had a problem, and all problems."""
+        problems, failed = [], []
+        for item in step.items:
+            found = _tried(_called(item), partial(_add, self._lake, item))
+            problems += found
+            if found:
+                failed.append((item.folio, item.name))
+        for folio, item_name in step.deletes:
+            if item_name in self._lake.folio(folio):
+                self._lake.folio(folio).delete(item_name, warn_dependents=False)
+        if step.key:
+            self._changed |= (step.names - set(failed)) & self._settled
+        for folio, facts in step.facts.items():
+            problems += _tried(step.message, partial(self._lake.folio(folio).metadata.update, facts))
+        if step.snapshot is not None:
+            problems += self._snapshot(step, *step.snapshot)
+        return failed, problems
+
+    def _snapshot(self, step: Step, folio: str, name: str, message: str | None, tags: Sequence[str]) -> list[Problem]:
+        if any(one.name == name for one in self._lake.snapshots(folio)):
+            return []
+        if step.key in self._late:
+            why = f"the import has gone on since: lakefolio snapshot create {name} --folio {folio} --at VERSION"
+            return [Problem(f"snapshot {name}", why)]
+        return _tried(step.message, partial(self._lake.snapshot, name, folio, message, list(tags)))
 
 
-def _apply(lake: Lake, step: Step) -> list[Problem]:
-    problems = []
-    for item in step.items:
-        problems += _tried(f"{item.folio}:{item.name}", partial(_add, lake, item))
-    for folio, item_name in step.deletes:
-        if item_name in lake.folio(folio):
-            lake.folio(folio).delete(item_name, warn_dependents=False)
-    for folio, facts in step.facts.items():
-        problems += _tried(step.message, partial(lake.folio(folio).metadata.update, facts))
-    if step.snapshot is not None:
-        folio, snapshot, description, tags = step.snapshot
-        if all(one.name != snapshot for one in lake.snapshots(folio)):
-            problems += _tried(step.message, partial(lake.snapshot, snapshot, folio, description, list(tags)))
-    return problems
+def _called(item: NewItem) -> str:
+    return item.origin if isinstance(item.content, LakefolioError) else f"{item.folio}:{item.name}"
 
 
 def _tried(what: str, do: Callable[[], Any]) -> list[Problem]:
@@ -231,6 +323,8 @@ def _read(item: NewItem) -> Any:
     Raises:
         InvalidInputError: kind ``bad-source``: the source's file is damaged.
     """
+    if isinstance(item.content, LakefolioError):
+        raise item.content
     try:
         content = item.content() if callable(item.content) else item.content
         if item.kind == "json":
