@@ -582,6 +582,7 @@ def test_a_cold_search_takes_few_requests(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 400)
     monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 1)  # as in a large lake each hit lies in a block of its own
     monkeypatch.setattr(stored_part, "_GAP_BYTES", 0)
+    monkeypatch.setattr(stored_part, "_VAIN_BYTES", 0)
     with S3Server() as server, CountingProxy(server) as proxy:
         lake = lf.open(server.uri("lakes/search"), storage_options=server.storage_options)
         fill(lake, 200)
@@ -632,6 +633,56 @@ def test_words_are_looked_for_in_no_group_that_has_none_of_them(
     assert list(part.named("zzzz")) == list(part.named("fog zzzz")) == []
     assert not any(firsts[one].startswith(NAME) for one in read)
     assert sum(exact for _, exact in part.named("same name")) > 20
+
+
+def test_texts_of_many_documents_are_read_a_few_blocks_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 3)
+    monkeypatch.setattr(stored_part, "_BLOCKS_AT_ONCE", 2)
+    documents = list(drawn(60))
+    part = part_of(documents, tmp_path / "part", 5_000)
+    sizes: list[int] = []
+    whole = part._blocks
+    monkeypatch.setattr(part, "_blocks", lambda numbers: (sizes.append(len(numbers)), whole(numbers))[1])
+    assert [one.ref for one in part.read(range(60)).values()] == [one.ref for one in documents]
+    assert sorted(part.find([one.key for one in documents])) == list(range(60))
+    assert (len(sizes), max(sizes)) == (20, 2)
+
+
+def test_groups_that_lie_near_one_another_are_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 50)
+    monkeypatch.setattr(stored_part, "_GAP_BYTES", 0)
+    part = part_of(list(drawn(200)), tmp_path / "part", 5_000)
+    spans = [part.directory.words.span(number) for number in (0, 8, 16)]
+    calls: list[int] = []
+    read = part._store.get_range
+    monkeypatch.setattr(part._store, "get_range", lambda *given: (calls.append(given[2]), read(*given))[1])
+    monkeypatch.setattr(stored_part, "_VAIN_BYTES", 0)
+    apart = part._bodies("words", spans)
+    assert calls == [length for _, length in spans]
+    monkeypatch.setattr(stored_part, "_VAIN_BYTES", 1 << 20)
+    assert part._bodies("words", spans) == apart
+    assert calls[3:] == [spans[-1][0] + spans[-1][1] - spans[0][0]]
+
+
+def test_words_of_a_phrase_that_stand_in_no_field_together_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [("name", "late train"), ("description", "fog at night")]
+    documents = [
+        Document(f"{at}", "item", f"f:{at}@1", "late train", (*texts, ("tag", "fog late" if at == 3 else "x")))
+        for at in range(6)
+    ]
+    part = part_of(documents, tmp_path / "part", 5_000)
+    index = Index([(part, np.ones(6, np.bool_))])
+    read: list[int] = []
+    whole = part.read
+    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    for query, right in (('"late fog"', []), ('"fog late"', [3]), ('description:"late fog"', [])):
+        read.clear()
+        found = answer(index, parse(query), query, version=1, limit=0, only={}, purged={}, members=True)
+        assert (found.total, set(read)) == (len(right), set() if query.startswith("d") else {3}), query
 
 
 def test_what_is_read_later_of_an_index_that_is_gone(uri: str) -> None:

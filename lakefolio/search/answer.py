@@ -51,6 +51,9 @@ _BEGINS: Final = 1_000_000.0
 _SNIPPET: Final = 160
 _PRINTED_BYTES: Final = 1 << 20
 """Facets are printed as long as they take no more bytes to read."""
+_READ_AT_ONCE: Final = 1_000
+"""Of what a phrase may stand in so many documents are held at once."""
+
 _NEAREST: Final = 50
 _LEAST: Final = 0.3
 _RANKED: Final = 200
@@ -337,19 +340,21 @@ class _Asked:
         return found
 
     def _term(self, part: Part, term: Term) -> Mask:
-        found = np.ones(part.count, np.bool_)
+        fields = np.full(part.count, OWN - 1 if term.field is None else BITS[term.field], np.uint16)
         exact = term.exact or term.field is not None
         for number, token in enumerate(term.tokens):
             last = number == len(term.tokens) - 1
-            here = np.zeros(part.count, np.bool_)
+            here = np.zeros(part.count, np.uint16)
             for word in self.taken(token, prefix=term.prefix and last, exact=exact and not term.prefix):
                 if (postings := part.postings(word)) is not None:
-                    numbers, _, masks, _ = postings
-                    here[numbers if term.field is None else numbers[(masks & BITS[term.field]) != 0]] = True
-            found &= here
+                    here[postings.documents] |= postings.fields.astype(np.uint16)
+            fields &= here  # the tokens of a phrase stand in one text, so in one field
+        found: Mask = fields != 0
         if term.key is not None or len(term.tokens) > 1:
-            for number, document in part.read(np.flatnonzero(found).tolist()).items():
-                found[number] = self._stands(document, term)
+            numbers = np.flatnonzero(found).tolist()
+            for start in range(0, len(numbers), _READ_AT_ONCE):
+                for number, document in part.read(numbers[start : start + _READ_AT_ONCE]).items():
+                    found[number] = self._stands(document, term)
         return found
 
     def _stands(self, document: Document, term: Term) -> bool:

@@ -73,8 +73,8 @@ class Part(Protocol):
         """Return the weight of all tokens of some documents."""
         ...
 
-    def prefetch(self, tokens: Collection[str]) -> None:
-        """Get at once what a query with some tokens is going to ask for."""
+    def prefetch(self, tokens: Collection[str], *, forms: bool) -> None:
+        """Get at once what a query with some tokens is going to ask for, of their other forms too."""
         ...
 
     def postings(self, token: str) -> Postings | None:
@@ -165,7 +165,7 @@ class Segment:
         """See Part."""
         return float(self._table.lengths[numbers].sum()) if numbers else 0.0
 
-    def prefetch(self, tokens: Collection[str]) -> None:
+    def prefetch(self, tokens: Collection[str], *, forms: bool) -> None:
         """See Part. All is at hand."""
 
     def postings(self, token: str) -> Postings | None:
@@ -337,10 +337,10 @@ class Index:
         for part, live in self.parts:
             yield from part.read(np.flatnonzero(live).tolist()).values()
 
-    def prefetch(self, tokens: Collection[str]) -> None:
+    def prefetch(self, tokens: Collection[str], *, forms: bool = True) -> None:
         """See Part."""
         for part, _ in self.parts:
-            part.prefetch(tokens)
+            part.prefetch(tokens, forms=forms)
 
     def forms(self, token: str) -> list[str]:
         """Return the words that have a token's stem."""
@@ -357,7 +357,9 @@ class Index:
             for word, score, count in part.spelt_like(token):
                 known[word] = (score, count + known.get(word, (0.0, 0))[1])
         found: list[tuple[str, float]] = []
-        for word, (score, _) in sorted(known.items(), key=lambda one: (-one[1][0], -one[1][1], one[0])):
+        ranked = sorted(known.items(), key=lambda one: (-one[1][0], -one[1][1], one[0]))
+        self.prefetch([word for word, _ in ranked[:_ALIKE]], forms=False)
+        for word, (score, _) in ranked:
             if len(found) < _ALIKE and self.frequency(word):
                 found.append((word, score))
         return found

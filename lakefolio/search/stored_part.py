@@ -59,6 +59,9 @@ T = TypeVar("T")
 
 _CACHE_BYTES: Final = 64 << 20
 _GAP_BYTES: Final = 16 << 10
+_VAIN_BYTES: Final = 384 << 10
+"""So much is read in vain at most to spare requests; gaps of ``_GAP_BYTES`` are always read."""
+
 _AT_ONCE_BYTES: Final = 8 << 20
 _GROUPS_AT_ONCE: Final = 16
 _BLOCKS_AT_ONCE: Final = 64
@@ -158,14 +161,14 @@ class StoredPart:
 
     # -- words ---------------------------------------------------------------------------------------------
 
-    def prefetch(self, tokens: Collection[str]) -> None:
+    def prefetch(self, tokens: Collection[str], *, forms: bool) -> None:
         """See Part."""
-        wanted: dict[int, None] = {}
-        for token in tokens:
+        wanted = dict.fromkeys(map(self._group_with, tokens))
+        for token in tokens if forms else ():
             root = stem(token)
             first = self._group_with(root)  # other forms of the word stand beside it
             last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
-            wanted |= dict.fromkeys((*range(first, last + 1), self._group_with(token)))
+            wanted |= dict.fromkeys(range(first, last + 1))
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
 
     def _group_with(self, word: str) -> int:
@@ -253,13 +256,20 @@ class StoredPart:
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
         """See Part."""
         order = sorted(numbers)
-        places = np.searchsorted(self.directory.ends, order, side="right").tolist()
-        blocks = self._blocks(dict.fromkeys(places))
-        found = {}
-        for number, block in zip(order, places, strict=True):
-            first = int(self.directory.ends[block - 1]) if block else 0
-            found[number] = self._document(blocks[block][number - first])
+        wanted: dict[int, list[int]] = {}
+        for number, place in zip(
+            order, np.searchsorted(self.directory.ends, order, side="right").tolist(), strict=True
+        ):
+            wanted.setdefault(place, []).append(number)
+        found: dict[int, Document] = {}
+        for place, block in self._each_block(wanted):
+            first = self._first_of(place)
+            found |= {number: self._document(block[number - first]) for number in wanted[place]}
         return {number: found[number] for number in numbers}
+
+    def _first_of(self, block: int) -> int:
+        """Return the number of the first document of a block."""
+        return int(self.directory.ends[block - 1]) if block else 0
 
     def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
         """See Part. Documents that count little by each of the words are read."""
@@ -274,16 +284,19 @@ class StoredPart:
 
     def documents(self) -> Iterator[Document]:
         """Give all documents, in order."""
-        blocks = len(self.directory.ends)
-        for start in range(0, blocks, _BLOCKS_AT_ONCE):
-            numbers = range(start, min(start + _BLOCKS_AT_ONCE, blocks))
-            for block in map(self._blocks(numbers).__getitem__, numbers):
-                yield from map(self._document, block)
+        for _, block in self._each_block(range(len(self.directory.ends))):
+            yield from map(self._document, block)
 
     def _document(self, row: Any) -> Document:
         return self._verified("texts", partial(document_of, row))
 
-    def _blocks(self, numbers: Iterable[int]) -> dict[int, list[Any]]:
+    def _each_block(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Any]]]:
+        """Give blocks of ``texts`` in order; some are held at once, however many they are."""
+        order = sorted(numbers)
+        for start in range(0, len(order), _BLOCKS_AT_ONCE):
+            yield from sorted(self._blocks(order[start : start + _BLOCKS_AT_ONCE]).items())
+
+    def _blocks(self, numbers: Sequence[int]) -> dict[int, list[Any]]:
         directory = self.directory
         known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
@@ -296,23 +309,22 @@ class StoredPart:
 
     def _block(self, body: bytes, number: int) -> list[Any]:
         found = block_of(body, self.directory.texts.digests[number])
-        if len(found) != int(self.directory.ends[number]) - (int(self.directory.ends[number - 1]) if number else 0):
+        if len(found) != int(self.directory.ends[number]) - self._first_of(number):
             raise ValueError("a block has other documents than its directory says")
         return found
 
     def find(self, keys: Collection[str]) -> list[int]:
         """See Part."""
         firsts = self.directory.texts.firsts
-        places: dict[str, int] = {}
+        wanted: dict[int, set[str]] = {}
         for key in keys:
             after = bisect_right(firsts, f"{key}@~" if ":" in key else key)  # after all versions of the item
             if after:
-                places[key] = after - 1
-        blocks = self._blocks(dict.fromkeys(places.values()))
+                wanted.setdefault(after - 1, set()).add(key)
         found = []
-        for key, place in places.items():
-            first = int(self.directory.ends[place - 1]) if place else 0
-            found += [first + at for at, one in enumerate(map(self._document, blocks[place])) if one.key == key]
+        for place, block in self._each_block(wanted):
+            first, keys_here = self._first_of(place), wanted[place]
+            found += [first + at for at, one in enumerate(map(self._document, block)) if one.key in keys_here]
         return found
 
     # -- facets --------------------------------------------------------------------------------------------
@@ -381,8 +393,9 @@ class StoredPart:
     def _bodies(self, what: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return spans of a file, given in order as start and length: at once, neighbours in one request."""
         joined: list[list[int]] = []
+        gap = max(_GAP_BYTES, _VAIN_BYTES // max(len(spans) - 1, 1))
         for start, length in spans:
-            if joined and start - joined[-1][1] <= _GAP_BYTES and start + length - joined[-1][0] <= _AT_ONCE_BYTES:
+            if joined and start - joined[-1][1] <= gap and start + length - joined[-1][0] <= _AT_ONCE_BYTES:
                 joined[-1][1] = start + length
             else:
                 joined.append([start, start + length])

@@ -3,7 +3,7 @@
 Makes a lake through the format (see scale_lake) whose items have a description of a dozen words and two tags, drawn by
 Zipf's law, and its index. Then it is searched cold, by a new handle for each question, and warm. Requests and bytes are
 counted at the store, so they are those that a bucket would see; the hits are printed, as those of a lake in a bucket
-are.
+are. The peers of bench_search index the same texts in the same run, and answer the same questions.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import bench_search
 import numpy as np
 import pyarrow as pa
 import scale_lake
 
 import lakefolio as lf
 from lakefolio.lake.lake import Lake
+from lakefolio.search.documents import all_documents
 from lakefolio.search.stored_part import StoredPart
-from lakefolio.search.upkeep import make_index
+from lakefolio.search.upkeep import make_index, stored_index
 from lakefolio.session.session import session_of
 from lakefolio.storage import Store
 
@@ -35,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--peers", nargs="*", default=["fts5", "tantivy", "duckdb"])
     parser.add_argument("--lake", help="use this lake, if it is there; else make and keep it")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -52,14 +55,23 @@ def main() -> None:
         weights = [1 / (rank + 10) for rank in range(len(words))]
         questions = [" ".join(rng.choices(words[50:20_000], weights[50:20_000], k=3)) for _ in range(asked.questions)]
         typos = [one.split()[0][:2] + one.split()[0][3:2:-1] + one.split()[0][4:] for one in questions]
+        mixed = [f"{typo} {one.split(maxsplit=1)[1]}" for typo, one in zip(typos, questions, strict=True)]
         for what, some in (
             ("three words", questions),
             ("a word that is misspelt", typos),
+            ("three words, one of them misspelt", mixed),
             ("a prefix", [one.split()[0][:4] + "*" for one in questions]),
         ):
-            for limit in (1, 10):
-                cold(uri, what, some[:20], limit)
+            cold(uri, what, some[:20], 10)
             warm(uri, what, some)
+        spelling(uri, questions, typos)
+        rows = texts_of(uri)
+        for name, made in bench_search.built(asked.peers):
+            began = time.process_time()
+            found = made(rows)
+            print(f"  {name}: made in {time.process_time() - began:.1f} s")
+            bench_search.told(name, questions, found)
+        print("done")
 
 
 def vocabulary() -> list[str]:
@@ -116,6 +128,31 @@ def warm(uri: str, what: str, questions: list[str]) -> None:
         times.append((time.process_time() - began) * 1e3)
     times.sort()
     print(f"  warm, {what}: p50 {statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms")
+
+
+def spelling(uri: str, questions: list[str], typos: list[str]) -> None:
+    """Print of how many misspelt words the right one is among the three looked for, and how long that takes."""
+    index = stored_index(session_of(lf.open(uri)))
+    assert index is not None, "it was made"
+    pairs = [(one.split()[0], typo) for one, typo in zip(questions, typos, strict=True)]
+    pairs = [(right, typo) for right, typo in pairs if len(typo) > 2 and not index.frequency(typo)]
+    known, times = 0, []
+    for right, typo in pairs:
+        began = time.process_time()
+        known += right in dict(index.alike(typo))
+        times.append((time.process_time() - began) * 1e3)
+    times = sorted(times[1:])  # the first also reads the vocabulary
+    told = f"p50 {statistics.median(times):.1f} ms, p99 {times[int(len(times) * 0.99)]:.1f} ms"
+    print(f"  the third letter left out: the right word is among the first three of {known} of {len(pairs)}; {told}")
+
+
+def texts_of(uri: str) -> list[bench_search.Row]:
+    """Return the texts of the items that peers are given: the name, the description, and all the rest together."""
+    rows = []
+    for one in all_documents(session_of(lf.open(uri))):
+        rest = " ".join(text for field, text in one.texts if field not in ("name", "description"))
+        rows.append((one.name, one.description or "", rest))
+    return rows
 
 
 class Counted:
