@@ -501,3 +501,19 @@ def test_sql_numbers_versions_as_the_library_does(tmp_path: Path) -> None:
         ("f", "y/z", 2): ["golden"],
     }
     assert max(row[2] for row in found) > 3
+
+
+def test_a_version_of_an_item_that_is_not_there_says_so_of_the_item(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f").add("x", 1, version="1.0.0").delete("x")
+    for name, at in (("x", "latest"), ("never", "latest"), ("never", "^1"), ("never", "1.0.0")):
+        for ask in (
+            lambda name=name, at=at: folio.get(name, at=at),
+            lambda name=name, at=at: lake.get(f"f:{name}@{at}"),
+        ):
+            with pytest.raises(NotFoundError) as failed:
+                ask()
+            assert failed.value.kind == "item-not-found"
+    with pytest.raises(NotFoundError, match="deleted at @2"):
+        folio.add("y", 1, inputs="x@latest")
+    assert folio.get("x", at="1.0.0") == 1

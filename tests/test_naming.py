@@ -238,10 +238,29 @@ def test_metadata_that_deny_the_name_are_refused(lake: lf.Lake) -> None:
     folio.add(name, 1, metadata={"subject": "s1", "date": date(2026, 1, 2), "run": 7, "other": "s2"})
     for change in (
         lambda: folio.add(name, 2, overwrite=True, metadata={"subject": "s2"}),
-        lambda: folio.rename(name, "s2/20260102/007"),
+        lambda: folio.update_item(name, metadata={"other": 1, "subject": "s2"}),
     ):
         with pytest.raises(InvalidInputError, match="says subject="):
             change()
     assert [one.item for one in folio.items()] == [name]
     folio.set_naming("{subject}/{date:%Y%m%d}/{run:03d}", strict=False)
     folio.add("s3/20260102/007", 1, metadata={"subject": "s2"})
+
+
+def test_metadata_follow_a_new_name(lake: lf.Lake) -> None:
+    folio = lake.folio("scans").set_naming("{subject}/{date:%Y%m%d}/{run:03d}")
+
+    def facts(name: str) -> dict:
+        return {key: json.loads(text) for key, text in lake.item(f"scans:{name}").facts.items()}
+
+    told = {"subject": "s1", "date": date(2026, 1, 2), "run": "007", "other": 5}
+    folio.add("s1/20260102/007", 1, metadata=told)
+    before = facts("s1/20260102/007")
+    folio.copy_item("s1/20260102/007", "s2/20260103/008").rename("s1/20260102/007", "s3/20260102/007")
+    assert facts("s3/20260102/007") == {**before, "subject": "s3"}
+    day = {**before["date"], "value": "2026-01-03"}
+    assert facts("s2/20260103/008") == {"subject": "s2", "date": day, "run": 8, "other": 5}
+    folio.update_item("s3/20260102/007", metadata={"subject": None, "other": 6})
+    folio.set_naming("{subject}/{date:%Y%m%d}/{run:03d}", strict=False)
+    folio.rename("s2/20260103/008", "s4/20260103/008")
+    assert facts("s4/20260103/008")["subject"] == "s2"

@@ -450,12 +450,14 @@ def test_other_engines_read_and_write_it(scores: Any, folio: lf.Folio) -> None:
     assert lf.open(folio.lake_uri).check(read_data=True).ok
 
 
-def test_an_upsert_over_a_doubled_key_counts_no_rows_below_zero(scores: Any) -> None:
-    scores.append([{"id": 1, "score": 0.5}])
-    deltalake.write_deltalake(scores.uri, scores.to_arrow(), mode="append")
-    written = scores.upsert([{"id": 1, "score": 0.75}])
-    assert (written.added, written.updated) == (0, 1)
-    assert [row["score"] for row in rows(scores)] == [0.75]
+def test_an_upsert_over_a_doubled_key_counts_what_it_did(scores: Any) -> None:
+    scores.append([{"id": 1, "score": 0.5}, {"id": 2}])
+    doubled = scores.to_arrow().slice(0, 1)
+    deltalake.write_deltalake(scores.uri, pa.concat_tables([doubled, doubled]), mode="append")
+    written = scores.upsert([{"id": 1, "score": 0.75}, {"id": 2}, {"id": 3}])
+    assert (written.added, written.updated, written.deleted) == (1, 2, 2)
+    assert sorted((row["id"], row["score"]) for row in rows(scores) if row["id"] == 1) == [(1, 0.75)]
+    assert len(scores) == 3
 
 
 def test_keys_that_another_engine_doubled_are_found_by_check(scores: Any, folio: lf.Folio) -> None:

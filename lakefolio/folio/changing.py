@@ -54,6 +54,7 @@ def update_item(
 
     Raises:
         NotFoundError: There is no such item, or no such input.
+        InvalidInputError: kind ``bad-naming``: by a strict pattern of names the item's name denies the metadata.
     """
     facts = dict(metadata or {}) | ({} if code is None else {"code": code or None})
     texts: dict[str, str | None] = dict(
@@ -75,6 +76,8 @@ def update_item(
 
 def rename(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False) -> SelfT:
     """Give an item another name, in one commit; its content, words and inputs come along, its history stays behind.
+
+    Metadata that the new name denies by a strict pattern of names (``set_naming``) become what it says.
 
     Args:
         new_name: A name in this folio, or ``folio:name`` to move it to another.
@@ -104,7 +107,8 @@ def rename(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False
 def copy_item(folio: SelfT, /, name: str, new_name: str, *, overwrite: bool = False) -> SelfT:
     """Put an item under another name too, in one commit; no content is copied.
 
-    The copy of a record table has its present rows, and can't be written to.
+    The copy of a record table has its present rows, and can't be written to. Metadata follow the new name as in
+    ``rename``.
 
     Args:
         name: The item, or a reference to one of its versions, ``name@version``.

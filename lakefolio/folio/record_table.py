@@ -343,7 +343,8 @@ class Records:
     def upsert(self, rows: object, *, once: str | None = None, message: str | None = None) -> Written:
         """Add rows, and replace those that have the same key, all or none; arguments as of ``append``.
 
-        Columns that are left out become null, also where a row is replaced.
+        Columns that are left out become null, also where a row is replaced. Of a key that another engine doubled one
+        row is left; the others count as deleted.
 
         Raises:
             InvalidInputError: Rows don't fit, or the table has no key. Nothing was stored.

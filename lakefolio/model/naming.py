@@ -76,6 +76,13 @@ class _Field:
             raise _bad(f"field {self.name!r} is no date", "give a date, or its ISO 8601 text", self.name)
         return value.strftime(self.form.replace("%Y", f"{value.year:04d}"))
 
+    def gives(self, value: object, text: str) -> bool:
+        """Say whether a value gives a text."""
+        try:
+            return self.text(value) == text
+        except InvalidInputError:
+            return False
+
     def value(self, text: str) -> Value:
         """Return the value that a text in a name stands for; ValueError if there is no such date or number."""
         if self.form is None:
@@ -223,25 +230,32 @@ class NamePattern:
                 "name it so, or leave the name out: add(None, …, metadata=…) fills it",
             )
 
-    def check_agrees(self, name: str, values: Mapping[str, object]) -> None:
-        """Raise InvalidInputError (kind ``bad-naming``) if the pattern is strict and a name of it denies some values.
+    def denied(self, name: str, values: Mapping[str, object]) -> dict[str, Value]:
+        """Return the fields of a name, of a strict pattern, for which some values say another.
 
         Values that are None, and others than the fields, are not looked at.
         """
         fields = self.fields_of(name) if self.strict else None
         match = self._compiled.fullmatch(name)
         if fields is None or match is None:
-            return
+            return {}
         parts = [part for part in self.parts if isinstance(part, _Field)]
-        for part, text in zip(parts, match.groups(), strict=True):
-            value = values.get(part.name)
-            if value is not None and text != str(value) and part.text(value) != text:
-                raise _bad(
-                    f"item name {name!r} says {part.name}={text}, its metadata {shown_value(value)}",
-                    f"give both the same {part.name} (to rename an item, change its metadata first: update_item);"
-                    " or leave the name out: add(None, …, metadata=…) fills it",
-                    part.name,
-                )
+        told = {part.name: (part, text) for part, text in zip(parts, match.groups(), strict=True)}
+        return {
+            key: fields[key]
+            for key, (part, text) in told.items()
+            if (value := values.get(key)) is not None and text != str(value) and not part.gives(value, text)
+        }
+
+    def check_agrees(self, name: str, values: Mapping[str, object]) -> None:
+        """Raise InvalidInputError (kind ``bad-naming``) if a name denies some values; see :meth:`denied`."""
+        for key, value in self.denied(name, values).items():
+            raise _bad(
+                f"item name {name!r} says {key}={value}, its metadata {shown_value(values[key])}",
+                f"give both the same {key}: rename() changes it with the name;"
+                " or leave the name out: add(None, …, metadata=…) fills it",
+                key,
+            )
 
     def to_fact(self) -> str:
         """Return the text of the fact that holds it; ``regex`` and ``fields`` are for SQL."""

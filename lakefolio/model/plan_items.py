@@ -8,6 +8,7 @@ from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.json_decode import loads_fact
+from lakefolio.format.json_encode import dumps_fact
 from lakefolio.format.names import new_id
 from lakefolio.format.semver import SemVer
 from lakefolio.model.changes import KEEP, CopyItem, Mark, Put, Update, content_facts
@@ -15,6 +16,7 @@ from lakefolio.model.compatibility import column_names
 from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.equality import differences
 from lakefolio.model.item_versions import label_of, number_of, versions_of
+from lakefolio.model.naming import NamePattern
 from lakefolio.model.plan import Plan, facts_of, json_text, stored_values
 from lakefolio.model.version_policy import check_new_label, label_for
 
@@ -65,7 +67,20 @@ def _check_fields(plan: Plan, folio: str, item: str, metadata: Mapping[str, str]
     """Refuse metadata that deny what the pattern of the folio reads from the name."""
     pattern = plan.pattern(folio) if metadata else None
     if pattern is not None:
-        pattern.check_agrees(item, {key: loads_fact(metadata[key]) for key in pattern.fields if key in metadata})
+        pattern.check_agrees(item, _values(pattern, metadata))
+
+
+def _following(plan: Plan, folio: str, item: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Return metadata with the fields that the pattern of the folio reads from a new name, where they deny them."""
+    pattern = plan.pattern(folio) if metadata else None
+    if pattern is None:
+        return metadata
+    told = pattern.denied(item, _values(pattern, metadata))
+    return {**metadata, **{key: dumps_fact(value).decode() for key, value in told.items()}}
+
+
+def _values(pattern: NamePattern, metadata: Mapping[str, str]) -> dict[str, object]:
+    return {key: loads_fact(metadata[key]) for key in pattern.fields if key in metadata}
 
 
 def _label(plan: Plan, change: Put) -> str | None:
@@ -202,6 +217,8 @@ def plan_update(plan: Plan, change: Update) -> None:
     if change.metadata is not KEEP:
         merged: dict[str, str | None] = {**metadata, **change.metadata}
         metadata = {key: value for key, value in merged.items() if value is not None}
+        told = {key: value for key, value in metadata.items() if key in change.metadata}
+        _check_fields(plan, change.folio, change.item, told)
     if change.inputs is not KEEP:
         edges = [plan.resolve(text, change.folio) for text in change.inputs]
     _successor(
@@ -272,7 +289,6 @@ def plan_copy(plan: Plan, change: CopyItem) -> None:
     """Plan that an entry becomes an item of another name."""
     if plan.check_free(change.folio, change.item, overwrite=change.overwrite):
         _check_name(plan, change.folio, change.item)
-    _check_fields(plan, change.folio, change.item, change.source.facts)
     plan.check_not_purged(change.source, "copied")
     _successor(
         plan,
@@ -283,7 +299,7 @@ def plan_copy(plan: Plan, change: CopyItem) -> None:
         entry_id=change.entry_id,
         description=change.source.description,
         tags=change.source.tags,
-        metadata=change.source.facts,
+        metadata=_following(plan, change.folio, change.item, change.source.facts),
         edges=change.source.inputs,
         archived=False,
         extra=_copied(plan, change),

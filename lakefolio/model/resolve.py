@@ -79,6 +79,8 @@ def resolve_at(
         match = _VERSION.fullmatch(name) if len(name) < _DIGITS else None
         if match is not None:
             found = int(match[1] or match[2])
+        elif item is not None and is_item_version(name):
+            found = state.version if head is None else head  # the item is not there, and never was or is no more
         elif not is_time(name):
             if _LIKE_A_TIME.fullmatch(name):
                 raise _no_time(at)

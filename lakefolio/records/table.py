@@ -38,10 +38,17 @@ _MAINTAINED_EVERY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """What a change leaves of a data file: another file, or None if no row is left or none is gone."""
+    """What a change leaves of a data file: another file, or None if no row is left or none is gone.
+
+    Attributes:
+        file: The other file.
+        gone: How many rows are gone.
+        keys: The keys of those, each once, of an upsert; of other changes None.
+    """
 
     file: RecordFile | None
     gone: int
+    keys: pa.Table | None
 
 
 class RecordTable:
@@ -117,8 +124,9 @@ class RecordTable:
                 keys = new.keys
                 paths = [] if keys is None else self._index.files_with(hashes(keys))
                 added, removed, gone = self._without(paths, state, lambda found: _unlike(found, keys), rests, staged)
-                # another engine may have doubled a key: then more rows go than come
-                counts = Written(-1, added=max(0, new.row_count - gone), updated=min(gone, new.row_count))
+                # another engine may have doubled a key: then more rows go than are replaced
+                updated = _distinct([rests[path].keys for path in paths])
+                counts = Written(-1, added=new.row_count - updated, updated=updated, deleted=gone - updated)
                 return Change("MERGE", [*new.files, *added], removed, rows=counts)
 
             return self._commit(plan, staged, origin, once=once)
@@ -134,7 +142,9 @@ class RecordTable:
                 with told(where):
                     paths = [file.path for file, rows in candidates if rows.count_rows(filter=wanted.expression)]
                 others = pc.invert(pc.coalesce(wanted.expression, pc.scalar(False)))
-                added, removed, gone = self._without(paths, state, lambda found: found.filter(others), rests, staged)
+                added, removed, gone = self._without(
+                    paths, state, lambda found: (found.filter(others), None), rests, staged
+                )
                 return Change("DELETE", added, removed, rows=Written(-1, deleted=gone))
 
             return self._commit(plan, staged, origin, removes=True)
@@ -143,7 +153,7 @@ class RecordTable:
         self,
         paths: Sequence[str],
         state: TableState,
-        change: Callable[[pa.Table], pa.Table],
+        change: Callable[[pa.Table], tuple[pa.Table, pa.Table | None]],
         rests: dict[str, _Rest],
         staged: StagedFiles,
     ) -> tuple[list[RecordFile], list[RecordFile], int]:
@@ -152,7 +162,7 @@ class RecordTable:
         Args:
             paths: The files.
             state: The state that has them.
-            change: Returns the rows that stay, of those of a file.
+            change: Returns the rows that stay, of those of a file, and the keys of others, see ``_Rest``.
             rests: What earlier plans of the same write left of files; added to.
             staged: Where files are written.
 
@@ -163,10 +173,10 @@ class RecordTable:
             rest = rests.get(path)
             if rest is None or (rest.file is not None and not staged.is_fresh(rest.file, state.version)):
                 rows = self.files.read(state.files[path], state.schema.arrow)
-                left = change(rows)
+                left, keys = change(rows)
                 some = 0 < left.num_rows < rows.num_rows
                 file = staged.write(left, state.version) if some else None
-                rests[path] = _Rest(file, rows.num_rows - left.num_rows)
+                rests[path] = _Rest(file, rows.num_rows - left.num_rows, keys)
         changed = [path for path in paths if rests[path].gone]
         added = [file for path in changed if (file := rests[path].file) is not None]
         return added, [state.files[path] for path in changed], sum(rests[path].gone for path in changed)
@@ -314,14 +324,25 @@ def _row_count(files: Sequence[RecordFile]) -> int:
     return sum(one.row_count or 0 for one in files)
 
 
-def _unlike(rows: pa.Table, keys: pa.Table | None) -> pa.Table:
-    """Return the rows that have none of some keys."""
+def _unlike(rows: pa.Table, keys: pa.Table | None) -> tuple[pa.Table, pa.Table | None]:
+    """Return the rows that have none of some keys, and the keys of the others, each once."""
     import polars as pl
 
     if keys is None:
-        return rows
+        return rows, None
     names = keys.schema.names
     numbered = pl.DataFrame(pl.from_arrow(rows.select(names))).with_row_index("lakefolio row")
     there = pl.DataFrame(pl.from_arrow(keys.replace_schema_metadata(None)))
     left = numbered.join(there, on=names, how="anti", maintain_order="left").get_column("lakefolio row")
-    return rows.take(pa.array(left.to_numpy()))
+    gone: pa.Table = there.join(numbered, on=names, how="semi").to_arrow()
+    return rows.take(pa.array(left.to_numpy())), gone
+
+
+def _distinct(keys: Sequence[pa.Table | None]) -> int:
+    """Return how many different keys some tables have, each of which has a key once."""
+    found = [one for one in keys if one is not None and one.num_rows]
+    if len(found) < 2:
+        return sum(one.num_rows for one in found)
+    import polars as pl
+
+    return pl.DataFrame(pl.from_arrow(pa.concat_tables(found))).n_unique()
