@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["edges_of", "made_of", "of_whole_versions"]
 
-_PART_ROWS: Final = 65_536
+_PART_ROWS: Final = 32_768
 _FILE_ROWS: Final = 32_768
 _HELD_BYTES: Final = 32 << 20
 _ASKED: Final = {FOLIOS.name: ENTRIES.name, USES.name: LINEAGE.name}

@@ -24,7 +24,8 @@ BITS_PER_KEY: Final = 10
 _PROBES: Final = 7
 _PLACES: Final = 1024
 _MASK: Final = (1 << 64) - 1
-_BYTES_AT_ONCE: Final = 8 << 20
+_BYTES_AT_ONCE: Final = 1 << 20
+"""So much of the keys is hashed at once: up to 32 times as much is held for it."""
 
 
 def _mixed(value: int) -> int:

@@ -406,8 +406,8 @@ class Before(Protocol):
         """Return the position of the row of a key that holds, or None."""
         ...
 
-    def knows(self, model: Model, key: Key) -> bool:
-        """Say whether there is any row whose key begins so."""
+    def present(self, model: Model, keys: Collection[Key]) -> Collection[Key]:
+        """Return those of some beginnings of keys, all as long, that any row's key has."""
         ...
 
     def has_live(self, folio: str, besides: Collection[str]) -> bool:
@@ -455,7 +455,7 @@ def fold(
 def _without_known(rows: pa.Table, model: Model, before: Before) -> pa.Table:
     """Leave out the rows of entries that were put before."""
     subjects = list(zip(*(rows.column(name).to_pylist() for name in model.key[:2]), strict=True))
-    known = {one for one in set(subjects) if one[0] == "entry" and before.knows(model, one)}
+    known = before.present(model, {one for one in subjects if one[0] == "entry"})
     return rows.filter(pa.array([one not in known for one in subjects], pa.bool_())) if known else rows
 
 

@@ -195,7 +195,7 @@ def files_of(
         gathered.append(part)
         count += part.num_rows
         while count >= file_rows:
-            rows = pa.concat_tables(gathered).combine_chunks()
+            rows = pa.concat_tables(gathered)
             yield encode(rows.slice(0, file_rows), model, after=after, through=through, group_rows=group_rows)
             gathered, count = [rows.slice(file_rows)], count - file_rows
     if count:

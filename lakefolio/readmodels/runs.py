@@ -27,7 +27,7 @@ __all__ = ["ModelRuns", "Run"]
 _WHOLE_BYTES: Final = 128 << 10
 """A file up to this size is read at once: that is one request instead of two."""
 
-_AT_ONCE_BYTES: Final = 8 << 20
+_AT_ONCE_BYTES: Final = 4 << 20
 _FOOTER_WEIGHT: Final = 4
 """The memory of a decoded footer beside its bytes."""
 
@@ -154,8 +154,8 @@ class ModelRuns:
         for run in self.runs:
             if upto is None or run.after < upto:
                 for file in run.files:
-                    for number in self._groups_with(file, wanted):
-                        if (found := _with_keys(self.group(file, number), names, wanted)).num_rows:
+                    for number, some in sorted(self._groups_with(file, wanted).items()):
+                        if (found := _with_keys(self.group(file, number), names, some)).num_rows:
                             parts.append(found)
         if not parts:
             return self.model.nothing
@@ -164,18 +164,19 @@ class ModelRuns:
             rows = rows.filter(pc.less_equal(rows.column("version"), upto))
         return settled(sorted_rows(rows, self.model), self.model) if len(self.runs) > 1 else rows
 
-    def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> list[int]:
-        """Return the numbers of the row groups of a file that may hold some of sorted keys."""
+    def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> dict[int, list[Key]]:
+        """Return the numbers of the row groups of a file that may hold some of sorted keys, each with these."""
         width = len(keys[0]) if keys else 0
         some = keys[bisect_left(keys, file.first[:width]) : bisect_right(keys, file.last[:width])]
+        found: dict[int, list[Key]] = {}
         if not some:
-            return []
+            return found
         footer = self._footer(file)
-        found: dict[int, None] = {}
         for key in some:
             if (hashed := self._hash(key)) is None or footer.may_hold(hashed):
-                found |= dict.fromkeys(footer.groups_between(key, key))
-        return sorted(found)
+                for number in footer.groups_between(key, key):
+                    found.setdefault(number, []).append(key)
+        return found
 
     def _needed(self, columns: Sequence[str]) -> list[str]:
         wanted = {*columns, *self.model.order}

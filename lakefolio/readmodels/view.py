@@ -235,11 +235,11 @@ class Folded:
 
     # -- metadata ------------------------------------------------------------------------------------------
 
-    def knows(self, model: Model, key: Key) -> bool:
+    def present(self, model: Model, keys: Collection[Key]) -> Collection[Key]:
         """See Before."""
-        if len(key) < len(model.key):  # asked only of what goes no further
-            return self._ask(model, lambda runs: runs.newest(key)) is not None
-        return self._ask(model, lambda runs: runs.newest(key, self._bound(runs))) is not None
+        rows = self._ask(model, lambda runs: runs.rows_of(keys, self._bound(runs)))
+        width = len(next(iter(keys), ()))
+        return set(zip(*(rows.column(name).to_pylist() for name in model.key[:width]), strict=True))
 
     def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """See View."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -62,3 +64,19 @@ def test_one_key_in_a_hundred_that_is_not_there_passes() -> None:
     passed = sum(bloom.may_hold(built, bloom.hash_of((f"elsewhere-{number}",))) for number in range(5000))
     assert passed < 100
     assert len(built) * 8 < 5000 * bloom.BITS_PER_KEY + 64
+
+
+@pytest.mark.parametrize("same_width", [True, False])
+def test_many_keys_are_hashed_piece_by_piece(same_width: bool) -> None:
+    """What is held beside the keys and their hashes does not grow with them."""
+    keys = pa.array([f"{number:0128x}" + "x" * (0 if same_width else number % 2) for number in range(80_000)])
+    tracemalloc.start()
+    try:
+        found = bloom.hashes([keys])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6 < 8 * keys.nbytes  # a number for each byte of all keys
+    assert [int(found[at]) for at in (0, 31_111, 79_999)] == [
+        bloom.hash_of((keys[at].as_py(),)) for at in (0, 31_111, 79_999)
+    ]
