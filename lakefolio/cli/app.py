@@ -80,10 +80,16 @@ class App:
             lake = open_lake(self.lake_uri, create=False, read_only=not writing)
         return lake if self.at is None else lake.at(self.at)
 
-    def glance(self) -> Lake | Glance:
-        """Return what tells folios and items at ``at``: of the newest state without the rest of a lake."""
+    def glance(self, *, alone: bool = True) -> Lake | Glance:
+        """Return what tells folios and items at ``at``: of the newest state without the rest of a lake.
+
+        Args:
+            alone: Whether the command asks nothing else, so that nothing needs NumPy.
+        """
         if self.at is not None:
             return self.open()
+        if alone:
+            self._leave_out("numpy")
         with self._quick_imports():
             from lakefolio.cli.glance import Glance
 
@@ -103,9 +109,15 @@ class App:
 
     def spare_imports(self) -> None:
         """Let nothing be imported or started that only the content of items needs."""
+        self._leave_out("pandas")
+        self._leave_out("cloudpickle")
         if self.own_process:
-            sys.meta_path.insert(0, _WithoutPandas)
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start one for each core
+
+    def _leave_out(self, library: str) -> None:
+        """Let a library seem not to be installed: pyarrow imports it if it is there, and does without."""
+        if self.own_process and library not in sys.modules:
+            sys.meta_path.insert(0, _Without(library))
 
     @contextmanager
     def _quick_imports(self) -> Iterator[None]:
@@ -171,13 +183,18 @@ def _lakes_here() -> list[str]:
     return [f"--lake {shlex.quote(one)}" for one in lakes[:_MOST_SHOWN]]
 
 
-class _WithoutPandas:
-    """Lets pyarrow find no pandas: it would import it with the first array, for half of the time that ``ls`` takes."""
+class _Without:
+    """Lets Python find no library of a name.
 
-    @classmethod
-    def find_spec(cls, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ImportError("pandas is not needed here", name=name)
+    pyarrow imports NumPy and cloudpickle, and pandas with its first array: that takes longer than all that ``ls`` does.
+    """
+
+    def __init__(self, library: str) -> None:
+        self._library = library
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == self._library:
+            raise ImportError(f"{name} is not needed here", name=name)
 
 
 class Shared(click.Command):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
 
 if TYPE_CHECKING:
+    from lakefolio.cli.glance import Glance
+    from lakefolio.lake import Lake
     from lakefolio.model.entries import Entry
     from lakefolio.query.browse import Folder
 
@@ -33,7 +36,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising
     runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first.
     """
-    lake = app.glance()
+    lake = app.glance(alone=folio is None)
     if folio is not None and folio in lake.folios():
         entries = lake.items(folio, archived=archived)
         _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
@@ -56,7 +59,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         return
     shown = [name for name in names if archived or folio is not None or not is_own_folio(name)]
     if shown or not names:
-        _folios(app, {name: lake.items(name, archived=archived) for name in shown})
+        _folios(app, {name: _total(lake, name, archived=archived) for name in shown})
     elif app.as_json:
         app.output.emit([])
     if len(shown) < len(names):
@@ -110,19 +113,22 @@ def _items(app: App, entries: list[Entry], purged: set[str]) -> None:
     )
 
 
-def _folios(app: App, folios: dict[str, list[Entry]]) -> None:
-    found: list[dict[str, Any]] = []
-    for name, entries in folios.items():
-        newest = max(entries, key=lambda one: one.version, default=None)
-        found.append(
-            {
-                "folio": name,
-                "items": len(entries),
-                "size_bytes": sum(one.size_bytes or 0 for one in entries),
-                "version": newest and newest.version,
-                "committed_at": newest and newest.committed_at,
-            }
-        )
+def _total(lake: Lake | Glance, folio: str, *, archived: bool) -> Mapping[str, Any]:
+    """Return what a folio holds: its items, their size, and the newest of its versions."""
+    if hasattr(lake, "total"):
+        return lake.total(folio, archived=archived)._asdict()
+    entries = lake.items(folio, archived=archived)
+    newest = max(entries, key=lambda one: one.version, default=None)
+    return {
+        "items": len(entries),
+        "size_bytes": sum(one.size_bytes or 0 for one in entries),
+        "version": newest and newest.version,
+        "committed_at": newest and newest.committed_at,
+    }
+
+
+def _folios(app: App, folios: Mapping[str, Mapping[str, Any]]) -> None:
+    found = [{"folio": name, **total} for name, total in folios.items()]
     app.output.rows(
         found,
         ("folio", "items", "size", "version", "when"),

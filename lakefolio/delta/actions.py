@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from lakefolio.errors import FormatError
-from lakefolio.format.arrow_rows import check_rows, rows_of, to_micros
+from lakefolio.format.arrow_rows import bounds_of, check_rows, rows_of, to_micros
 from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, strings, text, texts
 
 __all__ = ["DataFile", "LogEntry", "Total", "brief", "quoted_path"]
@@ -211,10 +211,7 @@ def versions_of(rows: pa.Table) -> tuple[int, int] | None:
     if rows.num_rows == 1:
         version = rows.column(at)[0].as_py()
         return version, version
-    import pyarrow.compute as pc
-
-    bounds = pc.min_max(rows.column(at)).as_py()
-    return bounds["min"], bounds["max"]
+    return bounds_of(rows.column(at))
 
 
 def runs_of(rows: pa.Table) -> tuple[str, str] | None:

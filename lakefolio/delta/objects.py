@@ -192,16 +192,16 @@ class TableObjects:
             raise ValueError("the store gave two different answers")
 
     def tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
-        """Return the rows of each file: first of the files whose rows are known, then of the others, in order.
-
-        Damaged bytes are read once more, as in :meth:`parse`.
-        """
+        """Return the rows of each file, in order. Damaged bytes are read once more, as in :meth:`parse`."""
         wanted = [file for file in files if file.rows is None]
         keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
-        bodies = self.store.get_many(keys)
-        known = [file.rows for file in files if file.rows is not None]
-        tables = [rows if rows.schema.equals(schema) else rows.select(schema.names) for rows in known]
-        for file, key, body in zip(wanted, keys, bodies, strict=True):
+        bodies = iter(zip(keys, self.store.get_many(keys), strict=True))
+        tables = []
+        for file in files:
+            if file.rows is not None:
+                tables.append(file.rows if file.rows.schema.equals(schema) else file.rows.select(schema.names))
+                continue
+            key, body = next(bodies)
             try:
                 tables.append(self._read_parquet(file, key, body, schema))
             except IntegrityError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import pyarrow as pa
 
@@ -30,8 +30,10 @@ from lakefolio.model.state import State
 from lakefolio.readmodels.cache import Cache
 
 if TYPE_CHECKING:
+    from lakefolio.model.base_state import BaseState
     from lakefolio.model.entries import Entry
-    from lakefolio.readmodels.store import Catalogue, ReadModels
+    from lakefolio.readmodels.catalogue import Catalogue
+    from lakefolio.readmodels.store import ReadModels
     from lakefolio.storage import Store
 
 __all__ = ["JournalHead"]
@@ -106,6 +108,38 @@ class JournalHead:
             self.state = State(base=base).extended(rows, version)
             return self.state
 
+    def glance(self, *, models: bool = True) -> State:
+        """Return the newest state, of which folios, items and purges may be asked, and nothing else.
+
+        It imports no array functions, and takes half of the time of :meth:`load` in a new process. This handle knows
+        nothing afterwards.
+
+        Args:
+            models: Whether the state may stand on read models. Without, it holds the rows of the whole journal.
+
+        Raises:
+            NotFoundError: If a read model that a checkpoint notes is not there any more. A question may raise it, too.
+            IntegrityError: If the journal or a read model is damaged. A question may raise it, too.
+        """
+        catalogue: Catalogue | None = None
+
+        def after(note: str) -> int:
+            nonlocal catalogue
+            catalogue = _noted(note) if models else None
+            if catalogue is not None and catalogue.through > self.table.version:
+                catalogue = None  # the log does not confirm it
+            return -1 if catalogue is None else catalogue.through
+
+        with self.lock:
+            rows = self.table.load(after=after)
+            version = self.table.version
+        if catalogue is None:
+            return State().extended(rows, version)
+        from lakefolio.readmodels.heads import Heads
+
+        base = Heads(self.store, self.table.seals.lake_id, catalogue)
+        return State(base=cast("BaseState", base)).extended(rows, version)  # it has the methods that these ask
+
     def _found_models(self) -> Catalogue | None:
         """Look for read models that no checkpoint notes: without them the whole journal would be held."""
         try:
@@ -177,7 +211,7 @@ class JournalHead:
         few = len(state.rows) < _FOLDED_ROWS and state.version - state.base_version < _FOLDED_VERSIONS
         if few and not everything:
             return
-        from lakefolio.readmodels.fold import FOLDED
+        from lakefolio.readmodels.models import FOLDED
 
         made = self.models.advance(partial(state.parts, FOLDED), state.version, wait=everything)
         if made is not None:
@@ -256,6 +290,6 @@ def _noted(note: str | None) -> Catalogue | None:
     """Return the catalogue that a checkpoint notes; None without any."""
     if not note:
         return None
-    from lakefolio.readmodels.store import Catalogue
+    from lakefolio.readmodels.catalogue import Catalogue
 
     return Catalogue.from_json(note)

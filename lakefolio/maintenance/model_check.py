@@ -18,7 +18,8 @@ from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.maintenance.row_numbers import DELETE, PLACE, own_hash
-from lakefolio.readmodels.fold import (
+from lakefolio.readmodels.model import Model, succession
+from lakefolio.readmodels.models import (
     COMMITS,
     CONTENTS,
     ENTRIES,
@@ -32,7 +33,6 @@ from lakefolio.readmodels.fold import (
     SNAPSHOTS,
     USES,
 )
-from lakefolio.readmodels.model import Model, succession
 from lakefolio.readmodels.run_states import READ_COLUMNS, READ_OPS, RUN_STATES, states_of
 from lakefolio.views.workbench import UnreadableRowsError, Workbench
 

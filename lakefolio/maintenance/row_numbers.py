@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.sql_text import sql_id
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, USES
 from lakefolio.readmodels.model import Model, succession
+from lakefolio.readmodels.models import ENTRIES, FOLIOS, LINEAGE, USES
 from lakefolio.views.workbench import hash_of
 
 if TYPE_CHECKING:

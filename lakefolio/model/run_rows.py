@@ -39,8 +39,18 @@ def noting(rows: pa.Table, key: str, texts: Collection[str] | None = None) -> li
 
 def last_noted(rows: pa.Table, key: str) -> dict[str, str | None]:
     """Return the JSON text that rows note last of a fact of each run, None where they remove it."""
-    run_ids, values = _noted(rows, key)
-    return dict(zip(run_ids.to_pylist(), values.to_pylist(), strict=True))
+    found: dict[str, str | None] = {}
+    who = zip(rows.column("op").to_pylist(), rows.column("run_id").to_pylist(), strict=True)
+    for lists in rows.column("facts").chunks:
+        ends = lists.offsets.to_pylist()
+        facts = lists.values.slice(ends[0], ends[-1] - ends[0])
+        keys, values = facts.field("key").to_pylist(), facts.field("value")
+        for number, (op, run_id) in zip(range(len(lists)), who, strict=False):
+            if op == "run" and run_id is not None and lists[number].is_valid:
+                for at in range(ends[number] - ends[0], ends[number + 1] - ends[0]):
+                    if keys[at] == key:
+                        found[run_id] = values[at].as_py()
+    return found
 
 
 def _noted(rows: pa.Table, key: str) -> tuple[pa.Array, pa.Array]:

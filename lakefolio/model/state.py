@@ -44,6 +44,8 @@ _PUT_COLUMNS: Final = [one for one in MANIFESTS_SCHEMA.names if one not in ("con
 _OF_FOLIO: Final = ("put", "delete", "annotate", "snapshot", "drop_snapshot")
 _head: Final = itemgetter(1)
 _NOTHING: PersistentMap[Any, Any] = PersistentMap()
+_FEW_ITEMS: Final = 500
+"""Up to so many, rows are read one by one: to import the function that takes some out of a table takes 50 ms."""
 _MOST_FACTS = 1000
 _MOST_ASKED = 5000
 
@@ -304,8 +306,10 @@ class State:
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See StateView. Reads those columns instead of whole rows; null is None."""
         if self._base is None:
-            numbers = pa.array(list(self._numbers(folio).values()), pa.int64())
-            rows = self.rows.table().select(list(columns)).take(numbers)
+            numbers = list(self._numbers(folio).values())
+            if len(numbers) < _FEW_ITEMS:
+                return [tuple(self.rows.value(number, name) for name in columns) for number in numbers]
+            rows = self.rows.table().select(list(columns)).take(pa.array(numbers, pa.int64()))
             return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
         heads = self._base.heads_of(folio, ("item", *columns))
         items = heads.column("item").to_pylist()
@@ -316,7 +320,7 @@ class State:
         ]
 
     def _entries_of(self, numbers: list[int]) -> list[Entry]:
-        if len(numbers) < 32:
+        if len(numbers) < _FEW_ITEMS:
             return [entry_from_row(self.rows.row(number)) for number in numbers]
         return [entry_from_row(row) for row in self.rows.table().take(numbers).to_pylist()]
 

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import ENTRIES, FOLIOS, LINEAGE, MODELS, USES, fold
+from lakefolio.readmodels.fold import fold
 from lakefolio.readmodels.levels import to_merge
 from lakefolio.readmodels.merge import merged
 from lakefolio.readmodels.model import Model
+from lakefolio.readmodels.models import ENTRIES, FOLIOS, LINEAGE, MODELS, USES
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.view import Folded

@@ -2,19 +2,18 @@
 
 Pure: no I/O. The hash is part of the format, so it is defined here and not taken from a library: the sum of the bytes
 of the key, each multiplied by a 64-bit weight of its position, mixed once. All keys of a run are hashed in a few array
-operations.
+operations; asking for a key needs none, and imports no arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate
 from operator import mul
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 __all__ = ["BITS_PER_KEY", "build", "hash_of", "hashes", "may_hold", "mixed_array", "place_of"]
 
@@ -37,7 +36,13 @@ def _mixed(value: int) -> int:
 
 _WEIGHTS: Final = [_mixed((place + 1) * 0x9E3779B97F4A7C15 & _MASK) | 1 for place in range(_PLACES)]
 _SUMS: Final = [0, *accumulate(_WEIGHTS)]
-_WEIGHTS_ARRAY: Final = np.array(_WEIGHTS, np.uint64)
+
+
+@cache
+def _weights() -> Any:
+    import numpy as np
+
+    return np.array(_WEIGHTS, np.uint64)
 
 
 def hash_of(key: Sequence[str]) -> int:
@@ -55,6 +60,9 @@ def hashes(columns: Sequence[pa.Array | pa.ChunkedArray]) -> Any:
     Args:
         columns: The parts of the keys, text without nulls.
     """
+    import numpy as np
+    import pyarrow.compute as pc
+
     joined = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\0")
     texts = joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
     if isinstance(texts, pa.ChunkedArray):  # no chunk at all, or more text than one array may hold
@@ -73,20 +81,24 @@ def hashes(columns: Sequence[pa.Array | pa.ChunkedArray]) -> Any:
 
 
 def _sums(raw: Any, ends: Any) -> Any:
+    import numpy as np
+
     lengths = np.diff(ends)
     width = int(lengths[0]) if len(lengths) else 0
     if 0 < width <= _PLACES and (lengths == width).all():  # ids and digests: a fifth of the time
-        weights = _WEIGHTS_ARRAY[:width]
+        weights = _weights()[:width]
         texts = raw.reshape(len(lengths), width).astype(np.uint64)
         return texts @ weights + weights.sum(dtype=np.uint64) + np.uint64(width)
     places = np.arange(len(raw)) - np.repeat(ends[:-1], lengths)
-    products = (raw.astype(np.uint64) + np.uint64(1)) * _WEIGHTS_ARRAY[places % _PLACES]
+    products = (raw.astype(np.uint64) + np.uint64(1)) * _weights()[places % _PLACES]
     sums = np.add.reduceat(np.append(products, np.uint64(0)), ends[:-1], dtype=np.uint64)
     return np.where(lengths > 0, sums, np.uint64(0)) + lengths.astype(np.uint64)
 
 
 def mixed_array(values: Any) -> Any:
     """Return numbers with their bits mixed, so that those near to each other are far apart (shape and dtype stay)."""
+    import numpy as np
+
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
@@ -99,6 +111,8 @@ def place_of(hashed: int, probe: int, bits: int) -> int:
 
 def build(hashed: Any) -> bytes:
     """Return the filter of keys given by their hashes (see :func:`hashes`); bit b is bit b % 8 of byte b // 8."""
+    import numpy as np
+
     distinct = np.unique(hashed)
     bits = max(64, -(-len(distinct) * BITS_PER_KEY // 64) * 64)
     low, high = distinct & np.uint64(0xFFFFFFFF), distinct >> np.uint64(32)

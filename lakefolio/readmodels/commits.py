@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.readmodels.merge import whole
+from lakefolio.readmodels.keys import whole
 from lakefolio.readmodels.runs import ModelRuns
 
 __all__ = ["first_commit", "last_commit", "version_before", "version_with"]

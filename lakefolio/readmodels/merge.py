@@ -14,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.readmodels.keys import Key, Rows, key_at, whole
 from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
 
-__all__ = ["Key", "Rows", "in_order", "key_at", "merged", "same_key_as_next", "settled", "sorted_rows", "whole"]
-
-Key = tuple[Any, ...]
+__all__ = ["in_order", "merged", "same_key_as_next", "settled", "sorted_rows"]
 
 
 def sorted_rows(rows: pa.Table, model: Model) -> pa.Table:
@@ -42,16 +41,6 @@ def in_order(rows: pa.Table, names: Sequence[str]) -> bool:
         if not tied.any():
             break
     return True
-
-
-def whole(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array."""
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-
-
-def key_at(rows: pa.Table, at: int, names: Sequence[str]) -> Key:
-    """Return some cells of one row."""
-    return tuple(rows.column(name)[at].as_py() for name in names)
 
 
 def same_key_as_next(rows: pa.Table, model: Model) -> Any:
@@ -114,20 +103,6 @@ def _inheriting(rows: pa.Table, model: Model, has_previous: Any) -> pa.Table:
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, rows.schema.field(name), whole(rows.column(name)).take(first))
     return rows
-
-
-class Rows:
-    """The rows of a table in order, found by their key without being made Python values."""
-
-    def __init__(self, rows: pa.Table, names: Sequence[str]) -> None:
-        self._columns = [rows.column(name) for name in names]
-        self._count: int = rows.num_rows
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, at: int) -> Key:
-        return tuple(column[at].as_py() for column in self._columns)
 
 
 class _Stream:

@@ -26,7 +26,7 @@ from lakefolio.format.arrow_rows import check_rows
 from lakefolio.format.layout import table_prefix
 from lakefolio.format.parquet_columns import bounded_columns, leaves
 from lakefolio.readmodels import bloom
-from lakefolio.readmodels.merge import Key, key_at
+from lakefolio.readmodels.keys import Key, key_at
 from lakefolio.readmodels.model import Model
 
 if TYPE_CHECKING:

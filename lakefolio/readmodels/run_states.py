@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.readmodels.model import POSITION, REMOVED, Model, succession
@@ -138,6 +137,8 @@ def states_of(rows: pa.Table, known: Callable[[Collection[str]], Mapping[str, Ma
         rows: Rows of ``manifests`` in their order.
         known: Returns what was known of some runs before them: rows of this model, by their ids.
     """
+    import pyarrow.compute as pc
+
     about = pc.and_(pc.is_in(rows.column("op"), value_set=pa.array(READ_OPS)), pc.is_valid(rows.column("run_id")))
     rows = rows.select(READ_COLUMNS).filter(about)
     if not rows.num_rows:

@@ -1,24 +1,24 @@
 """The runs of one read model, and its lookups: the newest row of a key, the rows of a prefix.
 
 Immutable. A lookup goes from the newest run to the oldest. In each it reads at most the one file, and of that the row
-groups, whose bounds admit the key, and nothing if the filter of the file excludes the key.
+groups, whose bounds admit the key, and nothing if the filter of the file excludes the key. Array functions are imported
+by who merges or filters: looking up a key needs none.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.merge import Key, Rows, merged, settled, sorted_rows
+from lakefolio.readmodels.keys import Key, Rows
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, damaged, read_footer, read_group
 
@@ -82,6 +82,8 @@ class ModelRuns:
 
     def reader(self) -> pa.RecordBatchReader:
         """Read all rows as one run, part by part, as if all were merged. Every file is read and verified."""
+        from lakefolio.readmodels.merge import merged
+
         parts = merged([self.parts(run) for run in self.runs], self.model, bottom=True)
         batches = (batch for part in parts for batch in part.to_batches())
         return pa.RecordBatchReader.from_batches(self.model.schema, batches)
@@ -114,27 +116,43 @@ class ModelRuns:
             upto: Leave out later rows than this journal version. Rows that they superseded still say so.
             columns: Only these (those that settling needs are added).
         """
+        parts = list(self.slices(prefix, upto, columns))
+        if not parts:
+            return self.model.nothing if columns is None else self.model.nothing.select(self._needed(columns))
+        return self._settled(pa.concat_tables(parts).combine_chunks(), upto)
+
+    def slices(
+        self, prefix: Key, upto: int | None = None, columns: Sequence[str] | None = None, *, keep: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield the same rows as they lie in the runs, the oldest run first, each run in order.
+
+        They are not settled, and those of a run that begins before ``upto`` may be later. With ``keep``, row groups are
+        kept for whoever asks for the same columns.
+        """
         names = None if columns is None else self._needed(columns)
         hashed = self._hash(prefix) if self.runs else None
-        parts = []
         for run in self.runs:
             if upto is not None and run.after >= upto:
                 continue
             for file in run.files_between(prefix, prefix):
-                for rows in self._groups(file, prefix, prefix, hashed, names=names):
+                for rows in self._groups(file, prefix, prefix, hashed, names=names, keep=keep):
                     view = Rows(rows, self.model.order)
                     start = bisect_left(view, prefix, key=lambda one: one[: len(prefix)])
                     stop = bisect_right(view, prefix, key=lambda one: one[: len(prefix)])
                     if start < stop:
-                        parts.append(rows.slice(start, stop - start))
-        if not parts:
-            return self.model.nothing if names is None else self.model.nothing.select(names)
-        found = pa.concat_tables(parts).combine_chunks()
+                        yield rows.slice(start, stop - start)
+
+    def _settled(self, rows: pa.Table, upto: int | None) -> pa.Table:
+        """Return rows of several runs, without those later than a version, sorted and settled."""
         if upto is not None:
-            found = found.filter(pc.less_equal(found.column("version"), upto))
-        if len(self.runs) > 1:
-            found = settled(sorted_rows(found, self.model), self.model)
-        return found
+            import pyarrow.compute as pc
+
+            rows = rows.filter(pc.less_equal(rows.column("version"), upto))
+        if len(self.runs) == 1:
+            return rows
+        from lakefolio.readmodels.merge import settled, sorted_rows
+
+        return settled(sorted_rows(rows, self.model), self.model)
 
     def group_count(self, prefix: Key) -> int:
         """Return how many row groups may hold rows whose order columns begin with a prefix."""
@@ -159,10 +177,7 @@ class ModelRuns:
                             parts.append(found)
         if not parts:
             return self.model.nothing
-        rows = pa.concat_tables(parts).combine_chunks()
-        if upto is not None:
-            rows = rows.filter(pc.less_equal(rows.column("version"), upto))
-        return settled(sorted_rows(rows, self.model), self.model) if len(self.runs) > 1 else rows
+        return self._settled(pa.concat_tables(parts).combine_chunks(), upto)
 
     def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> dict[int, list[Key]]:
         """Return the numbers of the row groups of a file that may hold some of sorted keys, each with these."""
@@ -240,6 +255,7 @@ class ModelRuns:
         *,
         names: Sequence[str] | None = None,
         newest_first: bool = False,
+        keep: bool = False,
     ) -> Iterator[pa.Table]:
         footer = self._footer(file)
         if hashed is not None and not footer.may_hold(hashed):
@@ -249,7 +265,7 @@ class ModelRuns:
             for number in reversed(numbers):
                 yield from self._read(file, footer, range(number, number + 1), None, keep=True)
         else:
-            yield from self._read(file, footer, numbers, names, keep=names is None)
+            yield from self._read(file, footer, numbers, names, keep=keep or names is None)
 
     def _footer(self, file: RunFile) -> Footer:
         def read() -> tuple[Footer, int]:
@@ -260,7 +276,7 @@ class ModelRuns:
                 for number, group in enumerate(footer.groups):
                     piece = body[group.start : group.start + group.length]
                     rows = read_group(piece, file, footer, number, self.model)
-                    self._cache.put((self.model.name, file.path, number), rows, rows.nbytes)
+                    self._cache.put(self._cached(file, number, None), rows, rows.nbytes)
             return footer, file.footer_bytes * _FOOTER_WEIGHT
 
         found: Footer = self._cache.get_or((self.model.name, file.path), read)
@@ -272,9 +288,9 @@ class ModelRuns:
         """Yield row groups in order; neighbours that are not kept are read in one request."""
         number = numbers.start
         while number < numbers.stop:
-            known = self._cache.get((self.model.name, file.path, number))
+            known = self._known(file, number, names)
             if known is not None:
-                yield known if names is None else known.select(list(names))
+                yield known
                 number += 1
                 continue
             start, stop = number, number + 1
@@ -282,7 +298,7 @@ class ModelRuns:
             while (
                 stop < numbers.stop and footer.groups[stop].start + footer.groups[stop].length - begin <= _AT_ONCE_BYTES
             ):
-                if self._cache.get((self.model.name, file.path, stop)) is not None:
+                if self._known(file, stop, names) is not None:
                     break
                 end = footer.groups[stop].start + footer.groups[stop].length
                 stop += 1
@@ -292,13 +308,26 @@ class ModelRuns:
                 piece = body[group.start - begin : group.start - begin + group.length]
                 rows = read_group(piece, file, footer, number, self.model, names)
                 if keep:
-                    self._cache.put((self.model.name, file.path, number), rows, rows.nbytes)
+                    self._cache.put(self._cached(file, number, names), rows, rows.nbytes)
                 yield rows
             number = stop
+
+    def _known(self, file: RunFile, number: int, names: Sequence[str] | None) -> pa.Table | None:
+        """Return a row group that is kept, with all columns or with these."""
+        whole: pa.Table | None = self._cache.get(self._cached(file, number, None))
+        if names is None:
+            return whole
+        narrow: pa.Table | None = self._cache.get(self._cached(file, number, names))
+        return narrow if whole is None else whole.select(list(names))
+
+    def _cached(self, file: RunFile, number: int, names: Sequence[str] | None) -> tuple[Hashable, ...]:
+        return (self.model.name, file.path, number, None if names is None else tuple(names))
 
 
 def _with_keys(rows: pa.Table, names: Sequence[str], keys: Sequence[Key]) -> pa.Table:
     """Return the rows whose key is one of some."""
+    import pyarrow.compute as pc
+
     for at, name in enumerate(names):
         rows = rows.filter(pc.is_in(rows.column(name), value_set=pa.array({key[at] for key in keys}, pa.string())))
     if sum(len({key[at] for key in keys}) > 1 for at in range(len(names))) <= 1 or not rows.num_rows:

@@ -19,7 +19,10 @@ from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.model.entries import Entry, ItemPut, Snapshot, entry_from_row, snapshot_from_row
 from lakefolio.readmodels.commits import first_commit, last_commit, version_before, version_with
-from lakefolio.readmodels.fold import (
+from lakefolio.readmodels.keys import Key, whole
+from lakefolio.readmodels.merge import same_key_as_next
+from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
+from lakefolio.readmodels.models import (
     COMMITS,
     CONTENTS,
     ENTRIES,
@@ -32,8 +35,6 @@ from lakefolio.readmodels.fold import (
     SNAPSHOTS,
     USES,
 )
-from lakefolio.readmodels.merge import Key, same_key_as_next, whole
-from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Model
 from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.run_questions import called, newest
 from lakefolio.readmodels.run_states import RUN_STATES

@@ -23,7 +23,7 @@ from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import JOURNAL, log_key
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.process.scratch import named_if_full, scratch_folder
-from lakefolio.readmodels.fold import ENTRIES
+from lakefolio.readmodels.models import ENTRIES
 from lakefolio.readmodels.view import Folded
 from lakefolio.search.documents import all_documents
 from lakefolio.search.index import Index

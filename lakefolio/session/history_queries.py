@@ -26,7 +26,7 @@ from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.model.version_policy import policy_of
 from lakefolio.readmodels.anew import edges_of
-from lakefolio.readmodels.fold import LINEAGE
+from lakefolio.readmodels.models import LINEAGE
 from lakefolio.session.batches import pending_view
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from lakefolio.content.event_text import whole
 from lakefolio.content.local_files import Immutable
 from lakefolio.errors import IntegrityError
 from lakefolio.format.layout import JOURNAL, LOG_TABLES, TABLES, table_prefix
-from lakefolio.readmodels.fold import COMMITS, ENTRIES, METADATA, fold
+from lakefolio.readmodels.fold import fold
+from lakefolio.readmodels.models import COMMITS, ENTRIES, METADATA
 from lakefolio.readmodels.run_file import damaged
 from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.view import Folded

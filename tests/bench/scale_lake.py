@@ -29,12 +29,14 @@ from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DataFile, DeltaTable, LogEntry, removal
 from lakefolio.format.layout import JOURNAL, blob_key, log_key, table_prefix
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SPECS
-from lakefolio.readmodels.fold import _FOLDS, COMMITS, CONTENTS, ENTRIES, FOLIOS, LINEAGE, METADATA, MODELS, USES, _uses
+from lakefolio.readmodels.catalogue import Catalogue
+from lakefolio.readmodels.fold import _FOLDS, _uses
 from lakefolio.readmodels.merge import settled, sorted_rows
 from lakefolio.readmodels.model import Model
+from lakefolio.readmodels.models import COMMITS, CONTENTS, ENTRIES, FOLIOS, LINEAGE, METADATA, MODELS, USES
 from lakefolio.readmodels.run_file import FILE_ROWS, RunFile, encode
 from lakefolio.readmodels.runs import Run
-from lakefolio.readmodels.store import Catalogue, ReadModels
+from lakefolio.readmodels.store import ReadModels
 from lakefolio.readmodels.table import NOTHING, ModelTable
 from lakefolio.storage import Store
 

@@ -24,10 +24,12 @@ from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DataFile, DeltaTable, LogEntry
 from lakefolio.format.layout import JOURNAL, log_key, table_prefix
 from lakefolio.format.schema import FACT_TYPE, MANIFESTS_SCHEMA, METRIC_ROWS_SCHEMA, SPECS
-from lakefolio.readmodels.fold import _FOLDS, COMMITS, METADATA, RUN_FACTS
+from lakefolio.readmodels.catalogue import Catalogue
+from lakefolio.readmodels.fold import _FOLDS
 from lakefolio.readmodels.merge import settled, sorted_rows
+from lakefolio.readmodels.models import COMMITS, METADATA, RUN_FACTS
 from lakefolio.readmodels.run_states import RUN_STATES
-from lakefolio.readmodels.store import Catalogue, ReadModels
+from lakefolio.readmodels.store import ReadModels
 
 METRICS = ("acc", "auc", "f1", "loss")
 PARAMS = ("batch", "depth", "lr", "opt", "seed")

@@ -150,13 +150,13 @@ def test_help_loads_no_library() -> None:
 
 
 def test_listing_loads_no_frames(run, stocked: str) -> None:
-    every = (["ls"], ["ls", "experiments/clf"], ["log"], ["diff", "paper-v1"], ["snapshot", "list"])
+    every = (["log"], ["diff", "paper-v1"], ["snapshot", "list"], ["ls", "experiments/clf"], ["ls"])
     found = loaded(*(["--lake", stocked, *words] for words in every))
     assert not [name for name in ("pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn") if name in found]
 
 
 UNNEEDED = ["pandas", "polars", "deltalake", "duckdb", "boto3", "sklearn", "pyarrow.parquet", "pyarrow.dataset"]
-UNNEEDED += ["pyarrow.compute", "obstore"]
+UNNEEDED += ["pyarrow.compute", "obstore", "numpy"]
 UNNEEDED += ["importlib.metadata", "importlib.resources", "email.message", "asyncio", "http.client", "ssl"]
 LIBRARIES = ("pyarrow", "numpy", "rich", "click", "dateutil", "encodings")
 
@@ -164,32 +164,85 @@ LIBRARIES = ("pyarrow", "numpy", "rich", "click", "dateutil", "encodings")
 TYPED = ["lakefolio ", "lakefolio s", "lakefolio get ", "lakefolio show ", "lakefolio get experiments/clf:"]
 
 
-@pytest.mark.parametrize("typed", [None, *TYPED])
-def test_what_people_wait_for_imports_little(stocked: str, typed: str | None) -> None:
-    """Listing and completion take as long as their imports: these are counted, since times differ by machine."""
+def waited_for(lake: str, typed: str | None) -> tuple[str, list[str], list[str]]:
+    """List a lake, or complete a line, in a process; return what it prints, its modules, and the files it reads.
+
+    Files of a lake are opened by their names in a folder that is open already; other files by their whole paths.
+    """
     code = """
 import sys
+opened = []
+def heard(event, args):
+    if event == "open" and isinstance(args[0], str) and "/" not in args[0] and "." in args[0]:
+        opened.append(args[0])
+sys.addaudithook(heard)
 from lakefolio.cli import main
 sys.argv = ["lakefolio", "ls"]
 try:
     main()
 except SystemExit as end:
     assert not end.code
-print("imported", *sys.modules)
+print("\\n".join(["", "opened:", *opened, "imported:", *sys.modules]))
 """
-    environment = {**os.environ, "LAKEFOLIO_LAKE": stocked}
+    environment = {**os.environ, "LAKEFOLIO_LAKE": lake}
     if typed is not None:
         environment |= {"_LAKEFOLIO_COMPLETE": "bash_complete", "COMP_LINE": typed}
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    shown, _, rest = printed.rpartition("\nopened:\n")
+    opened, _, imported = rest.partition("imported:\n")
+    return shown, imported.split(), opened.split()
+
+
+@pytest.mark.parametrize("typed", [None, *TYPED])
+def test_what_people_wait_for_imports_little(stocked: str, typed: str | None) -> None:
+    """Listing and completion take as long as their imports: these are counted, since times differ by machine."""
+    printed, found, _ = waited_for(stocked, typed)
     assert "experiments/clf" in printed or "raw" in printed or "\tsearch" in printed
-    found = printed.rpartition("\nimported ")[2].split()
     assert not set(UNNEEDED) & set(found)
     packages = [name.partition(".")[0] for name in found]
     assert packages.count("lakefolio") <= 84
     if typed in ("lakefolio ", "lakefolio s"):
         assert not {"numpy", "pyarrow", "lakefolio.cli.show", "lakefolio.cli.sql"} & set(found)
     assert len([name for name in packages if name not in ("lakefolio", *LIBRARIES)]) <= 190  # of Python itself
+
+
+@pytest.fixture
+def aged(tmp_path: Path) -> str:
+    """A lake with runs, of which read models were made, and with later commits."""
+    lake = lakefolio.open(tmp_path / "aged")
+    for number in range(3):
+        with lake.run(f"train-{number}", params={"lr": number}) as run:
+            run.log(loss=0.5, step=1)
+            lake.folio("lab/a").add_json(f"item-{number}", number)
+    lake.compact()
+    lake.folio("lab/b").add_json("late", 1)
+    with lake.run("after") as run:
+        run.log(loss=0.25, step=1)
+    return str(tmp_path / "aged")
+
+
+@pytest.mark.parametrize(("typed", "models"), [(None, 2), ("lakefolio get ", 1), ("lakefolio get lab/a:", 1)])
+def test_a_lake_with_runs_and_read_models_costs_little_more(aged: str, typed: str | None, models: int) -> None:
+    printed, found, opened = waited_for(aged, typed)
+    assert {"lab/a", "lab/b"} <= set(re.split(r"[\s:]+", printed)) or "item-2" in printed
+    assert set(UNNEEDED) & set(found) == {"pyarrow.parquet", "ssl"}  # the one imports the other
+    assert [name.partition(".")[0] for name in found].count("lakefolio") <= 97
+    files = [one for one in opened if one.endswith(".parquet")]
+    assert len([one for one in files if one.endswith(".checkpoint.parquet")]) == 1
+    assert len(files) == 1 + models  # no data file of the journal
+    assert len([one for one in opened if one.endswith(".json")]) <= 10  # the marker, and entries since the checkpoint
+    assert len(opened) == len(set(opened))
+
+
+def test_a_lake_is_listed_without_its_read_models(run, aged: str) -> None:
+    expected = run("--lake", aged, "ls").stdout
+    shutil.rmtree(Path(aged, "tables", "folios"))
+    for damaged in Path(aged, "tables", "entries").glob("*.parquet"):
+        damaged.write_bytes(damaged.read_bytes()[::-1])
+    printed, found, _ = waited_for(aged, None)
+    assert printed == expected
+    assert "numpy" not in found
 
 
 def test_help_lists_the_pages_and_prints_each(run) -> None:

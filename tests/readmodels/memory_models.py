@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import MODELS, fold
+from lakefolio.readmodels.catalogue import Catalogue
+from lakefolio.readmodels.fold import fold
+from lakefolio.readmodels.heads import Heads
 from lakefolio.readmodels.merge import merged
+from lakefolio.readmodels.models import MODELS
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.view import Folded, JournalParts
+
+if TYPE_CHECKING:
+    from lakefolio.storage import Store
 
 
 def parts_of(rows: pa.Table) -> JournalParts:
@@ -50,6 +57,15 @@ class MemoryModels:
         cache = Cache(self._cache_bytes)
         models = _Models({model.name: ModelRuns(model, self._runs[model.name], self, cache) for model in MODELS})
         return Folded(models, self.through, journal=journal)
+
+    def heads(self, version: int) -> Heads:
+        """Return what a process that looks once reads of the models, as of a version."""
+        runs = {name: tuple(some) for name, some in self._runs.items()}
+        return Heads(cast("Store", self), "", Catalogue(version, (0,) * len(MODELS), runs))
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """See Store."""
+        return self._files[key.rpartition("/")[2]][start : start + length]
 
     def fold(self, rows: pa.Table, through: int) -> None:
         """Add a run of further rows of the journal to each model."""

@@ -15,8 +15,8 @@ from test_readmodels_equal_replay import BEGIN, commits, merges, table_of
 from lakefolio.maintenance.model_check import ModelCheck
 from lakefolio.maintenance.row_numbers import RowNumbers
 from lakefolio.readmodels.cache import Cache
-from lakefolio.readmodels.fold import MODELS
 from lakefolio.readmodels.model import REMOVED, Model, succession
+from lakefolio.readmodels.models import MODELS
 from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import Published

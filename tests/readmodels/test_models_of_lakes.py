@@ -21,8 +21,8 @@ from lakefolio.errors import StorageError
 from lakefolio.format.layout import JOURNAL, log_prefix, table_prefix
 from lakefolio.journal.journal import Journal
 from lakefolio.model.state import State
-from lakefolio.readmodels.fold import FOLDED, MODELS
 from lakefolio.readmodels.levels import to_merge
+from lakefolio.readmodels.models import FOLDED, MODELS
 from lakefolio.readmodels.store import ReadModels
 from lakefolio.testing import CountingProxy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,12 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.state import State
 from lakefolio.readmodels import anew
 from lakefolio.readmodels.anew import edges_of, made_of
-from lakefolio.readmodels.fold import LINEAGE, MODELS, fold
+from lakefolio.readmodels.fold import fold
 from lakefolio.readmodels.merge import merged
+from lakefolio.readmodels.models import LINEAGE, MODELS
+
+if TYPE_CHECKING:
+    from lakefolio.model.base_state import BaseState
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLIOS = ("a", "a/b", "é")
@@ -184,6 +188,14 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
     return answers
 
 
+def shown(view: State) -> list[Any]:
+    """Return all that a listing and the completion of names ask."""
+    columns = ("version", "item", "size_bytes", "archived", "committed_at")
+    folios = [(one, view.entries(one), view.listing(one, columns)) for one in view.folios()]
+    names = [view.entry(folio, item) for folio in FOLIOS for item in ITEMS]
+    return [folios, names, [view.is_purged(one) for one in names if one is not None]]
+
+
 @settings(max_examples=examples(20), deadline=None)
 @given(
     made=commits,
@@ -215,6 +227,11 @@ def test_read_models_answer_as_a_replay_does(
     assert said(bounded, rows) == said(state, rows)
     assert bounded.running() == state.running()
     assert bounded.rows_since(-1).equals(state.rows_since(-1))
+    glanced = State(base=cast("BaseState", models.heads(models.through)))
+    assert shown(glanced.extended(state.rows_since(models.through), newest)) == shown(state)
+    earlier = min(past, models.through)  # models may go further than what names them
+    glanced = State(base=cast("BaseState", models.heads(earlier)))
+    assert shown(glanced.extended(state.rows_since(earlier), newest)) == shown(state)
     past = min(past, newest)
     assert said(bounded.at(past), rows) == said(state.at(past), rows)
 
