@@ -11,7 +11,6 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 from duckdb.sqltypes import DuckDBPyType
 
 from lakefolio.format.sql_text import sql_id
@@ -67,6 +66,8 @@ def projected(
 
 def check_finite(rows: pa.Table | pa.RecordBatch) -> None:
     """Raise pyarrow.ArrowInvalid if a time of DuckDB's is infinite, which Arrow does not have."""
+    import pyarrow.compute as pc
+
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
         for leaf in (leaf for chunk in chunks for leaf in _times(chunk)):

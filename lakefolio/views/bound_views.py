@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
 from lakefolio.format.sql_text import sql_id
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
 from lakefolio.views.item_tables import ItemContent, ItemTables
 from lakefolio.views.model_runs import STATES, count_states, make_runs
-from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow, relation_of
+from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
 from lakefolio.views.run_columns import KEY_VIEWS, KeyCounts, run_columns
 from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
 from lakefolio.views.sandbox import Limits, rows_of_view

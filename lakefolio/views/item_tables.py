@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.bounded_json import shallow as bounded
-from lakefolio.views.relations import relation_of
 
 if TYPE_CHECKING:
     import duckdb

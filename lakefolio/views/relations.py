@@ -3,12 +3,6 @@
 A scan reads the row groups and columns that a query needs, and nothing of it stays in memory. Its files are looked at
 before each query: DuckDB reads nothing that was not verified (see ``content.local_files``). They are held open for as
 long as a relation lives that scans them: its rows may be fetched after a merge or gc removed the files.
-
-DuckDB hands conditions over to the scan of an Arrow table or dataset. There NaN is neither greater than anything nor
-equal to itself, while it is the greatest number to DuckDB: ``where x > 1`` would lose the rows of NaN that
-``where x + 0 > 1`` keeps. Columns that hold floating-point numbers are therefore computed, which changes no bit of a
-number (also not of -0.0): conditions on them stay with DuckDB. Conditions on other columns, and the choice of columns,
-are handed over.
 """
 
 from __future__ import annotations
@@ -18,17 +12,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id, sql_text
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.bounded_json import DEPTH_LIMIT, shallow
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "relation_of", "scan_of"]
+__all__ = ["FileScan", "Rows", "bind", "bind_shallow", "scan_of"]
 
 Key = tuple[object, ...]
 _IN_MEMORY = " in memory"
@@ -169,29 +164,3 @@ def _is_long(value: str, kind: pa.DataType) -> str:
         return f"({' or '.join(inner)})"
     brackets = f"length({value}) - length(replace(replace({value}, '[', ''), '{{', ''))"
     return f"coalesce(strlen({value}) > {DEPTH_LIMIT} and {brackets} > {DEPTH_LIMIT}, false)"
-
-
-def relation_of(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> duckdb.DuckDBPyRelation:
-    """Return rows as a relation; ``rows`` may also be a dataset of Arrow."""
-    relation = connection.from_arrow(rows)
-    known = list(zip(relation.columns, relation.types, strict=True))
-    if not any(_has_number(kind) for _, kind in known):
-        return relation
-    columns = [
-        f"{_computed(sql_id(name), kind)} as {sql_id(name)}" if _has_number(kind) else sql_id(name)
-        for name, kind in known
-    ]
-    return relation.project(", ".join(columns))
-
-
-def _has_number(kind: Any) -> bool:
-    """Say whether a condition on a value of a type may compare floating-point numbers; lists are not handed over."""
-    if kind.id == "struct":
-        return any(_has_number(child) for _, child in kind.children)
-    return kind.id in ("double", "float")
-
-
-def _computed(column: str, kind: Any) -> str:
-    if kind.id == "struct":
-        return f"case when {column} is null then null else {column} end"
-    return f"{column} - 0::{kind.id}"

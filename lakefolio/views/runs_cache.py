@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from lakefolio.format.sql_text import sql_id
 from lakefolio.process.scratch import named_if_full, private_folder
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.binding import count_keys, describe, make_view, open_tables
 from lakefolio.views.bounded_json import shallow
-from lakefolio.views.relations import relation_of
 from lakefolio.views.run_columns import KeyCounts, changed_counts, new_columns, run_columns
 from lakefolio.views.view_files import ViewFile
 

@@ -29,7 +29,7 @@ __all__ = ["Limits", "Rows", "rows_of_view"]
 
 _START_S: Final = 60.0
 _MESSAGE_BYTES: Final = 1 << 20
-_LIBRARIES: Final = ("duckdb", "pyarrow", "numpy")
+_LIBRARIES: Final = ("duckdb", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class _Sandbox:
         self._limits = limits
         self._left_s = limits.seconds
         self._is_late = False
-        self._process = start("lakefolio.views.sandbox_child", _LIBRARIES, stderr=subprocess.PIPE)
+        self._process = start("lakefolio.views.sandbox_child", _LIBRARIES, without=("numpy",), stderr=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in = self._process.stdin

@@ -2,7 +2,8 @@
 
 It is started with an empty environment, reads a request and the rows of relations from stdin and writes one answer to
 stdout. Before any foreign SQL is parsed the operating system limits its memory, CPU time and files, and DuckDB its
-memory, extensions, files and settings. Only DuckDB, pyarrow and ``sql_rules`` are imported.
+memory, extensions, files and settings. Only DuckDB, pyarrow without NumPy, and a few small modules are imported: the
+process is started anew for each answer.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id
 from lakefolio.process.child_process import limit, say
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.arrow_types import AS_TEXT, projected
-from lakefolio.views.relations import relation_of
 from lakefolio.views.sql_rules import Judgement, judge
 
 __all__ = ["arrived", "main"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.format.sql_text import sql_id, sql_text
-from lakefolio.views.relations import relation_of
+from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.shared_rows import Range
 
 if TYPE_CHECKING:

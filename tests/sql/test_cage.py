@@ -15,6 +15,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.format.sql_text import sql_id
+from lakefolio.process.child_process import start
 from lakefolio.views import sandbox
 from lakefolio.views.sandbox import Limits, Rows, rows_of_view
 from lakefolio.views.sql_rules import judge
@@ -305,6 +306,19 @@ def test_the_clock_does_not_run_while_the_process_starts(connection, monkeypatch
 
     monkeypatch.setattr(sandbox.subprocess, "Popen", slow_to_start)
     assert ask(connection, "select 1 as one", seconds=3).table.num_rows == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_the_process_imports_little():
+    """It starts anew for each answer: NumPy and Arrow's functions would take as long as all the rest."""
+    child = start("lakefolio.views.sandbox_child", ("duckdb", "pyarrow"), without=("numpy",))
+    with child:
+        assert child.stdout.readline() == b'{"ready": true}\n'
+        mapped = Path(f"/proc/{child.pid}/maps").read_text()
+        child.kill()
+    assert "libarrow.so" in mapped
+    assert "_multiarray_umath" not in mapped
+    assert "pyarrow/_compute" not in mapped
 
 
 def test_an_answer_that_is_cut_off_is_no_answer(connection):

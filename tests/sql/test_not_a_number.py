@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.views.relations import relation_of
+from lakefolio.views.arrow_relation import relation_of
 
 NAN = math.nan
 ROWS = pa.table(
