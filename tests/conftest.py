@@ -159,13 +159,41 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     for item in items:
         # properties are tried with a few examples by the fast tests, and once more with many by the slow ones
         is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if _is_slow(item) or (is_property and config.option.markexpr == "slow"):
             item.add_marker(pytest.mark.slow)
+    result = yield
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = _long_ones_first(items, workers)
+    return result
+
+
+def _long_ones_first(items, workers):
+    """Let each worker begin with some of the tests that have a timeout of their own; else one works alone at the end.
+
+    A worker is given a share of the tests as they stand, and takes from the end of another's when it is through.
+    """
+    timeouts = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("timeout"))}
+    long = sorted(timeouts, key=timeouts.__getitem__, reverse=True)
+    others = [item for item in items if item not in timeouts]
+    ordered = []
+    for worker in range(workers):
+        first = long[worker::workers]
+        share = max(0, (len(items) - len(ordered)) // (workers - worker) - len(first))
+        ordered += [*first, *others[:share]]
+        others = others[share:]
+    return ordered
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers():
+    """Run a quarter more workers than there are cores: tests wait a fifth of their time for servers and processes."""
+    cores = yield
+    return cores if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else cores + -(-cores // 4)
 
 
 @pytest.fixture(autouse=True)
