@@ -8,7 +8,7 @@ only tables that have such are copied, batch by batch, and shown by their own na
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,8 @@ def plain_tables(old: Path | pa.Table, new: Path | pa.Table) -> Iterator[PlainTa
     sides = (old, new)
     schemas = [parquet.schemas_of(one)[0] if isinstance(one, Path) else one.schema for one in sides]
     aliases = _aliases([set(one.names) for one in schemas])
-    texts = {name for name in schemas[0].names if name in schemas[1].names and _is_cut(name, sides)}
+    common = [name for name in schemas[0].names if name in schemas[1].names]
+    texts = {name for one in sides for name in _cut_columns(one, common)}
     types = [{aliases.get(field.name, field.name): str(field.type) for field in schema} for schema in schemas]
     shown = (types[0], types[1])
     if not texts and not aliases:
@@ -81,17 +82,18 @@ def _aliases(names: list[set[str]]) -> dict[str, str]:
     return found
 
 
-def _is_cut(name: str, sides: tuple[Path | pa.Table, Path | pa.Table]) -> bool:
-    """Say whether DuckDB would lose a part of a column of either table."""
-    return any(_loses(name, one) for one in sides)
-
-
-def _loses(name: str, rows: Path | pa.Table) -> bool:
-    import pyarrow as pa
+def _cut_columns(rows: Path | pa.Table, names: Sequence[str]) -> list[str]:
+    """Return those of some columns of a table of which DuckDB would lose a part."""
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(rows) if isinstance(rows, Path) else rows.schema
-    kind = schema.field(name).type
+    return [name for name in names if _loses(name, schema.field(name).type, rows)]
+
+
+def _loses(name: str, kind: pa.DataType, rows: Path | pa.Table) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if any(pa.types.is_decimal256(leaf) for _, leaf in leaves(kind, name)):
         return True
     if not any(_has_nanoseconds(leaf) for _, leaf in leaves(kind, name)):
