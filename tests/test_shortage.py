@@ -10,7 +10,7 @@ import lakefolio as lf
 from lakefolio.views.resource_errors import resource_error
 from lakefolio.views.workbench import Workbench
 
-LISTS = "select list(i || 'abcdefgh') as found from range(20000000) as t(i)"
+LISTS = "select list(i || repeat('abcdefgh', 100)) as found from range(20000000) as t(i)"
 
 
 def test_a_statement_that_needs_too_much_memory(tmp_path: Path) -> None:

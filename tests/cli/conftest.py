@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +52,10 @@ def said(run: Run) -> Callable[..., Any]:
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A folder with one file of each sort."""
+    return _write_files(tmp_path)
+
+
+def _write_files(tmp_path: Path) -> Path:
     (tmp_path / "scores.csv").write_text("id,name,score\n1,ada,0.5\n2,bob,0.75\n3,,\n")
     (tmp_path / "better.csv").write_text("id,name,score\n1,ada,0.9\n2,bob,0.95\n")
     (tmp_path / "config.json").write_text('{"lr": 0.01, "layers": [1, 2]}')
@@ -62,11 +68,19 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stocked(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def stocked(run: Run, files: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     """A local lake that LAKEFOLIO_LAKE names: folios, lineage, a snapshot, and a change after it."""
-    uri = str(files / "lake")
+    uri = str(shutil.copytree(_stocked_once(tmp_path_factory.getbasetemp() / "stocked"), files / "lake"))
     monkeypatch.setenv("LAKEFOLIO_LAKE", uri)
-    lake = lf.open(uri, author="ada")
+    return uri
+
+
+@cache
+def _stocked_once(place: Path) -> Path:
+    """Make the lake that each test gets a copy of."""
+    place.mkdir()
+    files = _write_files(place)
+    lake = lf.open(files / "lake", author="ada")
     folio = lake.folio("experiments/clf")
     folio.add_json("config", {"lr": 0.01}, description="Hyperparameters", tags=["draft"])
     folio.import_table("scores", files / "scores.csv", inputs=["config"])
@@ -77,4 +91,4 @@ def stocked(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     lake.folio("other").add_data("blob", bytes(range(256)) * 40)
     lake.snapshot("paper-v1", message="as submitted", tags=["paper"])
     folio.import_table("scores", files / "better.csv", overwrite=True)
-    return uri
+    return files / "lake"

@@ -85,7 +85,7 @@ def filled(place: Path, *, folded: bool, logged: bool) -> lf.Lake:
     return lake
 
 
-@pytest.mark.parametrize(("folded", "logged"), [(False, False), (True, True)])
+@pytest.mark.parametrize(("folded", "logged"), [pytest.param(False, False, marks=pytest.mark.slow), (True, True)])
 def test_duckdb_alone_answers_the_same(tmp_path: Path, folded: bool, logged: bool) -> None:
     lake = filled(tmp_path / "lake", folded=folded, logged=logged)
     names = default_views().names()

@@ -71,6 +71,10 @@ DAMAGES: dict[str, Callable[[Store, str, bytes], None]] = {
 }
 
 
+CHECKED = {"half", "zeros", "a late bit", "missing"}
+"""Of another size, of the same one, in the last bytes, and none at all: a check, which looks three times, is tried."""
+
+
 def flipped(body: bytes, place: int, mask: int = 1) -> bytes:
     changed = bytearray(body)
     changed[place] ^= mask
@@ -93,7 +97,8 @@ def test_a_data_file(lake: lf.Lake, table: str) -> None:
                 IntegrityError, "table-file-damaged", lambda: everything(lf.open(lake.uri)), key, repr(table)
             )
             assert error.key == key, name
-        assert ("table-file-damaged", key) in {(one.kind, one.object) for one in lake.check().problems}, name
+        if name in CHECKED:
+            assert ("table-file-damaged", key) in {(one.kind, one.object) for one in lake.check().problems}, name
         store.put(key, body)
     assert everything(lf.open(lake.uri)) == before
     assert lf.open(lake.uri).check(read_data=True).ok
@@ -111,7 +116,7 @@ def test_a_log_entry(lake: lf.Lake, table: str) -> None:
             for _ in range(2):
                 error = refused(IntegrityError, "log-damaged", lambda: everything(lf.open(lake.uri)), key)
                 assert (error.key, error.version) == (key, version), name
-            if version == 2:
+            if version == 2 and name in CHECKED:
                 assert ("log-damaged", key) in {(one.kind, one.object) for one in lake.check().problems}, name
             store.put(key, body)
     assert everything(lf.open(lake.uri)) == before

@@ -120,7 +120,7 @@ def test_the_connection_that_tables_were_given_to_lives_as_long_as_their_rows_ar
 
 
 def test_lakes_do_not_see_one_another(lake: lf.Lake, tmp_path: Path, opened: list[int]) -> None:
-    others = [lf.open(tmp_path / f"other {number}") for number in range(3)]
+    others = [lf.open(tmp_path / f"other {number}") for number in range(2)]
     for number, other in enumerate(others):
         for step in range(6):
             with other.run(f"r{step}", params={f"p{number}": step}) as run:
@@ -128,12 +128,12 @@ def test_lakes_do_not_see_one_another(lake: lf.Lake, tmp_path: Path, opened: lis
             flat = other.sql(f"select p{number}, m{number} from runs_flat order by 1")
             assert flat.fetchall() == [(one, 1.5 * one) for one in range(step + 1)]
             columns = set(other.sql("from runs_flat limit 0").columns)
-            assert not columns & {f"{kind}{one}" for kind in "pm" for one in range(3) if one != number}
+            assert not columns & {f"{kind}{one}" for kind in "pm" for one in range(2) if one != number}
             assert other.sql("select count(*) from items where folio = 'f'").fetchall() == [(0,)]
             assert other.sql("select count(*) from metrics").fetchall() == [(step + 1,)]
         assert lake.sql("select count(*) from runs").fetchall() == [(0,)]
         go_on(lake, 1)
-    assert len(opened) < 3 * 6
+    assert len(opened) < 2 * 6
 
 
 def test_read_models_and_items_get_connections_of_their_own(lake: lf.Lake) -> None:
