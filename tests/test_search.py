@@ -18,6 +18,7 @@ from sql.lake_tables import Rows
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.search import answer as answers
 from lakefolio.search import upkeep
 from lakefolio.search.answer import answer
 from lakefolio.search.documents import item_documents
@@ -280,6 +281,18 @@ def test_misspelt_words_among_many():
         typo = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
         if typo != word and typo[-1] != "s" and not index.frequency(typo):
             assert word in dict(index.alike(typo))
+
+
+@pytest.mark.parametrize("least", [1, 3, 7])
+def test_the_highest_of_many_scores(monkeypatch, least):
+    monkeypatch.setattr(answers, "_STRETCH", 8)
+    chance = np.random.default_rng(least)
+    for most in (1, 2, 5, 1_000):
+        scores = chance.integers(0, most, 203).astype(float)
+        chosen = np.flatnonzero(chance.random(203) < 0.9)
+        found = answers._highest(scores, chosen, least)
+        best = sorted(chosen.tolist(), key=lambda one: (-scores[one], one))[:least]
+        assert sorted(found) == sorted(best)
 
 
 def test_words_are_taken_apart():

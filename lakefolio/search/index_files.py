@@ -14,7 +14,7 @@ import math
 import re
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "BETWEEN",
     "COLUMNS",
     "LAYOUT",
     "NAME",
@@ -51,11 +52,14 @@ PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """What the files are, and also what is made of a journal: another number once the same lake has another index."""
 
 STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tags", "description", "status")
 """What ``texts`` has of a document."""
+
+BETWEEN: Final = ",\n"
+"""What stands between two documents of a block, and nowhere else in JSON without blanks: a text has no line feed."""
 
 _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
@@ -187,26 +191,27 @@ class Directory:
     journal: str
 
 
-def block_of(body: bytes, digest: bytes) -> list[Any]:
-    """Return the documents of a block of ``texts``, each to be made with :func:`document_of`.
+def block_of(body: bytes, digest: bytes) -> list[str]:
+    """Return the documents of a block of ``texts``, each to be read with :func:`document_of`: few of them are.
 
     Raises:
         ValueError: It is damaged.
     """
     if digest_of(body) != digest:
         raise ValueError("a block has another digest than its directory says")
-    found = json.loads(expanded(body).decode("utf-8", "surrogatepass"))
-    if not isinstance(found, list):
+    text = expanded(body).decode("utf-8", "surrogatepass")
+    if not (text.startswith("[") and text.endswith("]")):
         raise ValueError("a block is no list")
-    return found
+    return text[1:-1].split(BETWEEN)
 
 
-def document_of(row: Sequence[Any]) -> Document:
+def document_of(text: str) -> Document:
     """Return a document of a block.
 
     Raises:
         ValueError, TypeError: It is none.
     """
+    row = json.loads(text)
     values: dict[str, Any] = dict(zip(STORED, row, strict=True))
     texts = tuple((str(one), str(text)) for one, text in values.pop("texts"))
     tags = tuple(str(one) for one in values.pop("tags"))

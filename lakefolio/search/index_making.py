@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from lakefolio.search.chunks import WordRows, merged, put_aside
 from lakefolio.search.facets import Column, Facets
 from lakefolio.search.gathering import Document, Gathering, Postings, bm25
-from lakefolio.search.index_files import COLUMNS, NAME, STORED, Spans, digest_of, directory_bytes
+from lakefolio.search.index_files import BETWEEN, COLUMNS, NAME, STORED, Spans, digest_of, directory_bytes
 from lakefolio.search.word_group import LABELLED, WITH_LABEL, packed_group, shrunk
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class _Texts:
     def end(self) -> None:
         if not self._rows:
             return
-        plain = _ENCODED(self._rows).encode("utf-8", "surrogatepass")
+        plain = f"[{BETWEEN.join(map(_ENCODED, self._rows))}]".encode("utf-8", "surrogatepass")
         self._parts.add(self._first, shrunk(plain))
         self.counts.append(len(self._rows))
         self._rows, self._size = [], 0

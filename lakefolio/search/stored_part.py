@@ -287,16 +287,16 @@ class StoredPart:
         for _, block in self._each_block(range(len(self.directory.ends))):
             yield from map(self._document, block)
 
-    def _document(self, row: Any) -> Document:
+    def _document(self, row: str) -> Document:
         return self._verified("texts", partial(document_of, row))
 
-    def _each_block(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Any]]]:
+    def _each_block(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[str]]]:
         """Give blocks of ``texts`` in order; some are held at once, however many they are."""
         order = sorted(numbers)
         for start in range(0, len(order), _BLOCKS_AT_ONCE):
             yield from sorted(self._blocks(order[start : start + _BLOCKS_AT_ONCE]).items())
 
-    def _blocks(self, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    def _blocks(self, numbers: Sequence[int]) -> dict[int, list[str]]:
         directory = self.directory
         known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
@@ -307,7 +307,7 @@ class StoredPart:
             known[number] = found
         return known
 
-    def _block(self, body: bytes, number: int) -> list[Any]:
+    def _block(self, body: bytes, number: int) -> list[str]:
         found = block_of(body, self.directory.texts.digests[number])
         if len(found) != int(self.directory.ends[number]) - self._first_of(number):
             raise ValueError("a block has other documents than its directory says")
