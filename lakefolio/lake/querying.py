@@ -236,7 +236,9 @@ def search(
     A question of three or more plain words is searched by meaning too: up to 50 items and runs that mean most alike
     are ranked beside those that have its words, and the two rankings are fused. Nothing is downloaded for it.
 
-    The first search of a handle reads all entries; later ones only what is new.
+    The first search of a handle reads all entries; later ones only what is new. Of a lake of 100,000 to 3,000,000
+    entries that has an index (made by ``lake.compact()``) a handle reads what a query needs; without one, from 300,000
+    on, a warning says that all entries are read into memory.
 
     Args:
         query: Words, of which one at least must be there; ``"phrases"``, ``+must``, ``-must_not``, ``AND``, ``OR``,
