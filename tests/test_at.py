@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import InvalidInputError, NotFoundError
+from lakefolio.format.times import period_of
 
 PRINTED = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\S*")
 ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu")
@@ -101,6 +102,33 @@ def test_a_text_means_all_of_the_period_that_it_names(lake: lf.Lake) -> None:
     assert lake.at(f"{third:%Y-%m-%d}").version == 5
     assert lake.at(third.date()).version == 5
     assert lake.at(datetime.now().astimezone().date()).version == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026-11-01 01:30", "05:30", "06:30:59.999999"),  # clocks were set back at two
+        ("2026-11-01 01:30:10", "05:30:10", "06:30:10.999999"),
+        ("2026-11-01T01", "05:00", "06:59:59.999999"),
+        ("2026-11-01 01:30-04", "05:30", "05:30:59.999999"),
+        ("2026-11-01 02:30", "07:30", "07:30:59.999999"),
+        ("2026-11-01 01:30 America/New_York", "05:30", "06:30:59.999999"),
+    ],
+)
+def test_a_clock_time_that_came_twice_means_both(
+    monkeypatch: pytest.MonkeyPatch, text: str, first: str, last: str
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    found = period_of(text)
+    monkeypatch.undo()
+    time.tzset()
+    assert found == tuple(datetime.fromisoformat(f"2026-11-01T{one}+00:00") for one in (first, last))
+
+
+def test_a_clock_time_that_never_was_is_no_empty_period() -> None:
+    first, last = period_of("2026-03-08 02:30 America/New_York") or (datetime.max, datetime.min)
+    assert last - first == timedelta(minutes=1) - timedelta(microseconds=1)
 
 
 # -- what people write ---------------------------------------------------------------------------------------

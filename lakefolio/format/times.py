@@ -146,8 +146,10 @@ def _period(value: str | date | datetime, *forms: re.Pattern[str]) -> tuple[date
         return _day(day, zone)
     first = _utc(datetime.combine(day, clock, zone))
     if match.re is _CLOCK_ALONE and first > now:
-        first = _utc(datetime.combine(day - timedelta(days=1), clock, zone))
-    return first, first + length - _STEP
+        day -= timedelta(days=1)
+        first = _utc(datetime.combine(day, clock, zone))
+    again = _utc(datetime.combine(day, clock.replace(fold=1), zone))
+    return first, max(first, again) + length - _STEP  # clocks that are set back show a time twice
 
 
 def _ago(now: datetime, count: str, unit: str) -> datetime | None:
