@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 import unicodedata
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -442,11 +445,11 @@ def test_what_the_library_keeps_for_itself_stands_last(tmp_path, meaning):
     lake.folio("a").add("plan", {"note": "a long text that says once, among much else, late and also the word flights"})
     with lake.run("train") as run:
         run.add_output("notes", {"late": "late flights"})
-    lake.folio("code").add("6f0c1d", b"late flights: late_flights = late(flights)")
-    lake.folio("code").add("late flights", b"of that name")
+    lake.folio("inputs").add("6f0c1d", b"late flights: late_flights = late(flights)")
+    lake.folio("inputs").add("late flights", b"of that name")
     found = [hit.folio for hit in lake.search("late flights", meaning=meaning) if hit.type == "item"]
-    assert (found[:2], sorted(found[2:])) == (["code", "a"], ["code", f"runs/{run.run_id}"])
-    assert [hit.folio for hit in lake.search("late flights", folio="code", meaning=meaning)] == ["code", "code"]
+    assert (found[:2], sorted(found[2:])) == (["inputs", "a"], ["inputs", f"runs/{run.run_id}"])
+    assert [hit.folio for hit in lake.search("late flights", folio="inputs", meaning=meaning)] == ["inputs", "inputs"]
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -469,3 +472,24 @@ def test_members_of_datasets_are_not_found_beside_their_originals(tmp_path, monk
     assert lake.search("flights", folio="datasets/paper").total == 2
     assert [one.folio for one in lake.search("rain")] == ["datasets/paper"]
     assert {one.folio for one in lake.similar("my/datasets:late")} <= {"my/datasets"}
+
+
+def test_what_runs_note_of_themselves_is_found_if_it_is_asked_for_or_nothing_else_is(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("exp").add("delays", [1], description="late trains")
+    lake.folio("my/code").add("delays of mine", [2])
+    lake.folio("code").add("8fcd", b"plot(delays, trains, buses)")
+    lake.folio("environments").add("bd03", {"python": "buses 3.11"})
+
+    def refs(found: Iterable[Any]) -> set[str]:
+        return {one.ref.rpartition("@")[0] for one in found}
+
+    assert refs(lake.search("delays")) == {"exp:delays", "my/code:delays of mine"}
+    assert set(lake.search("delays").facets["folio"]) == {"exp", "my/code"}
+    assert refs(lake.search("buses")) == {"code:8fcd", "environments:bd03"}
+    assert refs(lake.search("delays code")) >= {"code:8fcd", "exp:delays"}
+    assert refs(lake.search("delays", folio="code")) == {"code:8fcd"}
+    assert refs(lake.query()) == {"exp:delays", "my/code:delays of mine"}
+    assert refs(lake.query(folio="code")) == {"code:8fcd"}
+    assert refs(lake.query(folio=("startswith", "env"))) == {"environments:bd03"}
+    assert "code:8fcd" in refs(lake.query(where="folio = 'code'"))

@@ -21,6 +21,7 @@ from lakefolio.terminal import UNSEEN
 __all__ = [
     "JOINERS",
     "OWN_FOLIOS",
+    "RECORD_FOLIOS",
     "ItemRef",
     "check_folio",
     "check_item",
@@ -38,6 +39,8 @@ NAME_LIMIT_BYTES = 255
 FOLIO_LIMIT_BYTES = 512
 OWN_FOLIOS: Final = r"(?:runs|mlflow)/.*|inputs|environments|code|imports|registry"
 """The folios that the library keeps for itself, as a pattern of a whole name that Python and DuckDB read alike."""
+RECORD_FOLIOS: Final = ("code", "environments")
+"""Those of them that hold nothing but what runs note of themselves; no question finds it unless it names the folio."""
 _OWN_FOLIO = re.compile(OWN_FOLIOS, re.DOTALL)
 _MADE_ID = re.compile(r"[0-9a-f]{32}")
 _SIMPLE = re.compile(r"[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*")

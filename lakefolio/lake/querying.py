@@ -86,7 +86,8 @@ def query(
             None for both).
 
     Returns:
-        The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``.
+        The entries, of one version of the lake; members of datasets only if ``folio`` asks for ``datasets/…``,
+        the code and environments of runs only if something is asked of ``folio``.
         ``to_polars()``, ``to_pandas()``, ``to_arrow()`` give one row of facts per item, ``content.to_polars()`` and so
         on the rows of the tables among them.
 
@@ -95,9 +96,10 @@ def query(
             that is not one reading expression; ``bad-time``.
     """
     from lakefolio.format.json_scalars import plain_scalar
+    from lakefolio.format.names import RECORD_FOLIOS
     from lakefolio.query.comparisons import period
     from lakefolio.query.compiler import Compiler
-    from lakefolio.query.conditions import Q, bad_query, names_datasets, not_
+    from lakefolio.query.conditions import Q, any_of, bad_query, names_folio, not_
     from lakefolio.query.dataset import PREFIX
     from lakefolio.query.near_misses import tell_near_misses, tell_unknown_keys, tell_unknown_words
     from lakefolio.query.result import QueryResult
@@ -120,8 +122,11 @@ def query(
             first, last = (period(plain_scalar(one) or one) for one in (start, end))
             if first[0] > last[1]:
                 raise bad_query(f"between={shown_value(between)} ends before it begins", "write the earlier time first")
-    if not names_datasets(fields, conditions) and not (isinstance(where, str) and "datasets/" in where):
+    written = where if isinstance(where, str) else ""
+    if not names_folio("datasets", fields, conditions) and PREFIX not in written:
         asked.add(Q(folio=not_(("startswith", PREFIX))))
+    if not names_folio("", fields, conditions) and "folio" not in written:
+        asked.add(Q(folio=not_(any_of(*RECORD_FOLIOS))))
     if where is not None:
         asked.add_expression(check_expression(where))
     asked.order(order_by)

@@ -28,7 +28,7 @@ __all__ = [
     "any_of",
     "bad_query",
     "flattened",
-    "names_datasets",
+    "names_folio",
     "not_",
 ]
 
@@ -228,37 +228,37 @@ def _is_operator(key: object) -> bool:
     return written in OPERATORS or written in _OTHERS or not any(one.isalnum() for one in written)
 
 
-def names_datasets(*parts: object, depth: int = 0) -> bool:
-    """Say whether conditions, or the fields of some, ask for folios that are datasets by their names."""
+def names_folio(begin: str, *parts: object, depth: int = 0) -> bool:
+    """Say whether conditions, or the fields of some, ask for folios whose names begin so."""
     check_depth(depth)
     for part in parts:
         if isinstance(part, Mapping):
-            if _tells_of_datasets(part.get("folio"), depth):
+            if _begins(begin, part.get("folio"), depth):
                 return True
         elif isinstance(part, Q):
-            if names_datasets(part.fields, depth=depth + 1):
+            if names_folio(begin, part.fields, depth=depth + 1):
                 return True
         elif isinstance(part, AllOf | AnyOf | list | tuple):
             inside = part if isinstance(part, list | tuple) else part.parts
-            if names_datasets(*inside, depth=depth + 1):
+            if names_folio(begin, *inside, depth=depth + 1):
                 return True
-        elif isinstance(part, Not) and names_datasets(part.part, depth=depth + 1):
+        elif isinstance(part, Not) and names_folio(begin, part.part, depth=depth + 1):
             return True
     return False
 
 
-def _tells_of_datasets(value: object, depth: int) -> bool:
+def _begins(begin: str, value: object, depth: int) -> bool:
     check_depth(depth)
     if isinstance(value, str):
-        return value.startswith("datasets")
+        return value.startswith(begin)
     if isinstance(value, Not):
-        return _tells_of_datasets(value.part, depth + 1)
+        return _begins(begin, value.part, depth + 1)
     if isinstance(value, AllOf | AnyOf):
         value = value.parts
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple | set | frozenset):
-        return any(_tells_of_datasets(one, depth + 1) for one in value)
+        return any(_begins(begin, one, depth + 1) for one in value)
     return False
 
 

@@ -9,7 +9,7 @@ Where the meaning counts too, the documents that mean most alike are ranked besi
 two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
 
 A member of a dataset is a copy of an item that is found itself: it is left out unless the query names its dataset, or
-nothing else is found.
+nothing else is found. So is what runs note of themselves, their code and environments.
 
 Slightly longer than most modules: how documents match, rank and say why share the same words of a query.
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lakefolio.format.names import is_own_folio
+from lakefolio.format.names import RECORD_FOLIOS, is_own_folio
 from lakefolio.search.facets import FACETS
 from lakefolio.search.gathering import BITS, DATASETS, OWN, Document, Label, bm25, plain_name
 from lakefolio.search.index import Index, Part
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["answer", "similar"]
 
 _PREFIXES: Final = 50
+_RECORDS: Final = frozenset(token for name in RECORD_FOLIOS for token in tokens(name))
 _VALUES: Final = 100
 _FORM: Final = 0.7
 _OWN_FACTOR: Final = 1e-3
@@ -86,13 +87,13 @@ def answer(
         only: Facet -> the value that hits must have.
         purged: Blob -> the highest generation of it that was purged.
         encoder: Gives the meaning of texts, if that counts too.
-        members: Whether members of datasets are found though nothing names these.
+        members: Whether members of datasets, and what runs note of themselves, are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([token for term in _positive(node) for token in term.tokens])
+    index.prefetch([*_RECORDS, *(token for term in _positive(node) for token in term.tokens)])
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
-    members = members or _is_dataset(only.get("folio"))
+    members = members or _is_aside(only.get("folio"))
     copies = [] if members else [_copies(part, asked.wanted) for part, _ in index.parts]
     if copies:
         allowed = [mask & ~copy for mask, copy in zip(allowed, copies, strict=True)]
@@ -170,7 +171,7 @@ def similar(
     """Return the documents that mean most alike one, given as part and number, without it."""
     place, number = document
     allowed = [_allowed(*part, only, purged) for part in index.parts]
-    if not _is_dataset(only.get("folio")):
+    if not _is_aside(only.get("folio")):
         allowed = [mask & ~_copies(part, ()) for mask, (part, _) in zip(allowed, index.parts, strict=True)]
     allowed[place][number] = False
     vector = index.parts[place][0].vectors(encoder).row(number)
@@ -215,25 +216,27 @@ def _allowed(part: Part, live: Mask, only: Mapping[str, str], purged: Mapping[st
     return part.without_purged(mask, purged)
 
 
-def _is_dataset(folio: str | None) -> bool:
-    return folio is not None and folio.startswith(DATASETS)
+def _is_aside(folio: str | None) -> bool:
+    return folio is not None and (folio.startswith(DATASETS) or folio in RECORD_FOLIOS)
 
 
 def _copies(part: Part, words: Iterable[str]) -> Mask:
-    """Return which documents are members of datasets whose names have none of some words."""
+    """Return which documents are members of datasets, or in folios of records, whose names have none of some words."""
     copies = np.zeros(part.count, np.bool_)
     copies[part.datasets] = True
     for word in words if copies.any() else ():
         copies[_in_folios(part, word)] = False
+    for word in _RECORDS if _RECORDS.isdisjoint(words) else ():
+        copies[_in_folios(part, word, BITS["folio"] | OWN)] = True
     return copies
 
 
-def _in_folios(part: Part, word: str) -> npt.NDArray[np.int64]:
+def _in_folios(part: Part, word: str, bits: int = BITS["folio"]) -> npt.NDArray[np.int64]:
     """Return the documents whose folio's name has a word."""
     if (found := part.postings(word)) is None:
         return np.zeros(0, np.int64)
     numbers, _, masks, _ = found
-    named: npt.NDArray[np.int64] = numbers[(masks & BITS["folio"]) != 0].astype(np.int64)
+    named: npt.NDArray[np.int64] = numbers[(masks & bits) == bits].astype(np.int64)
     return named
 
 
